@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target sets up what it needs; nothing but Python 3.11 and make must be there first.
+PYTHON ?= python3.11
+PYTHON_5_2 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) $(shell command -v python3.13))
+BPY_4_2 := 4.2.23
+BPY_5_0 := 5.0.1
+BPY_5_2 := 5.2.3
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_QUIET := 2
+export OMP_WAIT_POLICY := passive
+export GOMP_SPINCOUNT := 0
+
+BIN := .venv/bin
+PIP_INSTALL = $(BIN)/python -m pip install --constraint constraints.txt
+BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 $(if $(PYTHON_5_2),.venvs/blender-5.2)
+
+.PHONY: help demo test lint zip bench gui-test clean
+help:
+	@echo "make demo   a face turns in Blender: frames, film and .blend in out/demo/"
+	@echo "make test   every test: unit, service, real Blender"
+	@echo "make lint   style, types, who may import whom"
+	@echo "make zip    the add-on, for Blender's Install from Disk, in dist/"
+	@echo "make bench  the figures of docs/benchmarks.md"
+
+demo: .venv/demo .venvs/blender-5.0/ready
+	$(BIN)/python recipes/demo/run.py --blender .venvs/blender-5.0/bin/python --out out/demo
+
+test: .venv/dev $(addsuffix /ready,$(BLENDERS))
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+zip: .venv/demo .venvs/blender-5.0/ready
+	$(BIN)/python build_addon.py --blender .venvs/blender-5.0/bin/python
+
+bench: .venv/demo .venvs/blender-5.0/ready
+	$(BIN)/python recipes/bench/run.py --blender .venvs/blender-5.0/bin/python
+
+.venv/bin/python:
+	@echo "Setting up .venv …"
+	$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the backend …"
+	$(PIP_INSTALL) --editable '.[demo]'
+	@touch $@
+
+.venv/dev: .venv/demo
+	@echo "Installing the development tools …"
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venvs/blender-4.2/ready: ; $(call blender,$(PYTHON),4.2,$(BPY_4_2))
+.venvs/blender-5.0/ready: ; $(call blender,$(PYTHON),5.0,$(BPY_5_0))
+.venvs/blender-5.2/ready: ; $(call blender,$(PYTHON_5_2),5.2,$(BPY_5_2))
+
+# Real Blender as a Python module, with pytest and nothing of ours.
+define blender
+@echo "Installing Blender $(2) …"
+@mkdir -p .venvs
+@$(1) -m venv .venvs/blender-$(2)
+@.venvs/blender-$(2)/bin/python -m pip install bpy==$(3) pytest pytest-timeout
+@touch $@
+endef
+
+clean:
+	rm -rf .venv .venvs build dist out

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line. Every command is a thin shell around a function that can be imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+# Waiting threads must not spin: on shared cores that makes a picture several times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+errors = Console(stderr=True)
+
+ModelOption = Annotated[str, typer.Option(help="A bundle's folder, or 'default' for the embedded one.")]
+
+
+def fail(message: object, code: int = 2) -> typer.Exit:
+    """Prints what is wrong; raise the result to end the command with ``code``."""
+    errors.print(f"effigy: error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+@app.command()
+def serve(
+    model: ModelOption = "default",
+    host: Annotated[str, typer.Option(help="A loopback address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 0,
+    connection_file: Annotated[Path | None, typer.Option(help="Where to write how to connect (mode 0600).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    parent_pid: Annotated[int | None, typer.Option(help="Leave when this process is gone.")] = None,
+    idle_exit: Annotated[float, typer.Option(help="Leave after so many seconds without a client; 0: never.")] = 0.0,
+    verbose: Annotated[bool, typer.Option(help="Log more.")] = False,
+) -> None:
+    """Run the backend that Blender talks to, until Ctrl-C."""
+    from .models import resolve_bundle
+    from .service import EndpointError, ServeOptions
+    from .service import serve as run
+    from .service.logs import configure_logs
+
+    configure_logs(verbose=verbose)
+    options = ServeOptions(resolve_bundle(model), host, port, connection_file, device, parent_pid, idle_exit)
+    try:
+        code = run(options)
+    except EndpointError as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"the connection file cannot be written ({error}): choose another with --connection-file") from None
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def fit(
+    generator: Annotated[Path, typer.Option(help="The generator's weights.")],
+    out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
+    landmarks: Annotated[str, typer.Option(help="The detector: embedded.")] = "embedded",
+    samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
+    basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
+    name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sampled latents.")] = 0,
+) -> None:
+    """Fit a face model to a generator: sample, detect landmarks, factor, regress."""
+    from .generators import GeneratorFileError
+    from .geometry import GeometryError
+    from .landmarks import EmbeddedDetector
+    from .models import DEFAULT_BUNDLE
+    from .models.fitting import fit_face_model
+
+    if landmarks != "embedded":
+        raise fail(f"unknown detector {landmarks!r}: use embedded")
+    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors", "auto")
+    try:
+        with stage_progress() as progress:
+            report = fit_face_model(generator, detector, out, name or out.stem, samples, basis, seed, progress)
+    except (GeneratorFileError, GeometryError) as error:
+        raise fail(error) from None
+    Console().print(report)
+
+
+@app.command()
+def doctor(
+    model: ModelOption = "default",
+    port: Annotated[int, typer.Option(help="The port that you mean to use; 0: any.")] = 0,
+) -> None:
+    """Say what works here, and how to mend what does not."""
+    from .commands.doctor import examine
+    from .models import resolve_bundle
+
+    console = Console(soft_wrap=True, highlight=False)
+    findings = examine(resolve_bundle(model), port)
+    for finding in findings:
+        mark = "[green]ok   [/]" if finding.ok else "[bold red]wrong[/]"
+        console.print(f"{mark} {finding.name:<8} ", end="")
+        console.print(finding.detail, markup=False)
+        if not finding.ok:
+            console.print(f"      → {finding.mend}", markup=False)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A function ``(stage, done, total)`` that draws a progress bar per stage."""
+    columns = (TextColumn("{task.description:>8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done)
+
+        yield report

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy doctor``: what works here, and how to mend what does not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+import zmq
+
+from protocol import PROTOCOL_VERSION
+from protocol.connection import ConnectionFileError, read_connection
+
+from .. import __version__
+from ..models import BundleError, load_face_model
+from ..service.endpoint import EndpointError, bind
+from ..service.serve import default_connection_file
+
+_ENOUGH_MEMORY = 1.5e9  # bytes free: the default model and torch take about one
+_GUI_NAMES = ("blender", "blender.exe", "Blender")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; ``mend`` is what to do when it is not ``ok``."""
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str = ""
+
+
+def examine(model: Path, port: int = 0) -> list[Finding]:
+    """Looks at everything that a backend with this model needs on this machine."""
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _torch,
+        _device,
+        _memory,
+        lambda: _model(model),
+        lambda: _port(port),
+        _running,
+        _blender,
+    ]
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("Effigy", True, f"{__version__}, protocol {PROTOCOL_VERSION}, Python {version}")
+
+
+def _torch() -> Finding:
+    started = time.monotonic()
+    total = float((torch.ones(64, 64) @ torch.ones(64, 64)).sum())
+    milliseconds = 1e3 * (time.monotonic() - started)
+    return Finding(
+        "torch",
+        total == 64**3,
+        f"{torch.__version__}, {torch.get_num_threads()} threads, computes ({milliseconds:.0f} ms)",
+        "install torch again: pip install --force-reinstall torch",
+    )
+
+
+def _device() -> Finding:
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        return Finding("device", True, f"CUDA: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    return Finding("device", True, "CPU (no CUDA device that this torch can use)")
+
+
+def _memory() -> Finding:
+    free = psutil.virtual_memory().available
+    return Finding(
+        "memory", free > _ENOUGH_MEMORY, f"{free / 2**30:.1f} GiB free", "close other programs: a backend takes about 1 GiB"
+    )
+
+
+def _model(path: Path) -> Finding:
+    started = time.monotonic()
+    try:
+        model = load_face_model(path)
+        identity = model.open_seed(0)
+        model.paint(identity.ws[None])
+    except BundleError as error:
+        return Finding("model", False, str(error), "use --model default, or fit a model: effigy fit --help")
+    height, width = model.generator.resolution
+    seconds = time.monotonic() - started
+    return Finding(
+        "model",
+        True,
+        f"{model.name}, {width}×{height}, {len(model.controls)} controls: loads and paints in {seconds:.1f} s",
+    )
+
+
+def _port(port: int) -> Finding:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    socket = context.socket(zmq.ROUTER)
+    try:
+        return Finding("port", True, f"can listen on {bind(socket, '127.0.0.1', port)}")
+    except EndpointError as error:
+        return Finding("port", False, str(error), "choose another: effigy serve --port 0 takes any free one")
+    finally:
+        socket.close(linger=0)
+        context.term()
+
+
+def _running() -> Finding:
+    path = default_connection_file()
+    try:
+        connection = read_connection(path)
+    except ConnectionFileError:
+        return Finding("backend", True, "none started by hand is running (the add-on starts its own)")
+    if psutil.pid_exists(connection.pid):
+        return Finding("backend", True, f"running as process {connection.pid} on {connection.endpoint}")
+    return Finding("backend", False, f"{path} is left from a backend that is gone", f"remove it: rm {path}")
+
+
+def _blender() -> Finding:
+    command = next((found for name in _GUI_NAMES if (found := shutil.which(name))), None)
+    if command is None:
+        return Finding("Blender", True, "not on the PATH; install the add-on's zip from inside Blender (4.2 or newer)")
+    try:
+        shown = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+        version = shown.stdout.splitlines()[0]
+    except (OSError, subprocess.SubprocessError, IndexError) as error:
+        return Finding("Blender", False, f"{command} does not run ({error})", "install Blender 4.2 or newer")
+    return Finding("Blender", True, f"{version} at {command}")

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""q = (camera, α) as the regressor's output vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ..geometry.camera import Array, Camera
+
+POSE = 6  # rotation vector (3), log scale, translation (2); the rest is α
+ROTATION, SCALE, SHIFT, ALPHA = slice(0, 3), 3, slice(4, 6), slice(6, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """N cameras and their shape coefficients α [N, K]."""
+
+    camera: Camera
+    alpha: Array
+
+    def to_vector(self) -> Array:
+        """[N, 6 + K]: rotation vector in radians, log scale, translation, α."""
+        rotvec = Rotation.from_matrix(self.camera.R).as_rotvec()
+        return np.concatenate([rotvec, np.log(self.camera.s)[:, None], self.camera.t, self.alpha], axis=1)
+
+    @staticmethod
+    def from_vector(q: Array) -> Parameters:
+        """The inverse of ``to_vector`` for turns of less than 180°."""
+        R = Rotation.from_rotvec(q[:, ROTATION]).as_matrix()
+        return Parameters(Camera(R, np.exp(q[:, SCALE]), q[:, SHIFT]), q[:, ALPHA])

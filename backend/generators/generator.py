@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rest of the backend knows of a generator."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Generator(Protocol):
+    """A pretrained generator G: w → picture, with the mapping z → w in front of it.
+
+    Deterministic: the same latents give the same pictures, and each picture of a batch is independent
+    of the others in it.
+    """
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """(height, width) of the pictures."""
+
+    @property
+    def z_dim(self) -> int: ...
+
+    @property
+    def w_dim(self) -> int: ...
+
+    @property
+    def num_ws(self) -> int:
+        """Rows of w+: one per layer that takes a style."""
+
+    @property
+    def w_avg(self) -> Tensor:
+        """[w_dim], the mean of w over z ~ N(0, I)."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def map(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
+        """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
+
+    def synthesize(self, ws: Tensor) -> Tensor:
+        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32 RGB, nominally in [−1, 1], not clamped."""

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras, deformable shape models, and fitting both to landmarks. Knows nothing of generators."""
+
+from .camera import Camera, angles, project, rotation
+from .nrsfm import FitOptions, FitResult, GeometryError, fit
+from .shape import ShapeModel, infer
+from .topology import Topology, load_topology
+
+__all__ = [
+    "Camera",
+    "FitOptions",
+    "FitResult",
+    "GeometryError",
+    "ShapeModel",
+    "Topology",
+    "angles",
+    "fit",
+    "infer",
+    "load_topology",
+    "project",
+    "rotation",
+]

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rigid start: rank-3 factorisation of all views and its metric upgrade.
+
+Tomasi and Kanade, *Shape and Motion from Image Streams under Orthography*, IJCV 1992; the upgrade for
+weak perspective follows Poelman and Kanade, PAMI 1997.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .camera import Array, Camera, nearest_rotation
+
+_FILL_ROUNDS = 8
+_UPGRADE_ROUNDS = 10
+
+
+class GeometryError(Exception):
+    """Landmarks from which no shape can be determined; the message says why."""
+
+
+def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera]:
+    """Mean shape [3, L] and cameras of picture points W [N, 2, L], up to a rotation and a mirror image.
+
+    Raises GeometryError when the views show the face from too few sides to tell its depth.
+    """
+    centred, t = _centre(W, weights)
+    motion, shape = _rank3(centred)
+    upgrade = _metric_upgrade(motion)
+    motion, shape = motion @ upgrade, np.linalg.solve(upgrade, shape)
+    a, b = motion[:, 0], motion[:, 1]
+    s = 0.5 * (np.linalg.norm(a, axis=1) + np.linalg.norm(b, axis=1))
+    R = nearest_rotation(np.stack([a, b, np.cross(a, b) / s[:, None]], axis=1))
+    size = np.median(s)
+    return shape * size, Camera(R, s / size, t)
+
+
+def _centre(W: Array, weights: Array) -> tuple[Array, Array]:
+    """Centred points with y upwards [N, 2, L] and the centres [N, 2]; missing points are filled at rank 3."""
+    seen = weights[:, None] > 0
+    upward = W * np.array([1.0, -1.0])[:, None]
+    total = weights.sum(axis=1)[:, None]
+    centre = (upward * weights[:, None]).sum(axis=2) / total
+    centred = np.where(seen, upward - centre[:, :, None], 0.0)
+    if not seen.all():
+        for _ in range(_FILL_ROUNDS):
+            motion, shape = _rank3(centred - centred.mean(axis=2, keepdims=True))
+            model = motion @ shape
+            offset = (np.where(seen, upward - model, 0.0) * weights[:, None]).sum(axis=2) / total
+            centre = offset
+            centred = np.where(seen, upward - centre[:, :, None], model)
+        centre = centre + centred.mean(axis=2)
+        centred = centred - centred.mean(axis=2, keepdims=True)
+    return centred, centre * [1, -1]
+
+
+def _rank3(centred: Array) -> tuple[Array, Array]:
+    """The best rank-3 factors: motion [N, 2, 3] and shape [3, L], by the Gram matrix over landmarks."""
+    flat = centred.reshape(-1, centred.shape[2])
+    values, vectors = np.linalg.eigh(flat.T @ flat)
+    shape = vectors[:, ::-1][:, :3].T * np.sqrt(np.maximum(values[::-1][:3], 1e-30))[:, None] / np.sqrt(len(flat))
+    motion = flat @ vectors[:, ::-1][:, :3] / np.sqrt(np.maximum(values[::-1][:3], 1e-30)) * np.sqrt(len(flat))
+    return motion.reshape(-1, 2, 3), shape
+
+
+def _metric_upgrade(motion: Array) -> Array:
+    """A [3, 3] that makes the rows of ``motion`` @ A orthogonal and of equal length in every view.
+
+    Q = A Aᵀ has six unknowns and enters linearly; views are weighed by 1/scale² of the last round.
+    """
+    a, b = motion[:, 0], motion[:, 1]
+    across, difference, size = _quadratic(a, b), _quadratic(a, a) - _quadratic(b, b), _quadratic(a, a) + _quadratic(b, b)
+    scale = np.ones(len(motion))
+    for _ in range(_UPGRADE_ROUNDS):
+        rows = np.concatenate([2 * across, difference]) / np.tile(scale, 2)[:, None]
+        norm = (size / scale[:, None]).mean(axis=0)
+        normal = rows.T @ rows
+        q = np.linalg.solve(normal + 1e-12 * np.trace(normal) * np.eye(6), norm)
+        q /= norm @ q
+        scale = np.maximum(size @ q, 1e-3 * np.median(np.abs(size @ q)))
+    Q = np.array([[q[0], q[1], q[2]], [q[1], q[3], q[4]], [q[2], q[4], q[5]]])
+    values, vectors = np.linalg.eigh(Q)
+    if values[0] <= 1e-4 * values[2]:
+        raise GeometryError(
+            "the depth is not observable: the views show the face from too few sides "
+            f"(eigenvalues of the metric {values[0]:.2g}, {values[1]:.2g}, {values[2]:.2g}); give views with more turn"
+        )
+    return vectors * np.sqrt(values)
+
+
+def _quadratic(a: Array, b: Array) -> Array:
+    """Rows r [N, 6] with r · q = aᵀ Q b for symmetric Q = (q0 q1 q2; q1 q3 q4; q2 q4 q5)."""
+    x, y, z = a.T
+    u, v, w = b.T
+    return np.stack([x * u, x * v + y * u, x * w + z * u, y * v, y * w + z * v, z * w], axis=1)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The deformable shape model, and what it makes of views: pose and coefficients by Gauss–Newton."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .camera import Array, Camera, nearest_rotation, project, small_rotation
+
+_CHUNK = 512  # views at a time: their Jacobians stay in the cache
+_POSE = 6  # rotation vector, log scale, translation
+STUDENT_NU = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeModel:
+    """X(α) = mean + Σ α_k basis_k with α ~ N(0, I).
+
+    ``mean`` [3, L] and ``basis`` [K, 3, L] in the face frame, ``noise`` [L] the variance of one picture
+    coordinate of each landmark.
+    """
+
+    mean: Array
+    basis: Array
+    noise: Array
+
+    def shape(self, alpha: Array) -> Array:
+        """α [N, K] → X [N, 3, L]."""
+        K, _, L = self.basis.shape
+        return self.mean + (alpha @ self.basis.reshape(K, 3 * L)).reshape(-1, 3, L)
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Picture points W [N, 2, L], their weights [N, L], and the current estimate of each view."""
+
+    W: Array
+    weights: Array
+    camera: Camera
+    alpha: Array  # [N, K]
+
+    def centred(self) -> Array:
+        """[N, 2, L]: picture points relative to the translation, with y upwards."""
+        target = self.W - self.camera.t[:, :, None]
+        target[:, 1] *= -1
+        return target
+
+    def reweighted(self, weights: Array) -> Views:
+        return replace(self, weights=weights)
+
+
+def infer(model: ShapeModel, W: Array, weights: Array | None = None, *, robust: bool = False, steps: int = 12) -> Views:
+    """Pose and coefficients of new views ``W`` [N, 2, L] with the model held fixed.
+
+    Each view is independent of the others. ``robust`` weighs points by a Student-t as in the fit.
+    """
+    W = np.asarray(W, dtype=np.float64)
+    trust = np.ones(W.shape[::2]) if weights is None else weights
+    W = np.where(trust[:, None] > 0, W, 0.0)
+    views = Views(W, trust, rigid_pose(model.mean, W, trust), np.zeros((len(W), len(model.basis))))
+    for _ in range(steps):
+        views, _ = expected_step(model, views)
+        if robust:
+            views = views.reweighted(trust * robust_weights(model, views))
+    return views
+
+
+def rigid_pose(mean: Array, W: Array, weights: Array) -> Camera:
+    """The weak-perspective cameras [N] that best show the rigid shape ``mean``: affine fit, then polar projection."""
+    homogeneous = np.concatenate([mean, np.ones((1, mean.shape[1]))])
+    upward = W.copy()
+    upward[:, 1] *= -1
+    normal = np.einsum("nl,il,jl->nij", weights, homogeneous, homogeneous, optimize=True)
+    right = np.einsum("nl,nil,jl->nji", weights, upward, homogeneous, optimize=True)
+    affine = np.linalg.solve(normal + 1e-9 * np.eye(4), right).transpose(0, 2, 1)  # [N, 2, 4]
+    a, b = affine[:, 0, :3], affine[:, 1, :3]
+    R = nearest_rotation(np.stack([a, b, np.cross(a, b) / np.linalg.norm(a, axis=1)[:, None]], axis=1))
+    s = 0.5 * (np.linalg.norm(a, axis=1) + np.linalg.norm(b, axis=1))
+    return Camera(R, s, affine[:, :, 3] * [1, -1])
+
+
+def expected_step(model: ShapeModel, views: Views) -> tuple[Views, Array]:
+    """One joint Gauss–Newton step of every view's pose and coefficients towards their posterior mode.
+
+    Returns the moved views and the posterior covariance of α [N, K, K] with the pose marginalised.
+    """
+    N, K = views.alpha.shape
+    alpha, covariance = np.empty((N, K)), np.empty((N, K, K))
+    R, s, t = np.empty((N, 3, 3)), np.empty(N), np.empty((N, 2))
+    for start in range(0, N, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        old = Camera(views.camera.R[part], views.camera.s[part], views.camera.t[part])
+        step, covariance[part] = _newton(model, views.W[part], views.weights[part], old, views.alpha[part])
+        alpha[part] = views.alpha[part] + step[:, :K]
+        R[part] = small_rotation(step[:, K : K + 3]) @ old.R
+        s[part] = old.s * np.exp(np.clip(step[:, K + 3], -0.5, 0.5))
+        t[part] = old.t + step[:, K + 4 :] * [1, -1]
+    return Views(views.W, views.weights, Camera(R, s, t), alpha), covariance
+
+
+def _newton(model: ShapeModel, W: Array, weights: Array, camera: Camera, alpha: Array) -> tuple[Array, Array]:
+    """Step [n, K + 6] and covariance of α [n, K, K] for one chunk of views."""
+    n, K = alpha.shape
+    L = W.shape[2]
+    Y = camera.R @ model.shape(alpha)
+    s = camera.s[:, None, None]
+    residual = W - project(model.shape(alpha), camera)
+    residual[:, 1] *= -1
+    J = np.zeros((n, K + _POSE, 2, L))
+    J[:, :K] = (camera.R[:, :2] @ model.basis.transpose(1, 0, 2).reshape(3, -1)).reshape(n, 2, K, L).transpose(0, 2, 1, 3)
+    # d(δ × Y) for the rotation vector δ, then log scale: all of these are scaled by s.
+    J[:, K, 1], J[:, K + 1, 0] = -Y[:, 2], Y[:, 2]
+    J[:, K + 2, 0], J[:, K + 2, 1] = -Y[:, 1], Y[:, 0]
+    J[:, K + 3] = Y[:, :2]
+    J[:, : K + 4] *= s[..., None]
+    J[:, K + 4, 0] = J[:, K + 5, 1] = 1
+    precision = (weights / model.noise)[:, None, None]
+    weighted = (J * precision).reshape(n, K + _POSE, 2 * L)
+    H = weighted @ J.reshape(n, K + _POSE, 2 * L).transpose(0, 2, 1)
+    g = (weighted @ residual.reshape(n, 2 * L, 1))[..., 0]
+    diagonal = np.arange(K + _POSE)
+    H[:, diagonal, diagonal] *= 1 + 1e-9
+    H[:, diagonal[:K], diagonal[:K]] += 1  # the prior α ~ N(0, I)
+    g[:, :K] -= alpha
+    inverse = np.linalg.inv(H)
+    return (inverse @ g[..., None])[..., 0], inverse[:, :K, :K]
+
+
+def robust_weights(model: ShapeModel, views: Views) -> Array:
+    """Student-t weights [N, L] in (0, 1.5]: (ν + 2) / (ν + squared distance in standard deviations)."""
+    residual = views.W - project(model.shape(views.alpha), views.camera)
+    distance = (residual**2).sum(axis=1) / model.noise
+    return (STUDENT_NU + 2) / (STUDENT_NU + distance)

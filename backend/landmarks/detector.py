@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rest of the backend knows of a landmark detector."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Detector(Protocol):
+    """Finds the same L landmarks in every picture."""
+
+    @property
+    def topology(self) -> str:
+        """The name of the landmark set, for instance "ibug68"."""
+
+    def detect(self, images: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down)."""

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded 68-landmark detector: a small U-shaped CNN with a soft-argmax at a quarter of 128 × 128.
+
+Soft-argmax over heat maps: Nibali et al., *Numerical Coordinate Regression with CNNs*, 2018.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+INPUT = 128  # pixels
+
+
+def conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+    """3 × 3 convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU()
+    )
+
+
+class Residual(nn.Module):
+    """x + two convolutions of x, then ReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv0 = conv(channels, channels)
+        self.conv1 = conv(channels, channels)[:2]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.conv1(self.conv0(x)))
+
+
+class LandmarkNetwork(nn.Module):
+    """[N, 3, 128, 128] in [−1, 1] → [N, 68, 2] in [0, 1]."""
+
+    def __init__(self, width: int = 24, landmarks: int = 68) -> None:
+        super().__init__()
+        half, full = 2 * width, 4 * width
+        self.stem = conv(3, width, stride=2)
+        self.quarter = nn.Sequential(conv(width, half, stride=2), Residual(half))
+        self.eighth = nn.Sequential(conv(half, full, stride=2), Residual(full), Residual(full))
+        self.sixteenth = nn.Sequential(conv(full, full, stride=2), Residual(full), Residual(full))
+        self.context = nn.Linear(full, full)
+        self.up8 = nn.Conv2d(full, full, 1)
+        self.up4 = nn.Conv2d(full, half, 1)
+        self.merge = conv(half, half)
+        self.heat = nn.Conv2d(half, landmarks, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        quarter = self.quarter(self.stem(x))
+        eighth = self.eighth(quarter)
+        deep = self.sixteenth(eighth)
+        deep = deep + self.context(deep.mean(dim=(2, 3)))[:, :, None, None]
+        eighth = eighth + _double(self.up8(deep))
+        quarter = quarter + _double(self.up4(eighth))
+        return soft_argmax(self.heat(self.merge(quarter)))
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def soft_argmax(heat: Tensor) -> Tensor:
+    """Heat maps [N, L, H, W] → their expected positions [N, L, 2] (x, y) in [0, 1]."""
+    height, width = heat.shape[-2:]
+    probability = heat.flatten(2).softmax(dim=-1).unflatten(-1, (height, width))
+    x = (torch.arange(width, device=heat.device) + 0.5) / width
+    y = (torch.arange(height, device=heat.device) + 0.5) / height
+    return torch.stack([probability.sum(dim=2) @ x, probability.sum(dim=3) @ y], dim=-1)
+
+
+class EmbeddedDetector:
+    """Implements ``backend.landmarks.Detector`` for the embedded default's pictures."""
+
+    topology = "ibug68"
+
+    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
+        """Reads the network's weights from the safetensors file ``path``; "auto" means CUDA when there is one."""
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.network = LandmarkNetwork()
+        self.network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        self.network.to(device, memory_format=torch.channels_last).requires_grad_(requires_grad=False).eval()
+
+    @torch.inference_mode()
+    def detect(self, images: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, 68] in [0, 1] (x right, y down)."""
+        if images.shape[-2:] != (INPUT, INPUT):
+            images = F.interpolate(images, size=(INPUT, INPUT), mode="area")
+        points: Tensor = self.network(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last))
+        return points.transpose(1, 2)

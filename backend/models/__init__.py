@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The face model: generator, shape model and regressor in one, on disk as a bundle."""
+
+from .bundle import DEFAULT_BUNDLE, BundleError, load_face_model, resolve_bundle
+from .face import Edit, FaceModel, Identity, LatentError
+
+__all__ = [
+    "DEFAULT_BUNDLE",
+    "BundleError",
+    "Edit",
+    "FaceModel",
+    "Identity",
+    "LatentError",
+    "load_face_model",
+    "resolve_bundle",
+]

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bundle: a face model on disk, a folder ``name.effigy`` in which nothing is executable.
+
+``model.json``: format, name, generator (a file of the folder, or a path and the sha256 that it must have),
+topology, controls, pose range and the training report. ``model.safetensors``: shape model and regressor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..editing.regressor import Regressor, Whitening
+from ..generators import GeneratorFileError, load_generator
+from ..geometry import ShapeModel, load_topology
+from ..geometry.expressions import Expression
+from .face import FaceModel
+
+FORMAT = 1
+DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
+
+
+class BundleError(Exception):
+    """A bundle that cannot be loaded; the message says what is wrong and what to do."""
+
+
+def resolve_bundle(name: str) -> Path:
+    """The folder that ``name`` means: "default" is the embedded one, anything else a path."""
+    return DEFAULT_BUNDLE if name == "default" else Path(name).expanduser()
+
+
+def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
+    """The face model in ``folder``; raises BundleError."""
+    header = _read_header(folder)
+    try:
+        generator_path = _generator_path(folder, header["generator"])
+        digest = _sha256(generator_path)
+        if digest != header["generator"]["sha256"]:
+            raise BundleError(
+                f"{generator_path} is not the generator that {folder} was fitted to "
+                f"(sha256 {digest[:12]}…, wanted {header['generator']['sha256'][:12]}…): restore it, or fit again"
+            )
+        arrays = load_file(folder / "model.safetensors")
+        shape = ShapeModel(*(arrays[f"shape.{name}"].numpy().astype(np.float64) for name in ("mean", "basis", "noise")))
+        controls = [
+            Expression(c["name"], c["group"], arrays["controls"][row].numpy().astype(np.float64), c["low"], c["high"])
+            for row, c in enumerate(header["controls"])
+        ]
+        return FaceModel(
+            name=header["name"],
+            model_id=_model_id(folder, digest),
+            generator=load_generator(generator_path, device),
+            topology=load_topology(header["topology"]),
+            shape=shape,
+            regressor=_read_regressor(arrays),
+            controls=controls,
+            pose_range=(header["pose_range"][0], header["pose_range"][1]),
+        )
+    except GeneratorFileError as error:
+        raise BundleError(str(error)) from None
+    except (SafetensorError, OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise BundleError(f"the bundle {folder} is damaged ({type(error).__name__}: {error}): fit it again") from None
+
+
+def save_face_model(
+    folder: Path,
+    header: dict[str, Any],
+    shape: ShapeModel,
+    regressor: Regressor,
+    controls: list[Expression],
+    generator_path: Path,
+) -> None:
+    """Writes ``model.json`` and ``model.safetensors`` into ``folder``; the header last, which completes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    inside = generator_path.resolve().parent == folder.resolve()
+    arrays: dict[str, Tensor] = {f"regressor.{k}": v.float().contiguous() for k, v in regressor.state_dict().items()}
+    for name in ("mean", "basis", "noise"):
+        arrays[f"shape.{name}"] = torch.from_numpy(getattr(shape, name)).float().contiguous()
+    arrays["controls"] = torch.from_numpy(np.stack([control.direction for control in controls])).float()
+    temporary = folder / "model.safetensors.part"
+    save_file(arrays, temporary)
+    temporary.replace(folder / "model.safetensors")
+    full = {
+        "format": FORMAT,
+        "generator": {
+            "file" if inside else "path": generator_path.name if inside else str(generator_path.resolve()),
+            "sha256": _sha256(generator_path),
+        },
+        "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
+        **header,
+    }
+    temporary = folder / "model.json.part"
+    temporary.write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / "model.json")
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    path = folder / "model.json"
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a face model (no model.json): give the folder of a bundle, or 'default'")
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        version = header["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path} is damaged ({error}): fit the bundle again") from None
+    if version != FORMAT:
+        raise BundleError(f"{folder} has bundle format {version}, this Effigy reads {FORMAT}: update it, or fit again")
+    return dict(header)
+
+
+def _generator_path(folder: Path, reference: dict[str, str]) -> Path:
+    if "path" in reference:
+        return Path(reference["path"])
+    name = reference["file"]
+    if Path(name).name != name:
+        raise BundleError(f"the bundle {folder} names a generator outside of its folder: {name!r}")
+    path = folder / name
+    if not path.is_file():
+        raise GeneratorFileError(f"there is no generator file {path}: restore it, or install Effigy again")
+    return path
+
+
+def _read_regressor(arrays: dict[str, Tensor]) -> Regressor:
+    state = {k.removeprefix("regressor."): v.double() for k, v in arrays.items() if k.startswith("regressor.")}
+    whitening = Whitening(state["whitening.mean"], state["whitening.basis"])
+    regressor = Regressor(whitening, state["q_mean"], state["q_scale"], width=len(state["layers.0.bias"])).double()
+    regressor.load_state_dict(state)
+    return regressor.requires_grad_(requires_grad=False)
+
+
+def _model_id(folder: Path, generator_digest: str) -> str:
+    """Identifies what the pictures depend on: weights, shape model, regressor and controls."""
+    digest = hashlib.sha256(generator_digest.encode())
+    digest.update((folder / "model.safetensors").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise GeneratorFileError(f"there is no generator file {path}: put it back, or fit again with another")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

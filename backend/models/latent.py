@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An anchor latent as bytes: what an Identity message carries and a .blend keeps.
+
+``EFLT``, then two little-endian uint32 (rows, w_dim), then rows · w_dim little-endian float32.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC = b"EFLT"
+_HEADER = struct.Struct("<4sII")
+
+
+class LatentError(Exception):
+    """Bytes that are not a latent of this model."""
+
+
+def latent_to_bytes(ws: NDArray[np.float32]) -> bytes:
+    """w+ [num_ws, w_dim] → bytes; one row is written when all rows are the same."""
+    rows = ws[:1] if (ws == ws[0]).all() else ws
+    return _HEADER.pack(_MAGIC, *rows.shape) + rows.astype("<f4").tobytes()
+
+
+def latent_from_bytes(data: bytes | memoryview, num_ws: int, w_dim: int) -> NDArray[np.float32]:
+    """Bytes → w+ [num_ws, w_dim]; raises LatentError unless they are a finite latent of these sizes."""
+    raw = bytes(data)
+    if len(raw) < _HEADER.size or raw[:4] != _MAGIC:
+        raise LatentError("these bytes are not an Effigy latent")
+    _, rows, columns = _HEADER.unpack_from(raw)
+    if columns != w_dim or rows not in (1, num_ws):
+        raise LatentError(f"the latent is {rows} × {columns}; this model's are {num_ws} × {w_dim} (or 1 × {w_dim})")
+    if len(raw) != _HEADER.size + 4 * rows * columns:
+        raise LatentError(f"the latent has {len(raw)} bytes, which is not what its header says")
+    ws = np.frombuffer(raw, dtype="<f4", offset=_HEADER.size).reshape(rows, columns)
+    if not np.isfinite(ws).all():
+        raise LatentError("the latent holds NaN or infinite values")
+    return np.broadcast_to(ws, (num_ws, w_dim)).astype(np.float32)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker: the one thread that owns the model and paints."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import structlog
+import zmq
+
+from protocol import encode
+from protocol.errors import ErrorCode
+from protocol.messages import (
+    Buffer,
+    Control,
+    Done,
+    Error,
+    Frame,
+    Identity,
+    OpenIdentity,
+    Phase,
+    Pose,
+    Release,
+    Reply,
+    Synthesize,
+    Timings,
+    Welcome,
+)
+
+from .. import __version__
+from ..models import FaceModel, LatentError
+from ..models import Identity as Anchor
+from .encode import encode_floats, encode_ints, encode_picture
+from .scheduler import Forget, Job, Scheduler
+
+log = structlog.get_logger()
+
+
+class RefusedError(Exception):
+    """A request that the worker answers with an Error message."""
+
+    def __init__(self, code: ErrorCode, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.reply = Error(code, message, hint)
+
+
+class Worker(threading.Thread):
+    """Loads the model, then does the scheduler's jobs; replies go to the I/O thread over an inproc socket."""
+
+    def __init__(
+        self,
+        load: Callable[[], FaceModel],
+        scheduler: Scheduler,
+        context: zmq.Context[zmq.Socket[bytes]],
+        outbox: str,
+    ) -> None:
+        super().__init__(name="effigy-worker", daemon=True)
+        self._load = load
+        self._scheduler = scheduler
+        self._context = context
+        self._outbox = outbox
+        self._identities: dict[str, tuple[Anchor, set[bytes]]] = {}
+        # Read by the I/O thread; each is assigned whole.
+        self.phase: Phase = "loading"
+        self.detail = "the model is loading"
+        self.welcome: Welcome | None = None
+        self.painted = 0
+
+    @property
+    def identities(self) -> int:
+        return len(self._identities)
+
+    def run(self) -> None:
+        replies = self._context.socket(zmq.PUSH)
+        replies.connect(self._outbox)
+        try:
+            model = self._load()
+        except Exception as error:  # noqa: BLE001 whatever it is, the client must hear of it
+            log.error("model failed to load", error=str(error))
+            self.detail, self.phase = str(error), "failed"
+            replies.close()
+            return
+        self.welcome = welcome(model)
+        self.detail, self.phase = model.name, "ready"
+        log.info("model ready", model=model.model_id, name=model.name, device=str(model.generator.device))
+        while (job := self._scheduler.take()) is not None:
+            if isinstance(job.request, Forget):
+                self._forget(job.client)
+            else:
+                reply = self._answer(model, job)
+                replies.send_multipart([job.client, *encode(job.id, reply)], copy=False)
+        replies.close()
+
+    def _answer(self, model: FaceModel, job: Job) -> Reply:
+        try:
+            return self._do(model, job)
+        except RefusedError as refusal:
+            return refusal.reply
+        except Exception as error:
+            log.exception("request failed", kind=type(job.request).__name__)
+            return Error("failed", f"{type(error).__name__}: {error}"[:500], "the backend's log has the details")
+
+    def _do(self, model: FaceModel, job: Job) -> Reply:
+        match job.request:
+            case OpenIdentity() as request:
+                return self._open(model, job.client, request)
+            case Release(identity):
+                return Done(self._release(job.client, identity))
+            case Synthesize() as request:
+                return self._synthesize(model, request, job.arrived)
+        raise AssertionError(job.request)
+
+    def _open(self, model: FaceModel, client: bytes, request: OpenIdentity) -> Identity:
+        match request:
+            case OpenIdentity(seed=int(seed), latent=None, truncation=truncation):
+                anchor = self._open_seed(model, seed, truncation)
+            case OpenIdentity(seed=None, latent=bytes() | memoryview() as latent):
+                anchor = self._open_latent(model, latent, request.model)
+            case _:
+                raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
+        self._identities.setdefault(anchor.key, (anchor, set()))[1].add(client)
+        pose = Pose(**asdict(anchor.pose))
+        return Identity(anchor.key, model.model_id, anchor.latent, pose, encode_floats(anchor.rest))
+
+    def _open_seed(self, model: FaceModel, seed: int, truncation: float) -> Anchor:
+        if not 0 <= seed < 2**32 or not 0 <= truncation <= 2:
+            raise RefusedError(
+                "bad-field",
+                f"seed {seed} or truncation {truncation} is out of range",
+                "seeds run from 0 to 4294967295, truncation from 0 to 2",
+            )
+        return model.open_seed(seed, truncation)
+
+    def _open_latent(self, model: FaceModel, latent: Buffer, model_id: str | None) -> Anchor:
+        if model_id not in (None, model.model_id):
+            raise RefusedError(
+                "wrong-model",
+                f"this face belongs to model {model_id}; the backend runs {model.model_id} ({model.name})",
+                "start the backend with the face's own model, or give the face a new identity",
+            )
+        try:
+            return model.open_latent(latent)
+        except LatentError as error:
+            raise RefusedError("bad-field", str(error), "open the identity by its seed instead") from None
+
+    def _release(self, client: bytes, identity: str) -> int:
+        _, holders = self._identities.get(identity, (None, set()))
+        if client not in holders:
+            return 0
+        holders.discard(client)
+        if not holders:
+            del self._identities[identity]
+        return 1
+
+    def _forget(self, client: bytes) -> None:
+        for identity in list(self._identities):
+            self._release(client, identity)
+
+    def _synthesize(self, model: FaceModel, request: Synthesize, arrived: float) -> Frame:
+        started = time.monotonic()
+        if request.identity not in self._identities:
+            raise RefusedError(
+                "unknown-identity",
+                f"identity {request.identity[:40]!r} is not open here",
+                "open it again with its latent; a restarted backend has forgotten it",
+            )
+        if unknown := sorted(set(request.controls) - model.controls.keys()):
+            raise RefusedError(
+                "bad-field",
+                f"this model has no control {', '.join(unknown)[:200]}",
+                f"its controls are {', '.join(model.controls)}",
+            )
+        if request.purpose == "final" and request.encoding == "jpeg":
+            raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
+        edit = model.edit(self._identities[request.identity][0], request.yaw, request.pitch, request.controls)
+        inverted = time.monotonic()
+        picture = model.paint(edit.ws[None])[0]
+        painted = time.monotonic()
+        data = encode_picture(picture, request.encoding)
+        self.painted += 1
+        steps = np.diff([arrived, started, inverted, painted, time.monotonic()]) * 1e3
+        return Frame(
+            identity=request.identity,
+            purpose=request.purpose,
+            height=picture.shape[0],
+            width=picture.shape[1],
+            encoding=request.encoding,
+            data=data,
+            pose=Pose(**asdict(edit.pose)),
+            clamped=edit.clamped,
+            timings=Timings(*(float(step) for step in steps)),
+        )
+
+
+def welcome(model: FaceModel) -> Welcome:
+    """The model's description of itself, from which a client builds its interface."""
+    controls = tuple(Control(c.name, c.group, c.low, c.high) for c in model.controls.values())
+    K, _, L = model.shape.basis.shape
+    directions = np.stack([c.direction for c in model.controls.values()]) @ model.shape.basis.reshape(K, -1)
+    return Welcome(
+        server=f"effigy {__version__}",
+        device=str(model.generator.device),
+        model=model.model_id,
+        model_name=model.name,
+        resolution=model.generator.resolution,
+        topology=model.topology.name,
+        mean=encode_floats(model.shape.mean),
+        triangles=encode_ints(model.topology.triangles),
+        controls=controls,
+        directions=encode_floats(directions.reshape(-1, 3, L)),
+        pose_range=model.pose_range,
+    )

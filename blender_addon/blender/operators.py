@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The buttons: connect, add a face, set the exact view."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import bpy
+from bpy.props import FloatProperty, IntProperty
+
+from ..core.client import RequestError
+from ..core.process import BackendError
+from ..protocol.messages import Identity, OpenIdentity
+from . import preview, rig, session
+from .properties import active_face
+
+_OPEN_S = 30.0
+
+
+class EFFIGY_OT_connect(bpy.types.Operator):
+    bl_idname = "effigy.connect"
+    bl_label = "Start Backend"
+    bl_description = "Start the backend, or connect to a running one, as the add-on's preferences say"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.state.client is not None:
+            cls.poll_message_set("Already connected: stop first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            session.connect()
+        except BackendError as error:
+            session.state.problem = str(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        preview.start()
+        return {"FINISHED"}
+
+
+class EFFIGY_OT_disconnect(bpy.types.Operator):
+    bl_idname = "effigy.disconnect"
+    bl_label = "Stop"
+    bl_description = "Close the connection, and stop the backend if this Blender started it"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return session.state.client is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.disconnect()
+        return {"FINISHED"}
+
+
+class EFFIGY_OT_add_face(bpy.types.Operator):
+    bl_idname = "effigy.add_face"
+    bl_label = "Add Face"
+    bl_description = "Add a face at the 3D cursor: proxy mesh with expression sliders, camera and picture plate"
+    bl_options = {"REGISTER", "UNDO"}
+
+    seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
+    truncation: FloatProperty(
+        name="Truncation",
+        description="0 is the average face, 1 the full variety",
+        default=0.7,
+        min=0.0,
+        max=1.5,
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Leave the edit mode first")
+            return False
+        if not (session.is_ready() or bpy.app.background):
+            cls.poll_message_set("Start the backend first, and wait until it is ready")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """In a window nothing waits: the face is added when the identity has come."""
+        client = session.state.client
+        assert client is not None
+        self._opening: Future[Any] = client.ask(self._request(), _OPEN_S)
+        self._timer = context.window_manager.event_timer_add(0.02, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC":
+            return self._end(context, {"CANCELLED"})
+        if event.type != "TIMER" or not self._opening.done():
+            return {"PASS_THROUGH"}
+        try:
+            self._add(context, self._opening.result())
+        except RequestError as error:
+            self.report({"ERROR"}, str(error))
+            return self._end(context, {"CANCELLED"})
+        return self._end(context, {"FINISHED"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """For scripts and redo: waits for the identity."""
+        try:
+            identity = session.ensure_ready().call(self._request(), _OPEN_S)
+        except RequestError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self._add(context, identity)
+        return {"FINISHED"}
+
+    def _request(self) -> OpenIdentity:
+        return OpenIdentity(seed=self.seed, truncation=self.truncation)
+
+    def _add(self, context: bpy.types.Context, identity: Identity) -> None:
+        welcome = session.welcome()
+        assert welcome is not None
+        proxy = rig.add_face(context, welcome, identity, self.seed)
+        for obj in context.selected_objects:
+            obj.select_set(False)
+        proxy.select_set(True)
+        context.view_layer.objects.active = proxy
+        space = context.space_data
+        if isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
+            space.shading.color_type = "TEXTURE"  # so that a solid viewport shows the picture
+        session.state.dirty = True
+
+    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
+        context.window_manager.event_timer_remove(self._timer)
+        return result
+
+
+class EFFIGY_OT_exact_view(bpy.types.Operator):
+    bl_idname = "effigy.exact_view"
+    bl_label = "Exact Pixels"
+    bl_description = (
+        "Set this scene so that a render shows the face's own pixels: its camera and resolution, "
+        "the Standard view (AgX changes contrast), no dithering, and no filter that blurs pixels"
+    )
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if active_face(context) is None:
+            cls.poll_message_set("Select a face")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        proxy = active_face(context)
+        assert proxy is not None
+        scene, face = context.scene, proxy.effigy
+        if face.camera is not None:
+            scene.camera = face.camera
+        if face.image is not None:
+            scene.render.resolution_x, scene.render.resolution_y = face.image.size
+        scene.render.resolution_percentage = 100
+        scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
+        scene.render.dither_intensity = 0.0
+        scene.render.filter_size = 0.0
+        scene.view_settings.view_transform = "Standard"
+        scene.view_settings.look = "None"
+        scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
+        if hasattr(scene, "cycles"):
+            scene.cycles.pixel_filter_type = "BOX"
+            scene.cycles.filter_width = 0.01
+            scene.cycles.use_denoising = False
+        return {"FINISHED"}
+
+
+_CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_exact_view)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

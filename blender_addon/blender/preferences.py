@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on's preferences: where the backend is."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
+
+PACKAGE = __package__.rpartition(".")[0]  # the add-on's own package, whatever Blender calls it
+
+
+class EffigyPreferences(bpy.types.AddonPreferences):
+    bl_idname = PACKAGE
+
+    source: EnumProperty(
+        name="Backend",
+        description="Where the pictures are made",
+        items=(
+            ("LOCAL", "Start it here", "Start the backend on this computer and stop it with Blender"),
+            ("FILE", "Connection file", "Use a backend that runs already: 'effigy serve' writes a connection file"),
+        ),
+        default="LOCAL",
+    )
+    command: StringProperty(
+        name="Command",
+        description="The backend's command, for instance /home/me/effigy/.venv/bin/effigy",
+        default="effigy",
+    )
+    connection_file: StringProperty(
+        name="Connection File",
+        description="The file that a running backend wrote; see its --connection-file option",
+        subtype="FILE_PATH",
+    )
+    autostart: BoolProperty(
+        name="Connect when rendering in the background",
+        description="Let a background render (blender -b) connect, or start the backend, by itself",
+        default=True,
+    )
+    timeout: FloatProperty(
+        name="Patience",
+        description="How long a render waits for one picture before it fails",
+        default=60.0,
+        min=1.0,
+        max=3600.0,
+        unit="TIME_ABSOLUTE",
+        subtype="TIME_ABSOLUTE",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "source", expand=True)
+        layout.prop(self, "command" if self.source == "LOCAL" else "connection_file")
+        layout.prop(self, "autostart")
+        layout.prop(self, "timeout")
+
+
+def get() -> EffigyPreferences:
+    """This add-on's preferences."""
+    return bpy.context.preferences.addons[PACKAGE].preferences
+
+
+def register() -> None:
+    bpy.utils.register_class(EffigyPreferences)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(EffigyPreferences)

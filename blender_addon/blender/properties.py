@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a face keeps in the .blend, on its proxy mesh."""
+
+from __future__ import annotations
+
+import base64
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+
+class EffigyFace(bpy.types.PropertyGroup):
+    """One face. The shape keys of the proxy mesh are its controls; the latent is its identity."""
+
+    is_face: BoolProperty()
+    seed: IntProperty(name="Seed", description="The number of this identity", min=0)
+    latent: StringProperty(description="The identity's latent, base64")
+    model: StringProperty(description="The face model that the latent belongs to")
+    model_name: StringProperty(name="Model")
+    plate: PointerProperty(type=bpy.types.Object)
+    camera: PointerProperty(type=bpy.types.Object)
+    image: PointerProperty(type=bpy.types.Image)
+    baked: PointerProperty(type=bpy.types.Image)
+    source: EnumProperty(
+        name="Picture",
+        items=(
+            ("LIVE", "Live", "The backend paints the plate"),
+            ("BAKED", "Baked", "The plate shows the baked sequence; no backend is needed"),
+        ),
+        default="LIVE",
+    )
+    # The camera of the identity's own picture (see docs/protocol.md, Pose).
+    rest_yaw: FloatProperty()
+    rest_pitch: FloatProperty()
+    rest_roll: FloatProperty()
+    rest_scale: FloatProperty(default=0.3)
+    rest_x: FloatProperty(default=0.5)
+    rest_y: FloatProperty(default=0.5)
+
+    def latent_bytes(self) -> bytes:
+        return base64.b64decode(self.latent)
+
+    def set_latent(self, latent: bytes | memoryview) -> None:
+        self.latent = base64.b64encode(latent).decode("ascii")
+
+    @property
+    def plate_size(self) -> float:
+        """The picture's width in head units."""
+        return 1.0 / self.rest_scale
+
+    @property
+    def plate_offset(self) -> tuple[float, float]:
+        """Where the picture's middle lies from the head's origin, (right, up) in head units."""
+        return (0.5 - self.rest_x) / self.rest_scale, (self.rest_y - 0.5) / self.rest_scale
+
+
+def faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The proxy meshes of all faces in ``scene``."""
+    return [obj for obj in scene.objects if obj.type == "MESH" and obj.effigy.is_face]
+
+
+def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
+    scene_faces = faces(context.scene)
+    active = context.active_object
+    for proxy in scene_faces:
+        if active is not None and active in (proxy, proxy.effigy.plate, proxy.effigy.camera):
+            return proxy
+    return scene_faces[0] if len(scene_faces) == 1 else None
+
+
+def register() -> None:
+    bpy.utils.register_class(EffigyFace)
+    bpy.types.Object.effigy = PointerProperty(type=EffigyFace)
+
+
+def unregister() -> None:
+    del bpy.types.Object.effigy
+    bpy.utils.unregister_class(EffigyFace)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Building a face's rig: proxy mesh with shape keys, camera, plate."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..core.pose import Angles, head_rotation, landmarks_to_local
+from ..protocol.messages import Array, Identity, Welcome
+
+_LENS_MM = 85.0  # a portrait lens
+_SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
+
+
+def floats(array: Array) -> np.ndarray:
+    """An array message as float64 [shape]."""
+    return np.frombuffer(array.data, dtype="<f4").reshape(array.shape).astype(np.float64)
+
+
+def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, seed: int) -> bpy.types.Object:
+    """Adds a rig for ``identity`` at the 3D cursor, in a collection of its own; returns the proxy.
+
+    The head stands in the pose of the identity's own picture, seen by the rig's camera.
+    """
+    name = f"Face {seed}"
+    collection = bpy.data.collections.new(name)
+    context.scene.collection.children.link(collection)
+    proxy = bpy.data.objects.new(name, _proxy_mesh(name, welcome, identity))
+    camera = _camera(name)
+    plate = bpy.data.objects.new(f"{name} Plate", _plate_mesh(name))
+    for obj in (proxy, camera, plate):
+        collection.objects.link(obj)
+    _add_controls(proxy, welcome)
+    _describe(proxy, plate, camera, welcome, identity, seed)
+    image = _image(name, welcome)
+    proxy.effigy.image = image
+    plate.data.materials.append(_plate_material(name, image))
+    _stand(proxy, camera, context.scene.cursor.location)
+    proxy.display_type = "WIRE"
+    _leave_out_of_renders(proxy)
+    plate.hide_select = True
+    if context.scene.camera is None:
+        context.scene.camera = camera
+    return proxy
+
+
+def _proxy_mesh(name: str, welcome: Welcome, identity: Identity) -> bpy.types.Mesh:
+    triangles = np.frombuffer(welcome.triangles.data, dtype="<i4").reshape(welcome.triangles.shape)
+    mesh = bpy.data.meshes.new(f"{name} Proxy")
+    mesh.from_pydata(landmarks_to_local(floats(identity.rest)).tolist(), [], triangles.tolist())
+    mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
+    mesh.update()
+    return mesh
+
+
+def _add_controls(proxy: bpy.types.Object, welcome: Welcome) -> None:
+    proxy.shape_key_add(name="Basis", from_mix=False)
+    rest = np.array([vertex.co for vertex in proxy.data.vertices])
+    for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
+        block = proxy.shape_key_add(name=control.name, from_mix=False)
+        block.slider_min = max(control.low, -_SHAPE_KEY_LIMIT)
+        block.slider_max = min(control.high, _SHAPE_KEY_LIMIT)
+        block.value = 0.0
+        shape = (rest + landmarks_to_local(direction)).astype(np.float32)
+        block.data.foreach_set("co", shape.reshape(-1))
+    proxy.data.shape_keys.name = f"{proxy.name} Controls"
+
+
+def _describe(
+    proxy: bpy.types.Object,
+    plate: bpy.types.Object,
+    camera: bpy.types.Object,
+    welcome: Welcome,
+    identity: Identity,
+    seed: int,
+) -> None:
+    face = proxy.effigy
+    face.is_face = True
+    face.seed = seed
+    face.set_latent(identity.latent)
+    face.model, face.model_name = identity.model, welcome.model_name
+    face.plate, face.camera = plate, camera
+    pose = identity.pose
+    face.rest_yaw, face.rest_pitch, face.rest_roll = pose.yaw, pose.pitch, pose.roll
+    face.rest_scale, face.rest_x, face.rest_y = pose.scale, pose.x, pose.y
+
+
+def _leave_out_of_renders(proxy: bpy.types.Object) -> None:
+    """Renders the proxy as an empty mesh. Hiding it would take it out of the render's evaluation as well:
+    its animation would stand still."""
+    modifier = proxy.modifiers.new("Not in Renders", "MASK")
+    modifier.vertex_group = proxy.vertex_groups.new(name="Not in Renders").name  # an empty group masks all
+    modifier.show_viewport = False
+
+
+def _camera(name: str) -> bpy.types.Object:
+    data = bpy.data.cameras.new(f"{name} Camera")
+    data.lens = _LENS_MM
+    return bpy.data.objects.new(f"{name} Camera", data)
+
+
+def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: object) -> None:
+    """Head at ``location`` in its own pose; camera in front, so that the plate fills its frame exactly."""
+    face = proxy.effigy
+    distance = face.plate_size * _LENS_MM / camera.data.sensor_width
+    front = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))  # looks along +Y
+    camera.matrix_world = Matrix.Translation(location) @ Matrix.Translation((0, -distance, 0)) @ front.to_4x4()
+    x, y = face.plate_offset
+    camera.data.shift_x, camera.data.shift_y = x / face.plate_size, y / face.plate_size
+    angles = Angles(face.rest_yaw, face.rest_pitch, face.rest_roll)
+    turn = Matrix(head_rotation(angles, np.array(camera.matrix_world)).tolist())
+    proxy.matrix_world = Matrix.Translation(location) @ turn.to_4x4()
+
+
+def _plate_mesh(name: str) -> bpy.types.Mesh:
+    mesh = bpy.data.meshes.new(f"{name} Plate")
+    corners = [(-0.5, -0.5, 0), (0.5, -0.5, 0), (0.5, 0.5, 0), (-0.5, 0.5, 0)]
+    mesh.from_pydata(corners, [], [(0, 1, 2, 3)])
+    layer = mesh.uv_layers.new(name="UVMap")
+    layer.data.foreach_set("uv", [0, 0, 1, 0, 1, 1, 0, 1])
+    mesh.update()
+    return mesh
+
+
+def _image(name: str, welcome: Welcome) -> bpy.types.Image:
+    height, width = welcome.resolution
+    # A byte image in sRGB: what the generator painted is what a Standard view shows.
+    image = bpy.data.images.new(f"{name} Picture", width, height, alpha=False, float_buffer=False)
+    image.colorspace_settings.name = "sRGB"
+    return image
+
+
+def _plate_material(name: str, image: bpy.types.Image) -> bpy.types.Material:
+    """Emission, so that light and shadow of the scene leave the picture as it was painted."""
+    material = bpy.data.materials.new(f"{name} Plate")
+    if bpy.app.version < (5, 0, 0):  # from 5.0 on every material has nodes
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.name = "Picture"
+    texture.image = image
+    texture.interpolation = "Closest"  # a pixel of the picture stays a pixel
+    texture.extension = "EXTEND"
+    emission = tree.nodes.new("ShaderNodeEmission")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    texture.location, emission.location, output.location = (-300, 0), (0, 0), (200, 0)
+    tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
+    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    return material
+
+
+def picture_node(proxy: bpy.types.Object) -> bpy.types.ShaderNodeTexImage | None:
+    """The texture node of a face's plate, or None when its material was changed by hand."""
+    plate = proxy.effigy.plate
+    if plate is None or not plate.data.materials or plate.data.materials[0] is None:
+        return None
+    return plate.data.materials[0].node_tree.nodes.get("Picture")

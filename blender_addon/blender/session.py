@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of this run of Blender: the connection, the child process, what each face last showed.
+
+It lives in this module and never in a .blend; faces are remembered by name, since references do not
+survive undo or loading a file.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..core.client import Client, GoneError, Link, Phase, RequestError
+from ..core.process import BackendError, LocalBackend
+from ..protocol.connection import read_connection
+from ..protocol.messages import OpenIdentity, Welcome
+from . import preferences
+
+_START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
+_FIND_S = 15.0  # for a backend that is said to run already
+_OPEN_S = 30.0
+
+
+@dataclass(slots=True)
+class FaceRun:
+    """What is known of a face in this run."""
+
+    stream: int
+    identity: str = ""  # the service's key, once open
+    opening: Any = None  # the future of an OpenIdentity on its way
+    opened: tuple[str, str] | None = None  # (model, latent) that was last tried to open; None: try
+    wanted: Any = None  # parameters last asked for
+    shown: Any = None  # parameters of the picture on the plate; None: nothing valid
+    problem: str = ""
+    milliseconds: float = 0.0  # from asking to pixels, of the last preview
+
+    def reopen(self) -> None:
+        """The service has forgotten the identity, or is another one: open it again."""
+        self.identity, self.opening, self.opened, self.wanted = "", None, None, None
+
+
+@dataclass(slots=True)
+class Session:
+    client: Client | None = None
+    backend: LocalBackend | None = None
+    leaving: list[LocalBackend] = field(default_factory=list)  # stopped, not yet gone
+    runs: dict[str, FaceRun] = field(default_factory=dict)  # by the proxy's name
+    is_rendering: bool = False
+    is_baking: bool = False
+    dirty: bool = True  # the scene may have changed since the last look
+    problem: str = ""  # of the connection, for the panel
+    streams: int = 0
+
+
+state = Session()
+
+
+def link() -> Link | None:
+    """The connection's state, or None when nobody asked for one."""
+    return state.client.link if state.client else None
+
+
+def is_ready() -> bool:
+    current = link()
+    return current is not None and current.phase is Phase.READY
+
+
+def run_of(proxy: bpy.types.Object) -> FaceRun:
+    """The run-time state of a face, made on first use."""
+    if proxy.name not in state.runs:
+        state.streams += 1
+        state.runs[proxy.name] = FaceRun(state.streams)
+    return state.runs[proxy.name]
+
+
+def connect() -> None:
+    """Starts the backend or looks for a running one, as the preferences say; returns at once.
+
+    Raises BackendError when the command cannot be started.
+    """
+    if state.client is not None:
+        return
+    chosen = preferences.get()
+    state.problem = ""
+    if chosen.source == "LOCAL":
+        folder = Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="backend", create=True))
+        state.backend = LocalBackend(chosen.command, folder)
+        path = state.backend.connection_file
+    else:
+        if not chosen.connection_file:
+            raise BackendError("no connection file is set: choose one in the add-on's preferences")
+        path = Path(bpy.path.abspath(chosen.connection_file))
+    state.client = Client(_finder(path, state.backend), f"Blender {bpy.app.version_string}")
+
+
+def _finder(path: Path, backend: LocalBackend | None) -> Any:
+    """A function that finds the service's endpoint; it runs on the client's thread and so holds no bpy."""
+
+    def find() -> str:
+        if backend is not None and backend.exit_code is not None:
+            words = backend.last_words() or f"its log is {backend.log_file}"
+            raise GoneError(f"the backend ended with code {backend.exit_code}: {words}")
+        return read_connection(path).endpoint
+
+    return find
+
+
+def disconnect() -> None:
+    """Closes the connection and stops the backend if this Blender started it; returns soon."""
+    if state.client is not None:
+        state.client.close()
+        state.client = None
+    if state.backend is not None:
+        state.backend.stop()
+        state.leaving.append(state.backend)
+        state.backend = None
+    for run in state.runs.values():
+        run.reopen()
+
+
+def ensure_ready() -> Client:
+    """A connected client, waited for: for renders and scripts. Raises RequestError."""
+    if state.client is None:
+        try:
+            connect()
+        except BackendError as error:
+            raise RequestError("no-backend", str(error), "") from None
+    client = state.client
+    assert client is not None
+    client.wait_ready(_START_S if state.backend else _FIND_S)
+    return client
+
+
+def welcome() -> Welcome | None:
+    current = link()
+    return current.welcome if current else None
+
+
+def open_request(proxy: bpy.types.Object) -> OpenIdentity:
+    """The request that opens a face's own latent."""
+    return OpenIdentity(latent=proxy.effigy.latent_bytes(), model=proxy.effigy.model)
+
+
+def anchor_of(proxy: bpy.types.Object) -> tuple[str, str]:
+    """What an opened identity stands for: (model, latent)."""
+    return proxy.effigy.model, proxy.effigy.latent
+
+
+def ensure_open(proxy: bpy.types.Object) -> str:
+    """The service's key of a face's identity, opened if need be, waited for. Raises RequestError."""
+    client, run = ensure_ready(), run_of(proxy)
+    if not run.identity or run.opened != anchor_of(proxy):
+        run.identity = client.call(open_request(proxy), _OPEN_S).identity
+        run.opened = anchor_of(proxy)
+    return run.identity
+
+
+def reap() -> None:
+    """Collects stopped backends that have left."""
+    state.leaving = [backend for backend in state.leaving if not backend.reap()]
+
+
+def shut_down() -> None:
+    """Leaves nothing behind: for the end of Blender and for unregistering."""
+    disconnect()
+    for backend in state.leaving:
+        with contextlib.suppress(OSError):
+            backend.stop_and_wait()
+    state.leaving.clear()
+    state.runs.clear()
+
+
+def register() -> None:
+    atexit.register(shut_down)
+
+
+def unregister() -> None:
+    atexit.unregister(shut_down)
+    shut_down()

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From Blender's matrices to the angles that a face model understands, and to the plate's place.
+
+Face frame: +X to the picture's right, +Y up, +Z out of the face. The proxy's local frame is
+(x, y, z) = (X, −Z, Y): the face looks along −Y, as rigs do. A Blender camera's local frame (x right, y up,
+z towards the viewer) is the camera frame of the face model as it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+FACE_TO_LOCAL: Array = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+
+
+@dataclass(frozen=True, slots=True)
+class Angles:
+    """Degrees. Yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is counter-clockwise."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where head and camera stand in the world (4 × 4 matrices), and how the camera sees."""
+
+    head: Array
+    camera: Array
+    perspective: bool
+
+
+def landmarks_to_local(points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Landmarks [3, L] in the face frame → vertices [L, 3] in the proxy's local frame."""
+    return np.ascontiguousarray((FACE_TO_LOCAL @ points).T)
+
+
+def angles_of(view: View) -> Angles:
+    """The head's turn as the camera sees it: R = Rz(roll) · Rx(−pitch) · Ry(yaw)."""
+    R = _sight(view).T @ _rotation(view.head) @ FACE_TO_LOCAL
+    pitch = -math.asin(min(1.0, max(-1.0, R[2, 1])))
+    return Angles(
+        math.degrees(math.atan2(-R[2, 0], R[2, 2])),
+        math.degrees(pitch),
+        math.degrees(math.atan2(-R[0, 1], R[1, 1])),
+    )
+
+
+def head_rotation(angles: Angles, camera: Array) -> Array:
+    """The head's world rotation [3, 3] that an orthographic ``camera`` [4, 4] sees under ``angles``."""
+    y, p, r = (math.radians(a) for a in (angles.yaw, -angles.pitch, angles.roll))
+    turn = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
+    nod = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
+    tilt = np.array([[math.cos(r), -math.sin(r), 0], [math.sin(r), math.cos(r), 0], [0, 0, 1]])
+    return _rotation(camera) @ tilt @ nod @ turn @ FACE_TO_LOCAL.T
+
+
+def plate_matrix(view: View, roll: float, rest_roll: float, size: float, offset: tuple[float, float]) -> Array:
+    """The plate's world matrix [4, 4]: a square of ``size`` head units that faces the camera at the head.
+
+    ``roll`` − ``rest_roll`` degrees turn it with the head; ``offset`` (right, up; in head units) is where its
+    middle lies as seen from the head's origin. In-plane motion is exact this way: no picture changes for it.
+    """
+    angle = math.radians(roll - rest_roll)
+    tilt = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
+    axes = _sight(view) @ tilt
+    unit = _scale(view.head)
+    matrix = np.eye(4)
+    matrix[:3, :3] = axes * (size * unit)
+    matrix[:3, 3] = view.head[:3, 3] + axes[:, :2] @ np.asarray(offset) * unit
+    return matrix
+
+
+def _sight(view: View) -> Array:
+    """The camera's axes [3, 3], turned by the smallest rotation that makes it look straight at the head."""
+    axes = _rotation(view.camera)
+    if not view.perspective:
+        return axes
+    towards = view.camera[:3, 3] - view.head[:3, 3]
+    distance = float(np.linalg.norm(towards))
+    if distance < 1e-9:
+        return axes
+    return _smallest_rotation(axes[:, 2], towards / distance) @ axes
+
+
+def _smallest_rotation(start: Array, end: Array) -> Array:
+    """R [3, 3] that turns the unit vector ``start`` into the unit vector ``end``."""
+    cosine = float(start @ end)
+    if cosine < -1 + 1e-9:  # the head is exactly behind the camera: any half turn will do
+        other = np.eye(3)[int(np.argmin(np.abs(start)))]
+        axis = np.cross(start, other)
+        axis /= np.linalg.norm(axis)
+        return np.asarray(2 * np.outer(axis, axis) - np.eye(3))
+    x, y, z = np.cross(start, end)
+    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + K + K @ K / (1 + cosine))
+
+
+def _rotation(matrix: Array) -> Array:
+    """The rotation nearest to a world matrix: without scale, shear or mirroring."""
+    U, _, Vt = np.linalg.svd(matrix[:3, :3])
+    if np.linalg.det(U @ Vt) < 0:
+        U[:, 2] *= -1
+    return np.asarray(U @ Vt)
+
+
+def _scale(matrix: Array) -> float:
+    """The mean size of a world matrix: the cube root of the volume that it gives to a unit cube."""
+    return float(abs(np.linalg.det(matrix[:3, :3])) ** (1 / 3))

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds dist/effigy-<version>.zip: one extension for Linux, Windows and macOS, Blender 4.2 and newer.
+
+    python build_addon.py [--blender PYTHON_WITH_BPY] [--relock]
+
+Vendors protocol/ into the add-on, bundles the wheels of wheels.lock.json (each checked against its
+sha256) and lets Blender's own extension tool validate the result. The same sources give the same bytes.
+``--relock`` looks the wheels up again and rewrites the lock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+SOURCE = ROOT / "blender_addon"
+LOCK = SOURCE / "wheels.lock.json"
+CACHE = ROOT / "build" / "wheels"
+STAGE = ROOT / "build" / "effigy"
+
+# What Blender 4.2 to 5.2 run on. pyzmq's abi3 wheel serves every Python from 3.12 on.
+PACKAGES = {"pyzmq": ("27.1.0", ("3.11", "3.13")), "msgpack": ("1.1.2", ("3.11", "3.13", "3.14"))}
+PLATFORMS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_26_x86_64", "manylinux_2_17_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("macosx_11_0_arm64", "macosx_10_15_universal2"),
+}
+LEFT_OUT = {"__pycache__", LOCK.name}
+EPOCH = (2020, 1, 1, 0, 0, 0)  # the date of every file in the zip
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One line of the lock: a wheel's file name, its checksum, and what pip must be asked to get it."""
+
+    name: str
+    version: str
+    python: str
+    platform: str
+    file: str
+    sha256: str
+
+
+def build(blender_python: Path | None, out: Path = ROOT / "dist") -> Path:
+    """Builds the zip into ``out`` and returns its path; raises SystemExit with a message that says what to do."""
+    manifest = (SOURCE / "blender_manifest.toml").read_text(encoding="utf-8")
+    version = tomllib.loads(manifest)["version"]
+    wheels = fetch(read_lock())
+    stage(manifest, wheels)
+    path = out / f"effigy-{version}.zip"
+    out.mkdir(parents=True, exist_ok=True)
+    pack(STAGE, path)
+    if blender_python is not None:
+        validate(path, blender_python)
+    return path
+
+
+def stage(manifest: str, wheels: list[Path]) -> None:
+    """Lays the extension out in build/effigy as it is in the zip."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    ignore = shutil.ignore_patterns(*LEFT_OUT, "protocol")
+    shutil.copytree(SOURCE, STAGE, ignore=ignore)
+    # In the repository blender_addon/protocol is a link to protocol/.
+    shutil.copytree(ROOT / "protocol", STAGE / "protocol", ignore=ignore)
+    (STAGE / "wheels").mkdir()
+    for wheel in wheels:
+        shutil.copy(wheel, STAGE / "wheels")
+    listed = "".join(f'  "./wheels/{wheel.name}",\n' for wheel in sorted(wheels))
+    platforms = ", ".join(f'"{name}"' for name in PLATFORMS)
+    head, section, permissions = manifest.partition("[permissions]")
+    text = f"{head}platforms = [{platforms}]\nwheels = [\n{listed}]\n\n{section}{permissions}"
+    (STAGE / "blender_manifest.toml").write_text(text, encoding="utf-8")
+
+
+def pack(folder: Path, path: Path) -> None:
+    """Zips ``folder`` with sorted names, one date and one mode, so that equal sources give equal bytes."""
+    temporary = path.with_name(path.name + ".part")
+    with zipfile.ZipFile(temporary, "w") as archive:
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), EPOCH)
+            info.external_attr = 0o100644 << 16
+            info.create_system = 3
+            # Wheels are compressed already; storing them keeps the result independent of zlib's version.
+            info.compress_type = zipfile.ZIP_STORED
+            archive.writestr(info, file.read_bytes())
+    temporary.replace(path)
+
+
+def validate(path: Path, blender_python: Path) -> None:
+    """Runs Blender's own extension tool on the zip; raises SystemExit when it finds a fault."""
+    where = (
+        "import importlib.util as u, pathlib; root = pathlib.Path(u.find_spec('bpy').origin).parent; "
+        "print(next(root.rglob('bl_pkg/cli/blender_ext.py')))"
+    )
+    try:
+        found = subprocess.run([blender_python, "-c", where], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"{blender_python} has no bpy module ({error}): run make .venvs/blender-5.0/ready") from None
+    tool = found.stdout.strip().splitlines()[-1]
+    checked = subprocess.run([sys.executable, tool, "validate", str(path)], capture_output=True, text=True)
+    if checked.returncode:
+        raise SystemExit(f"Blender refuses {path.name}:\n{checked.stdout}{checked.stderr}")
+
+
+def read_lock() -> list[Wheel]:
+    return [Wheel(**entry) for entry in json.loads(LOCK.read_text(encoding="utf-8"))]
+
+
+def fetch(wheels: list[Wheel]) -> list[Path]:
+    """The locked wheels as files, downloaded unless build/wheels has them; every checksum is checked."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    missing = [wheel for wheel in wheels if not (CACHE / wheel.file).is_file()]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda wheel: download(wheel.name, wheel.version, wheel.python, wheel.platform), missing))
+    for wheel in wheels:
+        path = CACHE / wheel.file
+        if not path.is_file():
+            raise SystemExit(f"the package index gave another file than {wheel.file}: check it, then run with --relock")
+        if digest(path) != wheel.sha256:
+            path.unlink()
+            raise SystemExit(f"{wheel.file} is not the file that was locked (its sha256 differs): it was removed")
+    return [CACHE / wheel.file for wheel in wheels]
+
+
+def download(name: str, version: str, python: str, platform: str) -> Path:
+    """Gets one wheel into build/wheels with pip and returns it."""
+    folder = CACHE / f".{name}-{python}-{platform}"
+    platforms = [option for tag in PLATFORMS[platform] for option in ("--platform", tag)]
+    command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary=:all:"]
+    command += ["--python-version", python, *platforms, "--dest", str(folder), f"{name}=={version}"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode:
+        raise SystemExit(f"pip cannot get {name} {version} for Python {python}, {platform}:\n{ran.stderr}")
+    (got,) = folder.iterdir()
+    kept = got.replace(CACHE / got.name)
+    folder.rmdir()
+    return kept
+
+
+def relock() -> None:
+    """Looks every wheel up and writes wheels.lock.json."""
+
+    def wanted() -> Iterator[Wheel]:
+        for name, (version, pythons) in PACKAGES.items():
+            for python in pythons:
+                for platform in PLATFORMS:
+                    path = download(name, version, python, platform)
+                    yield Wheel(name, version, python, platform, path.name, digest(path))
+
+    CACHE.mkdir(parents=True, exist_ok=True)
+    LOCK.write_text(json.dumps([asdict(wheel) for wheel in wanted()], indent=2) + "\n", encoding="utf-8")
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blender", type=Path, help="a Python with bpy, whose extension tool validates the zip")
+    parser.add_argument("--relock", action="store_true", help="rewrite wheels.lock.json")
+    options = parser.parse_args()
+    if options.relock:
+        relock()
+    path = build(options.blender)
+    print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 2**20:.1f} MB  sha256 {digest(path)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one codec: a message is a msgpack header and its payload frames.
+
+Header: ``{"v": version, "id": request id, "kind": name, "body": fields, "sizes": bytes of each frame}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_args
+
+import msgpack
+
+from .errors import ProtocolError
+from .limits import MAX_ITEMS, MAX_TEXT, REPLY_LIMITS, REQUEST_LIMITS, Limits
+from .messages import Buffer, Reply, Request
+from .schema import pack, unpack_dataclass
+
+PROTOCOL_VERSION = 1
+
+_REQUESTS: dict[str, type] = {cls.__name__: cls for cls in get_args(Request)}
+_REPLIES: dict[str, type] = {cls.__name__: cls for cls in get_args(Reply)}
+_HEADER_KEYS = {"v", "id", "kind", "body", "sizes"}
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope(Generic[M]):
+    """A decoded message and the request id that it carries or answers."""
+
+    id: int
+    message: M
+
+
+def encode(request_id: int, message: Request | Reply) -> list[Buffer]:
+    """The frames of ``message``, header first. A reply carries the id of the request that it answers."""
+    payload: list[Buffer] = []
+    body = pack(message, payload)
+    header = {
+        "v": PROTOCOL_VERSION,
+        "id": request_id,
+        "kind": type(message).__name__,
+        "body": body,
+        "sizes": [memoryview(frame).nbytes for frame in payload],
+    }
+    return [msgpack.packb(header), *payload]
+
+
+def decode_request(frames: Sequence[Buffer], limits: Limits = REQUEST_LIMITS) -> Envelope[Request]:
+    """What a client sent; raises ProtocolError and nothing else."""
+    return _decode(frames, limits, _REQUESTS)
+
+
+def decode_reply(frames: Sequence[Buffer], limits: Limits = REPLY_LIMITS) -> Envelope[Reply]:
+    """What the service sent; raises ProtocolError and nothing else."""
+    return _decode(frames, limits, _REPLIES)
+
+
+def _decode(frames: Sequence[Buffer], limits: Limits, kinds: dict[str, type]) -> Envelope[Any]:
+    limits.check([memoryview(frame).nbytes for frame in frames])
+    header = _header(frames[0])
+    request_id = _request_id(header)
+    payload = frames[1:]
+    try:
+        _check_header(header, payload)
+        kind = header["kind"]
+        if not isinstance(kind, str) or kind not in kinds:
+            raise ProtocolError("unknown-kind", f"no message of kind {str(kind)[:60]!r} travels this way")
+        message = unpack_dataclass(kinds[kind], header["body"], payload, kind)
+    except ProtocolError as error:
+        error.request_id = request_id
+        raise
+    return Envelope(request_id, message)
+
+
+def _header(frame: Buffer) -> dict[str, Any]:
+    try:
+        # No list or map may announce more than MAX_ITEMS entries, so that a few bytes cannot ask for gigabytes.
+        header = msgpack.unpackb(
+            frame,
+            raw=False,
+            strict_map_key=True,
+            max_str_len=MAX_TEXT,
+            max_bin_len=0,
+            max_ext_len=0,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+        )
+    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
+        raise ProtocolError("malformed", f"the header is not msgpack: {str(error)[:100]}") from None
+    if not isinstance(header, dict):
+        raise ProtocolError("malformed", "the header is not a map")
+    return header
+
+
+def _request_id(header: dict[str, Any]) -> int:
+    request_id = header.get("id")
+    if type(request_id) is not int or not 0 <= request_id < 2**63:
+        raise ProtocolError("malformed", "the header has no id between 0 and 2^63")
+    return request_id
+
+
+def _check_header(header: dict[str, Any], payload: Sequence[Buffer]) -> None:
+    # The version first: the rest of the header may look different in another one.
+    if header.get("v") != PROTOCOL_VERSION:
+        raise ProtocolError(
+            "version", f"this side speaks version {PROTOCOL_VERSION}, the message is of {str(header.get('v'))[:20]}"
+        )
+    if header.keys() != _HEADER_KEYS:
+        raise ProtocolError("malformed", f"the header must have exactly the keys {', '.join(sorted(_HEADER_KEYS))}")
+    if header["sizes"] != [memoryview(frame).nbytes for frame in payload]:
+        raise ProtocolError("malformed", "the payload frames are not of the sizes that the header announces")

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection file: how a client on this machine finds the service.
+
+A JSON file with mode 0600 that the service writes when it answers and removes when it leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_MAX_BYTES = 16 * 1024
+
+
+class ConnectionFileError(Exception):
+    """The connection file is absent, unreadable or not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """``endpoint`` is a ZeroMQ address such as ``tcp://127.0.0.1:40123``; ``pid`` the service's process."""
+
+    endpoint: str
+    pid: int
+    protocol: int
+
+    def write(self, path: Path) -> None:
+        """Creates or replaces ``path``, readable by its owner alone from its first byte on."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(asdict(self), file)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def read_connection(path: Path) -> Connection:
+    """The connection that ``path`` describes; raises ConnectionFileError that says what is wrong with it."""
+    try:
+        if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ConnectionFileError(f"{path} can be read by others; remove it, or run: chmod 600 {path}")
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConnectionFileError(f"there is no connection file {path}: start the backend first") from None
+    except OSError as error:
+        raise ConnectionFileError(f"the connection file {path} cannot be read: {error.strerror}") from None
+    try:
+        if len(raw) > _MAX_BYTES:
+            raise ValueError
+        fields = json.loads(raw)
+        endpoint, pid, protocol = fields["endpoint"], fields["pid"], fields["protocol"]
+        if not (isinstance(endpoint, str) and type(pid) is int and type(protocol) is int):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ConnectionFileError(f"{path} is not a connection file: start the backend again") from None
+    return Connection(endpoint, pid, protocol)
+
+
+def remove_connection(path: Path, pid: int) -> None:
+    """Removes ``path`` if it still is the file that the service with this ``pid`` wrote."""
+    with contextlib.suppress(ConnectionFileError, OSError):
+        if read_connection(path).pid == pid:
+            path.unlink()

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How large a message may be. Checked on the sizes alone, before anything is allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import ProtocolError
+
+MAX_ITEMS = 256  # entries of any list or map inside a header
+MAX_TEXT = 8192  # bytes of any string inside a header
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, and how many payload frames may follow the header."""
+
+    header_bytes: int
+    frames: int
+    frame_bytes: int
+
+    def check(self, sizes: list[int]) -> None:
+        """Raises ProtocolError unless ``sizes`` (header first) are those of an acceptable message."""
+        if not sizes:
+            raise ProtocolError("malformed", "an empty message: the header frame is missing")
+        header, *payload = sizes
+        if header > self.header_bytes:
+            raise ProtocolError("too-large", f"header of {header} bytes; the limit is {self.header_bytes}")
+        if len(payload) > self.frames:
+            raise ProtocolError("too-large", f"{len(payload)} payload frames; the limit is {self.frames}")
+        for number, size in enumerate(payload):
+            if size > self.frame_bytes:
+                raise ProtocolError(
+                    "too-large", f"payload frame {number} has {size} bytes; the limit is {self.frame_bytes}"
+                )
+
+
+REQUEST_LIMITS = Limits(header_bytes=64 * 1024, frames=2, frame_bytes=32 * 1024 * 1024)
+"""A request carries at most a latent (kilobytes) or a photo."""
+
+REPLY_LIMITS = Limits(header_bytes=256 * 1024, frames=8, frame_bytes=64 * 1024 * 1024)
+"""A reply carries at most one picture of 4096 × 4096 RGBA, or the model's shape and controls."""

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every message, as a typed dataclass.
+
+Angles are degrees, lengths are in units of the mean face's outer-eye distance, picture coordinates run
+from 0 to 1 over the generator's frame (x right, y down), milliseconds are wall time. A ``Buffer`` field
+travels as a frame of its own behind the header; everything else travels in the header.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .errors import ErrorCode, ProtocolError
+
+ITEM_BYTES = 4  # of both array types
+
+Buffer: TypeAlias = bytes | memoryview
+Purpose = Literal["preview", "final"]
+Encoding = Literal["rgba8", "png", "jpeg"]
+Phase = Literal["loading", "ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A little-endian, C-ordered array. ``data`` has exactly the bytes that dtype and shape say."""
+
+    dtype: Literal["f4", "i4"]
+    shape: tuple[int, ...]
+    data: Buffer
+
+    def __post_init__(self) -> None:
+        if any(size < 0 for size in self.shape):
+            raise ProtocolError("bad-field", f"an array's shape {self.shape} has a negative size")
+        wanted = math.prod(self.shape) * ITEM_BYTES
+        if (given := memoryview(self.data).nbytes) != wanted:
+            raise ProtocolError("bad-field", f"an array of shape {self.shape} has {wanted} bytes, not {given}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """A weak-perspective camera: u = scale·(R X)_x + x, v = −scale·(R X)_y + y, R = Rz(roll) Rx(−pitch) Ry(yaw).
+
+    Yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is counter-clockwise.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    scale: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An expression slider. 0 is the identity's own expression; low ≤ 0 ≤ high is the range of the data."""
+
+    name: str
+    group: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the milliseconds of a frame went inside the service."""
+
+    queue_ms: float
+    inverse_ms: float
+    synthesis_ms: float
+    encode_ms: float
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message of a client; answered by Welcome, or by Error ``loading`` while the model loads."""
+
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdentity:
+    """Anchors a face: by ``seed`` and ``truncation``, or by a ``latent`` that an Identity carried earlier.
+
+    With a latent, ``model`` is the model it came from; the service refuses a latent of another model.
+    """
+
+    seed: int | None = None
+    truncation: float = 0.7
+    latent: Buffer | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesize:
+    """Asks for one picture of an open identity.
+
+    ``controls`` are offsets from the identity's own expression; a missing one is 0. Of the previews of
+    one client and ``stream`` only the newest is painted; finals are painted in order, none is lost.
+    """
+
+    identity: str
+    yaw: float
+    pitch: float
+    controls: dict[str, float]
+    purpose: Purpose = "preview"
+    encoding: Encoding = "rgba8"
+    stream: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Takes back waiting Synthesize requests by id, or all of this client's when ``ids`` is empty."""
+
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Forgets an identity that this client opened."""
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Asks how the service is; answered even while the model loads or paints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Heartbeat."""
+
+
+# --- replies -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a client needs to build its interface. ``resolution`` is (height, width).
+
+    ``mean`` is [3, L] in the face frame (x right, y up, z towards the viewer), ``directions`` [C, 3, L]
+    what one unit of each control adds to it, ``triangles`` [T, 3] a surface over the L landmarks,
+    counter-clockwise seen from outside. ``pose_range`` is the largest |yaw| and |pitch| of the data.
+    """
+
+    server: str
+    device: str
+    model: str
+    model_name: str
+    resolution: tuple[int, int]
+    topology: str
+    mean: Array
+    triangles: Array
+    controls: tuple[Control, ...]
+    directions: Array
+    pose_range: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An open identity. Keep ``latent`` (and ``model``): it opens the same face again, on any machine.
+
+    ``rest`` is [3, L], the identity's own face with all controls at 0; ``pose`` the camera of its picture.
+    """
+
+    identity: str
+    model: str
+    latent: Buffer
+    pose: Pose
+    rest: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png and jpeg are whole files.
+
+    ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range.
+    """
+
+    identity: str
+    purpose: Purpose
+    height: int
+    width: int
+    encoding: Encoding
+    data: Buffer
+    pose: Pose
+    clamped: tuple[str, ...]
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """The service's state; ``queued`` counts requests that wait, ``painted`` pictures made so far."""
+
+    phase: Phase
+    detail: str
+    device: str
+    uptime_s: float
+    clients: int
+    identities: int
+    queued: int
+    painted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A Cancel or Release was carried out; ``count`` says on how many."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The service lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """A request that was not carried out, why, and what its user can do about it."""
+
+    code: ErrorCode
+    message: str
+    hint: str
+
+
+Request: TypeAlias = Hello | OpenIdentity | Synthesize | Cancel | Release | Status | Ping
+Reply: TypeAlias = Welcome | Identity | Frame | StatusReport | Done | Pong | Error

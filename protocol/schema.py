@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dataclasses to plain msgpack values and back, strictly.
+
+Decoding accepts exactly the declared fields and types and finite numbers; there is no coercion besides an
+integer where a float is declared. Buffers are moved out of the header into a list of payload frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from .errors import ProtocolError
+from .messages import Buffer
+
+_INT_BITS = 63
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def pack(value: Any, payload: list[Buffer]) -> Any:
+    """A msgpack-ready form of ``value``; its buffers are appended to ``payload`` and replaced by their index."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: pack(getattr(value, f.name), payload) for f in dataclasses.fields(value)}
+    if isinstance(value, bytes | memoryview):
+        payload.append(value)
+        return len(payload) - 1
+    if isinstance(value, tuple):
+        return [pack(item, payload) for item in value]
+    return value
+
+
+def unpack(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
+    """``value`` as the ``declared`` type, or ProtocolError ``bad-field`` that names ``where``."""
+    if declared is Buffer:
+        return _buffer(value, payload, where)
+    origin = get_origin(declared)
+    if origin in (Union, types.UnionType):
+        return _optional(declared, value, payload, where)
+    if origin is Literal:
+        if not isinstance(value, str) or value not in get_args(declared):
+            raise _bad(where, f"one of {', '.join(get_args(declared))}", value)
+        return value
+    if origin is tuple:
+        return _tuple(get_args(declared), value, payload, where)
+    if origin is dict:
+        return _mapping(get_args(declared)[1], value, payload, where)
+    if dataclasses.is_dataclass(declared):
+        return unpack_dataclass(declared, value, payload, where)
+    return _scalar(declared, value, where)
+
+
+def unpack_dataclass(cls: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
+    """``value``, a map with exactly the fields of the dataclass ``cls``, as an instance of it."""
+    if not isinstance(value, dict):
+        raise _bad(where, "a map", value)
+    names = {f.name for f in dataclasses.fields(cls)}
+    if missing := sorted(names - value.keys()):
+        raise ProtocolError("bad-field", f"{where} lacks {', '.join(missing)}")
+    if unknown := sorted(str(key)[:40] for key in value.keys() - names):
+        raise ProtocolError("bad-field", f"{where} has unknown fields: {', '.join(unknown)[:200]}")
+    hints = _hints(cls)
+    return cls(**{name: unpack(hints[name], value[name], payload, f"{where}.{name}") for name in names})
+
+
+def _buffer(value: Any, payload: Sequence[Buffer], where: str) -> Buffer:
+    if type(value) is not int or not 0 <= value < len(payload):
+        raise _bad(where, f"the index of one of the {len(payload)} payload frames", value)
+    return payload[value]
+
+
+def _optional(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
+    if value is None:
+        return None
+    members = [member for member in get_args(declared) if member is not type(None)]
+    is_buffer = set(members) == set(get_args(Buffer))
+    return unpack(Buffer if is_buffer else members[0], value, payload, where)
+
+
+def _tuple(members: tuple[Any, ...], value: Any, payload: Sequence[Buffer], where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _bad(where, "a list", value)
+    if members[-1] is Ellipsis:
+        members = members[:1] * len(value)
+    if len(members) != len(value):
+        raise _bad(where, f"a list of {len(members)}", value)
+    return tuple(
+        unpack(member, item, payload, f"{where}[{number}]")
+        for number, (member, item) in enumerate(zip(members, value, strict=True))
+    )
+
+
+def _mapping(member: Any, value: Any, payload: Sequence[Buffer], where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _bad(where, "a map", value)
+    for key in value:
+        if not isinstance(key, str):
+            raise _bad(where, "a map with text keys", key)
+    return {key: unpack(member, item, payload, f"{where}[{key[:40]}]") for key, item in value.items()}
+
+
+def _scalar(declared: type, value: Any, where: str) -> Any:
+    if declared is float and type(value) in (int, float):
+        number = float(value)
+        if not math.isfinite(number):
+            raise _bad(where, "a finite number", value)
+        return number
+    if type(value) is not declared:
+        raise _bad(where, declared.__name__, value)
+    if declared is int and value.bit_length() > _INT_BITS:
+        raise _bad(where, "an integer of 63 bits", value)
+    return value
+
+
+def _bad(where: str, wanted: str, value: Any) -> ProtocolError:
+    return ProtocolError("bad-field", f"{where} must be {wanted}, not {type(value).__name__} {str(value)[:60]!r}")

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Blender environments that make sets up: real Blender as a Python module, and nothing of ours."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Blender:
+    version: str
+    python: Path
+
+    def environment(self, user: Path, addon_zip: Path, effigy_command: str) -> dict[str, str]:
+        """Environment variables of a process with an empty user folder."""
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
+            "BLENDER_USER_RESOURCES": str(user / "blender"),
+            "EFFIGY_ZIP": str(addon_zip),
+            "EFFIGY_COMMAND": effigy_command,
+        }
+
+
+BLENDERS = [
+    Blender(folder.name.removeprefix("blender-"), folder / "bin" / "python")
+    for folder in sorted((ROOT / ".venvs").glob("blender-*"))
+    if (folder / "ready").is_file()
+]
+NEWEST_3_11 = next((blender for blender in BLENDERS if blender.version == "5.0"), None)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests that run inside real Blender (the bpy wheel) with the add-on installed from its zip.
+
+tests/blender/test_in_blender.py starts them, one process per Blender version, with EFFIGY_ZIP (the add-on),
+EFFIGY_COMMAND (the backend) and BLENDER_USER_RESOURCES (an empty folder) set.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+
+import bpy
+
+# isort: split
+import addon_utils  # bpy brings it
+import pytest
+
+PACKAGE = "bl_ext.user_default.effigy"
+
+
+def pytest_sessionstart(session):
+    bpy.ops.extensions.package_install_files(filepath=os.environ["EFFIGY_ZIP"], repo="user_default")
+    # Not enable_on_install: in module mode 4.2 cannot store preferences.
+    assert addon_utils.enable(PACKAGE, default_set=True) is not None, "the add-on cannot be enabled"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    # Handlers still registered at exit crash 4.2 and hang 4.5, so unregister, and skip Blender's own exit.
+    addon_utils.disable(PACKAGE)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(config.stash.get(STATUS, 1))
+
+
+STATUS = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+def addon(name):
+    """A module of the installed add-on, for instance addon("blender.session")."""
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+@pytest.fixture(scope="session")
+def preferences():
+    """The add-on's preferences, pointing at the backend under test."""
+    chosen = bpy.context.preferences.addons[PACKAGE].preferences
+    chosen.command = os.environ["EFFIGY_COMMAND"]
+    return chosen
+
+
+@pytest.fixture()
+def scene(tmp_path):
+    """An empty scene in a .blend of its own, small and exact to render."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 1
+    scene.frame_start, scene.frame_end = 1, 4
+    scene.render.filepath = str(tmp_path / "render_")
+    scene.render.image_settings.file_format = "PNG"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    return scene
+
+
+@pytest.fixture(scope="session")
+def backend(preferences):
+    """A real backend, started through the add-on as an artist would."""
+    assert bpy.ops.effigy.connect() == {"FINISHED"}
+    session = addon("blender.session")
+    session.ensure_ready()
+    yield session
+    if session.state.client is not None:
+        bpy.ops.effigy.disconnect()
+    session.shut_down()
+
+
+@pytest.fixture()
+def face(scene, backend):
+    """A face in the scene, seen by its own camera."""
+    assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
+    proxy = bpy.context.active_object
+    assert bpy.ops.effigy.exact_view() == {"FINISHED"}
+    return proxy
+
+
+@pytest.fixture()
+def settle():
+    """Runs the preview's timer by hand (timers never fire in the wheel) until the picture is up to date."""
+
+    def run(seconds=20.0):
+        preview, session = addon("blender.preview"), addon("blender.session")
+        end = time.monotonic() + seconds
+        quiet = 0
+        while quiet < 5:
+            assert time.monotonic() < end, "the preview does not come to rest"
+            preview.tick()
+            runs = session.state.runs.values()
+            waiting = session.state.client.is_busy or session.state.dirty or any(r.opening for r in runs)
+            quiet = 0 if waiting else quiet + 1
+            time.sleep(0.005)
+
+    return run

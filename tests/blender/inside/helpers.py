@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests inside Blender share."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+
+def pixels(image) -> np.ndarray:
+    """An image data-block's pixels [H, W, 3] as bytes, bottom row first."""
+    values = np.empty(len(image.pixels), dtype=np.float32)
+    image.pixels.foreach_get(values)
+    rgba = values.reshape(image.size[1], image.size[0], -1)
+    return np.round(rgba[..., :3] * 255).astype(np.uint8)
+
+
+def read(path: Path) -> np.ndarray:
+    """A picture file's pixels [H, W, 3], bottom row first."""
+    image = bpy.data.images.load(str(path))
+    try:
+        return pixels(image)
+    finally:
+        bpy.data.images.remove(image)
+
+
+def render(scene) -> list[np.ndarray]:
+    """Renders the scene's range and reads the files back."""
+    bpy.ops.render.render(animation=True)
+    frames = range(scene.frame_start, scene.frame_end + 1)
+    return [read(Path(f"{scene.render.filepath}{frame:04d}.png")) for frame in frames]
+
+
+def swing(proxy, scene, degrees: float) -> None:
+    """Keys a turn of the head about its axis over the scene's range."""
+    proxy.rotation_mode = "XYZ"
+    for frame, side in ((scene.frame_start, -1), (scene.frame_end, 1)):
+        proxy.rotation_euler = (0, 0, math.radians(side * degrees))
+        proxy.keyframe_insert("rotation_euler", frame=frame)
+
+
+def key(proxy, name: str, *values: tuple[int, float]) -> None:
+    """Keys a control: (frame, value) pairs."""
+    block = proxy.data.shape_keys.key_blocks[name]
+    for frame, value in values:
+        block.value = value
+        block.keyframe_insert("value", frame=frame)

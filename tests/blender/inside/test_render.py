@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is rendered is what was asked, frame by frame and pixel by pixel."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from conftest import addon
+from helpers import key, pixels, read, render, swing
+
+
+def test_a_keyframed_turn_changes_every_rendered_frame(scene, face):
+    # While rendering only evaluated objects are animated: reading the originals would freeze the face.
+    swing(face, scene, 25)
+    frames = render(scene)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
+
+
+def test_a_keyframed_expression_changes_every_rendered_frame(scene, face):
+    key(face, "jawOpen", (1, 0.0), (4, 1.0))
+    frames = render(scene)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
+
+
+def test_a_moving_camera_changes_every_rendered_frame(scene, face):
+    pivot = bpy.data.objects.new("Pivot", None)
+    scene.collection.objects.link(pivot)
+    scene.camera.parent = pivot
+    swing(pivot, scene, 20)
+    frames = render(scene)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
+
+
+def test_a_driven_control_is_read_as_evaluated(scene, face):
+    curve = face.data.shape_keys.key_blocks["jawOpen"].driver_add("value")
+    curve.driver.type = "SUM"
+    variable = curve.driver.variables.new()
+    variable.type = "SINGLE_PROP"
+    variable.targets[0].id_type = "SCENE"
+    variable.targets[0].id = scene
+    variable.targets[0].data_path = "frame_current"
+    scene.frame_start, scene.frame_end = 0, 1
+    closed, opened = render(scene)
+    assert (closed != opened).any()
+
+
+def test_a_rendered_frame_is_the_generators_picture_exactly(scene, face):
+    swing(face, scene, 25)
+    rendered = render(scene)
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    baked = [read(path) for path in sorted(addon("blender.bake").folder_of(face).glob("*.png"))]
+    for picture, file in zip(rendered, baked, strict=True):
+        np.testing.assert_array_equal(picture, file)
+
+
+def test_a_baked_face_renders_the_same_pixels_without_a_backend(scene, face):
+    swing(face, scene, 25)
+    rendered = render(scene)
+    bpy.ops.effigy.bake()
+    painted = _painted()
+    for live, baked in zip(rendered, render(scene), strict=True):
+        np.testing.assert_array_equal(live, baked)
+    assert _painted() == painted, "rendering a baked face asked the backend for pictures"
+
+
+def test_back_to_live_paints_again_and_keeps_the_files(scene, face):
+    swing(face, scene, 25)
+    bpy.ops.effigy.bake()
+    folder = addon("blender.bake").folder_of(face)
+    assert bpy.ops.effigy.show_live() == {"FINISHED"}
+    painted = _painted()
+    render(scene)
+    assert _painted() == painted + 4
+    assert len(list(folder.glob("*.png"))) == 4
+
+
+def test_rendering_does_not_depend_on_the_order_of_frames(scene, face):
+    swing(face, scene, 25)
+    forwards = render(scene)
+    for frame in (3, 1, 4, 2):
+        scene.frame_set(frame)
+        scene.render.filepath = f"{bpy.path.abspath('//')}single_{frame}.png"
+        bpy.ops.render.render(write_still=True)
+        np.testing.assert_array_equal(read(scene.render.filepath), forwards[frame - 1])
+
+
+def test_the_rest_pose_is_the_identitys_own_picture_bit_for_bit(scene, face):
+    scene.frame_end = 1
+    (frame,) = render(scene)
+    run = addon("blender.session").run_of(face)
+    yaw, pitch, controls = run.shown
+    assert (yaw, pitch) == (round(face.effigy.rest_yaw, 4), round(face.effigy.rest_pitch, 4))
+    assert controls == ()
+    np.testing.assert_array_equal(frame, pixels(face.effigy.image))
+
+
+def test_roll_turns_the_plate_and_not_the_picture(scene, face):
+    face.rotation_mode = "XYZ"
+    bpy.context.view_layer.update()
+    reader = addon("blender.scene_reader")
+    before = reader.read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+    # The camera looks along +Y: a turn about Y is a roll, counter-clockwise as the camera sees it when negative.
+    face.matrix_world = _about_view_axis(-20) @ face.matrix_world
+    bpy.context.view_layer.update()
+    after = reader.read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+    assert abs(after.yaw - before.yaw) < 1e-3
+    assert abs(after.pitch - before.pitch) < 1e-3
+    turned = after.plate[:3, :3] @ np.linalg.inv(before.plate[:3, :3])
+    assert abs(np.degrees(np.arccos((np.trace(turned) - 1) / 2)) - 20) < 1e-3
+
+
+def test_eevee_and_workbench_get_the_picture_too(scene, face):
+    run = addon("blender.session").run_of(face)
+    scene.frame_end = 1
+    scene.render.engine = "BLENDER_WORKBENCH"
+    scene.display.shading.color_type = "TEXTURE"
+    render(scene)
+    assert run.shown is not None
+
+
+def _about_view_axis(degrees):
+    from mathutils import Matrix
+
+    return Matrix.Rotation(np.radians(degrees), 4, "Y")
+
+
+def _painted():
+    messages = addon("protocol.messages")
+    return addon("blender.session").ensure_ready().call(messages.Status(), 5).painted

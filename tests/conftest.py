@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# Before torch is imported: waiting threads must not spin on shared cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # for build_addon and blender_addon, which are not installed
+
+collect_ignore = ["blender/inside"]
+
+
+@pytest.fixture(scope="session")
+def effigy_command() -> str:
+    """The installed command line, as the add-on's preferences would name it."""
+    return str(Path(sys.executable).with_name("effigy"))
+
+
+@pytest.fixture(scope="session")
+def addon_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The add-on, built from this tree."""
+    import build_addon
+
+    return build_addon.build(None, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def default_model():
+    """The embedded default face model, on the CPU."""
+    from backend.models import DEFAULT_BUNDLE, load_face_model
+
+    return load_face_model(DEFAULT_BUNDLE, device="cpu")
