@@ -72,9 +72,9 @@ def serve(options: ServeOptions) -> int:
         worker = Worker(lambda: load_face_model(options.model, options.device), scheduler, context, _OUTBOX)
         server = Server(router, outbox, worker, scheduler)
         _stop_on_signals(server)
-        worker.start()
         Connection(endpoint, os.getpid(), PROTOCOL_VERSION).write(path)
         log.info("serving", endpoint=endpoint, connection_file=str(path), pid=os.getpid())
+        worker.start()
         try:
             code = _run(server, worker, options)
             server.leave()

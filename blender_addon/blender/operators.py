@@ -10,6 +10,7 @@ import bpy
 from bpy.props import FloatProperty, IntProperty
 
 from ..core.client import RequestError
+from ..core.pose import Angles
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import preview, rig, session
@@ -132,6 +133,26 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
         return result
 
 
+class EFFIGY_OT_face_camera(bpy.types.Operator):
+    bl_idname = "effigy.face_camera"
+    bl_label = "Face the Camera"
+    bl_description = "Turn the head straight to the scene's camera"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if active_face(context) is None or context.scene.camera is None:
+            cls.poll_message_set("Select a face, in a scene with a camera")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        proxy = active_face(context)
+        assert proxy is not None and context.scene.camera is not None
+        rig.turn(proxy, context.scene.camera, Angles(0.0, 0.0, proxy.effigy.rest_roll))
+        return {"FINISHED"}
+
+
 class EFFIGY_OT_exact_view(bpy.types.Operator):
     bl_idname = "effigy.exact_view"
     bl_label = "Exact Pixels"
@@ -170,7 +191,7 @@ class EFFIGY_OT_exact_view(bpy.types.Operator):
         return {"FINISHED"}
 
 
-_CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_exact_view)
+_CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_face_camera, EFFIGY_OT_exact_view)
 
 
 def register() -> None:

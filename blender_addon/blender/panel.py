@@ -54,6 +54,7 @@ class EFFIGY_PT_face(bpy.types.Panel):
             return
         self._draw_state(proxy)
         self._draw_controls(proxy)
+        layout.operator("effigy.face_camera", icon="CAMERA_DATA")
         row = layout.row(align=True)
         row.operator("effigy.bake", icon="RENDER_ANIMATION")
         row.operator("effigy.show_live", icon="RECOVER_LAST")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import bpy
@@ -58,8 +59,13 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
 
 
 def give_up(message: str) -> None:
-    """Says what is wrong; a background process then ends, since an exception would only be printed."""
+    """Says what is wrong and, in the background, ends the process.
+
+    An exception in a handler would only be printed and the stale frame written; SystemExit crashes 4.2 on
+    its way out when Blender runs as a module.
+    """
     print(f"Effigy: error: {message}", file=sys.stderr, flush=True)
     if bpy.app.background:
         session.shut_down()
-        raise SystemExit(EXIT_CODE)
+        sys.stdout.flush()
+        os._exit(EXIT_CODE)

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.pose import Angles, head_rotation, landmarks_to_local
+from ..core.pose import Angles, View, head_rotation, landmarks_to_local
 from ..protocol.messages import Array, Identity, Welcome
 
 _LENS_MM = 85.0  # a portrait lens
@@ -109,9 +109,17 @@ def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: object) 
     camera.matrix_world = Matrix.Translation(location) @ Matrix.Translation((0, -distance, 0)) @ front.to_4x4()
     x, y = face.plate_offset
     camera.data.shift_x, camera.data.shift_y = x / face.plate_size, y / face.plate_size
-    angles = Angles(face.rest_yaw, face.rest_pitch, face.rest_roll)
-    turn = Matrix(head_rotation(angles, np.array(camera.matrix_world)).tolist())
-    proxy.matrix_world = Matrix.Translation(location) @ turn.to_4x4()
+    proxy.matrix_world = Matrix.Translation(location)
+    turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
+
+
+def turn(proxy: bpy.types.Object, camera: bpy.types.Object, angles: Angles) -> None:
+    """Turns the head in its place so that ``camera`` sees it under ``angles``."""
+    perspective = camera.data.type == "PERSP"
+    head, lens = np.array(proxy.matrix_world), np.array(camera.matrix_world)
+    rotation = Matrix(head_rotation(angles, View(head, lens, perspective)).tolist())
+    location, _, scale = proxy.matrix_world.decompose()
+    proxy.matrix_world = Matrix.LocRotScale(location, rotation, scale)
 
 
 def _plate_mesh(name: str) -> bpy.types.Mesh:

@@ -53,13 +53,13 @@ def angles_of(view: View) -> Angles:
     )
 
 
-def head_rotation(angles: Angles, camera: Array) -> Array:
-    """The head's world rotation [3, 3] that an orthographic ``camera`` [4, 4] sees under ``angles``."""
+def head_rotation(angles: Angles, view: View) -> Array:
+    """The world rotation [3, 3] that a head in the place of ``view.head`` needs to be seen under ``angles``."""
     y, p, r = (math.radians(a) for a in (angles.yaw, -angles.pitch, angles.roll))
     turn = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
     nod = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
     tilt = np.array([[math.cos(r), -math.sin(r), 0], [math.sin(r), math.cos(r), 0], [0, 0, 1]])
-    return _rotation(camera) @ tilt @ nod @ turn @ FACE_TO_LOCAL.T
+    return np.asarray(_sight(view) @ tilt @ nod @ turn @ FACE_TO_LOCAL.T)
 
 
 def plate_matrix(view: View, roll: float, rest_roll: float, size: float, offset: tuple[float, float]) -> Array:

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures in Blender's form."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blender_addon.core.pixels import error_picture, from_rgba8
+
+
+def test_rows_are_turned_upside_down_and_bytes_survive():
+    picture = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    values = from_rgba8(picture.tobytes(), 2, 3)
+    assert values.dtype == np.float32
+    back = np.round(values.reshape(2, 3, 4)[::-1] * 255).astype(np.uint8)
+    np.testing.assert_array_equal(back, picture)
+
+
+def test_every_byte_value_survives():
+    every = np.arange(256, dtype=np.uint8).reshape(8, 8, 4)
+    back = np.round(from_rgba8(every.tobytes(), 8, 8).reshape(8, 8, 4)[::-1] * 255).astype(np.uint8)
+    np.testing.assert_array_equal(back, every)
+
+
+def test_the_error_picture_is_loud_in_colour_and_in_grey():
+    for height, width in ((128, 128), (64, 32), (1, 1)):
+        picture = error_picture(height, width).reshape(height, width, 4)
+        assert (picture[..., 3] == 1).all()
+    grey = error_picture(128, 128).reshape(128, 128, 4)[..., :3].mean(axis=2)
+    assert grey.std() > 0.2

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: it says what is wrong, and never shows a traceback."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.cli import app
+from backend.commands.doctor import examine
+from backend.models import DEFAULT_BUNDLE
+
+
+@pytest.fixture()
+def run():
+    return lambda *arguments: CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments))
+
+
+def test_help_lists_the_commands(run):
+    said = run("--help").output
+    for command in ("serve", "fit", "doctor"):
+        assert command in said
+
+
+def test_the_doctor_finds_a_healthy_machine_healthy(run):
+    ran = run("doctor")
+    assert ran.exit_code == 0, ran.output
+    for name in ("torch", "device", "memory", "model", "port", "Blender"):
+        assert name in ran.output
+
+
+def test_the_doctor_says_how_to_mend_a_missing_model(run):
+    ran = run("doctor", "--model", "/nowhere.effigy")
+    assert ran.exit_code == 1
+    assert "/nowhere.effigy is not a face model" in ran.output
+    assert "--model default" in ran.output
+
+
+def test_the_doctor_finds_a_port_in_use():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        findings = {finding.name: finding for finding in examine(DEFAULT_BUNDLE, taken.getsockname()[1])}
+    assert not findings["port"].ok
+    assert "--port 0" in findings["port"].mend
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fit", "--generator", "/nowhere.safetensors", "--out", "/tmp/x.effigy"), "no generator file /nowhere"),
+        (("fit", "--generator", "x", "--out", "y", "--landmarks", "magic"), "unknown detector 'magic'"),
+        (("serve", "--host", "8.8.8.8"), "not a loopback address"),
+        (("serve", "--port", "99999"), "not between 0 and 65535"),
+    ],
+)
+def test_bad_arguments_are_named(run, arguments, said):
+    ran = run(*arguments)
+    assert ran.exit_code == 2
+    assert said in ran.output
+    assert "Traceback" not in ran.output

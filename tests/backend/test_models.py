@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The face model at work, and its bundle on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.geometry import angles, infer
+from backend.landmarks import EmbeddedDetector
+from backend.models import DEFAULT_BUNDLE, BundleError, LatentError, load_face_model, resolve_bundle
+from backend.models.fitting import fit_face_model
+from backend.models.latent import latent_from_bytes, latent_to_bytes
+
+
+@pytest.fixture(scope="module")
+def identity(default_model):
+    return default_model.open_seed(4)
+
+
+def test_an_edit_of_zero_is_the_anchor_bit_for_bit(default_model, identity):
+    edit = default_model.edit(identity, identity.pose.yaw, identity.pose.pitch, {"jawOpen": 0.0})
+    assert torch.equal(edit.ws, identity.ws)
+    assert edit.clamped == ()
+    # What a float32 scene makes of the rest pose is still the rest pose.
+    edit = default_model.edit(identity, identity.pose.yaw + 1e-5, identity.pose.pitch - 1e-5, {})
+    assert torch.equal(edit.ws, identity.ws)
+
+
+def test_a_picture_does_not_depend_on_what_was_painted_before(default_model, identity):
+    asked = [(yaw, 5.0, {"jawOpen": 0.5}) for yaw in (-20, 0, 20)]
+    first = [default_model.paint(default_model.edit(identity, *a).ws[None])[0] for a in asked]
+    again = [default_model.paint(default_model.edit(identity, *a).ws[None])[0] for a in reversed(asked)]
+    for one, other in zip(first, reversed(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_picture_turns_as_asked(default_model):
+    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    asked = np.linspace(-30, 30, 7)
+    slopes = []
+    for seed in range(6):
+        anchor = default_model.open_seed(seed)
+        ws = torch.stack([default_model.edit(anchor, yaw, 0.0, {}).ws for yaw in asked])
+        pictures = torch.from_numpy(default_model.paint(ws)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        views = infer(default_model.shape, detector.detect(pictures).double().numpy())
+        measured = np.degrees(angles(views.camera.R)[0])
+        slopes.append(np.polyfit(asked, measured, 1)[0])
+        assert np.abs(measured - asked).mean() < 5
+    assert np.mean(slopes) == pytest.approx(1.0, abs=0.1)
+
+
+def test_each_control_changes_the_picture_where_its_group_is(default_model, identity):
+    rest = default_model.paint(default_model.edit(identity, 0, 0, {}).ws[None])[0].astype(float)
+    rows = {"mouth": slice(75, 115), "eyes": slice(48, 75), "brows": slice(38, 65)}
+    for control in default_model.controls.values():
+        moved = default_model.paint(default_model.edit(identity, 0, 0, {control.name: control.high}).ws[None])[0]
+        change = np.abs(moved - rest).sum(axis=2)
+        assert change[rows[control.group], 32:96].sum() > 0.25 * change.sum(), control.name
+
+
+def test_what_is_beyond_the_data_is_clamped_and_named(default_model, identity):
+    edit = default_model.edit(identity, 170.0, 0.0, {"jawOpen": 50.0})
+    assert set(edit.clamped) == {"yaw", "jawOpen"}
+    limit = default_model.edit(identity, default_model.pose_range[0], 0.0, {"jawOpen": 1.0})
+    torch.testing.assert_close(edit.ws, limit.ws)
+
+
+def test_roll_size_and_shift_stay_nearly_the_identitys(default_model, identity):
+    for yaw in (-30, 0, 30):
+        pose = default_model.edit(identity, yaw, 0.0, {}).pose
+        assert abs(pose.roll - identity.pose.roll) < 2
+        assert abs(pose.x - identity.pose.x) < 0.02
+        assert abs(pose.y - identity.pose.y) < 0.02
+        assert pose.scale == pytest.approx(identity.pose.scale, rel=0.06)
+
+
+def test_a_seed_is_the_latent_that_the_official_scripts_number(default_model):
+    z = np.random.RandomState(7).randn(1, default_model.generator.z_dim)
+    expected = default_model.generator.map(torch.from_numpy(z).float(), 0.5)[0]
+    assert torch.equal(default_model.open_seed(7, 0.5).ws, expected)
+
+
+def test_a_latent_opens_the_same_identity(default_model, identity):
+    again = default_model.open_latent(identity.latent)
+    assert again.key == identity.key
+    assert torch.equal(again.ws, identity.ws)
+
+
+@given(st.integers(1, 3), st.integers(1, 5), st.booleans())
+def test_latents_come_back_from_their_bytes(num_ws, w_dim, same):
+    ws = np.random.default_rng(0).normal(size=(num_ws, w_dim)).astype(np.float32)
+    if same:
+        ws[:] = ws[0]
+    np.testing.assert_array_equal(latent_from_bytes(latent_to_bytes(ws), num_ws, w_dim), ws)
+
+
+@given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda b: b"EFLT" + b))
+@settings(max_examples=300)
+def test_bytes_that_are_no_latent_raise_only_a_latent_error(data):
+    with pytest.raises(LatentError):
+        latent_from_bytes(data, 14, 256)
+
+
+def test_a_latent_with_nan_or_of_another_size_is_refused():
+    header = struct.pack("<4sII", b"EFLT", 1, 2)
+    with pytest.raises(LatentError, match="NaN"):
+        latent_from_bytes(header + struct.pack("<2f", 1.0, float("nan")), 4, 2)
+    with pytest.raises(LatentError, match="4 × 3"):
+        latent_from_bytes(header + struct.pack("<2f", 1.0, 2.0), 4, 3)
+
+
+def test_default_names_the_embedded_bundle():
+    assert resolve_bundle("default") == DEFAULT_BUNDLE
+    assert sum(path.stat().st_size for path in DEFAULT_BUNDLE.iterdir()) < 40 * 2**20
+
+
+@pytest.fixture()
+def bundle(tmp_path):
+    return shutil.copytree(DEFAULT_BUNDLE, tmp_path / "copy.effigy")
+
+
+def test_a_copied_bundle_is_the_same_model(bundle, default_model):
+    assert load_face_model(bundle, "cpu").model_id == default_model.model_id
+
+
+def test_a_bundle_with_another_generator_is_refused(bundle):
+    path = bundle / "generator.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match="not the generator that"):
+        load_face_model(bundle, "cpu")
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "generator.safetensors"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "garbage"])
+def test_a_damaged_bundle_names_what_is_wrong(bundle, name, damage):
+    path = bundle / name
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(b"" if damage == "empty" else b"\xfe" * 500)
+    with pytest.raises(BundleError) as caught:
+        load_face_model(bundle, "cpu")
+    assert "copy.effigy" in str(caught.value)
+
+
+def test_a_bundle_of_another_format_or_with_a_path_outside_is_refused(bundle):
+    path = bundle / "model.json"
+    header = json.loads(path.read_text())
+    path.write_text(json.dumps(header | {"format": 99}))
+    with pytest.raises(BundleError, match="format 99"):
+        load_face_model(bundle, "cpu")
+    path.write_text(json.dumps(header | {"generator": {"file": "../generator.safetensors", "sha256": "0"}}))
+    with pytest.raises(BundleError, match="outside"):
+        load_face_model(bundle, "cpu")
+
+
+def test_fitting_a_small_model_writes_a_bundle_that_works(tmp_path):
+    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    stages = []
+    report = fit_face_model(
+        DEFAULT_BUNDLE / "generator.safetensors",
+        detector,
+        tmp_path / "small.effigy",
+        samples=300,
+        basis=4,
+        progress=lambda stage, done, total: stages.append(stage),
+    )
+    assert report.shape_nme_percent < 3
+    assert set(stages) == {"sample", "factor", "regress"}
+    model = load_face_model(tmp_path / "small.effigy", "cpu")
+    anchor = model.open_seed(0)
+    assert not torch.equal(model.edit(anchor, 20.0, 0.0, {}).ws, anchor.ws)
+    assert not list((tmp_path / "small.effigy").glob("*.part"))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Background renders: exact pictures, or a non-zero exit code and a line that says why. Never a stale frame."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .environments import BLENDERS, NEWEST_3_11, Blender
+
+SCRIPT = Path(__file__).with_name("background_render.py")
+each_blender = pytest.mark.parametrize("blender", BLENDERS, ids=lambda blender: blender.version)
+newest = pytest.mark.parametrize("blender", [NEWEST_3_11], ids=["newest"])
+
+
+@pytest.fixture()
+def run(addon_zip, effigy_command, tmp_path):
+    """Runs background_render.py in a Blender: (blender, action, extra environment) → finished process."""
+
+    def start(blender: Blender, action: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        command = [blender.python, SCRIPT, action, tmp_path / "face.blend"]
+        environment = blender.environment(tmp_path, addon_zip, effigy_command) | extra
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+
+    return start
+
+
+def frames(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.glob("render_*.png"))]
+
+
+@each_blender
+def test_a_background_render_starts_a_backend_and_leaves_none_behind(run, blender, tmp_path):
+    made = run(blender, "make")
+    assert made.returncode == 0, made.stdout + made.stderr
+    ran = run(blender, "render")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(set(frames(tmp_path))) == 4
+    assert not backends(tmp_path)
+
+
+@each_blender
+def test_a_backend_killed_in_the_middle_ends_the_render_with_an_error(run, blender, tmp_path):
+    run(blender, "make")
+    ran = run(blender, "render-and-kill")
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert "Effigy: error: frame 3 of Face 7 cannot be painted" in ran.stderr
+    assert len(frames(tmp_path)) == 2, "a frame without its picture was written"
+    assert not backends(tmp_path)
+
+
+@newest
+def test_a_background_render_that_may_not_connect_says_so_and_fails(run, blender, tmp_path):
+    run(blender, "make")
+    ran = run(blender, "render", EFFIGY_NO_AUTOSTART="1")
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert "the preferences forbid" in ran.stderr
+    assert frames(tmp_path) == []
+
+
+@newest
+def test_a_backend_that_cannot_start_fails_the_render(run, blender, tmp_path):
+    run(blender, "make")
+    ran = run(blender, "render", EFFIGY_COMMAND="/nowhere/effigy")
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert "no backend command '/nowhere/effigy'" in ran.stderr
+    assert frames(tmp_path) == []
+
+
+@newest
+def test_a_baked_file_renders_without_the_add_on(run, blender, tmp_path):
+    made = run(blender, "make", EFFIGY_BAKE="1")
+    assert made.returncode == 0, made.stdout + made.stderr
+    # Another user folder: this Blender has never seen the add-on.
+    ran = run(blender, "render-without", BLENDER_USER_RESOURCES=str(tmp_path / "another"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(set(frames(tmp_path))) == 4
+
+
+def backends(folder: Path) -> list[psutil.Process]:
+    """Backends that serve a Blender of this test."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if str(folder) in " ".join(process.info["cmdline"] or []) and "serve" in process.info["cmdline"]:
+            found.append(process)
+    return found

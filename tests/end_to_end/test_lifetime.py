@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A service starts with a reason to fail named, and never stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from protocol.connection import read_connection
+from protocol.messages import Error, OpenIdentity, Ping, Pong, Synthesize
+
+
+def test_the_connection_file_names_the_real_port_and_is_private(start):
+    service = start("--port", "0")
+    endpoint = service.endpoint()
+    assert int(endpoint.rpartition(":")[2]) > 0
+    assert stat.S_IMODE(service.connection_file.stat().st_mode) == 0o600
+    assert read_connection(service.connection_file).pid == service.process.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(start, connect, number):
+    service = start()
+    connect(service).hello()
+    service.process.send_signal(number)
+    assert service.process.wait(15) == 0
+    assert not service.connection_file.exists()
+
+
+def test_who_waits_is_told_when_it_leaves(start, connect):
+    service = start()
+    client = connect(service)
+    client.hello()
+    identity = client.ask(OpenIdentity(seed=1)).identity
+    ids = [client.send(Synthesize(identity, float(yaw), 0.0, {}, "final")) for yaw in range(40)]
+    client.receive()
+    service.process.terminate()
+    replies = [client.receive() for _ in ids[1:]]
+    assert {reply.code for _, reply in replies if isinstance(reply, Error)} == {"shutting-down"}
+    assert service.process.wait(15) == 0
+
+
+def test_it_leaves_when_its_parent_is_gone(start, connect):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as parent:
+        service = start("--parent-pid", str(parent.pid))
+        connect(service).hello()
+        parent.kill()
+    assert service.process.wait(15) == 0
+
+
+def test_it_leaves_when_nobody_talks_to_it(start, connect):
+    service = start("--idle-exit", "1.5")
+    client = connect(service)
+    client.hello()
+    for _ in range(4):
+        time.sleep(0.7)
+        assert isinstance(client.ask(Ping()), Pong)
+    assert service.process.wait(15) == 0
+
+
+def test_a_port_in_use_is_named_with_what_to_do(start):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        service = start("--port", str(port))
+        assert service.process.wait(60) == 2
+    said = service.log.read_text()
+    assert f"port {port}" in said
+    assert "--port 0" in said
+    assert "Traceback" not in said
+
+
+def test_an_address_off_this_machine_is_refused(start):
+    service = start("--host", "0.0.0.0")
+    assert service.process.wait(60) == 2
+    assert "not a loopback address" in service.log.read_text()
+
+
+@pytest.mark.parametrize("damage", ["missing", "corrupt"])
+def test_a_model_that_cannot_be_loaded_ends_it_with_a_reason(start, tmp_path, damage):
+    model = tmp_path / "face.effigy"
+    if damage == "corrupt":
+        model.mkdir()
+        (model / "model.json").write_text("{")
+    service = start("--model", str(model))
+    assert service.process.wait(60) == 3
+    said = service.log.read_text()
+    assert str(model) in said
+    assert "Traceback" not in said
+    assert not service.connection_file.exists()
+
+
+def test_the_log_is_json_lines_without_secrets(start, connect):
+    service = start()
+    client = connect(service)
+    client.hello()
+    opened = client.ask(OpenIdentity(seed=1))
+    client.ask(Synthesize(opened.identity, 0.0, 0.0, {}))
+    assert service.stop() == 0
+    entries = [json.loads(line) for line in service.log.read_text().splitlines()]
+    assert [entry["event"] for entry in entries] == ["serving", "client", "model ready", "left"] or {
+        entry["event"] for entry in entries
+    } >= {"serving", "model ready", "left"}
+    assert all({"event", "level", "timestamp"} <= entry.keys() for entry in entries)
+    assert opened.identity not in service.log.read_text()
+
+
+def test_an_unwritable_connection_file_is_named(effigy_command, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    ran = subprocess.run(
+        [effigy_command, "serve", "--connection-file", str(blocked / "connection.json")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert ran.returncode == 2
+    assert "connection file" in ran.stderr
+    assert "Traceback" not in ran.stderr

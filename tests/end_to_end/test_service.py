@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service over real sockets: what it answers, in which order, and to whom."""
+
+from __future__ import annotations
+
+import time
+
+import imageio.v3 as iio
+import msgpack
+import numpy as np
+import pytest
+
+from protocol.messages import (
+    Cancel,
+    Done,
+    Error,
+    Frame,
+    Hello,
+    Identity,
+    OpenIdentity,
+    Ping,
+    Pong,
+    Release,
+    Status,
+    StatusReport,
+    Synthesize,
+)
+
+
+@pytest.fixture()
+def identity(client):
+    return client.ask(OpenIdentity(seed=4)).identity
+
+
+def picture(identity, yaw=0.0, **changes):
+    return Synthesize(identity, yaw, 0.0, changes.pop("controls", {}), **{"purpose": "final", **changes})
+
+
+def test_the_welcome_describes_the_model(client, default_model):
+    welcome = client.ask(Hello("test"))
+    assert welcome.model == default_model.model_id
+    assert welcome.resolution == (128, 128)
+    assert welcome.topology == "ibug68"
+    assert [control.name for control in welcome.controls] == list(default_model.controls)
+    directions = np.frombuffer(welcome.directions.data, "<f4").reshape(welcome.directions.shape)
+    assert directions.shape == (len(welcome.controls), 3, 68)
+    mean = np.frombuffer(welcome.mean.data, "<f4").reshape(welcome.mean.shape)
+    np.testing.assert_allclose(mean, default_model.shape.mean, atol=1e-6)
+
+
+def test_a_frame_is_the_models_own_picture(client, identity, default_model):
+    frame = client.ask(picture(identity, 17.0, controls={"jawOpen": 0.5}))
+    edit = default_model.edit(default_model.open_seed(4), 17.0, 0.0, {"jawOpen": 0.5})
+    shown = np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)
+    np.testing.assert_array_equal(shown[..., :3], default_model.paint(edit.ws[None])[0])
+    assert (shown[..., 3] == 255).all()
+    assert frame.pose.yaw == pytest.approx(17.0, abs=0.5)
+
+
+def test_every_lossless_encoding_is_the_same_picture(client, identity):
+    raw = np.frombuffer(client.ask(picture(identity, 5.0)).data, np.uint8).reshape(128, 128, 4)[..., :3]
+    png = iio.imread(bytes(client.ask(picture(identity, 5.0, encoding="png")).data))
+    np.testing.assert_array_equal(raw, png)
+    jpeg = client.ask(picture(identity, 5.0, encoding="jpeg", purpose="preview"))
+    assert np.abs(iio.imread(bytes(jpeg.data)).astype(float) - raw).mean() < 4
+
+
+def test_preview_and_final_are_the_same_picture(client, identity):
+    final = client.ask(picture(identity, -12.0))
+    preview = client.ask(picture(identity, -12.0, purpose="preview"))
+    assert bytes(final.data) == bytes(preview.data)
+
+
+def test_finals_come_all_and_in_order(client, identity):
+    ids = [client.send(picture(identity, yaw)) for yaw in np.linspace(-20, 20, 12)]
+    replies = [client.receive() for _ in ids]
+    assert [answered for answered, _ in replies] == ids
+    assert all(isinstance(reply, Frame) for _, reply in replies)
+
+
+def test_of_many_previews_the_newest_comes_and_every_one_is_answered(client, identity):
+    ids = [client.send(picture(identity, yaw, purpose="preview")) for yaw in np.linspace(-20, 20, 30)]
+    replies = dict(client.receive() for _ in ids)
+    assert set(replies) == set(ids)
+    assert isinstance(replies[ids[-1]], Frame)
+    superseded = [reply for reply in replies.values() if isinstance(reply, Error)]
+    assert superseded
+    assert {reply.code for reply in superseded} == {"superseded"}
+
+
+def test_the_io_thread_answers_while_the_worker_paints(client, identity):
+    finals = [client.send(picture(identity, yaw)) for yaw in np.linspace(-20, 20, 20)]
+    ping = client.send(Ping())
+    answered, reply = client.receive()
+    before = 0
+    while answered != ping:
+        before += 1
+        answered, reply = client.receive()
+    assert isinstance(reply, Pong)
+    assert before < 5, "the heartbeat waited for the pictures"
+    for _ in range(len(finals) - before):
+        client.receive()
+
+
+def test_cancelled_requests_are_answered_and_not_painted(client, identity):
+    painted = client.ask(Status()).painted
+    ids = [client.send(picture(identity, yaw)) for yaw in np.linspace(-20, 20, 20)]
+    cancel = client.send(Cancel())
+    replies = dict(client.receive() for _ in range(len(ids) + 1))
+    count = replies.pop(cancel)
+    assert isinstance(count, Done)
+    cancelled = [reply for reply in replies.values() if isinstance(reply, Error) and reply.code == "cancelled"]
+    assert len(cancelled) == count.count >= 15
+    assert client.ask(Status()).painted == painted + len(ids) - count.count
+
+
+def test_a_latent_opens_the_same_face_and_a_foreign_one_is_refused(client):
+    opened = client.ask(OpenIdentity(seed=9))
+    again = client.ask(OpenIdentity(latent=bytes(opened.latent), model=opened.model))
+    assert again.identity == opened.identity
+    refused = client.ask(OpenIdentity(latent=bytes(opened.latent), model="another"))
+    assert refused.code == "wrong-model"
+    assert "another" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (OpenIdentity(), "bad-field"),
+        (OpenIdentity(seed=1, latent=b"x"), "bad-field"),
+        (OpenIdentity(seed=-1), "bad-field"),
+        (OpenIdentity(seed=2**40), "bad-field"),
+        (OpenIdentity(seed=1, truncation=9.0), "bad-field"),
+        (OpenIdentity(latent=b"nonsense"), "bad-field"),
+        (Synthesize("nobody", 0.0, 0.0, {}), "unknown-identity"),
+    ],
+)
+def test_unusable_requests_are_refused_with_a_code_and_a_hint(client, request_, code):
+    reply = client.ask(request_)
+    assert isinstance(reply, Error)
+    assert reply.code == code
+    assert reply.hint
+
+
+def test_an_unknown_control_names_the_known_ones(client, identity):
+    reply = client.ask(picture(identity, controls={"tailWag": 1.0}))
+    assert reply.code == "bad-field"
+    assert "tailWag" in reply.message
+    assert "jawOpen" in reply.hint
+
+
+def test_a_final_jpeg_is_refused(client, identity):
+    assert client.ask(picture(identity, encoding="jpeg")).code == "bad-field"
+
+
+def test_a_released_identity_is_gone_for_its_client_alone(client, connect, shared_service):
+    other = connect(shared_service)
+    other.hello()
+    mine, theirs = client.ask(OpenIdentity(seed=31)), other.ask(OpenIdentity(seed=31))
+    assert mine.identity == theirs.identity
+    assert client.ask(Release(mine.identity)).count == 1
+    assert client.ask(Release(mine.identity)).count == 0
+    assert isinstance(other.ask(picture(theirs.identity)), Frame)
+    assert other.ask(Release(theirs.identity)).count == 1
+    assert client.ask(picture(mine.identity)).code == "unknown-identity"
+
+
+def test_two_clients_get_their_own_answers(client, connect, shared_service):
+    other = connect(shared_service)
+    other.hello()
+    a, b = client.ask(OpenIdentity(seed=1)), other.ask(OpenIdentity(seed=2))
+    sent = [(c, c.send(picture(i.identity, yaw))) for yaw in (-10.0, 10.0) for c, i in ((client, a), (other, b))]
+    for c, request_id in sent:
+        answered, frame = c.receive()
+        assert answered == request_id
+        assert frame.identity == (a if c is client else b).identity
+
+
+def test_status_tells_what_is_going_on(client, identity):
+    report = client.ask(Status())
+    assert isinstance(report, StatusReport)
+    assert report.phase == "ready"
+    assert report.device == "cpu"
+    assert report.identities >= 1
+    assert report.clients >= 1
+
+
+def test_garbage_is_refused_and_harms_nobody(client, shared_service, connect):
+    vandal = connect(shared_service)
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        vandal.socket.send_multipart([random.bytes(random.integers(0, 300)) for _ in range(random.integers(1, 6))])
+    version = msgpack.packb({"v": 99, "id": 5, "kind": "Hello", "body": {"client": "x"}, "sizes": []})
+    vandal.socket.send_multipart([version])
+    codes = set()
+    for _ in range(201):
+        answered, reply = vandal.receive()
+        codes.add(reply.code)
+    assert codes <= {"malformed", "too-large", "version", "unknown-kind", "bad-field"}
+    assert (answered, reply.code) == (5, "version")
+    assert "same release" in reply.hint
+    assert isinstance(client.ask(Ping()), Pong)
+
+
+def test_an_oversized_frame_is_cut_off_before_it_is_read(client, shared_service, connect):
+    vandal = connect(shared_service)
+    vandal.hello()
+    vandal.socket.send_multipart([b"x", bytes(33 * 2**20)])
+    assert not vandal.socket.poll(500)
+    assert isinstance(client.ask(Ping()), Pong)
+
+
+def test_an_endless_message_takes_no_memory(client, shared_service, connect):
+    import psutil
+
+    vandal = connect(shared_service)
+    vandal.hello()
+    process = psutil.Process(shared_service.process.pid)
+    before = process.memory_info().rss
+    for _ in range(5):
+        vandal.socket.send_multipart([bytes(2**20)] * 40)
+        assert vandal.receive()[1].code == "too-large"
+    assert isinstance(client.ask(Ping()), Pong)
+    time.sleep(0.2)
+    assert process.memory_info().rss - before < 200 * 2**20
+
+
+def test_identity_carries_what_a_blend_file_keeps(client, default_model):
+    opened = client.ask(OpenIdentity(seed=4))
+    assert isinstance(opened, Identity)
+    assert opened.model == default_model.model_id
+    rest = np.frombuffer(opened.rest.data, "<f4").reshape(opened.rest.shape)
+    np.testing.assert_allclose(rest, default_model.open_seed(4).rest, atol=1e-5)
+    assert len(opened.latent) < 2000

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hypothesis strategies for every message, built from the dataclasses' own types."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from protocol.messages import ITEM_BYTES, Array, Buffer, Reply, Request
+
+buffers = st.binary(max_size=64)
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> Array:
+    shape = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=3)))
+    count = 1
+    for size in shape:
+        count *= size
+    data = draw(st.binary(min_size=count * ITEM_BYTES, max_size=count * ITEM_BYTES))
+    return Array(draw(st.sampled_from(["f4", "i4"])), shape, data)
+
+
+def values(declared: Any) -> st.SearchStrategy[Any]:
+    if declared is Buffer:
+        return buffers
+    if declared is Array:
+        return arrays()
+    origin = get_origin(declared)
+    if origin in (Union, types.UnionType):
+        members = [member for member in get_args(declared) if member is not type(None)]
+        return st.none() | (buffers if bytes in members else values(members[0]))
+    if origin is Literal:
+        return st.sampled_from(get_args(declared))
+    if origin is tuple:
+        members = get_args(declared)
+        if members[-1] is Ellipsis:
+            return st.lists(values(members[0]), max_size=4).map(tuple)
+        return st.tuples(*map(values, members))
+    if origin is dict:
+        return st.dictionaries(st.text(max_size=10), values(get_args(declared)[1]), max_size=4)
+    if dataclasses.is_dataclass(declared):
+        return messages(declared)
+    return {
+        int: st.integers(-(2**62), 2**62),
+        float: st.floats(allow_nan=False, allow_infinity=False),
+        str: st.text(max_size=20),
+    }[declared]
+
+
+def messages(cls: Any) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(cls)
+    return st.builds(cls, **{field.name: values(hints[field.name]) for field in dataclasses.fields(cls)})
+
+
+requests = st.one_of([messages(cls) for cls in get_args(Request)])
+replies = st.one_of([messages(cls) for cls in get_args(Reply)])
+request_ids = st.integers(0, 2**63 - 1)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding undoes encoding, and nothing but ProtocolError ever comes of bad bytes."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import PROTOCOL_VERSION, REQUEST_LIMITS, Limits, ProtocolError, decode_reply, decode_request, encode
+from protocol.errors import ERROR_CODES
+from protocol.messages import Array, OpenIdentity, Ping, Synthesize, Welcome
+
+from .strategies import replies, request_ids, requests
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+
+
+@given(request_ids, requests)
+def test_decoding_a_request_gives_it_back(request_id, message):
+    envelope = decode_request(encode(request_id, message))
+    assert envelope.id == request_id
+    assert envelope.message == message
+
+
+@given(request_ids, replies)
+def test_decoding_a_reply_gives_it_back(request_id, message):
+    envelope = decode_reply(encode(request_id, message))
+    assert envelope.id == request_id
+    assert envelope.message == message
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5))
+def test_random_frames_raise_only_a_protocol_error(frames):
+    with pytest.raises(ProtocolError) as caught:
+        decode_request(frames)
+    assert caught.value.code in ERROR_CODES
+
+
+@given(requests, st.data())
+def test_a_flipped_or_truncated_message_is_refused_or_still_a_message(message, data):
+    frames = [bytearray(frame) for frame in encode(1, message)]
+    victim = data.draw(st.sampled_from(frames))
+    if data.draw(st.booleans()):
+        del victim[data.draw(st.integers(0, len(victim))) :]
+    elif victim:
+        victim[data.draw(st.integers(0, len(victim) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        decode_request([bytes(frame) for frame in frames])
+    except ProtocolError:
+        pass
+
+
+@given(requests)
+def test_a_missing_payload_frame_is_refused(message):
+    frames = encode(1, message)
+    if len(frames) > 1:
+        with pytest.raises(ProtocolError):
+            decode_request(frames[:-1])
+
+
+@given(junk)
+def test_a_header_of_any_other_form_is_refused(value):
+    with pytest.raises(ProtocolError):
+        decode_request([msgpack.packb(value)])
+
+
+@given(requests, st.data())
+def test_a_field_of_another_type_is_refused_by_name(message, data):
+    frames = encode(1, message)
+    header = msgpack.unpackb(frames[0])
+    if not header["body"]:
+        return
+    name = data.draw(st.sampled_from(sorted(header["body"])))
+    header["body"][name] = {"a": {"b": []}}
+    with pytest.raises(ProtocolError) as caught:
+        decode_request([msgpack.packb(header), *frames[1:]])
+    assert caught.value.code == "bad-field"
+    assert name in caught.value.message
+    assert caught.value.request_id == 1
+
+
+def header(**changes: Any) -> bytes:
+    fields = {"v": PROTOCOL_VERSION, "id": 1, "kind": "Ping", "body": {}, "sizes": []}
+    return msgpack.packb(fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (header(v=PROTOCOL_VERSION + 1), "version"),
+        (header(v=None), "version"),
+        (header(kind="Launch"), "unknown-kind"),
+        (header(kind=7), "unknown-kind"),
+        (header(kind="Pong"), "unknown-kind"),  # a reply does not travel this way
+        (header(body={"extra": 1}), "bad-field"),
+        (header(kind="Release"), "bad-field"),
+        (header(kind="Synthesize", body=[]), "bad-field"),
+        (header(id=-1), "malformed"),
+        (header(id=2**64 - 1), "malformed"),
+        (header(id="1"), "malformed"),
+        (header(sizes=[1]), "malformed"),
+        (header(more=1), "malformed"),
+        (b"", "malformed"),
+        (b"\xc1", "malformed"),
+        (b"x" * (REQUEST_LIMITS.header_bytes + 1), "too-large"),
+    ],
+)
+def test_a_bad_header_is_refused_with_its_code(bad, code):
+    with pytest.raises(ProtocolError) as caught:
+        decode_request([bad])
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "1", True, None])
+def test_a_number_must_be_a_finite_number(value):
+    frames = encode(3, Synthesize("a", 0.0, 0.0, {}))
+    fields = msgpack.unpackb(frames[0])
+    fields["body"]["yaw"] = value
+    with pytest.raises(ProtocolError, match=r"Synthesize\.yaw"):
+        decode_request([msgpack.packb(fields)])
+
+
+def test_an_array_must_have_the_bytes_of_its_shape():
+    with pytest.raises(ProtocolError, match="24 bytes"):
+        Array("f4", (2, 3), b"\0" * 23)
+    with pytest.raises(ProtocolError, match="negative"):
+        Array("f4", (-1, 2), b"")
+
+
+def test_too_many_and_too_large_frames_are_refused_unread():
+    tiny = Limits(header_bytes=100, frames=1, frame_bytes=10)
+    frames = encode(1, OpenIdentity(latent=b"x" * 11))
+    with pytest.raises(ProtocolError) as caught:
+        decode_request(frames, tiny)
+    assert caught.value.code == "too-large"
+    with pytest.raises(ProtocolError) as caught:
+        decode_request([*encode(1, Ping()), b"", b""], tiny)
+    assert caught.value.code == "too-large"
+
+
+HUGE = [
+    b"\xdd\xff\xff\xff\xff",  # a list of 2^32 - 1 entries
+    b"\xdf\xff\xff\xff\xff",  # a map of as many
+    b"\xdb\xff\xff\xff\xff",  # text of 4 GiB
+    b"\xc6\xff\xff\xff\xff",  # binary of 4 GiB
+    b"\xc9\xff\xff\xff\xff\x01",  # an extension of 4 GiB
+    b"\xdc\x01\x00" * 20000,  # lists of 256 within each other
+    b"\x81\xa1a" * 20000,  # maps within each other
+    b"\x91" * 60000,
+]
+
+
+@pytest.mark.parametrize("frame", HUGE, ids=lambda frame: f"{frame[:5].hex()}-{len(frame)}")
+def test_a_huge_announcement_takes_no_memory(frame):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError):
+            decode_request([frame])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * REQUEST_LIMITS.header_bytes
+
+
+def test_a_welcome_with_many_controls_fits_the_reply_limits():
+    from protocol.messages import Control
+
+    count, landmarks = 200, 478
+    controls = tuple(Control(f"control{i}", "group", -1.0, 1.0) for i in range(count))
+    zeros = Array("f4", (3, landmarks), bytes(12 * landmarks))
+    directions = Array("f4", (count, 3, landmarks), bytes(12 * landmarks * count))
+    triangles = Array("i4", (900, 3), bytes(12 * 900))
+    message = Welcome("s", "cpu", "m", "n", (1024, 1024), "t", zeros, triangles, controls, directions, (40.0, 20.0))
+    assert decode_reply(encode(1, message)).message == message
+
+
+def test_every_kind_is_described_in_the_document():
+    from pathlib import Path
+    from typing import get_args
+
+    from protocol.messages import Reply, Request
+
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    for cls in (*get_args(Request), *get_args(Reply)):
+        assert f"`{cls.__name__}`" in text
+        for name in cls.__dataclass_fields__:
+            assert f"`{name}`" in text, f"{cls.__name__}.{name} is not described"
+    for code in ERROR_CODES:
+        assert f"`{code}`" in text

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The connection file."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from protocol.connection import Connection, ConnectionFileError, read_connection, remove_connection
+
+CONNECTION = Connection("tcp://127.0.0.1:4000", 123, 1)
+
+
+def test_a_written_file_reads_back_and_only_its_owner_may_read_it(tmp_path):
+    path = tmp_path / "deep" / "connection.json"
+    CONNECTION.write(path)
+    assert read_connection(path) == CONNECTION
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_writing_replaces_an_older_file(tmp_path):
+    path = tmp_path / "connection.json"
+    Connection("tcp://127.0.0.1:1", 1, 1).write(path)
+    CONNECTION.write(path)
+    assert read_connection(path) == CONNECTION
+
+
+def test_a_file_that_others_can_read_is_refused(tmp_path):
+    path = tmp_path / "connection.json"
+    CONNECTION.write(path)
+    path.chmod(0o644)
+    with pytest.raises(ConnectionFileError, match="chmod 600"):
+        read_connection(path)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"endpoint": 1, "pid": 2, "protocol": 1}', "x" * 20000])
+def test_anything_else_is_not_a_connection_file(tmp_path, text):
+    path = tmp_path / "connection.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(ConnectionFileError, match="not a connection file"):
+        read_connection(path)
+
+
+def test_a_missing_file_says_to_start_the_backend(tmp_path):
+    with pytest.raises(ConnectionFileError, match="start the backend"):
+        read_connection(tmp_path / "none.json")
+
+
+def test_only_the_service_that_wrote_a_file_removes_it(tmp_path):
+    path = tmp_path / "connection.json"
+    CONNECTION.write(path)
+    remove_connection(path, pid=999)
+    assert path.exists()
+    remove_connection(path, pid=123)
+    assert not path.exists()
+    remove_connection(path, pid=123)
