@@ -8,8 +8,6 @@ BPY_5_2 := 5.2.3
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 2
-export OMP_WAIT_POLICY := passive
-export GOMP_SPINCOUNT := 0
 
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --constraint constraints.txt

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-# Waiting threads must not spin: on shared cores that makes a picture several times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# How long a waiting thread spins before it sleeps. Without a bound, shared cores make a picture several times
+# slower; without any spinning it takes 1.4 times as long (docs/benchmarks.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import typer
 from rich.console import Console
@@ -63,6 +63,7 @@ def fit(
     generator: Annotated[Path, typer.Option(help="The generator's weights.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
     landmarks: Annotated[str, typer.Option(help="The detector: embedded.")] = "embedded",
+    work: Annotated[Path | None, typer.Option(help="Keeps the samples, so that a run resumes; OUT.samples.")] = None,
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
     name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
@@ -74,14 +75,16 @@ def fit(
     from .landmarks import EmbeddedDetector
     from .models import DEFAULT_BUNDLE
     from .models.fitting import fit_face_model
+    from .models.samples import SamplesError
 
     if landmarks != "embedded":
         raise fail(f"unknown detector {landmarks!r}: use embedded")
     detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors", "auto")
     try:
         with stage_progress() as progress:
-            report = fit_face_model(generator, detector, out, name or out.stem, samples, basis, seed, progress)
-    except (GeneratorFileError, GeometryError) as error:
+            folder = work or out.with_name(out.name + ".samples")
+            report = fit_face_model(generator, detector, out, folder, name or out.stem, samples, basis, seed, progress)
+    except (GeneratorFileError, GeometryError, SamplesError) as error:
         raise fail(error) from None
     Console().print(report)
 

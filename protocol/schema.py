@@ -106,7 +106,7 @@ def _mapping(member: Any, value: Any, payload: Sequence[Buffer], where: str) -> 
     return {key: unpack(member, item, payload, f"{where}[{key[:40]}]") for key, item in value.items()}
 
 
-def _scalar(declared: type, value: Any, where: str) -> Any:
+def _scalar(declared: Any, value: Any, where: str) -> Any:
     if declared is float and type(value) in (int, float):
         number = float(value)
         if not math.isfinite(number):

@@ -79,7 +79,10 @@ def _device() -> Finding:
 def _memory() -> Finding:
     free = psutil.virtual_memory().available
     return Finding(
-        "memory", free > _ENOUGH_MEMORY, f"{free / 2**30:.1f} GiB free", "close other programs: a backend takes about 1 GiB"
+        "memory",
+        free > _ENOUGH_MEMORY,
+        f"{free / 2**30:.1f} GiB free",
+        "close other programs: a backend takes about 1 GiB",
     )
 
 

@@ -19,7 +19,7 @@ from .regressor import Regressor
 class InverseOptions:
     """``steps`` of Gauss–Newton; ``pull`` towards the identity; ``trust``, the longest step in whitened units."""
 
-    steps: int = 6
+    steps: int = 5
     pull: float = 1.0
     trust: float = 3.0
 

@@ -7,6 +7,8 @@ latent on every machine.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -54,7 +56,7 @@ class Regressor(nn.Module):
         self.register_buffer("q_mean", q_mean)
         self.register_buffer("q_scale", q_scale)
         sizes = [len(whitening.basis), width, width, len(q_mean)]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         # A linear path beside the network carries most of pose and expression; the network the rest.
         self.linear = nn.Linear(sizes[0], sizes[-1], bias=False)
 
@@ -70,14 +72,16 @@ class Regressor(nn.Module):
         return q
 
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """q [N, Q] and dq/dv [N, Q, M] at v [N, M], by the chain rule."""
-        x, J = v, None
+        """q [N, Q] and dq/dv [N, Q, M] at v [N, M], by the chain rule from the output back: Q is the short side."""
+        x, slopes = v, []
         for layer in self.layers[:-1]:
             h = layer(x)
             gate = torch.sigmoid(h)
-            slope = gate * (1 + h * (1 - gate))
-            J = slope[:, :, None] * (layer.weight if J is None else layer.weight @ J)
+            slopes.append(gate * (1 + h * (1 - gate)))
             x = h * gate
         last = self.layers[-1]
         q = self.q_mean + self.q_scale * (last(x) + self.linear(v))
-        return q, self.q_scale[:, None] * (last.weight @ J + self.linear.weight)
+        J = last.weight * slopes[-1][:, None]
+        for layer, slope in zip(self.layers[-2:0:-1], slopes[-2::-1], strict=True):
+            J = (J @ layer.weight) * slope[:, None]
+        return q, self.q_scale[:, None] * (J @ self.layers[0].weight + self.linear.weight)

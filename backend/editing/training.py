@@ -84,7 +84,7 @@ def rotation_matrix(rotvec: Tensor) -> Tensor:
     angle = (rotvec.square().sum(dim=1) + 1e-12).sqrt()[:, None, None]
     x, y, z = rotvec.unbind(dim=1)
     zero = torch.zeros_like(x)
-    K = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).unflatten(1, (3, 3))
+    K = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
     eye = torch.eye(3, dtype=rotvec.dtype)
     return eye + torch.sin(angle) / angle * K + (1 - torch.cos(angle)) / angle**2 * (K @ K)
 

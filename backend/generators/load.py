@@ -45,8 +45,8 @@ def load_generator(path: Path, device: str = "auto") -> Generator:
         network.load_state_dict({name: value.float() for name, value in state.items()})
     except (RuntimeError, TypeError) as error:
         raise GeneratorFileError(f"the weights in {path} do not fit the network it describes: {error}") from None
-    network.requires_grad_(requires_grad=False).eval()
-    return network.to(resolve_device(device), memory_format=torch.channels_last)
+    network.requires_grad_(requires_grad=False).eval().to(resolve_device(device))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def resolve_device(device: str) -> torch.device:
@@ -63,7 +63,9 @@ def _read(path: Path) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise GeneratorFileError(f"{path} is not an Effigy generator (its format is {metadata.get('format')!r})")
+                raise GeneratorFileError(
+                    f"{path} is not an Effigy generator (its format is {metadata.get('format')!r})"
+                )
             fields = json.loads(metadata["stylegan2"])
             config = StyleGAN2Config(**{**fields, "channels": tuple(fields["channels"])})
             return config, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a dict

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -141,9 +142,7 @@ class ToRGB(nn.Module):
 class Block(nn.Module):
     """One resolution: up-convolution (absent at 4 × 4), convolution, and its share of the picture."""
 
-    def __init__(
-        self, channels_in: int | None, channels_out: int, config: StyleGAN2Config, resolution: int
-    ) -> None:
+    def __init__(self, channels_in: int | None, channels_out: int, config: StyleGAN2Config, resolution: int) -> None:
         super().__init__()
         self.is_first = channels_in is None
         if channels_in is None:
@@ -168,14 +167,17 @@ class Synthesis(nn.Module):
             channels_in = channels
         self.register_buffer("fir", fir_kernel(gain=4.0), persistent=False)
 
+    def blocks(self) -> list[Block]:
+        """From 4 × 4 up; they are registered under the official names b4, b8, …"""
+        return [cast(Block, self.get_submodule(f"b{resolution}")) for resolution in self.resolutions]
+
     def forward(self, ws: Tensor, *, noise: bool = True) -> Tensor:
-        first = self.get_submodule("b4")
+        first, *others = self.blocks()
         x = first.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         x = first.conv1(x, ws[:, 0], noise=noise)
         image: Tensor = first.torgb(x, ws[:, 1])
         row = 1
-        for resolution in self.resolutions[1:]:
-            block = self.get_submodule(f"b{resolution}")
+        for block in others:
             x = block.conv0(x, ws[:, row], noise=noise)
             x = block.conv1(x, ws[:, row + 1], noise=noise)
             # The picture's style shares its row with the next block's first convolution.

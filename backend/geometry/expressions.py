@@ -33,7 +33,7 @@ class Expression:
 def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> list[Expression]:
     """The topology's actions as directions of ``model``, scaled to the range that ``alpha`` [N, K] shows."""
     measures = np.stack([_measure(model.basis, action["terms"]) for action in topology.actions.values()])
-    directions = measures.T @ np.linalg.inv(measures @ measures.T)  # [K, C]
+    directions = np.linalg.pinv(measures)  # [K, C]: the least change, measured by the prior
     expressions = []
     for column, (name, action) in enumerate(topology.actions.items()):
         values = alpha @ measures[column]

@@ -29,9 +29,9 @@ def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera]:
     upgrade = _metric_upgrade(motion)
     motion, shape = motion @ upgrade, np.linalg.solve(upgrade, shape)
     a, b = motion[:, 0], motion[:, 1]
-    s = 0.5 * (np.linalg.norm(a, axis=1) + np.linalg.norm(b, axis=1))
+    s: Array = 0.5 * (np.linalg.norm(a, axis=1) + np.linalg.norm(b, axis=1)).astype(np.float64)
     R = nearest_rotation(np.stack([a, b, np.cross(a, b) / s[:, None]], axis=1))
-    size = np.median(s)
+    size = float(np.median(s))
     return shape * size, Camera(R, s / size, t)
 
 
@@ -46,8 +46,7 @@ def _centre(W: Array, weights: Array) -> tuple[Array, Array]:
         for _ in range(_FILL_ROUNDS):
             motion, shape = _rank3(centred - centred.mean(axis=2, keepdims=True))
             model = motion @ shape
-            offset = (np.where(seen, upward - model, 0.0) * weights[:, None]).sum(axis=2) / total
-            centre = offset
+            centre = (np.where(seen, upward - model, 0.0) * weights[:, None]).sum(axis=2) / total
             centred = np.where(seen, upward - centre[:, :, None], model)
         centre = centre + centred.mean(axis=2)
         centred = centred - centred.mean(axis=2, keepdims=True)
@@ -69,7 +68,11 @@ def _metric_upgrade(motion: Array) -> Array:
     Q = A Aᵀ has six unknowns and enters linearly; views are weighed by 1/scale² of the last round.
     """
     a, b = motion[:, 0], motion[:, 1]
-    across, difference, size = _quadratic(a, b), _quadratic(a, a) - _quadratic(b, b), _quadratic(a, a) + _quadratic(b, b)
+    across, difference, size = (
+        _quadratic(a, b),
+        _quadratic(a, a) - _quadratic(b, b),
+        _quadratic(a, a) + _quadratic(b, b),
+    )
     scale = np.ones(len(motion))
     for _ in range(_UPGRADE_ROUNDS):
         rows = np.concatenate([2 * across, difference]) / np.tile(scale, 2)[:, None]

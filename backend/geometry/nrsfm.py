@@ -85,7 +85,9 @@ def _check(W: Array, weights: Array | None, topology: Topology, options: FitOpti
     if not np.isfinite(W[np.broadcast_to(weights[:, None] > 0, W.shape)]).all():
         raise GeometryError("the landmarks hold NaN or infinite values: give missing points weight 0")
     if len(W) < 4 * options.basis:
-        raise GeometryError(f"{len(W)} views are too few for {options.basis} basis shapes: give at least four per shape")
+        raise GeometryError(
+            f"{len(W)} views are too few for {options.basis} basis shapes: give at least four per shape"
+        )
     return np.where(weights[:, None] > 0, W, 0.0), weights
 
 

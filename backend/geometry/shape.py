@@ -109,7 +109,9 @@ def _newton(model: ShapeModel, W: Array, weights: Array, camera: Camera, alpha: 
     residual = W - project(model.shape(alpha), camera)
     residual[:, 1] *= -1
     J = np.zeros((n, K + _POSE, 2, L))
-    J[:, :K] = (camera.R[:, :2] @ model.basis.transpose(1, 0, 2).reshape(3, -1)).reshape(n, 2, K, L).transpose(0, 2, 1, 3)
+    J[:, :K] = (
+        (camera.R[:, :2] @ model.basis.transpose(1, 0, 2).reshape(3, -1)).reshape(n, 2, K, L).transpose(0, 2, 1, 3)
+    )
     # d(δ × Y) for the rotation vector δ, then log scale: all of these are scaled by s.
     J[:, K, 1], J[:, K + 1, 0] = -Y[:, 2], Y[:, 2]
     J[:, K + 2, 0], J[:, K + 2, 1] = -Y[:, 1], Y[:, 0]
@@ -124,7 +126,7 @@ def _newton(model: ShapeModel, W: Array, weights: Array, camera: Camera, alpha: 
     H[:, diagonal, diagonal] *= 1 + 1e-9
     H[:, diagonal[:K], diagonal[:K]] += 1  # the prior α ~ N(0, I)
     g[:, :K] -= alpha
-    inverse = np.linalg.inv(H)
+    inverse = np.asarray(np.linalg.inv(H), dtype=np.float64)
     return (inverse @ g[..., None])[..., 0], inverse[:, :K, :K]
 
 

@@ -68,7 +68,7 @@ def _double(x: Tensor) -> Tensor:
 def soft_argmax(heat: Tensor) -> Tensor:
     """Heat maps [N, L, H, W] → their expected positions [N, L, 2] (x, y) in [0, 1]."""
     height, width = heat.shape[-2:]
-    probability = heat.flatten(2).softmax(dim=-1).unflatten(-1, (height, width))
+    probability = heat.flatten(2).softmax(dim=-1).view(*heat.shape[:2], height, width)
     x = (torch.arange(width, device=heat.device) + 0.5) / width
     y = (torch.arange(height, device=heat.device) + 0.5) / height
     return torch.stack([probability.sum(dim=2) @ x, probability.sum(dim=3) @ y], dim=-1)
@@ -85,7 +85,8 @@ class EmbeddedDetector:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.network = LandmarkNetwork()
         self.network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-        self.network.to(device, memory_format=torch.channels_last).requires_grad_(requires_grad=False).eval()
+        self.network.requires_grad_(requires_grad=False).eval().to(device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def detect(self, images: Tensor) -> Tensor:

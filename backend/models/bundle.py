@@ -42,7 +42,7 @@ def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
     header = _read_header(folder)
     try:
         generator_path = _generator_path(folder, header["generator"])
-        digest = _sha256(generator_path)
+        digest = sha256(generator_path)
         if digest != header["generator"]["sha256"]:
             raise BundleError(
                 f"{generator_path} is not the generator that {folder} was fitted to "
@@ -92,7 +92,7 @@ def save_face_model(
         "format": FORMAT,
         "generator": {
             "file" if inside else "path": generator_path.name if inside else str(generator_path.resolve()),
-            "sha256": _sha256(generator_path),
+            "sha256": sha256(generator_path),
         },
         "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
         **header,
@@ -143,7 +143,8 @@ def _model_id(folder: Path, generator_digest: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The checksum by which a bundle knows its generator; raises GeneratorFileError when it is missing."""
     if not path.is_file():
         raise GeneratorFileError(f"there is no generator file {path}: put it back, or fit again with another")
     with path.open("rb") as file:

@@ -142,9 +142,7 @@ class FaceModel:
         ws = identity.ws + (moved - anchor).float()
         return Edit(ws, PoseAngles.of(q.numpy()[0]), tuple(clamped))
 
-    def _limit(
-        self, name: str, value: float, low: float, high: float, rest: float, clamped: list[str]
-    ) -> float:
+    def _limit(self, name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:
         """``value`` within [low, high], widened to hold ``rest``; notes the name of what was cut."""
         limited = min(max(value, min(low, rest)), max(high, rest))
         if limited != value:

@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..editing import Parameters, train_regressor
-from ..generators import Generator, load_generator
+from ..generators import load_generator
 from ..geometry import FitOptions, angles, fit, load_topology
-from ..geometry.camera import Array
 from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
-from .bundle import save_face_model
+from .bundle import save_face_model, sha256
+from .samples import Progress, Recipe, sample
 
-Progress = Callable[[str, int, int], None]
-
-_BATCH = 16
 _HELD_OUT = 0.1  # share of the samples that only judge
 
 
@@ -38,6 +33,7 @@ def fit_face_model(
     generator_path: Path,  # weights to fit
     detector: Detector,  # finds landmarks in their pictures
     out: Path,  # the bundle's folder
+    work: Path,  # where samples are kept, so that an interrupted run resumes
     name: str = "face",  # as users see it
     samples: int = 8000,  # pictures to make and measure
     basis: int = 16,  # deformations K
@@ -47,7 +43,8 @@ def fit_face_model(
     """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling."""
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
-    w, W = sample_landmarks(generator, detector, samples, seed, progress)
+    recipe = Recipe(sha256(generator_path), type(detector).__name__, seed)
+    w, W = sample(generator, detector, recipe, samples, work, progress)
     fitted = fit(W, topology, FitOptions(basis), progress=lambda i, n: progress("factor", i, n))
     origin = pivot(fitted.camera)
     shape, camera = shift_origin(fitted.model, fitted.camera, origin)
@@ -71,17 +68,3 @@ def fit_face_model(
     }  # fmt: skip
     save_face_model(out, header, shape, regressor, controls, generator_path)
     return report
-
-
-def sample_landmarks(
-    generator: Generator, detector: Detector, samples: int, seed: int, progress: Progress
-) -> tuple[Array, Array]:
-    """Random latents w [N, w_dim] and the landmarks W [N, 2, L] found in their pictures."""
-    z = torch.from_numpy(np.random.RandomState(seed).randn(samples, generator.z_dim)).float()
-    latents, points = [], []
-    for start in range(0, samples, _BATCH):
-        ws = generator.map(z[start : start + _BATCH].to(generator.device))
-        latents.append(ws[:, 0].double().cpu().numpy())
-        points.append(detector.detect(generator.synthesize(ws)).double().cpu().numpy())
-        progress("sample", min(start + _BATCH, samples), samples)
-    return np.concatenate(latents), np.concatenate(points)

@@ -43,7 +43,9 @@ _HINTS = {
 class Server:
     """Owns the ROUTER socket. ``run`` returns when ``stop`` was called or the worker's model failed."""
 
-    def __init__(self, router: zmq.Socket[bytes], outbox: zmq.Socket[bytes], worker: Worker, scheduler: Scheduler) -> None:
+    def __init__(
+        self, router: zmq.Socket[bytes], outbox: zmq.Socket[bytes], worker: Worker, scheduler: Scheduler
+    ) -> None:
         self._router = router
         self._outbox = outbox
         self._worker = worker
@@ -83,7 +85,7 @@ class Server:
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
         poller.register(self._outbox, zmq.POLLIN)
-        return poller.poll(_POLL_MS)  # type: ignore[return-value]
+        return poller.poll(_POLL_MS)
 
     def _forward(self) -> None:
         self._router.send_multipart(self._outbox.recv_multipart(copy=False), copy=False)

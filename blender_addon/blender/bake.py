@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import bpy
 
 from ..core.client import RequestError
 from . import plate, render, session
-from .properties import active_face
+from .properties import active_face, face_of
 from .rig import picture_node
 from .scene_reader import UnreadableError, read_face
 from .session import state
@@ -37,7 +36,7 @@ def bake_frames(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[tup
     """
     folder = folder_of(proxy)
     folder.mkdir(parents=True, exist_ok=True)
-    proxy.effigy.plate.rotation_mode = "QUATERNION"
+    face_of(proxy).plate.rotation_mode = "QUATERNION"
     for frame in range(scene.frame_start, scene.frame_end + 1):
         scene.frame_set(frame)
         wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
@@ -45,10 +44,10 @@ def bake_frames(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[tup
         path = folder / f"{folder.name}_{frame:04d}.png"
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_bytes(picture.data)
-        os.replace(temporary, path)
+        temporary.replace(path)
         plate.place(proxy, wanted.plate)
         for transform in _TRANSFORMS:
-            proxy.effigy.plate.keyframe_insert(transform, frame=frame)
+            face_of(proxy).plate.keyframe_insert(transform, frame=frame)
         yield frame, path
 
 
@@ -57,7 +56,7 @@ def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> 
     node = picture_node(proxy)
     if node is None:
         raise BakeError(f"the plate of {proxy.name} has lost its Picture node: add the face again")
-    image = proxy.effigy.baked or bpy.data.images.load(str(first))
+    image = face_of(proxy).baked or bpy.data.images.load(str(first))
     image.filepath = bpy.path.relpath(str(first))
     image.name = f"{proxy.name} Baked"
     image.source = "SEQUENCE"
@@ -67,18 +66,18 @@ def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> 
     user.frame_duration = scene.frame_end - scene.frame_start + 1
     user.frame_offset = scene.frame_start - 1  # the files carry the scene's own frame numbers
     user.use_auto_refresh = True
-    proxy.effigy.baked = image
-    proxy.effigy.source = "BAKED"
+    face_of(proxy).baked = image
+    face_of(proxy).source = "BAKED"
 
 
 def show_live(proxy: bpy.types.Object) -> None:
     """Switches the plate back to the backend's pictures; the files stay."""
     node = picture_node(proxy)
     if node is not None:
-        node.image = proxy.effigy.image
-    if proxy.effigy.plate is not None:
-        proxy.effigy.plate.animation_data_clear()
-    proxy.effigy.source = "LIVE"
+        node.image = face_of(proxy).image
+    if face_of(proxy).plate is not None:
+        face_of(proxy).plate.animation_data_clear()
+    face_of(proxy).source = "LIVE"
     session.run_of(proxy).shown = None
     state.dirty = True
 
@@ -145,16 +144,18 @@ class EFFIGY_OT_bake(bpy.types.Operator):
     def _begin(self, context: bpy.types.Context) -> None:
         proxy = active_face(context)
         assert proxy is not None
-        if proxy.effigy.source == "BAKED":
+        if face_of(proxy).source == "BAKED":
             show_live(proxy)
         self._proxy_name = proxy.name
         self._before = context.scene.frame_current
         self._written: list[Path] = []
+        assert context.scene is not None
         self._frames = bake_frames(proxy, context.scene)
         state.is_baking = True
 
     def _finish(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
+        assert scene is not None
         show_baked(scene.objects[self._proxy_name], scene, self._written[0])
         scene.frame_set(self._before)
         self.report({"INFO"}, f"{len(self._written)} frames in {self._written[0].parent}")
@@ -176,7 +177,7 @@ class EFFIGY_OT_show_live(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         proxy = active_face(context)
-        return proxy is not None and proxy.effigy.source == "BAKED"
+        return proxy is not None and face_of(proxy).source == "BAKED"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy = active_face(context)

@@ -8,8 +8,8 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import preferences, render, session
-from .properties import faces
+from . import preferences, render
+from .properties import face_of, faces
 from .session import state
 
 
@@ -35,8 +35,10 @@ def may_render() -> bool:
 @persistent
 def on_render_start(scene: bpy.types.Scene, *_: Any) -> None:
     state.is_rendering = True
-    if not may_render() and any(proxy.effigy.source == "LIVE" for proxy in faces(scene)):
-        render.give_up("no backend is connected, and the preferences forbid to connect when rendering in the background")
+    if not may_render() and any(face_of(proxy).source == "LIVE" for proxy in faces(scene)):
+        render.give_up(
+            "no backend is connected, and the preferences forbid to connect when rendering in the background"
+        )
 
 
 @persistent
@@ -64,7 +66,7 @@ def on_undo(*_: Any) -> None:
 @persistent
 def on_save(*_: Any) -> None:
     """Packs the pictures: pixels that were only written are lost with the session."""
-    for image in {obj.effigy.image for obj in bpy.data.objects if obj.effigy.is_face}:
+    for image in {face_of(obj).image for obj in bpy.data.objects if face_of(obj).is_face}:
         if image is not None and image.is_dirty:
             image.pack()
 

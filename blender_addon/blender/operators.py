@@ -14,7 +14,7 @@ from ..core.pose import Angles
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import preview, rig, session
-from .properties import active_face
+from .properties import active_face, face_of
 
 _OPEN_S = 30.0
 
@@ -148,8 +148,9 @@ class EFFIGY_OT_face_camera(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy = active_face(context)
-        assert proxy is not None and context.scene.camera is not None
-        rig.turn(proxy, context.scene.camera, Angles(0.0, 0.0, proxy.effigy.rest_roll))
+        assert proxy is not None
+        assert context.scene.camera is not None
+        rig.turn(proxy, context.scene.camera, Angles(0.0, 0.0, face_of(proxy).rest_roll))
         return {"FINISHED"}
 
 
@@ -172,7 +173,7 @@ class EFFIGY_OT_exact_view(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy = active_face(context)
         assert proxy is not None
-        scene, face = context.scene, proxy.effigy
+        scene, face = context.scene, face_of(proxy)
         if face.camera is not None:
             scene.camera = face.camera
         if face.image is not None:

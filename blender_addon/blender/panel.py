@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ..core.client import Phase
 from . import session
-from .properties import active_face
+from .properties import active_face, face_of
 
 _ICONS = {
     Phase.CONNECTING: "SORTTIME",
@@ -31,7 +33,7 @@ class EFFIGY_PT_backend(bpy.types.Panel):
             layout.operator("effigy.connect", icon="PLAY")
             write(layout, session.state.problem, "ERROR")
             return
-        layout.label(text=link.phase.value.capitalize(), icon=_ICONS[link.phase])
+        layout.label(text=link.phase.value.capitalize(), icon=_ICONS[link.phase])  # type: ignore[arg-type]
         write(layout, link.detail)
         write(layout, link.hint, "INFO")
         if link.phase is Phase.READY and link.welcome is not None:
@@ -65,7 +67,7 @@ class EFFIGY_PT_face(bpy.types.Panel):
         layout.label(text=proxy.name, icon="MESH_MONKEY")
         if run.problem:
             write(layout, run.problem, "ERROR")
-        elif proxy.effigy.source == "BAKED":
+        elif face_of(proxy).source == "BAKED":
             layout.label(text="Shows the baked pictures", icon="FILE_IMAGE")
         elif run.milliseconds:
             layout.label(text=f"{run.milliseconds:.0f} ms from hand to picture")
@@ -79,7 +81,7 @@ class EFFIGY_PT_face(bpy.types.Panel):
             column.prop(block, "value", text=block.name, slider=True)
 
 
-def write(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
+def write(layout: Any, text: str, icon: str = "NONE") -> None:
     """A text of any length, broken into lines of the panel's width."""
     lines, line = [], ""
     for word in text.split():

@@ -8,11 +8,12 @@ import numpy as np
 from mathutils import Matrix
 
 from ..core.pixels import Pixels, error_picture
+from .properties import face_of
 
 
 def show(proxy: bpy.types.Object, pixels: Pixels) -> None:
     """Writes a picture into the face's image."""
-    image = proxy.effigy.image
+    image = face_of(proxy).image
     if image is None or len(pixels) != 4 * image.size[0] * image.size[1]:
         return
     image.pixels.foreach_set(pixels)
@@ -23,7 +24,7 @@ def show(proxy: bpy.types.Object, pixels: Pixels) -> None:
 
 def show_error(proxy: bpy.types.Object) -> None:
     """Writes the picture that nobody takes for a face."""
-    image = proxy.effigy.image
+    image = face_of(proxy).image
     if image is not None:
         width, height = image.size
         show(proxy, error_picture(height, width))
@@ -31,6 +32,6 @@ def show_error(proxy: bpy.types.Object) -> None:
 
 def place(proxy: bpy.types.Object, matrix: np.ndarray) -> None:
     """Puts the plate where ``matrix`` [4, 4] says; touches nothing when it is there already."""
-    plate = proxy.effigy.plate
+    plate = face_of(proxy).plate
     if plate is not None and not np.allclose(np.array(plate.matrix_world), matrix, rtol=0, atol=1e-6):
         plate.matrix_world = Matrix(matrix.tolist())

@@ -57,7 +57,7 @@ class EffigyPreferences(bpy.types.AddonPreferences):
 
 def get() -> EffigyPreferences:
     """This add-on's preferences."""
-    return bpy.context.preferences.addons[PACKAGE].preferences
+    return bpy.context.preferences.addons[PACKAGE].preferences  # type: ignore[return-value]
 
 
 def register() -> None:

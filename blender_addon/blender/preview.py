@@ -10,7 +10,7 @@ import bpy
 from ..core.client import Phase, Preview, RequestError
 from ..protocol.messages import Synthesize
 from . import plate, session
-from .properties import faces
+from .properties import face_of, faces
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
@@ -27,7 +27,7 @@ def tick() -> float:
     scene = bpy.context.scene
     if state.is_rendering or state.is_baking or scene is None:
         return _IDLE_S
-    live = [proxy for proxy in faces(scene) if proxy.effigy.source == "LIVE"]
+    live = [proxy for proxy in faces(scene) if face_of(proxy).source == "LIVE"]
     if not session.is_ready():
         _show_outage(live)
         return _IDLE_S
@@ -85,9 +85,7 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
             _fail(proxy, run, str(error))
 
 
-def _ask(
-    proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph
-) -> None:
+def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     try:
         wanted = read_face(proxy, scene, depsgraph)
     except UnreadableError as error:
@@ -113,7 +111,8 @@ def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
         else:
             _fail(proxy, run, str(preview.error))
         return
-    assert preview.pixels is not None and isinstance(preview.tag, FaceState)
+    assert preview.pixels is not None
+    assert isinstance(preview.tag, FaceState)
     plate.show(proxy, preview.pixels)
     plate.place(proxy, preview.tag.plate)
     run.shown, run.problem = preview.tag.parameters, ""

@@ -54,26 +54,32 @@ class EffigyFace(bpy.types.PropertyGroup):
         return (0.5 - self.rest_x) / self.rest_scale, (self.rest_y - 0.5) / self.rest_scale
 
 
+def face_of(obj: bpy.types.Object) -> EffigyFace:
+    """What ``obj`` keeps as a face's proxy; every object has it, ``is_face`` says whether it counts."""
+    return obj.effigy  # type: ignore[attr-defined]
+
+
 def faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     """The proxy meshes of all faces in ``scene``."""
-    return [obj for obj in scene.objects if obj.type == "MESH" and obj.effigy.is_face]
+    return [obj for obj in scene.objects if obj.type == "MESH" and face_of(obj).is_face]
 
 
 def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
     """The face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
+    assert context.scene is not None
     scene_faces = faces(context.scene)
     active = context.active_object
     for proxy in scene_faces:
-        if active is not None and active in (proxy, proxy.effigy.plate, proxy.effigy.camera):
+        if active is not None and active in (proxy, face_of(proxy).plate, face_of(proxy).camera):
             return proxy
     return scene_faces[0] if len(scene_faces) == 1 else None
 
 
 def register() -> None:
     bpy.utils.register_class(EffigyFace)
-    bpy.types.Object.effigy = PointerProperty(type=EffigyFace)
+    bpy.types.Object.effigy = PointerProperty(type=EffigyFace)  # type: ignore[attr-defined]
 
 
 def unregister() -> None:
-    del bpy.types.Object.effigy
+    del bpy.types.Object.effigy  # type: ignore[attr-defined]
     bpy.utils.unregister_class(EffigyFace)

@@ -12,7 +12,7 @@ from ..core.client import RequestError
 from ..core.pixels import from_rgba8
 from ..protocol.messages import Encoding, Frame, Synthesize
 from . import plate, preferences, session
-from .properties import faces
+from .properties import face_of, faces
 from .scene_reader import FaceState, UnreadableError, read_face
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
@@ -41,7 +41,7 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
     When that fails, a background render ends with EXIT_CODE; in a window the plate shows the error picture.
     """
     for proxy in faces(scene):
-        if proxy.effigy.source != "LIVE":
+        if face_of(proxy).source != "LIVE":
             continue
         run = session.run_of(proxy)
         try:

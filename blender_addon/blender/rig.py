@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
 from ..core.pose import Angles, View, head_rotation, landmarks_to_local
 from ..protocol.messages import Array, Identity, Welcome
+from .properties import face_of
 
 _LENS_MM = 85.0  # a portrait lens
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
@@ -35,7 +36,7 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     _add_controls(proxy, welcome)
     _describe(proxy, plate, camera, welcome, identity, seed)
     image = _image(name, welcome)
-    proxy.effigy.image = image
+    face_of(proxy).image = image
     plate.data.materials.append(_plate_material(name, image))
     _stand(proxy, camera, context.scene.cursor.location)
     proxy.display_type = "WIRE"
@@ -76,7 +77,7 @@ def _describe(
     identity: Identity,
     seed: int,
 ) -> None:
-    face = proxy.effigy
+    face = face_of(proxy)
     face.is_face = True
     face.seed = seed
     face.set_latent(identity.latent)
@@ -91,6 +92,7 @@ def _leave_out_of_renders(proxy: bpy.types.Object) -> None:
     """Renders the proxy as an empty mesh. Hiding it would take it out of the render's evaluation as well:
     its animation would stand still."""
     modifier = proxy.modifiers.new("Not in Renders", "MASK")
+    assert isinstance(modifier, bpy.types.MaskModifier)
     modifier.vertex_group = proxy.vertex_groups.new(name="Not in Renders").name  # an empty group masks all
     modifier.show_viewport = False
 
@@ -101,9 +103,9 @@ def _camera(name: str) -> bpy.types.Object:
     return bpy.data.objects.new(f"{name} Camera", data)
 
 
-def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: object) -> None:
+def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector) -> None:
     """Head at ``location`` in its own pose; camera in front, so that the plate fills its frame exactly."""
-    face = proxy.effigy
+    face = face_of(proxy)
     distance = face.plate_size * _LENS_MM / camera.data.sensor_width
     front = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))  # looks along +Y
     camera.matrix_world = Matrix.Translation(location) @ Matrix.Translation((0, -distance, 0)) @ front.to_4x4()
@@ -162,7 +164,7 @@ def _plate_material(name: str, image: bpy.types.Image) -> bpy.types.Material:
 
 def picture_node(proxy: bpy.types.Object) -> bpy.types.ShaderNodeTexImage | None:
     """The texture node of a face's plate, or None when its material was changed by hand."""
-    plate = proxy.effigy.plate
+    plate = face_of(proxy).plate
     if plate is None or not plate.data.materials or plate.data.materials[0] is None:
         return None
     return plate.data.materials[0].node_tree.nodes.get("Picture")

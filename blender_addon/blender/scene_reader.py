@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 
 from ..core.pose import Angles, View, angles_of, plate_matrix
+from .properties import EffigyFace, face_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,9 @@ class UnreadableError(Exception):
     """The scene does not say how a face stands; the message says what to do."""
 
 
-def read_face(
-    proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph
-) -> FaceState:
+def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> FaceState:
     """Reads a face as the scene's camera sees it now. Raises UnreadableError."""
-    camera = scene.camera or proxy.effigy.camera
+    camera = scene.camera or face_of(proxy).camera
     if camera is None:
         raise UnreadableError(f"scene {scene.name} has no camera: add one, or choose one in its properties")
     view = View(
@@ -46,7 +45,7 @@ def read_face(
         perspective=camera.data.type == "PERSP",
     )
     angles = angles_of(view)
-    face = proxy.effigy
+    face = face_of(proxy)
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
     return FaceState(*_snap(angles, face), _controls(proxy, depsgraph), plate)
 
@@ -61,7 +60,7 @@ def _world_matrix(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> np.n
     return np.array(evaluated.matrix_world, dtype=np.float64)
 
 
-def _snap(angles: Angles, face: bpy.types.PropertyGroup) -> tuple[float, float]:
+def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:
     """Yaw and pitch; exactly the identity's own where the float32 scene can mean nothing else."""
     rest = face.rest_yaw, face.rest_pitch
     if abs(angles.yaw - rest[0]) < 1e-3 and abs(angles.pitch - rest[1]) < 1e-3:

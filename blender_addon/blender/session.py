@@ -20,6 +20,7 @@ from ..core.process import BackendError, LocalBackend
 from ..protocol.connection import read_connection
 from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
+from .properties import face_of
 
 _START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
 _FIND_S = 15.0  # for a backend that is said to run already
@@ -143,12 +144,12 @@ def welcome() -> Welcome | None:
 
 def open_request(proxy: bpy.types.Object) -> OpenIdentity:
     """The request that opens a face's own latent."""
-    return OpenIdentity(latent=proxy.effigy.latent_bytes(), model=proxy.effigy.model)
+    return OpenIdentity(latent=face_of(proxy).latent_bytes(), model=face_of(proxy).model)
 
 
 def anchor_of(proxy: bpy.types.Object) -> tuple[str, str]:
     """What an opened identity stands for: (model, latent)."""
-    return proxy.effigy.model, proxy.effigy.latent
+    return face_of(proxy).model, face_of(proxy).latent
 
 
 def ensure_open(proxy: bpy.types.Object) -> str:

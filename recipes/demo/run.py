@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make demo``: the main job on the embedded default with real Blender, measured on its own pictures.
 
-    python recipes/demo/run.py --blender PYTHON_WITH_BPY --out out/demo
+python recipes/demo/run.py --blender PYTHON_WITH_BPY --out out/demo
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import bpy
 
@@ -41,12 +42,12 @@ def stage(name: str, title: str) -> Iterator[None]:
     seconds[name] = round(time.monotonic() - started, 2)
 
 
-def addon(name: str):
+def addon(name: str) -> ModuleType:
     return importlib.import_module(f"{PACKAGE}.{name}")
 
 
 def install(addon_zip: str, command: str) -> None:
-    bpy.ops.extensions.package_install_files(filepath=addon_zip, repo="user_default")
+    bpy.ops.extensions.package_install_files(filepath=addon_zip, repo="user_default", enable_on_install=False)
     addon_utils.enable(PACKAGE, default_set=True)
     if PACKAGE not in bpy.context.preferences.addons:
         raise SystemExit(f"{addon_zip} cannot be installed into this Blender")

@@ -20,7 +20,11 @@ W_DIM, Q = 24, 9
 def regressor():
     torch.manual_seed(0)
     w = torch.randn(500, W_DIM, dtype=torch.float64) @ torch.randn(W_DIM, W_DIM, dtype=torch.float64)
-    return Regressor(Whitening.of(w), torch.randn(Q), torch.rand(Q) + 0.5, width=32).double().requires_grad_(requires_grad=False)
+    return (
+        Regressor(Whitening.of(w), torch.randn(Q), torch.rand(Q) + 0.5, width=32)
+        .double()
+        .requires_grad_(requires_grad=False)
+    )
 
 
 @pytest.fixture(scope="module")

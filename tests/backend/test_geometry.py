@@ -80,7 +80,10 @@ def test_pose_and_shape_come_out_as_they_went_in(fitted, clean):
     yaw = np.degrees(angles(fitted.camera.R)[0])
     assert np.polyfit(clean["yaw"], yaw, 1)[0] == pytest.approx(1.0, abs=0.03)
     assert shape_error(fitted.model.shape(fitted.alpha), clean) < 2.4
-    nme = 100 * (np.linalg.norm(fitted.reprojection - clean["W"], axis=1).mean(axis=1) / (clean["s"] * clean["iod"])).mean()
+    nme = (
+        100
+        * (np.linalg.norm(fitted.reprojection - clean["W"], axis=1).mean(axis=1) / (clean["s"] * clean["iod"])).mean()
+    )
     assert nme < 1.6
 
 

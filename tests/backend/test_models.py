@@ -170,8 +170,9 @@ def test_fitting_a_small_model_writes_a_bundle_that_works(tmp_path):
         DEFAULT_BUNDLE / "generator.safetensors",
         detector,
         tmp_path / "small.effigy",
-        samples=300,
-        basis=4,
+        tmp_path / "samples",
+        samples=500,
+        basis=8,
         progress=lambda stage, done, total: stages.append(stage),
     )
     assert report.shape_nme_percent < 3

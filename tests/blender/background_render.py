@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A background render as a farm would run it; started by test_background.py inside Blender's own Python.
 
-    python background_render.py {make FILE | render FILE | render-and-kill FILE | render-without FILE}
+python background_render.py {make FILE | render FILE | render-and-kill FILE | render-without FILE}
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ PACKAGE = "bl_ext.user_default.effigy"
 
 def main(action: str, path: str) -> None:
     if action != "render-without":
-        bpy.ops.extensions.package_install_files(filepath=os.environ["EFFIGY_ZIP"], repo="user_default")
+        bpy.ops.extensions.package_install_files(
+            filepath=os.environ["EFFIGY_ZIP"], repo="user_default", enable_on_install=False
+        )
         addon_utils.enable(PACKAGE, default_set=True)
         bpy.context.preferences.addons[PACKAGE].preferences.command = os.environ["EFFIGY_COMMAND"]
         bpy.context.preferences.addons[PACKAGE].preferences.autostart = "EFFIGY_NO_AUTOSTART" not in os.environ

@@ -15,7 +15,20 @@ from .environments import BLENDERS, ROOT, Blender
 @pytest.mark.timeout(600)
 def test_the_installed_add_on_passes_its_tests_in(blender: Blender, addon_zip, effigy_command, tmp_path):
     inside = ROOT / "tests" / "blender" / "inside"
-    command = [blender.python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-W", "error", "--timeout=120", "-c", os.devnull]
+    command = [
+        blender.python,
+        "-m",
+        "pytest",
+        "-q",
+        "--tb=short",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        "--timeout=120",
+        "-c",
+        os.devnull,
+    ]
     ran = subprocess.run(
         [*command, "--rootdir", inside, inside],
         env=blender.environment(tmp_path, addon_zip, effigy_command),

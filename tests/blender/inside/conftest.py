@@ -22,7 +22,9 @@ PACKAGE = "bl_ext.user_default.effigy"
 
 
 def pytest_sessionstart(session):
-    bpy.ops.extensions.package_install_files(filepath=os.environ["EFFIGY_ZIP"], repo="user_default")
+    bpy.ops.extensions.package_install_files(
+        filepath=os.environ["EFFIGY_ZIP"], repo="user_default", enable_on_install=False
+    )
     # Not enable_on_install: in module mode 4.2 cannot store preferences.
     assert addon_utils.enable(PACKAGE, default_set=True) is not None, "the add-on cannot be enabled"
 

@@ -75,7 +75,9 @@ def test_the_proxys_landmarks_lie_on_the_picture(scene, face, settle):
     from bpy_extras.object_utils import world_to_camera_view
 
     settle()
-    nose, chin = (world_to_camera_view(scene, scene.camera, face.matrix_world @ face.data.vertices[i].co) for i in (30, 8))
+    nose, chin = (
+        world_to_camera_view(scene, scene.camera, face.matrix_world @ face.data.vertices[i].co) for i in (30, 8)
+    )
     assert 0.3 < nose.x < 0.7
     assert 0.3 < nose.y < 0.6
     assert chin.y < nose.y - 0.1

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sampled pictures of a generator as latents and landmarks, in shards on disk so that a long run resumes.
+
+A shard's content depends on the seed and its number alone: not on batches, on interruptions or on how many
+shards there are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..generators import Generator
+from ..landmarks import Detector
+
+SHARD = 500  # pictures
+_BATCH = 10
+
+Progress = Callable[[str, int, int], None]
+
+
+class SamplesError(Exception):
+    """A folder of samples that belongs to something else; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What samples depend on besides their number."""
+
+    generator_sha256: str
+    detector: str
+    seed: int
+    shard: int = SHARD
+
+
+def sample(
+    generator: Generator, detector: Detector, recipe: Recipe, count: int, folder: Path, progress: Progress
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """``count`` random latents w [N, w_dim] and the landmarks W [N, 2, L] in [0, 1] found in their pictures.
+
+    Shards that ``folder`` has already are read, the others made and written. Raises SamplesError.
+    """
+    _claim(folder, recipe)
+    latents, points = [], []
+    shards = -(-count // SHARD)
+    for number in range(shards):
+        path = folder / f"shard_{number:05d}.npz"
+        if not path.is_file():
+            _make(path, generator, detector, np.random.RandomState([recipe.seed, number]))
+        with np.load(path) as shard:
+            latents.append(shard["w"].astype(np.float64))
+            points.append(shard["W"].astype(np.float64))
+        progress("sample", min((number + 1) * SHARD, count), count)
+    return np.concatenate(latents)[:count], np.concatenate(points)[:count]
+
+
+def _make(path: Path, generator: Generator, detector: Detector, random: np.random.RandomState) -> None:
+    z = torch.from_numpy(random.randn(SHARD, generator.z_dim)).float()
+    latents, points = [], []
+    for start in range(0, SHARD, _BATCH):
+        ws = generator.map(z[start : start + _BATCH].to(generator.device))
+        latents.append(ws[:, 0].cpu().numpy())
+        points.append(detector.detect(generator.synthesize(ws)).cpu().numpy())
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez(file, w=np.concatenate(latents), W=np.concatenate(points))
+    temporary.replace(path)
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Makes ``folder`` the place of this recipe's samples; refuses one that holds another's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "samples.json"
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if found != asdict(recipe):
+            raise SamplesError(
+                f"{folder} holds samples of another generator, detector or seed: remove it, or choose another folder"
+            )
+    else:
+        path.write_text(json.dumps(asdict(recipe)), encoding="utf-8")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``make bench``: the figures of docs/benchmarks.md, measured here and now.
+
+python recipes/bench/run.py --blender PYTHON_WITH_BPY
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # for build_addon
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import build_addon
+
+PARTS = ("queue", "inverse", "synthesis", "encode", "transport", "upload", "total", "main_thread")
+
+
+def main(blender: Path) -> None:
+    addon_zip = build_addon.build(blender)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "bench.json"
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        environment["BLENDER_USER_RESOURCES"] = str(Path(folder) / "blender")
+        command = str(Path(sys.executable).with_name("effigy"))
+        script = Path(__file__).with_name("scene.py")
+        subprocess.run(
+            [blender, script, out, addon_zip, command], env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+        measured = json.loads(out.read_text(encoding="utf-8"))
+    table = Table("one preview, ms", "median", "95 %")
+    for part in PARTS:
+        values = [row[part] for row in measured["preview_ms"]]
+        table.add_row(part, f"{np.median(values):.2f}", f"{np.percentile(values, 95):.2f}")
+    console = Console()
+    console.print(table)
+    console.print(f"add-on zip          {addon_zip.stat().st_size / 2**20:.1f} MB")
+    console.print(
+        f"enable with imports {measured['enable_ms']:.0f} ms, register alone {measured['register_ms']:.1f} ms"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blender", type=Path, required=True, help="a Python with bpy")
+    main(parser.parse_args().blender)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Blender half of ``make bench``: where the time between hand and picture goes.
+
+python scene.py OUT_FILE ADDON_ZIP BACKEND_COMMAND       (with the Python that has bpy)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
+
+import bpy
+
+# isort: split
+import addon_utils  # bpy brings it
+from scene import FRAMES, PACKAGE, addon, animate, build_scene
+
+ROUND_TRIPS = 100
+WARM_UP = 10
+
+
+def install(addon_zip: str, command: str) -> dict[str, float]:
+    """Installs and enables the add-on; milliseconds of enabling, with its imports, and of registering alone."""
+    bpy.ops.extensions.package_install_files(filepath=addon_zip, repo="user_default", enable_on_install=False)
+    started = time.perf_counter()
+    addon_utils.enable(PACKAGE, default_set=True)
+    enabled = time.perf_counter()
+    registration = addon("blender.registration")
+    registration.unregister()
+    before = time.perf_counter()
+    registration.register()
+    times = {"enable_ms": 1e3 * (enabled - started), "register_ms": 1e3 * (time.perf_counter() - before)}
+    bpy.context.preferences.addons[PACKAGE].preferences.command = command
+    return times
+
+
+def measure(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[dict[str, float]]:
+    """One preview at a time: asked, waited for, written; milliseconds of each part."""
+    preview, session, plate = addon("blender.preview"), addon("blender.session"), addon("blender.plate")
+    run, parts, rows = session.run_of(proxy), {}, []
+    show, receive = plate.show, preview._receive
+
+    def timed_show(*arguments: object) -> None:
+        started = time.perf_counter()
+        show(*arguments)
+        parts["upload"] = 1e3 * (time.perf_counter() - started)
+
+    def noted_receive(proxy: bpy.types.Object, run: object, got: object) -> None:
+        parts["timings"] = got.frame.timings
+        receive(proxy, run, got)
+
+    plate.show, preview._receive = timed_show, noted_receive
+    for number in range(ROUND_TRIPS + WARM_UP):
+        scene.frame_set(1 + number % FRAMES)
+        session.state.dirty, run.shown, busy = True, None, 0.0
+        started = time.perf_counter()
+        while run.shown is None:
+            before = time.perf_counter()
+            preview.tick()
+            busy += time.perf_counter() - before
+            time.sleep(0.001)
+        total = 1e3 * (time.perf_counter() - started)
+        timings = parts["timings"]
+        inside = timings.queue_ms + timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
+        rows.append(
+            {
+                "total": total,
+                "queue": timings.queue_ms,
+                "inverse": timings.inverse_ms,
+                "synthesis": timings.synthesis_ms,
+                "encode": timings.encode_ms,
+                "upload": parts["upload"],
+                "transport": total - inside - parts["upload"],
+                "main_thread": 1e3 * busy,
+            }
+        )
+    return rows[WARM_UP:]
+
+
+def main(out: Path, addon_zip: str, command: str) -> None:
+    times = install(addon_zip, command)
+    bpy.ops.effigy.connect()
+    addon("blender.session").ensure_ready()
+    proxy = build_scene(out.parent)
+    animate(proxy, bpy.context.scene)
+    times["preview_ms"] = measure(proxy, bpy.context.scene)
+    out.write_text(json.dumps(times), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    code = 1
+    try:
+        main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+        code = 0
+    finally:
+        addon_utils.disable(PACKAGE)
+        sys.stdout.flush()
+        if code == 0:
+            os._exit(0)
