@@ -90,6 +90,38 @@ def fit(
 
 
 @app.command()
+def nrsfm(
+    tracks: Annotated[Path, typer.Argument(help="An .npz with W [N, 2, L] and optionally vis.")],
+    out: Annotated[Path, typer.Option(help="The .npz to write.")] = Path("fit.npz"),
+    basis: Annotated[int, typer.Option(min=1, help="Deformations K.")] = 24,
+    mode: Annotated[str, typer.Option(help="linear, rankone or rankone-paper.")] = "linear",
+    calibration: Annotated[str, typer.Option(help="Of rankone-paper: meanrot, quan, x45, z45 or none.")] = "meanrot",
+    sweeps: Annotated[int, typer.Option(min=1, help="Of EM, or of alternating least squares.")] = 50,
+    robust: Annotated[
+        bool | None, typer.Option("--robust/--plain", help="Bear outliers, or not; by default looks for them.")
+    ] = None,
+    topology: Annotated[str | None, typer.Option(help="The landmark set; by default the one with L landmarks.")] = None,
+    infer: Annotated[Path | None, typer.Option(help="A fit whose basis is held fixed for these views.")] = None,
+) -> None:
+    """Factor landmark tracks into cameras and a deformable 3D shape."""
+    from .commands.nrsfm import fit_tracks, infer_tracks
+    from .geometry import FitOptions, GeometryError
+
+    try:
+        if infer is not None:
+            report = infer_tracks(tracks, infer, out, robust)
+        else:
+            options = FitOptions(basis, sweeps, robust, mode, calibration)  # type: ignore[arg-type]
+            with stage_progress() as progress:
+                report = fit_tracks(tracks, out, options, topology, lambda done, total: progress("fit", done, total))
+    except GeometryError as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
+    Console().print_json(data={key: value for key, value in report.items() if key != "objective"})
+
+
+@app.command()
 def doctor(
     model: ModelOption = "default",
     port: Annotated[int, typer.Option(help="The port that you mean to use; 0: any.")] = 0,

@@ -7,6 +7,8 @@ weak perspective follows Poelman and Kanade, PAMI 1997.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .camera import Array, Camera, nearest_rotation
@@ -19,20 +21,23 @@ class GeometryError(Exception):
     """Landmarks from which no shape can be determined; the message says why."""
 
 
-def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera]:
+def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera, dict[str, Any]]:
     """Mean shape [3, L] and cameras of picture points W [N, 2, L], up to a rotation and a mirror image.
+
+    The third result says how well the views determine the depth: ``depth_observability`` is the smallest over
+    the largest eigenvalue of the metric.
 
     Raises GeometryError when the views show the face from too few sides to tell its depth.
     """
     centred, t = _centre(W, weights)
     motion, shape = _rank3(centred)
-    upgrade = _metric_upgrade(motion)
+    upgrade, observability = _metric_upgrade(motion)
     motion, shape = motion @ upgrade, np.linalg.solve(upgrade, shape)
     a, b = motion[:, 0], motion[:, 1]
     s: Array = 0.5 * (np.linalg.norm(a, axis=1) + np.linalg.norm(b, axis=1)).astype(np.float64)
     R = nearest_rotation(np.stack([a, b, np.cross(a, b) / s[:, None]], axis=1))
     size = float(np.median(s))
-    return shape * size, Camera(R, s / size, t)
+    return shape * size, Camera(R, s / size, t), {"depth_observability": observability}
 
 
 def _centre(W: Array, weights: Array) -> tuple[Array, Array]:
@@ -62,7 +67,7 @@ def _rank3(centred: Array) -> tuple[Array, Array]:
     return motion.reshape(-1, 2, 3), shape
 
 
-def _metric_upgrade(motion: Array) -> Array:
+def _metric_upgrade(motion: Array) -> tuple[Array, float]:
     """A [3, 3] that makes the rows of ``motion`` @ A orthogonal and of equal length in every view.
 
     Q = A Aᵀ has six unknowns and enters linearly; views are weighed by 1/scale² of the last round.
@@ -88,7 +93,7 @@ def _metric_upgrade(motion: Array) -> Array:
             "the depth is not observable: the views show the face from too few sides "
             f"(eigenvalues of the metric {values[0]:.2g}, {values[1]:.2g}, {values[2]:.2g}); give views with more turn"
         )
-    return vectors * np.sqrt(values)
+    return vectors * np.sqrt(values), float(values[0] / values[2])
 
 
 def _quadratic(a: Array, b: Array) -> Array:

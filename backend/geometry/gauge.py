@@ -5,16 +5,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from .camera import Array, Camera, nearest_rotation
+from .camera import Array, Camera, angles, nearest_rotation
 from .shape import ShapeModel
 from .topology import Topology
 
+_SOFT = 5e-3  # weight of landmarks that expressions move; not zero, so that few rigid ones suffice
 
-def fix_gauge(model: ShapeModel, camera: Camera, topology: Topology) -> tuple[ShapeModel, Camera]:
+_CONTOUR_STARTS, _CONTOUR_GONE = 8.0, 20.0  # degrees of yaw between which a hidden contour loses its trust
+_CONTOUR_LEFT = 0.02  # the trust that remains
+
+
+def fix_gauge(
+    model: ShapeModel, camera: Camera, topology: Topology, *, settle_pose: bool = True
+) -> tuple[ShapeModel, Camera]:
     """The same views with a frontal, symmetric, unit-size mean face whose origin is its centroid.
 
     In order: the mirror image (near landmarks in front), the left–right axis from symmetric pairs, pitch
-    zero by the topology's convention, size by the outer-eye distance.
+    zero by the topology's convention, size by the outer-eye distance. ``settle_pose`` also takes out of the
+    basis what moves the rigid landmarks as a whole: the views' poses must then be fitted anew.
     """
     centre = model.mean.mean(axis=1, keepdims=True)
     model, camera = shift_origin(model, camera, centre[:, 0])
@@ -22,6 +30,8 @@ def fix_gauge(model: ShapeModel, camera: Camera, topology: Topology) -> tuple[Sh
     G = _frontal(model.mean, topology)
     size = np.linalg.norm(model.mean[:, topology.unit[1]] - model.mean[:, topology.unit[0]])
     mean, basis = G @ model.mean / size, G @ model.basis / size
+    if settle_pose:
+        basis = remove_rigid_motions(basis, mean, rigidity(topology))
     return ShapeModel(mean, basis, model.noise), Camera(camera.R @ G.T, camera.s * size, camera.t)
 
 
@@ -71,15 +81,37 @@ def _frontal(mean: Array, topology: Topology) -> Array:
     return nearest_rotation(np.stack([x, Y, np.cross(x, Y)]))
 
 
-def remove_rigid_motions(shapes: Array, mean: Array) -> Array:
-    """``shapes`` [M, 3, L] without their components along turns, shifts and scalings of ``mean`` [3, L].
+def remove_rigid_motions(shapes: Array, mean: Array, weights: Array) -> Array:
+    """``shapes`` [M, 3, L] without the turn, shift and scaling of ``mean`` [3, L] that best explains them.
 
-    Such components are poses, not deformations (Lee et al., *Procrustean Normal Distribution*, CVPR 2013).
+    Such motions are poses, not deformations (Lee et al., *Procrustean Normal Distribution*, CVPR 2013).
+    They are read from the landmarks with ``weights`` [L]: where these are the rigid ones, the pose is the
+    skull's, and an opening jaw does not nod the head.
     """
     L = mean.shape[1]
     centred = mean - mean.mean(axis=1, keepdims=True)
     motions = [centred, *(np.cross(axis, centred.T).T for axis in np.eye(3))]
     motions += [np.outer(axis, np.ones(L)) for axis in np.eye(3)]
-    Q, _ = np.linalg.qr(np.stack(motions).reshape(7, -1).T)
+    design = np.stack(motions).reshape(7, -1).T  # [3 L, 7]
     flat = shapes.reshape(len(shapes), -1)
-    return (flat - (flat @ Q) @ Q.T).reshape(shapes.shape)
+    root = np.tile(np.sqrt(weights), 3)
+    amounts, *_ = np.linalg.lstsq(design * root[:, None], (flat * root).T, rcond=None)
+    return (flat - (design @ amounts).T).reshape(shapes.shape)
+
+
+def rigidity(topology: Topology) -> Array:
+    """[L]: how much each landmark says of the skull's pose."""
+    weights = np.full(topology.count, _SOFT)
+    weights[list(topology.rigid)] = 1.0
+    return weights
+
+
+def contour_visibility(camera: Camera, topology: Topology) -> Array:
+    """[N, L]: 1, but near 0 for contour landmarks on the side that a turned face hides."""
+    visible = np.ones((len(camera), topology.count))
+    yaw = np.degrees(angles(camera.R)[0])[:, None]
+    for side, landmarks in zip((-1, 1), topology.contour, strict=True):
+        # Yaw > 0 turns the nose to the right, which hides the picture's right half of the contour.
+        hidden = np.clip((side * yaw - _CONTOUR_STARTS) / (_CONTOUR_GONE - _CONTOUR_STARTS), 0, 1)
+        visible[:, list(landmarks)] = 1 - (1 - _CONTOUR_LEFT) * hidden
+    return visible

@@ -1,47 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Non-rigid structure from motion: landmarks of many views → cameras, mean shape and deformation basis.
-
-A joint EM fit of a probabilistic PCA shape model seen through weak-perspective cameras: Torresani,
-Hertzmann, Bregler, *Nonrigid Structure-from-Motion: Estimating Shape and Motion with Hierarchical Priors*,
-PAMI 2008, without its temporal part. Each sweep moves every view's pose and coefficients together by one
-Gauss–Newton step, then solves mean and basis in closed form.
-"""
+"""Non-rigid structure from motion: landmarks of many views → cameras, mean shape and deformation basis."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from .camera import Array, Camera, project
+from .em import expectation_maximisation
 from .factorize import GeometryError, rigid_start
-from .gauge import fix_gauge, remove_rigid_motions
-from .shape import ShapeModel, Views, expected_step, robust_weights
+from .gauge import contour_visibility, fix_gauge
+from .rankone import CALIBRATIONS, Calibration, alternate, complete, factor_cameras, paper_fit, top_factors
+from .shape import ShapeModel, Views, expected_step
 from .topology import Topology
 
-__all__ = ["FitOptions", "FitResult", "GeometryError", "fit"]
+__all__ = ["MODES", "FitOptions", "FitResult", "GeometryError", "Mode", "fit"]
 
-_RIDGE = 1e-6  # of the normal matrix's trace: keeps an unseen landmark's equations solvable
+Mode = Literal["linear", "rankone", "rankone-paper"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+_POLISH = 3  # steps that settle every view after the gauge has moved the basis
+_VIEWS_PER_SHAPE = 4
+_FIRST_BASIS = 12  # deformations of the short fits that only look
+_FAR, _OUTLIERS = 25.0, 1e-3  # simulated faces: 7e-6 of the points without, 1.2e-2 with one percent of outliers
+_MEDIAN = 2 * np.log(2)  # of a chi-squared variable with two degrees of freedom
 
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """``basis`` deformations K, EM ``sweeps``, and whether outliers are expected (``robust``: Student-t)."""
+    """How to fit.
+
+    ``mode``: ``linear`` is the joint EM fit of a full basis, the default for quality; ``rankone`` the paper's
+    basis on metric cameras; ``rankone-paper`` the published algorithm with its ``calibration``, for
+    comparison. ``basis`` deformations K; ``sweeps`` of EM or of alternating least squares. ``robust`` (linear
+    only) bears gross outliers and contours that slide on the far side, at a small loss on clean data; None
+    looks for outliers first.
+    """
 
     basis: int = 24
     sweeps: int = 50
-    robust: bool = False
+    robust: bool | None = None
+    mode: Mode = "linear"
+    calibration: Calibration = "meanrot"
 
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """A shape model and what it says of each view: cameras, coefficients [N, K], picture points [N, 2, L]."""
+    """A shape model and what it says of each view: cameras, coefficients α [N, K], picture points [N, 2, L]."""
 
     model: ShapeModel
     camera: Camera
     alpha: Array
     reprojection: Array
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+
+Progress = Callable[[int, int], None]
 
 
 def fit(
@@ -49,112 +66,119 @@ def fit(
     topology: Topology,
     options: FitOptions = FitOptions(),
     weights: Array | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FitResult:
-    """Fits a shape model to picture points ``W`` [N, 2, L] in [0, 1] (x right, y down).
+    """Fits a shape model to picture points ``W`` [N, 2, L] (x right, y down).
 
-    ``weights`` [N, L] ≥ 0 says how far each point is to be trusted; 0 is a missing point. The result is in
-    the gauge of the architecture page: the mean face is frontal, symmetric about x = 0 and of unit size.
+    ``weights`` [N, L] ≥ 0 says how far each point is to be trusted; 0 is a missing point. In the modes other
+    than ``rankone-paper`` the result is in the gauge of docs/architecture.md: the mean face is frontal,
+    symmetric about x = 0 and of unit size. Deterministic; the views' order changes nothing.
     Raises GeometryError when the views cannot determine a shape.
     """
-    W, weights = _check(W, weights, topology, options)
-    mean, camera = rigid_start(W, weights)
-    views = Views(W, weights, camera, np.zeros((len(W), options.basis)))
-    model = _first_basis(views, mean, options.basis)
-    for sweep in range(options.sweeps):
-        views, moments = expected_step(model, views)
-        model = _maximise(model, views, moments)
-        if options.robust:
-            views = views.reweighted(weights * robust_weights(model, views))
-        if progress:
-            progress(sweep + 1, options.sweeps)
+    W, trust = _check(W, weights, topology, options)
+    if options.mode == "rankone-paper":
+        return _fit_paper(W, trust, options, progress)
+    mean, camera, health = rigid_start(W, trust)
+    if options.mode == "rankone":
+        return _fit_rankone(W, trust, topology, options, mean, camera, health)
+    robust = _has_outliers(W, trust, options, mean, camera) if options.robust is None else options.robust
+    if robust:
+        trust = _fit_visibility(W, trust, topology, options, mean, camera)
+    model, views = expectation_maximisation(
+        W, trust, mean, camera, options.basis, options.sweeps, robust=robust, progress=progress
+    )
     model, camera = fix_gauge(model, views.camera, topology)
     views = Views(W, views.weights, camera, views.alpha)
-    for _ in range(3):
+    for _ in range(_POLISH):
         views, _ = expected_step(model, views)
-    return FitResult(model, views.camera, views.alpha, project(model.shape(views.alpha), views.camera))
+    return _result(model, views.camera, views.alpha, {**health, "robust": robust})
+
+
+def _result(model: ShapeModel, camera: Camera, alpha: Array, diagnostics: dict[str, Any]) -> FitResult:
+    return FitResult(model, camera, alpha, project(model.shape(alpha), camera), diagnostics)
+
+
+def _has_outliers(W: Array, trust: Array, options: FitOptions, mean: Array, camera: Camera) -> bool:
+    """Whether a short fit leaves more far residuals than Gaussian noise does: among ten thousand points none is
+    25 times as far (squared) as the median, scaled to its expectation."""
+    K = min(options.basis, _FIRST_BASIS)
+    model, views = expectation_maximisation(W, trust, mean, camera, K, options.sweeps // 3, robust=False)
+    squared = ((W - project(model.shape(views.alpha), views.camera)) ** 2).sum(axis=1) / model.noise
+    seen = squared[trust > 0]
+    return bool((seen > _FAR * np.median(seen) / _MEDIAN).mean() > _OUTLIERS)
+
+
+def _fit_visibility(
+    W: Array, trust: Array, topology: Topology, options: FitOptions, mean: Array, camera: Camera
+) -> Array:
+    """Weights [N, L] that distrust the contour of the far side: a detector slides it along the silhouette.
+
+    A first robust fit tells how far each face is turned.
+    """
+    model, views = expectation_maximisation(
+        W, trust, mean, camera, min(options.basis, _FIRST_BASIS), options.sweeps // 3, robust=True
+    )
+    _, camera = fix_gauge(model, views.camera, topology)
+    return trust * contour_visibility(camera, topology)
+
+
+def _fit_rankone(
+    W: Array, trust: Array, topology: Topology, options: FitOptions, mean: Array, camera: Camera, health: dict[str, Any]
+) -> FitResult:
+    residual = np.where(trust[:, None] > 0, W - project(mean, camera), 0.0)
+    residual[:, 1] *= -1
+    scores, rows = top_factors(residual.reshape(-1, W.shape[2]), options.basis)
+    M = camera.s[:, None, None] * camera.R[:, :2]
+    D, alpha, objective = alternate(M, scores.reshape(len(W), 2, -1), options.sweeps)
+    size = np.maximum(alpha.std(axis=0), 1e-12)
+    basis = size[:, None, None] * D[:, :, None] * rows[:, None, :]
+    noise = np.maximum((residual**2).mean(axis=(0, 1)), 1e-10)
+    model, camera = fix_gauge(ShapeModel(mean, basis, noise), camera, topology, settle_pose=False)
+    return _result(model, camera, alpha / size, {**health, "objective": objective})
+
+
+def _fit_paper(W: Array, trust: Array, options: FitOptions, progress: Progress | None) -> FitResult:
+    if not (trust > 0).all():
+        raise GeometryError("rankone-paper cannot bear missing points: use linear or rankone")
+    centre = W.mean(axis=2)
+    found = paper_fit(W - centre[:, :, None], options.basis, options.sweeps, options.calibration, progress)
+    k, R = factor_cameras(found.cameras)
+    X = found.mean + np.tensordot(found.alpha, found.basis, 1)
+    # Its picture has y downwards and its cameras look along +z; ours have y upwards and look along −z.
+    turn = np.diag([1.0, -1.0, -1.0])
+    camera = Camera(turn @ complete(R), 0.5 * (k[:, 0, 0] + k[:, 1, 1]), centre)
+    noise = np.full(W.shape[2], np.nan)
+    model = ShapeModel(found.mean, found.basis, noise)
+    shown = found.cameras @ X + centre[:, :, None]
+    return FitResult(model, camera, found.alpha, shown, {"objective": found.objective})
 
 
 def _check(W: Array, weights: Array | None, topology: Topology, options: FitOptions) -> tuple[Array, Array]:
     W = np.asarray(W, dtype=np.float64)
+    if options.mode not in MODES:
+        raise GeometryError(f"unknown mode {options.mode!r}: use {', '.join(MODES)}")
+    if options.calibration not in CALIBRATIONS:
+        raise GeometryError(f"unknown calibration {options.calibration!r}: use {', '.join(CALIBRATIONS)}")
     if W.ndim != 3 or W.shape[1:] != (2, topology.count):
         raise GeometryError(f"landmarks must be [N, 2, {topology.count}] for {topology.name}, not {list(W.shape)}")
-    weights = np.ones(W.shape[::2]) if weights is None else np.asarray(weights, dtype=np.float64)
-    if weights.shape != W.shape[::2]:
-        raise GeometryError(f"weights must be {list(W.shape[::2])}, not {list(weights.shape)}")
-    if not np.isfinite(W[np.broadcast_to(weights[:, None] > 0, W.shape)]).all():
-        raise GeometryError("the landmarks hold NaN or infinite values: give missing points weight 0")
-    if len(W) < 4 * options.basis:
+    trust = np.ones(W.shape[::2]) if weights is None else np.asarray(weights, dtype=np.float64)
+    if trust.shape != W.shape[::2]:
+        raise GeometryError(f"weights must be {list(W.shape[::2])}, not {list(trust.shape)}")
+    if not (np.isfinite(trust).all() and (trust >= 0).all()):
+        raise GeometryError("weights must be finite and not negative")
+    bad = ~np.isfinite(W).all(axis=1) & (trust > 0)
+    if bad.any():
+        view, landmark = (int(i[0]) for i in np.nonzero(bad))
         raise GeometryError(
-            f"{len(W)} views are too few for {options.basis} basis shapes: give at least four per shape"
+            f"{int(bad.sum())} points are NaN or infinite, the first in view {view}, landmark {landmark}: "
+            "give missing points weight 0"
         )
-    return np.where(weights[:, None] > 0, W, 0.0), weights
-
-
-def _first_basis(views: Views, mean: Array, K: int) -> ShapeModel:
-    """A first basis: principal components of the residuals, lifted to 3D at least length."""
-    camera, L = views.camera, mean.shape[1]
-    residual = (views.W - project(mean, camera)) * (views.weights[:, None] > 0)
-    residual[:, 1] *= -1
-    lifted = camera.R[:, :2].transpose(0, 2, 1) @ residual / camera.s[:, None, None]
-    flat = remove_rigid_motions(lifted, mean).reshape(len(lifted), -1)
-    values, vectors = np.linalg.eigh(flat.T @ flat / len(flat))
-    scale = np.sqrt(np.maximum(values[::-1][:K], 1e-12))
-    basis = (vectors[:, ::-1][:, :K] * scale).T.reshape(K, 3, L)
-    noise = (views.weights * residual.transpose(1, 0, 2) ** 2).sum((0, 1)) / (2 * views.weights.sum(0) + 1e-12)
-    return ShapeModel(mean, basis, np.maximum(noise, 1e-10))
-
-
-def _maximise(model: ShapeModel, views: Views, covariance: Array) -> ShapeModel:
-    """Closed-form M-step: mean, basis and noise that best explain the views; covariance is [N, K, K]."""
-    camera, L = views.camera, model.mean.shape[1]
-    N, K = views.alpha.shape
-    z = np.concatenate([np.ones((N, 1)), views.alpha], axis=1)
-    second = z[:, :, None] * z[:, None]
-    second[:, 1:, 1:] += covariance
-    A = camera.s[:, None, None] * camera.R[:, :2]
-    target = views.centred()
-    # Per landmark l: Σ_n ω_nl (AᵀA ⊗ E[z zᵀ]) vec M_l = Σ_n ω_nl Aᵀ w_nl ⊗ z, all landmarks in one product.
-    rows, cols = np.triu_indices(K + 1)
-    packed = second[:, rows, cols]
-    normal = np.empty((L, 3, K + 1, 3, K + 1))
-    AtA = A.transpose(0, 2, 1) @ A
-    for i in range(3):
-        for j in range(i, 3):
-            block = views.weights.T @ (AtA[:, i, j, None] * packed)
-            full = np.empty((L, K + 1, K + 1))
-            full[:, rows, cols] = block
-            full[:, cols, rows] = block
-            normal[:, i, :, j, :] = full
-            normal[:, j, :, i, :] = full
-    pulled = A.transpose(0, 2, 1) @ (views.weights[:, None] * target)  # [N, 3, L]
-    right = (pulled.transpose(2, 1, 0) @ z).reshape(L, -1)
-    matrix = normal.reshape(L, 3 * (K + 1), 3 * (K + 1))
-    ridge = _RIDGE * np.trace(matrix, axis1=1, axis2=2)[:, None, None] / matrix.shape[1]
-    solved = np.linalg.solve(matrix + ridge * np.eye(matrix.shape[1]), right[:, :, None])
-    M = solved.reshape(L, 3, K + 1).transpose(2, 1, 0)  # [K + 1, 3, L]
-    mean, basis = _whiten(M[0], M[1:], views.alpha, covariance)
-    basis = remove_rigid_motions(basis, mean)
-    return ShapeModel(mean, basis, _noise(M, views, covariance, A, target))
-
-
-def _whiten(mean: Array, basis: Array, alpha: Array, covariance: Array) -> tuple[Array, Array]:
-    """The same shapes with coefficients of zero mean and unit covariance, as the prior z ~ N(0, I) says."""
-    centre = alpha.mean(axis=0)
-    spread = np.cov(alpha.T, bias=True).reshape(len(centre), -1) + covariance.mean(axis=0)
-    L = np.linalg.cholesky(spread + 1e-9 * np.eye(len(spread)))
-    return mean + np.tensordot(centre, basis, 1), np.tensordot(L.T, basis, 1)
-
-
-def _noise(M: Array, views: Views, covariance: Array, A: Array, target: Array) -> Array:
-    """Per-landmark variance of a coordinate: squared residual plus what the coefficients leave uncertain."""
-    K, L = len(M) - 1, M.shape[2]
-    X = M[0] + (views.alpha @ M[1:].reshape(K, -1)).reshape(-1, 3, L)
-    squared = ((target - A @ X) ** 2).sum(axis=1)
-    # Σ_n ω A M Σ_n Mᵀ Aᵀ with the covariance averaged over views: it varies little between them.
-    average = covariance.mean(axis=0)
-    inner = np.einsum("kil,km,mjl->lij", M[1:], average, M[1:], optimize=True)
-    AtA = (A.transpose(0, 2, 1) @ A).mean(axis=0)
-    uncertain = np.einsum("lij,ij->l", inner, AtA)
-    total = views.weights.sum(axis=0) + 1e-12
-    return np.maximum(((views.weights * squared).sum(axis=0) / total + uncertain) / 2, 1e-10)
+    if len(W) < _VIEWS_PER_SHAPE * options.basis:
+        raise GeometryError(
+            f"{len(W)} views are too few for {options.basis} basis shapes: give at least "
+            f"{_VIEWS_PER_SHAPE * options.basis}, or ask for fewer shapes"
+        )
+    few = (trust > 0).sum(axis=1) < 4
+    if few.any():
+        raise GeometryError(f"view {int(np.nonzero(few)[0][0])} has fewer than four visible points: leave it out")
+    return np.where(trust[:, None] > 0, W, 0.0), trust

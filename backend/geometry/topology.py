@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,19 @@ class Upright:
     lean: float
 
 
+Terms = tuple[tuple[int, int, float], ...]  # (landmark, axis, weight): Σ weight · X[axis, landmark]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The template of a named expression: a measure that grows with it, of the face's two sides (``left`` is
+    the face's own left, on the picture's right) or, where only ``right`` is given, of the whole."""
+
+    group: str
+    left: Terms
+    right: Terms
+
+
 @dataclass(frozen=True, slots=True)
 class Topology:
     """A landmark set: symmetry, rigid points and the templates of named expressions."""
@@ -32,11 +46,12 @@ class Topology:
     mirror: NDArray[np.int64]  # [L], the landmark on the other side, itself on the midline
     rigid: tuple[int, ...]  # points that expressions hardly move: they define the pose
     unit: tuple[int, int]  # the two landmarks whose distance in the mean is 1, picture-left first
+    contour: tuple[tuple[int, ...], tuple[int, ...]]  # of the picture's left and right half, that a turn hides
     near: tuple[int, ...]  # points nearer to the viewer than ``far`` in a frontal face
     far: tuple[int, ...]
     upright: Upright
     triangles: NDArray[np.int64]  # [T, 3], counter-clockwise seen from outside
-    actions: dict[str, dict[str, list[list[float]]]]  # see expressions.py
+    actions: dict[str, Action]
 
 
 def load_topology(name: str) -> Topology:
@@ -55,9 +70,28 @@ def load_topology(name: str) -> Topology:
         mirror=mirror,
         rigid=tuple(data["rigid"]),
         unit=(data["unit"][0], data["unit"][1]),
+        contour=(tuple(data["contour"][0]), tuple(data["contour"][1])),
         near=tuple(data["near"]),
         far=tuple(data["far"]),
         upright=Upright(tuple(data["upright"]["low"]), tuple(data["upright"]["high"]), data["upright"]["lean"]),
         triangles=np.array(data["triangles"], dtype=np.int64),
-        actions=data["actions"],
+        actions={name: _action(action) for name, action in data["actions"].items()},
     )
+
+
+def topology_of_count(count: int) -> Topology:
+    """The known landmark set with ``count`` landmarks; raises ValueError that lists the known ones."""
+    known = [load_topology(path.stem) for path in sorted(_FOLDER.glob("*.json"))]
+    for topology in known:
+        if topology.count == count:
+            return topology
+    listed = ", ".join(f"{topology.name} ({topology.count})" for topology in known)
+    raise ValueError(f"no known landmark set has {count} landmarks: known are {listed}")
+
+
+def _action(data: dict[str, Any]) -> Action:
+    left, right, both = (
+        tuple((int(landmark), int(axis), float(weight)) for landmark, axis, weight in data[side])
+        for side in ("left", "right", "both")
+    )
+    return Action(data["group"], left, right or both)

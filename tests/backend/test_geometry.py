@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from backend.geometry import Camera, FitOptions, GeometryError, angles, fit, infer, load_topology, project, rotation
 from backend.geometry.camera import nearest_rotation, small_rotation
 from backend.geometry.expressions import name_expressions
-from backend.geometry.gauge import pivot, remove_rigid_motions, shift_origin
+from backend.geometry.gauge import contour_visibility, pivot, remove_rigid_motions, rigidity, shift_origin
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FLIP = np.diag([1.0, -1.0, -1.0])  # the fixtures' camera has y down and z away
@@ -141,14 +142,76 @@ def test_rigid_motions_are_removed_and_deformations_kept():
     mean = np.random.default_rng(0).normal(size=(3, 20))
     mean -= mean.mean(axis=1, keepdims=True)
     turn = np.cross(np.array([0.3, 1.0, -0.2]), mean.T).T
-    deformation = remove_rigid_motions(np.random.default_rng(1).normal(size=(1, 3, 20)), mean)
+    everywhere = np.ones(20)
+    deformation = remove_rigid_motions(np.random.default_rng(1).normal(size=(1, 3, 20)), mean, everywhere)
     mixed = deformation + turn + 0.7 * mean + np.ones((3, 20))
-    np.testing.assert_allclose(remove_rigid_motions(mixed, mean), deformation, atol=1e-9)
+    np.testing.assert_allclose(remove_rigid_motions(mixed, mean, everywhere), deformation, atol=1e-9)
+
+
+def test_the_skull_does_not_move_when_the_expression_does(fitted, topology):
+    # What the basis moves of the rigid landmarks as a whole would be a pose: there is nothing of it left.
+    moved = remove_rigid_motions(fitted.model.basis, fitted.model.mean, rigidity(topology))
+    np.testing.assert_allclose(moved, fitted.model.basis, atol=1e-9)
+
+
+def test_pose_is_the_skulls(fitted, clean):
+    error = rotation_error(FLIP @ fitted.camera.R, clean["R"])
+    assert error.mean() < 2.0
+
+
+def test_the_order_of_views_changes_nothing(clean, topology):
+    options = FitOptions(basis=4, sweeps=5)
+    W = clean["W"][:120]
+    order = np.random.default_rng(0).permutation(120)
+    straight, shuffled = fit(W, topology, options), fit(W[order], topology, options)
+    np.testing.assert_allclose(shuffled.model.mean, straight.model.mean, atol=1e-6)
+    np.testing.assert_allclose(shuffled.camera.R, straight.camera.R[order], atol=1e-6)
+    np.testing.assert_allclose(shuffled.reprojection, straight.reprojection[order], atol=1e-6)
+
+
+def test_outliers_are_looked_for_and_only_borne_where_they_are(clean, topology):
+    options = FitOptions(basis=4, sweeps=9)
+    assert fit(clean["W"][:300], topology, options).diagnostics["robust"] is False
+    hard = np.load(FIXTURES / "faces_hard.npz")
+    assert fit(hard["W"][:300], topology, options).diagnostics["robust"] is True
+
+
+def test_a_turned_face_hides_the_contour_of_its_far_side(topology):
+    yaw = np.radians([0.0, 30.0, -30.0])
+    camera = Camera(rotation(yaw, 0 * yaw, 0 * yaw), np.ones(3), np.zeros((3, 2)))
+    frontal, right, left = contour_visibility(camera, topology)
+    assert (frontal == 1).all()
+    assert (right[9:17] < 0.1).all()
+    assert (right[:9] == 1).all()
+    np.testing.assert_array_equal(left, right[topology.mirror])
+    assert (right[17:] == 1).all()
+
+
+def test_left_and_right_are_apart_where_the_data_moves_them_apart(fitted, topology):
+    random = np.random.default_rng(0)
+    left, right = (np.zeros((3, 68)) for _ in range(2))
+    left[1, [43, 44]], right[1, [37, 38]] = -0.05, -0.05
+    model = replace(fitted.model, basis=np.concatenate([fitted.model.basis[:4], [left, right]]))
+    alpha = random.normal(size=(2000, 6))
+    alpha[:, 4:] = random.exponential(size=(2000, 2)) - 1
+    names = [e.name for e in name_expressions(model, alpha, topology)]
+    assert "eyeBlinkLeft" in names
+    assert "eyeBlinkRight" in names
+    alpha[:, 5] = alpha[:, 4]
+    alpha += 1e-3 * random.normal(size=alpha.shape)
+    assert "eyeBlink" in [e.name for e in name_expressions(model, alpha, topology)]
+
+
+def test_controls_are_uncorrelated_and_read_back_what_they_set(fitted, topology):
+    expressions = name_expressions(fitted.model, fitted.alpha, topology)
+    directions = np.stack([e.direction for e in expressions])
+    readings = np.stack([e.reading for e in expressions])
+    np.testing.assert_allclose(readings @ directions.T, np.eye(len(expressions)), atol=1e-9)
 
 
 def test_an_expression_moves_its_own_measure_and_no_other(fitted, topology):
     expressions = name_expressions(fitted.model, fitted.alpha, topology)
-    assert [e.name for e in expressions] == ["jawOpen", "mouthSmile", "mouthPucker", "eyeBlink", "browUp"]
+    assert [e.name for e in expressions] == ["jawOpen", "mouthSmile", "eyeBlink", "browUp", "mouthPucker"]
     for expression in expressions:
         assert expression.low < 0 < expression.high
     jaw = expressions[0]
@@ -156,7 +219,7 @@ def test_an_expression_moves_its_own_measure_and_no_other(fitted, topology):
     gap = lambda X: X[1, [61, 62, 63]].mean() - X[1, [65, 66, 67]].mean()  # noqa: E731
     lids = lambda X: X[1, [37, 38]].mean() - X[1, [40, 41]].mean()  # noqa: E731
     assert gap(opened) - gap(closed) > 0.1
-    assert abs(lids(opened) - lids(closed)) < 0.01
+    assert abs(lids(opened) - lids(closed)) < 0.02
 
 
 def test_views_without_turn_are_refused(topology):
@@ -189,6 +252,13 @@ def test_the_proxy_surface_is_closed_under_mirroring(topology):
     triangles = {frozenset(t) for t in topology.triangles.tolist()}
     assert {frozenset(topology.mirror[list(t)].tolist()) for t in triangles} == triangles
     assert {i for t in triangles for i in t} == set(range(68))
+
+
+def rotation_error(found, truth):
+    """Degrees per view after one rotation of the face frame."""
+    turned = found @ nearest_rotation(np.einsum("nji,njk->ik", found, truth))
+    cosine = (np.einsum("nij,nij->n", turned, truth) - 1) / 2
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def shape_error(X, truth):

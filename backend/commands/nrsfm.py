@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy nrsfm``: landmark tracks in, cameras and a deformable shape out.
+
+File formats are described in docs/nrsfm.md. Files hold R with the camera's x right, y down, z away, as
+computer vision has it; inside, y is up and z towards the viewer.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..geometry import Camera, FitOptions, GeometryError, ShapeModel, fit, infer, load_topology, project
+from ..geometry.camera import Array
+from ..geometry.topology import Topology, topology_of_count
+
+_FLIP = np.diag([1.0, -1.0, -1.0])  # between the two camera conventions; its own inverse
+
+
+def fit_tracks(
+    tracks: Path,  # .npz with W [N, 2, L] and optionally vis
+    out: Path,  # .npz to write
+    options: FitOptions,
+    topology: str | None = None,  # name of the landmark set; by default the known one with L landmarks
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Fits the tracks and writes cameras, shapes and model; returns the diagnostics that it also writes."""
+    W, weights = read_tracks(tracks)
+    landmarks = _topology(topology, W.shape[2])
+    found = fit(W, landmarks, options, weights, progress)
+    diagnostics = {
+        "topology": landmarks.name,
+        "mode": options.mode,
+        "views": len(W),
+        "basis": options.basis,
+        "nme_percent": _nme(W, weights, found.reprojection, found.camera),
+        **found.diagnostics,
+    }
+    _write(out, found.model, found.camera, found.alpha, found.reprojection, diagnostics)
+    return diagnostics
+
+
+def infer_tracks(tracks: Path, fitted: Path, out: Path, robust: bool | None = None) -> dict[str, Any]:
+    """Cameras and coefficients of new views with the basis of ``fitted`` held fixed; writes the same arrays.
+
+    ``robust`` as in the fit unless it is given.
+    """
+    W, weights = read_tracks(tracks)
+    model, trained = read_fit(fitted)
+    if W.shape[2] != model.mean.shape[1]:
+        raise GeometryError(f"{tracks} has {W.shape[2]} landmarks, the model in {fitted} {model.mean.shape[1]}")
+    if not np.isfinite(model.noise).all():
+        raise GeometryError(f"{fitted} was fitted with rankone-paper, which cannot explain new views: fit with linear")
+    views = infer(model, W, weights, robust=trained.get("robust", False) if robust is None else robust)
+    reprojection = project(model.shape(views.alpha), views.camera)
+    diagnostics = {**trained, "views": len(W), "nme_percent": _nme(W, weights, reprojection, views.camera)}
+    _write(out, model, views.camera, views.alpha, reprojection, diagnostics)
+    return diagnostics
+
+
+def read_tracks(path: Path) -> tuple[Array, Array | None]:
+    """W [N, 2, L] and the visibility [N, L] as weights, or None when the file has none. Raises GeometryError."""
+    archive = _load(path)
+    if "W" not in archive:
+        raise GeometryError(
+            f"{path} has no array W [N, 2, L] of picture points (it has {', '.join(archive) or 'none'})"
+        )
+    W = archive["W"]
+    if W.ndim != 3 or W.shape[1] != 2 or not np.issubdtype(W.dtype, np.number):
+        raise GeometryError(f"W in {path} must be numbers [N, 2, L], not {W.dtype} {list(W.shape)}")
+    return W.astype(np.float64), _visibility(archive["vis"], W, path) if "vis" in archive else None
+
+
+def read_fit(path: Path) -> tuple[ShapeModel, dict[str, Any]]:
+    """The shape model and diagnostics of a file that ``fit_tracks`` wrote. Raises GeometryError."""
+    archive = _load(path)
+    if missing := {"mean", "basis", "noise", "diagnostics"} - archive.keys():
+        raise GeometryError(f"{path} is not a fit (it lacks {', '.join(sorted(missing))}): make one with effigy nrsfm")
+    model = ShapeModel(*(archive[name].astype(np.float64) for name in ("mean", "basis", "noise")))
+    return model, dict(json.loads(bytes(archive["diagnostics"])))
+
+
+def _visibility(vis: np.ndarray, W: Array, path: Path) -> Array:
+    """Packed bits (as np.packbits packs the rows) or booleans → weights 0 and 1."""
+    N, _, L = W.shape
+    if vis.dtype == np.uint8 and vis.shape == (N, -(-L // 8)) and L != vis.shape[1]:
+        vis = np.unpackbits(vis, axis=1)[:, :L]
+    if vis.shape != (N, L):
+        raise GeometryError(
+            f"vis in {path} must be [{N}, {L}], or packed bits [{N}, {-(-L // 8)}], not {list(vis.shape)}"
+        )
+    return (vis != 0).astype(np.float64)
+
+
+def _topology(name: str | None, count: int) -> Topology:
+    try:
+        return load_topology(name) if name else topology_of_count(count)
+    except ValueError as error:
+        raise GeometryError(str(error)) from None
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise GeometryError(f"there is no file {path}") from None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise GeometryError(f"{path} is not an .npz archive of plain arrays ({error})") from None
+
+
+def _nme(W: Array, weights: Array | None, reprojection: Array, camera: Camera) -> float:
+    """Mean distance to the visible points, in percent of the outer-eye distance of the mean face."""
+    distance = np.linalg.norm(reprojection - W, axis=1) / camera.s[:, None]
+    seen = np.ones_like(distance) if weights is None else weights
+    return float(100 * np.nansum(np.where(seen > 0, distance, 0) * seen) / seen.sum())
+
+
+def _write(
+    out: Path, model: ShapeModel, camera: Camera, alpha: Array, reprojection: Array, diagnostics: dict[str, Any]
+) -> None:
+    """To a temporary name first: what stands under ``out`` is always whole."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(out.name + ".part")
+    with temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            R=_FLIP @ camera.R,
+            s=camera.s,
+            t=camera.t,
+            X=model.shape(alpha),
+            mean=model.mean,
+            basis=model.basis,
+            noise=model.noise,
+            alpha=alpha,
+            reprojection=reprojection,
+            diagnostics=np.frombuffer(json.dumps(diagnostics).encode(), dtype=np.uint8),
+        )
+    temporary.replace(out)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy nrsfm``: what it reads, what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from backend.cli import app
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture()
+def run():
+    return lambda *arguments: CliRunner(env={"COLUMNS": "200"}).invoke(app, ["nrsfm", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def views():
+    return load(FIXTURES / "faces_clean.npz")
+
+
+def load(path):
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+def test_a_fit_has_every_array_in_the_documented_convention(run, views, tmp_path):
+    tracks, out = save(tmp_path / "tracks.npz", W=views["W"][:200]), tmp_path / "deep" / "fit.npz"
+    ran = run(tracks, "--basis", 6, "--mode", "linear", "--sweeps", 12, "--out", out)
+    assert ran.exit_code == 0, ran.output
+    fitted = load(out)
+    shapes = {name: array.shape for name, array in fitted.items()}
+    assert shapes["R"] == (200, 3, 3)
+    assert shapes["s"] == (200,)
+    assert shapes["t"] == (200, 2)
+    assert shapes["X"] == (200, 3, 68)
+    assert shapes["mean"] == (3, 68)
+    assert shapes["basis"] == (6, 3, 68)
+    assert shapes["alpha"] == (200, 6)
+    assert shapes["reprojection"] == (200, 2, 68)
+    # Camera x right, y down, z away: the first two rows of s R X + t are the picture.
+    shown = fitted["s"][:, None, None] * (fitted["R"] @ fitted["X"])[:, :2] + fitted["t"][:, :, None]
+    np.testing.assert_allclose(shown, fitted["reprojection"], atol=1e-9)
+    np.testing.assert_allclose(fitted["X"], fitted["mean"] + np.tensordot(fitted["alpha"], fitted["basis"], 1))
+    assert fitted["R"][:, 2, 2].mean() < -0.8, "the face looks at the camera, whose z points away"
+    assert not list(out.parent.glob("*.part"))
+
+
+def test_new_views_are_explained_with_the_basis_held_fixed(run, views, tmp_path):
+    out = tmp_path / "fit.npz"
+    run(save(tmp_path / "a.npz", W=views["W"][:200]), "--basis", 6, "--sweeps", 12, "--out", out)
+    ran = run(save(tmp_path / "b.npz", W=views["W"][200:240]), "--infer", out, "--out", tmp_path / "new.npz")
+    assert ran.exit_code == 0, ran.output
+    fitted, new = load(out), load(tmp_path / "new.npz")
+    np.testing.assert_array_equal(new["basis"], fitted["basis"])
+    assert new["R"].shape == (40, 3, 3)
+
+
+def test_visibility_may_be_packed_or_plain(run, tmp_path):
+    hard = load(FIXTURES / "faces_hard.npz")
+    W, packed = hard["W"][:160], hard["vis"][:160]
+    plain = np.unpackbits(packed, axis=1)[:, :68].astype(bool)
+    for number, vis in enumerate((packed, plain)):
+        ran = run(
+            save(tmp_path / f"{number}.npz", W=W, vis=vis),
+            "--basis",
+            4,
+            "--sweeps",
+            6,
+            "--out",
+            tmp_path / f"{number}f.npz",
+        )
+        assert ran.exit_code == 0, ran.output
+    a, b = (load(tmp_path / f"{number}f.npz") for number in (0, 1))
+    np.testing.assert_array_equal(a["R"], b["R"])
+
+
+def test_missing_points_may_be_nan_when_they_are_invisible(run, views, tmp_path):
+    W, vis = views["W"][:160].copy(), np.ones((160, 68), bool)
+    vis[::3, 5] = False
+    W.transpose(0, 2, 1)[~vis] = np.nan
+    ran = run(save(tmp_path / "t.npz", W=W, vis=vis), "--basis", 4, "--sweeps", 6, "--out", tmp_path / "f.npz")
+    assert ran.exit_code == 0, ran.output
+    assert np.isfinite(load(tmp_path / "f.npz")["X"]).all()
+
+
+def nan(W):
+    W = W.copy()
+    W[3, 0, 7] = np.nan
+    return W
+
+
+@pytest.mark.parametrize(
+    ("arrays", "arguments", "said"),
+    [
+        (lambda W: {"W": nan(W)}, (), "view 3, landmark 7"),
+        (lambda W: {"W": W[:20]}, (), "20 views are too few"),
+        (lambda W: {"W": W.transpose(0, 2, 1)}, (), "must be numbers [N, 2, L]"),
+        (lambda W: {"W": W[:, :, :50]}, (), "no known landmark set has 50 landmarks"),
+        (lambda W: {"X": W}, (), "no array W"),
+        (lambda W: {"W": W, "vis": np.ones((3, 68), bool)}, (), "vis in"),
+        (lambda W: {"W": np.array([["a"]])}, (), "must be numbers"),
+        (lambda W: {"W": W}, ("--mode", "magic"), "unknown mode 'magic'"),
+        (lambda W: {"W": W}, ("--topology", "magic"), "unknown landmark topology 'magic'"),
+        (lambda W: {"W": W}, ("--infer", "/nowhere.npz"), "there is no file /nowhere.npz"),
+        (lambda W: {"W": np.repeat(W[:1], 200, axis=0)}, (), "not observable"),
+    ],
+)
+def test_unusable_input_is_refused_with_a_reason(run, views, tmp_path, arrays, arguments, said):
+    tracks, out = save(tmp_path / "tracks.npz", **arrays(views["W"])), tmp_path / "fit.npz"
+    ran = run(tracks, "--sweeps", 3, "--out", out, *arguments)
+    assert ran.exit_code == 2, ran.output
+    assert said in ran.output
+    assert "Traceback" not in ran.output
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04broken"])
+def test_a_file_that_is_no_archive_is_refused(run, tmp_path, content):
+    path = tmp_path / "tracks.npz"
+    path.write_bytes(content)
+    ran = run(path, "--out", tmp_path / "fit.npz")
+    assert ran.exit_code == 2
+    assert "not an .npz archive" in ran.output
+
+
+def test_objects_in_an_archive_are_never_unpickled(run, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "sprung",))
+
+    path = tmp_path / "tracks.npz"
+    np.savez(path, W=np.array([Trap()], dtype=object))
+    (tmp_path / "sprung").unlink(missing_ok=True)
+    ran = run(path, "--out", tmp_path / "fit.npz")
+    assert ran.exit_code == 2
+    assert not (tmp_path / "sprung").exists()
