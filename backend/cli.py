@@ -42,9 +42,10 @@ def serve(
 ) -> None:
     """Run the backend that Blender talks to, until Ctrl-C."""
     from .models import resolve_bundle
-    from .service import EndpointError, ServeOptions
-    from .service import serve as run
+    from .service.endpoint import EndpointError
     from .service.logs import configure_logs
+    from .service.serve import ServeOptions
+    from .service.serve import serve as run
 
     configure_logs(verbose=verbose)
     options = ServeOptions(resolve_bundle(model), host, port, connection_file, device, parent_pid, idle_exit)
@@ -67,7 +68,7 @@ def fit(
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
     name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the sampled latents.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampled latents.")] = 0,
 ) -> None:
     """Fit a face model to a generator: sample, detect landmarks, factor, regress."""
     from .generators import GeneratorFileError
@@ -86,7 +87,45 @@ def fit(
             report = fit_face_model(generator, detector, out, folder, name or out.stem, samples, basis, seed, progress)
     except (GeneratorFileError, GeometryError, SamplesError) as error:
         raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{out} or its samples cannot be written or read ({error})") from None
     Console().print(report)
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or 'default' for the embedded one.")] = "default",
+    identities: Annotated[int, typer.Option(min=1, help="Unseen people to edit.")] = 24,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    methods: Annotated[str, typer.Option(help="Inverses to compare, the first is the product's.")] = ",".join(
+        ("newton", "linear", "alternating", "gradient")
+    ),
+) -> None:
+    """Compare what was asked of a face model with what its pictures show."""
+    from .commands.tables import scores_table
+    from .editing import METHODS, InverseOptions
+    from .landmarks import EmbeddedDetector
+    from .models import DEFAULT_BUNDLE, BundleError, load_face_model, resolve_bundle
+    from .models.evaluation import evaluate as judge
+    from .models.evaluation import report
+
+    chosen = methods.split(",")
+    if unknown := set(chosen) - set(METHODS):
+        raise fail(f"unknown method {', '.join(sorted(unknown))}: use {', '.join(METHODS)}")
+    try:
+        model = load_face_model(resolve_bundle(bundle))
+    except BundleError as error:
+        raise fail(error) from None
+    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors", "auto")
+    with stage_progress() as progress:
+        scores = {
+            name: judge(model, detector, identities, InverseOptions(name), progress=progress)  # type: ignore[arg-type]
+            for name in chosen
+        }
+    if json:
+        Console(soft_wrap=True).print_json(data=report(scores))
+        return
+    Console().print(scores_table(scores))
 
 
 @app.command()

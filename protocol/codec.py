@@ -15,7 +15,7 @@ import msgpack
 from .errors import ProtocolError
 from .limits import MAX_ITEMS, MAX_TEXT, REPLY_LIMITS, REQUEST_LIMITS, Limits
 from .messages import Buffer, Reply, Request
-from .schema import pack, unpack_dataclass
+from .schema import brief, pack, unpack_dataclass
 
 PROTOCOL_VERSION = 1
 
@@ -67,7 +67,7 @@ def _decode(frames: Sequence[Buffer], limits: Limits, kinds: dict[str, type]) ->
         _check_header(header, payload)
         kind = header["kind"]
         if not isinstance(kind, str) or kind not in kinds:
-            raise ProtocolError("unknown-kind", f"no message of kind {str(kind)[:60]!r} travels this way")
+            raise ProtocolError("unknown-kind", f"no message of kind {brief(kind)} travels this way")
         message = unpack_dataclass(kinds[kind], header["body"], payload, kind)
     except ProtocolError as error:
         error.request_id = request_id
@@ -106,7 +106,7 @@ def _check_header(header: dict[str, Any], payload: Sequence[Buffer]) -> None:
     # The version first: the rest of the header may look different in another one.
     if header.get("v") != PROTOCOL_VERSION:
         raise ProtocolError(
-            "version", f"this side speaks version {PROTOCOL_VERSION}, the message is of {str(header.get('v'))[:20]}"
+            "version", f"this side speaks version {PROTOCOL_VERSION}, the message is of {brief(header.get('v'))}"
         )
     if header.keys() != _HEADER_KEYS:
         raise ProtocolError("malformed", f"the header must have exactly the keys {', '.join(sorted(_HEADER_KEYS))}")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _MAX_BYTES = 16 * 1024
+_ENDPOINT = re.compile(r"tcp://[^/\s]+:\d{1,5}")
 
 
 class ConnectionFileError(Exception):
@@ -60,6 +62,8 @@ def read_connection(path: Path) -> Connection:
         endpoint, pid, protocol = fields["endpoint"], fields["pid"], fields["protocol"]
         if not (isinstance(endpoint, str) and type(pid) is int and type(protocol) is int):
             raise TypeError
+        if not _ENDPOINT.fullmatch(endpoint):
+            raise ConnectionFileError(f"{path} names the endpoint {endpoint[:80]!r}, which is not tcp://host:port")
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ConnectionFileError(f"{path} is not a connection file: start the backend again") from None
     return Connection(endpoint, pid, protocol)

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from .errors import ErrorCode, ProtocolError
 
 ITEM_BYTES = 4  # of both array types
+MAX_DIMENSIONS = 4
 
 Buffer: TypeAlias = bytes | memoryview
 Purpose = Literal["preview", "final"]
@@ -31,8 +32,8 @@ class Array:
     data: Buffer
 
     def __post_init__(self) -> None:
-        if any(size < 0 for size in self.shape):
-            raise ProtocolError("bad-field", f"an array's shape {self.shape} has a negative size")
+        if len(self.shape) > MAX_DIMENSIONS or not all(0 <= size < 2**31 for size in self.shape):
+            raise ProtocolError("bad-field", f"an array has at most {MAX_DIMENSIONS} sizes, each from 0 to 2^31")
         wanted = math.prod(self.shape) * ITEM_BYTES
         if (given := memoryview(self.data).nbytes) != wanted:
             raise ProtocolError("bad-field", f"an array of shape {self.shape} has {wanted} bytes, not {given}")
@@ -192,6 +193,11 @@ class Frame:
     pose: Pose
     clamped: tuple[str, ...]
     timings: Timings
+
+    def __post_init__(self) -> None:
+        given, wanted = memoryview(self.data).nbytes, 4 * self.height * self.width
+        if self.height <= 0 or self.width <= 0 or (self.encoding == "rgba8" and given != wanted):
+            raise ProtocolError("bad-field", f"a frame of {self.width} × {self.height} cannot have {given} bytes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def unpack_dataclass(cls: Any, value: Any, payload: Sequence[Buffer], where: str
     names = {f.name for f in dataclasses.fields(cls)}
     if missing := sorted(names - value.keys()):
         raise ProtocolError("bad-field", f"{where} lacks {', '.join(missing)}")
-    if unknown := sorted(str(key)[:40] for key in value.keys() - names):
+    if unknown := sorted(brief(key) for key in value.keys() - names):
         raise ProtocolError("bad-field", f"{where} has unknown fields: {', '.join(unknown)[:200]}")
     hints = _hints(cls)
     return cls(**{name: unpack(hints[name], value[name], payload, f"{where}.{name}") for name in names})
@@ -120,4 +120,13 @@ def _scalar(declared: Any, value: Any, where: str) -> Any:
 
 
 def _bad(where: str, wanted: str, value: Any) -> ProtocolError:
-    return ProtocolError("bad-field", f"{where} must be {wanted}, not {type(value).__name__} {str(value)[:60]!r}")
+    return ProtocolError("bad-field", f"{where} must be {wanted}, not {brief(value)}")
+
+
+def brief(value: Any) -> str:
+    """A value for a message: short, and never the text of a container, which may be nested without end."""
+    if isinstance(value, str):
+        return repr(value[:60])
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() <= 64):
+        return repr(value)
+    return f"a {type(value).__name__}"

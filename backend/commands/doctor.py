@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import torch
 import zmq
 
 from protocol import PROTOCOL_VERSION
 from protocol.connection import ConnectionFileError, read_connection
 
 from .. import __version__
-from ..models import BundleError, load_face_model
-from ..service.endpoint import EndpointError, bind
-from ..service.serve import default_connection_file
+from ..service.endpoint import EndpointError, bind, default_connection_file
 
 _ENOUGH_MEMORY = 1.5e9  # bytes free: the default model and torch take about one
 _GUI_NAMES = ("blender", "blender.exe", "Blender")
@@ -58,6 +55,11 @@ def _python() -> Finding:
 
 
 def _torch() -> Finding:
+    mend = "install torch again: pip install --force-reinstall torch"
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("torch", False, f"cannot be imported ({error})", mend)
     started = time.monotonic()
     total = float((torch.ones(64, 64) @ torch.ones(64, 64)).sum())
     milliseconds = 1e3 * (time.monotonic() - started)
@@ -65,11 +67,15 @@ def _torch() -> Finding:
         "torch",
         total == 64**3,
         f"{torch.__version__}, {torch.get_num_threads()} threads, computes ({milliseconds:.0f} ms)",
-        "install torch again: pip install --force-reinstall torch",
+        mend,
     )
 
 
 def _device() -> Finding:
+    try:
+        import torch
+    except (ImportError, OSError):
+        return Finding("device", False, "unknown without torch", "install torch first")
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         return Finding("device", True, f"CUDA: {properties.name}, {properties.total_memory / 2**30:.0f} GiB")
@@ -87,6 +93,10 @@ def _memory() -> Finding:
 
 
 def _model(path: Path) -> Finding:
+    try:
+        from ..models import BundleError, load_face_model
+    except (ImportError, OSError) as error:
+        return Finding("model", False, f"cannot be tried ({error})", "install torch first")
     started = time.monotonic()
     try:
         model = load_face_model(path)

@@ -71,8 +71,8 @@ def read_tracks(path: Path) -> tuple[Array, Array | None]:
             f"{path} has no array W [N, 2, L] of picture points (it has {', '.join(archive) or 'none'})"
         )
     W = archive["W"]
-    if W.ndim != 3 or W.shape[1] != 2 or not np.issubdtype(W.dtype, np.number):
-        raise GeometryError(f"W in {path} must be numbers [N, 2, L], not {W.dtype} {list(W.shape)}")
+    if W.ndim != 3 or W.shape[1] != 2 or W.dtype.kind not in "fiu":
+        raise GeometryError(f"W in {path} must be real numbers [N, 2, L], not {W.dtype} {list(W.shape)}")
     return W.astype(np.float64), _visibility(archive["vis"], W, path) if "vis" in archive else None
 
 
@@ -81,14 +81,17 @@ def read_fit(path: Path) -> tuple[ShapeModel, dict[str, Any]]:
     archive = _load(path)
     if missing := {"mean", "basis", "noise", "diagnostics"} - archive.keys():
         raise GeometryError(f"{path} is not a fit (it lacks {', '.join(sorted(missing))}): make one with effigy nrsfm")
-    model = ShapeModel(*(archive[name].astype(np.float64) for name in ("mean", "basis", "noise")))
-    return model, dict(json.loads(bytes(archive["diagnostics"])))
+    try:
+        model = ShapeModel(*(archive[name].astype(np.float64) for name in ("mean", "basis", "noise")))
+        return model, dict(json.loads(bytes(archive["diagnostics"])))
+    except (ValueError, TypeError) as error:
+        raise GeometryError(f"the fit {path} is damaged ({error}): make it again") from None
 
 
 def _visibility(vis: np.ndarray, W: Array, path: Path) -> Array:
     """Packed bits (as np.packbits packs the rows) or booleans → weights 0 and 1."""
     N, _, L = W.shape
-    if vis.dtype == np.uint8 and vis.shape == (N, -(-L // 8)) and L != vis.shape[1]:
+    if vis.dtype == np.uint8 and vis.shape == (N, -(-L // 8)) and vis.shape[1] != L:
         vis = np.unpackbits(vis, axis=1)[:, :L]
     if vis.shape != (N, L):
         raise GeometryError(

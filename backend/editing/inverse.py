@@ -1,52 +1,146 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The local inverse Ω: (w0, q*) → w, by damped Gauss–Newton on φ in the whitened latent space.
+"""The local inverse Ω: (w0, q*) → w, on φ in the whitened latent space.
 
-Minimises |(φ(v) − q*) / tolerance|² + pull · |v − v0|² from v0: a Mahalanobis pull to the identity's own
-latent (Haas et al., section 3.4, with their Jacobian step made iterative and weighted).
+Every method starts at the identity's own latent v0 and trades |weigh · (φ(v) − q*)|² against
+|v − v0|², a Mahalanobis distance that keeps the identity. All are batched, row by row independent, and a
+change of zero returns w0 itself, bit for bit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from .regressor import Regressor
 
+Method = Literal["newton", "linear", "alternating", "gradient"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+Identity = Callable[[Tensor], Tensor]
+"""A differentiable price [N] of latents w [N, w_dim]: how far the face is from the anchor's identity."""
+
 
 @dataclass(frozen=True, slots=True)
 class InverseOptions:
-    """``steps`` of Gauss–Newton; ``pull`` towards the identity; ``trust``, the longest step in whitened units."""
+    """How to invert.
 
+    ``newton`` (default): damped Gauss–Newton, ``steps`` of them, ``pull`` towards the identity, no step longer
+    than ``trust`` in whitened units. The paper's (Haas et al. 2023, section 3.4): ``linear``, one step by the
+    pseudo-inverse of the Jacobian at w0; ``alternating``, such steps in turn with steps down the identity's
+    price; ``gradient``, Adam on both together for ``descents`` steps of ``rate``.
+    """
+
+    method: Method = "newton"
     steps: int = 5
     pull: float = 1.0
     trust: float = 3.0
+    descents: int = 60
+    rate: float = 0.05
+    identity_weight: float = 1.0
 
 
 def invert(
-    regressor: Regressor, w0: Tensor, change: Tensor, tolerance: Tensor, options: InverseOptions = InverseOptions()
+    regressor: Regressor,
+    w0: Tensor,
+    change: Tensor,
+    weigh: Tensor,
+    options: InverseOptions = InverseOptions(),
+    identity: Identity | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The latents w [N, w_dim] near w0 [N, w_dim] whose q differs from φ(w0) by ``change`` [N, Q].
 
-    ``tolerance`` [Q] says what error of each parameter weighs as much as one standard deviation of latent
-    distance. Each row is independent of the others; a change of zero returns w0 itself, bit for bit. The
-    second result is q reached, [N, Q].
+    ``weigh`` [P, Q] turns errors of q into what matters, in units that weigh as much as one standard deviation
+    of latent distance. ``identity`` prices latents besides that (alternating and gradient only). The second result is
+    q reached, [N, Q].
     """
-    v0 = regressor.whitening(w0)
-    # By the same code as in the loop, so that a change of zero leaves a residual of exactly zero.
-    target = regressor.jacobian(v0)[0] + change
-    moved = torch.zeros_like(v0)
-    eye = torch.eye(len(tolerance), dtype=v0.dtype)
-    for _ in range(options.steps):
-        q, J = regressor.jacobian(v0 + moved)
-        J = J / tolerance[:, None]
-        residual = (target - q) / tolerance
-        # In the dual form the system has the size of q, not of v: Jᵀ (J Jᵀ + pull I)⁻¹ (r + J δ) − δ.
-        normal = J @ J.transpose(1, 2) + options.pull * eye
-        right = residual + (J @ moved[:, :, None])[..., 0]
-        solution = torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(normal))
-        step = (J.transpose(1, 2) @ solution)[..., 0] - moved
+    problem = _Problem(regressor, w0, change, weigh, options, identity)
+    moved = {
+        "newton": problem.newton,
+        "linear": problem.linear,
+        "alternating": problem.alternating,
+        "gradient": problem.gradient,
+    }[options.method]()
+    return w0 + moved @ regressor.whitening.basis, regressor(problem.v0 + moved)
+
+
+class _Problem:
+    """One batch of inversions; each method returns the whitened displacement v − v0 [N, M]."""
+
+    def __init__(
+        self,
+        regressor: Regressor,
+        w0: Tensor,
+        change: Tensor,
+        weigh: Tensor,
+        options: InverseOptions,
+        identity: Identity | None,
+    ) -> None:
+        self.regressor, self.w0, self.weigh = regressor, w0, weigh
+        self.options, self.identity = options, identity
+        self.v0 = regressor.whitening(w0)
+        # By the same code as in the loops, so that a change of zero leaves a residual of exactly zero.
+        self.target = regressor.jacobian(self.v0)[0] + change
+        self.asked = (change != 0).any(dim=1, keepdim=True)
+
+    def newton(self) -> Tensor:
+        moved = torch.zeros_like(self.v0)
+        eye = torch.eye(len(self.weigh), dtype=self.v0.dtype)
+        for _ in range(self.options.steps):
+            q, J = self.regressor.jacobian(self.v0 + moved)
+            J = self.weigh @ J
+            residual = (self.target - q) @ self.weigh.T
+            # In the dual form the system has the size of P, not of v: Jᵀ (J Jᵀ + pull I)⁻¹ (r + J δ) − δ.
+            normal = J @ J.transpose(1, 2) + self.options.pull * eye
+            right = residual + (J @ moved[:, :, None])[..., 0]
+            solution = torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(normal))
+            moved = moved + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - moved)
+        return moved
+
+    def linear(self) -> Tensor:
+        q, J = self.regressor.jacobian(self.v0)
+        return self._least_norm(J, self.target - q)
+
+    def alternating(self) -> Tensor:
+        moved = torch.zeros_like(self.v0)
+        for _ in range(self.options.steps):
+            q, J = self.regressor.jacobian(self.v0 + moved)
+            moved = moved + self._trusted(self._least_norm(J, self.target - q))
+            moved = moved - self.options.rate * self._slope(moved, self._price)
+        return moved * self.asked
+
+    def gradient(self) -> Tensor:
+        moved = torch.zeros_like(self.v0).requires_grad_()
+        optimiser = torch.optim.Adam([moved], lr=self.options.rate)
+        with torch.enable_grad():
+            for _ in range(self.options.descents):
+                optimiser.zero_grad()
+                residual = (self.target - self.regressor(self.v0 + moved)) @ self.weigh.T
+                (residual.square().sum() + self._price(moved).sum()).backward()
+                optimiser.step()
+        return moved.detach() * self.asked
+
+    def _price(self, moved: Tensor) -> Tensor:
+        price = self.options.pull * moved.square().sum(dim=1)
+        if self.identity is not None:
+            w = self.w0 + moved @ self.regressor.whitening.basis
+            price = price + self.options.identity_weight * self.identity(w)
+        return price
+
+    def _slope(self, moved: Tensor, price: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.enable_grad():
+            point = moved.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(price(point).sum(), point)
+        return slope
+
+    def _least_norm(self, J: Tensor, residual: Tensor) -> Tensor:
+        """The shortest step that removes ``residual`` to first order, all parameters weighed alike."""
+        scaled = J / self.regressor.q_scale[:, None]
+        return (torch.linalg.pinv(scaled) @ (residual / self.regressor.q_scale)[:, :, None])[..., 0]
+
+    def _trusted(self, step: Tensor) -> Tensor:
         length = step.norm(dim=1, keepdim=True)
-        moved = moved + step * (options.trust / length.clamp_min(options.trust))
-    return w0 + moved @ regressor.whitening.basis, regressor(v0 + moved)
+        return step * (self.options.trust / length.clamp_min(self.options.trust))

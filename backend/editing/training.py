@@ -7,7 +7,6 @@ import copy
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,8 +86,3 @@ def rotation_matrix(rotvec: Tensor) -> Tensor:
     K = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
     eye = torch.eye(3, dtype=rotvec.dtype)
     return eye + torch.sin(angle) / angle * K + (1 - torch.cos(angle)) / angle**2 * (K @ K)
-
-
-def pose_statistics(fitted: Parameters) -> Array:
-    """[6 + K, 2]: the 0.5 and 99.5 percentiles of every parameter."""
-    return np.percentile(fitted.to_vector(), [0.5, 99.5], axis=0).T

@@ -53,6 +53,11 @@ def resolve_device(device: str) -> torch.device:
     """The torch device that "auto", "cpu" or "cuda" means here."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise GeneratorFileError(f"device {device!r} cannot be used ({reason}): use auto or cpu") from None
     return torch.device(device)
 
 

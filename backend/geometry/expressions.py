@@ -23,6 +23,7 @@ from .topology import Topology
 _LOW, _HIGH = 2.0, 98.0  # percentiles of the data that bound a control
 _SAME = 0.75  # correlation from which a component still is what its template measures
 _TOGETHER = 0.6  # correlation from which left and right are one action
+_OWN = 0.8  # length of a template's direction beside the earlier actions from which it is one of its own
 _ROUNDS = 200
 
 
@@ -44,7 +45,10 @@ def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> lis
     colour = np.linalg.pinv(whitener)
     expressions, taken = [], np.zeros((0, alpha.shape[1]))
     for name, group, measure in _actions(model, alpha, topology):
-        template = _unit(_apart(colour @ measure, taken))
+        template = _apart(_unit(colour @ measure), taken)
+        if np.linalg.norm(template) < _OWN:
+            continue  # the data shows this action only as a part of the others
+        template = _unit(template)
         component = _independent(white, template, taken)
         unmixing = component if component @ template >= _SAME else template
         taken = np.vstack([taken, unmixing])

@@ -32,9 +32,9 @@ def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera, dict[str, Any]
     centred, t = _centre(W, weights)
     motion, shape = _rank3(centred)
     upgrade, observability = _metric_upgrade(motion)
-    motion, shape = motion @ upgrade, np.linalg.solve(upgrade, shape)
+    motion, shape = motion @ upgrade, np.asarray(np.linalg.solve(upgrade, shape), dtype=np.float64)
     a, b = motion[:, 0], motion[:, 1]
-    s: Array = 0.5 * (np.linalg.norm(a, axis=1) + np.linalg.norm(b, axis=1)).astype(np.float64)
+    s = 0.5 * (np.linalg.norm(a, axis=1) + np.linalg.norm(b, axis=1))
     R = nearest_rotation(np.stack([a, b, np.cross(a, b) / s[:, None]], axis=1))
     size = float(np.median(s))
     return shape * size, Camera(R, s / size, t), {"depth_observability": observability}

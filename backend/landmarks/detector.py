@@ -15,5 +15,9 @@ class Detector(Protocol):
     def topology(self) -> str:
         """The name of the landmark set, for instance "ibug68"."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same pictures may give other points: samples remember it."""
+
     def detect(self, images: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down)."""

@@ -6,6 +6,7 @@ Soft-argmax over heat maps: Nibali et al., *Numerical Coordinate Regression with
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -83,6 +84,7 @@ class EmbeddedDetector:
         """Reads the network's weights from the safetensors file ``path``; "auto" means CUDA when there is one."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.fingerprint = "embedded-" + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         self.network = LandmarkNetwork()
         self.network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
         self.network.requires_grad_(requires_grad=False).eval().to(device)

@@ -24,7 +24,7 @@ from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from .face import FaceModel
 
-FORMAT = 1
+FORMAT = 2
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
 
 
@@ -51,12 +51,17 @@ def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
         arrays = load_file(folder / "model.safetensors")
         shape = ShapeModel(*(arrays[f"shape.{name}"].numpy().astype(np.float64) for name in ("mean", "basis", "noise")))
         controls = [
-            Expression(c["name"], c["group"], arrays["controls"][row].numpy().astype(np.float64), c["low"], c["high"])
-            for row, c in enumerate(header["controls"])
+            Expression(c["name"], c["group"], direction, reading, c["low"], c["high"])
+            for c, direction, reading in zip(
+                header["controls"],
+                arrays["controls.directions"].double().numpy(),
+                arrays["controls.readings"].double().numpy(),
+                strict=True,
+            )
         ]
         return FaceModel(
             name=header["name"],
-            model_id=_model_id(folder, digest),
+            model_id=_model_id(folder, header, digest),
             generator=load_generator(generator_path, device),
             topology=load_topology(header["topology"]),
             shape=shape,
@@ -66,6 +71,10 @@ def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
         )
     except GeneratorFileError as error:
         raise BundleError(str(error)) from None
+    except torch.OutOfMemoryError as error:
+        raise BundleError(
+            f"{folder} does not fit into memory ({str(error).splitlines()[0]}): use --device cpu"
+        ) from None
     except (SafetensorError, OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(f"the bundle {folder} is damaged ({type(error).__name__}: {error}): fit it again") from None
 
@@ -84,7 +93,8 @@ def save_face_model(
     arrays: dict[str, Tensor] = {f"regressor.{k}": v.float().contiguous() for k, v in regressor.state_dict().items()}
     for name in ("mean", "basis", "noise"):
         arrays[f"shape.{name}"] = torch.from_numpy(getattr(shape, name)).float().contiguous()
-    arrays["controls"] = torch.from_numpy(np.stack([control.direction for control in controls])).float()
+    arrays["controls.directions"] = torch.from_numpy(np.stack([control.direction for control in controls])).float()
+    arrays["controls.readings"] = torch.from_numpy(np.stack([control.reading for control in controls])).float()
     temporary = folder / "model.safetensors.part"
     save_file(arrays, temporary)
     temporary.replace(folder / "model.safetensors")
@@ -136,9 +146,10 @@ def _read_regressor(arrays: dict[str, Tensor]) -> Regressor:
     return regressor.requires_grad_(requires_grad=False)
 
 
-def _model_id(folder: Path, generator_digest: str) -> str:
-    """Identifies what the pictures depend on: weights, shape model, regressor and controls."""
-    digest = hashlib.sha256(generator_digest.encode())
+def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> str:
+    """Identifies what the pictures depend on: weights, shape model, regressor, controls and limits."""
+    limits = json.dumps([header["controls"], header["pose_range"]], sort_keys=True)
+    digest = hashlib.sha256((generator_digest + limits).encode())
     digest.update((folder / "model.safetensors").read_bytes())
     return digest.hexdigest()[:16]
 

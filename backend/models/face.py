@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..editing import Parameters, Regressor, invert
+from ..editing import InverseOptions, Parameters, Regressor, invert
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator
 from ..geometry import ShapeModel, Topology, angles, rotation
@@ -29,7 +29,8 @@ __all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
 
 # What error weighs as much as one standard deviation of latent distance: see editing.inverse.
 _ROTATION_TOLERANCE = 0.01  # radians
-_SHAPE_TOLERANCE = 0.01  # root-mean-square landmark shift, in outer-eye distances
+_SHAPE_TOLERANCE = 0.03  # root-mean-square landmark shift, in outer-eye distances
+_CONTROL_TOLERANCE = 0.03  # of a control's full strength
 # The plate carries size and shift exactly, so the latent edit only keeps them from drifting far.
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
@@ -99,7 +100,7 @@ class FaceModel:
         self.regressor = regressor
         self.controls = {control.name: control for control in controls}
         self.pose_range = pose_range
-        self._tolerance = torch.from_numpy(_tolerance(shape))
+        self._weigh = torch.from_numpy(_weigh(shape, controls))
 
     def open_seed(self, seed: int, truncation: float = 0.7) -> Identity:
         """The identity of ``seed`` as the official scripts number them; truncation pulls it to the mean face."""
@@ -118,10 +119,18 @@ class FaceModel:
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
         return Identity(key, anchor, latent, q, PoseAngles.of(q), self.shape.shape(q[None, ALPHA])[0])
 
-    def edit(self, identity: Identity, yaw: float, pitch: float, controls: Mapping[str, float]) -> Edit:
+    def edit(
+        self,
+        identity: Identity,
+        yaw: float,
+        pitch: float,
+        controls: Mapping[str, float],
+        options: InverseOptions = InverseOptions(),
+    ) -> Edit:
         """The latent near the identity's whose face is turned to (yaw, pitch) degrees, with the controls' shape.
 
-        Roll, size and shift stay the identity's own. Raises KeyError for a control that the model has not.
+        Roll, size and shift stay the identity's own; ``options`` choose the inverse. Raises KeyError for a
+        control that the model has not.
         """
         clamped: list[str] = []
         yaw = self._limit("yaw", yaw, -self.pose_range[0], self.pose_range[0], identity.pose.yaw, clamped)
@@ -138,7 +147,7 @@ class FaceModel:
         if not change.any():
             return Edit(identity.ws, identity.pose, tuple(clamped))
         anchor = _single(identity.ws)
-        moved, q = invert(self.regressor, anchor, torch.from_numpy(change)[None], self._tolerance)
+        moved, q = invert(self.regressor, anchor, torch.from_numpy(change)[None], self._weigh, options)
         ws = identity.ws + (moved - anchor).float()
         return Edit(ws, PoseAngles.of(q.numpy()[0]), tuple(clamped))
 
@@ -161,11 +170,18 @@ def _single(ws: Tensor) -> Tensor:
     return ws.double().mean(dim=0, keepdim=True)
 
 
-def _tolerance(shape: ShapeModel) -> Array:
+def _weigh(shape: ShapeModel, controls: list[Expression]) -> Array:
+    """[6 + K + C, 6 + K]: errors of pose, of every coefficient, and of what the controls read from them.
+
+    A control's direction is never quite what the generator can do: its reading must come out, while the
+    rest of the face may follow as the generator's own faces do.
+    """
     size = np.sqrt((shape.basis**2).sum(axis=1).mean(axis=1))  # rms landmark shift per unit of α
     tolerance = np.empty(6 + len(size))
     tolerance[ROTATION] = _ROTATION_TOLERANCE
     tolerance[SCALE] = _SCALE_TOLERANCE
     tolerance[SHIFT] = _SHIFT_TOLERANCE
     tolerance[ALPHA] = _SHAPE_TOLERANCE / np.maximum(size, 1e-6)
-    return tolerance
+    readings = np.zeros((len(controls), len(tolerance)))
+    readings[:, ALPHA] = [control.reading / _CONTROL_TOLERANCE for control in controls]
+    return np.concatenate([np.diag(1 / tolerance), readings])

@@ -43,7 +43,7 @@ def fit_face_model(
     """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling."""
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
-    recipe = Recipe(sha256(generator_path), type(detector).__name__, seed)
+    recipe = Recipe(sha256(generator_path), detector.fingerprint, seed)
     w, W = sample(generator, detector, recipe, samples, work, progress)
     fitted = fit(W, topology, FitOptions(basis), progress=lambda i, n: progress("factor", i, n))
     origin = pivot(fitted.camera)

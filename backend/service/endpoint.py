@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
+import platformdirs
 import zmq
 
 
@@ -12,20 +14,29 @@ class EndpointError(Exception):
     """An address that the service cannot or must not listen on; the message says what to do."""
 
 
+def default_connection_file() -> Path:
+    """Where a service started by hand is found: in the user's state folder."""
+    return platformdirs.user_state_path("effigy") / "connection.json"
+
+
 def bind(socket: zmq.Socket[bytes], host: str, port: int) -> str:
     """Binds ``socket`` to tcp host and port (0: any free one); returns the real endpoint.
 
     Only loopback addresses: the stream is not encrypted, so nothing off this machine may reach it.
     """
-    if not _is_loopback(host):
+    address = _loopback(host)
+    if address is None:
         raise EndpointError(
             f"{host} is not a loopback address, and the connection is not encrypted: use 127.0.0.1, "
             "and an ssh tunnel (ssh -L) to reach it from another machine"
         )
     if not 0 <= port <= 65535:
         raise EndpointError(f"port {port} is not between 0 and 65535")
+    if address.version == 6:
+        socket.setsockopt(zmq.IPV6, 1)
+    shown = f"[{address}]" if address.version == 6 else str(address)
     try:
-        socket.bind(f"tcp://{host}:{port or '*'}")
+        socket.bind(f"tcp://{shown}:{port or '*'}")
     except zmq.ZMQError as error:
         raise EndpointError(
             f"port {port} of {host} cannot be used ({error.strerror}): "
@@ -34,8 +45,11 @@ def bind(socket: zmq.Socket[bytes], host: str, port: int) -> str:
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
 
-def _is_loopback(host: str) -> bool:
+def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if host == "localhost":
+        host = "127.0.0.1"
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return None
+    return address if address.is_loopback else None

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from protocol.messages import OpenIdentity, Release, Synthesize
 
 MAX_WAITING = 4096  # ordered jobs of one client
+MAX_STREAMS = 64  # of one client: previews that wait at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Job:
 
 
 class QueueFullError(Exception):
-    """A client has MAX_WAITING jobs waiting already."""
+    """A client has MAX_WAITING jobs or MAX_STREAMS previews waiting already."""
 
 
 class Scheduler:
@@ -67,6 +68,8 @@ class Scheduler:
                 # The newer preview keeps the older one's place in the queue of streams.
                 stream = (job.client, job.request.stream)
                 superseded = self._previews.get(stream)
+                if superseded is None and sum(client == job.client for client, _ in self._previews) >= MAX_STREAMS:
+                    raise QueueFullError
                 self._previews[stream] = job
             else:
                 if sum(waiting.client == job.client for waiting in self._ordered) >= MAX_WAITING:
@@ -88,6 +91,11 @@ class Scheduler:
             self._preview_next = True
             return self._ordered.popleft()
 
+    def waits(self, client: bytes) -> bool:
+        """Whether anything of the client still waits."""
+        with self._changed:
+            return any(job.client == client for job in (*self._ordered, *self._previews.values()))
+
     def cancel(self, client: bytes, ids: tuple[int, ...]) -> list[Job]:
         """Removes the client's waiting pictures with these ids (all of them if empty) and returns them."""
 
@@ -97,8 +105,7 @@ class Scheduler:
         return self._remove(hit)
 
     def forget(self, client: bytes) -> None:
-        """Drops the waiting pictures of a client that left and, after what still runs, its identities."""
-        self.cancel(client, ())
+        """Lets the worker release, after what still runs, the identities of a client that left."""
         with self._changed:
             self._ordered.append(Job(client, 0, Forget()))
             self._changed.notify()

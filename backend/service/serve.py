@@ -6,11 +6,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-import platformdirs
 import psutil
 import structlog
 import zmq
@@ -19,7 +19,7 @@ from protocol import PROTOCOL_VERSION, REQUEST_LIMITS
 from protocol.connection import Connection, remove_connection
 
 from ..models import load_face_model
-from .endpoint import bind
+from .endpoint import bind, default_connection_file
 from .scheduler import Scheduler
 from .server import Server
 from .worker import Worker
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 _OUTBOX = "inproc://replies"
 _LINGER_MS = 500  # how long last replies may take to leave
 _WORKER_EXIT_S = 10.0  # for the picture being painted
+_TELL_S = 1.0  # how long a failed service tells clients why, before it leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,60 +49,72 @@ class ServeOptions:
     idle_exit: float = 0.0
 
 
-def default_connection_file() -> Path:
-    """Where a service started by hand is found: in the user's state folder."""
-    return platformdirs.user_state_path("effigy") / "connection.json"
-
-
 def serve(options: ServeOptions) -> int:
     """Serves until stopped by a signal, a dead parent or idleness; returns the process's exit code.
 
-    Raises EndpointError when the address cannot be used. Exit code 3: the model could not be loaded.
+    Raises EndpointError when the address cannot be used. Exit code 3: the model could not be loaded. A worker
+    that does not come to an end (it loads, or hangs) is left behind, and the process must end by itself.
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     context.linger = 0
     router, outbox = context.socket(zmq.ROUTER), context.socket(zmq.PULL)
+    # Larger frames are refused by ZeroMQ itself, before it allocates them; and no reply is ever dropped.
+    router.setsockopt(zmq.MAXMSGSIZE, REQUEST_LIMITS.frame_bytes)
+    router.set_hwm(0)
+    outbox.set_hwm(0)
+    router.setsockopt(zmq.LINGER, _LINGER_MS)
     path = options.connection_file or default_connection_file()
+    scheduler = Scheduler()
+    worker = Worker(lambda: load_face_model(options.model, options.device), scheduler, context, _OUTBOX)
+    server = Server(router, outbox, worker, scheduler)
+    code = 1
     try:
-        # Larger frames are refused by ZeroMQ itself, before it allocates them.
-        router.setsockopt(zmq.MAXMSGSIZE, REQUEST_LIMITS.frame_bytes)
-        router.setsockopt(zmq.LINGER, _LINGER_MS)
         outbox.bind(_OUTBOX)
         endpoint = bind(router, options.host, options.port)
-        scheduler = Scheduler()
-        worker = Worker(lambda: load_face_model(options.model, options.device), scheduler, context, _OUTBOX)
-        server = Server(router, outbox, worker, scheduler)
         _stop_on_signals(server)
         Connection(endpoint, os.getpid(), PROTOCOL_VERSION).write(path)
         log.info("serving", endpoint=endpoint, connection_file=str(path), pid=os.getpid())
         worker.start()
-        try:
-            code = _run(server, worker, options)
-            server.leave()
-            worker.join(_WORKER_EXIT_S)
-            server.leave()
-        finally:
-            remove_connection(path, os.getpid())
+        code = _run(server, worker, options)
+        server.leave()
+        worker.join(_WORKER_EXIT_S if worker.phase == "ready" else 0)
+        server.leave()
         log.info("left", exit_code=code)
         return code
     finally:
+        scheduler.close()
+        remove_connection(path, os.getpid())
         router.close()
         outbox.close()
+        if worker.is_alive():
+            log.warning("the worker is still busy: ending without it")
+            os._exit(code)
         context.term()
 
 
 def _run(server: Server, worker: Worker, options: ServeOptions) -> int:
     parent = _process(options.parent_pid)
+    failed: float | None = None
     while server.step():
-        if worker.phase == "failed":
+        if failed is None and (worker.phase == "failed" or not worker.is_alive()):
+            failed = time.monotonic()
+        if failed is not None and time.monotonic() - failed > _TELL_S:
             return 3
-        if options.parent_pid is not None and (parent is None or not parent.is_running()):
+        if options.parent_pid is not None and not _lives(parent):
             log.info("parent is gone", parent=options.parent_pid)
             return 0
         if options.idle_exit and server.idle_s > options.idle_exit:
             log.info("no client was heard", seconds=options.idle_exit)
             return 0
     return 0
+
+
+def _lives(process: psutil.Process | None) -> bool:
+    """Whether the process still runs: not gone, not another with its number, and not a zombie."""
+    try:
+        return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _process(pid: int | None) -> psutil.Process | None:

@@ -41,7 +41,7 @@ _HINTS = {
 
 
 class Server:
-    """Owns the ROUTER socket. ``run`` returns when ``stop`` was called or the worker's model failed."""
+    """Owns the ROUTER socket; its owner calls ``step`` until that says to leave, then ``leave``."""
 
     def __init__(
         self, router: zmq.Socket[bytes], outbox: zmq.Socket[bytes], worker: Worker, scheduler: Scheduler
@@ -56,7 +56,7 @@ class Server:
         self._stopping = False
 
     def stop(self) -> None:
-        """Makes ``run`` return soon; may be called from a signal handler or another thread."""
+        """Makes ``step`` say so soon; may be called from a signal handler or another thread."""
         self._stopping = True
 
     @property
@@ -98,6 +98,10 @@ class Server:
         except ProtocolError as error:
             log.warning("request refused", code=error.code, error=error.message)
             self._send(client, error.request_id or 0, Error(error.code, error.message, _HINTS[error.code]))
+            return
+        except Exception as error:  # no message may end the loop that serves everyone
+            log.exception("request not understood")
+            self._send(client, 0, Error("failed", f"{type(error).__name__}"[:100], "see the backend's log"))
             return
         reply = self._answer(client, envelope)
         if reply is not None:
@@ -152,7 +156,8 @@ class Server:
 
     def _forget_silent_clients(self) -> None:
         now = time.monotonic()
-        for client in [c for c, heard in self._clients.items() if now - heard > _CLIENT_GONE_S]:
+        silent = [c for c, heard in self._clients.items() if now - heard > _CLIENT_GONE_S]
+        for client in [c for c in silent if not self._scheduler.waits(c)]:  # who waits for answers may be silent
             log.info("client gone")
             del self._clients[client]
             self._scheduler.forget(client)

@@ -32,7 +32,7 @@ from protocol.messages import (
 )
 
 from .. import __version__
-from ..models import FaceModel, LatentError
+from ..models import BundleError, FaceModel, LatentError
 from ..models import Identity as Anchor
 from .encode import encode_floats, encode_ints, encode_picture
 from .scheduler import Forget, Job, Scheduler
@@ -76,24 +76,33 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         replies = self._context.socket(zmq.PUSH)
+        replies.set_hwm(0)  # no reply is ever dropped
         replies.connect(self._outbox)
         try:
             model = self._load()
-        except Exception as error:  # noqa: BLE001 whatever it is, the client must hear of it
-            log.error("model failed to load", error=str(error))
-            self.detail, self.phase = str(error), "failed"
+            self.welcome = welcome(model)
+            self.detail, self.phase = model.name, "ready"
+            log.info("model ready", model=model.model_id, name=model.name, device=str(model.generator.device))
+            self._work(model, replies)
+        except BundleError as error:
+            self._fail(str(error))
+        except Exception as error:
+            log.exception("worker failed")
+            self._fail(f"{type(error).__name__}: {error}")
+        finally:
             replies.close()
-            return
-        self.welcome = welcome(model)
-        self.detail, self.phase = model.name, "ready"
-        log.info("model ready", model=model.model_id, name=model.name, device=str(model.generator.device))
+
+    def _fail(self, why: str) -> None:
+        log.error("model failed to load", error=why)
+        self.detail, self.phase = why, "failed"
+
+    def _work(self, model: FaceModel, replies: zmq.Socket[bytes]) -> None:
         while (job := self._scheduler.take()) is not None:
             if isinstance(job.request, Forget):
                 self._forget(job.client)
             else:
                 reply = self._answer(model, job)
                 replies.send_multipart([job.client, *encode(job.id, reply)], copy=False)
-        replies.close()
 
     def _answer(self, model: FaceModel, job: Job) -> Reply:
         try:

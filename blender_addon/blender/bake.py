@@ -3,52 +3,116 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
 
 from ..core.client import RequestError
+from ..protocol.messages import Frame
 from . import plate, render, session
-from .properties import active_face, face_of
+from .preferences import PreferencesError
+from .properties import face_of, faces
 from .rig import picture_node
-from .scene_reader import UnreadableError, read_face
+from .scene_reader import FaceState, UnreadableError, read_face
 from .session import state
 
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")
 
 
 class BakeError(Exception):
-    """A bake that cannot start; the message says what to do."""
+    """A bake that cannot start or go on; the message says what to do."""
+
+
+# What may end a bake; each message says why.
+FAILURES = (BakeError, RequestError, UnreadableError, PreferencesError, OSError)
 
 
 def folder_of(proxy: bpy.types.Object) -> Path:
     """Where a face's pictures go: beside the .blend. Raises BakeError when it was never saved."""
     if not bpy.data.filepath:
         raise BakeError("save the .blend first: the pictures are written beside it")
-    return Path(bpy.path.abspath("//")) / "effigy" / bpy.path.clean_name(proxy.name)
+    blend = Path(bpy.data.filepath)
+    return blend.parent / "effigy" / blend.stem / bpy.path.clean_name(proxy.name)
 
 
-def bake_frames(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[tuple[int, Path]]:
-    """Bakes the scene's frame range, one frame per step: yields each frame and its file.
+class Bake:
+    """One bake of a scene's frame range, frame by frame, without ever waiting.
 
-    Raises RequestError or UnreadableError, which leaves the frames already written, and nothing half-written.
+    Faces and scenes are looked up by name at every step: references do not survive undo. When it fails or is
+    stopped, the files that are written stay, and the plate's keys go.
     """
-    folder = folder_of(proxy)
-    folder.mkdir(parents=True, exist_ok=True)
-    face_of(proxy).plate.rotation_mode = "QUATERNION"
-    for frame in range(scene.frame_start, scene.frame_end + 1):
-        scene.frame_set(frame)
-        wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
-        picture = render.paint(proxy, wanted, "png")
-        path = folder / f"{folder.name}_{frame:04d}.png"
+
+    def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        """Raises BakeError when there is nowhere to write, or another face writes there."""
+        self.folder = folder_of(proxy)
+        for other in (o for each in bpy.data.scenes for o in faces(each) if o != proxy):
+            if folder_of(other) == self.folder:
+                raise BakeError(f"{other.name} would write into the same folder as {proxy.name}: rename one of them")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.written: list[Path] = []
+        self._proxy, self._scene = proxy.name, scene.name
+        self._frames = range(scene.frame_start, scene.frame_end + 1)
+        self._before = scene.frame_current
+        face_of(proxy).plate.rotation_mode = "QUATERNION"
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.written) == len(self._frames)
+
+    def read(self) -> FaceState:
+        """Goes to the next frame and reads what it asks for."""
+        scene = self._lookup()[1]
+        scene.frame_set(self._frames[len(self.written)])
+        return read_face(self._lookup()[0], scene, bpy.context.evaluated_depsgraph_get())
+
+    def keep(self, wanted: FaceState, picture: Frame) -> None:
+        """Writes the picture of the frame that was read, and keys the plate's place."""
+        frame = self._frames[len(self.written)]
+        path = self.folder / f"{self.folder.name}_{frame:04d}.png"
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_bytes(picture.data)
         temporary.replace(path)
+        proxy = self._lookup()[0]
         plate.place(proxy, wanted.plate)
         for transform in _TRANSFORMS:
             face_of(proxy).plate.keyframe_insert(transform, frame=frame)
-        yield frame, path
+        self.written.append(path)
+
+    def finish(self) -> None:
+        """Switches the plate to the pictures."""
+        proxy, scene = self._lookup()
+        show_baked(proxy, scene, self.written[0])
+        scene.frame_set(self._before)
+
+    def abandon(self) -> None:
+        """Takes back what the bake changed in the scene; the files stay."""
+        with contextlib.suppress(BakeError):
+            proxy, scene = self._lookup()
+            remove_keys(proxy, self._frames)
+            scene.frame_set(self._before)
+
+    def _lookup(self) -> tuple[bpy.types.Object, bpy.types.Scene]:
+        scene = bpy.data.scenes.get(self._scene)
+        proxy = scene.objects.get(self._proxy) if scene is not None else None
+        if scene is None or proxy is None or face_of(proxy).plate is None:
+            raise BakeError(f"{self._proxy} is gone from {self._scene}")
+        return proxy, scene
+
+
+def bake_frames(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Path]:
+    """Bakes frame after frame, waiting for each picture: for scripts. Raises one of FAILURES."""
+    bake = Bake(proxy, scene)
+    try:
+        while not bake.is_done:
+            wanted = bake.read()
+            bake.keep(wanted, render.paint(proxy, wanted, "png"))
+            yield bake.written[-1]
+        bake.finish()
+    except FAILURES:
+        bake.abandon()
+        raise
 
 
 def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> None:
@@ -56,7 +120,8 @@ def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> 
     node = picture_node(proxy)
     if node is None:
         raise BakeError(f"the plate of {proxy.name} has lost its Picture node: add the face again")
-    image = face_of(proxy).baked or bpy.data.images.load(str(first))
+    face = face_of(proxy)
+    image = face.baked or bpy.data.images.load(str(first))
     image.filepath = bpy.path.relpath(str(first))
     image.name = f"{proxy.name} Baked"
     image.source = "SEQUENCE"
@@ -66,134 +131,28 @@ def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> 
     user.frame_duration = scene.frame_end - scene.frame_start + 1
     user.frame_offset = scene.frame_start - 1  # the files carry the scene's own frame numbers
     user.use_auto_refresh = True
-    face_of(proxy).baked = image
-    face_of(proxy).source = "BAKED"
+    face.baked, face.source = image, "BAKED"
+    face.baked_start, face.baked_end = scene.frame_start, scene.frame_end
 
 
 def show_live(proxy: bpy.types.Object) -> None:
     """Switches the plate back to the backend's pictures; the files stay."""
-    node = picture_node(proxy)
+    face, node = face_of(proxy), picture_node(proxy)
     if node is not None:
-        node.image = face_of(proxy).image
-    if face_of(proxy).plate is not None:
-        face_of(proxy).plate.animation_data_clear()
-    face_of(proxy).source = "LIVE"
-    session.run_of(proxy).shown = None
+        node.image = face.image
+    remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
+    face.source = "LIVE"
+    run = session.run_of(proxy)
+    run.shown = run.wanted = None
     state.dirty = True
 
 
-class EFFIGY_OT_bake(bpy.types.Operator):
-    bl_idname = "effigy.bake"
-    bl_label = "Bake"
-    bl_description = (
-        "Paint the scene's frame range to PNG files beside the .blend and show them on the plate: "
-        "they render anywhere, without a backend and without this add-on. ESC stops"
-    )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if active_face(context) is None:
-            cls.poll_message_set("Select a face")
-            return False
-        if not bpy.data.filepath:
-            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
-            return False
-        return not state.is_baking
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not session.is_ready():
-            self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
-            return {"CANCELLED"}
-        self._begin(context)
-        manager = context.window_manager
-        manager.progress_begin(context.scene.frame_start, context.scene.frame_end)
-        self._timer = manager.event_timer_add(0.001, window=context.window)
-        manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """One frame per timer event, so that the window keeps answering between pictures."""
-        if event.type == "ESC":
-            self.report({"WARNING"}, f"Bake stopped after {len(self._written)} frames; their files are kept")
-            return self._leave(context, {"CANCELLED"})
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        try:
-            frame, path = next(self._frames)
-        except StopIteration:
-            return self._leave(context, self._finish(context))
-        except (RequestError, UnreadableError) as error:
-            self.report({"ERROR"}, f"Bake stopped: {error}")
-            return self._leave(context, {"CANCELLED"})
-        self._written.append(path)
-        context.window_manager.progress_update(frame)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts: all frames at once."""
-        try:
-            self._begin(context)
-            self._written.extend(path for _, path in self._frames)
-            return self._finish(context)
-        except (RequestError, UnreadableError, BakeError) as error:
-            self.report({"ERROR"}, f"Bake stopped: {error}")
-            return {"CANCELLED"}
-        finally:
-            state.is_baking = False
-
-    def _begin(self, context: bpy.types.Context) -> None:
-        proxy = active_face(context)
-        assert proxy is not None
-        if face_of(proxy).source == "BAKED":
-            show_live(proxy)
-        self._proxy_name = proxy.name
-        self._before = context.scene.frame_current
-        self._written: list[Path] = []
-        assert context.scene is not None
-        self._frames = bake_frames(proxy, context.scene)
-        state.is_baking = True
-
-    def _finish(self, context: bpy.types.Context) -> set[str]:
-        scene = context.scene
-        assert scene is not None
-        show_baked(scene.objects[self._proxy_name], scene, self._written[0])
-        scene.frame_set(self._before)
-        self.report({"INFO"}, f"{len(self._written)} frames in {self._written[0].parent}")
-        return {"FINISHED"}
-
-    def _leave(self, context: bpy.types.Context, result: set[str]) -> set[str]:
-        state.is_baking = False
-        context.window_manager.event_timer_remove(self._timer)
-        context.window_manager.progress_end()
-        return result
-
-
-class EFFIGY_OT_show_live(bpy.types.Operator):
-    bl_idname = "effigy.show_live"
-    bl_label = "Back to Live"
-    bl_description = "Let the backend paint the plate again; the baked files are kept"
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        proxy = active_face(context)
-        return proxy is not None and face_of(proxy).source == "BAKED"
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        proxy = active_face(context)
-        assert proxy is not None
-        show_live(proxy)
-        return {"FINISHED"}
-
-
-_CLASSES = (EFFIGY_OT_bake, EFFIGY_OT_show_live)
-
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+def remove_keys(proxy: bpy.types.Object, frames: range) -> None:
+    """Removes the keys that a bake put on the plate, and no other animation of it."""
+    shown = face_of(proxy).plate
+    if shown is None or shown.animation_data is None:
+        return
+    for transform in _TRANSFORMS:
+        for frame in frames:
+            with contextlib.suppress(RuntimeError):  # this frame has none
+                shown.keyframe_delete(transform, frame=frame)

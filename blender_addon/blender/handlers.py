@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
 
-from . import preferences, render
+from . import plate, preferences, render
 from .properties import face_of, faces
 from .session import state
 
@@ -23,41 +25,69 @@ def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
 def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """A new frame is evaluated. While rendering, its pictures are painted here, before Blender renders it."""
     state.dirty = True
-    if state.is_rendering and may_render():
-        render.render_frame(scene, depsgraph)
-
-
-def may_render() -> bool:
-    """Whether a render may ask for pictures: it is connected, or may connect by itself."""
-    return state.client is not None or not bpy.app.background or preferences.get().autostart
+    if state.is_rendering:
+        _or_give_up(render.render_frame, scene, depsgraph)
 
 
 @persistent
 def on_render_start(scene: bpy.types.Scene, *_: Any) -> None:
     state.is_rendering = True
-    if not may_render() and any(face_of(proxy).source == "LIVE" for proxy in faces(scene)):
+    state.epoch += 1
+    _or_give_up(_prepare, scene)
+
+
+def _prepare(scene: bpy.types.Scene) -> None:
+    render.check_scene(scene)
+    live = [proxy for proxy in faces(scene) if face_of(proxy).source == "LIVE"]
+    if not live:
+        return
+    if state.client is None and bpy.app.background and not preferences.get().autostart:
         render.give_up(
             "no backend is connected, and the preferences forbid to connect when rendering in the background"
         )
+    # Persistent data would keep the first picture for the whole animation; an unlocked interface would let
+    # scrubbing write another frame's picture into the one that renders.
+    settings = scene.render
+    state.restore = (scene.name, settings.use_persistent_data, settings.use_lock_interface)
+    settings.use_persistent_data, settings.use_lock_interface = False, True
+
+
+def _or_give_up(work: Callable[..., None], *arguments: Any) -> None:
+    """Blender only prints what a handler raises, and goes on with the stale picture."""
+    try:
+        work(*arguments)
+    except Exception as error:  # noqa: BLE001 whatever a scene holds
+        traceback.print_exc()
+        for proxy in faces(arguments[0]):
+            plate.show_error(proxy)
+        render.give_up(f"{type(error).__name__}: {error}")
 
 
 @persistent
 def on_render_end(*_: Any) -> None:
     state.is_rendering = False
     state.dirty = True
+    if state.restore is not None:
+        name, persistent_data, lock = state.restore
+        scene, state.restore = bpy.data.scenes.get(name), None
+        if scene is not None:
+            scene.render.use_persistent_data, scene.render.use_lock_interface = persistent_data, lock
 
 
 @persistent
 def on_load(*_: Any) -> None:
     """Another file: nothing that was known of faces holds."""
     state.runs.clear()
-    state.is_rendering = False
+    state.epoch += 1
+    state.is_rendering = state.is_baking = False
+    state.restore = None
     state.dirty = True
 
 
 @persistent
 def on_undo(*_: Any) -> None:
     """Undo may have changed anything, the picture's pixels included."""
+    state.epoch += 1
     for run in state.runs.values():
         run.wanted = run.shown = None
     state.dirty = True

@@ -13,10 +13,12 @@ from ..core.client import RequestError
 from ..core.pose import Angles
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
-from . import preview, rig, session
+from . import rig, session
+from .preferences import PreferencesError
 from .properties import active_face, face_of
 
 _OPEN_S = 30.0
+_REDO_S = 2.0  # the longest that a redo in a window may take
 
 
 class EFFIGY_OT_connect(bpy.types.Operator):
@@ -34,11 +36,10 @@ class EFFIGY_OT_connect(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             session.connect()
-        except BackendError as error:
+        except (BackendError, PreferencesError) as error:
             session.state.problem = str(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        preview.start()
         return {"FINISHED"}
 
 
@@ -103,9 +104,13 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
         return self._end(context, {"FINISHED"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts and redo: waits for the identity."""
+        """For scripts and redo: waits for the identity; in a window only for a moment."""
         try:
-            identity = session.ensure_ready().call(self._request(), _OPEN_S)
+            client = session.ensure_ready() if bpy.app.background else session.state.client
+            if client is None:
+                self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
+                return {"CANCELLED"}
+            identity = client.call(self._request(), _OPEN_S if bpy.app.background else _REDO_S)
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

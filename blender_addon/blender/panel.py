@@ -69,8 +69,14 @@ class EFFIGY_PT_face(bpy.types.Panel):
             write(layout, run.problem, "ERROR")
         elif face_of(proxy).source == "BAKED":
             layout.label(text="Shows the baked pictures", icon="FILE_IMAGE")
+            first, last = face_of(proxy).baked_start, face_of(proxy).baked_end
+            layout.label(text=f"Frames {first} to {last}")
+        elif not session.is_ready():
+            write(layout, "Not connected: the picture does not follow.", "ERROR")
         elif run.milliseconds:
             layout.label(text=f"{run.milliseconds:.0f} ms from hand to picture")
+        if run.clamped:
+            write(layout, f"Beyond the model's range: {', '.join(run.clamped)}", "INFO")
 
     def _draw_controls(self, proxy: bpy.types.Object) -> None:
         keys = proxy.data.shape_keys

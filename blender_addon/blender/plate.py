@@ -3,19 +3,28 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import bpy
 import numpy as np
 from mathutils import Matrix
 
 from ..core.pixels import Pixels, error_picture
 from .properties import face_of
+from .scene_reader import UnreadableError
+
+_FLOAT32 = 4e-6  # a few roundings, relative
 
 
 def show(proxy: bpy.types.Object, pixels: Pixels) -> None:
-    """Writes a picture into the face's image."""
+    """Writes a picture into the face's image. Raises UnreadableError when that cannot be seen any more."""
     image = face_of(proxy).image
-    if image is None or len(pixels) != 4 * image.size[0] * image.size[1]:
-        return
+    if image is None:
+        raise UnreadableError(f"the picture of {proxy.name} was removed: add the face again")
+    if len(pixels) != 4 * image.size[0] * image.size[1]:
+        raise UnreadableError(f"the picture {image.name} was resized: undo that, or add the face again")
+    if image.source != "GENERATED" and image.packed_file is None:
+        raise UnreadableError(f"the picture {image.name} was saved to a file and shows that: pack it (Image ▸ Pack)")
     image.pixels.foreach_set(pixels)
     image.update()
     # Without a tag, the viewport's anti-aliasing blends the old frame into the new one.
@@ -27,11 +36,16 @@ def show_error(proxy: bpy.types.Object) -> None:
     image = face_of(proxy).image
     if image is not None:
         width, height = image.size
-        show(proxy, error_picture(height, width))
+        with contextlib.suppress(UnreadableError):  # the panel says that
+            show(proxy, error_picture(height, width))
 
 
 def place(proxy: bpy.types.Object, matrix: np.ndarray) -> None:
     """Puts the plate where ``matrix`` [4, 4] says; touches nothing when it is there already."""
     plate = face_of(proxy).plate
-    if plate is not None and not np.allclose(np.array(plate.matrix_world), matrix, rtol=0, atol=1e-6):
+    if plate is None:
+        return
+    # What Blender stores is float32: a finer comparison would write, and so wake the scene, for ever.
+    tolerance = _FLOAT32 * max(1.0, float(np.abs(matrix).max()))
+    if not np.allclose(np.array(plate.matrix_world), matrix, rtol=0, atol=tolerance):
         plate.matrix_world = Matrix(matrix.tolist())

@@ -55,9 +55,18 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "timeout")
 
 
+class PreferencesError(Exception):
+    """The add-on runs without preferences; the message says what to do."""
+
+
 def get() -> EffigyPreferences:
-    """This add-on's preferences."""
-    return bpy.context.preferences.addons[PACKAGE].preferences  # type: ignore[return-value]
+    """This add-on's preferences. Raises PreferencesError when it was enabled without any (``--addons`` does)."""
+    addon = bpy.context.preferences.addons.get(PACKAGE)
+    if addon is None or not isinstance(addon.preferences, EffigyPreferences):
+        raise PreferencesError(
+            "the Effigy add-on runs without its preferences: enable it in Blender's preferences, and save them"
+        )
+    return addon.preferences
 
 
 def register() -> None:

@@ -4,26 +4,40 @@
 from __future__ import annotations
 
 import time
+import traceback
 
 import bpy
 
 from ..core.client import Phase, Preview, RequestError
 from ..protocol.messages import Synthesize
-from . import plate, session
-from .properties import face_of, faces
+from . import plate, rig, session
+from .properties import face_of, faces, has_own_plate
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
 _ACTIVE_S = 1 / 60
 _IDLE_S = 0.1
+_OPEN_S = 30.0
 
-# A request that a newer one or a restart took the place of: the next tick asks again.
+# Answers after which asking the same again is right: the next tick does.
 _RETRY = {"superseded", "cancelled", "unknown-identity", "loading"}
+# Refusals of an identity that stay as long as the identity stays.
+_FINAL = {"wrong-model", "bad-field"}
 
 
 def tick() -> float:
+    """The timer: one ``look``; an exception must not end it, since Blender then drops the timer for good."""
+    try:
+        return look()
+    except Exception:  # noqa: BLE001 whatever a scene holds
+        traceback.print_exc()
+        return 1.0
+
+
+def look() -> float:
     """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
     session.reap()
+    _redraw_panels()
     scene = bpy.context.scene
     if state.is_rendering or state.is_baking or scene is None:
         return _IDLE_S
@@ -31,19 +45,23 @@ def tick() -> float:
     if not session.is_ready():
         _show_outage(live)
         return _IDLE_S
-    assert state.client is not None
+    client = state.client
+    assert client is not None
     by_stream = {session.run_of(proxy).stream: proxy for proxy in live}
-    for preview in state.client.previews():
+    for preview in client.previews():
         if proxy := by_stream.get(preview.stream):
             _receive(proxy, session.run_of(proxy), preview)
     for proxy in live:
         _open(proxy, session.run_of(proxy))
     if state.dirty and live:
         state.dirty = False
+        for proxy in live:
+            if not has_own_plate(proxy):
+                rig.give_own_plate(proxy)
         depsgraph = bpy.context.evaluated_depsgraph_get()
         for proxy in live:
             _ask(proxy, session.run_of(proxy), scene, depsgraph)
-    busy = state.client.is_busy or state.dirty or any(session.run_of(p).opening for p in live)
+    busy = client.is_busy or state.dirty or any(session.run_of(p).opening for p in live)
     return _ACTIVE_S if busy else _IDLE_S
 
 
@@ -60,28 +78,30 @@ def _show_outage(live: list[bpy.types.Object]) -> None:
 
 
 def _fail(proxy: bpy.types.Object, run: FaceRun, problem: str) -> None:
+    run.wanted = None
     if run.problem != problem:
-        run.problem = problem
-        run.shown = None
+        run.problem, run.shown = problem, None
         plate.show_error(proxy)
 
 
 def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
     """Opens the face's identity without waiting; the answer is looked at in a later tick.
 
-    What was refused is not asked again until it changes.
+    What was refused for good is not asked again until it changes.
     """
     anchor = session.anchor_of(proxy)
     if run.opening is None and run.opened != anchor:
         assert state.client is not None
         run.opened, run.identity = anchor, ""
-        run.opening = state.client.ask(session.open_request(proxy), timeout=30.0)
+        run.opening = state.client.ask(session.open_request(proxy), _OPEN_S)
     if run.opening is not None and run.opening.done():
         opening, run.opening = run.opening, None
         try:
             run.identity = opening.result().identity
             run.problem, run.wanted, state.dirty = "", None, True
         except RequestError as error:
+            if error.code not in _FINAL:
+                run.opened = None
             _fail(proxy, run, str(error))
 
 
@@ -98,7 +118,7 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
         run.wanted = wanted.parameters
         controls = dict(wanted.controls)
         request = Synthesize(run.identity, wanted.yaw, wanted.pitch, controls, "preview", "rgba8", run.stream)
-        state.client.preview(request, tag=wanted)
+        state.client.preview(request, tag=(state.epoch, wanted))
 
 
 def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
@@ -111,24 +131,53 @@ def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
         else:
             _fail(proxy, run, str(preview.error))
         return
+    assert preview.frame is not None
     assert preview.pixels is not None
-    assert isinstance(preview.tag, FaceState)
-    plate.show(proxy, preview.pixels)
-    plate.place(proxy, preview.tag.plate)
-    run.shown, run.problem = preview.tag.parameters, ""
+    epoch, wanted = preview.tag
+    assert isinstance(wanted, FaceState)
+    if epoch != state.epoch:
+        run.wanted, state.dirty = None, True  # asked before a render or an undo: the scene is read again
+        return
+    try:
+        plate.show(proxy, preview.pixels)
+    except UnreadableError as error:
+        _fail(proxy, run, str(error))
+        return
+    plate.place(proxy, wanted.plate)
+    run.shown, run.problem, run.clamped = wanted.parameters, "", preview.frame.clamped
     run.milliseconds = 1e3 * (time.monotonic() - preview.asked)
 
 
+_drawn: tuple[object, ...] = ()
+
+
+def _redraw_panels() -> None:
+    """Redraws the side panels when something that they show has changed, and only then."""
+    global _drawn
+    link = session.link()
+    shown = (link, *((run.problem, run.clamped, round(run.milliseconds)) for run in state.runs.values()))
+    if shown == _drawn:
+        return
+    _drawn = shown
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
+
+
 def start() -> None:
-    """Starts the timer; it survives loading files. Called when something connects."""
+    """Starts the timer; it survives loading files."""
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
 
 
 def register() -> None:
-    pass  # the timer starts with the first connection
+    session.on_connect.append(start)  # the timer starts with the first connection
 
 
 def unregister() -> None:
+    session.on_connect.remove(start)
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)

@@ -13,6 +13,7 @@ class EffigyFace(bpy.types.PropertyGroup):
     """One face. The shape keys of the proxy mesh are its controls; the latent is its identity."""
 
     is_face: BoolProperty()
+    owner: PointerProperty(type=bpy.types.Object, description="On a plate: the proxy whose picture it shows")
     seed: IntProperty(name="Seed", description="The number of this identity", min=0)
     latent: StringProperty(description="The identity's latent, base64")
     model: StringProperty(description="The face model that the latent belongs to")
@@ -29,6 +30,8 @@ class EffigyFace(bpy.types.PropertyGroup):
         ),
         default="LIVE",
     )
+    baked_start: IntProperty()
+    baked_end: IntProperty()
     # The camera of the identity's own picture (see docs/protocol.md, Pose).
     rest_yaw: FloatProperty()
     rest_pitch: FloatProperty()
@@ -38,7 +41,11 @@ class EffigyFace(bpy.types.PropertyGroup):
     rest_y: FloatProperty(default=0.5)
 
     def latent_bytes(self) -> bytes:
-        return base64.b64decode(self.latent)
+        """The identity's latent; empty when the stored text is damaged, which no service accepts."""
+        try:
+            return base64.b64decode(self.latent, validate=True)
+        except ValueError:
+            return b""
 
     def set_latent(self, latent: bytes | memoryview) -> None:
         self.latent = base64.b64encode(latent).decode("ascii")
@@ -62,6 +69,12 @@ def face_of(obj: bpy.types.Object) -> EffigyFace:
 def faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     """The proxy meshes of all faces in ``scene``."""
     return [obj for obj in scene.objects if obj.type == "MESH" and face_of(obj).is_face]
+
+
+def has_own_plate(proxy: bpy.types.Object) -> bool:
+    """Whether the plate is this proxy's alone: a duplicated proxy still points at the plate of its original."""
+    plate = face_of(proxy).plate
+    return plate is not None and face_of(plate).owner == proxy
 
 
 def active_face(context: bpy.types.Context) -> bpy.types.Object | None:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from . import bake, handlers, operators, panel, preferences, preview, properties, session
+from . import bake_operators, handlers, operators, panel, preferences, preview, properties, session
 
 # A module has register() and unregister(); later ones may use what earlier ones registered.
-_MODULES = (preferences, properties, session, operators, bake, panel, preview, handlers)
+_MODULES = (preferences, properties, session, operators, bake_operators, panel, preview, handlers)
 
 
 def register() -> None:

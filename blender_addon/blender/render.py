@@ -12,6 +12,7 @@ from ..core.client import RequestError
 from ..core.pixels import from_rgba8
 from ..protocol.messages import Encoding, Frame, Synthesize
 from . import plate, preferences, session
+from .preferences import PreferencesError
 from .properties import face_of, faces
 from .scene_reader import FaceState, UnreadableError, read_face
 
@@ -36,26 +37,53 @@ def paint(proxy: bpy.types.Object, wanted: FaceState, encoding: Encoding) -> Fra
 
 
 def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Puts the exact picture of this frame on every live plate of the scene.
+    """Puts the exact picture of this frame on every plate that the scene renders.
 
     When that fails, a background render ends with EXIT_CODE; in a window the plate shows the error picture.
     """
     for proxy in faces(scene):
-        if face_of(proxy).source != "LIVE":
+        if not _is_rendered(proxy, scene):
             continue
         run = session.run_of(proxy)
         try:
+            if face_of(proxy).source == "BAKED":
+                _check_baked(proxy, scene)
+                continue
             wanted = read_face(proxy, scene, depsgraph)
             frame = paint(proxy, wanted, "rgba8")
-        except (RequestError, UnreadableError) as error:
+            plate.show(proxy, from_rgba8(frame.data, frame.height, frame.width))
+        except (RequestError, UnreadableError, PreferencesError) as error:
             run.shown, run.wanted, run.problem = None, None, str(error)
             plate.show_error(proxy)
             give_up(f"frame {scene.frame_current} of {proxy.name} cannot be painted: {error}")
             continue
-        plate.show(proxy, from_rgba8(frame.data, frame.height, frame.width))
         plate.place(proxy, wanted.plate)
         run.shown = run.wanted = wanted.parameters
-        run.problem = ""
+        run.problem, run.clamped = "", frame.clamped
+
+
+def check_scene(scene: bpy.types.Scene) -> None:
+    """Before a render: faces that no handler could animate are an error, not a frozen picture."""
+    for obj in scene.objects:
+        inside = obj.instance_collection if obj.instance_type == "COLLECTION" else None
+        if inside is not None and any(face_of(o).is_face and face_of(o).source == "LIVE" for o in inside.all_objects):
+            give_up(f"{obj.name} instances a collection with a live face, which cannot move there: bake it first")
+
+
+def _is_rendered(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
+    """Whether any of the scene's views shows the face's plate."""
+    shown = face_of(proxy).plate
+    if shown is None:
+        return True  # which reading the face then reports
+    return not shown.hide_render and any(shown.name in layer.objects for layer in scene.view_layers)
+
+
+def _check_baked(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    face = face_of(proxy)
+    if not face.baked_start <= scene.frame_current <= face.baked_end:
+        raise UnreadableError(
+            f"only frames {face.baked_start} to {face.baked_end} are baked: bake again, or go back to live"
+        )
 
 
 def give_up(message: str) -> None:

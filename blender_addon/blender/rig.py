@@ -15,6 +15,22 @@ _LENS_MM = 85.0  # a portrait lens
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
 
+def give_own_plate(proxy: bpy.types.Object) -> None:
+    """Gives a duplicated proxy a plate and a picture of its own, in the place of its original's."""
+    face = face_of(proxy)
+    shown = face.image
+    image = shown.copy() if shown is not None else bpy.data.images.new(f"{proxy.name} Picture", 1, 1)
+    image.name = f"{proxy.name} Picture"
+    plate = bpy.data.objects.new(f"{proxy.name} Plate", _plate_mesh(proxy.name))
+    plate.data.materials.append(_plate_material(proxy.name, image))
+    plate.hide_select = True
+    for collection in proxy.users_collection:
+        collection.objects.link(plate)
+    face.plate, face.image, face.baked, face.source = plate, image, None, "LIVE"
+    face_of(plate).owner = proxy
+    _keep_animated(proxy, plate)
+
+
 def floats(array: Array) -> np.ndarray:
     """An array message as float64 [shape]."""
     return np.frombuffer(array.data, dtype="<f4").reshape(array.shape).astype(np.float64)
@@ -40,7 +56,7 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     plate.data.materials.append(_plate_material(name, image))
     _stand(proxy, camera, context.scene.cursor.location)
     proxy.display_type = "WIRE"
-    _leave_out_of_renders(proxy)
+    proxy.hide_render = True
     plate.hide_select = True
     if context.scene.camera is None:
         context.scene.camera = camera
@@ -83,18 +99,24 @@ def _describe(
     face.set_latent(identity.latent)
     face.model, face.model_name = identity.model, welcome.model_name
     face.plate, face.camera = plate, camera
+    face_of(plate).owner = proxy
+    _keep_animated(proxy, plate)
     pose = identity.pose
     face.rest_yaw, face.rest_pitch, face.rest_roll = pose.yaw, pose.pitch, pose.roll
     face.rest_scale, face.rest_x, face.rest_y = pose.scale, pose.x, pose.y
 
 
-def _leave_out_of_renders(proxy: bpy.types.Object) -> None:
-    """Renders the proxy as an empty mesh. Hiding it would take it out of the render's evaluation as well:
-    its animation would stand still."""
-    modifier = proxy.modifiers.new("Not in Renders", "MASK")
-    assert isinstance(modifier, bpy.types.MaskModifier)
-    modifier.vertex_group = proxy.vertex_groups.new(name="Not in Renders").name  # an empty group masks all
-    modifier.show_viewport = False
+def _keep_animated(proxy: bpy.types.Object, plate: bpy.types.Object) -> None:
+    """Makes the plate depend on the proxy, by a constraint without influence.
+
+    Blender evaluates what is hidden only when something visible depends on it: a proxy that is hidden in any
+    way would otherwise stand still in renders, and its face with it.
+    """
+    constraint = plate.constraints.new("COPY_LOCATION")
+    constraint.name = "Keeps the proxy animated"
+    assert isinstance(constraint, bpy.types.CopyLocationConstraint)
+    constraint.target = proxy
+    constraint.influence = 0.0
 
 
 def _camera(name: str) -> bpy.types.Object:

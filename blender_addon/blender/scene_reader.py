@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from ..core.pose import Angles, View, angles_of, plate_matrix
-from .properties import EffigyFace, face_of
+from .properties import EffigyFace, face_of, has_own_plate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,18 @@ class UnreadableError(Exception):
 def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> FaceState:
     """Reads a face as the scene's camera sees it now. Raises UnreadableError."""
     camera = scene.camera or face_of(proxy).camera
-    if camera is None:
+    if camera is None or camera.type != "CAMERA":
         raise UnreadableError(f"scene {scene.name} has no camera: add one, or choose one in its properties")
+    if not has_own_plate(proxy):
+        raise UnreadableError(f"{proxy.name} has no plate of its own: open the file in a window, or add the face again")
+    if not _is_animated(proxy, depsgraph):
+        raise UnreadableError(
+            f"{proxy.name} is hidden and its plate has lost the constraint that keeps it animated: "
+            "show the proxy in viewports and renders, or add the face again"
+        )
     view = View(
-        head=_world_matrix(proxy, depsgraph),
-        camera=_world_matrix(camera, depsgraph),
+        head=np.array(proxy.evaluated_get(depsgraph).matrix_world, dtype=np.float64),
+        camera=np.array(camera.evaluated_get(depsgraph).matrix_world, dtype=np.float64),
         perspective=camera.data.type == "PERSP",
     )
     angles = angles_of(view)
@@ -50,14 +57,12 @@ def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.ty
     return FaceState(*_snap(angles, face), _controls(proxy, depsgraph), plate)
 
 
-def _world_matrix(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
-    evaluated = obj.evaluated_get(depsgraph)
-    if not evaluated.is_evaluated:
-        raise UnreadableError(
-            f"{obj.name} is hidden, so that Blender does not animate it here: enable it in viewports and renders "
-            "(a face's proxy is never rendered; to hide it from view, use the eye or a local view)"
-        )
-    return np.array(evaluated.matrix_world, dtype=np.float64)
+def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether ``depsgraph`` evaluates the proxy's animation: see rig._keep_animated."""
+    constraints = face_of(proxy).plate.constraints
+    if any(getattr(constraint, "target", None) == proxy for constraint in constraints):
+        return True
+    return any(obj.original == proxy for obj in depsgraph.objects)
 
 
 def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:

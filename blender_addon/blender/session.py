@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..core.process import BackendError, LocalBackend
 from ..protocol.connection import read_connection
 from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
+from .preferences import PreferencesError
 from .properties import face_of
 
 _START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
@@ -38,11 +40,13 @@ class FaceRun:
     wanted: Any = None  # parameters last asked for
     shown: Any = None  # parameters of the picture on the plate; None: nothing valid
     problem: str = ""
+    clamped: tuple[str, ...] = ()  # what was asked beyond the model's range
     milliseconds: float = 0.0  # from asking to pixels, of the last preview
 
     def reopen(self) -> None:
         """The service has forgotten the identity, or is another one: open it again."""
-        self.identity, self.opening, self.opened, self.wanted = "", None, None, None
+        self.identity, self.opening, self.opened = "", None, None
+        self.wanted, self.milliseconds = None, 0.0
 
 
 @dataclass(slots=True)
@@ -53,12 +57,17 @@ class Session:
     runs: dict[str, FaceRun] = field(default_factory=dict)  # by the proxy's name
     is_rendering: bool = False
     is_baking: bool = False
+    epoch: int = 0  # counts renders, undos and loads: pictures asked before one are not shown after it
     dirty: bool = True  # the scene may have changed since the last look
+    restore: tuple[str, bool, bool] | None = None  # the scene that renders, and its settings before
     problem: str = ""  # of the connection, for the panel
     streams: int = 0
 
 
 state = Session()
+
+# Called whenever a connection is made; the preview starts its timer here.
+on_connect: list[Callable[[], None]] = []
 
 
 def link() -> Link | None:
@@ -97,6 +106,8 @@ def connect() -> None:
             raise BackendError("no connection file is set: choose one in the add-on's preferences")
         path = Path(bpy.path.abspath(chosen.connection_file))
     state.client = Client(_finder(path, state.backend), f"Blender {bpy.app.version_string}")
+    for start in on_connect:
+        start()
 
 
 def _finder(path: Path, backend: LocalBackend | None) -> Any:
@@ -125,11 +136,11 @@ def disconnect() -> None:
 
 
 def ensure_ready() -> Client:
-    """A connected client, waited for: for renders and scripts. Raises RequestError."""
+    """A connected client, waited for: for renders, bakes and scripts. Raises RequestError."""
     if state.client is None:
         try:
             connect()
-        except BackendError as error:
+        except (BackendError, PreferencesError) as error:
             raise RequestError("no-backend", str(error), "") from None
     client = state.client
     assert client is not None

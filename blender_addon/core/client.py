@@ -23,13 +23,15 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from ..protocol import ProtocolError, decode_reply, encode
+from ..protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
 from ..protocol.connection import ConnectionFileError
 from ..protocol.messages import Error, Frame, Hello, Ping, Reply, Request, Synthesize, Welcome
 from .pixels import Pixels, from_rgba8
 
+_RETRY_S = 1.0
 _HELLO_EVERY_S = 0.25  # while connecting or while the model loads
 _PING_EVERY_S = 1.0
+_GRACE_S = 3.0  # after a loss: a backend that ended needs a moment to say why
 _SILENCE_S = 10.0  # without any answer, the service is taken for dead
 
 
@@ -83,7 +85,8 @@ class _Pending:
 
     deliver: Callable[[Reply], None]
     fail: Callable[[RequestError], None]
-    deadline: float
+    timeout: float  # seconds from being sent
+    deadline: float = 0.0
 
 
 class Client:
@@ -112,7 +115,10 @@ class Client:
     # --- called from any thread ------------------------------------------------------------------
 
     def ask(self, request: Request, timeout: float) -> Future[Any]:
-        """Sends a request; the future yields its reply or raises RequestError, after ``timeout`` s at the latest."""
+        """Sends a request; the future yields its reply or raises RequestError.
+
+        It fails ``timeout`` s after it was sent at the latest; it is sent as soon as the service is ready.
+        """
         future: Future[Any] = Future()
 
         def deliver(reply: Reply) -> None:
@@ -124,7 +130,7 @@ class Client:
         def fail(error: RequestError) -> None:
             future.set_exception(error)
 
-        self._outbox.put((request, _Pending(deliver, fail, time.monotonic() + timeout)))
+        self._outbox.put((request, _Pending(deliver, fail, timeout)))
         self._wake()
         return future
 
@@ -138,13 +144,17 @@ class Client:
 
     def wait_ready(self, timeout: float) -> Welcome:
         """The service's Welcome, waited for; raises RequestError, after ``timeout`` s at the latest."""
-        end = time.monotonic() + timeout
+        end, lost = time.monotonic() + timeout, None
         while time.monotonic() < end:
             link = self.link
             if link.phase is Phase.READY and link.welcome is not None:
                 return link.welcome
-            if link.phase in (Phase.REFUSED, Phase.LOST):
+            if link.phase is Phase.REFUSED:
                 raise RequestError("refused", link.detail, link.hint)
+            if link.phase is not Phase.LOST:
+                lost = None
+            elif time.monotonic() - (lost := lost or time.monotonic()) > _GRACE_S:
+                raise RequestError("lost", link.detail, link.hint)
             time.sleep(0.02)
         raise RequestError("no-backend", f"no backend within {timeout:.0f} s: {self.link.detail}", self.link.hint)
 
@@ -186,19 +196,33 @@ class Client:
             while not self._closing:
                 endpoint = self._locate()
                 if endpoint is not None:
-                    _Exchange(self, context, endpoint).run()
+                    self._exchange(context, endpoint)
         finally:
             self._abandon(RequestError("closed", "the connection was closed", "connect again"))
             context.term()
             self._wake_sender.close()
             self._wake_receiver.close()
 
+    def _exchange(self, context: zmq.Context[Any], endpoint: str) -> None:
+        """One life of the socket; whatever goes wrong in it ends as a lost link, never as a dead thread."""
+        try:
+            _Exchange(self, context, endpoint).run()
+        except zmq.ZMQError as error:
+            detail = f"{endpoint} cannot be connected to ({error.strerror})"
+            self.link = Link(Phase.REFUSED, detail, "check the connection file", self.link.welcome)
+            self._sleep(_RETRY_S)
+        except Exception as error:  # noqa: BLE001 a thread that dies silently would freeze every picture
+            detail = f"the connection failed ({type(error).__name__}: {error})"
+            self.link = Link(Phase.LOST, detail, "start the backend again", self.link.welcome)
+            self._sleep(_RETRY_S)
+
     def _locate(self) -> str | None:
         try:
             return self._find()
         except (ConnectionFileError, GoneError) as error:
             phase = Phase.REFUSED if isinstance(error, GoneError) else Phase.CONNECTING
-            phase = Phase.LOST if self.link.phase is Phase.LOST else phase
+            if isinstance(error, ConnectionFileError) and self.link.phase is Phase.LOST:
+                phase = Phase.LOST
             # The last Welcome stays readable: the interface need not forget the controls.
             self.link = Link(phase, str(error), "start the backend", self.link.welcome)
             self._abandon(RequestError("no-backend", str(error), "start the backend"))
@@ -227,10 +251,12 @@ class _Exchange:
     def __init__(self, client: Client, context: zmq.Context[Any], endpoint: str) -> None:
         self._client = client
         self._socket = context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, REPLY_LIMITS.frame_bytes)
+        self._socket.set_hwm(0)  # no answer is ever dropped
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._socket.connect(endpoint)
+        self._endpoint = endpoint
         self._pending: dict[int, _Pending] = {}
-        self._hello_id = 0
+        self._hello_ids: set[int] = set()
         self._started = self._heard = time.monotonic()
         self._spoken = 0.0
         self._over = False
@@ -242,6 +268,7 @@ class _Exchange:
         for source in (self._socket, self._monitor, wake):
             poller.register(source, zmq.POLLIN)
         try:
+            self._socket.connect(self._endpoint)
             self._hello()
             while not (self._over or self._client._closing):
                 ready = dict(poller.poll(50 if self._pending else 200))
@@ -266,13 +293,14 @@ class _Exchange:
     def _send(self, request: Request, pending: _Pending | None) -> int:
         request_id = next(self._client._ids)
         if pending is not None:
+            pending.deadline = time.monotonic() + pending.timeout
             self._pending[request_id] = pending
         self._socket.send_multipart(encode(request_id, request), copy=False)
         self._spoken = time.monotonic()
         return request_id
 
     def _hello(self) -> None:
-        self._hello_id = self._send(Hello(self._client._name), None)
+        self._hello_ids.add(self._send(Hello(self._client._name), None))
 
     def _send_waiting(self) -> None:
         client = self._client
@@ -303,7 +331,7 @@ class _Exchange:
         def fail(error: RequestError) -> None:
             finish(Preview(stream, tag, asked, error=error))
 
-        return _Pending(deliver, fail, time.monotonic() + _SILENCE_S)
+        return _Pending(deliver, fail, _SILENCE_S)
 
     def _receive(self) -> None:
         while self._socket.poll(0):
@@ -315,7 +343,7 @@ class _Exchange:
                 hint = "install the add-on and the backend from the same release"
                 self._client.link = Link(Phase.REFUSED, error.message, hint)
                 continue
-            if envelope.id == self._hello_id:
+            if envelope.id in self._hello_ids:  # over a slow line several are on their way
                 self._greeted(envelope.message)
             elif pending := self._pending.pop(envelope.id, None):
                 pending.deliver(envelope.message)

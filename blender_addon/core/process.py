@@ -13,7 +13,10 @@ import time
 from pathlib import Path
 from typing import IO
 
+from ..protocol.connection import remove_connection
+
 _STOP_S = 5.0  # for the picture being painted; then it is killed
+_LOGS = 5  # kept
 _LOG_TAIL = 8192  # bytes read from the end of the log
 
 
@@ -32,8 +35,9 @@ class LocalBackend:
         arguments = split_command(command)
         folder.mkdir(parents=True, exist_ok=True)
         self.connection_file = folder / f"connection-{os.getpid()}.json"
-        self.log_file = folder / "backend.log"
+        self.log_file = folder / f"backend-{os.getpid()}.log"
         self.connection_file.unlink(missing_ok=True)
+        _prune(folder)
         serve = ["serve", "--connection-file", str(self.connection_file), "--parent-pid", str(os.getpid())]
         self._stopping_since: float | None = None
         with self.log_file.open("wb") as log:
@@ -57,7 +61,7 @@ class LocalBackend:
     def reap(self) -> bool:
         """True when it is gone; kills it when it does not leave in time after ``stop``."""
         if self._process.poll() is not None:
-            self.connection_file.unlink(missing_ok=True)
+            remove_connection(self.connection_file, self.pid)
             return True
         if self._stopping_since is not None and time.monotonic() - self._stopping_since > _STOP_S:
             self._process.kill()
@@ -84,10 +88,21 @@ class LocalBackend:
         return next((words for line in reversed(lines) if (words := _error_in(line))), "")
 
 
+def _prune(folder: Path) -> None:
+    """Removes all but the newest logs of backends that earlier Blenders started."""
+    for old in sorted(folder.glob("backend-*.log"), key=lambda log: log.stat().st_mtime)[:-_LOGS]:
+        with contextlib.suppress(OSError):  # Windows keeps a log that is still written
+            old.unlink()
+
+
 def split_command(command: str) -> list[str]:
     """The program and arguments of ``command``; raises BackendError when there is no such program."""
     text = command.strip().strip('"')
-    arguments = [text] if Path(text).is_file() else shlex.split(command, posix=os.name == "posix")
+    try:
+        arguments = [text] if Path(text).is_file() else shlex.split(command, posix=os.name == "posix")
+    except ValueError:  # an open quote
+        arguments = []
+    arguments = [argument.strip('"') for argument in arguments]
     program = shutil.which(arguments[0]) if arguments else None
     if program is None:
         raise BackendError(

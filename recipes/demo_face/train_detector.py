@@ -143,7 +143,7 @@ def main(folders: list[Path], weights: Path, minutes: float) -> None:
                 for f, s in zip(folders, sets, strict=True)
                 for n, c in [judge(network, s)]
             )
-            print(f"{seconds / 60:5.1f} min  step {step}  loss {float(loss):.3f}  {marks}", flush=True)
+            print(f"{seconds / 60:5.1f} min  step {step}  loss {loss.item():.3f}  {marks}", flush=True)
             state = {
                 "step": step,
                 "seconds": seconds,
@@ -153,8 +153,8 @@ def main(folders: list[Path], weights: Path, minutes: float) -> None:
             torch.save(state, state_file.with_suffix(".part"))
             state_file.with_suffix(".part").replace(state_file)
             last = time.monotonic()
-    stored = {k: v.half() if v.is_floating_point() and v.numel() > 1024 else v for k, v in network.state_dict().items()}
-    save_file(stored, weights)
+    half = {k: v.half() if v.is_floating_point() and v.numel() > 1024 else v for k, v in network.state_dict().items()}
+    save_file({name: value.contiguous() for name, value in half.items()}, weights)
     state_file.unlink(missing_ok=True)
     for folder, data in zip(folders, sets, strict=True):
         print(f"{folder.name}: NME {judge(network, data)[0]:.2f} %, lids {judge(network, data)[1]:.2f}")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from backend.editing import InverseOptions, Parameters, Regressor, invert
+from backend.editing import METHODS, InverseOptions, Parameters, Regressor, invert
 from backend.editing.regressor import Whitening
 from backend.editing.training import rotation_matrix
 from backend.geometry import Camera
@@ -57,34 +57,67 @@ def test_directions_without_variance_are_left_out():
     assert Whitening.of(w).basis.shape == (2, 5)
 
 
-def test_a_change_of_zero_is_the_identity_bit_for_bit(regressor, anchors):
-    moved, q = invert(regressor, anchors, torch.zeros(len(anchors), Q).double(), torch.full((Q,), 0.01))
+def per(tolerance):
+    """Errors of every parameter alike, in units of ``tolerance``."""
+    return torch.eye(Q, dtype=torch.float64) / tolerance
+
+
+def price(w):
+    """An identity term for tests: differentiable, and zero nowhere."""
+    return w.square().sum(dim=1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_change_of_zero_is_the_identity_bit_for_bit(regressor, anchors, method):
+    options = InverseOptions(method)
+    zero = torch.zeros(len(anchors), Q).double()
+    moved, q = invert(regressor, anchors, zero, per(0.01), options, price)
     assert torch.equal(moved, anchors)
     torch.testing.assert_close(q, regressor.of_latents(anchors))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_comes_nearer_to_what_was_asked(regressor, anchors, method):
+    change = 0.2 * torch.randn(len(anchors), Q, generator=torch.Generator().manual_seed(2)).double()
+    moved, reached = invert(regressor, anchors, change, per(0.05), InverseOptions(method))
+    target = regressor.of_latents(anchors) + change
+    assert (reached - target).norm() < 0.35 * change.norm()
+    assert not torch.equal(moved, anchors)
+
+
+@pytest.mark.parametrize("method", ["alternating", "gradient"])
+def test_an_identity_term_lowers_its_price(regressor, anchors, method):
+    change = 0.2 * torch.ones(len(anchors), Q).double()
+    weigh = per(0.3)
+    free, _ = invert(regressor, anchors, change, weigh, InverseOptions(method))
+    priced, _ = invert(regressor, anchors, change, weigh, InverseOptions(method, identity_weight=0.05), price)
+    assert price(priced).sum() < price(free).sum()
+
+
 def test_the_inverse_reaches_what_was_asked(regressor, anchors):
     change = 0.3 * torch.randn(len(anchors), Q, generator=torch.Generator().manual_seed(2)).double()
-    moved, reached = invert(regressor, anchors, change, torch.full((Q,), 1e-3).double())
+    moved, reached = invert(regressor, anchors, change, per(1e-3))
     torch.testing.assert_close(reached, regressor.of_latents(anchors) + change, atol=2e-3, rtol=0)
     torch.testing.assert_close(reached, regressor.of_latents(moved))
 
 
-def test_each_row_is_independent_of_the_others(regressor, anchors):
+@pytest.mark.parametrize("method", METHODS)
+def test_each_row_is_independent_of_the_others(regressor, anchors, method):
     change = 0.3 * torch.randn(len(anchors), Q, generator=torch.Generator().manual_seed(3)).double()
-    tolerance = torch.full((Q,), 0.01).double()
-    together, _ = invert(regressor, anchors, change, tolerance)
+    weigh = per(0.01)
+    options = InverseOptions(method)
+    together, _ = invert(regressor, anchors, change, weigh, options)
     for row in range(len(anchors)):
-        alone, _ = invert(regressor, anchors[row : row + 1], change[row : row + 1], tolerance)
-        torch.testing.assert_close(alone[0], together[row], atol=1e-10, rtol=0)
+        alone, _ = invert(regressor, anchors[row : row + 1], change[row : row + 1], weigh, options)
+        torch.testing.assert_close(alone[0], together[row], atol=1e-6, rtol=0)
 
 
 def test_a_stronger_pull_stays_nearer_to_the_identity(regressor, anchors):
     change = torch.ones(len(anchors), Q).double()
-    tolerance = torch.full((Q,), 0.5).double()
+    weigh = per(0.5)
     distances = []
     for pull in (0.1, 1.0, 10.0):
-        moved, _ = invert(regressor, anchors, change, tolerance, InverseOptions(pull=pull))
+        moved, _ = invert(regressor, anchors, change, weigh, InverseOptions(pull=pull))
         distances.append(float(regressor.whitening(moved).sub(regressor.whitening(anchors)).norm()))
     assert distances == sorted(distances, reverse=True)
 

@@ -105,11 +105,11 @@ def nan(W):
     [
         (lambda W: {"W": nan(W)}, (), "view 3, landmark 7"),
         (lambda W: {"W": W[:20]}, (), "20 views are too few"),
-        (lambda W: {"W": W.transpose(0, 2, 1)}, (), "must be numbers [N, 2, L]"),
+        (lambda W: {"W": W.transpose(0, 2, 1)}, (), "must be real numbers [N, 2, L]"),
         (lambda W: {"W": W[:, :, :50]}, (), "no known landmark set has 50 landmarks"),
         (lambda W: {"X": W}, (), "no array W"),
         (lambda W: {"W": W, "vis": np.ones((3, 68), bool)}, (), "vis in"),
-        (lambda W: {"W": np.array([["a"]])}, (), "must be numbers"),
+        (lambda W: {"W": np.array([["a"]])}, (), "must be real numbers"),
         (lambda W: {"W": W}, ("--mode", "magic"), "unknown mode 'magic'"),
         (lambda W: {"W": W}, ("--topology", "magic"), "unknown landmark topology 'magic'"),
         (lambda W: {"W": W}, ("--infer", "/nowhere.npz"), "there is no file /nowhere.npz"),

@@ -61,8 +61,7 @@ def test_a_final_after_a_restart_opens_the_identity_again(scene, face, settle, k
     # As after a restart that nobody noticed: the key is of another life of the service.
     killable.run_of(face).identity = "0123456789abcdef"
     bake = addon("blender.bake")
-    frames = list(bake.bake_frames(face, scene))
-    assert len(frames) == 4
+    assert len(list(bake.bake_frames(face, scene))) == 4
 
 
 def test_a_missing_command_is_named_with_what_to_do(scene, preferences):
@@ -98,25 +97,40 @@ def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
         session.ensure_ready()
 
 
-def test_a_proxy_hidden_from_renders_is_refused_and_not_frozen(scene, face):
-    # A hidden object is not animated by a render; the face would stand still without a word.
-    face.hide_render = True
-    reader = addon("blender.scene_reader")
-    seen = []
+@pytest.mark.parametrize("hide", ["viewport", "eye", "both", "excluded", "collection"])
+def test_a_hidden_proxy_still_moves(scene, face, settle, hide):
+    # Blender does not animate what is hidden: a naive add-on renders a frozen face then.
+    from helpers import key, render, swing
 
-    def look(scene, depsgraph):
-        with pytest.raises(reader.UnreadableError, match="hidden"):
-            reader.read_face(face, scene, depsgraph)
-        seen.append(scene.frame_current)
+    settle()
+    swing(face, scene, 25)
+    key(face, "jawOpen", (1, 0.0), (4, 1.0))
+    expected = render(scene)
+    assert len({frame.tobytes() for frame in expected}) == 4
+    alone = bpy.data.collections.new("Alone")
+    scene.collection.children.link(alone)
+    home = face.users_collection[0]
+    alone.objects.link(face)
+    home.objects.unlink(face)
+    layer = bpy.context.view_layer.layer_collection.children["Alone"]
+    {
+        "viewport": lambda: setattr(face, "hide_viewport", True),
+        "eye": lambda: face.hide_set(True),
+        "both": lambda: (setattr(face, "hide_viewport", True), setattr(face, "hide_render", True)),
+        "excluded": lambda: setattr(layer, "exclude", True),
+        "collection": lambda: setattr(alone, "hide_render", True),
+    }[hide]()
+    np.testing.assert_array_equal(render(scene), expected)
 
-    render_frame = addon("blender.render").render_frame
-    addon("blender.render").render_frame = look
-    try:
-        scene.frame_end = 1
-        bpy.ops.render.render(animation=True)
-    finally:
-        addon("blender.render").render_frame = render_frame
-    assert seen == [1]
+
+def test_a_proxy_that_nothing_keeps_animated_ends_the_render(scene, face, settle, monkeypatch):
+    settle()
+    face.effigy.plate.constraints.clear()
+    said = give_ups(monkeypatch)
+    scene.frame_end = 1
+    bpy.ops.render.render(animation=True)
+    assert len(said) == 1
+    assert "hidden" in said[0]
 
 
 def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written(scene, face, settle, killable):
@@ -128,6 +142,214 @@ def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written
         list(frames)
     assert [path.name for path in sorted(folder.iterdir())] == [f"{folder.name}_0001.png"]
     assert face.effigy.source == "LIVE"
+    assert curves(face.effigy.plate) == 0, "a bake that failed has left its keys on the plate"
+
+
+def curves(obj):
+    """How many keys the object's own curves hold."""
+    data = obj.animation_data
+    if data is None or data.action is None:
+        return 0
+    if bpy.app.version < (4, 4, 0):
+        found = data.action.fcurves
+    else:
+        bags = [strip.channelbag(data.action_slot) for layer in data.action.layers for strip in layer.strips]
+        found = [curve for bag in bags if bag is not None for curve in bag.fcurves]
+    return sum(len(curve.keyframe_points) for curve in found)
+
+
+def test_the_bake_operator_reports_and_comes_to_rest_when_the_backend_is_killed(scene, face, settle, killable):
+    import threading
+
+    settle()
+    scene.frame_end = 500
+    pid = killable.state.backend.pid
+    threading.Timer(0.7, os.kill, (pid, signal.SIGKILL)).start()
+    with pytest.raises(RuntimeError, match="Bake stopped"):
+        bpy.ops.effigy.bake()
+    assert not killable.state.is_baking
+    assert curves(face.effigy.plate) == 0
+
+
+def test_back_to_live_keeps_the_users_own_animation_of_the_plate(scene, face, settle):
+    settle()
+    plate = face.effigy.plate
+    plate.keyframe_insert("hide_render", frame=2)
+    bpy.ops.effigy.bake()
+    assert curves(plate) > 4
+    bpy.ops.effigy.show_live()
+    assert curves(plate) == 1
+
+
+def test_a_frame_outside_the_baked_range_is_an_error_and_not_the_last_picture(scene, face, settle, monkeypatch):
+    settle()
+    bpy.ops.effigy.bake()
+    said = give_ups(monkeypatch)
+    scene.frame_end = 5
+    bpy.ops.render.render(animation=True)
+    assert len(said) == 1
+    assert "only frames 1 to 4 are baked" in said[0]
+
+
+def give_ups(monkeypatch):
+    """Collects why a render would end, instead of ending this process."""
+    said = []
+    monkeypatch.setattr(addon("blender.render"), "give_up", said.append)
+    return said
+
+
+def test_two_faces_that_would_share_a_folder_are_refused(scene, face, settle):
+    settle()
+    bpy.ops.effigy.add_face(seed=5)
+    other = bpy.context.active_object
+    other.name = "Face_4"
+    with pytest.raises(RuntimeError, match="same folder"):
+        bpy.ops.effigy.bake()
+
+
+def break_camera(scene, face):
+    empty = bpy.data.objects.new("Not a camera", None)
+    scene.collection.objects.link(empty)
+    scene.camera = empty
+
+
+def break_latent(scene, face):
+    face.effigy.latent = "no base64!"
+
+
+def break_image(scene, face):
+    bpy.data.images.remove(face.effigy.image)
+
+
+def resize_image(scene, face):
+    face.effigy.image.scale(64, 64)
+
+
+def save_image(scene, face):
+    image = face.effigy.image
+    image.filepath_raw = f"{bpy.path.abspath('//')}saved.png"
+    image.file_format = "PNG"
+    image.save()
+    image.source = "FILE"
+
+
+@pytest.mark.parametrize("damage", [break_camera, break_latent, break_image, resize_image, save_image])
+def test_whatever_is_broken_ends_the_render_and_never_freezes_it(scene, face, settle, monkeypatch, damage):
+    settle()
+    damage(scene, face)
+    said = give_ups(monkeypatch)
+    bpy.ops.render.render(animation=True)
+    assert len(said) == 4, said
+    addon("blender.preview").look()
+
+
+def test_an_unforeseen_error_ends_the_render_too(scene, face, settle, monkeypatch, capfd):
+    settle()
+    said = give_ups(monkeypatch)
+
+    def fail(*_):
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(addon("blender.render"), "read_face", fail)
+    scene.frame_end = 1
+    bpy.ops.render.render(animation=True)
+    assert said == ["ZeroDivisionError: unforeseen"]
+    np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
+
+
+def test_an_instanced_live_face_is_refused_before_the_render(scene, face, settle, monkeypatch):
+    settle()
+    instance = bpy.data.objects.new("Instance", None)
+    instance.instance_type, instance.instance_collection = "COLLECTION", face.users_collection[0]
+    scene.collection.objects.link(instance)
+    said = give_ups(monkeypatch)
+    scene.frame_end = 1
+    bpy.ops.render.render(animation=True)
+    assert "instances a collection with a live face" in said[0]
+
+
+def test_a_face_that_no_view_shows_does_not_stop_a_render(scene, face, settle, monkeypatch):
+    settle()
+    said = give_ups(monkeypatch)
+    bpy.context.view_layer.layer_collection.children[0].exclude = True
+    scene.frame_end = 1
+    bpy.ops.render.render(animation=True)
+    assert said == []
+
+
+def test_hiding_and_showing_a_proxy_brings_its_picture_back(scene, face, settle):
+    settle()
+    before = pixels(face.effigy.image)
+    face.hide_viewport = True
+    bpy.context.view_layer.update()
+    settle()
+    face.hide_viewport = False
+    bpy.context.view_layer.update()
+    settle()
+    np.testing.assert_array_equal(pixels(face.effigy.image), before)
+
+
+def test_a_duplicated_proxy_gets_a_plate_of_its_own(scene, face, settle):
+    settle()
+    before = pixels(face.effigy.image)
+    copy = face.copy()
+    copy.data = face.data.copy()
+    face.users_collection[0].objects.link(copy)
+    copy.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    copy.location.x += 4
+    bpy.context.view_layer.update()
+    settle()
+    assert copy.effigy.plate != face.effigy.plate
+    assert copy.effigy.image != face.effigy.image
+    np.testing.assert_array_equal(pixels(face.effigy.image), before)
+    assert (pixels(copy.effigy.image) != before).any()
+
+
+def test_a_large_and_distant_head_comes_to_rest(scene, face, settle):
+    face.scale = (37.3, 37.3, 37.3)
+    face.location = (1234.5, -987.6, 321.0)
+    bpy.context.view_layer.update()
+    settle()
+    for _ in range(3):
+        assert addon("blender.preview").look() >= 0.1
+
+
+def test_persistent_data_does_not_keep_the_first_picture(scene, face):
+    from helpers import render, swing
+
+    scene.render.use_persistent_data = True
+    swing(face, scene, 25)
+    frames = render(scene)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
+    assert scene.render.use_persistent_data, "the user's setting is not restored"
+
+
+def test_a_render_that_connects_by_itself_starts_the_preview(scene, backend):
+    import bpy.app
+
+    bpy.ops.effigy.disconnect()
+    preview = addon("blender.preview")
+    if bpy.app.timers.is_registered(preview.tick):
+        bpy.app.timers.unregister(preview.tick)
+    addon("blender.session").ensure_ready()
+    assert bpy.app.timers.is_registered(preview.tick)
+
+
+def test_a_preview_asked_before_a_render_is_not_shown_after_it(scene, face, settle):
+    settle()
+    preview, session = addon("blender.preview"), addon("blender.session")
+    run = session.run_of(face)
+    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    bpy.context.view_layer.update()
+    preview.look()  # asks
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.0
+    bpy.context.view_layer.update()
+    scene.frame_end = 1
+    bpy.ops.render.render(animation=True)
+    rendered = pixels(face.effigy.image)
+    settle()
+    assert run.shown[2] == ()
+    np.testing.assert_array_equal(pixels(face.effigy.image), rendered)
 
 
 def test_baking_an_unsaved_file_is_refused_with_a_reason(scene, face):
