@@ -35,8 +35,8 @@ _FILM_SCALE = 4  # the film's pixels per pixel: players blur small films
 
 def main(blender: Path, out: Path) -> None:
     started = time.monotonic()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
+    clear(out)
     print("Effigy demo", flush=True)
     print("  building the add-on …", flush=True)
     addon_zip = build_addon.build(blender)
@@ -70,6 +70,22 @@ def main(blender: Path, out: Path) -> None:
     (out / "blender.json").unlink()
     check(report)
     tell(report, out)
+
+
+def clear(out: Path) -> None:
+    """Removes what an earlier demo left, and nothing else: ``out`` may be any folder."""
+    for name in ("frames", "effigy", "blender-user"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in (
+        "contact.png",
+        "turntable.mp4",
+        "report.json",
+        "blender.json",
+        "blender.log",
+        "scene.blend",
+        "scene.blend1",
+    ):
+        (out / name).unlink(missing_ok=True)
 
 
 def run_blender(blender: Path, out: Path, addon_zip: Path) -> dict[str, Any]:

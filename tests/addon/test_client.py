@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -141,6 +142,64 @@ def test_a_service_of_another_version_is_refused_with_what_to_do(connect, monkey
         foreign.send_multipart([sender, *frames])
         wait_for(lambda: client.link.phase is Phase.REFUSED)
         assert "same release" in client.link.hint
+        client.close()
+
+
+def test_an_endpoint_that_cannot_be_connected_to_is_named(connect):
+    client = connect(lambda: "http://nonsense")
+    wait_for(lambda: client.link.phase is Phase.REFUSED)
+    assert "http://nonsense" in client.link.detail
+    started = time.monotonic()
+    client.close()
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_slow_line_connects_all_the_same(connect, service):
+    # Every answer takes longer than the pause between two Hellos.
+    context = zmq.Context()
+    context.linger = 0
+    front, back = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
+    port = front.bind_to_random_port("tcp://127.0.0.1")
+    wait_for(service.connection_file.exists, 60)
+    back.connect(read_connection(service.connection_file).endpoint)
+    stop = threading.Event()
+
+    def relay():
+        waiting = []
+        while not stop.is_set():
+            if front.poll(10):
+                _, *frames = sender = front.recv_multipart()
+                waiting.append((time.monotonic() + 0.6, sender[0], frames))
+            while waiting and waiting[0][0] < time.monotonic():
+                _, name, frames = waiting.pop(0)
+                back.send_multipart(frames)
+                front.send_multipart([name, *back.recv_multipart()])
+        front.close()
+        back.close()
+        context.term()
+
+    thread = threading.Thread(target=relay)
+    thread.start()
+    try:
+        connect(lambda: f"tcp://127.0.0.1:{port}").wait_ready(30)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_broken_frame_loses_the_link_and_not_the_thread(connect, monkeypatch):
+    import blender_addon.core.client as module
+
+    def explode(*_):
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(module, "decode_reply", explode)
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        port = router.bind_to_random_port("tcp://127.0.0.1")
+        client = connect(lambda: f"tcp://127.0.0.1:{port}")
+        router.send_multipart([router.recv_multipart()[0], b"x"])
+        wait_for(lambda: client.link.phase is Phase.LOST)
+        assert "unforeseen" in client.link.detail
         client.close()
 
 

@@ -46,8 +46,6 @@ def test_one_that_will_not_leave_is_killed(tmp_path, monkeypatch):
 
 
 def test_its_last_words_are_the_error_of_its_log(effigy_command, tmp_path):
-    backend = LocalBackend(f"{effigy_command} --nonsense", tmp_path)
-    wait(lambda: backend.exit_code is not None)
     script = tmp_path / "broken"
     script.write_text(f'#!/bin/sh\nexec "{effigy_command}" "$@" --model /nowhere.effigy\n')
     script.chmod(0o755)
@@ -68,7 +66,21 @@ def test_a_command_may_have_arguments_and_a_path_may_have_spaces(tmp_path):
     assert split_command(f'"{program}"') == [str(program)]
 
 
-@pytest.mark.parametrize("command", ["", "  ", "/nowhere/effigy", "no-such-command-anywhere --x"])
+def test_stopping_late_does_not_remove_the_file_of_the_next_backend(effigy_command, tmp_path):
+    first = LocalBackend(effigy_command, tmp_path)
+    wait(first.connection_file.exists)
+    first.stop()
+    second = LocalBackend(effigy_command, tmp_path)
+    wait(lambda: first.exit_code is not None)
+    wait(second.connection_file.exists)
+    first.reap()
+    assert second.connection_file.exists()
+    second.stop_and_wait()
+
+
+@pytest.mark.parametrize(
+    "command", ["", "  ", "/nowhere/effigy", "no-such-command-anywhere --x", "/home/o'brien/effigy"]
+)
 def test_a_command_that_is_none_says_what_to_do(command):
     with pytest.raises(BackendError, match="preferences"):
         split_command(command)

@@ -211,7 +211,8 @@ def test_controls_are_uncorrelated_and_read_back_what_they_set(fitted, topology)
 
 def test_an_expression_moves_its_own_measure_and_no_other(fitted, topology):
     expressions = name_expressions(fitted.model, fitted.alpha, topology)
-    assert [e.name for e in expressions] == ["jawOpen", "mouthSmile", "eyeBlink", "browUp", "mouthPucker"]
+    # A pucker is hardly there in these faces besides the other actions: it is not claimed.
+    assert [e.name for e in expressions] == ["jawOpen", "mouthSmile", "eyeBlink", "browUp"]
     for expression in expressions:
         assert expression.low < 0 < expression.high
     jaw = expressions[0]

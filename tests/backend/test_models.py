@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.generators import load_generator
 from backend.geometry import angles, infer
 from backend.landmarks import EmbeddedDetector
-from backend.models import DEFAULT_BUNDLE, BundleError, LatentError, load_face_model, resolve_bundle
+from backend.models import DEFAULT_BUNDLE, BundleError, LatentError, load_face_model, resolve_bundle, samples
+from backend.models.evaluation import evaluate, report
 from backend.models.fitting import fit_face_model
 from backend.models.latent import latent_from_bytes, latent_to_bytes
 
@@ -57,13 +60,54 @@ def test_the_picture_turns_as_asked(default_model):
     assert np.mean(slopes) == pytest.approx(1.0, abs=0.1)
 
 
-def test_each_control_changes_the_picture_where_its_group_is(default_model, identity):
-    rest = default_model.paint(default_model.edit(identity, 0, 0, {}).ws[None])[0].astype(float)
-    rows = {"mouth": slice(75, 115), "eyes": slice(48, 75), "brows": slice(38, 65)}
-    for control in default_model.controls.values():
-        moved = default_model.paint(default_model.edit(identity, 0, 0, {control.name: control.high}).ws[None])[0]
-        change = np.abs(moved - rest).sum(axis=2)
-        assert change[rows[control.group], 32:96].sum() > 0.25 * change.sum(), control.name
+def test_each_control_moves_what_it_names_on_the_picture(default_model):
+    scores = evaluate(default_model, EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors"), identities=6)
+    assert {"jawOpen", "mouthSmile", "eyeBlink", "browUp"} <= scores.controls.keys()
+    for name, control in scores.controls.items():
+        assert control.gain > 0.7, name
+        assert control.leakage < 0.5, name
+    assert scores.yaw.slope == pytest.approx(1.0, abs=0.05)
+    assert scores.pitch.slope == pytest.approx(1.0, abs=0.08)
+    assert scores.landmark_nme_percent < 1.5
+    assert scores.clamped_share == 0
+
+
+def test_an_evaluation_is_the_same_twice_and_its_json_has_the_documented_keys(default_model):
+    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    first, second = (evaluate(default_model, detector, identities=2) for _ in range(2))
+    told = report({"newton": first, "linear": second})
+    assert replace(first, ms=0.0) == replace(second, ms=0.0)
+    assert {
+        "yaw",
+        "pitch",
+        "controls",
+        "landmark_nme_percent",
+        "identity_similarity",
+        "clamped_share",
+        "ms",
+    } <= told.keys()
+    assert told["methods"].keys() == {"newton", "linear"}
+    assert told["yaw"].keys() == {"slope", "mae_deg"}
+    assert told["controls"]["jawOpen"].keys() == {"gain", "leakage"}
+
+
+def test_samples_resume_and_do_not_depend_on_how_they_were_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "SHARD", 20)
+    generator = load_generator(DEFAULT_BUNDLE / "generator.safetensors", "cpu")
+    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    recipe = samples.Recipe("sha", detector.fingerprint, 0, 20)
+    made = []
+
+    def progress(stage, done, total):
+        made.append(done)
+
+    w, W = samples.sample(generator, detector, recipe, 40, tmp_path, progress)
+    (tmp_path / "shard_00001.npz").unlink()
+    again = samples.sample(generator, detector, recipe, 30, tmp_path, progress)
+    np.testing.assert_array_equal(again[0], w[:30])
+    np.testing.assert_array_equal(again[1], W[:30])
+    with pytest.raises(samples.SamplesError, match="another generator, detector or seed"):
+        samples.sample(generator, detector, replace(recipe, seed=1), 40, tmp_path, progress)
 
 
 def test_what_is_beyond_the_data_is_clamped_and_named(default_model, identity):

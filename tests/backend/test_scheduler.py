@@ -87,14 +87,25 @@ def test_cancelling_returns_what_it_removed_and_nothing_of_others():
     assert drain(queue) == [5, 6]
 
 
-def test_a_client_that_left_loses_its_pictures_and_then_its_identities():
+def test_what_a_client_that_left_held_is_forgotten_after_what_still_runs():
     queue = Scheduler()
     queue.add(Job(b"a", 1, OpenIdentity(seed=1)))
-    queue.add(Job(b"a", 2, picture("final")))
+    assert queue.waits(b"a")
+    assert not queue.waits(b"b")
     queue.forget(b"a")
     assert isinstance(queue.take().request, OpenIdentity)
     assert isinstance(queue.take().request, Forget)
-    assert len(queue) == 0
+    assert not queue.waits(b"a")
+
+
+def test_previews_of_very_many_streams_are_refused(monkeypatch):
+    monkeypatch.setattr(scheduler, "MAX_STREAMS", 3)
+    queue = Scheduler()
+    for stream in range(3):
+        queue.add(Job(b"a", stream, picture("preview", stream)))
+    with pytest.raises(QueueFullError):
+        queue.add(Job(b"a", 9, picture("preview", 9)))
+    assert queue.add(Job(b"a", 10, picture("preview", 2))).id == 2
 
 
 def test_a_client_cannot_queue_without_end(monkeypatch):

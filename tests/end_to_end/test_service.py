@@ -9,6 +9,7 @@ import imageio.v3 as iio
 import msgpack
 import numpy as np
 import pytest
+import structlog
 
 from protocol.messages import (
     Cancel,
@@ -208,6 +209,46 @@ def test_an_oversized_frame_is_cut_off_before_it_is_read(client, shared_service,
     vandal.socket.send_multipart([b"x", bytes(33 * 2**20)])
     assert not vandal.socket.poll(500)
     assert isinstance(client.ask(Ping()), Pong)
+
+
+def test_a_field_nested_without_end_is_refused_and_the_service_lives(client, shared_service, connect):
+    vandal = connect(shared_service)
+    deep = []
+    for _ in range(400):
+        deep = [deep]
+    fields = {"v": 1, "id": 7, "kind": "Release", "body": {"identity": deep}, "sizes": []}
+    vandal.socket.send_multipart([msgpack.packb(fields)])
+    answered, reply = vandal.receive()
+    assert (answered, reply.code) == (7, "bad-field")
+    assert isinstance(client.ask(Ping()), Pong)
+
+
+def test_every_one_of_very_many_requests_is_answered(shared_service, connect):
+    eager = connect(shared_service)
+    eager.socket.set_hwm(0)
+    eager.hello()
+    ids = {eager.send(Ping()) for _ in range(8000)}
+    for _ in range(8000):
+        ids.discard(eager.receive()[0])
+    assert ids == set()
+
+
+def test_a_client_that_waits_in_silence_loses_nothing():
+    # The service takes a client that is silent for 30 s for gone, unless it waits for answers.
+    from backend.service.scheduler import Job, Scheduler
+    from backend.service.server import Server
+
+    class Quiet:
+        welcome, phase, detail, identities, painted = None, "ready", "", 0, 0
+
+    scheduler = Scheduler()
+    server = Server(None, None, Quiet(), scheduler)  # type: ignore[arg-type]
+    server._clients = {b"waits": 0.0, b"gone": 0.0}
+    scheduler.add(Job(b"waits", 1, picture("x")))
+    with structlog.testing.capture_logs():
+        server._forget_silent_clients()
+    assert list(server._clients) == [b"waits"]
+    assert scheduler.take().client == b"waits"
 
 
 def test_an_endless_message_takes_no_memory(client, shared_service, connect):

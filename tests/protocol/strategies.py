@@ -9,7 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from protocol.messages import ITEM_BYTES, Array, Buffer, Reply, Request
+from protocol.messages import ITEM_BYTES, Array, Buffer, Frame, Reply, Request
+
+_PICTURE = {"height", "width", "data"}
 
 buffers = st.binary(max_size=64)
 
@@ -51,8 +53,19 @@ def values(declared: Any) -> st.SearchStrategy[Any]:
     }[declared]
 
 
+@st.composite
+def frames(draw: st.DrawFn) -> Frame:
+    hints = get_type_hints(Frame)
+    fields = {f.name: draw(values(hints[f.name])) for f in dataclasses.fields(Frame) if f.name not in _PICTURE}
+    height, width = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    size = 4 * height * width
+    return Frame(height=height, width=width, data=draw(st.binary(min_size=size, max_size=size)), **fields)
+
+
 def messages(cls: Any) -> st.SearchStrategy[Any]:
     hints = get_type_hints(cls)
+    if cls is Frame:
+        return frames()
     return st.builds(cls, **{field.name: values(hints[field.name]) for field in dataclasses.fields(cls)})
 
 

@@ -136,8 +136,9 @@ def test_a_number_must_be_a_finite_number(value):
 def test_an_array_must_have_the_bytes_of_its_shape():
     with pytest.raises(ProtocolError, match="24 bytes"):
         Array("f4", (2, 3), b"\0" * 23)
-    with pytest.raises(ProtocolError, match="negative"):
-        Array("f4", (-1, 2), b"")
+    for shape in ((-1, 2), (2**62,) * 4, (1,) * 5):
+        with pytest.raises(ProtocolError, match="sizes"):
+            Array("f4", shape, b"")
 
 
 def test_too_many_and_too_large_frames_are_refused_unread():
@@ -161,6 +162,43 @@ HUGE = [
     b"\x81\xa1a" * 20000,  # maps within each other
     b"\x91" * 60000,
 ]
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("where", ["v", "kind", "body", "sizes", "field", "key"])
+def test_a_value_nested_without_end_is_refused_like_any_other(where):
+    deep = nested(400)
+    fields = {"v": PROTOCOL_VERSION, "id": 1, "kind": "Release", "body": {"identity": "x"}, "sizes": []}
+    if where == "field":
+        fields["body"] = {"identity": deep}
+    elif where == "key":
+        fields["body"] = {"identity": "x", "other": deep}
+    else:
+        fields[where] = deep
+    with pytest.raises(ProtocolError):
+        decode_request([msgpack.packb(fields)])
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5))
+def test_random_frames_from_a_service_raise_only_a_protocol_error(frames):
+    with pytest.raises(ProtocolError):
+        decode_reply(frames)
+
+
+@given(replies, st.data())
+def test_a_damaged_reply_is_refused_or_still_a_reply(message, data):
+    frames = [bytearray(frame) for frame in encode(1, message)]
+    victim = data.draw(st.sampled_from(frames))
+    if victim:
+        victim[data.draw(st.integers(0, len(victim) - 1))] ^= data.draw(st.integers(1, 255))
+    with contextlib.suppress(ProtocolError):
+        decode_reply([bytes(frame) for frame in frames])
 
 
 @pytest.mark.parametrize("frame", HUGE, ids=lambda frame: f"{frame[:5].hex()}-{len(frame)}")

@@ -45,6 +45,14 @@ def test_anything_else_is_not_a_connection_file(tmp_path, text):
         read_connection(path)
 
 
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://127.0.0.1:80", "tcp://127.0.0.1", "ipc:///tmp/x", "tcp://:1"])
+def test_an_endpoint_that_is_none_is_named(tmp_path, endpoint):
+    path = tmp_path / "connection.json"
+    Connection(endpoint, 1, 1).write(path)
+    with pytest.raises(ConnectionFileError, match="tcp://host:port"):
+        read_connection(path)
+
+
 def test_a_missing_file_says_to_start_the_backend(tmp_path):
     with pytest.raises(ConnectionFileError, match="start the backend"):
         read_connection(tmp_path / "none.json")
