@@ -8,7 +8,7 @@ import time
 import structlog
 import zmq
 
-from protocol import REQUEST_LIMITS, Envelope, ProtocolError, decode_request, encode
+from protocol import Envelope, ProtocolError, decode_request, encode
 from protocol.errors import ErrorCode
 from protocol.messages import (
     Cancel,
@@ -91,7 +91,8 @@ class Server:
         self._router.send_multipart(self._outbox.recv_multipart(copy=False), copy=False)
 
     def _receive(self) -> None:
-        client, frames = receive_request(self._router)
+        name, *rest = self._router.recv_multipart(copy=False)
+        client, frames = name.bytes, [frame.buffer for frame in rest]
         self._last_heard = self._clients[client] = time.monotonic()
         try:
             envelope = decode_request(frames)
@@ -167,17 +168,3 @@ class Server:
 
     def _send(self, client: bytes, request_id: int, reply: Reply) -> None:
         self._router.send_multipart([client, *encode(request_id, reply)], copy=False)
-
-
-def receive_request(router: zmq.Socket[bytes]) -> tuple[bytes, list[bytes | memoryview]]:
-    """One message: the sender, and at most one frame more than a request may have (the codec then refuses it).
-
-    Frames beyond that are read and dropped one by one, so that an endless message takes no memory here.
-    """
-    client = router.recv()
-    frames: list[bytes | memoryview] = []
-    while router.getsockopt(zmq.RCVMORE):
-        frame = router.recv(copy=False)
-        if len(frames) <= REQUEST_LIMITS.frames + 1:
-            frames.append(frame.buffer)
-    return client, frames

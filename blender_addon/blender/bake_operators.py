@@ -16,8 +16,6 @@ from .properties import active_face, face_of
 from .scene_reader import FaceState
 from .session import state
 
-_OPEN_S = 30.0
-
 
 class EFFIGY_OT_bake(bpy.types.Operator):
     bl_idname = "effigy.bake"
@@ -103,7 +101,7 @@ class EFFIGY_OT_bake(bpy.types.Operator):
         self._bake = Bake(proxy, context.scene)
         client = session.state.client
         assert client is not None
-        self._identity = client.ask(session.open_request(proxy), _OPEN_S)
+        self._identity = client.ask(session.open_request(proxy), session.OPEN_S)
         state.is_baking = True
 
     def _step(self) -> bool:

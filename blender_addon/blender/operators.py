@@ -17,7 +17,6 @@ from . import rig, session
 from .preferences import PreferencesError
 from .properties import active_face, face_of
 
-_OPEN_S = 30.0
 _REDO_S = 2.0  # the longest that a redo in a window may take
 
 
@@ -86,7 +85,7 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
         """In a window nothing waits: the face is added when the identity has come."""
         client = session.state.client
         assert client is not None
-        self._opening: Future[Any] = client.ask(self._request(), _OPEN_S)
+        self._opening: Future[Any] = client.ask(self._request(), session.OPEN_S)
         self._timer = context.window_manager.event_timer_add(0.02, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -110,7 +109,7 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
             if client is None:
                 self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
                 return {"CANCELLED"}
-            identity = client.call(self._request(), _OPEN_S if bpy.app.background else _REDO_S)
+            identity = client.call(self._request(), session.OPEN_S if bpy.app.background else _REDO_S)
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -17,7 +17,6 @@ from .session import FaceRun, state
 
 _ACTIVE_S = 1 / 60
 _IDLE_S = 0.1
-_OPEN_S = 30.0
 
 # Answers after which asking the same again is right: the next tick does.
 _RETRY = {"superseded", "cancelled", "unknown-identity", "loading"}
@@ -93,7 +92,7 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
     if run.opening is None and run.opened != anchor:
         assert state.client is not None
         run.opened, run.identity = anchor, ""
-        run.opening = state.client.ask(session.open_request(proxy), _OPEN_S)
+        run.opening = state.client.ask(session.open_request(proxy), session.OPEN_S)
     if run.opening is not None and run.opening.done():
         opening, run.opening = run.opening, None
         try:

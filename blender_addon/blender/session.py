@@ -18,6 +18,7 @@ import bpy
 
 from ..core.client import Client, GoneError, Link, Phase, RequestError
 from ..core.process import BackendError, LocalBackend
+from ..protocol import PROTOCOL_VERSION
 from ..protocol.connection import read_connection
 from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
@@ -26,7 +27,7 @@ from .properties import face_of
 
 _START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
 _FIND_S = 15.0  # for a backend that is said to run already
-_OPEN_S = 30.0
+OPEN_S = 30.0  # for an identity to open
 
 
 @dataclass(slots=True)
@@ -117,7 +118,13 @@ def _finder(path: Path, backend: LocalBackend | None) -> Any:
         if backend is not None and backend.exit_code is not None:
             words = backend.last_words() or f"its log is {backend.log_file}"
             raise GoneError(f"the backend ended with code {backend.exit_code}: {words}")
-        return read_connection(path).endpoint
+        connection = read_connection(path)
+        if connection.protocol != PROTOCOL_VERSION:
+            raise GoneError(
+                f"the backend speaks protocol {connection.protocol}, this add-on {PROTOCOL_VERSION}: "
+                "install both from the same release"
+            )
+        return connection.endpoint
 
     return find
 
@@ -167,7 +174,7 @@ def ensure_open(proxy: bpy.types.Object) -> str:
     """The service's key of a face's identity, opened if need be, waited for. Raises RequestError."""
     client, run = ensure_ready(), run_of(proxy)
     if not run.identity or run.opened != anchor_of(proxy):
-        run.identity = client.call(open_request(proxy), _OPEN_S).identity
+        run.identity = client.call(open_request(proxy), OPEN_S).identity
         run.opened = anchor_of(proxy)
     return run.identity
 

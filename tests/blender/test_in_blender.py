@@ -11,6 +11,10 @@ import pytest
 from .environments import BLENDERS, ROOT, Blender
 
 
+def test_the_oldest_and_a_newer_blender_are_set_up():
+    assert {"4.2", "5.0"} <= {blender.version for blender in BLENDERS}, "run make test: it sets up Blender"
+
+
 @pytest.mark.parametrize("blender", BLENDERS, ids=lambda blender: blender.version)
 @pytest.mark.timeout(600)
 def test_the_installed_add_on_passes_its_tests_in(blender: Blender, addon_zip, effigy_command, tmp_path):

@@ -251,7 +251,7 @@ def test_a_client_that_waits_in_silence_loses_nothing():
     assert scheduler.take().client == b"waits"
 
 
-def test_an_endless_message_takes_no_memory(client, shared_service, connect):
+def test_messages_of_too_many_frames_are_refused_and_leave_no_memory_behind(client, shared_service, connect):
     import psutil
 
     vandal = connect(shared_service)

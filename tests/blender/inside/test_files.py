@@ -88,8 +88,10 @@ def test_disabling_and_enabling_leaves_one_of_each_handler(scene, backend):
     ours = [h for hook in _hooks() for h in hook if "effigy" in getattr(h, "__module__", "")]
     assert ours == []
     addon_utils.enable(PACKAGE, default_set=True)
-    for hook in _hooks():
-        assert len([h for h in hook if "effigy" in getattr(h, "__module__", "")]) <= 1
+    expected = addon("blender.handlers")._HANDLERS
+    assert len(expected) == 9
+    for hook, function in expected:
+        assert [h for h in hook if "effigy" in getattr(h, "__module__", "")] == [function]
     bpy.context.preferences.addons[PACKAGE].preferences.command = __import__("os").environ["EFFIGY_COMMAND"]
     bpy.ops.effigy.connect()
     addon("blender.session").ensure_ready()
