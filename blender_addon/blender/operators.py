@@ -129,7 +129,8 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
         context.view_layer.objects.active = proxy
         space = context.space_data
         if isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
-            space.shading.color_type = "TEXTURE"  # so that a solid viewport shows the picture
+            # So that a solid viewport shows the picture, and in its own colours.
+            space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
         session.state.dirty = True
 
     def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
