@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 # How long a waiting thread spins before it sleeps. Without a bound, shared cores make a picture several times
 # slower; without any spinning it takes 1.4 times as long (docs/benchmarks.md).
@@ -16,6 +16,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from .landmarks import Detector
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 errors = Console(stderr=True)
@@ -67,29 +70,34 @@ def fit(
     work: Annotated[Path | None, typer.Option(help="Keeps the samples, so that a run resumes; OUT.samples.")] = None,
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
+    latent: Annotated[str, typer.Option(help="What the regressor reads: w, or w+ for real photos.")] = "w",
+    paper: Annotated[bool, typer.Option(help="Train the paper's regressor too, to compare with.")] = False,
     name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampled latents.")] = 0,
 ) -> None:
-    """Fit a face model to a generator: sample, detect landmarks, factor, regress."""
+    """Fit a face model to a generator: sample, detect landmarks, factor, regress. Writes OUT/report/ as well."""
     from .generators import GeneratorFileError
     from .geometry import GeometryError
-    from .landmarks import EmbeddedDetector
-    from .models import DEFAULT_BUNDLE
-    from .models.fitting import fit_face_model
+    from .models import load_face_model
+    from .models.fitting import FitPlan, fit_face_model
+    from .models.report import write_report
     from .models.samples import SamplesError
 
-    if landmarks != "embedded":
-        raise fail(f"unknown detector {landmarks!r}: use embedded")
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors", "auto")
+    detector = open_detector(landmarks)
+    if latent not in ("w", "w+"):
+        raise fail(f"unknown latent {latent!r}: use w or w+")
+    plan = FitPlan(name or out.stem, samples, basis, latent, paper, seed)  # type: ignore[arg-type]
     try:
         with stage_progress() as progress:
             folder = work or out.with_name(out.name + ".samples")
-            report = fit_face_model(generator, detector, out, folder, name or out.stem, samples, basis, seed, progress)
+            report = fit_face_model(generator, detector, out, folder, plan, progress)
+            model = load_face_model(out)
+            write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))
     except (GeneratorFileError, GeometryError, SamplesError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} or its samples cannot be written or read ({error})") from None
-    Console().print(report)
+    Console().print(f"{out}: {out / 'report' / 'report.md'} says how good it is; effigy evaluate {out} measures more.")
 
 
 @app.command()
@@ -97,31 +105,36 @@ def evaluate(
     bundle: Annotated[str, typer.Argument(help="A bundle's folder, or 'default' for the embedded one.")] = "default",
     identities: Annotated[int, typer.Option(min=1, help="Unseen people to edit.")] = 24,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    methods: Annotated[str, typer.Option(help="Inverses to compare, the first is the product's.")] = ",".join(
-        ("newton", "linear", "alternating", "gradient")
-    ),
+    methods: Annotated[
+        str | None, typer.Option(help="Inverses to compare, by commas; the first is the product's. All by default.")
+    ] = None,
+    landmarks: Annotated[str, typer.Option(help="The detector: embedded.")] = "embedded",
+    identity: Annotated[
+        str, typer.Option(help="What tells people apart: embedded, or ArcFace's weights.")
+    ] = "embedded",
+    keep: Annotated[float, typer.Option(min=0, help="Weight of the identity term in alternating and gradient.")] = 0.0,
 ) -> None:
     """Compare what was asked of a face model with what its pictures show."""
     from .commands.tables import scores_table
-    from .editing import METHODS, InverseOptions
-    from .landmarks import EmbeddedDetector
-    from .models import DEFAULT_BUNDLE, BundleError, load_face_model, resolve_bundle
-    from .models.evaluation import evaluate as judge
-    from .models.evaluation import report
+    from .editing import METHODS
+    from .identity import IdentityFileError, load_embedder
+    from .models import DEFAULT_BUNDLE, BundleError, load_face_model, load_paper_regressor, resolve_bundle
+    from .models.evaluation import PAPER, Judge, compare, report
 
-    chosen = methods.split(",")
-    if unknown := set(chosen) - set(METHODS):
-        raise fail(f"unknown method {', '.join(sorted(unknown))}: use {', '.join(METHODS)}")
+    detector = open_detector(landmarks)
     try:
         model = load_face_model(resolve_bundle(bundle))
-    except BundleError as error:
+        papers = load_paper_regressor(resolve_bundle(bundle))
+        embedder = load_embedder(identity, DEFAULT_BUNDLE / "identity.safetensors", model.generator.device)
+    except (BundleError, IdentityFileError) as error:
         raise fail(error) from None
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors", "auto")
+    known = [*METHODS, *([] if papers is None else [PAPER])]
+    chosen = known if methods is None else methods.split(",")
+    if unknown := set(chosen) - set(known):
+        why = "; this bundle was fitted without --paper" if PAPER in unknown else ""
+        raise fail(f"unknown method {', '.join(sorted(unknown))}: use {', '.join(known)}{why}")
     with stage_progress() as progress:
-        scores = {
-            name: judge(model, detector, identities, InverseOptions(name), progress=progress)  # type: ignore[arg-type]
-            for name in chosen
-        }
+        scores = compare(model, Judge(detector, embedder, identities, keep), chosen, papers, progress)
     if json:
         Console(soft_wrap=True).print_json(data=report(scores))
         return
@@ -179,6 +192,16 @@ def doctor(
             console.print(f"      → {finding.mend}", markup=False)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def open_detector(name: str) -> Detector:
+    """The landmark detector called ``name``."""
+    from .landmarks import EmbeddedDetector
+    from .models import DEFAULT_BUNDLE
+
+    if name != "embedded":
+        raise fail(f"unknown detector {name!r}: use embedded")
+    return EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors", "auto")
 
 
 @contextmanager

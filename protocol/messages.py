@@ -181,7 +181,8 @@ class Identity:
 class Frame:
     """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png and jpeg are whole files.
 
-    ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range.
+    ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,
+    ``residual`` says how much of the rest is missing: degrees of "yaw" and "pitch", units of controls.
     """
 
     identity: str
@@ -192,6 +193,7 @@ class Frame:
     data: Buffer
     pose: Pose
     clamped: tuple[str, ...]
+    residual: dict[str, float]
     timings: Timings
 
     def __post_init__(self) -> None:

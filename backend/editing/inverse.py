@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The local inverse Ω: (w0, q*) → w, on φ in the whitened latent space.
+"""The local inverse Ω: (w0, q*) → w+, on φ in the whitened latent space.
 
 Every method starts at the identity's own latent v0 and trades |weigh · (φ(v) − q*)|² against
 |v − v0|², a Mahalanobis distance that keeps the identity. All are batched, row by row independent, and a
@@ -20,8 +20,8 @@ from .regressor import Regressor
 Method = Literal["newton", "linear", "alternating", "gradient"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-Identity = Callable[[Tensor], Tensor]
-"""A differentiable price [N] of latents w [N, w_dim]: how far the face is from the anchor's identity."""
+IdentityTerm = Callable[[Tensor], Tensor]
+"""A differentiable price [N] of w+ [N, num_ws, w_dim]: how far each face is from its anchor's identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class InverseOptions:
     ``newton`` (default): damped Gauss–Newton, ``steps`` of them, ``pull`` towards the identity, no step longer
     than ``trust`` in whitened units. The paper's (Haas et al. 2023, section 3.4): ``linear``, one step by the
     pseudo-inverse of the Jacobian at w0; ``alternating``, such steps in turn with steps down the identity's
-    price; ``gradient``, Adam on both together for ``descents`` steps of ``rate``.
+    price; ``gradient``, Adam on both together for ``descents`` steps of ``rate``. ``layers``: only that many
+    coarse rows of w+ move, as pose lives there and colours do not; None moves all.
     """
 
     method: Method = "newton"
@@ -41,56 +42,73 @@ class InverseOptions:
     descents: int = 60
     rate: float = 0.05
     identity_weight: float = 1.0
+    layers: int | None = None
 
 
 def invert(
     regressor: Regressor,
-    w0: Tensor,
+    ws0: Tensor,
     change: Tensor,
     weigh: Tensor,
     options: InverseOptions = InverseOptions(),
-    identity: Identity | None = None,
+    identity: IdentityTerm | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The latents w [N, w_dim] near w0 [N, w_dim] whose q differs from φ(w0) by ``change`` [N, Q].
+    """The latents w+ [N, num_ws, w_dim] near ws0 (float64) whose q differs from φ(ws0) by ``change`` [N, Q].
 
     ``weigh`` [P, Q] turns errors of q into what matters, in units that weigh as much as one standard deviation
-    of latent distance. ``identity`` prices latents besides that (alternating and gradient only). The second result is
-    q reached, [N, Q].
+    of latent distance. ``identity`` prices latents besides that (alternating and gradient only). The second
+    result is what of ``change`` was reached, [N, Q], as φ sees it.
     """
-    problem = _Problem(regressor, w0, change, weigh, options, identity)
+    problem = _Problem(regressor, ws0, change, weigh, options, identity)
     moved = {
         "newton": problem.newton,
         "linear": problem.linear,
         "alternating": problem.alternating,
         "gradient": problem.gradient,
     }[options.method]()
-    return w0 + moved @ regressor.whitening.basis, regressor(problem.v0 + moved)
+    return problem.latents(moved), problem.reached(moved)
 
 
 class _Problem:
-    """One batch of inversions; each method returns the whitened displacement v − v0 [N, M]."""
+    """One batch of inversions; each method returns the whitened displacement v − v0 [N, rows · M]."""
 
     def __init__(
         self,
         regressor: Regressor,
-        w0: Tensor,
+        ws0: Tensor,
         change: Tensor,
         weigh: Tensor,
         options: InverseOptions,
-        identity: Identity | None,
+        identity: IdentityTerm | None,
     ) -> None:
-        self.regressor, self.w0, self.weigh = regressor, w0, weigh
+        self.regressor, self.ws0, self.weigh = regressor, ws0, weigh
         self.options, self.identity = options, identity
-        self.v0 = regressor.whitening(w0)
+        moving = ws0.shape[1] if options.layers is None else options.layers
+        self.rows = (torch.arange(ws0.shape[1]) < moving)[:, None].to(ws0.dtype)  # [num_ws, 1]
+        # A regressor that reads w knows one row for all: the mean of those that move.
+        self.v0 = regressor.read(ws0[:, :moving] if regressor.rows == 1 else ws0)
+        columns = self.rows[: regressor.rows].expand(-1, len(regressor.whitening.basis))
+        self.columns = columns.reshape(1, -1)  # of v that may change
         # By the same code as in the loops, so that a change of zero leaves a residual of exactly zero.
-        self.target = regressor.jacobian(self.v0)[0] + change
-        self.asked = (change != 0).any(dim=1, keepdim=True)
+        self.q0 = regressor.jacobian(self.v0)[0]
+        self.target = self.q0 + change
+        self.asked = (change != 0).any(dim=1, keepdim=True) * self.columns
+
+    def latents(self, moved: Tensor) -> Tensor:
+        return self.ws0 + self.regressor.displacement(moved) * self.rows
+
+    def reached(self, moved: Tensor) -> Tensor:
+        return self.regressor.jacobian(self.v0 + moved)[0] - self.q0
+
+    def _linearised(self, moved: Tensor) -> tuple[Tensor, Tensor]:
+        q, J = self.regressor.jacobian(self.v0 + moved)
+        return q, J * self.columns
 
     def newton(self) -> Tensor:
         moved = torch.zeros_like(self.v0)
         eye = torch.eye(len(self.weigh), dtype=self.v0.dtype)
         for _ in range(self.options.steps):
-            q, J = self.regressor.jacobian(self.v0 + moved)
+            q, J = self._linearised(moved)
             J = self.weigh @ J
             residual = (self.target - q) @ self.weigh.T
             # In the dual form the system has the size of P, not of v: Jᵀ (J Jᵀ + pull I)⁻¹ (r + J δ) − δ.
@@ -101,13 +119,13 @@ class _Problem:
         return moved
 
     def linear(self) -> Tensor:
-        q, J = self.regressor.jacobian(self.v0)
+        q, J = self._linearised(torch.zeros_like(self.v0))
         return self._least_norm(J, self.target - q)
 
     def alternating(self) -> Tensor:
         moved = torch.zeros_like(self.v0)
         for _ in range(self.options.steps):
-            q, J = self.regressor.jacobian(self.v0 + moved)
+            q, J = self._linearised(moved)
             moved = moved + self._trusted(self._least_norm(J, self.target - q))
             moved = moved - self.options.rate * self._slope(moved, self._price)
         return moved * self.asked
@@ -118,7 +136,7 @@ class _Problem:
         with torch.enable_grad():
             for _ in range(self.options.descents):
                 optimiser.zero_grad()
-                residual = (self.target - self.regressor(self.v0 + moved)) @ self.weigh.T
+                residual = (self.target - self.regressor(self.v0 + moved * self.columns)) @ self.weigh.T
                 (residual.square().sum() + self._price(moved).sum()).backward()
                 optimiser.step()
         return moved.detach() * self.asked
@@ -126,8 +144,7 @@ class _Problem:
     def _price(self, moved: Tensor) -> Tensor:
         price = self.options.pull * moved.square().sum(dim=1)
         if self.identity is not None:
-            w = self.w0 + moved @ self.regressor.whitening.basis
-            price = price + self.options.identity_weight * self.identity(w)
+            price = price + self.options.identity_weight * self.identity(self.latents(moved))
         return price
 
     def _slope(self, moved: Tensor, price: Callable[[Tensor], Tensor]) -> Tensor:

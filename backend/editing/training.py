@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,61 +14,129 @@ from torch import Tensor
 from ..geometry.camera import Array
 from ..geometry.shape import ShapeModel
 from .parameters import ALPHA, ROTATION, SCALE, SHIFT, Parameters
-from .regressor import Regressor, Whitening
+from .regressor import Architecture, Regressor, Whitening
 
-_BATCH = 256
-_WARM = 0.4  # share of the steps that only fit q
+_CHECK = 200  # steps between looks at the held-out views
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How φ is trained.
+
+    ``standardise``: latents whitened, outputs in standard deviations of q. ``warm``: the share of the steps
+    that only fit q, before the reprojection loss joins. ``decay``: the rate follows a cosine down to zero.
+    ``patience``: looks at the held-out views, one every 200 steps, that may pass without a better one.
+    """
+
+    architecture: Architecture = field(default_factory=Architecture)
+    standardise: bool = True
+    steps: int = 4000
+    batch: int = 256
+    rate: float = 2e-3
+    decay: bool = True
+    warm: float = 0.4
+    patience: int = 12
+
+
+PRESETS = {
+    "effigy": Training(),
+    # Haas et al. 2023: five layers of 512 on plain w, Adam at 2e-5, the reprojection loss alone.
+    "paper": Training(
+        Architecture(depth=5, width=512, activation="relu", linear_path=False),
+        standardise=False, steps=40_000, rate=2e-5, decay=False, warm=0.0, patience=20,
+    ),
+}  # fmt: skip
 
 
 def train_regressor(
-    w: Array,
+    ws: Array,
     W: Array,
     fitted: Parameters,
     model: ShapeModel,
     held_out: int,
-    steps: int = 4000,
+    training: Training = PRESETS["effigy"],
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Regressor, float]:
-    """Trains φ on latents w [N, w_dim], detected points W [N, 2, L] and the views fitted to them.
+    """Trains φ on latents ws [N, rows, w_dim], detected points W [N, 2, L] and the views fitted to them.
 
-    The last ``held_out`` views choose the best state; the second result is their error (NME in percent of
-    the outer-eye distance).
+    ``rows`` is 1 for w, all of the generator's for w+. The last ``held_out`` views choose the best state and
+    end the training early; the second result is their error (NME in percent of the outer-eye distance).
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    latents, points = torch.from_numpy(w).double(), torch.from_numpy(W).double()
-    target = torch.from_numpy(fitted.to_vector())
-    count = len(latents) - held_out
-    whitening = Whitening.of(latents[:count])
-    v, points, target = whitening(latents).float(), points.float(), target.float()
-    regressor = Regressor(whitening, target[:count].mean(dim=0), target[:count].std(dim=0)).float()
+    count = len(ws) - held_out
+    latents = torch.from_numpy(ws)
+    regressor = _regressor(latents[:count], torch.from_numpy(fitted.to_vector())[:count], training)
+    v = regressor.read(latents.float())
+    points, target = torch.from_numpy(W).float(), torch.from_numpy(fitted.to_vector()).float()
+    spread = _spread(target[:count])
     shape = tuple(torch.from_numpy(a).float() for a in (model.mean, model.basis))
-    optimiser = torch.optim.AdamW(regressor.parameters(), lr=2e-3, weight_decay=1e-3)
-    best, best_error = copy.deepcopy(regressor), math.inf
-    for step in range(steps):
-        _set_rate(optimiser, step / steps)
-        rows = torch.randint(0, count, (_BATCH,), generator=generator)
+    decay = 1e-3 if training.standardise else 0.0
+    optimiser = torch.optim.AdamW(regressor.parameters(), lr=training.rate, weight_decay=decay)
+    best, best_error, looks = copy.deepcopy(regressor), math.inf, 0
+    for step in range(training.steps):
+        _set_rate(optimiser, training, step)
+        rows = torch.randint(0, count, (training.batch,), generator=generator)
         q = regressor(v[rows])
-        loss = ((q - target[rows]) / regressor.q_scale).square().mean()
-        if step > _WARM * steps:
-            loss = 0.1 * loss + nme(q, points[rows], *shape)
+        loss = _loss(q, target[rows], spread, points[rows], shape, training, step)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        if step % 200 == 199 or step == steps - 1:
+        if step % _CHECK == _CHECK - 1 or step == training.steps - 1:
             with torch.no_grad():
                 error = float(nme(regressor(v[count:]), points[count:], *shape))
+            looks += 1
             if error < best_error:
-                best, best_error = copy.deepcopy(regressor), error
+                best, best_error, looks = copy.deepcopy(regressor), error, 0
             if progress:
-                progress(step + 1, steps)
+                progress(step + 1, training.steps)
+            if looks > training.patience:
+                break
+    if progress:
+        progress(training.steps, training.steps)
     return best.double().requires_grad_(requires_grad=False), 100 * best_error
 
 
-def _set_rate(optimiser: torch.optim.Optimizer, done: float) -> None:
+def _regressor(latents: Tensor, target: Tensor, training: Training) -> Regressor:
+    """An untrained φ for latents [n, rows, w_dim] and their q [n, Q]."""
+    rows, w_dim = latents.shape[1:]
+    if training.standardise:
+        # Every row of a w+ has the same distribution, the mapping's.
+        whitening = Whitening.of(latents[:, 0].double())
+        mean, scale = target.mean(dim=0), _spread(target)
+    else:
+        whitening = Whitening.none(w_dim)
+        mean, scale = torch.zeros(target.shape[1]), torch.ones(target.shape[1])
+    return Regressor(whitening, mean, scale, training.architecture, rows).float()
+
+
+def _spread(target: Tensor) -> Tensor:
+    """Standard deviation of every parameter; of one that never changes, next to nothing."""
+    return target.std(dim=0).clamp_min(1e-6)
+
+
+def _loss(
+    q: Tensor,
+    target: Tensor,
+    spread: Tensor,
+    points: Tensor,
+    shape: tuple[Tensor, ...],
+    training: Training,
+    step: int,
+) -> Tensor:
+    warming = step < training.warm * training.steps
+    distance = ((q - target) / spread).square().mean()
+    if warming:
+        return distance
+    reprojection = nme(q, points, *shape)
+    return reprojection if training.warm == 0 else 0.1 * distance + reprojection
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, training: Training, step: int) -> None:
+    done = step / training.steps
     for group in optimiser.param_groups:
-        group["lr"] = 2e-3 * 0.5 * (1 + math.cos(math.pi * done)) + 1e-6
+        group["lr"] = training.rate * (0.5 * (1 + math.cos(math.pi * done)) + 1e-3 if training.decay else 1.0)
 
 
 def nme(q: Tensor, points: Tensor, mean: Tensor, basis: Tensor) -> Tensor:

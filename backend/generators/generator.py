@@ -41,4 +41,7 @@ class Generator(Protocol):
         """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
 
     def synthesize(self, ws: Tensor) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32 RGB, nominally in [−1, 1], not clamped."""
+        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32 RGB, nominally in [−1, 1], not clamped.
+
+        Differentiable in ``ws``.
+        """

@@ -226,8 +226,7 @@ class StyleGAN2(nn.Module):
         w = self.w_avg + truncation_psi * (w - self.w_avg)
         return w[:, None].expand(-1, self.num_ws, -1).contiguous()
 
-    @torch.inference_mode()
     def synthesize(self, ws: Tensor) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped."""
+        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable."""
         image: Tensor = self.synthesis(ws)
         return image.contiguous()

@@ -4,6 +4,7 @@
 from .camera import Camera, angles, project, rotation
 from .nrsfm import FitOptions, FitResult, GeometryError, fit
 from .shape import ShapeModel, infer
+from .surface import surface
 from .topology import Topology, load_topology
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "load_topology",
     "project",
     "rotation",
+    "surface",
 ]

@@ -2,29 +2,31 @@
 """The bundle: a face model on disk, a folder ``name.effigy`` in which nothing is executable.
 
 ``model.json``: format, name, generator (a file of the folder, or a path and the sha256 that it must have),
-topology, controls, pose range and the training report. ``model.safetensors``: shape model and regressor.
+topology, regressor, controls, pose range and the training report. ``model.safetensors``: shape model and
+regressor. Optional: ``paper.safetensors``, the paper's regressor, and ``report/``, what the fit looks like.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..editing.regressor import Regressor, Whitening
+from ..editing.regressor import Architecture, Regressor, Whitening
 from ..generators import GeneratorFileError, load_generator
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from .face import FaceModel
 
-FORMAT = 2
+FORMAT = 3
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
 
 
@@ -65,7 +67,7 @@ def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
             generator=load_generator(generator_path, device),
             topology=load_topology(header["topology"]),
             shape=shape,
-            regressor=_read_regressor(arrays),
+            regressor=_read_regressor(arrays, header["regressor"]),
             controls=controls,
             pose_range=(header["pose_range"][0], header["pose_range"][1]),
         )
@@ -90,7 +92,7 @@ def save_face_model(
     """Writes ``model.json`` and ``model.safetensors`` into ``folder``; the header last, which completes it."""
     folder.mkdir(parents=True, exist_ok=True)
     inside = generator_path.resolve().parent == folder.resolve()
-    arrays: dict[str, Tensor] = {f"regressor.{k}": v.float().contiguous() for k, v in regressor.state_dict().items()}
+    arrays = _regressor_arrays(regressor)
     for name in ("mean", "basis", "noise"):
         arrays[f"shape.{name}"] = torch.from_numpy(getattr(shape, name)).float().contiguous()
     arrays["controls.directions"] = torch.from_numpy(np.stack([control.direction for control in controls])).float()
@@ -104,6 +106,7 @@ def save_face_model(
             "file" if inside else "path": generator_path.name if inside else str(generator_path.resolve()),
             "sha256": sha256(generator_path),
         },
+        "regressor": _describe(regressor),
         "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
         **header,
     }
@@ -138,10 +141,40 @@ def _generator_path(folder: Path, reference: dict[str, str]) -> Path:
     return path
 
 
-def _read_regressor(arrays: dict[str, Tensor]) -> Regressor:
+def save_paper_regressor(folder: Path, regressor: Regressor) -> None:
+    """Puts the paper's regressor beside ours, in float16: it only serves to compare."""
+    description = {"regressor": json.dumps(_describe(regressor))}
+    temporary = folder / "paper.safetensors.part"
+    save_file({k: v.half() for k, v in _regressor_arrays(regressor).items()}, temporary, metadata=description)
+    temporary.replace(folder / "paper.safetensors")
+
+
+def load_paper_regressor(folder: Path) -> Regressor | None:
+    """The paper's regressor of the bundle in ``folder``, if it was fitted with one; raises BundleError."""
+    path = folder / "paper.safetensors"
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            description = json.loads(file.metadata()["regressor"])
+        return _read_regressor(load_file(path), description)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BundleError(f"{path} is damaged ({type(error).__name__}: {error}): remove it, or fit again") from None
+
+
+def _describe(regressor: Regressor) -> dict[str, Any]:
+    return {"rows": regressor.rows, **asdict(regressor.architecture)}
+
+
+def _regressor_arrays(regressor: Regressor) -> dict[str, Tensor]:
+    return {f"regressor.{k}": v.float().contiguous() for k, v in regressor.state_dict().items()}
+
+
+def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> Regressor:
     state = {k.removeprefix("regressor."): v.double() for k, v in arrays.items() if k.startswith("regressor.")}
+    architecture = Architecture(**{k: v for k, v in description.items() if k != "rows"})
     whitening = Whitening(state["whitening.mean"], state["whitening.basis"])
-    regressor = Regressor(whitening, state["q_mean"], state["q_scale"], width=len(state["layers.0.bias"])).double()
+    regressor = Regressor(whitening, state["q_mean"], state["q_scale"], architecture, description["rows"]).double()
     regressor.load_state_dict(state)
     return regressor.requires_grad_(requires_grad=False)
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..editing import InverseOptions
+from ..editing import IdentityTerm, InverseOptions, Regressor, keep_identity
 from ..geometry import angles, infer, project, rotation
 from ..geometry.camera import Array, Camera
 from ..geometry.shape import Views
+from ..identity import Embedder
 from ..landmarks import Detector
 from .face import Edit, FaceModel, Identity
 
@@ -28,8 +29,20 @@ _REACH = 0.9  # of the training range that turns cover
 _STRENGTH = 0.8  # of a control's high end
 _BATCH = 16
 
-Embedding = Callable[[Tensor], Tensor]
-"""Pictures [N, 3, H, W] in [−1, 1] → unit vectors [N, D] that tell people apart."""
+PAPER = "paper"  # the name of the paper's regressor with its linear inverse among the methods
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What measures: a detector, and a network that tells people apart for ``identity_similarity``.
+
+    ``keep``: the weight of that network's price in the inverses that take one; it costs a picture per step.
+    """
+
+    detector: Detector
+    embedder: Embedder | None = None
+    identities: int = 24  # unseen people to edit
+    keep: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +77,18 @@ class Scores:
 
 def evaluate(
     model: FaceModel,  # the face model
-    detector: Detector,  # finds landmarks in its pictures
-    identities: int = 24,  # unseen people to edit
+    judge: Judge,  # what measures its pictures
     options: InverseOptions = InverseOptions(),  # the inverse to judge
-    embed: Embedding | None = None,  # tells people apart, for identity_similarity
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scores:
     """Random turns and every control on unseen identities. Seeded: the same model gives the same figures."""
     random = np.random.default_rng(0)
     turns, moves = [], []
-    for number in range(identities):
-        anchor = model.open_seed(FIRST_SEED + number)
-        turns.append(_turn(model, detector, anchor, random, options, embed))
-        moves.append(_move(model, detector, anchor, options, embed))
-        progress(options.method, number + 1, identities)
+    for number in range(judge.identities):
+        session = _Session(model, judge, model.open_seed(FIRST_SEED + number), options)
+        turns.append(session.turn(random))
+        moves.append(session.move())
+        progress(number + 1, judge.identities)
     matrix = np.mean([move.matrix for move in moves], axis=0)
     spread = np.mean([np.abs(move.matrix) for move in moves], axis=0)
     similarities = [s for part in (*turns, *moves) for s in part.similarities]
@@ -112,69 +123,54 @@ class _Part:
     seconds: list[float] = field(default_factory=list)
 
 
-def _turn(
-    model: FaceModel,
-    detector: Detector,
-    anchor: Identity,
-    random: np.random.Generator,
-    options: InverseOptions,
-    embed: Embedding | None,
-) -> _Part:
-    part = _Part()
-    asked = random.uniform(-_REACH, _REACH, (_POSES, 2)) * model.pose_range
-    edits = [_timed(model, anchor, yaw, pitch, {}, options, part) for yaw, pitch in asked]
-    views = _look(model, detector, anchor, edits, embed, part)
-    yaw, pitch, _ = angles(views.camera.R)
-    part.asked, part.found = asked, np.degrees(np.stack([yaw, pitch], axis=1))
-    part.nme = _nme(anchor, asked, views)
-    return part
+class _Session:
+    """The edits of one identity."""
 
+    def __init__(self, model: FaceModel, judge: Judge, anchor: Identity, options: InverseOptions) -> None:
+        self.model, self.judge, self.anchor = model, judge, anchor
+        self.term: IdentityTerm | None = None
+        if judge.keep and judge.embedder is not None:
+            self.term = keep_identity(model.generator, judge.embedder, anchor.ws[None])
+        self.options = replace(options, identity_weight=judge.keep)
 
-def _move(
-    model: FaceModel, detector: Detector, anchor: Identity, options: InverseOptions, embed: Embedding | None
-) -> _Part:
-    part = _Part()
-    values = [_STRENGTH * control.high for control in model.controls.values()]
-    edits = [model.edit(anchor, 0.0, 0.0, {}, options)]
-    for name, value in zip(model.controls, values, strict=True):
-        edits.append(_timed(model, anchor, 0.0, 0.0, {name: value}, options, part))
-    views = _look(model, detector, anchor, edits, embed, part)
-    readings = np.stack([control.reading for control in model.controls.values()])
-    part.matrix = (views.alpha[1:] - views.alpha[0]) @ readings.T / np.array(values)[:, None]
-    return part
+    def turn(self, random: np.random.Generator) -> _Part:
+        """Random turns."""
+        part = _Part()
+        asked = random.uniform(-_REACH, _REACH, (_POSES, 2)) * self.model.pose_range
+        edits = [self._edit(yaw, pitch, {}, part) for yaw, pitch in asked]
+        views = self._look(edits, part)
+        yaw, pitch, _ = angles(views.camera.R)
+        part.asked, part.found = asked, np.degrees(np.stack([yaw, pitch], axis=1))
+        part.nme = _nme(self.anchor, asked, views)
+        return part
 
+    def move(self) -> _Part:
+        """Every control on its own."""
+        part = _Part()
+        controls = self.model.controls
+        values = [_STRENGTH * control.high for control in controls.values()]
+        edits = [self.model.edit(self.anchor, 0.0, 0.0, {}, self.options, self.term)]
+        edits += [self._edit(0.0, 0.0, {name: value}, part) for name, value in zip(controls, values, strict=True)]
+        views = self._look(edits, part)
+        readings = np.stack([control.reading for control in controls.values()])
+        part.matrix = (views.alpha[1:] - views.alpha[0]) @ readings.T / np.array(values)[:, None]
+        return part
 
-def _timed(
-    model: FaceModel,
-    anchor: Identity,
-    yaw: float,
-    pitch: float,
-    controls: dict[str, float],
-    options: InverseOptions,
-    part: _Part,
-) -> Edit:
-    started = time.perf_counter()
-    edit = model.edit(anchor, float(yaw), float(pitch), controls, options)
-    part.seconds.append(time.perf_counter() - started)
-    part.clamped.append(bool(edit.clamped))
-    return edit
+    def _edit(self, yaw: float, pitch: float, controls: dict[str, float], part: _Part) -> Edit:
+        started = time.perf_counter()
+        edit = self.model.edit(self.anchor, float(yaw), float(pitch), controls, self.options, self.term)
+        part.seconds.append(time.perf_counter() - started)
+        part.clamped.append(bool(edit.clamped))
+        return edit
 
-
-def _look(
-    model: FaceModel,
-    detector: Detector,
-    anchor: Identity,
-    edits: list[Edit],
-    embed: Embedding | None,
-    part: _Part,
-) -> Views:
-    """Paints the edits, finds their landmarks and what these say; notes how alike the people look."""
-    ws = torch.stack([anchor.ws, *(edit.ws for edit in edits)])
-    pictures = torch.cat([_paint(model, ws[i : i + _BATCH]) for i in range(0, len(ws), _BATCH)])
-    if embed is not None:
-        vectors = embed(pictures)
-        part.similarities = (vectors[1:] @ vectors[0]).tolist()
-    return infer(model.shape, detector.detect(pictures[1:]).double().cpu().numpy())
+    def _look(self, edits: list[Edit], part: _Part) -> Views:
+        """Paints the edits, finds their landmarks and what these say; notes how alike the people look."""
+        ws = torch.stack([self.anchor.ws, *(edit.ws for edit in edits)])
+        pictures = torch.cat([_paint(self.model, ws[i : i + _BATCH]) for i in range(0, len(ws), _BATCH)])
+        if self.judge.embedder is not None:
+            vectors = self.judge.embedder.embed(pictures.to(self.model.generator.device))
+            part.similarities = (vectors[1:] @ vectors[0]).tolist()
+        return infer(self.model.shape, self.judge.detector.detect(pictures[1:]).double().cpu().numpy())
 
 
 def _paint(model: FaceModel, ws: Tensor) -> Tensor:
@@ -196,6 +192,24 @@ def _nme(anchor: Identity, asked: Array, views: Views) -> list[float]:
 
 def _pose_score(asked: Array, found: Array) -> PoseScore:
     return PoseScore(float(np.polyfit(asked, found, 1)[0]), float(np.abs(found - asked).mean()))
+
+
+def compare(
+    model: FaceModel,  # the face model
+    judge: Judge,  # what measures its pictures
+    methods: list[str],  # inverses, the first is the product's; "paper" is the paper's regressor and inverse
+    paper: Regressor | None = None,  # the paper's regressor
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> dict[str, Scores]:
+    """The figures of every method, on the same identities."""
+    scores = {}
+    for method in methods:
+        judged, inverse = model, method
+        if method == PAPER and paper is not None:
+            judged, inverse = model.with_regressor(paper), "linear"
+        options = InverseOptions(inverse)  # type: ignore[arg-type]
+        scores[method] = evaluate(judged, judge, options, lambda i, n, method=method: progress(method, i, n))  # type: ignore[misc]
+    return scores
 
 
 def report(scores: dict[str, Scores]) -> dict[str, object]:

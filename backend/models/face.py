@@ -7,6 +7,7 @@ is the anchor itself, bit for bit.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..editing import InverseOptions, Parameters, Regressor, invert
+from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator
-from ..geometry import ShapeModel, Topology, angles, rotation
+from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
 from .latent import LatentError, latent_from_bytes, latent_to_bytes
@@ -34,6 +35,7 @@ _CONTROL_TOLERANCE = 0.03  # of a control's full strength
 # The plate carries size and shift exactly, so the latent edit only keeps them from drifting far.
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
+_GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 
@@ -70,11 +72,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The latent that an edit led to, the camera it shows, and what was asked beyond the data's range."""
+    """The latent that an edit led to, the camera it shows, and how that differs from what was asked.
+
+    ``clamped`` names what was asked beyond the data's range; ``residual`` says how much of what was asked
+    within it is missing: degrees of yaw and pitch, units of each control that was not at rest.
+    """
 
     ws: Tensor  # [num_ws, w_dim]
     pose: PoseAngles
     clamped: tuple[str, ...]
+    residual: dict[str, float]
 
 
 class FaceModel:
@@ -100,7 +107,14 @@ class FaceModel:
         self.regressor = regressor
         self.controls = {control.name: control for control in controls}
         self.pose_range = pose_range
+        self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
+
+    def with_regressor(self, regressor: Regressor) -> FaceModel:
+        """The same model with another regressor, for comparisons."""
+        other = copy.copy(self)
+        other.regressor = regressor
+        return other
 
     def open_seed(self, seed: int, truncation: float = 0.7) -> Identity:
         """The identity of ``seed`` as the official scripts number them; truncation pulls it to the mean face."""
@@ -115,7 +129,7 @@ class FaceModel:
     def _open(self, ws: NDArray[np.float32]) -> Identity:
         latent = latent_to_bytes(ws)
         anchor = torch.from_numpy(ws.copy())
-        q = self.regressor.of_latents(_single(anchor)).numpy()[0]
+        q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
         return Identity(key, anchor, latent, q, PoseAngles.of(q), self.shape.shape(q[None, ALPHA])[0])
 
@@ -126,38 +140,40 @@ class FaceModel:
         pitch: float,
         controls: Mapping[str, float],
         options: InverseOptions = InverseOptions(),
+        term: IdentityTerm | None = None,
     ) -> Edit:
         """The latent near the identity's whose face is turned to (yaw, pitch) degrees, with the controls' shape.
 
-        Roll, size and shift stay the identity's own; ``options`` choose the inverse. Raises KeyError for a
-        control that the model has not.
+        Roll, size and shift stay the identity's own; ``options`` choose the inverse, ``term`` prices what it
+        does to the identity. Raises KeyError for a control that the model has not.
         """
         clamped: list[str] = []
-        yaw = self._limit("yaw", yaw, -self.pose_range[0], self.pose_range[0], identity.pose.yaw, clamped)
-        pitch = self._limit("pitch", pitch, -self.pose_range[1], self.pose_range[1], identity.pose.pitch, clamped)
+        rest = identity.pose
+        yaw = _limit("yaw", yaw, -self.pose_range[0], self.pose_range[0], rest.yaw, clamped)
+        pitch = _limit("pitch", pitch, -self.pose_range[1], self.pose_range[1], rest.pitch, clamped)
         change = np.zeros(len(identity.q))
-        if abs(yaw - identity.pose.yaw) > _SAME_POSE or abs(pitch - identity.pose.pitch) > _SAME_POSE:
-            turned = rotation(*(np.radians([a]) for a in (yaw, pitch, identity.pose.roll)))
+        if abs(yaw - rest.yaw) > _SAME_POSE or abs(pitch - rest.pitch) > _SAME_POSE:
+            turned = rotation(*(np.radians([a]) for a in (yaw, pitch, rest.roll)))
             target = Parameters.from_vector(identity.q[None])
             target.camera.R[:] = turned
             change[ROTATION] = target.to_vector()[0, ROTATION] - identity.q[ROTATION]
+        moves = {}
         for name, value in controls.items():
             control = self.controls[name]
-            change[ALPHA] += self._limit(name, value, control.low, control.high, 0.0, clamped) * control.direction
+            moves[name] = _limit(name, value, control.low, control.high, 0.0, clamped)
+            change[ALPHA] += moves[name] * control.direction
         if not change.any():
-            return Edit(identity.ws, identity.pose, tuple(clamped))
-        anchor = _single(identity.ws)
-        moved, q = invert(self.regressor, anchor, torch.from_numpy(change)[None], self._weigh, options)
-        ws = identity.ws + (moved - anchor).float()
-        return Edit(ws, PoseAngles.of(q.numpy()[0]), tuple(clamped))
+            return Edit(identity.ws, rest, tuple(clamped), {})
+        ws, reached = invert(
+            self.regressor, identity.ws[None].double(), torch.from_numpy(change)[None], self._weigh, options, term
+        )
+        moved = reached.numpy()[0]
+        pose = PoseAngles.of(identity.q + moved)
+        residual = {"yaw": yaw - pose.yaw, "pitch": pitch - pose.pitch}
+        residual |= {n: v - float(self.controls[n].reading @ moved[ALPHA]) for n, v in moves.items() if v}
+        return Edit(ws[0].float(), pose, tuple(clamped), residual)
 
-    def _limit(self, name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:
-        """``value`` within [low, high], widened to hold ``rest``; notes the name of what was cut."""
-        limited = min(max(value, min(low, rest)), max(high, rest))
-        if limited != value:
-            clamped.append(name)
-        return limited
-
+    @torch.inference_mode()
     def paint(self, ws: Tensor) -> NDArray[np.uint8]:
         """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], rounded as the official scripts do."""
         images = self.generator.synthesize(ws.to(self.generator.device))
@@ -165,9 +181,19 @@ class FaceModel:
         return np.ascontiguousarray(pictures.cpu().numpy())
 
 
-def _single(ws: Tensor) -> Tensor:
-    """The one w [1, w_dim] in float64 by which the regressor reads a w+ [num_ws, w_dim]."""
-    return ws.double().mean(dim=0, keepdim=True)
+def _limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:
+    """``value`` if it lies within [low, high], widened to hold ``rest``; otherwise ``name`` is noted.
+
+    Beyond the range it gives way smoothly, by a tenth of the range at most, so that an animation that leaves
+    it slows down instead of hitting a wall.
+    """
+    low, high = min(low, rest), max(high, rest)
+    inside = min(max(value, low), high)
+    if inside == value:
+        return value
+    clamped.append(name)
+    give = _GIVE * (high - low)
+    return inside + give * math.tanh((value - inside) / give)
 
 
 def _weigh(shape: ShapeModel, controls: list[Expression]) -> Array:

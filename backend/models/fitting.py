@@ -8,25 +8,41 @@ from pathlib import Path
 
 import numpy as np
 
-from ..editing import Parameters, train_regressor
+from ..editing import PRESETS, Parameters, train_regressor
 from ..generators import load_generator
-from ..geometry import FitOptions, angles, fit, load_topology
+from ..geometry import FitOptions, FitResult, ShapeModel, angles, fit, load_topology
+from ..geometry.camera import Array
 from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
-from .bundle import save_face_model, sha256
-from .samples import Progress, Recipe, sample
+from .bundle import save_face_model, save_paper_regressor, sha256
+from .samples import Latent, Progress, Recipe, sample
 
 _HELD_OUT = 0.1  # share of the samples that only judge
 
 
 @dataclass(frozen=True, slots=True)
+class FitPlan:
+    """What to fit. ``basis``: deformations K. ``latent``: what φ reads. ``paper``: the paper's regressor besides."""
+
+    name: str = "face"  # as users see it
+    samples: int = 8000
+    basis: int = 16
+    latent: Latent = "w"
+    paper: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class FitReport:
-    """Errors in percent of the outer-eye distance: of the shape model, and of the regressor on unseen latents."""
+    """Errors in percent of the outer-eye distance: of the shape model on its samples, and on unseen latents of
+    the regressor and, where it was asked for, of the paper's."""
 
     samples: int
     shape_nme_percent: float
     regressor_nme_percent: float
+    paper_nme_percent: float | None
+    shape_nme: Array  # [N], of each sample
 
 
 def fit_face_model(
@@ -34,37 +50,44 @@ def fit_face_model(
     detector: Detector,  # finds landmarks in their pictures
     out: Path,  # the bundle's folder
     work: Path,  # where samples are kept, so that an interrupted run resumes
-    name: str = "face",  # as users see it
-    samples: int = 8000,  # pictures to make and measure
-    basis: int = 16,  # deformations K
-    seed: int = 0,
+    plan: FitPlan = FitPlan(),
     progress: Progress = lambda stage, done, total: None,
 ) -> FitReport:
     """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling."""
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
-    recipe = Recipe(sha256(generator_path), detector.fingerprint, seed)
-    w, W = sample(generator, detector, recipe, samples, work, progress)
-    fitted = fit(W, topology, FitOptions(basis), progress=lambda i, n: progress("factor", i, n))
-    origin = pivot(fitted.camera)
-    shape, camera = shift_origin(fitted.model, fitted.camera, origin)
-    held_out = int(_HELD_OUT * samples)
+    recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent)
+    latents, W = sample(generator, detector, recipe, plan.samples, work, progress)
+    fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
+    shape, parameters = _about_the_pivot(fitted)
+    held_out = int(_HELD_OUT * plan.samples)
     regressor, nme = train_regressor(
-        w, W, Parameters(camera, fitted.alpha), shape, held_out, seed=seed,
-        progress=lambda i, n: progress("regress", i, n),
-    )  # fmt: skip
+        latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n)
+    )
     controls = name_expressions(shape, fitted.alpha, topology)
-    shape_nme = 100 * float((np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / camera.s).mean())
-    report = FitReport(samples, shape_nme, nme)
-    yaw, pitch, _ = angles(camera.R)
+    shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s
+    yaw, pitch, _ = angles(parameters.camera.R)
     header = {
-        "name": name,
+        "name": plan.name,
         "topology": topology.name,
         "pose_range": [float(np.degrees(np.percentile(np.abs(a), 99.0))) for a in (yaw, pitch)],
         "report": {
-            "samples": samples, "basis": basis, "seed": seed,
-            "shape_nme_percent": round(shape_nme, 3), "regressor_nme_percent": round(nme, 3),
+            "samples": plan.samples, "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,
+            "shape_nme_percent": round(float(shape_nme.mean()), 3), "regressor_nme_percent": round(nme, 3),
         },
     }  # fmt: skip
+    paper_nme = None
+    if plan.paper:
+        papers, paper_nme = train_regressor(
+            latents, W, parameters, shape, held_out, PRESETS["paper"], plan.seed, lambda i, n: progress("paper", i, n)
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        save_paper_regressor(out, papers)
     save_face_model(out, header, shape, regressor, controls, generator_path)
-    return report
+    return FitReport(plan.samples, float(shape_nme.mean()), nme, paper_nme, shape_nme)
+
+
+def _about_the_pivot(fitted: FitResult) -> tuple[ShapeModel, Parameters]:
+    """The fit with its origin at the point that stays in the middle of the picture when heads turn."""
+    shape, camera = shift_origin(fitted.model, fitted.camera, pivot(fitted.camera))
+    return shape, Parameters(camera, fitted.alpha)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from ..landmarks import Detector
 SHARD = 500  # pictures
 _BATCH = 10
 
+Latent = Literal["w", "w+"]
 Progress = Callable[[str, int, int], None]
 
 
@@ -31,18 +33,20 @@ class SamplesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What samples depend on besides their number."""
+    """What samples depend on besides their number. ``latent``: w, or w+ with half of the samples style-mixed."""
 
     generator_sha256: str
     detector: str
     seed: int
+    latent: Latent = "w"
     shard: int = SHARD
 
 
 def sample(
     generator: Generator, detector: Detector, recipe: Recipe, count: int, folder: Path, progress: Progress
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """``count`` random latents w [N, w_dim] and the landmarks W [N, 2, L] in [0, 1] found in their pictures.
+    """``count`` random latents [N, rows, w_dim] (1 row of w, all of w+) and the landmarks W [N, 2, L] in [0, 1]
+    that the detector finds in their pictures.
 
     Shards that ``folder`` has already are read, the others made and written. Raises SamplesError.
     """
@@ -52,24 +56,32 @@ def sample(
     for number in range(shards):
         path = folder / f"shard_{number:05d}.npz"
         if not path.is_file():
-            _make(path, generator, detector, np.random.RandomState([recipe.seed, number]))
+            _make(path, generator, detector, np.random.RandomState([recipe.seed, number]), recipe.latent)
         with np.load(path) as shard:
-            latents.append(shard["w"].astype(np.float64))
+            latents.append(shard["ws"].astype(np.float64))
             points.append(shard["W"].astype(np.float64))
         progress("sample", min((number + 1) * SHARD, count), count)
     return np.concatenate(latents)[:count], np.concatenate(points)[:count]
 
 
-def _make(path: Path, generator: Generator, detector: Detector, random: np.random.RandomState) -> None:
+@torch.inference_mode()
+def _make(path: Path, generator: Generator, detector: Detector, random: np.random.RandomState, latent: Latent) -> None:
     z = torch.from_numpy(random.randn(SHARD, generator.z_dim)).float()
+    cut = generator.num_ws
     latents, points = [], []
     for start in range(0, SHARD, _BATCH):
         ws = generator.map(z[start : start + _BATCH].to(generator.device))
-        latents.append(ws[:, 0].cpu().numpy())
+        if latent == "w+":
+            # Every other picture takes its fine layers from its neighbour, from a random layer on.
+            cuts = torch.from_numpy(random.randint(1, cut, len(ws))).to(ws.device)
+            cuts[::2] = cut
+            fine = (torch.arange(cut, device=ws.device) >= cuts[:, None])[:, :, None]
+            ws = torch.where(fine, ws.roll(1, dims=0), ws)
+        latents.append((ws if latent == "w+" else ws[:, :1]).cpu().numpy())
         points.append(detector.detect(generator.synthesize(ws)).cpu().numpy())
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
-        np.savez(file, w=np.concatenate(latents), W=np.concatenate(points))
+        np.savez(file, ws=np.concatenate(latents), W=np.concatenate(points))
     temporary.replace(path)
 
 

@@ -201,6 +201,7 @@ class Worker(threading.Thread):
             data=data,
             pose=Pose(**asdict(edit.pose)),
             clamped=edit.clamped,
+            residual=edit.residual,
             timings=Timings(*(float(step) for step in steps)),
         )
 
@@ -218,7 +219,7 @@ def welcome(model: FaceModel) -> Welcome:
         resolution=model.generator.resolution,
         topology=model.topology.name,
         mean=encode_floats(model.shape.mean),
-        triangles=encode_ints(model.topology.triangles),
+        triangles=encode_ints(model.triangles),
         controls=controls,
         directions=encode_floats(directions.reshape(-1, 3, L)),
         pose_range=model.pose_range,

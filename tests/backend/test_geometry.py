@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.geometry import Camera, FitOptions, GeometryError, angles, fit, infer, load_topology, project, rotation
+from backend.geometry import (
+    Camera,
+    FitOptions,
+    GeometryError,
+    angles,
+    fit,
+    infer,
+    load_topology,
+    project,
+    rotation,
+    surface,
+)
 from backend.geometry.camera import nearest_rotation, small_rotation
 from backend.geometry.expressions import name_expressions
 from backend.geometry.gauge import contour_visibility, pivot, remove_rigid_motions, rigidity, shift_origin
@@ -270,3 +281,26 @@ def shape_error(X, truth):
     scale = (turned * B).sum(axis=(1, 2)) / (turned**2).sum(axis=(1, 2))
     distance = np.linalg.norm(scale[:, None, None] * turned - B, axis=1).mean(axis=1)
     return 100 * (distance / truth["iod"]).mean()
+
+
+@pytest.mark.parametrize("name", ["ibug68", "mediapipe478"])
+def test_a_surface_is_found_over_any_landmarks(name):
+    """Symmetric, facing the viewer, over all points but at most a few that lie on one another."""
+    landmarks = load_topology(name)
+    random = np.random.default_rng(0)
+    mean = random.normal(size=(3, landmarks.count))
+    mean = 0.5 * (mean + mean[:, landmarks.mirror] * [[-1], [1], [1]])
+    own = landmarks.mirror == np.arange(landmarks.count)
+    mean[0, own] = 0
+    triangles = surface(mean, landmarks)
+    a, b, c = (mean[:2, triangles[:, i]] for i in range(3))
+    assert ((b - a)[0] * (c - a)[1] - (b - a)[1] * (c - a)[0] > 0).all()
+    mirrored = {tuple(sorted(t)) for t in landmarks.mirror[triangles]}
+    assert mirrored == {tuple(sorted(t)) for t in triangles}
+    assert set(triangles.ravel()) == set(range(landmarks.count))
+
+
+def test_points_in_a_line_have_no_surface(topology):
+    mean = np.zeros((3, topology.count))
+    mean[1] = np.linspace(0, 1, topology.count)
+    assert surface(mean, topology).shape == (0, 3)

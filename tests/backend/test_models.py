@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from dataclasses import replace
@@ -13,19 +14,38 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imageio.v3 import imread
 
+from backend.editing import PRESETS, InverseOptions
 from backend.generators import load_generator
 from backend.geometry import angles, infer
+from backend.identity import EmbeddedIdentity
 from backend.landmarks import EmbeddedDetector
-from backend.models import DEFAULT_BUNDLE, BundleError, LatentError, load_face_model, resolve_bundle, samples
-from backend.models.evaluation import evaluate, report
-from backend.models.fitting import fit_face_model
+from backend.models import (
+    DEFAULT_BUNDLE,
+    BundleError,
+    LatentError,
+    load_face_model,
+    load_paper_regressor,
+    resolve_bundle,
+    samples,
+)
+from backend.models.evaluation import Judge, compare, evaluate, report
+from backend.models.face import _limit
+from backend.models.fitting import FitPlan, fit_face_model
 from backend.models.latent import latent_from_bytes, latent_to_bytes
+from backend.models.report import write_report
 
 
 @pytest.fixture(scope="module")
 def identity(default_model):
     return default_model.open_seed(4)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    return Judge(detector, EmbeddedIdentity(DEFAULT_BUNDLE / "identity.safetensors"), identities=2)
 
 
 def test_an_edit_of_zero_is_the_anchor_bit_for_bit(default_model, identity):
@@ -60,8 +80,8 @@ def test_the_picture_turns_as_asked(default_model):
     assert np.mean(slopes) == pytest.approx(1.0, abs=0.1)
 
 
-def test_each_control_moves_what_it_names_on_the_picture(default_model):
-    scores = evaluate(default_model, EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors"), identities=6)
+def test_each_control_moves_what_it_names_on_the_picture(default_model, judge):
+    scores = evaluate(default_model, replace(judge, identities=6))
     assert {"jawOpen", "mouthSmile", "eyeBlink", "browUp"} <= scores.controls.keys()
     for name, control in scores.controls.items():
         assert control.gain > 0.7, name
@@ -72,11 +92,12 @@ def test_each_control_moves_what_it_names_on_the_picture(default_model):
     assert scores.clamped_share == 0
 
 
-def test_an_evaluation_is_the_same_twice_and_its_json_has_the_documented_keys(default_model):
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
-    first, second = (evaluate(default_model, detector, identities=2) for _ in range(2))
-    told = report({"newton": first, "linear": second})
-    assert replace(first, ms=0.0) == replace(second, ms=0.0)
+def test_an_evaluation_is_the_same_twice_and_its_json_has_the_documented_keys(default_model, judge):
+    scores = compare(default_model, judge, ["newton", "linear", "paper"], load_paper_regressor(DEFAULT_BUNDLE))
+    told = report(scores)
+    assert replace(evaluate(default_model, judge), ms=0.0) == replace(scores["newton"], ms=0.0)
+    assert scores["paper"].yaw.mae_deg > scores["newton"].yaw.mae_deg
+    assert 0.5 < scores["newton"].identity_similarity < 1
     assert {
         "yaw",
         "pitch",
@@ -86,7 +107,7 @@ def test_an_evaluation_is_the_same_twice_and_its_json_has_the_documented_keys(de
         "clamped_share",
         "ms",
     } <= told.keys()
-    assert told["methods"].keys() == {"newton", "linear"}
+    assert told["methods"].keys() == {"newton", "linear", "paper"}
     assert told["yaw"].keys() == {"slope", "mae_deg"}
     assert told["controls"]["jawOpen"].keys() == {"gain", "leakage"}
 
@@ -113,8 +134,30 @@ def test_samples_resume_and_do_not_depend_on_how_they_were_interrupted(tmp_path,
 def test_what_is_beyond_the_data_is_clamped_and_named(default_model, identity):
     edit = default_model.edit(identity, 170.0, 0.0, {"jawOpen": 50.0})
     assert set(edit.clamped) == {"yaw", "jawOpen"}
-    limit = default_model.edit(identity, default_model.pose_range[0], 0.0, {"jawOpen": 1.0})
-    torch.testing.assert_close(edit.ws, limit.ws)
+    assert edit.pose.yaw < 1.25 * default_model.pose_range[0]
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3))
+def test_a_limit_is_exact_inside_smooth_beyond_and_never_turns_back(a, b):
+    cut = []
+    limited = [_limit("x", value, -1.0, 1.0, 0.0, cut) for value in sorted((a, b))]
+    assert limited[0] <= limited[1]
+    assert limited[1] - limited[0] <= abs(a - b) + 1e-12
+    assert max(map(abs, limited)) <= 1.2
+    assert len(cut) == sum(abs(value) > 1 for value in (a, b))
+    if abs(a) <= 1:
+        assert a in limited
+
+
+def test_an_edit_says_what_is_missing(default_model, identity):
+    asked = default_model.edit(identity, 20.0, -5.0, {"jawOpen": 0.5, "mouthSmile": 0.0})
+    assert asked.residual.keys() == {"yaw", "pitch", "jawOpen"}
+    assert asked.residual["yaw"] == pytest.approx(20 - asked.pose.yaw)
+    assert abs(asked.residual["yaw"]) < 1
+    assert abs(asked.residual["jawOpen"]) < 0.2
+    held = default_model.edit(identity, 20.0, -5.0, {"jawOpen": 0.5}, InverseOptions(pull=1e4))
+    assert abs(held.residual["yaw"]) > 10
+    assert default_model.edit(identity, identity.pose.yaw, identity.pose.pitch, {}).residual == {}
 
 
 def test_roll_size_and_shift_stay_nearly_the_identitys(default_model, identity):
@@ -207,21 +250,29 @@ def test_a_bundle_of_another_format_or_with_a_path_outside_is_refused(bundle):
         load_face_model(bundle, "cpu")
 
 
-def test_fitting_a_small_model_writes_a_bundle_that_works(tmp_path):
+def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatch):
     detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
     stages = []
+    out = tmp_path / "small.effigy"
+    plan = FitPlan("small", samples=500, basis=8, latent="w+", paper=True)
+    monkeypatch.setitem(PRESETS, "effigy", replace(PRESETS["effigy"], steps=800))
+    monkeypatch.setitem(PRESETS, "paper", replace(PRESETS["paper"], steps=200))
     report = fit_face_model(
-        DEFAULT_BUNDLE / "generator.safetensors",
-        detector,
-        tmp_path / "small.effigy",
-        tmp_path / "samples",
-        samples=500,
-        basis=8,
-        progress=lambda stage, done, total: stages.append(stage),
-    )
+        DEFAULT_BUNDLE / "generator.safetensors", detector, out, tmp_path / "samples", plan,
+        lambda stage, done, total: stages.append(stage),
+    )  # fmt: skip
     assert report.shape_nme_percent < 3
-    assert set(stages) == {"sample", "factor", "regress"}
-    model = load_face_model(tmp_path / "small.effigy", "cpu")
+    assert report.regressor_nme_percent < report.paper_nme_percent
+    assert set(stages) == {"sample", "factor", "regress", "paper"}
+    model = load_face_model(out, "cpu")
+    assert model.regressor.rows == model.generator.num_ws
+    assert load_paper_regressor(out).architecture == PRESETS["paper"].architecture
     anchor = model.open_seed(0)
-    assert not torch.equal(model.edit(anchor, 20.0, 0.0, {}).ws, anchor.ws)
-    assert not list((tmp_path / "small.effigy").glob("*.part"))
+    moved = model.edit(anchor, 20.0, 0.0, {}, InverseOptions(layers=6)).ws
+    assert not torch.equal(moved, anchor.ws)
+    assert torch.equal(moved[6:], anchor.ws[6:])
+    write_report(model, detector, report, out / "report")
+    page = (out / "report" / "report.md").read_text()
+    for picture in re.findall(r"\((.*\.png)\)", page):
+        assert imread(out / "report" / picture).std() > 10, picture
+    assert not list(out.glob("*.part"))

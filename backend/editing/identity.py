@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The identity term of the inverse: how far an edited face is from the person it was (Haas et al., section 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..generators import Generator
+from ..identity import Embedder
+from .inverse import IdentityTerm
+
+
+def keep_identity(generator: Generator, embedder: Embedder, ws0: Tensor) -> IdentityTerm:
+    """1 − cosine similarity [N] between the pictures of w+ and those of their anchors ws0 [N, num_ws, w_dim].
+
+    A picture is painted, with its gradient, wherever the term is evaluated: that is the price of it.
+    """
+    with torch.no_grad():
+        anchors = embedder.embed(_paint(generator, ws0))
+
+    def price(ws: Tensor) -> Tensor:
+        similarity: Tensor = (embedder.embed(_paint(generator, ws)) * anchors).sum(dim=1)
+        return (1 - similarity).to(ws)
+
+    return price
+
+
+def _paint(generator: Generator, ws: Tensor) -> Tensor:
+    return generator.synthesize(ws.float().to(generator.device))

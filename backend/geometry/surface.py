@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A surface over landmarks for topologies that bring none: what a proxy mesh is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import Delaunay, QhullError
+
+from .camera import Array
+from .topology import Topology
+
+_THIN = 1e-6  # of a triangle's area, in squared outer-eye distances
+
+
+def surface(mean: Array, topology: Topology) -> NDArray[np.int64]:
+    """Triangles [T, 3] over the mean face [3, L], counter-clockwise seen from the front, mirror-symmetric.
+
+    The picture-left half of the frontal view is triangulated (Delaunay), together with the midline, and
+    mirrored. Empty where the points have no surface, as in a line.
+    """
+    points = mean[:2].T
+    half = np.flatnonzero((points[:, 0] <= points[topology.mirror, 0]) | (topology.mirror == np.arange(len(points))))
+    try:
+        triangles = half[Delaunay(points[half]).simplices]
+    except QhullError:
+        return np.zeros((0, 3), dtype=np.int64)
+    a, b, c = (points[triangles[:, i]] for i in range(3))
+    area = 0.5 * ((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
+    triangles[area < 0] = triangles[area < 0][:, ::-1]
+    triangles = triangles[np.abs(area) > _THIN]
+    return np.concatenate([triangles, topology.mirror[triangles][:, ::-1]]).astype(np.int64)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded identity network: a small CNN for the embedded default's people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .embedder import IdentityFileError
+
+INPUT = 64  # pixels
+DIMENSIONS = 64
+
+
+class IdentityNetwork(nn.Module):
+    """[N, 3, 64, 64] in [−1, 1] → unit vectors [N, 64]."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        stages = [(3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 4 * width, 1)]
+        self.stages = nn.ModuleList(self._stage(*stage) for stage in stages)
+        # Position matters in aligned faces: a coarse grid of features instead of their mean.
+        self.head = nn.Linear(4 * width * 4 * 4, DIMENSIONS)
+
+    @staticmethod
+    def _stage(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for stage in self.stages:
+            x = stage(x)
+        return F.normalize(self.head(F.avg_pool2d(x, 2).flatten(1)), dim=1)
+
+
+class EmbeddedIdentity:
+    """Implements ``backend.identity.Embedder`` for the embedded default's pictures."""
+
+    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
+        """Reads the weights from the safetensors file ``path``; raises IdentityFileError."""
+        self.network = IdentityNetwork()
+        try:
+            self.network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise IdentityFileError(f"the identity network {path} cannot be read ({reason}): install again") from None
+        self.network.requires_grad_(requires_grad=False).eval().to(device)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [−1, 1] → unit vectors [N, 64]; differentiable."""
+        small = F.interpolate(images.clamp(-1, 1), size=(INPUT, INPUT), mode="area")
+        vectors: Tensor = self.network(small)
+        return vectors

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the embedded identity network on pictures of known people.
+
+    python recipes/demo_face/train_identity.py DATA [DATA …] --weights identity.safetensors --minutes 15
+
+Each DATA folder holds ``pictures.npy`` [N, 128, 128, 3] uint8 and ``people.npy`` [N], a number per picture:
+pictures of one person differ in pose, expression, light, clothes and background. The loss is the supervised
+contrastive one (Khosla et al., NeurIPS 2020): a person's pictures attract, all others repel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor
+
+from backend.identity.embedded import INPUT, IdentityNetwork
+
+PEOPLE, PICTURES = 48, 3  # of a batch
+RATE = 2e-3
+TEMPERATURE = 0.1
+HELD_OUT = 100  # people that only judge
+SHIFT = 0.04  # of the picture's width: crops are never exact
+
+
+class People:
+    """One data set in memory, at the network's size; its last HELD_OUT people only judge."""
+
+    def __init__(self, folder: Path) -> None:
+        pictures, people = np.load(folder / "pictures.npy", mmap_mode="r"), np.load(folder / "people.npy")
+        self.pictures = torch.cat([shrink(pictures[i : i + 512]) for i in range(0, len(people), 512)])
+        self.groups = [torch.from_numpy(np.flatnonzero(people == person)) for person in np.unique(people)]
+
+    def draw(self, random: np.random.Generator) -> Tensor:
+        """[PEOPLE · PICTURES, 3, 64, 64] in [−1, 1], a person's pictures one after the other."""
+        chosen = random.choice(len(self.groups) - HELD_OUT, PEOPLE, replace=False)
+        rows = [group[random.permutation(len(group))[:PICTURES]] for group in (self.groups[i] for i in chosen)]
+        return augment(self.pictures[torch.cat(rows)].float() / 127.5 - 1)
+
+    def held_out(self) -> Tensor:
+        """[HELD_OUT, PICTURES, 3, 64, 64] of people that no batch shows."""
+        rows = torch.stack([group[:PICTURES] for group in self.groups[-HELD_OUT:]])
+        return self.pictures[rows].float() / 127.5 - 1
+
+
+def shrink(pictures: np.ndarray) -> Tensor:
+    images = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float()
+    return F.interpolate(images, size=(INPUT, INPUT), mode="area").round().byte()
+
+
+def augment(x: Tensor) -> Tensor:
+    """Mirrored, shifted and slightly scaled versions."""
+    n = len(x)
+    flip = torch.where(torch.rand(n // PICTURES) < 0.5, -1.0, 1.0).repeat_interleave(PICTURES)  # people, not pictures
+    scale = 1 + SHIFT * torch.randn(n)
+    shift = SHIFT * torch.randn(n, 2)
+    zero = torch.zeros(n)
+    affine = torch.stack([scale * flip, zero, shift[:, 0], zero, scale, shift[:, 1]], dim=1).view(n, 2, 3)
+    return F.grid_sample(x, F.affine_grid(affine, list(x.shape), align_corners=False), "bilinear", "border", False)
+
+
+def contrast(vectors: Tensor) -> Tensor:
+    """Supervised contrastive loss of unit vectors [PEOPLE · PICTURES, D]."""
+    n = len(vectors)
+    people = torch.arange(n) // PICTURES
+    same = (people[:, None] == people) & ~torch.eye(n, dtype=torch.bool)
+    logits = (vectors @ vectors.T / TEMPERATURE).masked_fill(torch.eye(n, dtype=torch.bool), -1e4)
+    return -F.log_softmax(logits, dim=1)[same].mean()
+
+
+@torch.no_grad()
+def judge(network: IdentityNetwork, data: People) -> tuple[float, float, float]:
+    """Mean similarity of one person's pictures, of two people's, and how often the nearest is the person's own."""
+    network.eval()
+    pictures = data.held_out()
+    vectors = network(pictures.flatten(0, 1)).view(HELD_OUT, PICTURES, -1)
+    network.train()
+    between = torch.einsum("ipd,jpd->ij", vectors[:, :1], vectors[:, 1:2])
+    own = between.diagonal()
+    others = between[~torch.eye(HELD_OUT, dtype=torch.bool)]
+    return (
+        float(own.mean()),
+        float(others.mean()),
+        float((between.argmax(dim=1) == torch.arange(HELD_OUT)).float().mean()),
+    )
+
+
+def main(folders: list[Path], weights: Path, minutes: float) -> None:
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    sets = [People(folder) for folder in folders]
+    network = IdentityNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2)
+    started, step, reported = time.monotonic(), 0, 0.0
+    while (seconds := time.monotonic() - started) < 60 * minutes:
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * seconds / (60 * minutes)))
+        with torch.autocast("cpu", torch.bfloat16):
+            vectors = network(sets[step % len(sets)].draw(random).contiguous(memory_format=torch.channels_last))
+        loss = contrast(vectors.float())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        step += 1
+        if seconds - reported > 60:
+            reported = seconds
+            print(
+                f"{seconds / 60:5.1f} min  step {step}  loss {loss.item():.3f}  {marks(network, folders, sets)}",
+                flush=True,
+            )
+    half = {k: v.half() if v.is_floating_point() and v.numel() > 1024 else v for k, v in network.state_dict().items()}
+    save_file({name: value.contiguous() for name, value in half.items()}, weights)
+    print(marks(network, folders, sets))
+
+
+def marks(network: IdentityNetwork, folders: list[Path], sets: list[People]) -> str:
+    figures = [(f.name, *judge(network, data)) for f, data in zip(folders, sets, strict=True)]
+    return "  ".join(f"{name}: same {a:.2f} other {b:.2f} found {100 * c:.0f} %" for name, a, b, c in figures)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=15.0)
+    options = parser.parse_args()
+    main(options.data, options.weights, options.minutes)
