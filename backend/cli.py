@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 errors = Console(stderr=True)
 
+BAD_NME = 10.0  # percent: detectors' noise is one or two
 ModelOption = Annotated[str, typer.Option(help="A bundle's folder, or 'default' for the embedded one.")]
 
 
@@ -84,6 +85,8 @@ def fit(
     from .models.samples import SamplesError
 
     detector = open_detector(landmarks)
+    if out.exists() and not out.is_dir():
+        raise fail(f"{out} is a file: --out names the folder of a bundle")
     if latent not in ("w", "w+"):
         raise fail(f"unknown latent {latent!r}: use w or w+")
     plan = FitPlan(name or out.stem, samples, basis, latent, paper, seed)  # type: ignore[arg-type]
@@ -171,6 +174,12 @@ def nrsfm(
     except OSError as error:
         raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
     Console().print_json(data={key: value for key, value in report.items() if key != "objective"})
+    if report["nme_percent"] > BAD_NME:
+        errors.print(
+            f"effigy: warning: the shape explains the points badly ({report['nme_percent']:.0f} % of the outer-eye "
+            "distance): are they landmarks of this topology, in one order?",
+            style="yellow", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 @app.command()

@@ -113,8 +113,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise GeometryError(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise GeometryError(f"{path} is not an .npz archive of plain arrays ({error})") from None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
+        raise GeometryError(f"{path} is not an .npz archive of plain arrays, as numpy.savez writes it") from None
 
 
 def _nme(W: Array, weights: Array | None, reprojection: Array, camera: Camera) -> float:

@@ -16,6 +16,7 @@ from .generator import Generator
 from .stylegan2 import StyleGAN2, StyleGAN2Config
 
 FORMAT = "effigy-generator-1"
+_FOREIGN = (".pkl", ".pt", ".pth")  # of other code bases
 _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float32
 
 
@@ -64,12 +65,14 @@ def resolve_device(device: str) -> torch.device:
 def _read(path: Path) -> tuple[StyleGAN2Config, dict[str, Tensor]]:
     if not path.is_file():
         raise GeneratorFileError(f"there is no generator file {path}: give the path of one")
+    if path.suffix in _FOREIGN:
+        raise GeneratorFileError(f"{path}: {path.suffix} files cannot be read yet, only Effigy's own .safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise GeneratorFileError(
-                    f"{path} is not an Effigy generator (its format is {metadata.get('format')!r})"
+                    f"{path} holds no Effigy generator, but other tensors: give a generator's file"
                 )
             fields = json.loads(metadata["stylegan2"])
             config = StyleGAN2Config(**{**fields, "channels": tuple(fields["channels"])})

@@ -219,7 +219,7 @@ class StyleGAN2(nn.Module):
     def device(self) -> torch.device:
         return self.mapping.w_avg.device
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def map(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
         """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
         w = self.mapping(z)

@@ -7,7 +7,6 @@ excitation after Hu et al., CVPR 2018. Module names are those of the published w
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -91,7 +90,7 @@ class ArcFace:
             self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         except FileNotFoundError:
             raise IdentityFileError(f"there is no file {path}: give ArcFace's model_ir_se50.pth, or embedded") from None
-        except (OSError, RuntimeError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        except Exception as error:  # noqa: BLE001 broken bytes may lead the unpickler anywhere
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise IdentityFileError(f"{path} is not ArcFace's IR-SE50 (model_ir_se50.pth): {reason}") from None
         self.network.requires_grad_(requires_grad=False).eval().to(device)

@@ -50,6 +50,10 @@ def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
                 f"{generator_path} is not the generator that {folder} was fitted to "
                 f"(sha256 {digest[:12]}…, wanted {header['generator']['sha256'][:12]}…): restore it, or fit again"
             )
+        if sha256(folder / "model.safetensors") != header["model_sha256"]:
+            raise BundleError(
+                f"{folder / 'model.safetensors'} is damaged (its checksum is wrong): fit the bundle again"
+            )
         arrays = load_file(folder / "model.safetensors")
         shape = ShapeModel(*(arrays[f"shape.{name}"].numpy().astype(np.float64) for name in ("mean", "basis", "noise")))
         controls = [
@@ -106,6 +110,7 @@ def save_face_model(
             "file" if inside else "path": generator_path.name if inside else str(generator_path.resolve()),
             "sha256": sha256(generator_path),
         },
+        "model_sha256": sha256(folder / "model.safetensors"),
         "regressor": _describe(regressor),
         "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
         **header,
@@ -188,8 +193,8 @@ def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> st
 
 
 def sha256(path: Path) -> str:
-    """The checksum by which a bundle knows its generator; raises GeneratorFileError when it is missing."""
+    """The checksum by which a bundle knows its files; raises GeneratorFileError when one is missing."""
     if not path.is_file():
-        raise GeneratorFileError(f"there is no generator file {path}: put it back, or fit again with another")
+        raise GeneratorFileError(f"there is no file {path}: put it back, or fit the bundle again")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,10 +16,10 @@ import structlog
 import zmq
 
 from protocol import PROTOCOL_VERSION, REQUEST_LIMITS
-from protocol.connection import Connection, remove_connection
+from protocol.connection import Connection, ConnectionFileError, read_connection, remove_connection
 
 from ..models import load_face_model
-from .endpoint import bind, default_connection_file
+from .endpoint import EndpointError, bind, default_connection_file
 from .scheduler import Scheduler
 from .server import Server
 from .worker import Worker
@@ -63,7 +63,7 @@ def serve(options: ServeOptions) -> int:
     router.set_hwm(0)
     outbox.set_hwm(0)
     router.setsockopt(zmq.LINGER, _LINGER_MS)
-    path = options.connection_file or default_connection_file()
+    path = options.connection_file or _free_connection_file()
     scheduler = Scheduler()
     worker = Worker(lambda: load_face_model(options.model, options.device), scheduler, context, _OUTBOX)
     server = Server(router, outbox, worker, scheduler)
@@ -90,6 +90,21 @@ def serve(options: ServeOptions) -> int:
             log.warning("the worker is still busy: ending without it")
             os._exit(code)
         context.term()
+
+
+def _free_connection_file() -> Path:
+    """The default connection file; raises EndpointError when a backend that lives has written it."""
+    path = default_connection_file()
+    try:
+        running = read_connection(path)
+    except ConnectionFileError:
+        return path
+    if psutil.pid_exists(running.pid):
+        raise EndpointError(
+            f"a backend runs already as process {running.pid} on {running.endpoint}: stop it, "
+            "or give this one a --connection-file of its own"
+        )
+    return path
 
 
 def _run(server: Server, worker: Worker, options: ServeOptions) -> int:

@@ -15,7 +15,7 @@ from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
 from .preferences import PreferencesError
-from .properties import active_face, face_of
+from .properties import active_face, face_of, faces
 
 _REDO_S = 2.0  # the longest that a redo in a window may take
 
@@ -83,8 +83,12 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """In a window nothing waits: the face is added when the identity has come."""
-        client = session.state.client
+        client, scene = session.state.client, context.scene
         assert client is not None
+        assert scene is not None
+        if not self.properties.is_property_set("seed"):
+            # Somebody new each time.
+            self.seed = max((face_of(proxy).seed + 1 for proxy in faces(scene)), default=0)
         self._opening: Future[Any] = client.ask(self._request(), session.OPEN_S)
         self._timer = context.window_manager.event_timer_add(0.02, window=context.window)
         context.window_manager.modal_handler_add(self)
@@ -132,6 +136,8 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
             # So that a solid viewport shows the picture, and in its own colours.
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
         session.state.dirty = True
+        if hiding := rig.in_front(context, proxy):
+            self.report({"WARNING"}, f"{', '.join(hiding)} stands in front of the face: move it away, or hide it")
 
     def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
         context.window_manager.event_timer_remove(self._timer)

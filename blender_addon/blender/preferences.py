@@ -23,8 +23,13 @@ class EffigyPreferences(bpy.types.AddonPreferences):
     )
     command: StringProperty(
         name="Command",
-        description="The backend's command, for instance /home/me/effigy/.venv/bin/effigy",
+        description="The backend's command, for instance /home/me/effigy-env/bin/effigy",
         default="effigy",
+    )
+    model: StringProperty(
+        name="Model",
+        description="The face model to start it with: a folder that 'effigy fit' wrote. Empty: the embedded default",
+        subtype="DIR_PATH",
     )
     connection_file: StringProperty(
         name="Connection File",
@@ -50,7 +55,11 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "source", expand=True)
-        layout.prop(self, "command" if self.source == "LOCAL" else "connection_file")
+        if self.source == "LOCAL":
+            layout.prop(self, "command")
+            layout.prop(self, "model")
+        else:
+            layout.prop(self, "connection_file")
         layout.prop(self, "autostart")
         layout.prop(self, "timeout")
 

@@ -59,6 +59,9 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
             continue
         plate.place(proxy, wanted.plate)
         run.shown = run.wanted = wanted.parameters
+        if frame.clamped and frame.clamped != run.clamped:
+            asked = ", ".join(frame.clamped)
+            _say(f"warning: frame {scene.frame_current} of {proxy.name} asks beyond the model's range: {asked}")
         run.problem, run.clamped = "", frame.clamped
 
 
@@ -92,8 +95,12 @@ def give_up(message: str) -> None:
     An exception in a handler would only be printed and the stale frame written; SystemExit crashes 4.2 on
     its way out when Blender runs as a module.
     """
-    print(f"Effigy: error: {message}", file=sys.stderr, flush=True)
+    _say(f"error: {message}")
     if bpy.app.background:
         session.shut_down()
         sys.stdout.flush()
         os._exit(EXIT_CODE)
+
+
+def _say(message: str) -> None:
+    print(f"Effigy: {message}", file=sys.stderr, flush=True)

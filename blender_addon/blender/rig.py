@@ -9,7 +9,7 @@ from mathutils import Matrix, Vector
 
 from ..core.pose import Angles, View, head_rotation, landmarks_to_local
 from ..protocol.messages import Array, Identity, Welcome
-from .properties import face_of
+from .properties import face_of, faces
 
 _LENS_MM = 85.0  # a portrait lens
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
@@ -54,7 +54,9 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     image = _image(name, welcome)
     face_of(proxy).image = image
     plate.data.materials.append(_plate_material(name, image))
-    _stand(proxy, camera, context.scene.cursor.location)
+    scene = context.scene
+    assert scene is not None
+    _stand(proxy, camera, _free_place(scene, proxy))
     proxy.display_type = "WIRE"
     proxy.hide_render = True
     plate.hide_select = True
@@ -135,6 +137,34 @@ def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector) 
     camera.data.shift_x, camera.data.shift_y = x / face.plate_size, y / face.plate_size
     proxy.matrix_world = Matrix.Translation(location)
     turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
+
+
+def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:
+    """The 3D cursor, or beside the faces that stand there already."""
+    taken = [other.matrix_world.translation for other in faces(scene) if other is not proxy]
+    place, width = scene.cursor.location.copy(), 1.1 * face_of(proxy).plate_size
+    while any((place - other).length < 0.5 * width for other in taken):
+        place.x += width
+    return place
+
+
+def in_front(context: bpy.types.Context, proxy: bpy.types.Object) -> list[str]:
+    """The names of visible meshes between a new face and its camera: Blender's default cube is one."""
+    face = face_of(proxy)
+    assert face.camera is not None
+    half = 0.5 * face.plate_size
+    eye, head = face.camera.matrix_world.translation, proxy.matrix_world.translation
+    low = Vector((head.x - half, eye.y, head.z - half))
+    high = Vector((head.x + half, head.y, head.z + half))
+    own = {proxy, face.plate}
+    names = []
+    for obj in context.view_layer.objects:
+        if obj.type != "MESH" or obj in own or obj.hide_render or face_of(obj).is_face or face_of(obj).owner:
+            continue
+        corners = [obj.matrix_world @ Vector(corner) for corner in obj.bound_box]
+        if all(min(c[i] for c in corners) < high[i] and max(c[i] for c in corners) > low[i] for i in range(3)):
+            names.append(obj.name)
+    return names
 
 
 def turn(proxy: bpy.types.Object, camera: bpy.types.Object, angles: Angles) -> None:

@@ -19,7 +19,7 @@ import bpy
 from ..core.client import Client, GoneError, Link, Phase, RequestError
 from ..core.process import BackendError, LocalBackend
 from ..protocol import PROTOCOL_VERSION
-from ..protocol.connection import read_connection
+from ..protocol.connection import ConnectionFileError, read_connection
 from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
 from .preferences import PreferencesError
@@ -100,7 +100,7 @@ def connect() -> None:
     state.problem = ""
     if chosen.source == "LOCAL":
         folder = Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="backend", create=True))
-        state.backend = LocalBackend(chosen.command, folder)
+        state.backend = LocalBackend(chosen.command, folder, bpy.path.abspath(chosen.model))
         path = state.backend.connection_file
     else:
         if not chosen.connection_file:
@@ -118,6 +118,8 @@ def _finder(path: Path, backend: LocalBackend | None) -> Any:
         if backend is not None and backend.exit_code is not None:
             words = backend.last_words() or f"its log is {backend.log_file}"
             raise GoneError(f"the backend ended with code {backend.exit_code}: {words}")
+        if backend is not None and not path.is_file():
+            raise ConnectionFileError(f"the backend is starting; its log is {backend.log_file}")
         connection = read_connection(path)
         if connection.protocol != PROTOCOL_VERSION:
             raise GoneError(

@@ -27,10 +27,11 @@ class BackendError(Exception):
 class LocalBackend:
     """A backend that this process started and will stop. It also leaves by itself when this process is gone."""
 
-    def __init__(self, command: str, folder: Path) -> None:
+    def __init__(self, command: str, folder: Path, model: str = "") -> None:
         """Starts ``command`` (for instance "effigy", or a path to it with arguments); returns at once.
 
-        ``folder`` takes the connection file and the log. Raises BackendError.
+        ``folder`` takes the connection file and the log; ``model`` is the bundle to serve, empty for the
+        embedded default. Raises BackendError.
         """
         arguments = split_command(command)
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,8 @@ class LocalBackend:
         self.connection_file.unlink(missing_ok=True)
         _prune(folder)
         serve = ["serve", "--connection-file", str(self.connection_file), "--parent-pid", str(os.getpid())]
+        if model:
+            serve += ["--model", model]
         self._stopping_since: float | None = None
         with self.log_file.open("wb") as log:
             self._process = _spawn([*arguments, *serve], log)
@@ -78,14 +81,15 @@ class LocalBackend:
         self.reap()
 
     def last_words(self) -> str:
-        """The last error in its log, for the panel; empty if there is none."""
+        """The last error in its log, or the last line that is no log entry, for the panel; empty if there is none."""
         try:
             with self.log_file.open("rb") as log:
                 log.seek(max(0, self.log_file.stat().st_size - _LOG_TAIL))
                 lines = log.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return ""
-        return next((words for line in reversed(lines) if (words := _error_in(line))), "")
+        last = next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("{")), "")
+        return next((words for line in reversed(lines) if (words := _error_in(line))), last)
 
 
 def _prune(folder: Path) -> None:
@@ -107,7 +111,7 @@ def split_command(command: str) -> list[str]:
     if program is None:
         raise BackendError(
             f"there is no backend command {command!r}: install Effigy's backend, "
-            "then set its command in the add-on's preferences (for instance /home/me/effigy/.venv/bin/effigy)"
+            "then set its command in the add-on's preferences (for instance /home/me/effigy-env/bin/effigy)"
         )
     return [program, *arguments[1:]]
 

@@ -103,3 +103,19 @@ def test_blenders_python_settings_do_not_reach_the_backend(tmp_path, monkeypatch
     wait(lambda: backend.exit_code is not None)
     assert backend.log_file.read_text() == "home=\n"
     assert os.environ["PYTHONHOME"] == "/nowhere"
+
+
+def test_a_model_of_the_users_own_is_served(effigy_command, tmp_path):
+    backend = LocalBackend(effigy_command, tmp_path, str(tmp_path / "nobody.effigy"))
+    wait(lambda: backend.exit_code is not None)
+    assert backend.exit_code == 3
+    assert "nobody.effigy" in backend.last_words()
+
+
+def test_one_that_dies_without_an_error_line_leaves_its_last_line(tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text(f"#!{sys.executable}\nimport sys\nprint('first')\nsys.exit('libfoo.so is missing')\n")
+    broken.chmod(0o755)
+    backend = LocalBackend(str(broken), tmp_path)
+    wait(lambda: backend.exit_code is not None)
+    assert backend.last_words() == "libfoo.so is missing"

@@ -227,6 +227,15 @@ def test_a_bundle_with_another_generator_is_refused(bundle):
         load_face_model(bundle, "cpu")
 
 
+def test_a_flipped_bit_in_the_model_is_noticed(bundle):
+    path = bundle / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match="its checksum is wrong"):
+        load_face_model(bundle, "cpu")
+
+
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors", "generator.safetensors"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage"])
 def test_a_damaged_bundle_names_what_is_wrong(bundle, name, damage):

@@ -114,6 +114,7 @@ def nan(W):
         (lambda W: {"W": W}, ("--topology", "magic"), "unknown landmark topology 'magic'"),
         (lambda W: {"W": W}, ("--infer", "/nowhere.npz"), "there is no file /nowhere.npz"),
         (lambda W: {"W": np.repeat(W[:1], 200, axis=0)}, (), "not observable"),
+        (lambda W: {"W": np.zeros((200, 2, 68))}, (), "all points of view 0 lie on one spot"),
     ],
 )
 def test_unusable_input_is_refused_with_a_reason(run, views, tmp_path, arrays, arguments, said):
@@ -123,6 +124,12 @@ def test_unusable_input_is_refused_with_a_reason(run, views, tmp_path, arrays, a
     assert said in ran.output
     assert "Traceback" not in ran.output
     assert not out.exists()
+
+
+def test_points_that_are_no_landmarks_are_explained_with_a_warning(run, tmp_path):
+    noise = np.random.default_rng(0).normal(size=(200, 2, 68))
+    ran = run(save(tmp_path / "tracks.npz", W=noise), "--basis", 2, "--sweeps", 3, "--out", tmp_path / "fit.npz")
+    assert "explains the points badly" in ran.output
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04broken"])

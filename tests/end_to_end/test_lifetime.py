@@ -177,3 +177,23 @@ def test_an_unwritable_connection_file_is_named(effigy_command, tmp_path):
     assert ran.returncode == 2
     assert "connection file" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_second_backend_does_not_take_the_firsts_connection_file(effigy_command, tmp_path):
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    path = tmp_path / "effigy" / "connection.json"
+    with subprocess.Popen([effigy_command, "serve"], env=environment, stderr=subprocess.PIPE) as first:
+        try:
+            end = time.monotonic() + 60
+            while not path.exists():
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            second = subprocess.run(
+                [effigy_command, "serve"], env=environment, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert second.returncode == 2
+            assert f"runs already as process {first.pid}" in second.stderr
+            assert path.exists()
+        finally:
+            first.terminate()
+            first.communicate()

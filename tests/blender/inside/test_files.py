@@ -109,3 +109,21 @@ def test_every_operator_that_a_panel_names_exists():
 def _hooks():
     handlers = bpy.app.handlers
     return [getattr(handlers, name) for name in dir(handlers) if isinstance(getattr(handlers, name), list)]
+
+
+def test_what_stands_between_a_new_face_and_its_camera_is_named(scene, face):
+    rig = addon("blender.rig")
+    assert rig.in_front(bpy.context, face) == []
+    bpy.ops.mesh.primitive_cube_add()  # where Blender's default cube stands
+    bpy.context.view_layer.update()
+    assert rig.in_front(bpy.context, face) == ["Cube"]
+    bpy.context.object.location.y = 20.0
+    bpy.context.view_layer.update()
+    assert rig.in_front(bpy.context, face) == []
+
+
+def test_a_second_face_stands_beside_the_first(scene, face):
+    assert bpy.ops.effigy.add_face(seed=5) == {"FINISHED"}
+    bpy.context.view_layer.update()
+    apart = bpy.context.active_object.matrix_world.translation - face.matrix_world.translation
+    assert apart.length >= addon("blender.properties").face_of(face).plate_size
