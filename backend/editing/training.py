@@ -43,7 +43,7 @@ PRESETS = {
     # Haas et al. 2023: five layers of 512 on plain w, Adam at 2e-5, the reprojection loss alone.
     "paper": Training(
         Architecture(depth=5, width=512, activation="relu", linear_path=False),
-        standardise=False, steps=40_000, rate=2e-5, decay=False, warm=0.0, patience=20,
+        standardise=False, steps=20_000, batch=64, rate=2e-5, decay=False, warm=0.0, patience=20,
     ),
 }  # fmt: skip
 
