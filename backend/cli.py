@@ -79,7 +79,7 @@ def fit(
     """Fit a face model to a generator: sample, detect landmarks, factor, regress. Writes OUT/report/ as well."""
     from .generators import GeneratorFileError
     from .geometry import GeometryError
-    from .models import load_face_model
+    from .models import BundleError, load_face_model
     from .models.fitting import FitPlan, fit_face_model
     from .models.report import write_report
     from .models.samples import SamplesError
@@ -94,8 +94,11 @@ def fit(
         with stage_progress() as progress:
             folder = work or out.with_name(out.name + ".samples")
             report = fit_face_model(generator, detector, out, folder, plan, progress)
-            model = load_face_model(out)
-            write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))
+            try:
+                model = load_face_model(out)
+                write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))
+            except (BundleError, OSError) as error:
+                raise fail(f"{out} is complete, but its report cannot be written: {error}") from None
     except (GeneratorFileError, GeometryError, SamplesError) as error:
         raise fail(error) from None
     except OSError as error:
@@ -113,7 +116,7 @@ def evaluate(
     ] = None,
     landmarks: Annotated[str, typer.Option(help="The detector: embedded.")] = "embedded",
     identity: Annotated[
-        str, typer.Option(help="What tells people apart: embedded, or ArcFace's weights.")
+        str, typer.Option(help="Tells people apart: ArcFace's weights; embedded: for default only.")
     ] = "embedded",
     keep: Annotated[float, typer.Option(min=0, help="Weight of the identity term in alternating and gradient.")] = 0.0,
 ) -> None:
@@ -127,8 +130,11 @@ def evaluate(
     detector = open_detector(landmarks)
     try:
         model = load_face_model(resolve_bundle(bundle))
-        papers = load_paper_regressor(resolve_bundle(bundle))
-        embedder = load_embedder(identity, DEFAULT_BUNDLE / "identity.safetensors", model.generator.device)
+        papers = load_paper_regressor(resolve_bundle(bundle)) if methods is None or PAPER in methods else None
+        # The embedded network knows the embedded default's people alone.
+        known_people = resolve_bundle(bundle) == DEFAULT_BUNDLE or identity != "embedded"
+        weights = DEFAULT_BUNDLE / "identity.safetensors"
+        embedder = load_embedder(identity, weights, model.generator.device) if known_people else None
     except (BundleError, IdentityFileError) as error:
         raise fail(error) from None
     known = [*METHODS, *([] if papers is None else [PAPER])]

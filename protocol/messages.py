@@ -182,7 +182,8 @@ class Frame:
     """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png and jpeg are whole files.
 
     ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,
-    ``residual`` says how much of the rest is missing: degrees of "yaw" and "pitch", units of controls.
+    ``residual`` says how much of what was asked, so limited, is missing: degrees of "yaw" and "pitch",
+    units of controls.
     """
 
     identity: str

@@ -9,7 +9,7 @@ change of zero returns w0 itself, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -82,7 +82,10 @@ class _Problem:
         identity: IdentityTerm | None,
     ) -> None:
         self.regressor, self.ws0, self.weigh = regressor, ws0, weigh
-        self.options, self.identity = options, identity
+        self.identity = identity
+        # In w+ a step counts once for every row that makes it: pull and trust mean one row, as in w.
+        rows = regressor.rows
+        self.options = replace(options, pull=options.pull / rows, trust=options.trust * rows**0.5)
         moving = ws0.shape[1] if options.layers is None else options.layers
         self.rows = (torch.arange(ws0.shape[1]) < moving)[:, None].to(ws0.dtype)  # [num_ws, 1]
         # A regressor that reads w knows one row for all: the mean of those that move.

@@ -178,11 +178,11 @@ def _check(W: Array, weights: Array | None, topology: Topology, options: FitOpti
             f"{len(W)} views are too few for {options.basis} basis shapes: give at least "
             f"{_VIEWS_PER_SHAPE * options.basis}, or ask for fewer shapes"
         )
+    few = (trust > 0).sum(axis=1) < 4
+    if few.any():
+        raise GeometryError(f"view {int(np.nonzero(few)[0][0])} has fewer than four visible points: leave it out")
     points = np.where(trust[:, None] > 0, W, np.nan)
     flat = ~(np.nanmax(points, axis=2) > np.nanmin(points, axis=2)).any(axis=1)
     if flat.any():
         raise GeometryError(f"all points of view {int(np.nonzero(flat)[0][0])} lie on one spot: leave it out")
-    few = (trust > 0).sum(axis=1) < 4
-    if few.any():
-        raise GeometryError(f"view {int(np.nonzero(few)[0][0])} has fewer than four visible points: leave it out")
     return np.where(trust[:, None] > 0, W, 0.0), trust

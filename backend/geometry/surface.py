@@ -28,5 +28,6 @@ def surface(mean: Array, topology: Topology) -> NDArray[np.int64]:
     a, b, c = (points[triangles[:, i]] for i in range(3))
     area = 0.5 * ((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]))
     triangles[area < 0] = triangles[area < 0][:, ::-1]
-    triangles = triangles[np.abs(area) > _THIN]
+    on_midline = (topology.mirror[triangles] == triangles).all(axis=1)  # is its own mirror image
+    triangles = triangles[(np.abs(area) > _THIN) & ~on_midline]
     return np.concatenate([triangles, topology.mirror[triangles][:, ::-1]]).astype(np.int64)

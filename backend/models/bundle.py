@@ -147,22 +147,27 @@ def _generator_path(folder: Path, reference: dict[str, str]) -> Path:
 
 
 def save_paper_regressor(folder: Path, regressor: Regressor) -> None:
-    """Puts the paper's regressor beside ours, in float16: it only serves to compare."""
-    description = {"regressor": json.dumps(_describe(regressor))}
+    """Puts the paper's regressor beside ours, in float16: it only serves to compare. Belongs to the model there."""
+    description = {
+        "regressor": json.dumps(_describe(regressor)),
+        "model_sha256": sha256(folder / "model.safetensors"),
+    }
     temporary = folder / "paper.safetensors.part"
     save_file({k: v.half() for k, v in _regressor_arrays(regressor).items()}, temporary, metadata=description)
     temporary.replace(folder / "paper.safetensors")
 
 
 def load_paper_regressor(folder: Path) -> Regressor | None:
-    """The paper's regressor of the bundle in ``folder``, if it was fitted with one; raises BundleError."""
+    """The paper's regressor, if the bundle in ``folder`` was fitted with one; raises BundleError."""
     path = folder / "paper.safetensors"
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
-            description = json.loads(file.metadata()["regressor"])
-        return _read_regressor(load_file(path), description)
+            metadata = file.metadata()
+        if metadata["model_sha256"] != sha256(folder / "model.safetensors"):
+            return None  # left from an earlier fit
+        return _read_regressor(load_file(path), json.loads(metadata["regressor"]))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(f"{path} is damaged ({type(error).__name__}: {error}): remove it, or fit again") from None
 
@@ -178,6 +183,8 @@ def _regressor_arrays(regressor: Regressor) -> dict[str, Tensor]:
 def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> Regressor:
     state = {k.removeprefix("regressor."): v.double() for k, v in arrays.items() if k.startswith("regressor.")}
     architecture = Architecture(**{k: v for k, v in description.items() if k != "rows"})
+    if architecture.activation not in ("silu", "relu") or architecture.depth < 1 or description["rows"] < 1:
+        raise ValueError(f"no regressor is {description}")
     whitening = Whitening(state["whitening.mean"], state["whitening.basis"])
     regressor = Regressor(whitening, state["q_mean"], state["q_scale"], architecture, description["rows"]).double()
     regressor.load_state_dict(state)
@@ -186,7 +193,7 @@ def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> R
 
 def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> str:
     """Identifies what the pictures depend on: weights, shape model, regressor, controls and limits."""
-    limits = json.dumps([header["controls"], header["pose_range"]], sort_keys=True)
+    limits = json.dumps([header["controls"], header["pose_range"], header["regressor"]], sort_keys=True)
     digest = hashlib.sha256((generator_digest + limits).encode())
     digest.update((folder / "model.safetensors").read_bytes())
     return digest.hexdigest()[:16]

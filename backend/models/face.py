@@ -74,8 +74,8 @@ class Identity:
 class Edit:
     """The latent that an edit led to, the camera it shows, and how that differs from what was asked.
 
-    ``clamped`` names what was asked beyond the data's range; ``residual`` says how much of what was asked
-    within it is missing: degrees of yaw and pitch, units of each control that was not at rest.
+    ``clamped`` names what was asked beyond the data's range; ``residual`` says how much of what was asked, so
+    limited, is missing: degrees of yaw and pitch, units of each control that was not at rest.
     """
 
     ws: Tensor  # [num_ws, w_dim]
@@ -192,7 +192,7 @@ def _limit(name: str, value: float, low: float, high: float, rest: float, clampe
     if inside == value:
         return value
     clamped.append(name)
-    give = _GIVE * (high - low)
+    give = _GIVE * (high - low) or 1e-9
     return inside + give * math.tanh((value - inside) / give)
 
 

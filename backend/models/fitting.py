@@ -76,14 +76,14 @@ def fit_face_model(
             "shape_nme_percent": round(float(shape_nme.mean()), 3), "regressor_nme_percent": round(nme, 3),
         },
     }  # fmt: skip
-    paper_nme = None
+    papers, paper_nme = None, None
     if plan.paper:
         papers, paper_nme = train_regressor(
             latents, W, parameters, shape, held_out, PRESETS["paper"], plan.seed, lambda i, n: progress("paper", i, n)
         )
-        out.mkdir(parents=True, exist_ok=True)
-        save_paper_regressor(out, papers)
     save_face_model(out, header, shape, regressor, controls, generator_path)
+    if papers is not None:
+        save_paper_regressor(out, papers)
     return FitReport(plan.samples, float(shape_nme.mean()), nme, paper_nme, shape_nme)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from imageio.v3 import imwrite
@@ -34,8 +33,6 @@ _SIGMA = 2.5  # standard deviations that they are shown at
 _CALIBRATED = 8  # identities of the calibration
 _ANGLES = 9
 _MARGIN, _TITLE = 4, 16  # pixels
-
-mpl.use("Agg")  # draws into files, needs no display
 
 
 def write_report(

@@ -96,7 +96,8 @@ def _claim(folder: Path, recipe: Recipe) -> None:
             found = None
         if found != asdict(recipe):
             raise SamplesError(
-                f"{folder} holds samples of another generator, detector or seed: remove it, or choose another folder"
+                f"{folder} holds samples of another generator, detector or seed, or of another kind of latent: "
+                "remove it, or choose another folder"
             )
     else:
         path.write_text(json.dumps(asdict(recipe)), encoding="utf-8")

@@ -52,9 +52,11 @@ class ServeOptions:
 def serve(options: ServeOptions) -> int:
     """Serves until stopped by a signal, a dead parent or idleness; returns the process's exit code.
 
-    Raises EndpointError when the address cannot be used. Exit code 3: the model could not be loaded. A worker
-    that does not come to an end (it loads, or hangs) is left behind, and the process must end by itself.
+    Raises EndpointError when the address cannot be used, or the default connection file is another's. Exit code
+    3: the model could not be loaded. A worker that does not come to an end (it loads, or hangs) is left behind,
+    and the process must end by itself.
     """
+    path = options.connection_file or _free_connection_file()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     context.linger = 0
     router, outbox = context.socket(zmq.ROUTER), context.socket(zmq.PULL)
@@ -63,7 +65,6 @@ def serve(options: ServeOptions) -> int:
     router.set_hwm(0)
     outbox.set_hwm(0)
     router.setsockopt(zmq.LINGER, _LINGER_MS)
-    path = options.connection_file or _free_connection_file()
     scheduler = Scheduler()
     worker = Worker(lambda: load_face_model(options.model, options.device), scheduler, context, _OUTBOX)
     server = Server(router, outbox, worker, scheduler)
@@ -99,7 +100,10 @@ def _free_connection_file() -> Path:
         running = read_connection(path)
     except ConnectionFileError:
         return path
-    if psutil.pid_exists(running.pid):
+    process = _process(running.pid)
+    if process is None or process.create_time() > path.stat().st_mtime:
+        return path  # its writer is gone; another process may have got its number
+    if running.pid != os.getpid():
         raise EndpointError(
             f"a backend runs already as process {running.pid} on {running.endpoint}: stop it, "
             "or give this one a --connection-file of its own"

@@ -17,6 +17,7 @@ from . import rig, session
 from .preferences import PreferencesError
 from .properties import active_face, face_of, faces
 
+_LAST_SEED = 2**31 - 1  # of Blender's integers
 _REDO_S = 2.0  # the longest that a redo in a window may take
 
 
@@ -88,7 +89,7 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
         assert scene is not None
         if not self.properties.is_property_set("seed"):
             # Somebody new each time.
-            self.seed = max((face_of(proxy).seed + 1 for proxy in faces(scene)), default=0)
+            self.seed = min(max((face_of(proxy).seed + 1 for proxy in faces(scene)), default=0), _LAST_SEED)
         self._opening: Future[Any] = client.ask(self._request(), session.OPEN_S)
         self._timer = context.window_manager.event_timer_add(0.02, window=context.window)
         context.window_manager.modal_handler_add(self)

@@ -159,7 +159,14 @@ def in_front(context: bpy.types.Context, proxy: bpy.types.Object) -> list[str]:
     own = {proxy, face.plate}
     names = []
     for obj in context.view_layer.objects:
-        if obj.type != "MESH" or obj in own or obj.hide_render or face_of(obj).is_face or face_of(obj).owner:
+        if (
+            obj.type != "MESH"
+            or obj in own
+            or obj.hide_render
+            or not obj.visible_get()
+            or face_of(obj).is_face
+            or face_of(obj).owner
+        ):
             continue
         corners = [obj.matrix_world @ Vector(corner) for corner in obj.bound_box]
         if all(min(c[i] for c in corners) < high[i] and max(c[i] for c in corners) > low[i] for i in range(3)):

@@ -39,7 +39,8 @@ class People:
     def __init__(self, folder: Path) -> None:
         pictures, people = np.load(folder / "pictures.npy", mmap_mode="r"), np.load(folder / "people.npy")
         self.pictures = torch.cat([shrink(pictures[i : i + 512]) for i in range(0, len(people), 512)])
-        self.groups = [torch.from_numpy(np.flatnonzero(people == person)) for person in np.unique(people)]
+        groups = [torch.from_numpy(np.flatnonzero(people == person)) for person in np.unique(people)]
+        self.groups = [group for group in groups if len(group) >= PICTURES]
 
     def draw(self, random: np.random.Generator) -> Tensor:
         """[PEOPLE · PICTURES, 3, 64, 64] in [−1, 1], a person's pictures one after the other."""

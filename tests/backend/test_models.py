@@ -227,6 +227,22 @@ def test_a_bundle_with_another_generator_is_refused(bundle):
         load_face_model(bundle, "cpu")
 
 
+def test_the_papers_regressor_of_an_earlier_fit_is_not_taken_for_this_ones(bundle):
+    assert load_paper_regressor(bundle) is not None
+    (bundle / "model.safetensors").write_bytes(b"another fit")
+    assert load_paper_regressor(bundle) is None
+
+
+@pytest.mark.parametrize("wrong", [{"activation": "tanh"}, {"depth": 0}, {"rows": 0}, {"width": 3}, {"extra": 1}])
+def test_a_regressor_that_is_none_is_refused(bundle, wrong):
+    path = bundle / "model.json"
+    header = json.loads(path.read_text())
+    header["regressor"] |= wrong
+    path.write_text(json.dumps(header))
+    with pytest.raises(BundleError, match="damaged"):
+        load_face_model(bundle, "cpu")
+
+
 def test_a_flipped_bit_in_the_model_is_noticed(bundle):
     path = bundle / "model.safetensors"
     data = bytearray(path.read_bytes())
@@ -276,6 +292,7 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     model = load_face_model(out, "cpu")
     assert model.regressor.rows == model.generator.num_ws
     assert load_paper_regressor(out).architecture == PRESETS["paper"].architecture
+    assert load_paper_regressor(tmp_path) is None
     anchor = model.open_seed(0)
     moved = model.edit(anchor, 20.0, 0.0, {}, InverseOptions(layers=6)).ws
     assert not torch.equal(moved, anchor.ws)

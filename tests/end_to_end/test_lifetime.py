@@ -14,7 +14,8 @@ import time
 
 import pytest
 
-from protocol.connection import read_connection
+from protocol import PROTOCOL_VERSION
+from protocol.connection import Connection, read_connection
 from protocol.messages import Error, Hello, OpenIdentity, Ping, Pong, Synthesize
 
 
@@ -197,3 +198,21 @@ def test_a_second_backend_does_not_take_the_firsts_connection_file(effigy_comman
         finally:
             first.terminate()
             first.communicate()
+
+
+def test_a_connection_file_of_a_backend_that_is_gone_stops_nobody(effigy_command, tmp_path):
+    """Its number may belong to another process by now, which started after the file was written: here, this test."""
+    path = tmp_path / "effigy" / "connection.json"
+    Connection("tcp://127.0.0.1:1", os.getpid(), PROTOCOL_VERSION).write(path)
+    os.utime(path, (0, 0))
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    with subprocess.Popen([effigy_command, "serve"], env=environment, stderr=subprocess.PIPE) as service:
+        try:
+            end = time.monotonic() + 60
+            while read_connection(path).pid != service.pid:
+                assert time.monotonic() < end
+                assert service.poll() is None
+                time.sleep(0.05)
+        finally:
+            service.terminate()
+            service.communicate()
