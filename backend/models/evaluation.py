@@ -166,14 +166,14 @@ class _Session:
     def _look(self, edits: list[Edit], part: _Part) -> Views:
         """Paints the edits, finds their landmarks and what these say; notes how alike the people look."""
         ws = torch.stack([self.anchor.ws, *(edit.ws for edit in edits)])
-        pictures = torch.cat([_paint(self.model, ws[i : i + _BATCH]) for i in range(0, len(ws), _BATCH)])
+        pictures = torch.cat([seen(self.model, ws[i : i + _BATCH]) for i in range(0, len(ws), _BATCH)])
         if self.judge.embedder is not None:
             vectors = self.judge.embedder.embed(pictures.to(self.model.generator.device))
             part.similarities = (vectors[1:] @ vectors[0]).tolist()
         return infer(self.model.shape, self.judge.detector.detect(pictures[1:]).double().cpu().numpy())
 
 
-def _paint(model: FaceModel, ws: Tensor) -> Tensor:
+def seen(model: FaceModel, ws: Tensor) -> Tensor:
     """Pictures as a viewer gets them: eight bits deep, as float in [−1, 1]."""
     return torch.from_numpy(model.paint(ws)).permute(0, 3, 1, 2).float() / 127.5 - 1
 

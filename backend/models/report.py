@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from ..geometry import angles, infer
 from ..geometry.camera import Array
 from ..landmarks import Detector
-from .evaluation import FIRST_SEED
+from .evaluation import FIRST_SEED, seen
 from .face import FaceModel, Identity
 from .fitting import FitReport
 
@@ -143,8 +143,7 @@ def _measured(model: FaceModel, detector: Detector, seed: int, asked: Array, axi
     """Degrees of yaw (axis 0) or pitch (1) that the pictures of one identity show."""
     person = model.open_seed(seed)
     poses = [(float(a), 0.0) if axis == 0 else (0.0, float(a)) for a in asked]
-    pictures = model.paint(torch.stack([model.edit(person, *pose, {}).ws for pose in poses]))
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    images = seen(model, torch.stack([model.edit(person, *pose, {}).ws for pose in poses]))
     views = infer(model.shape, detector.detect(images).double().cpu().numpy())
     return np.degrees(angles(views.camera.R)[axis])
 

@@ -41,9 +41,10 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
 
     The head stands in the pose of the identity's own picture, seen by the rig's camera.
     """
-    name = f"Face {seed}"
+    name, scene = f"Face {seed}", context.scene
+    assert scene is not None
     collection = bpy.data.collections.new(name)
-    context.scene.collection.children.link(collection)
+    scene.collection.children.link(collection)
     proxy = bpy.data.objects.new(name, _proxy_mesh(name, welcome, identity))
     camera = _camera(name)
     plate = bpy.data.objects.new(f"{name} Plate", _plate_mesh(name))
@@ -54,14 +55,12 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     image = _image(name, welcome)
     face_of(proxy).image = image
     plate.data.materials.append(_plate_material(name, image))
-    scene = context.scene
-    assert scene is not None
     _stand(proxy, camera, _free_place(scene, proxy))
     proxy.display_type = "WIRE"
     proxy.hide_render = True
     plate.hide_select = True
-    if context.scene.camera is None:
-        context.scene.camera = camera
+    if scene.camera is None:
+        scene.camera = camera
     return proxy
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from half_weights import save_half
 
 from backend.generators.load import save_generator
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -71,11 +71,7 @@ def rename(name: str) -> str:
 def main(weights: Path, bundle: Path) -> None:
     bundle.mkdir(parents=True, exist_ok=True)
     save_generator(read_generator(weights / "demo128.npz"), bundle / "generator.safetensors")
-    state = read_detector(weights / "detector128.npz").state_dict()
-    save_file(
-        {k: v.half() if v.is_floating_point() and v.numel() > 1024 else v for k, v in state.items()},
-        bundle / "detector.safetensors",
-    )
+    save_half(read_detector(weights / "detector128.npz"), bundle / "detector.safetensors")
 
 
 if __name__ == "__main__":

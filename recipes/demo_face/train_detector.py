@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from half_weights import save_half
+from safetensors.torch import load_file
 from torch import Tensor
 
 from backend.geometry import load_topology
@@ -153,8 +154,7 @@ def main(folders: list[Path], weights: Path, minutes: float) -> None:
             torch.save(state, state_file.with_suffix(".part"))
             state_file.with_suffix(".part").replace(state_file)
             last = time.monotonic()
-    half = {k: v.half() if v.is_floating_point() and v.numel() > 1024 else v for k, v in network.state_dict().items()}
-    save_file({name: value.contiguous() for name, value in half.items()}, weights)
+    save_half(network, weights)
     state_file.unlink(missing_ok=True)
     for folder, data in zip(folders, sets, strict=True):
         print(f"{folder.name}: NME {judge(network, data)[0]:.2f} %, lids {judge(network, data)[1]:.2f}")

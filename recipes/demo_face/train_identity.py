@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from half_weights import save_half
 from torch import Tensor
 
 from backend.identity.embedded import INPUT, IdentityNetwork
@@ -119,8 +119,7 @@ def main(folders: list[Path], weights: Path, minutes: float) -> None:
                 f"{seconds / 60:5.1f} min  step {step}  loss {loss.item():.3f}  {marks(network, folders, sets)}",
                 flush=True,
             )
-    half = {k: v.half() if v.is_floating_point() and v.numel() > 1024 else v for k, v in network.state_dict().items()}
-    save_file({name: value.contiguous() for name, value in half.items()}, weights)
+    save_half(network, weights)
     print(marks(network, folders, sets))
 
 

@@ -39,7 +39,7 @@ def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settl
     np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
     link = killable.link()
     assert link.phase.value in ("lost", "refused")
-    assert "start it again" in link.hint
+    assert "start the backend" in link.hint
 
 
 def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable):
