@@ -17,6 +17,7 @@ import numpy as np
 
 from ..geometry import Camera, FitOptions, GeometryError, ShapeModel, fit, infer, load_topology, project
 from ..geometry.camera import Array
+from ..geometry.expressions import name_expressions
 from ..geometry.topology import Topology, topology_of_count
 
 _FLIP = np.diag([1.0, -1.0, -1.0])  # between the two camera conventions; its own inverse
@@ -33,15 +34,17 @@ def fit_tracks(
     W, weights = read_tracks(tracks)
     landmarks = _topology(topology, W.shape[2])
     found = fit(W, landmarks, options, weights, progress)
+    controls, readings = _readings(found.model, found.alpha, landmarks)
     diagnostics = {
         "topology": landmarks.name,
         "mode": options.mode,
         "views": len(W),
         "basis": options.basis,
         "nme_percent": _nme(W, weights, found.reprojection, found.camera),
+        "controls": controls,
         **found.diagnostics,
     }
-    _write(out, found.model, found.camera, found.alpha, found.reprojection, diagnostics)
+    _write(out, found.model, found.camera, found.alpha, found.reprojection, readings, diagnostics)
     return diagnostics
 
 
@@ -51,7 +54,7 @@ def infer_tracks(tracks: Path, fitted: Path, out: Path, robust: bool | None = No
     ``robust`` as in the fit unless it is given.
     """
     W, weights = read_tracks(tracks)
-    model, trained = read_fit(fitted)
+    model, readings, trained = read_fit(fitted)
     if W.shape[2] != model.mean.shape[1]:
         raise GeometryError(f"{tracks} has {W.shape[2]} landmarks, the model in {fitted} {model.mean.shape[1]}")
     if not np.isfinite(model.noise).all():
@@ -59,8 +62,15 @@ def infer_tracks(tracks: Path, fitted: Path, out: Path, robust: bool | None = No
     views = infer(model, W, weights, robust=trained.get("robust", False) if robust is None else robust)
     reprojection = project(model.shape(views.alpha), views.camera)
     diagnostics = {**trained, "views": len(W), "nme_percent": _nme(W, weights, reprojection, views.camera)}
-    _write(out, model, views.camera, views.alpha, reprojection, diagnostics)
+    _write(out, model, views.camera, views.alpha, reprojection, readings, diagnostics)
     return diagnostics
+
+
+def _readings(model: ShapeModel, alpha: Array, topology: Topology) -> tuple[list[str], Array]:
+    """Names of the expressions, and [C, K + 1]: α's coefficients and a constant; 0 is rest, 1 a strong face."""
+    named = name_expressions(model, alpha, topology)
+    readings = np.array([e.reading for e in named]).reshape(len(named), alpha.shape[1])
+    return [e.name for e in named], np.column_stack([readings, -np.median(alpha @ readings.T, axis=0)])
 
 
 def read_tracks(path: Path) -> tuple[Array, Array | None]:
@@ -76,14 +86,14 @@ def read_tracks(path: Path) -> tuple[Array, Array | None]:
     return W.astype(np.float64), _visibility(archive["vis"], W, path) if "vis" in archive else None
 
 
-def read_fit(path: Path) -> tuple[ShapeModel, dict[str, Any]]:
-    """The shape model and diagnostics of a file that ``fit_tracks`` wrote. Raises GeometryError."""
+def read_fit(path: Path) -> tuple[ShapeModel, Array, dict[str, Any]]:
+    """The shape model, readings and diagnostics of a file that ``fit_tracks`` wrote. Raises GeometryError."""
     archive = _load(path)
-    if missing := {"mean", "basis", "noise", "diagnostics"} - archive.keys():
+    if missing := {"mean", "basis", "noise", "readings", "diagnostics"} - archive.keys():
         raise GeometryError(f"{path} is not a fit (it lacks {', '.join(sorted(missing))}): make one with effigy nrsfm")
     try:
         model = ShapeModel(*(archive[name].astype(np.float64) for name in ("mean", "basis", "noise")))
-        return model, dict(json.loads(bytes(archive["diagnostics"])))
+        return model, archive["readings"], dict(json.loads(bytes(archive["diagnostics"])))
     except (ValueError, TypeError) as error:
         raise GeometryError(f"the fit {path} is damaged ({error}): make it again") from None
 
@@ -125,7 +135,13 @@ def _nme(W: Array, weights: Array | None, reprojection: Array, camera: Camera) -
 
 
 def _write(
-    out: Path, model: ShapeModel, camera: Camera, alpha: Array, reprojection: Array, diagnostics: dict[str, Any]
+    out: Path,
+    model: ShapeModel,
+    camera: Camera,
+    alpha: Array,
+    reprojection: Array,
+    readings: Array,
+    diagnostics: dict[str, Any],
 ) -> None:
     """To a temporary name first: what stands under ``out`` is always whole."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +158,8 @@ def _write(
             noise=model.noise,
             alpha=alpha,
             reprojection=reprojection,
+            readings=readings,
+            activation=alpha @ readings[:, :-1].T + readings[:, -1],
             diagnostics=np.frombuffer(json.dumps(diagnostics).encode(), dtype=np.uint8),
         )
     temporary.replace(out)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,9 @@ def test_a_fit_has_every_array_in_the_documented_convention(run, views, tmp_path
     shown = fitted["s"][:, None, None] * (fitted["R"] @ fitted["X"])[:, :2] + fitted["t"][:, :, None]
     np.testing.assert_allclose(shown, fitted["reprojection"], atol=1e-9)
     np.testing.assert_allclose(fitted["X"], fitted["mean"] + np.tensordot(fitted["alpha"], fitted["basis"], 1))
+    names = json.loads(bytes(fitted["diagnostics"]))["controls"]
+    assert shapes["activation"] == (200, len(names))
+    np.testing.assert_allclose(np.median(fitted["activation"], axis=0), 0, atol=1e-9)
     assert fitted["R"][:, 2, 2].mean() < -0.8, "the face looks at the camera, whose z points away"
     assert not list(out.parent.glob("*.part"))
 
