@@ -8,7 +8,7 @@ the same function, but W stays constant and one convolution serves a whole batch
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SQRT2 = math.sqrt(2.0)
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, truncate
 
 
 @dataclass(frozen=True, slots=True)
 class StyleGAN2Config:
-    """The shape of a network. ``channels`` are those of the blocks from 4 × 4 up to the full resolution."""
+    """The shape of a network. ``channels`` are those of the blocks from the first up to the full resolution."""
 
     z_dim: int
     w_dim: int
@@ -29,48 +29,17 @@ class StyleGAN2Config:
     mapping_layers: int
     mapping_lr_multiplier: float = 0.01
     conv_clamp: float | None = None
+    first: tuple[int, int] = (4, 4)  # height and width of the first block; (4, 2) in StyleGAN-Human
 
     @property
-    def resolution(self) -> int:
-        return 2 << len(self.channels)
+    def resolution(self) -> tuple[int, int]:
+        """(height, width)."""
+        scale = 1 << (len(self.channels) - 1)
+        return self.first[0] * scale, self.first[1] * scale
 
     @property
     def num_ws(self) -> int:
         return 2 * len(self.channels)
-
-
-class FullyConnected(nn.Module):
-    """A dense layer whose weights are stored divided by their learning-rate multiplier."""
-
-    def __init__(self, features_in: int, features_out: int, lr_multiplier: float = 1.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(features_out, features_in) / lr_multiplier)
-        self.bias = nn.Parameter(torch.zeros(features_out))
-        self.weight_gain = lr_multiplier / math.sqrt(features_in)
-        self.bias_gain = lr_multiplier
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
-
-
-class Mapping(nn.Module):
-    """z [N, z_dim] → w [N, w_dim]."""
-
-    w_avg: Tensor
-
-    def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        self.layers = config.mapping_layers
-        for index in range(self.layers):
-            width = config.z_dim if index == 0 else config.w_dim
-            self.add_module(f"fc{index}", FullyConnected(width, config.w_dim, config.mapping_lr_multiplier))
-        self.register_buffer("w_avg", torch.zeros(config.w_dim))
-
-    def forward(self, z: Tensor) -> Tensor:
-        x = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-        for index in range(self.layers):
-            x = F.leaky_relu(self.get_submodule(f"fc{index}")(x), 0.2) * SQRT2
-        return x
 
 
 def fir_kernel(gain: float) -> Tensor:
@@ -90,67 +59,118 @@ class SynthesisLayer(nn.Module):
     """Modulated 3 × 3 convolution with demodulation, noise, bias and leaky ReLU; ``up`` doubles the size."""
 
     noise_const: Tensor
+    energy: Tensor | None
     fir: Tensor
 
     def __init__(
-        self, channels_in: int, channels_out: int, config: StyleGAN2Config, resolution: int, *, up: bool
+        self, channels_in: int, channels_out: int, config: StyleGAN2Config, size: tuple[int, int], *, up: bool
     ) -> None:
         super().__init__()
         self.up = up
         self.clamp = None if config.conv_clamp is None else config.conv_clamp * SQRT2
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in, 3, 3))
         self.bias = nn.Parameter(torch.zeros(channels_out))
-        self.affine = FullyConnected(config.w_dim, channels_in)
+        self.affine = FullyConnected(config.w_dim, channels_in, bias=1.0)
         self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("noise_const", torch.randn(size))
         self.register_buffer("fir", fir_kernel(gain=4.0), persistent=False)
+        self.register_buffer("energy", None, persistent=False)
 
-    def forward(self, x: Tensor, w: Tensor, *, noise: bool) -> Tensor:
-        style = self.affine(w)
-        demodulation = (style.square() @ self.weight.square().sum(dim=(2, 3)).T + 1e-8).rsqrt()
-        x = x * style[:, :, None, None]
+    def freeze(self, dtype: torch.dtype) -> None:
+        """Folds all that does not depend on the style, for good; the convolution then runs in ``dtype``."""
+        if dtype == torch.float16:  # keeps products within its range; demodulation takes the factor out again
+            self.weight.data = self.weight.data / (
+                self.weight.data.abs().amax(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel() ** 0.5
+            )
+        self.energy = self._energy()
+        weight = self.weight.data.to(dtype)
+        # As the convolution reads it: conv_transpose2d takes the input channels first.
+        self.weight.data = channels_last(weight.transpose(0, 1)).transpose(0, 1) if self.up else channels_last(weight)
+        self.noise_const.mul_(self.noise_strength.data * SQRT2)
+        self.noise_strength.data = torch.full_like(self.noise_strength.data, 1 / SQRT2)
+        self.fir = self.fir.to(dtype).expand(len(weight), 1, 4, 4).contiguous()
+        self.affine.freeze()
+
+    def _energy(self) -> Tensor:
+        """[channels_in, channels_out]: Σ W² of each pair of channels."""
+        return self.weight.float().square().sum(dim=(2, 3)).T.contiguous()
+
+    def forward(self, x: Tensor, style: Tensor, *, noise: bool = True) -> Tensor:
+        """[N, channels_in, h, w] and style [N, channels_in] → [N, channels_out, h or 2 h, w or 2 w]."""
+        weight = self.weight
+        if weight.dtype == torch.float16:
+            style = style / style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
+        energy = self._energy() if self.energy is None else self.energy
+        # The gain √2 of the activation is positive and passes through it.
+        demodulation = (style.square() @ energy + 1e-8).rsqrt() * SQRT2
+        x = (x * style[:, :, None, None].to(x.dtype)).to(weight.dtype)
         if self.up:
-            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
+            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
             channels = x.shape[1]
             x = F.conv2d(x, self.fir.expand(channels, 1, 4, 4), padding=1, groups=channels)
         else:
-            x = F.conv2d(x, self.weight, padding=1)
-        x = x * demodulation[:, :, None, None]
+            x = F.conv2d(x, weight, padding=1)
+        return self._activate(x, demodulation, noise=noise)
+
+    def _activate(self, x: Tensor, demodulation: Tensor, *, noise: bool) -> Tensor:
+        # In place where no gradient needs what is overwritten: fresh memory would cost more than the arithmetic.
+        inplace = not torch.is_grad_enabled()
+        if x.dtype == torch.bfloat16:
+            x = x.float()  # whose 8 bits would round away what the steps below add up
+        bias = (self.bias * SQRT2)[:, None, None]
+        gain = demodulation[:, :, None, None]
+        if inplace:
+            x.mul_(gain).add_(bias)
+        else:
+            x = torch.addcmul(bias, x, gain)
         if noise:
-            x = x + self.noise_const * self.noise_strength
-        x = F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], 0.2) * SQRT2
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+            shown = self.noise_const * (self.noise_strength * SQRT2)
+            x = x.add_(shown) if inplace else x + shown
+        x = F.leaky_relu(x, 0.2, inplace=inplace)
+        return x if self.clamp is None else F.hardtanh(x, -self.clamp, self.clamp, inplace=inplace)
 
 
 class ToRGB(nn.Module):
-    """Modulated 1 × 1 convolution to three channels, without demodulation."""
+    """Modulated 1 × 1 convolution to three channels, without demodulation; always in float32."""
 
     def __init__(self, channels_in: int, config: StyleGAN2Config) -> None:
         super().__init__()
         self.clamp = config.conv_clamp
         self.weight = nn.Parameter(torch.randn(3, channels_in, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
-        self.affine = FullyConnected(config.w_dim, channels_in)
-        self.gain = 1 / math.sqrt(channels_in)
+        self.affine = FullyConnected(config.w_dim, channels_in, bias=1.0)
+        self.gain = channels_in**-0.5
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        style = self.affine(w) * self.gain
-        x = F.conv2d(x * style[:, :, None, None], self.weight) + self.bias[:, None, None]
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """[N, channels_in, h, w] and style [N, channels_in] → [N, 3, h, w]."""
+        N, C, height, width = x.shape
+        weight = self.weight[:, :, 0, 0].T * (style * self.gain)[:, :, None]  # [N, C, 3]
+        pixels = x.float().permute(0, 2, 3, 1).reshape(N, height * width, C)
+        image = torch.baddbmm(self.bias, pixels, weight).view(N, height, width, 3).permute(0, 3, 1, 2)
+        return image if self.clamp is None else image.clamp(-self.clamp, self.clamp)
 
 
 class Block(nn.Module):
-    """One resolution: up-convolution (absent at 4 × 4), convolution, and its share of the picture."""
+    """One resolution: up-convolution (absent in the first), convolution, and its share of the picture."""
 
-    def __init__(self, channels_in: int | None, channels_out: int, config: StyleGAN2Config, resolution: int) -> None:
+    def __init__(
+        self, channels_in: int | None, channels_out: int, config: StyleGAN2Config, size: tuple[int, int]
+    ) -> None:
         super().__init__()
         self.is_first = channels_in is None
         if channels_in is None:
-            self.const = nn.Parameter(torch.randn(channels_out, 4, 4))
+            self.const = nn.Parameter(torch.randn(channels_out, *size))
         else:
-            self.conv0 = SynthesisLayer(channels_in, channels_out, config, resolution, up=True)
-        self.conv1 = SynthesisLayer(channels_out, channels_out, config, resolution, up=False)
+            self.conv0 = SynthesisLayer(channels_in, channels_out, config, size, up=True)
+        self.conv1 = SynthesisLayer(channels_out, channels_out, config, size, up=False)
         self.torgb = ToRGB(channels_out, config)
+
+    def layers(self) -> Iterator[SynthesisLayer | ToRGB]:
+        """In the order of their styles."""
+        if not self.is_first:
+            yield self.conv0
+        yield self.conv1
+        yield self.torgb
 
 
 class Synthesis(nn.Module):
@@ -160,29 +180,47 @@ class Synthesis(nn.Module):
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
-        self.resolutions = [4 << level for level in range(len(config.channels))]
+        self.config = config
         channels_in: int | None = None
-        for resolution, channels in zip(self.resolutions, config.channels, strict=True):
-            self.add_module(f"b{resolution}", Block(channels_in, channels, config, resolution))
+        for level, channels in enumerate(config.channels):
+            size = (config.first[0] << level, config.first[1] << level)
+            self.add_module(f"b{size[0]}", Block(channels_in, channels, config, size))
             channels_in = channels
         self.register_buffer("fir", fir_kernel(gain=4.0), persistent=False)
 
     def blocks(self) -> list[Block]:
-        """From 4 × 4 up; they are registered under the official names b4, b8, …"""
-        return [cast(Block, self.get_submodule(f"b{resolution}")) for resolution in self.resolutions]
+        """From the first up; they are registered under the official names b4, b8, …"""
+        heights = [self.config.first[0] << level for level in range(len(self.config.channels))]
+        return [cast(Block, self.get_submodule(f"b{height}")) for height in heights]
 
-    def forward(self, ws: Tensor, *, noise: bool = True) -> Tensor:
-        first, *others = self.blocks()
-        x = first.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = first.conv1(x, ws[:, 0], noise=noise)
-        image: Tensor = first.torgb(x, ws[:, 1])
-        row = 1
-        for block in others:
-            x = block.conv0(x, ws[:, row], noise=noise)
-            x = block.conv1(x, ws[:, row + 1], noise=noise)
-            # The picture's style shares its row with the next block's first convolution.
-            image = upsample2(image, self.fir) + block.torgb(x, ws[:, row + 2])
-            row += 2
+    def freeze(self, dtype: torch.dtype) -> None:
+        for block in self.blocks():
+            for layer in block.layers():
+                layer.freeze(dtype) if isinstance(layer, SynthesisLayer) else layer.affine.freeze()
+        first = self.blocks()[0]
+        first.const.data = first.const.data.to(dtype)
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """The style space S: one style [N, channels_in] for every layer, in order."""
+        # A block's picture shares its row with the next block's first convolution.
+        return [
+            layer.affine(ws[:, max(2 * level - 1, 0) + offset])
+            for level, block in enumerate(self.blocks())
+            for offset, layer in enumerate(block.layers())
+        ]
+
+    def forward(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
+        queue = iter(styles)
+        image: Tensor | None = None
+        for block in self.blocks():
+            if block.is_first:
+                x = channels_last(block.const.expand(len(styles[0]), -1, -1, -1))
+            else:
+                x = block.conv0(x, next(queue), noise=noise)
+            x = block.conv1(x, next(queue), noise=noise)
+            share = block.torgb(x, next(queue))
+            image = share if image is None else upsample2(image, self.fir) + share
+        assert image is not None
         return image
 
 
@@ -192,12 +230,12 @@ class StyleGAN2(nn.Module):
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
         self.config = config
-        self.mapping = Mapping(config)
+        self.mapping = Mapping(config.z_dim, config.w_dim, config.mapping_layers, config.mapping_lr_multiplier)
         self.synthesis = Synthesis(config)
 
     @property
     def resolution(self) -> tuple[int, int]:
-        return self.config.resolution, self.config.resolution
+        return self.config.resolution
 
     @property
     def z_dim(self) -> int:
@@ -219,14 +257,25 @@ class StyleGAN2(nn.Module):
     def device(self) -> torch.device:
         return self.mapping.w_avg.device
 
+    def freeze(self, dtype: torch.dtype = torch.float32) -> None:
+        """Makes the weights constants and folds all that can be; synthesis then computes in ``dtype``."""
+        self.requires_grad_(requires_grad=False).eval()
+        self.synthesis.freeze(dtype)
+
     @torch.no_grad()
     def map(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
         """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
-        w = self.mapping(z)
-        w = self.w_avg + truncation_psi * (w - self.w_avg)
-        return w[:, None].expand(-1, self.num_ws, -1).contiguous()
+        return truncate(self.mapping(z), self.w_avg, truncation_psi, self.num_ws)
 
-    def synthesize(self, ws: Tensor) -> Tensor:
+    def synthesize(self, ws: Tensor, *, noise: bool = True) -> Tensor:
         """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable."""
-        image: Tensor = self.synthesis(ws)
+        return self.synthesize_styles(self.styles(ws), noise=noise)
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """w+ [N, num_ws, w_dim] → the styles [N, channels] of every layer (StyleSpace, Wu et al. 2021)."""
+        return self.synthesis.styles(ws)
+
+    def synthesize_styles(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
+        """Styles as ``styles`` gives them → pictures [N, 3, H, W]."""
+        image: Tensor = self.synthesis(styles, noise=noise)
         return image.contiguous()

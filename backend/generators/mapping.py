@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What StyleGAN2 and StyleGAN3 share: dense layers with run-time gains, and the mapping z → w."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SQRT2 = math.sqrt(2.0)
+
+
+class FullyConnected(nn.Module):
+    """A dense layer whose weights are stored divided by their learning-rate multiplier."""
+
+    def __init__(self, features_in: int, features_out: int, lr_multiplier: float = 1.0, bias: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(features_out, features_in) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((features_out,), bias))
+        self.weight_gain = lr_multiplier / math.sqrt(features_in)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+
+    def freeze(self) -> None:
+        """Multiplies the gains into the parameters, for good."""
+        self.weight.data = self.weight.data * self.weight_gain
+        self.bias.data = self.bias.data * self.bias_gain
+        self.weight_gain = self.bias_gain = 1.0
+
+
+class Mapping(nn.Module):
+    """z [N, z_dim] → w [N, w_dim]."""
+
+    w_avg: Tensor
+
+    def __init__(self, z_dim: int, w_dim: int, layers: int, lr_multiplier: float = 0.01) -> None:
+        super().__init__()
+        self.layers = layers
+        for index in range(layers):
+            self.add_module(f"fc{index}", FullyConnected(w_dim if index else z_dim, w_dim, lr_multiplier))
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+        for index in range(self.layers):
+            x = F.leaky_relu(cast(FullyConnected, self.get_submodule(f"fc{index}"))(x), 0.2) * SQRT2
+        return x
+
+
+def truncate(w: Tensor, w_avg: Tensor, psi: float, num_ws: int) -> Tensor:
+    """w [N, w_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
+    return (w_avg + psi * (w - w_avg))[:, None].expand(-1, num_ws, -1).contiguous()
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """``x`` [N, C, H, W] with its channels next to each other in memory, as convolutions like it."""
+    return x.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""StyleGAN3, in one file, with the state-dict names and the numbers of the official networks.
+
+Karras et al., *Alias-Free Generative Adversarial Networks*, NeurIPS 2021 (section 3 and appendices C and F).
+T has 3 × 3 convolutions and separable filters, R has 1 × 1 convolutions and radial ones. As in
+``stylegan2``, activations are modulated instead of weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .filters import design_lowpass, downsample, upsample
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, truncate
+
+
+@dataclass(frozen=True, slots=True)
+class StyleGAN3Config:
+    """The shape of a network, in the terms of the official generator's arguments."""
+
+    z_dim: int
+    w_dim: int
+    img_resolution: int
+    mapping_layers: int = 2
+    mapping_lr_multiplier: float = 0.01
+    channel_base: int = 32768
+    channel_max: int = 512
+    num_layers: int = 14
+    num_critical: int = 2
+    first_cutoff: float = 2.0
+    first_stopband: float = 2**2.1
+    last_stopband_rel: float = 2**0.3
+    margin_size: int = 10
+    output_scale: float = 0.25
+    conv_kernel: int = 3
+    filter_size: int = 6
+    lrelu_upsampling: int = 2
+    use_radial_filters: bool = False
+    conv_clamp: float | None = 256.0
+
+    @property
+    def num_ws(self) -> int:
+        return self.num_layers + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The signal between two layers: its frequencies, in cycles per picture, and how finely it is sampled."""
+
+    cutoff: float
+    half_width: float  # of the transition band
+    rate: int  # samples per picture
+    size: int  # samples along an edge, the margin included
+    channels: int
+
+
+def bands(config: StyleGAN3Config) -> list[Band]:
+    """From the input features to the picture: num_layers + 1 of them (appendix C.1: geometric progression)."""
+    last = config.img_resolution / 2
+    progress = np.minimum(np.arange(config.num_layers + 1) / (config.num_layers - config.num_critical), 1)
+    cutoffs = config.first_cutoff * (last / config.first_cutoff) ** progress
+    stopbands = config.first_stopband * (last * config.last_stopband_rel / config.first_stopband) ** progress
+    rates = np.exp2(np.ceil(np.log2(np.minimum(stopbands * 2, config.img_resolution))))
+    sizes = rates + 2 * config.margin_size
+    sizes[-2:] = config.img_resolution
+    channels = np.rint(np.minimum(config.channel_base / 2 / cutoffs, config.channel_max))
+    channels[-1] = 3
+    widths = np.maximum(stopbands, rates / 2) - cutoffs
+    return [
+        Band(float(c), float(w), int(r), int(s), int(n))
+        for c, w, r, s, n in zip(cutoffs, widths, rates, sizes, channels, strict=True)
+    ]
+
+
+class Input(nn.Module):
+    """Fourier features of the picture's plane, turned and shifted by the style and by ``transform``."""
+
+    freqs: Tensor
+    phases: Tensor
+    transform: Tensor
+
+    def __init__(self, config: StyleGAN3Config, band: Band) -> None:
+        super().__init__()
+        self.band = band
+        angles = torch.randn(band.channels, 2)
+        radii = angles.square().sum(dim=1, keepdim=True).sqrt()
+        self.weight = nn.Parameter(torch.randn(band.channels, band.channels))
+        self.affine = FullyConnected(config.w_dim, 4)
+        self.affine.weight.data.zero_()
+        self.affine.bias.data = torch.tensor([1.0, 0.0, 0.0, 0.0])
+        self.register_buffer("transform", torch.eye(3))
+        self.register_buffer("freqs", angles / (radii * radii.square().exp().pow(0.25)) * band.cutoff)
+        self.register_buffer("phases", torch.rand(band.channels) - 0.5)
+
+    def forward(self, style: Tensor, motion: Tensor | None) -> Tensor:
+        """Style [N, 4] (cosine, sine, shift) and motion [3, 3] → features [N, C, size, size]."""
+        style = style / style[:, :2].norm(dim=1, keepdim=True)
+        cosine, sine, shift = style[:, 0], style[:, 1], style[:, 2:]
+        turn = torch.stack([torch.stack([cosine, -sine], dim=1), torch.stack([sine, cosine], dim=1)], dim=1)
+        # The plane's points p become turn · (A p + b − shift); features are linear in them before the sine.
+        affine = self.transform if motion is None else self.transform @ motion.to(self.transform)
+        matrix = turn @ affine[:2, :2]
+        offset = turn @ (affine[:2, 2] - shift)[:, :, None]
+        phases = self.phases + (self.freqs @ offset)[:, :, 0]
+        freqs = self.freqs @ matrix
+        damping = (1 - (freqs.norm(dim=2) - self.band.cutoff) / (self.band.rate / 2 - self.band.cutoff)).clamp(0, 1)
+        edge = (torch.arange(self.band.size, device=style.device) + 0.5 - self.band.size / 2) / self.band.rate
+        grid = torch.stack(torch.meshgrid(edge, edge, indexing="xy"), dim=2).view(1, -1, 2)
+        waves = torch.sin((grid @ freqs.transpose(1, 2) + phases[:, None]) * (2 * math.pi)) * damping[:, None]
+        features = waves @ (self.weight.T * self.weight.shape[0] ** -0.5)
+        return features.view(len(style), self.band.size, self.band.size, -1).permute(0, 3, 1, 2)
+
+
+class Layer(nn.Module):
+    """Modulated convolution, then a leaky ReLU at a higher sampling rate, between two low-pass filters."""
+
+    magnitude_ema: Tensor
+    up_filter: Tensor | None
+    down_filter: Tensor | None
+    energy: Tensor | None
+
+    def __init__(self, config: StyleGAN3Config, before: Band, after: Band, *, critical: bool, is_rgb: bool) -> None:
+        super().__init__()
+        self.is_rgb = is_rgb
+        self.clamp = config.conv_clamp
+        kernel = 1 if is_rgb else config.conv_kernel
+        self.padding = kernel - 1
+        self.weight = nn.Parameter(torch.randn(after.channels, before.channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(after.channels))
+        self.affine = FullyConnected(config.w_dim, before.channels, bias=1.0)
+        self.register_buffer("magnitude_ema", torch.ones(()))
+        self.register_buffer("energy", None, persistent=False)
+
+        rate = max(before.rate, after.rate) * (1 if is_rgb else config.lrelu_upsampling)
+        self.up, self.down = rate // before.rate, rate // after.rate
+        up_taps = config.filter_size * self.up if self.up > 1 and not is_rgb else 1
+        down_taps = config.filter_size * self.down if self.down > 1 and not is_rgb else 1
+        radial = config.use_radial_filters and not critical
+        self.register_buffer("up_filter", design_lowpass(up_taps, before.cutoff, before.half_width * 2, rate))
+        self.register_buffer(
+            "down_filter", design_lowpass(down_taps, after.cutoff, after.half_width * 2, rate, radial=radial)
+        )
+        # How many of the upsampled signal's samples lie beyond what the layer's output needs, on either side.
+        missing = (after.size - 1) * self.down + 1 + up_taps + down_taps - 2 - (before.size + self.padding) * self.up
+        self.crop = up_taps - 1 - (missing + self.up) // 2
+
+    def freeze(self, dtype: torch.dtype) -> None:
+        """Folds all that does not depend on the style, for good; the convolution then runs in ``dtype``."""
+        self.weight.data = self._unit_weight()
+        self.energy = self._energy(self.weight)
+        self.weight.data = channels_last(self.weight.data.to(torch.float32 if self.is_rgb else dtype))
+        self.affine.freeze()
+
+    def _unit_weight(self) -> Tensor:
+        """The weights with a mean square of 1 in every output channel; those to RGB as they are."""
+        if self.is_rgb:
+            return self.weight * self.weight[0].numel() ** -0.5
+        return self.weight * self.weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
+
+    def _energy(self, weight: Tensor) -> Tensor:
+        """[channels_in, channels_out]: Σ W² of each pair of channels."""
+        return weight.float().square().sum(dim=(2, 3)).T.contiguous()
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """[N, channels_in, size, size] and style [N, channels_in] → [N, channels_out, size', size']."""
+        weight = self._unit_weight() if self.energy is None else self.weight
+        gain = self.magnitude_ema.rsqrt()
+        if not self.is_rgb:
+            style = style * style.square().mean(dim=1, keepdim=True).rsqrt()
+            energy = self._energy(weight) if self.energy is None else self.energy
+            # The gain √2 of the activation is positive and passes through it.
+            gain = (style.square() @ energy + 1e-8).rsqrt()[:, :, None, None] * (gain * SQRT2)
+        x = (x * style[:, :, None, None].to(x.dtype)).to(weight.dtype)
+        x = F.conv2d(x, weight, padding=self.padding).float()
+        inplace = not torch.is_grad_enabled()
+        if self.is_rgb:
+            x = torch.addcmul(self.bias[:, None, None], x, gain)
+        else:
+            bias = (self.bias * SQRT2)[:, None, None]
+            x = x.mul_(gain).add_(bias) if inplace else torch.addcmul(bias, x, gain)
+            x = upsample(x, self.up_filter, self.up, self.crop)
+            x = F.leaky_relu(x, 0.2, inplace=inplace)
+        if self.clamp is not None:
+            x = F.hardtanh(x, -self.clamp, self.clamp, inplace=inplace)
+        return x if self.is_rgb else downsample(x, self.down_filter, self.down)
+
+
+class Synthesis(nn.Module):
+    """w+ [N, num_ws, w_dim] → picture [N, 3, H, W]."""
+
+    def __init__(self, config: StyleGAN3Config) -> None:
+        super().__init__()
+        self.output_scale = config.output_scale
+        spectrum = bands(config)
+        self.input = Input(config, spectrum[0])
+        self.names = []
+        for index, (before, after) in enumerate(zip([spectrum[0], *spectrum], spectrum, strict=False)):
+            name = f"L{index}_{after.size}_{after.channels}"
+            critical = index >= config.num_layers - config.num_critical
+            layer = Layer(config, before, after, critical=critical, is_rgb=index == config.num_layers)
+            self.add_module(name, layer)
+            self.names.append(name)
+
+    def layers(self) -> list[Layer]:
+        """From the input to the picture."""
+        return [cast(Layer, self.get_submodule(name)) for name in self.names]
+
+    def freeze(self, dtype: torch.dtype) -> None:
+        self.input.affine.freeze()
+        for layer in self.layers():
+            layer.freeze(dtype)
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """The input's turn and shift [N, 4], then one style [N, channels_in] for every layer."""
+        return [module.affine(ws[:, row]) for row, module in enumerate([self.input, *self.layers()])]
+
+    def forward(self, styles: Sequence[Tensor], motion: Tensor | None = None) -> Tensor:
+        x = channels_last(self.input(styles[0], motion))
+        for layer, style in zip(self.layers(), styles[1:], strict=True):
+            x = layer(x, style)
+        return x * self.output_scale
+
+
+def in_plane(roll: float, shift: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+    """The motion [3, 3] that rolls the picture by degrees, counter-clockwise, then shifts it right and down.
+
+    ``shift`` is in picture widths. As it is the plane that is sampled elsewhere, this is the inverse map.
+    """
+    c, s = math.cos(math.radians(roll)), math.sin(math.radians(roll))
+    x, y = shift
+    return torch.tensor([[c, -s, s * y - c * x], [s, c, -s * x - c * y], [0.0, 0.0, 1.0]])
+
+
+class StyleGAN3(nn.Module):
+    """A StyleGAN3 generator; implements ``backend.generators.Generator``, and moves pictures in their plane."""
+
+    def __init__(self, config: StyleGAN3Config) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = Mapping(config.z_dim, config.w_dim, config.mapping_layers, config.mapping_lr_multiplier)
+        self.synthesis = Synthesis(config)
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        return self.config.img_resolution, self.config.img_resolution
+
+    @property
+    def z_dim(self) -> int:
+        return self.config.z_dim
+
+    @property
+    def w_dim(self) -> int:
+        return self.config.w_dim
+
+    @property
+    def num_ws(self) -> int:
+        return self.config.num_ws
+
+    @property
+    def w_avg(self) -> Tensor:
+        return self.mapping.w_avg
+
+    @property
+    def device(self) -> torch.device:
+        return self.mapping.w_avg.device
+
+    def freeze(self, dtype: torch.dtype = torch.float32) -> None:
+        """Makes the weights constants and folds all that can be; synthesis then computes in ``dtype``."""
+        self.requires_grad_(requires_grad=False).eval()
+        self.synthesis.freeze(dtype)
+
+    @torch.no_grad()
+    def map(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
+        """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
+        return truncate(self.mapping(z), self.w_avg, truncation_psi, self.num_ws)
+
+    def synthesize(self, ws: Tensor, motion: Tensor | None = None) -> Tensor:
+        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable.
+
+        ``motion`` [3, 3], of ``in_plane``, turns and shifts what is painted, exactly: the picture is continuous.
+        """
+        return self.synthesize_styles(self.styles(ws), motion)
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """w+ [N, num_ws, w_dim] → the input's turn and shift [N, 4] and the styles [N, channels] of every layer."""
+        return self.synthesis.styles(ws)
+
+    def synthesize_styles(self, styles: Sequence[Tensor], motion: Tensor | None = None) -> Tensor:
+        """Styles as ``styles`` gives them → pictures [N, 3, H, W]."""
+        image: Tensor = self.synthesis(styles, motion)
+        return image.contiguous()
