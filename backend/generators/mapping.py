@@ -16,10 +16,10 @@ SQRT2 = math.sqrt(2.0)
 class FullyConnected(nn.Module):
     """A dense layer whose weights are stored divided by their learning-rate multiplier."""
 
-    def __init__(self, features_in: int, features_out: int, lr_multiplier: float = 1.0, bias: float = 0.0) -> None:
+    def __init__(self, features_in: int, features_out: int, lr_multiplier: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(features_out, features_in) / lr_multiplier)
-        self.bias = nn.Parameter(torch.full((features_out,), bias))
+        self.weight = nn.Parameter(torch.empty(features_out, features_in))
+        self.bias = nn.Parameter(torch.empty(features_out))
         self.weight_gain = lr_multiplier / math.sqrt(features_in)
         self.bias_gain = lr_multiplier
 
@@ -50,6 +50,29 @@ class Mapping(nn.Module):
         for index in range(self.layers):
             x = F.leaky_relu(cast(FullyConnected, self.get_submodule(f"fc{index}"))(x), 0.2) * SQRT2
         return x
+
+
+def check_layers(count: int) -> None:
+    """Raises ValueError for what no mapping has, before anything is built for it."""
+    if not 1 <= count <= 64:
+        raise ValueError(f"no generator's mapping has {count} layers")
+
+
+@torch.no_grad()
+def initialize(network: nn.Module, seed: int = 0) -> None:
+    """Gives a network that is not loaded from a file the random weights that training starts from."""
+    random = torch.Generator().manual_seed(seed)
+    for name, values in [*network.named_parameters(), *network.named_buffers()]:
+        part = name.rpartition(".")[2]
+        if part in ("weight", "const", "noise_const"):
+            values.normal_(generator=random)
+        elif part in ("bias", "noise_strength"):
+            values.fill_(float(name.endswith("affine.bias")))
+    for module in network.modules():
+        if isinstance(module, FullyConnected):
+            module.weight.div_(module.bias_gain)
+        elif special := getattr(module, "initialize", None):
+            special()
 
 
 def truncate(w: Tensor, w_avg: Tensor, psi: float, num_ws: int) -> Tensor:

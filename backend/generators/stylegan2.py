@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, truncate
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, truncate
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class StyleGAN2Config:
     mapping_lr_multiplier: float = 0.01
     conv_clamp: float | None = None
     first: tuple[int, int] = (4, 4)  # height and width of the first block; (4, 2) in StyleGAN-Human
+
+    def __post_init__(self) -> None:
+        check_layers(self.mapping_layers)
+        if not 1 <= len(self.channels) <= 12 or len(self.first) != 2 or not all(1 <= n <= 64 for n in self.first):
+            raise ValueError(f"no StyleGAN2 has {len(self.channels)} blocks, the first of {self.first} pixels")
 
     @property
     def resolution(self) -> tuple[int, int]:
@@ -49,10 +54,10 @@ def fir_kernel(gain: float) -> Tensor:
     return kernel * (gain / kernel.sum())
 
 
-def upsample2(image: Tensor, fir: Tensor) -> Tensor:
-    """[N, C, H, W] → [N, C, 2H, 2W], zeros inserted and filtered, as the official upsample2d."""
-    channels = image.shape[1]
-    return F.conv_transpose2d(image, fir.expand(channels, 1, 4, 4), stride=2, padding=1, groups=channels)
+def upsample2(image: Tensor) -> Tensor:
+    """[N, 3, H, W] → [N, 3, 2H, 2W], zeros inserted and filtered, as the official upsample2d."""
+    fir = fir_kernel(gain=4.0).to(image).expand(3, 1, 4, 4)
+    return F.conv_transpose2d(image, fir, stride=2, padding=1, groups=3)
 
 
 class SynthesisLayer(nn.Module):
@@ -60,7 +65,7 @@ class SynthesisLayer(nn.Module):
 
     noise_const: Tensor
     energy: Tensor | None
-    fir: Tensor
+    fir: Tensor | None
 
     def __init__(
         self, channels_in: int, channels_out: int, config: StyleGAN2Config, size: tuple[int, int], *, up: bool
@@ -68,12 +73,12 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.up = up
         self.clamp = None if config.conv_clamp is None else config.conv_clamp * SQRT2
-        self.weight = nn.Parameter(torch.randn(channels_out, channels_in, 3, 3))
-        self.bias = nn.Parameter(torch.zeros(channels_out))
-        self.affine = FullyConnected(config.w_dim, channels_in, bias=1.0)
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.register_buffer("noise_const", torch.randn(size))
-        self.register_buffer("fir", fir_kernel(gain=4.0), persistent=False)
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in, 3, 3))
+        self.bias = nn.Parameter(torch.empty(channels_out))
+        self.affine = FullyConnected(config.w_dim, channels_in)
+        self.noise_strength = nn.Parameter(torch.empty(()))
+        self.register_buffer("noise_const", torch.empty(size))
+        self.register_buffer("fir", None, persistent=False)
         self.register_buffer("energy", None, persistent=False)
 
     def freeze(self, dtype: torch.dtype) -> None:
@@ -88,7 +93,7 @@ class SynthesisLayer(nn.Module):
         self.weight.data = channels_last(weight.transpose(0, 1)).transpose(0, 1) if self.up else channels_last(weight)
         self.noise_const.mul_(self.noise_strength.data * SQRT2)
         self.noise_strength.data = torch.full_like(self.noise_strength.data, 1 / SQRT2)
-        self.fir = self.fir.to(dtype).expand(len(weight), 1, 4, 4).contiguous()
+        self.fir = fir_kernel(gain=4.0).to(weight).expand(len(weight), 1, 4, 4).contiguous()
         self.affine.freeze()
 
     def _energy(self) -> Tensor:
@@ -106,8 +111,8 @@ class SynthesisLayer(nn.Module):
         x = (x * style[:, :, None, None].to(x.dtype)).to(weight.dtype)
         if self.up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-            channels = x.shape[1]
-            x = F.conv2d(x, self.fir.expand(channels, 1, 4, 4), padding=1, groups=channels)
+            fir = fir_kernel(gain=4.0).to(x).expand(len(weight), 1, 4, 4) if self.fir is None else self.fir
+            x = F.conv2d(x, fir, padding=1, groups=len(weight))
         else:
             x = F.conv2d(x, weight, padding=1)
         return self._activate(x, demodulation, noise=noise)
@@ -136,9 +141,9 @@ class ToRGB(nn.Module):
     def __init__(self, channels_in: int, config: StyleGAN2Config) -> None:
         super().__init__()
         self.clamp = config.conv_clamp
-        self.weight = nn.Parameter(torch.randn(3, channels_in, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(3))
-        self.affine = FullyConnected(config.w_dim, channels_in, bias=1.0)
+        self.weight = nn.Parameter(torch.empty(3, channels_in, 1, 1))
+        self.bias = nn.Parameter(torch.empty(3))
+        self.affine = FullyConnected(config.w_dim, channels_in)
         self.gain = channels_in**-0.5
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
@@ -159,7 +164,7 @@ class Block(nn.Module):
         super().__init__()
         self.is_first = channels_in is None
         if channels_in is None:
-            self.const = nn.Parameter(torch.randn(channels_out, *size))
+            self.const = nn.Parameter(torch.empty(channels_out, *size))
         else:
             self.conv0 = SynthesisLayer(channels_in, channels_out, config, size, up=True)
         self.conv1 = SynthesisLayer(channels_out, channels_out, config, size, up=False)
@@ -176,8 +181,6 @@ class Block(nn.Module):
 class Synthesis(nn.Module):
     """w+ [N, num_ws, w_dim] → picture [N, 3, H, W]."""
 
-    fir: Tensor
-
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
         self.config = config
@@ -186,7 +189,6 @@ class Synthesis(nn.Module):
             size = (config.first[0] << level, config.first[1] << level)
             self.add_module(f"b{size[0]}", Block(channels_in, channels, config, size))
             channels_in = channels
-        self.register_buffer("fir", fir_kernel(gain=4.0), persistent=False)
 
     def blocks(self) -> list[Block]:
         """From the first up; they are registered under the official names b4, b8, …"""
@@ -219,13 +221,16 @@ class Synthesis(nn.Module):
                 x = block.conv0(x, next(queue), noise=noise)
             x = block.conv1(x, next(queue), noise=noise)
             share = block.torgb(x, next(queue))
-            image = share if image is None else upsample2(image, self.fir) + share
+            image = share if image is None else upsample2(image) + share
         assert image is not None
         return image
 
 
 class StyleGAN2(nn.Module):
-    """A StyleGAN2 generator; implements ``backend.generators.Generator``."""
+    """A StyleGAN2 generator; implements ``backend.generators.Generator``.
+
+    Its weights are to be loaded, or made by ``mapping.initialize``.
+    """
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .filters import design_lowpass, downsample, upsample
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, truncate
+from .filters import design_lowpass, filtered_leaky_relu
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, truncate
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,17 @@ class StyleGAN3Config:
     lrelu_upsampling: int = 2
     use_radial_filters: bool = False
     conv_clamp: float | None = 256.0
+
+    def __post_init__(self) -> None:
+        check_layers(self.mapping_layers)
+        power = self.img_resolution > 0 and self.img_resolution & (self.img_resolution - 1) == 0
+        if not power or not 16 <= self.img_resolution <= 8192:
+            raise ValueError(f"no StyleGAN3 paints {self.img_resolution} pixels: a power of two is needed")
+        for name, largest in {"num_layers": 64, "margin_size": 256, "filter_size": 32, "lrelu_upsampling": 8}.items():
+            if not 1 <= getattr(self, name) <= largest:
+                raise ValueError(f"no StyleGAN3 has {name} {getattr(self, name)}")
+        if self.conv_kernel not in (1, 3) or not 0 <= self.num_critical < self.num_layers:
+            raise ValueError(f"no StyleGAN3 has kernels of {self.conv_kernel} and {self.num_critical} critical layers")
 
     @property
     def num_ws(self) -> int:
@@ -73,6 +84,8 @@ def bands(config: StyleGAN3Config) -> list[Band]:
     sizes[-2:] = config.img_resolution
     channels = np.rint(np.minimum(config.channel_base / 2 / cutoffs, config.channel_max))
     channels[-1] = 3
+    if channels.min() < 1:
+        raise ValueError(f"channel_base {config.channel_base} leaves a layer without channels")
     widths = np.maximum(stopbands, rates / 2) - cutoffs
     return [
         Band(float(c), float(w), int(r), int(s), int(n))
@@ -90,15 +103,21 @@ class Input(nn.Module):
     def __init__(self, config: StyleGAN3Config, band: Band) -> None:
         super().__init__()
         self.band = band
-        angles = torch.randn(band.channels, 2)
-        radii = angles.square().sum(dim=1, keepdim=True).sqrt()
-        self.weight = nn.Parameter(torch.randn(band.channels, band.channels))
+        self.weight = nn.Parameter(torch.empty(band.channels, band.channels))
         self.affine = FullyConnected(config.w_dim, 4)
-        self.affine.weight.data.zero_()
-        self.affine.bias.data = torch.tensor([1.0, 0.0, 0.0, 0.0])
         self.register_buffer("transform", torch.eye(3))
-        self.register_buffer("freqs", angles / (radii * radii.square().exp().pow(0.25)) * band.cutoff)
-        self.register_buffer("phases", torch.rand(band.channels) - 0.5)
+        self.register_buffer("freqs", torch.empty(band.channels, 2))
+        self.register_buffer("phases", torch.empty(band.channels))
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Random frequencies within the band, and no motion: what training starts from."""
+        directions = torch.randn(self.freqs.shape)
+        radii = directions.norm(dim=1, keepdim=True)
+        self.freqs.copy_(directions / (radii * radii.square().exp().pow(0.25)) * self.band.cutoff)
+        self.phases.copy_(torch.rand(self.phases.shape) - 0.5)
+        self.affine.weight.zero_()
+        self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
 
     def forward(self, style: Tensor, motion: Tensor | None) -> Tensor:
         """Style [N, 4] (cosine, sine, shift) and motion [3, 3] → features [N, C, size, size]."""
@@ -133,9 +152,9 @@ class Layer(nn.Module):
         self.clamp = config.conv_clamp
         kernel = 1 if is_rgb else config.conv_kernel
         self.padding = kernel - 1
-        self.weight = nn.Parameter(torch.randn(after.channels, before.channels, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(after.channels))
-        self.affine = FullyConnected(config.w_dim, before.channels, bias=1.0)
+        self.weight = nn.Parameter(torch.empty(after.channels, before.channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(after.channels))
+        self.affine = FullyConnected(config.w_dim, before.channels)
         self.register_buffer("magnitude_ema", torch.ones(()))
         self.register_buffer("energy", None, persistent=False)
 
@@ -180,17 +199,14 @@ class Layer(nn.Module):
             gain = (style.square() @ energy + 1e-8).rsqrt()[:, :, None, None] * (gain * SQRT2)
         x = (x * style[:, :, None, None].to(x.dtype)).to(weight.dtype)
         x = F.conv2d(x, weight, padding=self.padding).float()
-        inplace = not torch.is_grad_enabled()
         if self.is_rgb:
             x = torch.addcmul(self.bias[:, None, None], x, gain)
-        else:
-            bias = (self.bias * SQRT2)[:, None, None]
-            x = x.mul_(gain).add_(bias) if inplace else torch.addcmul(bias, x, gain)
-            x = upsample(x, self.up_filter, self.up, self.crop)
-            x = F.leaky_relu(x, 0.2, inplace=inplace)
-        if self.clamp is not None:
-            x = F.hardtanh(x, -self.clamp, self.clamp, inplace=inplace)
-        return x if self.is_rgb else downsample(x, self.down_filter, self.down)
+            return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+        bias = (self.bias * SQRT2)[:, None, None]
+        x = torch.addcmul(bias, x, gain) if torch.is_grad_enabled() else x.mul_(gain).add_(bias)
+        assert self.up_filter is not None
+        assert self.down_filter is not None
+        return filtered_leaky_relu(x, self.clamp, self.up_filter, self.up, self.crop, self.down_filter, self.down)
 
 
 class Synthesis(nn.Module):
@@ -220,7 +236,8 @@ class Synthesis(nn.Module):
 
     def styles(self, ws: Tensor) -> list[Tensor]:
         """The input's turn and shift [N, 4], then one style [N, channels_in] for every layer."""
-        return [module.affine(ws[:, row]) for row, module in enumerate([self.input, *self.layers()])]
+        modules: list[Input | Layer] = [self.input, *self.layers()]
+        return [module.affine(ws[:, row]) for row, module in enumerate(modules)]
 
     def forward(self, styles: Sequence[Tensor], motion: Tensor | None = None) -> Tensor:
         x = channels_last(self.input(styles[0], motion))
@@ -240,7 +257,10 @@ def in_plane(roll: float, shift: tuple[float, float] = (0.0, 0.0)) -> Tensor:
 
 
 class StyleGAN3(nn.Module):
-    """A StyleGAN3 generator; implements ``backend.generators.Generator``, and moves pictures in their plane."""
+    """A StyleGAN3 generator; implements ``backend.generators.Generator``, and moves pictures in their plane.
+
+    Its weights are to be loaded, or made by ``mapping.initialize``.
+    """
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__()

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading every format of StyleGAN weights, executing nothing of what is in them."""
+
+from .checkpoint import Checkpoint, Config, GeneratorFileError
+from .open import open_checkpoint
+from .own import write_own
+
+__all__ = ["Checkpoint", "Config", "GeneratorFileError", "open_checkpoint", "write_own"]

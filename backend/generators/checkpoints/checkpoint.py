@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every format of generator file comes to: a network's shape, and its tensors under the official names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..stylegan2 import StyleGAN2Config
+from ..stylegan3 import StyleGAN3Config
+
+Config = StyleGAN2Config | StyleGAN3Config
+
+
+class GeneratorFileError(Exception):
+    """A generator file that is absent, damaged, or not of a known format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An opened generator file. Tensors are read when they are called."""
+
+    format: str
+    config: Config
+    tensors: dict[str, Callable[[], Tensor]]
+    licence: str

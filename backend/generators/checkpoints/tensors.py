@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors in files of PyTorch and in pickled NumPy arrays: found, checked against the file, read when asked for."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from .unpickle import Blob, Global, MalformedError, Object, Window, unpickle
+
+_MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before its zip files
+_DTYPES = {
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+}
+_NUMPY = {"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i4": torch.int32, "i8": torch.int64}
+_NUMPY |= {"u1": torch.uint8, "b1": torch.bool}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """Where a tensor lies in a file."""
+
+    file: BinaryIO
+    data: Blob
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int = 0  # elements
+
+    def __post_init__(self) -> None:
+        sizes = (*self.shape, *self.stride, self.offset)
+        if len(self.shape) != len(self.stride) or any(type(n) is not int or n < 0 for n in sizes):
+            raise MalformedError(f"no tensor has shape {self.shape}, strides {self.stride} and offset {self.offset}")
+        stored = self.data.length // self.dtype.itemsize
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
+        count = math.prod(self.shape)
+        if count > stored or (count and last >= stored):
+            raise MalformedError(f"a tensor {list(self.shape)} is announced where {stored} values are stored")
+
+    def read(self) -> Tensor:
+        """The tensor, in float32 where it is of floats."""
+        self.file.seek(self.data.start)
+        buffer = bytearray(self.data.length)
+        if self.file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
+            raise MalformedError("the file breaks off")
+        if not buffer:
+            return torch.zeros(self.shape, dtype=self.dtype)
+        flat = torch.frombuffer(buffer, dtype=self.dtype)
+        tensor = flat.as_strided(self.shape, self.stride, self.offset).contiguous()
+        return tensor.float() if tensor.is_floating_point() else tensor
+
+
+Storage = tuple[torch.dtype, Blob]
+Storages = Callable[[tuple[Any, ...]], Storage]  # from the key of a pickle's persistent object
+
+
+class TensorFile:
+    """An open file whose pickles hold tensors."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = file.seek(0, 2)
+        self._in_zip: dict[str, Blob] = {}
+        self._in_stream: dict[str, Blob] = {}
+
+    def load_pickle(self) -> Any:
+        """The object of a bare pickle, as Python and NVIDIA write them."""
+        return unpickle(Window(self._file, 0, self.size))
+
+    def load_stream(self, start: int = 0, end: int | None = None) -> Any:
+        """The object of a stream of torch.save before version 1.6: five pickles, then the numbers."""
+        window = Window(self._file, start, self.size if end is None else end)
+        if unpickle(window) != _MAGIC or unpickle(window) != 1001:
+            raise MalformedError("it is not a file of torch.save")
+        unpickle(window)  # what system wrote it
+        root, keys = unpickle(window), unpickle(window)
+        if not isinstance(keys, list):
+            raise MalformedError("its list of tensors is damaged")
+        self._in_stream = {}
+        sizes = _item_sizes(root)
+        for key in keys:
+            (count,) = struct.unpack("<q", window.read(8))
+            length = count * sizes.get(key, 1)
+            if not isinstance(key, str) or not 0 <= length <= window.remaining():
+                raise MalformedError(f"{length} bytes are announced where {window.remaining()} are left")
+            self._in_stream[key] = Blob(window.tell(), length)
+            self._file.seek(length, 1)
+        return root
+
+    def load_zip(self) -> Any:
+        """The object of a zip file of torch.save."""
+        try:
+            with zipfile.ZipFile(self._file) as archive:
+                entries = {i.filename.partition("/")[2]: self._entry(i) for i in archive.infolist()}
+        except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError) as error:
+            raise MalformedError(f"its zip archive is damaged ({error})") from None
+        if "data.pkl" not in entries:
+            raise MalformedError("it is a zip archive, but not one of torch.save")
+        self._in_zip = {name.removeprefix("data/"): blob for name, blob in entries.items() if name.startswith("data/")}
+        start, length = entries["data.pkl"]
+        return unpickle(Window(self._file, start, start + length))
+
+    def _entry(self, info: zipfile.ZipInfo) -> Blob:
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise MalformedError("its zip archive is compressed, which torch.save never does")
+        self._file.seek(info.header_offset + 26)
+        name, extra = struct.unpack("<HH", self._file.read(4))
+        start = info.header_offset + 30 + name + extra
+        if start + info.file_size > self.size:
+            raise MalformedError("it breaks off")
+        return Blob(start, info.file_size)
+
+    def tensor(self, value: Any) -> StoredTensor | None:
+        """The tensor or array that ``value`` describes; None when it describes something else."""
+        match value:
+            case Object(name="torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state"):
+                return self.tensor(value.args[0])
+            case Object(name="torch._utils._rebuild_tensor_v2", args=(storage, offset, tuple(size), tuple(stride), *_)):
+                dtype, blob = self._storage(storage)
+                return StoredTensor(self._file, blob, dtype, size, stride, offset)
+            case Object(state=(_, tuple(shape), dtype, fortran, Blob() as data)) if value.name.endswith(
+                ".multiarray._reconstruct"
+            ):
+                return self._array(shape, _numpy_dtype(dtype), data, fortran=bool(fortran))
+        return None
+
+    def number(self, value: Any) -> Any:
+        """``value``, as a plain number where it is one of NumPy's."""
+        match value:
+            case Object(args=(dtype, Blob() as data)) if value.name.endswith(".multiarray.scalar"):
+                return StoredTensor(self._file, data, _numpy_dtype(dtype), (), ()).read().item()
+        return value
+
+    def _storage(self, value: Any) -> Storage:
+        match value:
+            case Object(name="torch.storage._load_from_bytes", args=(Blob(start, length),)):
+                return self._persistent(self.load_stream(start, start + length), self._in_stream)
+            case Object(name="torch.storage._load_from_bytes"):
+                raise MalformedError("a tensor's numbers are missing")
+        return self._persistent(value, self._in_zip or self._in_stream)
+
+    def _persistent(self, value: Any, blobs: dict[str, Blob]) -> Storage:
+        dtype, key, count = _storage_key(value)
+        blob = blobs.get(key)
+        if blob is None or blob.length != count * dtype.itemsize:
+            raise MalformedError(f"a tensor of {count} values is announced, and others are stored")
+        return dtype, blob
+
+    def _array(self, shape: tuple[int, ...], dtype: torch.dtype, data: Blob, *, fortran: bool) -> StoredTensor:
+        if any(type(n) is not int or n < 0 for n in shape):
+            raise MalformedError(f"no array has shape {shape}")
+        order = shape if fortran else shape[::-1]
+        strides = [math.prod(order[:i]) for i in range(len(order))]
+        return StoredTensor(self._file, data, dtype, shape, tuple(strides if fortran else strides[::-1]))
+
+
+def _storage_key(value: Any) -> tuple[torch.dtype, str, int]:
+    match value:
+        case Object(name="persistent", args=(("storage", Global(kind), str(key), _, int(count), *view),)):
+            dtype = _DTYPES.get(kind.removeprefix("torch.").removesuffix("Storage"))
+            if dtype is not None and count >= 0 and view in ([], [None]):
+                return dtype, key, count
+    raise MalformedError("a tensor's storage is of an unknown kind")
+
+
+def _item_sizes(root: Any) -> dict[str, int]:
+    """Bytes per value of every storage that ``root`` refers to: a stream counts values, not bytes."""
+    sizes: dict[str, int] = {}
+    seen: set[int] = set()
+    queue = [root]
+    while queue:
+        value = queue.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        match value:
+            case Object(name="persistent"):
+                dtype, key, _ = _storage_key(value)
+                sizes[key] = dtype.itemsize
+            case Object():
+                queue += [value.args, value.state, value.items]
+            case dict():
+                queue += value.values()
+            case list() | tuple():
+                queue += value
+    return sizes
+
+
+def _numpy_dtype(value: Any) -> torch.dtype:
+    match value:
+        case Object(name="numpy.dtype", args=(str(kind), *_), state=(_, "<" | "|" | "=", *_)) if kind in _NUMPY:
+            return _NUMPY[kind]
+    raise MalformedError("an array is of an unknown kind")

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pickles read as data: a stack machine that calls nothing, imports nothing and copies nothing large.
+
+``pickletools`` of the standard library takes a pickle apart into its operations; here they build plain values,
+and ``Object`` for whatever the pickle would have called. The names that may be called are listed: a file that
+asks for any other is refused, so that nobody passes it on to a program that would obey.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NamedTuple
+
+_TEXT = 1 << 20  # bytes: longer texts are refused
+_KEYS = (str, int, bytes, float, bool, type(None))  # hashing these is quick; nested tuples can take for ever
+_STORAGES = "Float Double Half BFloat16 Long Int Short Char Byte Bool Untyped"
+_CALLABLE = {
+    "collections.OrderedDict",
+    "builtins.set",
+    "__builtin__.set",
+    "_codecs.encode",
+    "argparse.Namespace",
+    "dnnlib.util.EasyDict",
+    "dnnlib.tflib.network.Network",
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
+    "torch._utils._rebuild_tensor_v2",
+    "torch.storage._load_from_bytes",
+    "torch.Size",
+    "torch_utils.persistence._reconstruct_persistent_obj",
+    "numpy.dtype",
+    "numpy.ndarray",
+    *(
+        f"{package}.multiarray.{name}"
+        for package in ("numpy.core", "numpy._core")
+        for name in ("scalar", "_reconstruct")
+    ),
+    *(f"torch.{kind}Storage" for kind in _STORAGES.split()),
+    "torch.storage.UntypedStorage",
+}
+
+
+class MalformedError(ValueError):
+    """A file that is not what it claims to be. All that damaged bytes can cause is raised as this."""
+
+
+class Global(NamedTuple):
+    """A name that the pickle would have imported."""
+
+    name: str
+
+
+class Blob(NamedTuple):
+    """Bytes, which stay in the file."""
+
+    start: int
+    length: int
+
+
+@dataclass(eq=False, repr=False, slots=True)
+class Object:
+    """What calling ``name`` with ``args``, then restoring ``state``, would have made."""
+
+    name: str
+    args: tuple[Any, ...]
+    state: Any = None
+    items: dict[Any, Any] = field(default_factory=dict)
+
+
+class Window:
+    """A part of a file as a stream that ends where the part ends, and steps over what is long."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
+        self._file = file
+        self._end = end
+        file.seek(start)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def remaining(self) -> int:
+        return self._end - self._file.tell()
+
+    def read(self, length: int) -> bytes:
+        if length > self.remaining():
+            raise MalformedError(f"{length} bytes are announced where {self.remaining()} are left")
+        if length > _TEXT:
+            self._file.seek(length, 1)
+            return _Skipped(length)  # type: ignore[return-value]  # pickletools asks only for its length
+        return self._file.read(length)
+
+    def readline(self) -> bytes:
+        line = self._file.readline(min(self.remaining(), _TEXT))
+        if b"\\" in line:  # of a quoted text, which is of a kind that nobody writes any more
+            raise MalformedError("a name in it has a backslash")
+        return line
+
+
+class _Skipped:
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def unpickle(window: Window) -> Any:
+    """The next pickle of ``window``, which then stands behind it; raises MalformedError."""
+    machine = _Machine()
+    try:
+        for opcode, argument, position in pickletools.genops(window):  # type: ignore[arg-type]  # reads and tells
+            if opcode.name == "STOP":
+                return machine.pop()
+            machine.step(opcode.name, argument, position)
+    except MalformedError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, EOFError) as error:
+        raise MalformedError(f"it breaks off or is damaged: {error}") from None
+    raise MalformedError("it has no end")
+
+
+_MARK = object()
+_SINGLES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING"}
+_VALUES |= {"SHORT_BINSTRING", "LONG4", "BINUNICODE8"}
+_BYTES = {"BINBYTES": 5, "SHORT_BINBYTES": 2, "BINBYTES8": 9}  # and how long opcode and length are
+_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class _Machine:
+    def __init__(self) -> None:
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+
+    def pop(self) -> Any:
+        value = self._stack.pop()
+        if value is _MARK:
+            raise MalformedError("a mark is missing its values")
+        return value
+
+    def step(self, name: str, argument: Any, position: int | None) -> None:
+        """Executes one operation."""
+        push = self._stack.append
+        match name:
+            case "PROTO" | "FRAME":
+                pass
+            case _ if name in _SINGLES:
+                push(_SINGLES[name])
+            case _ if name in _VALUES:
+                push(argument)
+            case _ if name in _BYTES:
+                push(Blob((position or 0) + _BYTES[name], len(argument)))
+            case "MARK":
+                push(_MARK)
+            case "POP":
+                self._stack.pop()
+            case "EMPTY_LIST" | "EMPTY_SET":
+                push([])
+            case "EMPTY_DICT":
+                push({})
+            case _ if name in _TUPLES:
+                push(tuple(reversed([self.pop() for _ in range(_TUPLES[name])])))
+            case "TUPLE":
+                push(tuple(self._to_mark()))
+            case "APPEND":
+                self._extend([self.pop()])
+            case "APPENDS" | "ADDITEMS":
+                self._extend(self._to_mark())
+            case "SETITEM":
+                value, key = self.pop(), self.pop()
+                self._set([key, value])
+            case "SETITEMS":
+                self._set(self._to_mark())
+            case "GLOBAL":
+                push(_allowed(argument.replace(" ", ".")))
+            case "STACK_GLOBAL":
+                attribute, module = self.pop(), self.pop()
+                push(_allowed(f"{module}.{attribute}"))
+            case "REDUCE" | "NEWOBJ":
+                arguments, function = self.pop(), self.pop()
+                push(_call(function, arguments))
+            case "BUILD":
+                self._build(self.pop())
+            case "BINPERSID":
+                push(Object("persistent", (self.pop(),)))
+            case "MEMOIZE":
+                self._memo[len(self._memo)] = self._stack[-1]
+            case "BINPUT" | "LONG_BINPUT":
+                self._memo[argument] = self._stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                push(self._memo[argument])
+            case _:
+                raise MalformedError(f"the operation {name} has no business in a file of weights")
+
+    def _to_mark(self) -> list[Any]:
+        values = []
+        while (value := self._stack.pop()) is not _MARK:
+            values.append(value)
+        return values[::-1]
+
+    def _extend(self, values: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, list):
+            raise MalformedError("values are appended to what is no list")
+        target.extend(values)
+
+    def _set(self, pairs: list[Any]) -> None:
+        target = self._stack[-1]
+        if isinstance(target, Object):
+            target = target.items
+        if not isinstance(target, dict):
+            raise MalformedError("keys are set on what has none")
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            if not isinstance(key, _KEYS):
+                raise MalformedError(f"a {type(key).__name__} cannot be a key")
+            target[key] = value
+
+    def _build(self, state: Any) -> None:
+        target = self._stack[-1]
+        if isinstance(target, Object):
+            target.state = state
+        elif not isinstance(target, dict):  # a dictionary's own attributes say nothing
+            raise MalformedError("a state is given to what has none")
+
+
+def _allowed(name: str) -> Global:
+    _package, helper, function = name.rpartition("torch_utils.persistence.")
+    known = helper + function if helper else name  # programs keep NVIDIA's helper in packages of their own
+    if known not in _CALLABLE:
+        raise MalformedError(
+            f"it asks to run {name[:80]!r}, which no file of weights needs: do not open it with other programs"
+        )
+    return Global(known)
+
+
+def _call(function: Any, arguments: Any) -> Any:
+    if not isinstance(function, Global) or not isinstance(arguments, tuple):
+        raise MalformedError("it calls what is no function")
+    match function.name, arguments:
+        case "collections.OrderedDict" | "dnnlib.util.EasyDict", ():
+            return {}
+        case "collections.OrderedDict" | "dnnlib.util.EasyDict", (list(pairs),):
+            return {str(key): value for key, value in pairs}
+        case "builtins.set" | "__builtin__.set", (list(values),):
+            return values
+    return Object(function.name, arguments)
