@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,22 +13,22 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from . import cli_generators
+from .console import errors, fail, stage_progress
 
 if TYPE_CHECKING:
     from .landmarks import Detector
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-errors = Console(stderr=True)
+app.add_typer(cli_generators.models, name="models")
+app.add_typer(cli_generators.bench, name="bench")
 
 BAD_NME = 10.0  # percent: detectors' noise is one or two
+LandmarksOption = Annotated[
+    str, typer.Option(help="The detector: embedded, face-alignment, or the path of a mediapipe .task file.")
+]
 ModelOption = Annotated[str, typer.Option(help="A bundle's folder, or 'default' for the embedded one.")]
-
-
-def fail(message: object, code: int = 2) -> typer.Exit:
-    """Prints what is wrong; raise the result to end the command with ``code``."""
-    errors.print(f"effigy: error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-    return typer.Exit(code)
 
 
 @app.command()
@@ -67,7 +65,9 @@ def serve(
 def fit(
     generator: Annotated[Path, typer.Option(help="The generator's weights.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
-    landmarks: Annotated[str, typer.Option(help="The detector: embedded.")] = "embedded",
+    landmarks: Annotated[
+        str, typer.Option(help="The detector: embedded, face-alignment, or a mediapipe .task file.")
+    ] = "embedded",
     work: Annotated[Path | None, typer.Option(help="Keeps the samples, so that a run resumes; OUT.samples.")] = None,
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
@@ -114,7 +114,9 @@ def evaluate(
     methods: Annotated[
         str | None, typer.Option(help="Inverses to compare, by commas; the first is the product's. All by default.")
     ] = None,
-    landmarks: Annotated[str, typer.Option(help="The detector: embedded.")] = "embedded",
+    landmarks: Annotated[
+        str, typer.Option(help="The detector: embedded, face-alignment, or a mediapipe .task file.")
+    ] = "embedded",
     identity: Annotated[
         str, typer.Option(help="Tells people apart: ArcFace's weights; embedded: for default only.")
     ] = "embedded",
@@ -211,24 +213,10 @@ def doctor(
 
 def open_detector(name: str) -> Detector:
     """The landmark detector called ``name``."""
-    from .landmarks import EmbeddedDetector
+    from .landmarks import DetectorError, load_detector
     from .models import DEFAULT_BUNDLE
 
-    if name != "embedded":
-        raise fail(f"unknown detector {name!r}: use embedded")
-    return EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors", "auto")
-
-
-@contextmanager
-def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A function ``(stage, done, total)`` that draws a progress bar per stage."""
-    columns = (TextColumn("{task.description:>8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done)
-
-        yield report
+    try:
+        return load_detector(name, DEFAULT_BUNDLE / "detector.safetensors")
+    except DetectorError as error:
+        raise fail(error) from None

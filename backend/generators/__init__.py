@@ -4,5 +4,6 @@
 from .checkpoints import GeneratorFileError
 from .generator import Generator
 from .load import convert_generator, load_generator, save_generator
+from .previews import PreviewPainter
 
-__all__ = ["Generator", "GeneratorFileError", "convert_generator", "load_generator", "save_generator"]
+__all__ = ["Generator", "GeneratorFileError", "PreviewPainter", "convert_generator", "load_generator", "save_generator"]

@@ -75,6 +75,15 @@ def initialize(network: nn.Module, seed: int = 0) -> None:
             special()
 
 
+def modulate(x: Tensor, style: Tensor) -> Tensor:
+    """``x`` [N, C, H, W] times ``style`` [N, C].
+
+    In place where no gradient needs what is overwritten: fresh memory costs more than the arithmetic.
+    """
+    factor = style[:, :, None, None].to(x.dtype)
+    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
+
+
 def truncate(w: Tensor, w_avg: Tensor, psi: float, num_ws: int) -> Tensor:
     """w [N, w_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
     return (w_avg + psi * (w - w_avg))[:, None].expand(-1, num_ws, -1).contiguous()

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, truncate
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, modulate, truncate
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +101,17 @@ class SynthesisLayer(nn.Module):
         return self.weight.float().square().sum(dim=(2, 3)).T.contiguous()
 
     def forward(self, x: Tensor, style: Tensor, *, noise: bool = True) -> Tensor:
-        """[N, channels_in, h, w] and style [N, channels_in] → [N, channels_out, h or 2 h, w or 2 w]."""
+        """[N, channels_in, h, w] and style [N, channels_in] → [N, channels_out, h or 2 h, w or 2 w].
+
+        Without gradients ``x`` is used up.
+        """
         weight = self.weight
         if weight.dtype == torch.float16:
             style = style / style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
         energy = self._energy() if self.energy is None else self.energy
         # The gain √2 of the activation is positive and passes through it.
         demodulation = (style.square() @ energy + 1e-8).rsqrt() * SQRT2
-        x = (x * style[:, :, None, None].to(x.dtype)).to(weight.dtype)
+        x = modulate(x, style).to(weight.dtype)
         if self.up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
             fir = fir_kernel(gain=4.0).to(x).expand(len(weight), 1, 4, 4) if self.fir is None else self.fir
@@ -118,16 +121,12 @@ class SynthesisLayer(nn.Module):
         return self._activate(x, demodulation, noise=noise)
 
     def _activate(self, x: Tensor, demodulation: Tensor, *, noise: bool) -> Tensor:
-        # In place where no gradient needs what is overwritten: fresh memory would cost more than the arithmetic.
         inplace = not torch.is_grad_enabled()
         if x.dtype == torch.bfloat16:
             x = x.float()  # whose 8 bits would round away what the steps below add up
         bias = (self.bias * SQRT2)[:, None, None]
         gain = demodulation[:, :, None, None]
-        if inplace:
-            x.mul_(gain).add_(bias)
-        else:
-            x = torch.addcmul(bias, x, gain)
+        x = torch.addcmul(bias, x, gain, out=x if inplace else None)
         if noise:
             shown = self.noise_const * (self.noise_strength * SQRT2)
             x = x.add_(shown) if inplace else x + shown
@@ -216,7 +215,7 @@ class Synthesis(nn.Module):
         image: Tensor | None = None
         for block in self.blocks():
             if block.is_first:
-                x = channels_last(block.const.expand(len(styles[0]), -1, -1, -1))
+                x = channels_last(block.const.repeat(len(styles[0]), 1, 1, 1))
             else:
                 x = block.conv0(x, next(queue), noise=noise)
             x = block.conv1(x, next(queue), noise=noise)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .filters import design_lowpass, filtered_leaky_relu
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, truncate
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, modulate, truncate
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,10 @@ class Layer(nn.Module):
         return weight.float().square().sum(dim=(2, 3)).T.contiguous()
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """[N, channels_in, size, size] and style [N, channels_in] → [N, channels_out, size', size']."""
+        """[N, channels_in, size, size] and style [N, channels_in] → [N, channels_out, size', size'].
+
+        Without gradients ``x`` is used up.
+        """
         weight = self._unit_weight() if self.energy is None else self.weight
         gain = self.magnitude_ema.rsqrt()
         if not self.is_rgb:
@@ -197,13 +200,13 @@ class Layer(nn.Module):
             energy = self._energy(weight) if self.energy is None else self.energy
             # The gain √2 of the activation is positive and passes through it.
             gain = (style.square() @ energy + 1e-8).rsqrt()[:, :, None, None] * (gain * SQRT2)
-        x = (x * style[:, :, None, None].to(x.dtype)).to(weight.dtype)
+        x = modulate(x, style).to(weight.dtype)
         x = F.conv2d(x, weight, padding=self.padding).float()
         if self.is_rgb:
             x = torch.addcmul(self.bias[:, None, None], x, gain)
             return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
         bias = (self.bias * SQRT2)[:, None, None]
-        x = torch.addcmul(bias, x, gain) if torch.is_grad_enabled() else x.mul_(gain).add_(bias)
+        x = torch.addcmul(bias, x, gain, out=None if torch.is_grad_enabled() else x)
         assert self.up_filter is not None
         assert self.down_filter is not None
         return filtered_leaky_relu(x, self.clamp, self.up_filter, self.up, self.crop, self.down_filter, self.down)

@@ -8,6 +8,10 @@ from typing import Protocol
 from torch import Tensor
 
 
+class DetectorError(Exception):
+    """A detector that cannot be used; the message says what is missing and where to get it."""
+
+
 class Detector(Protocol):
     """Finds the same L landmarks in every picture."""
 
@@ -20,4 +24,7 @@ class Detector(Protocol):
         """Changes whenever the same pictures may give other points: samples remember it."""
 
     def detect(self, images: Tensor) -> Tensor:
-        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down)."""
+        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down).
+
+        NaN where no face is seen.
+        """

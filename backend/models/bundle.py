@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..editing.regressor import Architecture, Regressor, Whitening
-from ..generators import GeneratorFileError, load_generator
+from ..generators import GeneratorFileError, PreviewPainter, load_generator
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from .face import FaceModel
@@ -39,8 +39,11 @@ def resolve_bundle(name: str) -> Path:
     return DEFAULT_BUNDLE if name == "default" else Path(name).expanduser()
 
 
-def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
-    """The face model in ``folder``; raises BundleError."""
+def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool = False) -> FaceModel:
+    """The face model in ``folder``; raises BundleError.
+
+    With ``fast_previews`` it prepares for many of them: it records or compiles the generator.
+    """
     header = _read_header(folder)
     try:
         generator_path = _generator_path(folder, header["generator"])
@@ -65,15 +68,17 @@ def load_face_model(folder: Path, device: str = "auto") -> FaceModel:
                 strict=True,
             )
         ]
+        generator = load_generator(generator_path, device)
         return FaceModel(
             name=header["name"],
             model_id=_model_id(folder, header, digest),
-            generator=load_generator(generator_path, device),
+            generator=generator,
             topology=load_topology(header["topology"]),
             shape=shape,
             regressor=_read_regressor(arrays, header["regressor"]),
             controls=controls,
             pose_range=(header["pose_range"][0], header["pose_range"][1]),
+            previews=PreviewPainter(generator, generator_path) if fast_previews else None,
         )
     except GeneratorFileError as error:
         raise BundleError(str(error)) from None

@@ -16,9 +16,10 @@ from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
 from .bundle import save_face_model, save_paper_regressor, sha256
-from .samples import Latent, Progress, Recipe, sample
+from .samples import Latent, Progress, Recipe, SamplesError, sample
 
 _HELD_OUT = 0.1  # share of the samples that only judge
+_FACES = 0.8  # of the pictures must show one
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,10 @@ def fit_face_model(
     topology = load_topology(detector.topology)
     recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent)
     latents, W = sample(generator, detector, recipe, plan.samples, work, progress)
+    latents, W = _with_faces(latents, W)
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
-    held_out = int(_HELD_OUT * plan.samples)
+    held_out = int(_HELD_OUT * len(W))
     regressor, nme = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n)
     )
@@ -72,7 +74,7 @@ def fit_face_model(
         "topology": topology.name,
         "pose_range": [float(np.degrees(np.percentile(np.abs(a), 99.0))) for a in (yaw, pitch)],
         "report": {
-            "samples": plan.samples, "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,
+            "samples": len(W), "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,
             "shape_nme_percent": round(float(shape_nme.mean()), 3), "regressor_nme_percent": round(nme, 3),
         },
     }  # fmt: skip
@@ -84,7 +86,18 @@ def fit_face_model(
     save_face_model(out, header, shape, regressor, controls, generator_path)
     if papers is not None:
         save_paper_regressor(out, papers)
-    return FitReport(plan.samples, float(shape_nme.mean()), nme, paper_nme, shape_nme)
+    return FitReport(len(W), float(shape_nme.mean()), nme, paper_nme, shape_nme)
+
+
+def _with_faces(latents: Array, W: Array) -> tuple[Array, Array]:
+    """The samples in which a face was seen; raises SamplesError when most show none."""
+    seen = np.asarray(np.isfinite(W).all(axis=(1, 2)))
+    if seen.mean() < _FACES:
+        raise SamplesError(
+            f"the detector sees a face in only {seen.sum()} of {len(seen)} pictures: "
+            "does this generator paint faces, and is the detector made for them?"
+        )
+    return latents[seen], W[seen]
 
 
 def _about_the_pivot(fitted: FitResult) -> tuple[ShapeModel, Parameters]:

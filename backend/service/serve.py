@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -66,7 +67,8 @@ def serve(options: ServeOptions) -> int:
     outbox.set_hwm(0)
     router.setsockopt(zmq.LINGER, _LINGER_MS)
     scheduler = Scheduler()
-    worker = Worker(lambda: load_face_model(options.model, options.device), scheduler, context, _OUTBOX)
+    load = partial(load_face_model, options.model, options.device, fast_previews=True)
+    worker = Worker(load, scheduler, context, _OUTBOX)
     server = Server(router, outbox, worker, scheduler)
     code = 1
     try:

@@ -78,6 +78,7 @@ class Worker(threading.Thread):
         replies = self._context.socket(zmq.PUSH)
         replies.set_hwm(0)  # no reply is ever dropped
         replies.connect(self._outbox)
+        model: FaceModel | None = None
         try:
             model = self._load()
             self.welcome = welcome(model)
@@ -90,6 +91,8 @@ class Worker(threading.Thread):
             log.exception("worker failed")
             self._fail(f"{type(error).__name__}: {error}")
         finally:
+            if model is not None:
+                model.close()
             replies.close()
 
     def _fail(self, why: str) -> None:
@@ -187,7 +190,7 @@ class Worker(threading.Thread):
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
         edit = model.edit(self._identities[request.identity][0], request.yaw, request.pitch, request.controls)
         inverted = time.monotonic()
-        picture = model.paint(edit.ws[None])[0]
+        picture = model.preview(edit.ws) if request.purpose == "preview" else model.paint(edit.ws[None])[0]
         painted = time.monotonic()
         data = encode_picture(picture, request.encoding)
         self.painted += 1

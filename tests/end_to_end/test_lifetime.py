@@ -107,7 +107,7 @@ def test_a_signal_while_the_model_loads_ends_it_too(tmp_path, effigy_command):
     slow.write_text(
         "import sys, time\n"
         "import backend.service.serve as serve\n"
-        "serve.load_face_model = lambda *a: time.sleep(60)\n"
+        "serve.load_face_model = lambda *a, **k: time.sleep(60)\n"
         "from backend.cli import app\n"
         "sys.argv = ['effigy', *sys.argv[1:]]\n"
         "app()\n"

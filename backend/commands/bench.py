@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy bench synthesis``: what a picture costs on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..generators import Generator, load_generator
+from ..generators.checkpoints import Config, write_own
+from ..generators.compiled import Compilation, load_compiled
+from ..generators.load import resolve_device
+from ..generators.mapping import channels_last, initialize
+from ..generators.previews import Graphed, has_native_bfloat16
+from ..generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from ..generators.stylegan3 import StyleGAN3, StyleGAN3Config
+
+# As the official releases for faces have them.
+KNOWN: dict[str, Config] = {
+    "stylegan2-256": StyleGAN2Config(512, 512, (512,) * 4 + (256, 128, 64), 8),
+    "stylegan2-1024": StyleGAN2Config(512, 512, (512,) * 5 + (256, 128, 64, 32), 8),
+    "stylegan3-r-256": StyleGAN3Config(
+        512, 512, 256, channel_base=65536, channel_max=1024, conv_kernel=1, use_radial_filters=True
+    ),
+}
+_BATCHES = (2, 4, 8)
+_REPEATS = 5
+
+Paint = Callable[[Tensor], Tensor]
+
+
+class BenchError(Exception):
+    """Something that cannot be measured here."""
+
+
+def bench_synthesis(
+    generator: str,  # a file, or a name of KNOWN for random weights
+    device: str = "auto",
+    compiled: bool = True,  # compile as well
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Wall and process CPU milliseconds per picture (the best of five runs), GMAC, and shares of the ceiling."""
+    where = resolve_device(device)
+    with tempfile.TemporaryDirectory() as folder:
+        path = _file(generator, Path(folder))
+        network = load_generator(path, str(where))
+        ws = network.map(torch.randn(1, network.z_dim, generator=torch.Generator().manual_seed(0)).to(where))
+        macs = _multiplications(network, ws)
+        ceiling = _ceiling(where)
+        ways = list(_ways(network, path, Path(folder), where, compiled))
+        runs = []
+        for number, (mode, prepare, batches) in enumerate(ways):
+            progress(number, len(ways))
+            paint = prepare()
+            timed = [(batch, _time(paint, ws.expand(batch, -1, -1).contiguous(), where)) for batch in batches]
+            best = min(timed, key=lambda run: run[1][0])
+            for batch, (ms, cpu_ms) in timed[:1] + ([best] if best[0] != 1 else []):
+                gflops = 2 * macs / ms / 1e6
+                runs.append(
+                    {
+                        "mode": mode, "batch": batch, "ms": ms, "cpu_ms": cpu_ms,
+                        "gflops": gflops, "ceiling_share": gflops / ceiling,
+                    }
+                )  # fmt: skip
+        progress(len(ways), len(ways))
+    return {
+        "generator": generator,
+        "device": str(where),
+        "threads": torch.get_num_threads(),
+        "gmac": macs / 1e9,
+        "conv_ceiling_gflops": ceiling,
+        "runs": runs,
+    }
+
+
+def _ways(
+    network: Generator, path: Path, folder: Path, where: torch.device, compiled: bool
+) -> Iterator[tuple[str, Callable[[], Paint], tuple[int, ...]]]:
+    """Mode, how to prepare its painting function, and the batches that it can paint."""
+    yield "eager", lambda: network.synthesize, (1, *_BATCHES)
+    if where.type == "cuda":
+        half = load_generator(path, str(where), torch.float16)
+        yield "fp16", lambda: half.synthesize, (1, *_BATCHES)
+        yield "fp16 graph", lambda: Graphed(half), (1,)
+    elif compiled:
+        dtypes = {"compiled": torch.float32} | ({"bf16": torch.bfloat16} if has_native_bfloat16() else {})
+        for mode, dtype in dtypes.items():
+            package = folder / f"{mode}.pt2"
+
+            def prepare(dtype: torch.dtype = dtype, package: Path = package) -> Paint:
+                made = Compilation(path, dtype, package).package()
+                if made is None:
+                    raise BenchError("nothing can be compiled here: install a C++ compiler, or use --no-compiled")
+                return load_compiled(made)
+
+            yield mode, prepare, (1,)
+
+
+def _file(generator: str, folder: Path) -> Path:
+    if generator not in KNOWN:
+        return Path(generator)
+    config = KNOWN[generator]
+    network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+    initialize(network)
+    path = folder / "random.safetensors"
+    write_own(path, config, network.state_dict())
+    return path
+
+
+def _multiplications(network: Generator, ws: Tensor) -> int:
+    """Of one picture, as the network computes it."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.synthesize(ws)
+    return counter.get_total_flops() // 2
+
+
+def _ceiling(where: torch.device) -> float:
+    """GFLOP/s of the convolution that machines do best: 3 × 3, 512 channels, 64 × 64."""
+    x = channels_last(torch.randn(1, 512, 64, 64, device=where))
+    weight = channels_last(torch.randn(512, 512, 3, 3, device=where))
+    ms, _ = _time(lambda x: F.conv2d(x, weight, padding=1), x, where)
+    return 2 * 512 * 512 * 9 * 64 * 64 / ms / 1e6
+
+
+def _time(paint: Paint, x: Tensor, where: torch.device) -> tuple[float, float]:
+    """The least wall and process CPU milliseconds per picture."""
+    walls, cpus = [], []
+    with torch.inference_mode():
+        paint(x)
+        for _ in range(_REPEATS):
+            wall, cpu = time.perf_counter(), time.process_time()
+            paint(x)
+            if where.type == "cuda":
+                torch.cuda.synchronize()
+            walls.append(time.perf_counter() - wall)
+            cpus.append(time.process_time() - cpu)
+    return min(walls) * 1e3 / len(x), min(cpus) * 1e3 / len(x)

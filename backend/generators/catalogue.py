@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public generators of the paper: where their publishers offer them, and under which licence.
+
+Effigy ships none of them. A download is resumed where it broke off; its checksum is recorded on the first one,
+and every later one of the same name must have the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from .checkpoints import GeneratorFileError, open_checkpoint
+
+_NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
+_NVIDIA_TERMS = (
+    "NVIDIA Source Code License: for non-commercial use (research, evaluation) only, "
+    "https://github.com/NVlabs/stylegan3/blob/main/LICENSE.txt. Trained on FFHQ (CC BY-NC-SA 4.0)."
+)
+_CHUNK = 1 << 20
+_TIMEOUT_S = 30
+
+
+class FetchError(Exception):
+    """A download that did not succeed; the message says what to fetch by hand and where to put it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicGenerator:
+    """A generator that its publisher offers for download."""
+
+    name: str
+    address: str
+    suffix: str
+    paints: str
+    licence: str
+    terms: str
+
+    def path(self) -> Path:
+        """Where it is kept on this machine."""
+        return models_folder() / f"{self.name}{self.suffix}"
+
+
+def _nvidia(name: str, collection: str, paints: str) -> PublicGenerator:
+    address = f"{_NVIDIA}/{collection}/versions/1/files/{name}.pkl"
+    return PublicGenerator(name, address, ".pkl", paints, "NVIDIA, non-commercial", _NVIDIA_TERMS)
+
+
+CATALOGUE = {
+    model.name: model
+    for model in (
+        _nvidia("stylegan2-ffhq-256x256", "stylegan2", "faces, 256 × 256"),
+        _nvidia("stylegan2-ffhq-1024x1024", "stylegan2", "faces, 1024 × 1024"),
+        _nvidia("stylegan3-r-ffhqu-256x256", "stylegan3", "faces, unaligned, 256 × 256"),
+        _nvidia("stylegan3-r-ffhq-1024x1024", "stylegan3", "faces, 1024 × 1024"),
+        PublicGenerator(
+            "stylegan_human_v2_512",
+            "https://drive.usercontent.google.com/download?id=1dlFEHbu-WzQWJl7nBBZYcTyo000H9hVm&export=download&confirm=t",
+            ".pkl",
+            "people, whole, 256 × 512",
+            "StyleGAN-Human, non-commercial",
+            "Licence of the StyleGAN-Human authors and of NVIDIA: non-commercial, "
+            "https://github.com/stylegan-human/StyleGAN-Human.",
+        ),
+    )
+}
+
+
+def models_folder() -> Path:
+    """Where fetched generators are kept; ``EFFIGY_MODELS`` names another folder."""
+    return Path(os.environ.get("EFFIGY_MODELS") or Path(platformdirs.user_data_dir("effigy")) / "models")
+
+
+def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+    """Downloads ``model`` unless it is here; returns its path. Raises FetchError."""
+    path = model.path()
+    if path.is_file():
+        return path
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download(model.address, part, progress)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise FetchError(
+            f"{model.address} cannot be reached ({reason}): run this again to go on, or download it elsewhere "
+            f"and put it at {path}"
+        ) from None
+    except OSError as error:
+        raise FetchError(f"{part} cannot be written ({error}): make room, or set EFFIGY_MODELS") from None
+    _check(model, part)
+    part.replace(path)
+    return path
+
+
+def _download(address: str, part: Path, progress: Callable[[int, int], None]) -> None:
+    done = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(address, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310  addresses are ours
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is missing
+            return
+        raise
+    with response, part.open("ab" if response.status == 206 else "wb") as file:
+        done = file.tell()
+        total = done + int(response.headers.get("Content-Length") or 0)
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            done += len(chunk)
+            progress(done, max(total, done))
+    if done < total:
+        raise ConnectionError(f"it broke off after {done} of {total} bytes")
+
+
+def _check(model: PublicGenerator, part: Path) -> None:
+    """It must be a generator, with the checksum recorded on the first download, which this may be."""
+    with part.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open_checkpoint(part):
+            pass
+    except GeneratorFileError as error:
+        part.unlink()
+        raise FetchError(
+            f"{model.address} sent something else ({error}): download it by hand to {model.path()}"
+        ) from None
+    record = models_folder() / "checksums.json"
+    try:
+        known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    except ValueError:
+        raise FetchError(f"{record} is damaged: remove it") from None
+    if known.setdefault(model.name, digest) != digest:
+        part.unlink()
+        raise FetchError(
+            f"{model.name} is not what was fetched before (sha256 {digest[:12]}…, recorded {known[model.name][:12]}…): "
+            f"try again; if its publisher has changed it, remove it from {record}"
+        )
+    temporary = record.with_name(record.name + ".part")
+    temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(record)

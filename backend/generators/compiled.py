@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A generator as one compiled function on the CPU: weights frozen in, elementwise work fused.
+
+A child process compiles (half a minute, at the lowest priority) and leaves a package in a cache folder of the
+user's own; loading one takes a fraction of a second. Compiling in the painting process would hold Python's lock
+and make the preview stutter. Without a C++ compiler there is no package, and nothing else changes.
+
+    python -m backend.generators.compiled GENERATOR DTYPE PACKAGE
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import structlog
+import torch
+from torch import Tensor, nn
+
+from .load import DTYPES, load_generator
+
+log = structlog.get_logger()
+
+_KEPT = 6  # packages, of about the size of the weights each
+_NICE = 19
+
+
+class _Painter(nn.Module):
+    """What is compiled: w+ [1, num_ws, w_dim] → picture [1, 3, H, W]."""
+
+    def __init__(self, generator: Any) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, ws: Tensor) -> Tensor:
+        picture: Tensor = self.generator.synthesize(ws)
+        return picture
+
+
+def compile_generator(generator: Path, dtype: torch.dtype, package: Path) -> None:
+    """Compiles the generator in file ``generator`` for this CPU into ``package``, which is whole or not there."""
+    network = load_generator(generator, "cpu", dtype)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler about its own parts
+        ws = network.map(torch.zeros(1, network.z_dim))
+        program = torch.export.export(_Painter(network), (ws,))
+        package.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = package.with_name(f"{os.getpid()}-{package.name}")
+        # Freezing lays the weights out as the convolutions want them, once.
+        torch._inductor.aoti_compile_and_package(
+            program, package_path=str(temporary), inductor_configs={"freezing": True}
+        )
+    temporary.replace(package)
+
+
+def load_compiled(package: Path) -> Callable[[Tensor], Tensor]:
+    """The painting function in ``package``: native code that ``compile_generator`` made on this machine."""
+    # What torch._inductor.aoti_load_package wraps: importing that takes seconds, in which no preview is painted.
+    loader = torch._C._aoti.AOTIModelPackageLoader(str(package), "model", False, 1, -1)
+    return lambda ws: loader.run([ws])[0]
+
+
+def cache_folder() -> Path:
+    """Where compiled generators are kept; ``EFFIGY_CACHE`` names another folder."""
+    return Path(os.environ.get("EFFIGY_CACHE") or platformdirs.user_cache_dir("effigy")) / "compiled"
+
+
+def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
+    """Where the package of this generator is kept: its name changes with all that the code in it depends on."""
+    with generator.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()} {dtype} {_sources()}".encode())
+    return folder / f"{digest.hexdigest()[:24]}.pt2"
+
+
+def _sources() -> str:
+    folder = Path(__file__).parent
+    names = ("stylegan2.py", "stylegan3.py", "filters.py", "mapping.py")
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
+
+
+class Compilation:
+    """A compilation in a child process."""
+
+    def __init__(self, generator: Path, dtype: torch.dtype, package: Path) -> None:
+        """Starts it. Its environment is ours: it finds the same packages and the same compiler."""
+        arguments = [sys.executable, "-m", "backend.generators.compiled", str(generator), str(dtype), str(package)]
+        self._package = package
+        self._child = subprocess.Popen(  # noqa: S603  our own module
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def ended(self) -> bool:
+        """Whether there is a result, or none will come."""
+        return self._child.poll() is not None
+
+    def package(self) -> Path | None:
+        """The package, or None, with a word in the log, where there is none."""
+        _, errors = self._child.communicate()
+        if self._child.returncode == 0 and self._package.is_file():
+            return self._package
+        last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no word of it"]
+        log.info("previews stay uncompiled", reason=last[0][:300])
+        return None
+
+    def stop(self) -> None:
+        """Ends it and what it started; does nothing when it has ended."""
+        if self._child.poll() is None:
+            _end_group(self._child)
+        self._child.communicate()
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    import signal
+
+    if hasattr(os, "killpg"):
+        os.killpg(child.pid, signal.SIGKILL)
+    else:
+        child.kill()
+
+
+def prune(folder: Path) -> None:
+    """Removes all but the newest packages."""
+    packages = sorted(folder.glob("*.pt2"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for package in packages[_KEPT:]:
+        package.unlink(missing_ok=True)
+
+
+def _main(generator: str, dtype: str, package: str) -> None:
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    torch.set_num_threads(1)
+    compile_generator(Path(generator), next(d for d in DTYPES if str(d) == dtype), Path(package))
+    prune(Path(package).parent)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""68 landmarks by the ``face-alignment`` package: Bulat and Tzimiropoulos, *How far are we from solving the 2D & 3D
+Face Alignment problem?*, ICCV 2017. For photographic faces, aligned as in FFHQ."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .detector import DetectorError
+
+# Where the detector of boxes puts a face in pictures aligned as FFHQ's, in picture widths: left, top, right, bottom.
+_ALIGNED_BOX = (0.19, 0.25, 0.81, 0.92)
+_WEIGHTS = {  # file → where the package fetches it
+    "2DFAN4-11f355bf06.pth.tar": "https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar",
+    "s3fd-619a316812.pth": "https://www.adrianbulat.com/downloads/python-fan/s3fd-619a316812.pth",
+}
+_BATCH = 8
+
+
+class FanDetector:
+    """Implements ``backend.landmarks.Detector``."""
+
+    topology = "ibug68"
+
+    def __init__(self, device: str = "cpu") -> None:
+        """Loads the package and its weights, fetching them on first use; raises DetectorError."""
+        try:
+            from face_alignment import FaceAlignment, LandmarksType
+        except ImportError as error:
+            raise DetectorError(
+                f"the package face-alignment is not here ({error}): pip install 'effigy[face-alignment]'"
+            ) from None
+        try:
+            # Compiling it costs a minute and saves seconds.
+            self._network: Any = FaceAlignment(
+                LandmarksType.TWO_D, device=device, compile=False, flip_input=False, max_batch_size=_BATCH
+            )
+        except (urllib.error.URLError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+            raise DetectorError(_how_to_get_weights(error)) from None
+        weights = weights_folder() / "2DFAN4-11f355bf06.pth.tar"
+        with weights.open("rb") as file:
+            self.fingerprint = "face-alignment-" + hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+    @torch.inference_mode()
+    def detect(self, images: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, 68] in [0, 1] (x right, y down)."""
+        N, _, height, width = images.shape
+        pixels = ((images.clamp(-1, 1) + 1) * 127.5).round()
+        box = np.array([*np.array(_ALIGNED_BOX) * [width, height, width, height], 1.0])
+        found = self._network.get_landmarks_from_batch(pixels, detected_faces=[[box]] * N)
+        points = np.stack([np.asarray(one, dtype=np.float32)[:68] for one in found])
+        return torch.from_numpy(points / [width, height]).float().transpose(1, 2)
+
+
+def weights_folder() -> Path:
+    """Where PyTorch keeps downloaded weights."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _how_to_get_weights(error: Exception) -> str:
+    folder = weights_folder()
+    missing = [name for name in _WEIGHTS if not (folder / name).is_file()]
+    if not missing:
+        return f"face-alignment's weights in {folder} are damaged ({str(error)[:200]}): remove them"
+    sources = ", ".join(_WEIGHTS[name] for name in missing)
+    return (
+        f"face-alignment needs {' and '.join(missing)} in {folder}, and cannot fetch them ({error}): "
+        f"download them elsewhere ({sources}) and put them there"
+    )
