@@ -58,10 +58,13 @@ def save_generator(network: StyleGAN2 | StyleGAN3, path: Path) -> None:
 
 
 def convert_generator(path: Path, out: Path) -> None:
-    """Rewrites any generator file as one of our own, every number as it was; raises GeneratorFileError."""
+    """Rewrites any generator file as one of our own, every number as it was.
+
+    Raises GeneratorFileError for the one, OSError for the other.
+    """
     with open_checkpoint(path) as checkpoint:
         network = _build(path, checkpoint)
-        write_own(out, network.config, network.state_dict(), checkpoint.licence)
+    write_own(out, network.config, network.state_dict(), checkpoint.licence)
 
 
 def resolve_device(device: str) -> torch.device:

@@ -4,46 +4,84 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from backend.generators import GeneratorFileError, load_generator, save_generator
+from backend.generators.checkpoints.networks import read_config
+from backend.generators.mapping import initialize
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
 from backend.models import DEFAULT_BUNDLE
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+from .checkpoint_files import NAMES, parity
+
 GENERATOR = DEFAULT_BUNDLE / "generator.safetensors"
 
 
-@pytest.fixture(scope="module", params=["sg2-32", "sg2ada-32"])
+def build(name):
+    """A network of ours with an official one's weights, and what the official one computed."""
+    kwargs, state, data = parity(name)
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    config = read_config({**kwargs, **kwargs.get("synthesis_kwargs", {}), "mapping": kwargs["mapping_kwargs"]}, shapes)
+    network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+    network.load_state_dict({key: value for key, value in state.items() if "resample_filter" not in key})
+    return network, data
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def official(request):
-    """A random-weight network of ours with an official one's weights, and what the official one computed."""
-    archive = dict(np.load(FIXTURES / "parity" / f"{request.param}.npz"))
-    kwargs = json.loads(bytes(archive["init_kwargs"]))
-    channels = tuple(archive[f"state/synthesis.b{r}.conv1.weight"].shape[0] for r in (4, 8, 16, 32))
-    config = StyleGAN2Config(kwargs["z_dim"], kwargs["w_dim"], channels, 4, conv_clamp=256.0)
-    network = StyleGAN2(config)
-    state = {name[6:]: value for name, value in archive.items() if name.startswith("state/")}
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items() if "resample_filter" not in k})
-    return network, {name: torch.from_numpy(value) for name, value in archive.items() if "/" not in name}
+    return build(request.param)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def frozen(request):
+    network, data = build(request.param)
+    network.freeze()
+    return network, data
+
+
+PAIRS = [("w", "img_w"), ("w_trunc", "img_wtrunc"), ("wp", "img_wp")]
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize(("latents", "picture"), [("w", "img_w"), ("w_trunc", "img_wtrunc"), ("wp", "img_wp")])
+@pytest.mark.parametrize(("latents", "picture"), PAIRS)
 def test_synthesis_is_the_official_networks(official, latents, picture, batch):
     network, data = official
     made = network.synthesize(data[latents][:batch])
     assert (made - data[picture][:batch]).abs().max() <= 1e-4 * data[picture].std()
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(("latents", "picture"), PAIRS)
+def test_folded_constants_and_work_in_place_change_nothing(frozen, latents, picture, batch):
+    network, data = frozen
+    with torch.no_grad():
+        made = network.synthesize(data[latents][:batch])
+        again = network.synthesize(data[latents][:batch])
+    assert (made - data[picture][:batch]).abs().max() <= 1e-4 * data[picture].std()
+    assert torch.equal(made, again)
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.bfloat16, 0.012), (torch.float16, 0.003)])
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_stays_near(name, dtype, allowed):
+    network, data = build(name)
+    network.freeze(dtype)
+    with torch.no_grad():
+        made = network.synthesize(data["w"])
+    assert made.dtype == torch.float32
+    assert (made - data["img_w"]).abs().mean() <= allowed * data["img_w"].std()
+
+
 def test_synthesis_without_noise_is_the_official_networks(official):
     network, data = official
+    if "img_w_none" not in data:
+        pytest.skip("StyleGAN3 has no noise")
     with torch.inference_mode():
-        made = network.synthesis(data["w"], noise=False)
+        made = network.synthesize(data["w"], noise=False)
     assert (made - data["img_w_none"]).abs().max() <= 1e-4 * data["img_w_none"].std()
 
 
@@ -51,7 +89,58 @@ def test_mapping_and_truncation_are_the_official_networks(official):
     network, data = official
     assert (network.map(data["z"]) - data["w"]).abs().max() < 1e-5
     truncated = network.map(data["z"], truncation_psi=0.7)
-    assert (truncated - data["w_trunc"]).abs().max() < 1e-5
+    assert (truncated - data["w_trunc"])[:, :8].abs().max() < 1e-5, "the fixtures' cutoff is 8"
+
+
+def test_styles_paint_what_their_latents_paint(frozen):
+    network, data = frozen
+    with torch.no_grad():
+        styles = network.styles(data["wp"])
+        assert all(len(style) == 2 for style in styles)
+        assert torch.equal(network.synthesize_styles(styles), network.synthesize(data["wp"]))
+        assert len(styles) >= network.num_ws - 1
+
+
+def test_gradients_of_frozen_and_open_networks_agree():
+    for name in NAMES:
+        gradients = []
+        for freeze in (False, True):
+            network, data = build(name)
+            if freeze:
+                network.freeze()
+            ws = data["wp"].clone().requires_grad_()
+            network.synthesize(ws).square().mean().backward()
+            gradients.append(ws.grad)
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5 * float(gradients[0].abs().max()))
+
+
+@pytest.mark.parametrize("name", ["sg3t-32", "sg3r-32"])
+def test_stylegan3_designs_the_filters_that_official_files_hold(name):
+    network, _ = build(name)
+    ours = StyleGAN3(network.config).state_dict()
+    for key, value in network.state_dict().items():
+        if key.endswith("_filter"):
+            torch.testing.assert_close(ours[key], value, rtol=0, atol=1e-7)
+
+
+def test_stylegan3_moves_its_picture_in_the_plane():
+    # A network whose style leaves the plane alone, so that motions are easy to say; R turns exactly.
+    shape = {"channel_base": 256, "channel_max": 8, "conv_kernel": 1, "use_radial_filters": True}
+    network = StyleGAN3(StyleGAN3Config(8, 8, 32, **shape))
+    torch.manual_seed(0)
+    initialize(network)
+    network.freeze()
+    ws = network.map(torch.randn(1, 8))
+    with torch.no_grad():
+        still = network.synthesize(ws)
+        assert torch.equal(network.synthesize(ws, in_plane(0.0)), still)
+        moved = network.synthesize(ws, in_plane(0.0, (4 / 32, 2 / 32)))
+        turned = network.synthesize(ws, in_plane(90.0))
+    inner = slice(8, 24)
+    spread = still.std()
+    assert (moved[..., 10:26, 12:28] - still[..., inner, inner]).abs().max() < 0.02 * spread, "4 right, 2 down"
+    quarter = still.rot90(1, dims=(2, 3))
+    assert (turned[..., inner, inner] - quarter[..., inner, inner]).abs().max() < 0.05 * spread, "counter-clockwise"
 
 
 def test_a_picture_does_not_depend_on_its_batch():
@@ -65,7 +154,9 @@ def test_a_picture_does_not_depend_on_its_batch():
 
 def test_a_saved_generator_loads_as_the_same_network(tmp_path):
     torch.manual_seed(0)
-    network = StyleGAN2(StyleGAN2Config(16, 16, (16, 8), 2)).half().float()
+    network = StyleGAN2(StyleGAN2Config(16, 16, (16, 8), 2))
+    initialize(network)
+    network.half().float()
     save_generator(network, tmp_path / "g.safetensors")
     loaded = load_generator(tmp_path / "g.safetensors", "cpu")
     ws = loaded.map(torch.randn(2, 16))

@@ -48,10 +48,15 @@ def _read(file: Any, name: str) -> Tensor:
 
 
 def write_own(path: Path, config: Config, state: Mapping[str, Tensor], licence: str = "") -> None:
-    """Writes a generator's tensors as they are; the file is complete or not there."""
+    """Writes a generator's tensors as they are; the file is complete or not there. Raises OSError."""
     architecture = "stylegan2" if isinstance(config, StyleGAN2Config) else "stylegan3"
     metadata = {"format": FORMAT, architecture: json.dumps(asdict(config))}
     temporary = path.with_name(path.name + ".part")
     tensors = {name: value.contiguous() for name, value in state.items()}
-    save_file(tensors, temporary, metadata=metadata | ({"licence": licence} if licence else {}))
-    temporary.replace(path)
+    try:
+        save_file(tensors, temporary, metadata=metadata | ({"licence": licence} if licence else {}))
+        temporary.replace(path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
+    finally:
+        temporary.unlink(missing_ok=True)

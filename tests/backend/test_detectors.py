@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors of other packages, behind our interface: the real package, with random weights of its own shapes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from backend.landmarks import DetectorError, load_detector
+from backend.models import DEFAULT_BUNDLE
+
+EMBEDDED = DEFAULT_BUNDLE / "detector.safetensors"
+FAN_FILES = ("2DFAN4-11f355bf06.pth.tar", "s3fd-619a316812.pth")
+
+
+@pytest.fixture()
+def torch_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def offline(*arguments, **more):
+    from urllib.error import URLError
+
+    raise URLError("no network in tests")
+
+
+def test_face_alignment_finds_68_points_in_every_picture(torch_home):
+    pytest.importorskip("face_alignment")
+    from face_alignment.detection.sfd.net_s3fd import s3fd
+    from face_alignment.models import FAN
+
+    torch.manual_seed(0)
+    torch.save(FAN(4).state_dict(), torch_home / FAN_FILES[0])
+    torch.save(s3fd().state_dict(), torch_home / FAN_FILES[1])
+    detector = load_detector("face-alignment", EMBEDDED, "cpu")
+    pictures = torch.rand(2, 3, 128, 128) * 2 - 1
+    points = detector.detect(pictures)
+    assert points.shape == (2, 2, 68)
+    assert points.dtype == torch.float32
+    assert detector.topology == "ibug68"
+    assert points.min() > -0.3
+    assert points.max() < 1.3
+    torch.testing.assert_close(detector.detect(pictures[1:])[0], points[1], atol=1e-4, rtol=0)
+    assert detector.fingerprint != load_detector("embedded", EMBEDDED, "cpu").fingerprint
+
+
+def test_missing_weights_are_named_with_their_folder(torch_home, monkeypatch):
+    pytest.importorskip("face_alignment")
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    monkeypatch.setattr("torch.hub.urlopen", offline)
+    with pytest.raises(DetectorError) as refused:
+        load_detector("face-alignment", EMBEDDED, "cpu")
+    for expected in (*FAN_FILES, str(torch_home), "https://"):
+        assert expected in str(refused.value)
+
+
+def test_damaged_weights_are_named(torch_home, monkeypatch):
+    pytest.importorskip("face_alignment")
+    for name in FAN_FILES:
+        (torch_home / name).write_bytes(b"damaged")
+    with pytest.raises(DetectorError, match="damaged"):
+        load_detector("face-alignment", EMBEDDED, "cpu")
+
+
+def test_what_mediapipe_lacks_is_named(tmp_path):
+    with pytest.raises(DetectorError, match=r"face_landmarker\.task.*storage\.googleapis"):
+        load_detector(str(tmp_path / "face_landmarker.task"), EMBEDDED, "cpu")
+
+
+def test_a_task_file_that_is_none_is_named(tmp_path):
+    pytest.importorskip("mediapipe")
+    path = tmp_path / "face_landmarker.task"
+    path.write_bytes(b"damaged")
+    with pytest.raises(DetectorError, match="not a face landmarker"):
+        load_detector(str(path), EMBEDDED, "cpu")
+
+
+def test_an_unknown_detector_is_named():
+    with pytest.raises(DetectorError, match="'dlib'.*face-alignment"):
+        load_detector("dlib", EMBEDDED, "cpu")

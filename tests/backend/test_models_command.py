@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy models`` and ``effigy bench``, with a server of our own in the publishers' place."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.cli import app
+from backend.generators import catalogue
+from backend.models import DEFAULT_BUNDLE
+
+from .checkpoint_files import nvidia, parity
+
+GENERATOR = DEFAULT_BUNDLE / "generator.safetensors"
+NAME = "stylegan2-ffhq-256x256"
+
+
+@pytest.fixture()
+def run():
+    runner = CliRunner(env={"COLUMNS": "200"})
+    return lambda *arguments, **more: runner.invoke(app, [str(argument) for argument in arguments], **more)
+
+
+class Publisher(BaseHTTPRequestHandler):
+    """Serves ``content``, breaking off after ``patience`` bytes; answers ranges."""
+
+    content = b""
+    patience = 1 << 30
+    asked: list[str | None] = []  # noqa: RUF012
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        self.asked.append(asked)
+        start = int(asked[6:-1]) if asked else 0
+        rest = self.content[start:]
+        if asked and not rest:
+            self.send_error(416)
+            return
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        self.wfile.write(rest[: type(self).patience])
+
+    def log_message(self, *arguments): ...
+
+
+@pytest.fixture()
+def publisher(tmp_path, monkeypatch):
+    kwargs, state, _ = parity("sg2-32")
+    Publisher.content = nvidia(tmp_path / "published.pkl", kwargs, state).read_bytes()
+    Publisher.patience, Publisher.asked = 1 << 30, []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Publisher)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    model = replace(catalogue.CATALOGUE[NAME], address=f"http://127.0.0.1:{server.server_port}/g.pkl")
+    monkeypatch.setitem(catalogue.CATALOGUE, NAME, model)
+    monkeypatch.setenv("EFFIGY_MODELS", str(tmp_path / "models"))
+    yield Publisher
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_list_names_the_papers_generators(run, publisher):
+    listed = run("models", "list")
+    assert listed.exit_code == 0
+    for name in ("stylegan2-ffhq-1024x1024", "stylegan3-r-ffhqu-256x256", "stylegan_human_v2_512"):
+        assert name in listed.output
+
+
+def test_inspect_says_what_a_file_is(run):
+    found = json.loads(run("models", "inspect", GENERATOR, "--json").output)
+    assert found["architecture"] == "StyleGAN2"
+    assert found["resolution"] == "128 × 128"
+    assert len(found["sha256"]) == 64
+
+
+def test_convert_writes_a_file_that_inspect_reads(run, tmp_path):
+    kwargs, state, _ = parity("sg3r-32")
+    source, out = nvidia(tmp_path / "g.pkl", kwargs, state), tmp_path / "g.safetensors"
+    assert run("models", "convert", source, out).exit_code == 0
+    found = run("models", "inspect", out).output
+    assert "StyleGAN3" in found
+    assert "NVIDIA" in found, "the licence note goes along"
+
+
+def test_convert_refuses_what_it_cannot_do(run, tmp_path):
+    assert "must end in .safetensors" in run("models", "convert", GENERATOR, tmp_path / "g.pkl").output
+    assert "no generator file" in run("models", "convert", tmp_path / "absent.pkl", tmp_path / "g.safetensors").output
+    assert "cannot be written" in run("models", "convert", GENERATOR, tmp_path / "absent" / "g.safetensors").output
+
+
+def test_fetch_asks_for_the_licence_first(run, publisher):
+    refused = run("models", "fetch", NAME, input="n\n")
+    assert refused.exit_code == 1
+    assert "non-commercial" in refused.output
+    assert not publisher.asked
+
+
+def test_fetch_resumes_where_it_broke_off_and_records_the_checksum(run, publisher, tmp_path):
+    publisher.patience = 100_000
+    broken = run("models", "fetch", NAME, "--accept-licence")
+    assert broken.exit_code == 2
+    assert "broke off" in broken.output
+    assert not catalogue.CATALOGUE[NAME].path().exists()
+    publisher.patience = 1 << 30
+    fetched = run("models", "fetch", NAME, "--accept-licence")
+    assert fetched.exit_code == 0, fetched.output
+    assert publisher.asked == [None, "bytes=100000-"]
+    path = catalogue.CATALOGUE[NAME].path()
+    assert path.read_bytes() == publisher.content
+    assert NAME in json.loads((path.parent / "checksums.json").read_text())
+    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    assert len(publisher.asked) == 2, "what is here is not fetched again"
+
+
+def test_another_file_under_the_same_name_is_refused(run, publisher, tmp_path):
+    run("models", "fetch", NAME, "--accept-licence")
+    path = catalogue.CATALOGUE[NAME].path()
+    path.unlink()
+    kwargs, state, _ = parity("sg2ada-32")
+    publisher.content = nvidia(tmp_path / "other.pkl", kwargs, state).read_bytes()
+    refused = run("models", "fetch", NAME, "--accept-licence")
+    assert refused.exit_code == 2
+    assert "not what was fetched before" in refused.output
+    assert not path.exists()
+
+
+def test_what_is_no_generator_is_not_kept(run, publisher):
+    publisher.content = b"<html>please log in</html>" * 100
+    refused = run("models", "fetch", NAME, "--accept-licence")
+    assert refused.exit_code == 2
+    assert "sent something else" in refused.output
+    assert not list(catalogue.models_folder().glob("*.p*"))
+
+
+def test_offline_it_says_what_to_download_and_where_to_put_it(run, publisher, monkeypatch):
+    monkeypatch.setitem(
+        catalogue.CATALOGUE, NAME, replace(catalogue.CATALOGUE[NAME], address="http://127.0.0.1:9/g.pkl")
+    )
+    refused = run("models", "fetch", NAME, "--accept-licence")
+    assert refused.exit_code == 2
+    assert "http://127.0.0.1:9/g.pkl" in refused.output
+    assert str(catalogue.CATALOGUE[NAME].path()) in refused.output
+
+
+def test_unknown_names_are_refused(run):
+    assert "unknown generator" in run("models", "fetch", "stylegan9").output
+
+
+def test_bench_measures_every_way_of_painting(run):
+    ran = run("bench", "synthesis", "--generator", GENERATOR, "--device", "cpu", "--no-compiled", "--json")
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    assert found["gmac"] > 0.1
+    assert found["runs"][0]["mode"] == "eager"
+    assert found["runs"][0]["batch"] == 1
+    assert all(entry["ms"] > 0 and entry["ceiling_share"] > 0 for entry in found["runs"])
+
+
+def test_bench_names_a_file_that_is_not_there(run):
+    assert "no generator file" in run("bench", "synthesis", "--generator", "absent.pkl").output

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Previews become fast without a pause, and finals stay exact."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+import pytest
+import torch
+
+from backend.generators import PreviewPainter, load_generator, previews
+from backend.generators.checkpoints import write_own
+from backend.generators.compiled import Compilation, prune
+from backend.generators.mapping import initialize
+from backend.generators.previews import Graphed
+from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small generator's file."""
+    network = StyleGAN2(StyleGAN2Config(8, 8, (16, 16), 2, conv_clamp=256.0))
+    initialize(network)
+    path = tmp_path_factory.mktemp("generator") / "g.safetensors"
+    write_own(path, network.config, network.state_dict())
+    return path
+
+
+@pytest.fixture()
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EFFIGY_CACHE", str(tmp_path))
+    monkeypatch.setattr(previews, "WORTH_COMPILING", 3)
+    return tmp_path / "compiled"
+
+
+def paint_until(painter, ws, state, seconds=240):
+    end = time.monotonic() + seconds
+    while painter.state != state and time.monotonic() < end:
+        picture = painter(ws)
+        time.sleep(0.05)
+    assert painter.state == state
+    return picture
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_previews_are_compiled_behind_the_painters_back(small, cache):
+    generator = load_generator(small, "cpu")
+    ws = generator.map(torch.ones(1, 8))
+    exact = generator.synthesize(ws)
+    threads = torch.get_num_threads()
+    painter = PreviewPainter(generator, small)
+    assert [torch.equal(painter(ws), exact) for _ in range(3)] == [True] * 3
+    assert painter.state == "compiling"
+    fast = paint_until(painter, ws, "fast")
+    fast = painter(ws)
+    near = 0.02 if previews.has_native_bfloat16() else 1e-4
+    assert (fast - exact).abs().max() <= near * exact.std()
+    assert torch.get_num_threads() == threads
+    [package] = cache.glob("*")
+    assert cache.stat().st_mode & 0o077 == 0, "nobody else may put code there"
+
+    again = PreviewPainter(generator, small)
+    assert again.state == "fast", "the next session needs no compiler"
+    torch.testing.assert_close(again(ws), fast)
+
+    package.write_bytes(b"not native code")
+    damaged = PreviewPainter(generator, small)
+    assert damaged.state == "plain"
+    assert torch.equal(damaged(ws), exact)
+    assert not package.exists()
+
+
+def test_without_a_compiler_previews_stay_plain(small, cache, monkeypatch):
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    monkeypatch.setenv("PATH", "/nowhere")
+    generator = load_generator(small, "cpu")
+    ws = generator.map(torch.ones(1, 8))
+    painter = PreviewPainter(generator, small)
+    for _ in range(3):
+        painter(ws)
+    end = time.monotonic() + 120
+    while painter.state == "compiling" and time.monotonic() < end:
+        painter(ws)
+        time.sleep(0.05)
+    assert painter.state == "plain"
+    assert torch.equal(painter(ws), generator.synthesize(ws))
+    assert not list(cache.glob("*"))
+
+
+def test_a_closed_painter_leaves_no_process(small, cache):
+    generator = load_generator(small, "cpu")
+    painter = PreviewPainter(generator, small)
+    for _ in range(3):
+        painter(generator.map(torch.ones(1, 8)))
+    child = painter._compilation._child
+    painter.close()
+    assert child.poll() is not None
+    assert torch.get_num_threads() >= 1
+
+
+def test_a_compilation_that_fails_says_so_and_leaves_nothing(tmp_path):
+    compilation = Compilation(tmp_path / "absent.safetensors", torch.float32, tmp_path / "p.pt2")
+    assert compilation.package() is None
+    assert compilation.ended()
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_the_newest_packages_are_kept(tmp_path):
+    for number in range(9):
+        path = tmp_path / f"{number}.pt2"
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    prune(tmp_path)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["3", "4", "5", "6", "7", "8"]
+
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_generator_paints_the_same_on_every_device(small, device, dtype):
+    exact = load_generator(small, "cpu")
+    generator = load_generator(small, device, dtype)
+    ws = exact.map(torch.ones(2, 8))
+    with torch.inference_mode():
+        pictures = generator.synthesize(ws.to(device)).cpu()
+    assert (pictures - exact.synthesize(ws)).abs().mean() <= 0.003 * pictures.std()
+
+
+@cuda
+def test_a_recorded_graph_paints_what_the_network_paints(small):
+    generator = load_generator(small, "cuda", torch.float16)
+    graph = Graphed(generator)
+    for seed in range(3):
+        ws = generator.map(torch.randn(1, 8, generator=torch.Generator().manual_seed(seed)).cuda())
+        with torch.inference_mode():
+            torch.testing.assert_close(graph(ws), generator.synthesize(ws), rtol=0, atol=1e-3)
