@@ -21,5 +21,6 @@ def configure_logs(*, verbose: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger("debug" if verbose else "info"),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Whatever stderr is by then: a test, or a host program, may have put another in its place.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
