@@ -34,7 +34,11 @@ def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.
 
 def _build(path: Path, checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:
     config = checkpoint.config
-    network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+    try:
+        with torch.device("meta"):  # no memory is taken for what a file only claims to hold
+            network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+    except RuntimeError as error:
+        raise GeneratorFileError(f"{path} describes no network ({str(error)[:200]}): fetch it again") from None
     expected = network.state_dict().keys()
     if missing := expected - checkpoint.tensors.keys():
         raise GeneratorFileError(

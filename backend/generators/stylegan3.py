@@ -105,7 +105,7 @@ class Input(nn.Module):
         self.band = band
         self.weight = nn.Parameter(torch.empty(band.channels, band.channels))
         self.affine = FullyConnected(config.w_dim, 4)
-        self.register_buffer("transform", torch.eye(3))
+        self.register_buffer("transform", torch.empty(3, 3))
         self.register_buffer("freqs", torch.empty(band.channels, 2))
         self.register_buffer("phases", torch.empty(band.channels))
 
@@ -116,6 +116,7 @@ class Input(nn.Module):
         radii = directions.norm(dim=1, keepdim=True)
         self.freqs.copy_(directions / (radii * radii.square().exp().pow(0.25)) * self.band.cutoff)
         self.phases.copy_(torch.rand(self.phases.shape) - 0.5)
+        self.transform.copy_(torch.eye(3))
         self.affine.weight.zero_()
         self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
 

@@ -98,6 +98,13 @@ def test_a_network_that_effigy_has_not_is_named(tmp_path, change, reason):
         load_generator(path, "cpu")
 
 
+@pytest.fixture()
+def traced():
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+
 class Call:
     """Pickles as a call."""
 
@@ -278,6 +285,39 @@ def test_random_damage_never_raises_anything_else(tmp_path):
                 load_generator(path, "cpu")
 
 
+def nested(depth):
+    """A tuple that holds itself twice, so many times: hashing or printing it takes 2^depth steps."""
+    value = ()
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+def test_values_that_take_for_ever_are_not_looked_into(tmp_path):
+    kwargs, state, _ = parity("sg2-32")
+    for name in ("architecture", "activation", "img_channels", "conv_clamp"):
+        with contextlib.suppress(GeneratorFileError):
+            load_generator(nvidia(tmp_path / "g.pkl", kwargs | {name: nested(64)}, state), "cpu")
+
+
+def test_modules_that_share_modules_are_refused(tmp_path):
+    path = tmp_path / "g.pkl"
+    with foreign_module("torch_utils.persistence", _reconstruct_persistent_obj=lambda meta: None):
+        module = Persistent("G", {"_modules": {}})
+        for _ in range(64):
+            module = Persistent("G", {"_modules": {"a": module, "b": module}})
+        path.write_bytes(pickle.dumps({"G_ema": module}))
+    with pytest.raises(GeneratorFileError, match="contain each other"):
+        load_generator(path, "cpu")
+
+
+def test_a_network_larger_than_its_file_takes_no_memory(tmp_path, traced):
+    kwargs, state, _ = parity("sg3r-32")
+    path = nvidia(tmp_path / "g.pkl", kwargs | {"channel_base": 10**15, "channel_max": 10**9}, state)
+    with pytest.raises(GeneratorFileError, match=r"g\.pkl"):
+        load_generator(path, "cpu")
+
+
 def test_a_compressed_archive_is_refused(tmp_path):
     _, state, _ = parity("sg2-32")
     source, bomb = rosinality(tmp_path / "g.pt", state), tmp_path / "bomb.pt"
@@ -288,19 +328,12 @@ def test_a_compressed_archive_is_refused(tmp_path):
         load_generator(bomb, "cpu")
 
 
-@pytest.fixture()
-def traced():
-    tracemalloc.start()
-    yield lambda: tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-
-
 def test_networks_that_are_not_wanted_are_not_read(tmp_path, traced):
     kwargs, state, _ = parity("sg2-32")
     path = nvidia(tmp_path / "g.pkl", kwargs, {**state, "ballast": torch.zeros(4_000_000)})
     with path.open("rb") as file:
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        names = [name for name, _ in _tensors("", TensorFile(file).load_pickle()["G_ema"])]
+        names = [name for name, _ in _tensors(TensorFile(file).load_pickle()["G_ema"])]
         assert "ballast" in names
         assert traced() - before < 4e6, "48 MB of ballast stay in the file"

@@ -18,12 +18,14 @@ from .checkpoint import Config
 from .unpickle import MalformedError
 
 Shapes = Mapping[str, tuple[int, ...]]
+_NAME = 200  # characters
 _BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]).outer(torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 
 
 def read_config(settings: Mapping[str, Any], shapes: Shapes) -> Config:
     """The shape of the network whose tensors have ``shapes``; raises MalformedError when it is none of ours."""
-    mapping = dict(settings.get("mapping", {}))
+    mapping = _plain(dict(settings.get("mapping", {})))
+    settings = _plain(settings)
     _refuse_variants(settings, mapping, shapes)
     layers = _count(r"mapping\.fc(\d+)\.weight", shapes)
     w_dim, z_dim = shapes["mapping.fc0.weight"] if layers else (0, 0)
@@ -65,6 +67,18 @@ def _refuse_variants(settings: Mapping[str, Any], mapping: Mapping[str, Any], sh
         raise MalformedError(f"its architecture is {settings.get('architecture')!r}: Effigy has 'skip', the usual one")
     if {settings.get("activation", "lrelu"), mapping.get("activation", "lrelu")} != {"lrelu"}:
         raise MalformedError("its activation is not 'lrelu', the only one that Effigy has")
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is no setting: comparing or printing nested values of a hostile file might never end."""
+    return {name: value for name, value in settings.items() if isinstance(value, str | int | float | None)}
+
+
+def short(name: Any) -> str:
+    """``name``, which must be one."""
+    if not isinstance(name, str) or len(name) > _NAME:
+        raise MalformedError("a part of it has no proper name")
+    return name
 
 
 def _stylegan2(common: dict[str, Any], shapes: Shapes) -> StyleGAN2Config:

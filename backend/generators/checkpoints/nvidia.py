@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoint import Checkpoint
-from .networks import read_config, regular
+from .networks import read_config, regular, short
 from .tensors import TensorFile
 from .unpickle import MalformedError, Object
 
@@ -21,6 +21,8 @@ LICENCE = (
     "NVIDIA publishes its StyleGAN weights for non-commercial use (NVIDIA Source Code License; faces: FFHQ, "
     "CC BY-NC-SA 4.0). The file itself names no licence: ask where you got it."
 )
+
+_MODULES = 2000  # in a network; the largest have some 200
 
 
 def read_nvidia(file: TensorFile, root: Any) -> Checkpoint:
@@ -30,7 +32,7 @@ def read_nvidia(file: TensorFile, root: Any) -> Checkpoint:
         raise MalformedError("it is a snapshot without G_ema, the generator")
     tensors: dict[str, Callable[[], Tensor]] = {}
     shapes: dict[str, tuple[int, ...]] = {}
-    for name, value in _tensors("", network):
+    for name, value in _tensors(network):
         stored = file.tensor(value)
         if stored is not None:
             tensors[name], shapes[name] = stored.read, stored.shape
@@ -47,14 +49,21 @@ def _record(module: Any) -> dict[str, Any]:
     raise MalformedError("a network in it is not stored as NVIDIA's programs do")
 
 
-def _tensors(prefix: str, module: Any) -> Iterator[tuple[str, Any]]:
-    state = _record(module)
-    for kind in ("_parameters", "_buffers"):
-        for name, value in dict(state.get(kind, {})).items():
-            yield f"{prefix}{name}", value
-    for name, child in dict(state.get("_modules", {})).items():
-        if child is not None:
-            yield from _tensors(f"{prefix}{name}.", child)
+def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of all parameters and buffers. Records may be shared, so their number is limited."""
+    queue = [("", network)]
+    for _ in range(_MODULES):
+        if not queue:
+            return
+        prefix, module = queue.pop()
+        state = _record(module)
+        for kind in ("_parameters", "_buffers"):
+            for name, value in dict(state.get(kind, {})).items():
+                yield prefix + short(name), value
+        for name, child in dict(state.get("_modules", {})).items():
+            if child is not None:
+                queue.append((f"{prefix}{short(name)}.", child))
+    raise MalformedError("its modules contain each other")
 
 
 def _settings(network: Any) -> dict[str, Any]:

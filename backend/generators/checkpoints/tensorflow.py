@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoint import Checkpoint
-from .networks import read_config, regular
+from .networks import read_config, regular, short
 from .nvidia import LICENCE
 from .tensors import StoredTensor, TensorFile
 from .unpickle import MalformedError, Object
@@ -27,6 +27,7 @@ _SETTINGS = {  # NVIDIA's names in PyTorch → those in TensorFlow
 _MAPPING_SETTINGS = {"activation": "mapping_nonlinearity", "lr_multiplier": "mapping_lrmul"}
 _PARTS = {"weight": "weight", "bias": "bias", "noise_strength": "noise_strength"}
 _PARTS |= {"mod_weight": "affine.weight", "mod_bias": "affine.bias"}
+_NETWORKS = 20  # in a network; it has two
 _LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
 
 
@@ -41,10 +42,10 @@ def read_tensorflow(file: TensorFile, root: Any) -> Checkpoint:
     settings: dict[str, Any] = {ours: given[theirs] for ours, theirs in _SETTINGS.items() if theirs in given}
     settings["mapping"] = {ours: given[theirs] for ours, theirs in _MAPPING_SETTINGS.items() if theirs in given}
     if list(given.get("resample_kernel") or [1, 3, 3, 1]) != [1, 3, 3, 1]:
-        raise MalformedError(f"its resampling filter is {given['resample_kernel']}: Effigy has [1, 3, 3, 1]")
+        raise MalformedError("its resampling filter is not [1, 3, 3, 1], the only one that Effigy has")
     tensors: dict[str, Callable[[], Tensor]] = {}
     shapes: dict[str, tuple[int, ...]] = {}
-    for name, value in _variables("", network):
+    for name, value in _variables(network):
         stored = file.tensor(value)
         if stored is not None and (found := _translate(name, stored)):
             official, shape, tensors[found[0]] = found
@@ -54,17 +55,23 @@ def read_tensorflow(file: TensorFile, root: Any) -> Checkpoint:
 
 
 def _state(network: Any) -> dict[str, Any]:
-    if not isinstance(network.state, dict):
-        raise MalformedError("a network in it has no state")
-    return network.state
+    match network:
+        case Object(state=dict(state)):
+            return state
+    raise MalformedError("a network in it has no state")
 
 
-def _variables(prefix: str, network: Any) -> Iterator[tuple[str, Any]]:
-    state = _state(network)
-    for name, value in state.get("variables", []):
-        yield prefix + name, value
-    for name, component in dict(state.get("components", {})).items():
-        yield from _variables(f"{prefix}{name}/", component)
+def _variables(network: Any) -> Iterator[tuple[str, Any]]:
+    queue = [("", network)]
+    for _ in range(_NETWORKS):
+        if not queue:
+            return
+        prefix, part = queue.pop()
+        state = _state(part)
+        for name, value in state.get("variables", []):
+            yield prefix + short(name), value
+        queue += [(f"{prefix}{short(name)}/", child) for name, child in dict(state.get("components", {})).items()]
+    raise MalformedError("its networks contain each other")
 
 
 def _translate(name: str, stored: StoredTensor) -> tuple[str, tuple[int, ...], Callable[[], Tensor]] | None:
