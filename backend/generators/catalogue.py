@@ -14,7 +14,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLError
 
 import platformdirs
 
@@ -88,7 +90,7 @@ def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _download(model.address, part, progress)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException, SSLError) as error:
         reason = getattr(error, "reason", error)
         raise FetchError(
             f"{model.address} cannot be reached ({reason}): run this again to go on, or download it elsewhere "
@@ -110,7 +112,12 @@ def _download(address: str, part: Path, progress: Callable[[int, int], None]) ->
         if error.code == 416:  # nothing is missing
             return
         raise
-    with response, part.open("ab" if response.status == 206 else "wb") as file:
+    # A server that sends another part than was asked for, or all of it, begins anew.
+    goes_on = response.status == 206 and str(response.headers.get("Content-Range")).startswith(f"bytes {done}-")
+    if response.status == 206 and not goes_on:
+        part.unlink()
+        raise ConnectionError("the publisher sent another part than was asked for")
+    with response, part.open("ab" if goes_on else "wb") as file:
         done = file.tell()
         total = done + int(response.headers.get("Content-Length") or 0)
         while chunk := response.read(_CHUNK):

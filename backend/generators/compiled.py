@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
+import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +33,7 @@ log = structlog.get_logger()
 
 _KEPT = 6  # packages, of about the size of the weights each
 _NICE = 19
+_PATIENCE_S = 900.0
 
 
 class _Painter(nn.Module):
@@ -52,7 +56,7 @@ def compile_generator(generator: Path, dtype: torch.dtype, package: Path) -> Non
         ws = network.map(torch.zeros(1, network.z_dim))
         program = torch.export.export(_Painter(network), (ws,))
         package.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = package.with_name(f"{os.getpid()}-{package.name}")
+        temporary = package.with_name(f"{os.getpid()}-part.pt2")
         # Freezing lays the weights out as the convolutions want them, once.
         torch._inductor.aoti_compile_and_package(
             program, package_path=str(temporary), inductor_configs={"freezing": True}
@@ -76,7 +80,9 @@ def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
     """Where the package of this generator is kept: its name changes with all that the code in it depends on."""
     with generator.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    digest.update(f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()} {dtype} {_sources()}".encode())
+    digest.update(
+        f"{torch.__version__} {platform.node()} {torch.backends.cpu.get_cpu_capability()} {dtype} {_sources()}".encode()
+    )
     return folder / f"{digest.hexdigest()[:24]}.pt2"
 
 
@@ -86,6 +92,15 @@ def _sources() -> str:
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 
+def is_private(folder: Path) -> bool:
+    """Whether nobody else can put code into ``folder``, which is made when it is not there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not hasattr(os, "getuid"):
+        return True  # Windows keeps a user's folders to the user
+    status = folder.stat()
+    return status.st_uid == os.getuid() and status.st_mode & 0o022 == 0
+
+
 class Compilation:
     """A compilation in a child process."""
 
@@ -93,21 +108,28 @@ class Compilation:
         """Starts it. Its environment is ours: it finds the same packages and the same compiler."""
         arguments = [sys.executable, "-m", "backend.generators.compiled", str(generator), str(dtype), str(package)]
         self._package = package
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is read
+        self._deadline = time.monotonic() + _PATIENCE_S
         self._child = subprocess.Popen(  # noqa: S603  our own module
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             start_new_session=True,
         )
 
     def ended(self) -> bool:
         """Whether there is a result, or none will come."""
+        if time.monotonic() > self._deadline:
+            _end_group(self._child)
         return self._child.poll() is not None
 
     def package(self) -> Path | None:
         """The package, or None, with a word in the log, where there is none."""
-        _, errors = self._child.communicate()
+        self._child.wait()
+        self._errors.seek(0)
+        errors = self._errors.read()
+        self._errors.close()
         if self._child.returncode == 0 and self._package.is_file():
             return self._package
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no word of it"]
@@ -116,14 +138,18 @@ class Compilation:
 
     def stop(self) -> None:
         """Ends it and what it started; does nothing when it has ended."""
-        if self._child.poll() is None:
-            _end_group(self._child)
-        self._child.communicate()
+        _end_group(self._child)
+        self._child.wait()
+        self._errors.close()
+        for rest in self._package.parent.glob(f"{self._child.pid}-*"):
+            rest.unlink(missing_ok=True)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
     import signal
 
+    if child.poll() is not None:
+        return
     if hasattr(os, "killpg"):
         os.killpg(child.pid, signal.SIGKILL)
     else:
@@ -141,7 +167,9 @@ def _main(generator: str, dtype: str, package: str) -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     torch.set_num_threads(1)
-    compile_generator(Path(generator), next(d for d in DTYPES if str(d) == dtype), Path(package))
+    with tempfile.TemporaryDirectory(prefix="effigy-compile-") as folder:  # not one that others could have made
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        compile_generator(Path(generator), next(d for d in DTYPES if str(d) == dtype), Path(package))
     prune(Path(package).parent)
 
 

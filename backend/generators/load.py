@@ -28,8 +28,8 @@ def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.
     where = resolve_device(device)
     with open_checkpoint(path) as checkpoint:
         network = _build(path, checkpoint).to(where)
-    network.freeze(dtype)
-    return network
+        network.freeze(dtype)
+        return network
 
 
 def _build(path: Path, checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:

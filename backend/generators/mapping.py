@@ -52,10 +52,16 @@ class Mapping(nn.Module):
         return x
 
 
-def check_layers(count: int) -> None:
+def check_mapping(z_dim: int, w_dim: int, layers: int) -> None:
     """Raises ValueError for what no mapping has, before anything is built for it."""
-    if not 1 <= count <= 64:
-        raise ValueError(f"no generator's mapping has {count} layers")
+    if not 1 <= layers <= 64 or not 1 <= z_dim <= 8192 or not 1 <= w_dim <= 8192:
+        raise ValueError(f"no generator's mapping has {layers} layers from {z_dim} to {w_dim}")
+
+
+def check_clamp(clamp: float | None) -> None:
+    """Raises ValueError for a limit that is none."""
+    if clamp is not None and not 0 < clamp < math.inf:
+        raise ValueError(f"activations cannot be clamped to {clamp}")
 
 
 @torch.no_grad()
@@ -72,7 +78,7 @@ def initialize(network: nn.Module, seed: int = 0) -> None:
         if isinstance(module, FullyConnected):
             module.weight.div_(module.bias_gain)
         elif special := getattr(module, "initialize", None):
-            special()
+            special(random)
 
 
 def modulate(x: Tensor, style: Tensor) -> Tensor:

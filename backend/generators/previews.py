@@ -15,7 +15,7 @@ import structlog
 import torch
 from torch import Tensor
 
-from .compiled import Compilation, cache_folder, load_compiled, package_path
+from .compiled import Compilation, cache_folder, is_private, load_compiled, package_path
 from .generator import Generator
 from .load import load_generator
 
@@ -31,13 +31,18 @@ class PreviewPainter:
 
     def __init__(self, generator: Generator, path: Path) -> None:
         """``path`` is the file that ``generator`` was loaded from. A package of an earlier session is used at once."""
-        self._paint: Paint = generator.synthesize
+        self._plain: Paint = generator.synthesize
+        self._paint: Paint = self._plain
         self._compilation: Compilation | None = None
         self._compile_after: int | None = None
         self._path = path
+        self._threads = torch.get_num_threads()
         if generator.device.type == "cuda":
-            self._paint = Graphed(load_generator(path, str(generator.device), torch.float16))
-        elif not (package_path(path, self._dtype, cache_folder()).is_file() and self._use_compiled()):
+            self._record(path, generator.device)
+            return
+        self._dtype = torch.bfloat16 if has_native_bfloat16() else torch.float32
+        self._package = package_path(path, self._dtype, cache_folder())
+        if not (self._package.is_file() and self._use_compiled()):
             self._compile_after = WORTH_COMPILING
 
     @property
@@ -45,7 +50,7 @@ class PreviewPainter:
         """ "plain", "compiling" (and plain meanwhile), or "fast"."""
         if self._compilation is not None:
             return "compiling"
-        return "fast" if self._compile_after is None else "plain"
+        return "plain" if self._paint == self._plain else "fast"
 
     def __call__(self, ws: Tensor) -> Tensor:
         if self._compilation is not None and self._compilation.ended():
@@ -54,8 +59,16 @@ class PreviewPainter:
             self._compile_after -= 1
             if self._compile_after == 0:
                 self._start_compiling()
-        with torch.inference_mode():
-            return self._paint(ws)
+        if self._compilation is None:
+            with torch.inference_mode():
+                return self._paint(ws)
+        # Two threads that wait for each other at every layer would both wait for the compiler's share of a core.
+        torch.set_num_threads(max(self._threads - 1, 1))
+        try:
+            with torch.inference_mode():
+                return self._paint(ws)
+        finally:
+            torch.set_num_threads(self._threads)
 
     def close(self) -> None:
         """Ends a compilation that still runs."""
@@ -63,26 +76,29 @@ class PreviewPainter:
             self._compilation.stop()
             self._compilation = None
 
+    def _record(self, path: Path, device: torch.device) -> None:
+        try:
+            self._paint = Graphed(load_generator(path, str(device), torch.float16))
+        except RuntimeError as error:  # an old driver, no memory for a second set of weights
+            log.warning("previews are painted without a CUDA graph", error=str(error)[:300])
+
     def _start_compiling(self) -> None:
-        package = package_path(self._path, self._dtype, cache_folder())
-        self._compilation = Compilation(self._path, self._dtype, package)
-        # Two threads that wait for each other at every layer would both wait for the compiler's share of a core.
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(max(self._threads - 1, 1))
+        if is_private(self._package.parent):
+            self._compilation = Compilation(self._path, self._dtype, self._package)
+        else:
+            log.warning("previews stay uncompiled: others may write there", folder=str(self._package.parent))
+            self._compile_after = None
 
     def _finish_compiling(self) -> None:
         assert self._compilation is not None
         package, self._compilation = self._compilation.package(), None
-        torch.set_num_threads(self._threads)
         if package is not None and self._use_compiled():
             self._compile_after = None
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.bfloat16 if has_native_bfloat16() else torch.float32
-
     def _use_compiled(self) -> bool:
-        package = package_path(self._path, self._dtype, cache_folder())
+        package = self._package
+        if not is_private(package.parent):
+            return False
         try:
             self._paint = load_compiled(package)
         except (RuntimeError, OSError, AttributeError, TypeError) as error:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, modulate, truncate
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_clamp, check_mapping, modulate, truncate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,10 @@ class StyleGAN2Config:
     first: tuple[int, int] = (4, 4)  # height and width of the first block; (4, 2) in StyleGAN-Human
 
     def __post_init__(self) -> None:
-        check_layers(self.mapping_layers)
+        check_mapping(self.z_dim, self.w_dim, self.mapping_layers)
+        check_clamp(self.conv_clamp)
+        if not all(1 <= channels <= 8192 for channels in self.channels):
+            raise ValueError(f"no StyleGAN2 has layers of {max(self.channels)} channels")
         if not 1 <= len(self.channels) <= 12 or len(self.first) != 2 or not all(1 <= n <= 64 for n in self.first):
             raise ValueError(f"no StyleGAN2 has {len(self.channels)} blocks, the first of {self.first} pixels")
 
@@ -54,9 +57,8 @@ def fir_kernel(gain: float) -> Tensor:
     return kernel * (gain / kernel.sum())
 
 
-def upsample2(image: Tensor) -> Tensor:
+def upsample2(image: Tensor, fir: Tensor) -> Tensor:
     """[N, 3, H, W] → [N, 3, 2H, 2W], zeros inserted and filtered, as the official upsample2d."""
-    fir = fir_kernel(gain=4.0).to(image).expand(3, 1, 4, 4)
     return F.conv_transpose2d(image, fir, stride=2, padding=1, groups=3)
 
 
@@ -180,9 +182,12 @@ class Block(nn.Module):
 class Synthesis(nn.Module):
     """w+ [N, num_ws, w_dim] → picture [N, 3, H, W]."""
 
+    fir: Tensor | None
+
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("fir", None, persistent=False)
         channels_in: int | None = None
         for level, channels in enumerate(config.channels):
             size = (config.first[0] << level, config.first[1] << level)
@@ -195,6 +200,8 @@ class Synthesis(nn.Module):
         return [cast(Block, self.get_submodule(f"b{height}")) for height in heights]
 
     def freeze(self, dtype: torch.dtype) -> None:
+        """Folds the constants of every layer. What is made here is never copied to the device again."""
+        self.fir = fir_kernel(gain=4.0).to(self.blocks()[0].const.device).expand(3, 1, 4, 4).contiguous()
         for block in self.blocks():
             for layer in block.layers():
                 layer.freeze(dtype) if isinstance(layer, SynthesisLayer) else layer.affine.freeze()
@@ -212,6 +219,7 @@ class Synthesis(nn.Module):
 
     def forward(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
         queue = iter(styles)
+        fir = fir_kernel(gain=4.0).to(styles[0]).expand(3, 1, 4, 4) if self.fir is None else self.fir
         image: Tensor | None = None
         for block in self.blocks():
             if block.is_first:
@@ -220,7 +228,7 @@ class Synthesis(nn.Module):
                 x = block.conv0(x, next(queue), noise=noise)
             x = block.conv1(x, next(queue), noise=noise)
             share = block.torgb(x, next(queue))
-            image = share if image is None else upsample2(image) + share
+            image = share if image is None else upsample2(image, fir) + share
         assert image is not None
         return image
 

@@ -19,7 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .filters import design_lowpass, filtered_leaky_relu
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_layers, modulate, truncate
+from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_clamp, check_mapping, modulate, truncate
+
+_STEEPEST = 8  # times the sampling rate from layer to layer
+_FINEST = 8192  # samples per picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,16 @@ class StyleGAN3Config:
     conv_clamp: float | None = 256.0
 
     def __post_init__(self) -> None:
-        check_layers(self.mapping_layers)
+        check_mapping(self.z_dim, self.w_dim, self.mapping_layers)
+        check_clamp(self.conv_clamp)
         power = self.img_resolution > 0 and self.img_resolution & (self.img_resolution - 1) == 0
         if not power or not 16 <= self.img_resolution <= 8192:
             raise ValueError(f"no StyleGAN3 paints {self.img_resolution} pixels: a power of two is needed")
         for name, largest in {"num_layers": 64, "margin_size": 256, "filter_size": 32, "lrelu_upsampling": 8}.items():
             if not 1 <= getattr(self, name) <= largest:
                 raise ValueError(f"no StyleGAN3 has {name} {getattr(self, name)}")
+        if self.lrelu_upsampling < 2 or not -math.inf < self.output_scale < math.inf:
+            raise ValueError(f"no StyleGAN3 has {self.lrelu_upsampling} samples for one, scaled by {self.output_scale}")
         if self.conv_kernel not in (1, 3) or not 0 <= self.num_critical < self.num_layers:
             raise ValueError(f"no StyleGAN3 has kernels of {self.conv_kernel} and {self.num_critical} critical layers")
 
@@ -84,8 +90,12 @@ def bands(config: StyleGAN3Config) -> list[Band]:
     sizes[-2:] = config.img_resolution
     channels = np.rint(np.minimum(config.channel_base / 2 / cutoffs, config.channel_max))
     channels[-1] = 3
-    if channels.min() < 1:
-        raise ValueError(f"channel_base {config.channel_base} leaves a layer without channels")
+    if not 1 <= channels.min() <= channels.max() <= 8192:
+        raise ValueError(
+            f"channel_base {config.channel_base} gives a layer {channels.min()} or {channels.max()} channels"
+        )
+    if not np.all(rates[1:] / rates[:-1] <= _STEEPEST) or rates.min() < 1 or rates.max() > _FINEST:
+        raise ValueError("its layers' sampling rates jump as no StyleGAN3's do")
     widths = np.maximum(stopbands, rates / 2) - cutoffs
     return [
         Band(float(c), float(w), int(r), int(s), int(n))
@@ -110,12 +120,12 @@ class Input(nn.Module):
         self.register_buffer("phases", torch.empty(band.channels))
 
     @torch.no_grad()
-    def initialize(self) -> None:
+    def initialize(self, random: torch.Generator) -> None:
         """Random frequencies within the band, and no motion: what training starts from."""
-        directions = torch.randn(self.freqs.shape)
+        directions = torch.randn(self.freqs.shape, generator=random)
         radii = directions.norm(dim=1, keepdim=True)
         self.freqs.copy_(directions / (radii * radii.square().exp().pow(0.25)) * self.band.cutoff)
-        self.phases.copy_(torch.rand(self.phases.shape) - 0.5)
+        self.phases.copy_(torch.rand(self.phases.shape, generator=random) - 0.5)
         self.transform.copy_(torch.eye(3))
         self.affine.weight.zero_()
         self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
@@ -175,6 +185,8 @@ class Layer(nn.Module):
     def freeze(self, dtype: torch.dtype) -> None:
         """Folds all that does not depend on the style, for good; the convolution then runs in ``dtype``."""
         self.weight.data = self._unit_weight()
+        if dtype == torch.float16 and not self.is_rgb:  # keeps sums within its range; demodulation cancels it
+            self.weight.data = self.weight.data * self.weight[0].numel() ** -0.5
         self.energy = self._energy(self.weight)
         self.weight.data = channels_last(self.weight.data.to(torch.float32 if self.is_rgb else dtype))
         self.affine.freeze()
@@ -195,13 +207,14 @@ class Layer(nn.Module):
         Without gradients ``x`` is used up.
         """
         weight = self._unit_weight() if self.energy is None else self.weight
-        gain = self.magnitude_ema.rsqrt()
+        gain = torch.ones_like(self.magnitude_ema)
         if not self.is_rgb:
             style = style * style.square().mean(dim=1, keepdim=True).rsqrt()
             energy = self._energy(weight) if self.energy is None else self.energy
             # The gain √2 of the activation is positive and passes through it.
-            gain = (style.square() @ energy + 1e-8).rsqrt()[:, :, None, None] * (gain * SQRT2)
-        x = modulate(x, style).to(weight.dtype)
+            gain = (style.square() @ energy + 1e-8).rsqrt()[:, :, None, None] * SQRT2
+        # The input's gain goes first: half precision could not hold the sums without it.
+        x = modulate(x, style * self.magnitude_ema.rsqrt()).to(weight.dtype)
         x = F.conv2d(x, weight, padding=self.padding).float()
         if self.is_rgb:
             x = torch.addcmul(self.bias[:, None, None], x, gain)

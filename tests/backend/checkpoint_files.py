@@ -113,7 +113,7 @@ def tensorflow(path, kwargs, state, protocol=4):
                     "mod_bias": array(f"{prefix}.affine.bias") - 1,
                 }
                 if ours != "torgb":
-                    layer["noise_strength"] = array(f"{prefix}.noise_strength")
+                    layer["noise_strength"] = array(f"{prefix}.noise_strength")[()]  # np.float32, as TensorFlow gave it
                     number = 2 * int(np.log2(r)) - (5 if ours == "conv0" else 4)
                     synthesis.append((f"noise{number}", array(f"{prefix}.noise_const")[None, None]))
                 synthesis += [(f"{r}x{r}/{theirs}/{part}", value) for part, value in layer.items()]

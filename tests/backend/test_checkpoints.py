@@ -165,7 +165,7 @@ def test_what_a_file_wants_to_run_is_refused(tmp_path, call, place):
             {},
         )
         one_tensor(path, tensor)
-    with pytest.raises(GeneratorFileError, match=r"evil\.pkl"):
+    with pytest.raises(GeneratorFileError, match=r"evil\.pkl.*asks to run"):
         load_generator(path, "cpu")
     assert not mark.exists()
 
@@ -218,7 +218,7 @@ def test_a_tensor_larger_than_its_file_costs_no_memory(tmp_path, traced, count, 
     )
     path = tmp_path / "large.pkl"
     one_tensor(path, tensor)
-    with pytest.raises(GeneratorFileError, match=r"large\.pkl"):
+    with pytest.raises(GeneratorFileError, match=r"large\.pkl.*(announced|impossible|unknown kind)"):
         load_generator(path, "cpu")
     assert traced() < 2e6
 
@@ -240,6 +240,8 @@ def test_a_tensor_larger_than_its_file_costs_no_memory(tmp_path, traced, count, 
         b"\x80\x04" + b"(" * 100_000 + b".",
         b"\x80\x04" + b")\x85" + b"\x85" * 100_000 + b".",
         b"\x80\x04}" + b")" + b"2\x86" * 64 + b"Ns.",  # hashing this key would take for ever
+        b"\x80\x04)" + b"2\x86" * 64 + b"2\x93.",  # so would making a name of it
+        b"\x80\x04ccollections\nOrderedDict\n])" + b"2\x86" * 64 + b"N\x86a\x85R.",
         b"<html>404</html>",
     ],
 )

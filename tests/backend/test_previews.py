@@ -91,13 +91,26 @@ def test_without_a_compiler_previews_stay_plain(small, cache, monkeypatch):
 
 def test_a_closed_painter_leaves_no_process(small, cache):
     generator = load_generator(small, "cpu")
+    threads = torch.get_num_threads()
     painter = PreviewPainter(generator, small)
     for _ in range(3):
         painter(generator.map(torch.ones(1, 8)))
     child = painter._compilation._child
     painter.close()
     assert child.poll() is not None
-    assert torch.get_num_threads() >= 1
+    assert torch.get_num_threads() == threads
+    assert not list(cache.glob("*"))
+
+
+def test_a_cache_that_others_may_write_to_is_not_used(small, cache):
+    cache.mkdir()
+    cache.chmod(0o777)
+    generator = load_generator(small, "cpu")
+    painter = PreviewPainter(generator, small)
+    for _ in range(5):
+        painter(generator.map(torch.ones(1, 8)))
+    assert painter.state != "compiling"
+    assert not list(cache.iterdir())
 
 
 def test_a_compilation_that_fails_says_so_and_leaves_nothing(tmp_path):

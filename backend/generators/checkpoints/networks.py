@@ -47,12 +47,14 @@ def regular(config: Config, tensors: dict[str, Callable[[], Tensor]]) -> dict[st
     for name in tensors.keys() - kept.keys():
         if tensors[name]().shape != (4, 4) or not torch.allclose(tensors[name](), _BINOMIAL, atol=1e-5):
             raise MalformedError(f"its resampling filter {name} is not [1, 3, 3, 1], the only one that Effigy has")
-    for level in range(len(config.channels)):
+    if any(name.endswith(("noise_strength", "noise_const")) for name in kept):
+        return kept
+    for level in range(len(config.channels)):  # made with use_noise=False
         size = (config.first[0] << level, config.first[1] << level)
         for conv in ("conv0", "conv1") if level else ("conv1",):
             layer = f"synthesis.b{size[0]}.{conv}"
-            kept.setdefault(f"{layer}.noise_strength", partial(torch.zeros, ()))  # made with use_noise=False
-            kept.setdefault(f"{layer}.noise_const", partial(torch.zeros, size))
+            kept[f"{layer}.noise_strength"] = partial(torch.zeros, ())
+            kept[f"{layer}.noise_const"] = partial(torch.zeros, size)
     return kept
 
 

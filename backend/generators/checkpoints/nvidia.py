@@ -78,10 +78,9 @@ def _settings(network: Any) -> dict[str, Any]:
     dense = _child(mapping, "fc0")
     if "bias_gain" in dense:
         settings["mapping"]["lr_multiplier"] = dense["bias_gain"]
-    for layer in (
-        _child(_child(synthesis, "b4"), "conv1"),
-        _child(synthesis, str(synthesis.get("layer_names", [""])[0])),
-    ):
+    names = synthesis.get("layer_names")
+    first = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+    for layer in (_child(_child(synthesis, "b4"), "conv1"), _child(synthesis, first)):
         settings |= {name: layer[name] for name in ("conv_clamp", "activation") if name in layer}
     return settings
 

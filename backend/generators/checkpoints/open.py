@@ -32,7 +32,7 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
             yield _read(path, file)
     except (MalformedError, OSError) as error:
         raise GeneratorFileError(f"{path} cannot be read: {error}. Fetch it again, or give another file") from None
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise GeneratorFileError(f"{path} is damaged ({reason}): fetch it again") from None
 

@@ -43,7 +43,10 @@ def read_own(path: Path) -> Checkpoint:
 
 
 def _read(file: Any, name: str) -> Tensor:
-    tensor: Tensor = file.get_tensor(name)
+    try:
+        tensor: Tensor = file.get_tensor(name)
+    except SafetensorError as error:
+        raise MalformedError(f"its tensor {name[:80]!r} cannot be read ({error})") from None
     return tensor.float()
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 import struct
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -28,6 +27,8 @@ _DTYPES = {
     "Byte": torch.uint8,
     "Bool": torch.bool,
 }
+_DIMENSIONS = 8
+_LARGEST = 1 << 48
 _NUMPY = {"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i4": torch.int32, "i8": torch.int64}
 _NUMPY |= {"u1": torch.uint8, "b1": torch.bool}
 
@@ -45,8 +46,8 @@ class StoredTensor:
 
     def __post_init__(self) -> None:
         sizes = (*self.shape, *self.stride, self.offset)
-        if len(self.shape) != len(self.stride) or any(type(n) is not int or n < 0 for n in sizes):
-            raise MalformedError(f"no tensor has shape {self.shape}, strides {self.stride} and offset {self.offset}")
+        if len(self.shape) != len(self.stride) or len(self.shape) > _DIMENSIONS or not all(map(_is_size, sizes)):
+            raise MalformedError("a tensor in it has an impossible shape")
         stored = self.data.length // self.dtype.itemsize
         last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
         count = math.prod(self.shape)
@@ -54,20 +55,24 @@ class StoredTensor:
             raise MalformedError(f"a tensor {list(self.shape)} is announced where {stored} values are stored")
 
     def read(self) -> Tensor:
-        """The tensor, in float32 where it is of floats."""
-        self.file.seek(self.data.start)
-        buffer = bytearray(self.data.length)
+        """The tensor, in float32."""
+        span = 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
+        span = span if math.prod(self.shape) else 0
+        self.file.seek(self.data.start + self.offset * self.dtype.itemsize)
+        buffer = bytearray(span * self.dtype.itemsize)
         if self.file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
             raise MalformedError("the file breaks off")
         if not buffer:
-            return torch.zeros(self.shape, dtype=self.dtype)
+            return torch.zeros(self.shape)
         flat = torch.frombuffer(buffer, dtype=self.dtype)
-        tensor = flat.as_strided(self.shape, self.stride, self.offset).contiguous()
-        return tensor.float() if tensor.is_floating_point() else tensor
+        return flat.as_strided(self.shape, self.stride).contiguous().float()
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 Storage = tuple[torch.dtype, Blob]
-Storages = Callable[[tuple[Any, ...]], Storage]  # from the key of a pickle's persistent object
 
 
 class TensorFile:
@@ -78,6 +83,7 @@ class TensorFile:
         self.size = file.seek(0, 2)
         self._in_zip: dict[str, Blob] = {}
         self._in_stream: dict[str, Blob] = {}
+        self._nested: dict[Blob, Storage] = {}
 
     def load_pickle(self) -> Any:
         """The object of a bare pickle, as Python and NVIDIA write them."""
@@ -96,8 +102,10 @@ class TensorFile:
         sizes = _item_sizes(root)
         for key in keys:
             (count,) = struct.unpack("<q", window.read(8))
-            length = count * sizes.get(key, 1)
-            if not isinstance(key, str) or not 0 <= length <= window.remaining():
+            if not isinstance(key, str) or key not in sizes:
+                raise MalformedError("its list of tensors is damaged")
+            length = count * sizes[key]
+            if not 0 <= length <= window.remaining():
                 raise MalformedError(f"{length} bytes are announced where {window.remaining()} are left")
             self._in_stream[key] = Blob(window.tell(), length)
             self._file.seek(length, 1)
@@ -138,19 +146,22 @@ class TensorFile:
                 ".multiarray._reconstruct"
             ):
                 return self._array(shape, _numpy_dtype(dtype), data, fortran=bool(fortran))
+            case Object(args=(dtype, Blob() as data)) if value.name.endswith(".multiarray.scalar"):
+                return StoredTensor(self._file, data, _numpy_dtype(dtype), (), ())
         return None
 
     def number(self, value: Any) -> Any:
         """``value``, as a plain number where it is one of NumPy's."""
-        match value:
-            case Object(args=(dtype, Blob() as data)) if value.name.endswith(".multiarray.scalar"):
-                return StoredTensor(self._file, data, _numpy_dtype(dtype), (), ()).read().item()
-        return value
+        stored = self.tensor(value)
+        return stored.read().item() if stored is not None and stored.shape == () else value
 
     def _storage(self, value: Any) -> Storage:
         match value:
-            case Object(name="torch.storage._load_from_bytes", args=(Blob(start, length),)):
-                return self._persistent(self.load_stream(start, start + length), self._in_stream)
+            case Object(name="torch.storage._load_from_bytes", args=(Blob() as stream,)):
+                if stream not in self._nested:  # tensors may share it
+                    root = self.load_stream(stream.start, stream.start + stream.length)
+                    self._nested[stream] = self._persistent(root, self._in_stream)
+                return self._nested[stream]
             case Object(name="torch.storage._load_from_bytes"):
                 raise MalformedError("a tensor's numbers are missing")
         return self._persistent(value, self._in_zip or self._in_stream)
@@ -163,8 +174,8 @@ class TensorFile:
         return dtype, blob
 
     def _array(self, shape: tuple[int, ...], dtype: torch.dtype, data: Blob, *, fortran: bool) -> StoredTensor:
-        if any(type(n) is not int or n < 0 for n in shape):
-            raise MalformedError(f"no array has shape {shape}")
+        if len(shape) > _DIMENSIONS or not all(map(_is_size, shape)):
+            raise MalformedError("an array in it has an impossible shape")
         order = shape if fortran else shape[::-1]
         strides = [math.prod(order[:i]) for i in range(len(order))]
         return StoredTensor(self._file, data, dtype, shape, tuple(strides if fortran else strides[::-1]))

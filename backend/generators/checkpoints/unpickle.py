@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 _TEXT = 1 << 20  # bytes: longer texts are refused
+_STEPS = 2_000_000  # the largest snapshots take some 100 000
 _KEYS = (str, int, bytes, float, bool, type(None))  # hashing these is quick; nested tuples can take for ever
 _STORAGES = "Float Double Half BFloat16 Long Int Short Char Byte Bool Untyped"
 _CALLABLE = {
@@ -107,12 +108,15 @@ class _Skipped:
 
 def unpickle(window: Window) -> Any:
     """The next pickle of ``window``, which then stands behind it; raises MalformedError."""
-    machine = _Machine()
+    machine, steps = _Machine(), 0
     try:
         for opcode, argument, position in pickletools.genops(window):  # type: ignore[arg-type]  # reads and tells
             if opcode.name == "STOP":
                 return machine.pop()
             machine.step(opcode.name, argument, position)
+            steps += 1
+            if steps > _STEPS:
+                raise MalformedError("it has more operations than weights need")
     except MalformedError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, EOFError) as error:
@@ -176,6 +180,8 @@ class _Machine:
                 push(_allowed(argument.replace(" ", ".")))
             case "STACK_GLOBAL":
                 attribute, module = self.pop(), self.pop()
+                if not isinstance(module, str) or not isinstance(attribute, str):
+                    raise MalformedError("a name in it is none")
                 push(_allowed(f"{module}.{attribute}"))
             case "REDUCE" | "NEWOBJ":
                 arguments, function = self.pop(), self.pop()
@@ -229,7 +235,7 @@ def _allowed(name: str) -> Global:
     known = helper + function if helper else name  # programs keep NVIDIA's helper in packages of their own
     if known not in _CALLABLE:
         raise MalformedError(
-            f"it asks to run {name[:80]!r}, which no file of weights needs: do not open it with other programs"
+            f"it asks to run {name[:80]!r}, which weights do not need: unless you trust it, open it nowhere else"
         )
     return Global(known)
 
@@ -241,7 +247,9 @@ def _call(function: Any, arguments: Any) -> Any:
         case "collections.OrderedDict" | "dnnlib.util.EasyDict", ():
             return {}
         case "collections.OrderedDict" | "dnnlib.util.EasyDict", (list(pairs),):
-            return {str(key): value for key, value in pairs}
+            if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+                raise MalformedError("a dictionary in it has no proper keys")
+            return dict(pairs)
         case "builtins.set" | "__builtin__.set", (list(values),):
             return values
     return Object(function.name, arguments)
