@@ -218,10 +218,11 @@ class Synthesis(nn.Module):
         ]
 
     def forward(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
+        """The picture of all layers' styles; the styles of the first blocks alone give a smaller one."""
         queue = iter(styles)
         fir = fir_kernel(gain=4.0).to(styles[0]).expand(3, 1, 4, 4) if self.fir is None else self.fir
         image: Tensor | None = None
-        for block in self.blocks():
+        for block in self.blocks()[: (len(styles) + 1) // 3]:
             if block.is_first:
                 x = channels_last(block.const.repeat(len(styles[0]), 1, 1, 1))
             else:

@@ -46,10 +46,10 @@ class Timing:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkout", type=Path)
-    parser.add_argument("names", nargs="*", default=list(KNOWN), choices=list(KNOWN))
+    parser.add_argument("names", nargs="*", choices=list(KNOWN), help="all, when none is named")
     parser.add_argument("--no-compiled", action="store_true")
     arguments = parser.parse_args()
-    for name in arguments.names:
+    for name in arguments.names or KNOWN:
         compare(name, arguments.checkout, compiled=not arguments.no_compiled)
 
 

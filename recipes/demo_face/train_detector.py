@@ -1,35 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the embedded landmark detector on pictures with exact landmarks.
 
-    python recipes/demo_face/train_detector.py DATA [DATA …] --weights detector.safetensors --minutes 30
-
-Each DATA folder holds ``pictures.npy`` [N, 128, 128, 3] uint8 and ``landmarks.npy`` [N, 68, 2] float32 in
+Each data set is a folder with ``pictures.npy`` [N, 128, 128, 3] uint8 and ``landmarks.npy`` [N, 68, 2] float32 in
 pixels (x right, y down): renders of the demo head, and pictures of the generator whose landmarks are known
-because its latents are renderer parameters. Training starts from ``--weights`` and replaces it at the end;
-every minute it saves its state beside it, from which the same command resumes.
+because its latents mean parameters. Training starts from a file of weights, if there is one, and replaces it
+at the end; every minute it saves its state beside it, from which it goes on when it was stopped.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from half_weights import save_half
 from safetensors.torch import load_file
 from torch import Tensor
 
 from backend.geometry import load_topology
 from backend.landmarks.embedded import INPUT, LandmarkNetwork
+
+from .storage import save_half
 
 BATCH = 32
 RATE = 1.5e-3
@@ -108,11 +103,13 @@ def judge(network: LandmarkNetwork, data: Pictures) -> tuple[float, float]:
     return nme, float(torch.corrcoef(torch.stack(lids))[0, 1])
 
 
-def main(folders: list[Path], weights: Path, minutes: float) -> None:
+def train_detector(folders: list[Path], weights: Path, minutes: float) -> None:
+    """Trains on the data sets in ``folders``, an equal share of each."""
     torch.manual_seed(0)
     sets = [Pictures(folder) for folder in folders]
     network = LandmarkNetwork()
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()})
+    if weights.exists():
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()})
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
     state_file = weights.with_suffix(".state.pt")
@@ -158,12 +155,3 @@ def main(folders: list[Path], weights: Path, minutes: float) -> None:
     state_file.unlink(missing_ok=True)
     for folder, data in zip(folders, sets, strict=True):
         print(f"{folder.name}: NME {judge(network, data)[0]:.2f} %, lids {judge(network, data)[1]:.2f}")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    options = parser.parse_args()
-    main(options.data, options.weights, options.minutes)

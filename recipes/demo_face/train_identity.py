@@ -1,30 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the embedded identity network on pictures of known people.
 
-    python recipes/demo_face/train_identity.py DATA [DATA …] --weights identity.safetensors --minutes 15
-
-Each DATA folder holds ``pictures.npy`` [N, 128, 128, 3] uint8 and ``people.npy`` [N], a number per picture:
+Each data set is a folder with ``pictures.npy`` [N, 128, 128, 3] uint8 and ``people.npy`` [N], a number per picture:
 pictures of one person differ in pose, expression, light, clothes and background. The loss is the supervised
 contrastive one (Khosla et al., NeurIPS 2020): a person's pictures attract, all others repel.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from half_weights import save_half
 from torch import Tensor
 
 from backend.identity.embedded import INPUT, IdentityNetwork
+
+from .storage import save_half
 
 PEOPLE, PICTURES = 48, 3  # of a batch
 RATE = 2e-3
@@ -96,7 +91,8 @@ def judge(network: IdentityNetwork, data: People) -> tuple[float, float, float]:
     )
 
 
-def main(folders: list[Path], weights: Path, minutes: float) -> None:
+def train_identity(folders: list[Path], weights: Path, minutes: float) -> None:
+    """Trains on the data sets in ``folders`` by turns, and writes ``weights``."""
     torch.manual_seed(0)
     random = np.random.default_rng(0)
     sets = [People(folder) for folder in folders]
@@ -126,12 +122,3 @@ def main(folders: list[Path], weights: Path, minutes: float) -> None:
 def marks(network: IdentityNetwork, folders: list[Path], sets: list[People]) -> str:
     figures = [(f.name, *judge(network, data)) for f, data in zip(folders, sets, strict=True)]
     return "  ".join(f"{name}: same {a:.2f} other {b:.2f} found {100 * c:.0f} %" for name, a, b, c in figures)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=15.0)
-    options = parser.parse_args()
-    main(options.data, options.weights, options.minutes)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: ``python -m recipes.demo_face COMMAND``. What each does is a function of the module it names."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import imageio.v3 as iio
+import numpy as np
+import typer
+from rich.progress import Progress
+
+from backend.generators.load import save_generator
+
+from .bake import bake as bake_assets
+from .bake import load_assets, save_assets
+from .dataset import contact_sheet, paint_set, people_vectors, render_set
+from .parameters import sample
+from .renderer import Renderer
+from .report import render as pictures_of
+from .report import report as write_report
+from .train_detector import train_detector
+from .train_generator import Plan, Renders, Training, run
+from .train_identity import train_identity
+from .warm_start import read_trainable, warm_start
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Makes the embedded default: see README.md.")
+Head = Annotated[Path, typer.Argument(help="What bake wrote.", exists=True, dir_okay=False)]
+Size = Annotated[int, typer.Option(min=16, max=1024, help="Pixels of a side.")]
+
+
+@app.command()
+def bake(
+    face_model: Annotated[
+        Path, typer.Argument(help="The publisher's folder FaceXModel.", exists=True, file_okay=False)
+    ],
+    head: Annotated[Path, typer.Argument(help="File to write (.npz).")],
+) -> None:
+    """Reads the head model and computes all that does not change between pictures."""
+    save_assets(bake_assets(face_model), head)
+
+
+@app.command()
+def sheet(head: Head, out: Path, count: int = 48, columns: int = 12, size: Size = 128, seed: int = 1) -> None:
+    """Renders a contact sheet of random people."""
+    iio.imwrite(out, contact_sheet(pictures_of(Renderer(load_assets(head), size), sample(count, seed)), columns))
+
+
+@app.command()
+def render(
+    head: Head,
+    out: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    count: Annotated[int, typer.Option(min=1)] = 100_000,
+    size: Size = 128,
+    seed: int = 1,
+    people: Annotated[int, typer.Option(min=0, help="Pictures of each person; 0: everybody is another.")] = 0,
+) -> None:
+    """Renders a data set on every core; called again, goes on where it stopped."""
+    vectors = people_vectors(count // people, people, seed) if people else sample(count, seed)
+    with Progress() as progress:
+        task = progress.add_task("rendering", total=len(vectors))
+        render_set(head, out, vectors, size, report=lambda done: progress.update(task, completed=done))
+    if people:
+        np.save(out / "people.npy", np.repeat(np.arange(count // people), people))
+
+
+@app.command()
+def train(
+    data: Annotated[list[Path], typer.Argument(help="Data sets that render made.", exists=True, file_okay=False)],
+    checkpoint: Annotated[Path, typer.Option(help="Training's state; goes on from it when it is there.")],
+    out: Annotated[Path, typer.Option(help="The generator to write at the end (.safetensors).")],
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures to see in all.")] = Plan.pictures,
+    size: Size = 128,
+    start: Annotated[Path | None, typer.Option(help="An older generator of linear latents to start from.")] = None,
+    latent_map: Annotated[Path | None, typer.Option(help="Its directions: a .npz with A.")] = None,
+    distil: Annotated[float, typer.Option(help="Minutes for a new mapping to learn from its mapping.")] = 12.0,
+    compiled: Annotated[
+        bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
+    ] = True,
+) -> None:
+    """Trains the generator; stopped and called again, it goes on exactly as if it had not been stopped."""
+    if checkpoint.exists():
+        training = Training.load(checkpoint)
+    else:
+        training = Training(replace(Plan(), resolution=size, pictures=pictures, progressive=start is None))
+        if start is not None and latent_map is not None:
+            warm_start(training.network, start, latent_map, minutes=distil)
+            training.begin_with(training.network)
+    run(training, Renders(data), checkpoint, compiled=compiled)
+    save_generator(training.finished(), out)
+
+
+@app.command()
+def paint(
+    head: Head,
+    generator: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    count: Annotated[int, typer.Option(min=1)] = 8_000,
+    seed: int = 2,
+    people: Annotated[int, typer.Option(min=0, help="Pictures of each person; 0: everybody is another.")] = 0,
+) -> None:
+    """Makes a data set as render does, of the generator's pictures."""
+    vectors = people_vectors(count // people, people, seed) if people else sample(count, seed)
+    network = read_trainable(generator)
+    with Progress() as progress:
+        task = progress.add_task("painting", total=len(vectors))
+        renderer = Renderer(load_assets(head), network.resolution[0])
+        paint_set(network, renderer, out, vectors, report=lambda done: progress.update(task, completed=done))
+    if people:
+        np.save(out / "people.npy", np.repeat(np.arange(count // people), people))
+
+
+@app.command()
+def detector(
+    data: Annotated[list[Path], typer.Argument(help="Data sets, rendered and painted.", exists=True, file_okay=False)],
+    weights: Annotated[Path, typer.Option(help="Weights to start from and to write (.safetensors).")],
+    minutes: float = 30.0,
+) -> None:
+    """Trains the landmark detector."""
+    train_detector(data, weights, minutes)
+
+
+@app.command()
+def identity(
+    data: Annotated[list[Path], typer.Argument(help="Data sets with --people.", exists=True, file_okay=False)],
+    weights: Annotated[Path, typer.Option(help="Weights to write (.safetensors).")],
+    minutes: float = 15.0,
+) -> None:
+    """Trains the identity network."""
+    train_identity(data, weights, minutes)
+
+
+@app.command()
+def report(
+    head: Head,
+    generator: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Argument(help="Folder for sheets and figures.")],
+) -> None:
+    """Puts the generator's pictures beside the renderer's, and measures them."""
+    network = read_trainable(generator)
+    write_report(network, Renderer(load_assets(head), network.resolution[0]), out)
+
+
+def main() -> None:
+    """The command line, with what is wrong in one line instead of a traceback."""
+    try:
+        app()
+    except (OSError, ValueError) as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hair: strands grown from the scalp, combed, kept outside of the head and lit as thin cylinders.
+
+Shading follows Kajiya & Kay, *Rendering Fur with Three Dimensional Textures* (SIGGRAPH 1989), with a second
+lobe in the hair's own colour after Marschner et al. (SIGGRAPH 2003).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from .kernels import add, clamp, dot, half_way, inlined, kernel, row, smooth, stroke, turned, unit
+
+CLUMPS = 420  # locks that an eye can tell apart
+CLUMPED = 0.75  # share of a strand's fate that its lock decides
+WIDTH = 0.18  # cm
+CURL = 0.188
+SIDES = 0.6  # length of short hair at the sides, over that at the top
+# What chance decides for each strand.
+LENGTH, LIFT, RISE, EDGE, LEFT, FORWARD, PHASE, WAVES, TINT, GLOSS = range(10)
+
+
+def fates(roots: np.ndarray) -> np.ndarray:
+    """[N, 10] numbers in 0 … 1 for strands at ``roots`` [N, 3]: neighbours in a lock share most of them."""
+    _, clump = kmeans2(roots.astype(np.float64), CLUMPS, minit="++", seed=3)
+    own = np.random.default_rng(11).random((len(roots), 10))
+    shared = np.random.default_rng(12).random((CLUMPS, 10))
+    return (CLUMPED * shared[clump] + (1 - CLUMPED) * own).astype(np.float32)
+
+
+@kernel
+def grow(roots, normals, inside, fate, length, long, volume, field, low, high, strands, outward, grows):
+    """Fills ``strands`` [N, K, 3] and, of each point, the direction out of the hair and the depth in it [N, K, 4].
+
+    ``inside`` [N] is how far each root lies within the hairline (cm), ``long`` 0 for short and 1 for hanging
+    hair. ``field`` [G, G, G, 4] is the distance to the skin and its gradient on a grid from ``low`` to ``high``.
+    ``grows`` [N] becomes 0 for roots that are bald.
+    """
+    for i in range(len(roots)):
+        grows[i] = inside[i] >= -0.1 + 0.75 * fate[i, EDGE] ** 2
+        if not grows[i]:
+            continue
+        p, n = row(roots, i), row(normals, i)
+        top = smooth(clamp((p[1] - 5.5) / 5.5))
+        reach = _reach(p, top, min(1.0, inside[i] / 2.0), length, long) * (0.72 + 0.5 * fate[i, LENGTH])
+        step = reach / (strands.shape[1] - 1)
+        d = _first_direction(p, n, top, long, volume, fate[i])
+        strands[i, 0, 0], strands[i, 0, 1], strands[i, 0, 2] = p
+        outward[i, 0, 0], outward[i, 0, 1], outward[i, 0, 2] = n
+        outward[i, 0, 3] = 0.0
+        for k in range(1, strands.shape[1]):
+            s = k * step
+            d = _bend(d, p, s, step, long, fate[i])
+            p = add(p, d, step)
+            distance, gradient = _look_up(field, low, high, p)
+            clearance = 0.12 + (0.55 * volume * fate[i, LIFT] + 0.15) * min(1.0, s / 1.5)
+            below = clamp((-0.5 - p[1]) / 4.0)  # beneath the ears hair hangs around the neck's axis
+            m = gradient
+            if below > 0:
+                radius = np.sqrt(p[0] ** 2 + (p[2] - 0.5) ** 2) + 1e-3
+                axis = p[0] / radius, 0.15, (p[2] - 0.5) / radius
+                m = (
+                    gradient[0] * (1 - below) + axis[0] * below,
+                    gradient[1] * (1 - below) + axis[1] * below,
+                    gradient[2] * (1 - below) + axis[2] * below,
+                )
+            if distance < clearance:
+                p = add(p, gradient, clearance - distance)
+                d = add(d, gradient, -min(0.0, dot(d, gradient)))
+            strands[i, k, 0], strands[i, k, 1], strands[i, k, 2] = p
+            outward[i, k, 0], outward[i, k, 1], outward[i, k, 2] = m
+            outward[i, k, 3] = distance + 1.2 * below
+
+
+@inlined
+def _reach(p, top, edge, length, long):
+    """A strand's length in cm by where it grows: short hair is cut shorter at the sides, neck and hairline."""
+    at_side = (1.0 - long) * (0.8 + 0.55 * length * SIDES) + long * length
+    reach = at_side * (1 - top) + length * (1 - 0.25 * long) * top
+    low = clamp((3.5 - p[1]) / 6.0)
+    return reach * ((1 - long) * (1.0 - 0.55 * low) + long) * (0.45 + 0.55 * edge)
+
+
+@inlined
+def _first_direction(p, n, top, long, volume, fate):
+    """Parted in the middle, combed along the skin, lifted off it; not a unit vector."""
+    back = clamp(-p[2] / 5.0)
+    comb = (
+        p[0] / (abs(p[0]) + 0.6) * (0.55 + 0.55 * long) * top + 0.05 * p[0] * (1 - top),
+        -0.15 * top - (1 - top),
+        -0.35 * long * top - 0.42 * (1 - top) * (1 - back),
+    )
+    comb = unit(add(comb, n, -dot(comb, n)))
+    lift = volume * (0.30 + 0.75 * top) * (1 - 0.3 * long) + 0.12 * (fate[LIFT] - 0.5)
+    x, y, z = add(comb, n, lift)
+    return x + 0.35 * (fate[LEFT] - 0.5), y + 0.25 * (fate[RISE] - 0.5), z + 0.35 * (fate[FORWARD] - 0.5)
+
+
+@inlined
+def _bend(d, p, s, step, long, fate):
+    """Weight, waves, and long hair that falls away from the face."""
+    weight = 0.10 * step * (0.5 + long) * (1.0 + 0.25 * min(s, 8.0))
+    wave = CURL * 0.42 * min(1.0, 1.4 * step)
+    phase, waves = 6.283 * fate[PHASE], 1.3 + 0.7 * fate[WAVES]
+    x = d[0] + wave * np.cos(phase + waves * s)
+    y = d[1] - weight + 0.35 * wave * np.sin(2.1 * phase + 1.3 * waves * s)
+    z = d[2] + 0.8 * wave * np.sin(phase + waves * s)
+    if p[2] > 3.5 and p[1] < 9.5:
+        aside = 0.34 * step * long * min(1.0, (p[2] - 3.5) / 3.0)
+        x += aside * p[0] / (abs(p[0]) + 0.5)
+        z -= 0.5 * aside
+    return unit((x, y, z))
+
+
+@inlined
+def _look_up(field, low, high, p):
+    """Distance and gradient at ``p``, trilinear; beyond the grid that of its border."""
+    last = field.shape[0] - 1
+    fx = (p[0] - low[0]) / (high[0] - low[0]) * last
+    fy = (p[1] - low[1]) / (high[1] - low[1]) * last
+    fz = (p[2] - low[2]) / (high[2] - low[2]) * last
+    i = min(last - 1, max(0, int(fx)))
+    j = min(last - 1, max(0, int(fy)))
+    k = min(last - 1, max(0, int(fz)))
+    u, v, w = clamp(fx - i), clamp(fy - j), clamp(fz - k)
+    distance, gx, gy, gz = 0.0, 0.0, 0.0, 0.0
+    for a in range(2):
+        for b in range(2):
+            for c in range(2):
+                share = (u if a else 1 - u) * (v if b else 1 - v) * (w if c else 1 - w)
+                cell = field[i + a, j + b, k + c]
+                distance += share * cell[0]
+                gx += share * cell[1]
+                gy += share * cell[2]
+                gz += share * cell[3]
+    return distance, (gx, gy, gz)
+
+
+@kernel
+def draw(strands, pixels, outward, grows, fate, R, colour, lights, width, canvas):
+    """Draws strands [N, K, 3] (camera space, cm) at ``pixels`` [N, K, 3]; ``R`` turns ``outward`` to the camera."""
+    K = strands.shape[1]
+    for i in range(len(strands)):
+        if not grows[i]:
+            continue
+        previous = colour_at(strands[i], outward[i], fate[i], 0, R, colour, lights)
+        for k in range(K - 1):
+            following = colour_at(strands[i], outward[i], fate[i], k + 1, R, colour, lights)
+            taper = max(1.0, width * (1.0 - 0.75 * k / (K - 1)))
+            stroke(row(pixels[i], k), row(pixels[i], k + 1), previous, following, taper, 1.0, 0.0, canvas)
+            previous = following
+
+
+@inlined
+def colour_at(strand, outward, fate, k, R, colour, lights):
+    """Linear RGB of a strand's k-th point."""
+    last = len(strand) - 1
+    t = unit(add(row(strand, min(last, k + 1)), row(strand, max(0, k - 1)), -1.0))
+    n = turned(R, row(outward, k))
+    open_air = (0.30 + 0.70 * clamp(outward[k, 3] / 1.3)) * (0.70 + 0.30 * k / last)
+    facing = clamp((dot(n, lights.key) + 0.25) / 0.9)
+    along = dot(t, lights.key)
+    diffuse = np.sqrt(max(0.0, 1 - along * along)) * facing
+    tilt = dot(t, half_way(lights.key)) + 0.10 * (fate[GLOSS] - 0.5)
+    shine = max(0.0, 1 - (tilt + 0.06) ** 2) ** 40 * 0.10 * facing
+    sheen = max(0.0, 1 - (tilt - 0.12) ** 2) ** 14 * 0.55 * facing
+    along_fill = dot(t, lights.fill)
+    filled = np.sqrt(max(0.0, 1 - along_fill * along_fill)) * clamp((dot(n, lights.fill) + 0.3) / 1.1)
+    along_rim = dot(t, lights.rim)
+    rim = lights.rim_strength * np.sqrt(max(0.0, 1 - along_rim * along_rim)) * max(0.0, dot(n, lights.rim) + 0.15)
+    up = 0.5 + 0.5 * n[1]
+    tint = 0.72 + 0.56 * fate[TINT]
+    key = lights.key_strength * diffuse * 0.75 * (0.35 + 0.65 * open_air)
+    even = key + lights.fill_strength * filled * (0.4 + 0.6 * open_air) + 0.8 * rim
+    gloss = open_air * (lights.key_strength * 0.35 * shine + 0.04 * rim)
+    own = open_air * lights.key_strength * 1.2 * sheen
+    r = colour[0] * (tint * (even + open_air * (lights.ground[0] * (1 - up) + lights.sky[0] * up)) + own) + gloss
+    g = colour[1] * (tint * (even + open_air * (lights.ground[1] * (1 - up) + lights.sky[1] * up)) + own) + gloss
+    b = colour[2] * (tint * (even + open_air * (lights.ground[2] * (1 - up) + lights.sky[2] * up)) + own) + gloss
+    return r, g, b
+
+
+@kernel
+def draw_brows(pixels, count, colour, width, opacity, canvas):
+    """Draws the first ``count`` strands of ``pixels`` [N, 3, 3]."""
+    for i in range(count):
+        shade = 0.75 + 0.5 * ((7919 * i) % 97) / 97.0
+        tone = colour[0] * shade, colour[1] * shade, colour[2] * shade
+        for k in range(2):
+            stroke(
+                row(pixels[i], k), row(pixels[i], k + 1), tone, tone, width * (1.0 - 0.35 * k), opacity, 0.25, canvas
+            )

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled drawing: a z-buffer of triangles, strokes, and the small vector arithmetic that shading is made of.
+
+Pixel coordinates have y down and their origin at the upper left corner; z grows towards the viewer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+kernel = njit(fastmath=True, cache=True, error_model="numpy")
+inlined = njit(inline="always", fastmath=True, error_model="numpy")
+
+FAR = np.float32(-1e30)
+STROKE = -2  # in ``Canvas.triangle`` where a hair is nearest
+# What of a triangle is drawn.
+NOTHING, FRONT, BOTH_SIDES, STIPPLED = 0, 1, 2, 3
+
+
+class Canvas(NamedTuple):
+    """What is nearest at each pixel [S, S]: depth, triangle (−1 where there is none), place in it, and colour."""
+
+    depth: NDArray[np.float32]
+    triangle: NDArray[np.int32]
+    weight_1: NDArray[np.float32]  # barycentric, of the triangle's second corner
+    weight_2: NDArray[np.float32]  # of its third
+    colour: NDArray[np.float32]  # [S, S, 3] linear light
+
+    @classmethod
+    def of(cls, size: int) -> Canvas:
+        plane = np.zeros((size, size), np.float32)
+        return cls(
+            plane.copy(),
+            np.zeros((size, size), np.int32),
+            plane.copy(),
+            plane.copy(),
+            np.zeros((size, size, 3), np.float32),
+        )
+
+
+@inlined
+def clamp(x):
+    return min(1.0, max(0.0, x))
+
+
+@inlined
+def smooth(x):
+    """0 … 1 → 0 … 1 with flat ends."""
+    return x * x * (3.0 - 2.0 * x)
+
+
+@inlined
+def dot(a, b):
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@inlined
+def add(a, b, share):
+    """a + share · b."""
+    return a[0] + share * b[0], a[1] + share * b[1], a[2] + share * b[2]
+
+
+@inlined
+def mix(a, b, share):
+    """a at 0, b at 1."""
+    return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])
+
+
+@inlined
+def tint(a, r, g, b):
+    return a[0] * r, a[1] * g, a[2] * b
+
+
+@inlined
+def unit(a):
+    scale = 1.0 / np.sqrt(dot(a, a) + 1e-9)
+    return a[0] * scale, a[1] * scale, a[2] * scale
+
+
+@inlined
+def row(array, index):
+    return array[index, 0], array[index, 1], array[index, 2]
+
+
+@inlined
+def turned(R, a):
+    """R a."""
+    return (
+        R[0, 0] * a[0] + R[0, 1] * a[1] + R[0, 2] * a[2],
+        R[1, 0] * a[0] + R[1, 1] * a[1] + R[1, 2] * a[2],
+        R[2, 0] * a[0] + R[2, 1] * a[1] + R[2, 2] * a[2],
+    )
+
+
+@inlined
+def half_way(towards):
+    """Half-way vector between a light and the viewer."""
+    return unit((towards[0], towards[1], towards[2] + 1.0))
+
+
+@kernel
+def rasterise(points, triangles, modes, canvas):
+    """Fills the canvas's depth, triangle and weights. ``points`` [V, 3] pixels; ``modes`` [T] what is drawn of each."""
+    depth, nearest, weight_1, weight_2 = canvas.depth, canvas.triangle, canvas.weight_1, canvas.weight_2
+    height, width = depth.shape
+    depth[:] = FAR
+    nearest[:] = -1
+    for t in range(len(triangles)):
+        if modes[t] == NOTHING:
+            continue
+        x0, y0, z0 = row(points, triangles[t, 0])
+        x1, y1, z1 = row(points, triangles[t, 1])
+        x2, y2, z2 = row(points, triangles[t, 2])
+        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        if area == 0 or (area > 0 and modes[t] == FRONT):  # y is down: what faces the viewer is negative
+            continue
+        left = max(0, int(np.ceil(min(x0, min(x1, x2)) - 0.5)))
+        right = min(width - 1, int(np.floor(max(x0, max(x1, x2)) - 0.5)))
+        top = max(0, int(np.ceil(min(y0, min(y1, y2)) - 0.5)))
+        bottom = min(height - 1, int(np.floor(max(y0, max(y1, y2)) - 0.5)))
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                if modes[t] == STIPPLED and (x + y) % 3 != 0:
+                    continue
+                dx, dy = x + 0.5 - x0, y + 0.5 - y0
+                w1 = (dx * (y2 - y0) - (x2 - x0) * dy) / area
+                w2 = ((x1 - x0) * dy - dx * (y1 - y0)) / area
+                if w1 < -1e-5 or w2 < -1e-5 or w1 + w2 > 1.00001:
+                    continue
+                z = z0 + w1 * (z1 - z0) + w2 * (z2 - z0)
+                if z > depth[y, x]:
+                    depth[y, x], nearest[y, x], weight_1[y, x], weight_2[y, x] = z, t, w1, w2
+
+
+@kernel
+def vertex_normals(vertices, triangles, normals):
+    """Fills ``normals`` [V, 3] with unit normals, weighted by the triangles' areas."""
+    normals[:] = 0
+    for t in range(len(triangles)):
+        a, b, c = row(vertices, triangles[t, 0]), row(vertices, triangles[t, 1]), row(vertices, triangles[t, 2])
+        u, v = add(b, a, -1.0), add(c, a, -1.0)
+        n = u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
+        for corner in range(3):
+            for axis in range(3):
+                normals[triangles[t, corner], axis] += n[axis]
+    for i in range(len(normals)):
+        scale = 1.0 / (np.sqrt(dot(row(normals, i), row(normals, i))) + 1e-12)
+        for axis in range(3):
+            normals[i, axis] *= scale
+
+
+@kernel
+def turn(directions, shares, head, shoulders, out):
+    """Turns each of ``directions`` [N, 3] by ``head`` where its share [N] is 1, by ``shoulders`` where it is 0."""
+    for i in range(len(directions)):
+        a = row(directions, i)
+        out[i, 0], out[i, 1], out[i, 2] = mix(turned(shoulders, a), turned(head, a), shares[i])
+
+
+@kernel
+def stroke(start, end, colour_0, colour_1, width, opacity, lift, canvas):
+    """Draws a line of ``width`` pixels from ``start`` to ``end`` (x, y, z) where nothing is ``lift`` cm nearer.
+
+    An opaque one becomes what is nearest.
+    """
+    height, columns = canvas.depth.shape
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    steep = abs(dy) > abs(dx)
+    longest = max(abs(dx), abs(dy))
+    steps = int(longest) + 1
+    across = width * np.sqrt(dx * dx + dy * dy) / (longest + 1e-6)
+    for k in range(steps + 1):
+        t = k / steps
+        x, y = start[0] + dx * t, start[1] + dy * t
+        z = start[2] + (end[2] - start[2]) * t + lift
+        colour = mix(colour_0, colour_1, t)
+        along, middle = (y, x) if steep else (x, y)
+        fixed = int(np.floor(along))
+        if fixed < 0 or fixed >= (height if steep else columns):
+            continue
+        first = int(np.floor(middle - 0.5 * across + 0.5))
+        last = max(first + 1, int(np.floor(middle + 0.5 * across + 0.5)))
+        for moving in range(max(first, 0), min(last, columns if steep else height)):
+            py, px = (fixed, moving) if steep else (moving, fixed)
+            if z < canvas.depth[py, px]:
+                continue
+            if opacity > 0.99:
+                canvas.depth[py, px] = z
+                canvas.triangle[py, px] = STROKE
+            for c in range(3):
+                canvas.colour[py, px, c] += (colour[c] - canvas.colour[py, px, c]) * opacity
+
+
+@kernel
+def develop(canvas, background, oversampling, out):
+    """Averages ``oversampling``² pixels into each of ``out`` [S, S, 3] uint8: a soft shoulder, sRGB, some contrast.
+
+    ``background`` is the linear colour where nothing was drawn; it darkens towards the corners.
+    """
+    size = len(canvas.depth)
+    for y in range(len(out)):
+        for x in range(len(out)):
+            r, g, b = 0.0, 0.0, 0.0
+            for j in range(oversampling * y, oversampling * (y + 1)):
+                for i in range(oversampling * x, oversampling * (x + 1)):
+                    if canvas.depth[j, i] == FAR:
+                        u, v = (i + 0.5) / size * 2 - 1, (j + 0.5) / size * 2 - 1
+                        fall = 1 - 0.126 * (u * u + v * v)
+                        r, g, b = add((r, g, b), background, fall)
+                    else:
+                        r, g, b = add((r, g, b), row(canvas.colour[j], i), 1.0)
+            for c in range(3):
+                light = (r, g, b)[c] / (oversampling * oversampling)
+                if light > 0.5:
+                    light = 0.5 + 0.48 * (1 - np.exp((0.5 - light) / 0.48))
+                light = clamp(light)
+                tone = 12.92 * light if light < 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
+                tone += 0.24 * (tone - 0.5) * tone * (1 - tone)
+                out[y, x, c] = np.uint8(min(255.0, max(0.0, 255 * tone + 0.5)))

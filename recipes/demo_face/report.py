@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sheets that put a generator's pictures beside the renderer's, and its figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.generators.stylegan2 import StyleGAN2
+
+from .dataset import contact_sheet
+from .figures import MOVES, SEED, measure, moved
+from .latents import paint_vectors
+from .parameters import sample
+from .renderer import Renderer
+
+STEPS = 7
+
+
+def report(network: StyleGAN2, renderer: Renderer, out: Path) -> None:
+    """Writes ``pairs.png`` (renders above, pictures below), ``sweeps.png``, ``people.png`` and ``figures.json``."""
+    out.mkdir(parents=True, exist_ok=True)
+    figures = measure(network, renderer)
+    (out / "figures.json").write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
+    vectors = sample(24, SEED + 2)
+    pairs = [row for part in np.split(vectors, 2) for row in (render(renderer, part), paint(network, part))]
+    iio.imwrite(out / "pairs.png", contact_sheet(np.concatenate(pairs), 12))
+    iio.imwrite(out / "people.png", contact_sheet(paint(network, sample(60, SEED + 3)), 12))
+    rows = []
+    base = 0.5 * sample(1, SEED + 9)
+    for name, low, high in MOVES.values():
+        steps = np.concatenate([moved(base, name, value) for value in np.linspace(low, high, STEPS)])
+        rows.append(np.concatenate([render(renderer, steps), paint(network, steps)]))
+    iio.imwrite(out / "sweeps.png", contact_sheet(np.concatenate(rows), 2 * STEPS))
+
+
+def render(renderer: Renderer, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.stack([renderer(vector).picture for vector in vectors])
+
+
+def paint(network: StyleGAN2, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
+    pictures = paint_vectors(network, vectors).permute(0, 2, 3, 1)
+    return ((pictures + 1) * 127.5).round().byte().numpy()

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipe of the embedded default: parameters, latents, drawing, data sets, training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from backend.generators import load_generator
+from backend.generators.load import save_generator
+from recipes.demo_face import kernels, latents, train_generator
+from recipes.demo_face.__main__ import app, main
+from recipes.demo_face.bake import load_assets
+from recipes.demo_face.dataset import CHUNK, array, contact_sheet, people_vectors, render_set
+from recipes.demo_face.figures import moved
+from recipes.demo_face.parameters import COUNT, PARAMETERS, PERSONAL, column, decode, sample
+from recipes.demo_face.renderer import OVERSAMPLING, Renderer
+from recipes.demo_face.train_generator import Plan, Renders, Training
+
+from .toy_head import write_toy_head
+
+# Parameters
+
+
+def test_parameters_are_documented_and_reach_what_they_say():
+    assert sum(p.size for p in PARAMETERS) == COUNT == 43
+    ends = moved(moved(np.zeros((1, COUNT)), "yaw", 3), "pitch", -3)[0]
+    assert np.degrees(decode(ends).yaw) == pytest.approx(45, abs=1)
+    assert np.degrees(decode(ends).pitch) == pytest.approx(-25, abs=1)
+
+
+def test_every_draw_is_within_bounds():
+    for vector in np.concatenate([sample(200, 0), 8 * sample(50, 1)]):
+        scene = decode(vector)
+        weights = np.array(list(scene.expression.values()))
+        assert weights.min() > -0.05  # lids that are shut tight unwiden a little
+        assert weights.max() <= 1.15
+        for colour in (scene.skin, scene.lips, scene.iris, scene.hair.colour, scene.background, scene.clothes):
+            assert np.isfinite(colour).all()
+            assert 0 <= colour.min() <= colour.max() <= 1
+
+
+def test_decoding_is_smooth():
+    """A thousandth of a step changes nothing by more than a few thousandths: no jumps to learn."""
+    for vector in sample(20, 2):
+        for index in range(COUNT):
+            nudged = vector.copy()
+            nudged[index] += 1e-3
+            a, b = decode(vector), decode(nudged)
+            assert max(abs(a.expression[name] - b.expression[name]) for name in a.expression) < 5e-3
+            assert abs(a.hair.length - b.hair.length) < 3e-2
+
+
+def test_a_wink_closes_one_eye_and_opens_the_other():
+    left, right = (decode(moved(np.zeros((1, COUNT)), "wink", value)[0]).expression for value in (2.0, -2.0))
+    assert left["eyeBlink_L"] > 0.85 > 0.05 > left["eyeBlink_R"]
+    assert right["eyeBlink_R"] == left["eyeBlink_L"]
+
+
+def test_a_person_stays_the_same():
+    vectors = people_vectors(3, 4, seed=0).reshape(3, 4, COUNT)
+    assert np.ptp(vectors[:, :, PERSONAL], axis=1).max() == 0
+    assert np.ptp(vectors[:, :, column("yaw")], axis=1).min() > 0
+    assert len(np.unique(vectors[:, 0, column("identity.0")])) == 3
+
+
+# Latents
+
+
+def test_latents_mean_the_parameters_they_were_made_for():
+    p = torch.randn(64, COUNT)
+    z = latents.latents_of(p)
+    torch.testing.assert_close(latents.parameters_of(z), p, atol=1e-4, rtol=0)
+    torch.testing.assert_close(latents.parameters_of(3 * z), p, atol=1e-4, rtol=0)  # the mapping normalises
+    assert z.norm(dim=1) == pytest.approx(torch.full((64,), 512**0.5), abs=1e-3)
+
+
+def test_the_flow_is_undone_and_keeps_lengths():
+    p = 2 * torch.randn(64, COUNT)
+    torch.testing.assert_close(latents.entangle(latents.disentangle(p)), p, atol=1e-5, rtol=0)
+    torch.testing.assert_close(latents.entangle(p).norm(dim=1), p.norm(dim=1))
+
+
+def test_what_a_direction_of_latents_does_depends_on_where_it_starts():
+    a, b, step = torch.randn(64, COUNT), torch.randn(64, COUNT), torch.zeros(COUNT)
+    step[column("yaw")] = 0.5
+    at_a, at_b = (latents.entangle(x + step) - latents.entangle(x) for x in (a, b))
+    assert (at_a - at_b).norm(dim=1).median() > 0.1
+
+
+def test_directions_are_orthonormal():
+    A = latents.directions()
+    torch.testing.assert_close(A @ A.T, torch.eye(COUNT), atol=1e-5, rtol=0)
+
+
+# Drawing
+
+
+def square(z: float, mode: int, low: float = 1.0, high: float = 9.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two triangles that face the viewer and cover the pixels from ``low`` to ``high``."""
+    points = np.array([[low, low, z], [low, high, z], [high, high, z], [high, low, z]], np.float32)
+    return points, np.array([[0, 1, 2], [0, 2, 3]], np.int32), np.full(2, mode, np.int8)
+
+
+def test_a_triangle_covers_the_pixels_whose_centres_it_holds():
+    canvas = kernels.Canvas.of(12)
+    kernels.rasterise(*square(2.0, kernels.FRONT), canvas)
+    assert (canvas.triangle >= 0).sum() == 64
+    assert (canvas.depth[1:9, 1:9] == 2.0).all()
+    kernels.rasterise(square(2.0, 0)[0], square(2.0, 0)[1][:, ::-1].copy(), np.full(2, kernels.FRONT, np.int8), canvas)
+    assert (canvas.triangle == -1).all()  # seen from behind
+
+
+def test_stippling_covers_an_equal_share_of_every_pixel():
+    canvas = kernels.Canvas.of(12)
+    kernels.rasterise(*square(2.0, kernels.STIPPLED, 0.0, 12.0), canvas)
+    blocks = (canvas.triangle >= 0).reshape(4, OVERSAMPLING, 4, OVERSAMPLING).sum(axis=(1, 3))
+    assert (blocks == 3).all()
+
+
+def test_the_nearer_triangle_is_seen_whatever_the_order():
+    near, far = square(2.0, kernels.FRONT), square(1.0, kernels.FRONT, 0.0, 12.0)
+    for first, second in ((near, far), (far, near)):
+        points = np.concatenate([first[0], second[0]])
+        canvas = kernels.Canvas.of(12)
+        kernels.rasterise(points, np.concatenate([first[1], second[1] + 4]), np.full(4, kernels.FRONT, np.int8), canvas)
+        assert (canvas.depth[1:9, 1:9] == 2.0).all()
+        assert canvas.depth[0, 0] == 1.0
+
+
+def test_a_stroke_is_hidden_by_what_is_nearer():
+    canvas = kernels.Canvas.of(12)
+    kernels.rasterise(*square(2.0, kernels.FRONT, 6.0, 12.0), canvas)
+    white = (1.0, 1.0, 1.0)
+    kernels.stroke((0.5, 8.5, 1.0), (11.5, 8.5, 1.0), white, white, 1.0, 1.0, 0.0, canvas)
+    assert (canvas.triangle[8] == kernels.STROKE).sum() == 6
+    assert canvas.colour[8, :6].min() == 1.0
+    assert canvas.colour[8, 6:].max() == 0.0
+
+
+def test_normals_of_a_plane_point_out_of_it():
+    points, triangles, _ = square(0.0, 0)
+    normals = np.empty_like(points)
+    kernels.vertex_normals(points, triangles, normals)
+    assert np.abs(normals) == pytest.approx(np.tile([0.0, 0.0, 1.0], (4, 1)))
+
+
+def test_developing_keeps_black_and_darkens_corners():
+    canvas = kernels.Canvas.of(12)
+    canvas.depth[:] = kernels.FAR
+    out = np.empty((4, 4, 3), np.uint8)
+    kernels.develop(canvas, (0.0, 0.0, 0.0), 3, out)
+    assert out.max() == 0
+    kernels.develop(canvas, (0.3, 0.3, 0.3), 3, out)
+    assert out[0, 0, 0] < out[1, 1, 0]
+
+
+# Renders
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A baked toy head, by the command that a user types."""
+    folder = tmp_path_factory.mktemp("head")
+    write_toy_head(folder / "FaceXModel")
+    result = CliRunner().invoke(app, ["bake", str(folder / "FaceXModel"), str(folder / "head.npz")])
+    assert result.exit_code == 0, result.output
+    return folder / "head.npz"
+
+
+@pytest.fixture(scope="module")
+def renderer(head: Path) -> Renderer:
+    return Renderer(load_assets(head), 64)
+
+
+def test_a_wrong_folder_is_told_in_one_line(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["demo_face", "bake", str(tmp_path), str(tmp_path / "head.npz")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "head.npz").exists()
+
+
+def test_a_render_knows_its_landmarks_and_camera(renderer: Renderer):
+    vector = sample(1, 3)[0]
+    rendering = renderer(vector)
+    assert rendering.picture.std() > 20
+    assert (rendering.picture == renderer(vector).picture).all()  # the canvas keeps nothing
+    np.testing.assert_allclose(renderer.landmarks(vector), rendering.landmarks, atol=1e-3)
+    # The documented camera, up to where its centre is.
+    flat = rendering.scale * rendering.points[:, :2] * [1, -1]
+    centred = [points - points.mean(axis=0) for points in (flat, rendering.landmarks)]
+    np.testing.assert_allclose(*centred, atol=1e-3)
+    np.testing.assert_allclose(rendering.rotation @ rendering.rotation.T, np.eye(3), atol=1e-6)
+
+
+def test_yaw_turns_to_the_heads_left_pitch_nods_and_the_jaw_opens(renderer: Renderer):
+    still = np.zeros((1, COUNT))
+    nose, chin = 30, 8
+
+    def place(name: str, value: float, landmark: int) -> np.ndarray:
+        points = renderer.landmarks(moved(still, name, value)[0])
+        return points[landmark] - points[[36, 45]].mean(axis=0)
+
+    assert place("yaw", 1, nose)[0] > place("yaw", -1, nose)[0] + 2
+    assert place("pitch", 1, nose)[1] > place("pitch", -1, nose)[1]
+    assert place("jaw", 2, chin)[1] > place("jaw", 0, chin)[1] + 1
+
+
+def test_a_data_set_goes_on_where_it_stopped(head: Path, renderer: Renderer, tmp_path: Path):
+    vectors = sample(CHUNK + 3, 4)
+    out = tmp_path / "set"
+    out.mkdir()
+    # As if the first chunk had been rendered and the machine switched off.
+    array(out / "pictures.npy", (len(vectors), 16, 16, 3), np.uint8)[0] = 77
+    array(out / "done.npy", (2,), np.bool_)[0] = True
+    np.save(out / "vectors.npy", vectors)
+    render_set(head, out, vectors, 16)
+    pictures, landmarks = np.load(out / "pictures.npy"), np.load(out / "landmarks.npy")
+    assert (pictures[0] == 77).all()
+    assert (pictures[CHUNK:].reshape(3, -1).std(axis=1) > 5).all()
+    np.testing.assert_allclose(4 * landmarks[-1], renderer.landmarks(vectors[-1]), atol=1e-3)
+    with pytest.raises(ValueError, match="other parameters"):
+        render_set(head, out, sample(CHUNK + 3, 5), 16)
+
+
+def test_a_contact_sheet_has_room_for_all():
+    pictures = np.zeros((5, 4, 6, 3), np.uint8)
+    assert contact_sheet(pictures, 3).shape == (10, 22, 3)
+
+
+# Training
+
+
+@pytest.fixture()
+def data(tmp_path: Path) -> Path:
+    """Noise instead of renders: training does not care."""
+    folder = tmp_path / "noise"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    count = train_generator.HELD_OUT + 24
+    np.save(folder / "pictures.npy", random.integers(0, 255, (count, 16, 16, 3), np.uint8))
+    np.save(folder / "vectors.npy", sample(count, 0))
+    np.save(folder / "landmarks.npy", random.uniform(2, 14, (count, 68, 2)).astype(np.float32))
+    return folder
+
+
+PLAN = Plan(resolution=16, channel_base=128, channel_max=16, w_dim=16, mapping_layers=2, pictures=96, batch=8)
+
+
+def test_training_goes_on_exactly_as_if_it_had_not_stopped(data: Path, tmp_path: Path):
+    renders = Renders([data])
+    whole, first = Training(PLAN), Training(PLAN)
+    for _ in range(6):
+        whole.step(renders)
+    for _ in range(3):
+        first.step(renders)
+    first.save(tmp_path / "state.pt")
+    second = Training.load(tmp_path / "state.pt")
+    for _ in range(3):
+        second.step(renders)
+    assert second.seen == whole.seen == 48
+    for name, value in whole.finished().state_dict().items():
+        torch.testing.assert_close(second.finished().state_dict()[name], value, atol=0, rtol=0)
+
+
+def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, tmp_path: Path):
+    renders, training = Renders([data]), Training(replace(PLAN, progressive=False, pictures=400, rate=1e-2))
+    losses = [float(training.step(renders)) for _ in range(50)]
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+    save_generator(training.finished(), tmp_path / "g.safetensors")
+    loaded = load_generator(tmp_path / "g.safetensors", "cpu")
+    assert loaded.resolution == (16, 16)
+    z = latents.latents_of(renders.vectors[:4], torch.Generator().manual_seed(2))
+    painted = latents.paint_vectors(training.finished(), renders.vectors[:4].numpy())
+    torch.testing.assert_close(loaded.synthesize(loaded.map(z)).clamp(-1, 1), painted, atol=2e-2, rtol=0)
+
+
+def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
+    renders = Renders([data])
+    epochs = [torch.cat([renders.batch(24 * epoch + 8 * step, 8)[1] for step in range(3)]) for epoch in range(2)]
+    for epoch in epochs:
+        assert len(torch.unique(epoch, dim=0)) == 24 == renders.training
+    assert not torch.equal(*epochs)
+
+
+def test_plans_grow_the_picture_and_lower_the_rate():
+    plan = Plan(pictures=1000, batch=1)
+    assert [plan.size_at(seen) for seen in (0, 99, 100, 299, 300, 999)] == [32, 32, 64, 64, 128, 128]
+    rates = [plan.rate_at(seen) for seen in range(50, 1001)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.02 * plan.rate)
+
+
+def test_attention_is_on_the_eyes(data: Path):
+    weight = train_generator.attention(128 / 16 * Renders([data]).landmarks[:4], 128)
+    assert weight.shape == (4, 1, 128, 128)
+    assert weight.mean(dim=(1, 2, 3)) == pytest.approx(torch.ones(4), abs=1e-4)
+
+
+def test_no_error_no_loss():
+    picture, weight = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
+    assert train_generator.regression_loss(picture, picture, weight) == 0
+    assert train_generator.regression_loss(picture, 1 - picture, weight) > 0
