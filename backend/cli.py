@@ -65,9 +65,7 @@ def serve(
 def fit(
     generator: Annotated[Path, typer.Option(help="The generator's weights.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
-    landmarks: Annotated[
-        str, typer.Option(help="The detector: embedded, face-alignment, or a mediapipe .task file.")
-    ] = "embedded",
+    landmarks: LandmarksOption = "embedded",
     work: Annotated[Path | None, typer.Option(help="Keeps the samples, so that a run resumes; OUT.samples.")] = None,
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
@@ -114,9 +112,7 @@ def evaluate(
     methods: Annotated[
         str | None, typer.Option(help="Inverses to compare, by commas; the first is the product's. All by default.")
     ] = None,
-    landmarks: Annotated[
-        str, typer.Option(help="The detector: embedded, face-alignment, or a mediapipe .task file.")
-    ] = "embedded",
+    landmarks: LandmarksOption = "embedded",
     identity: Annotated[
         str, typer.Option(help="Tells people apart: ArcFace's weights; embedded: for default only.")
     ] = "embedded",

@@ -10,17 +10,18 @@ from pathlib import Path
 # Before torch is imported, as in backend/cli.py.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-import tempfile
-
 import pytest
-
-# Compiled generators of the machine's user are none of the tests' business.
-os.environ["EFFIGY_CACHE"] = tempfile.mkdtemp(prefix="effigy-tests-")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for build_addon and blender_addon, which are not installed
 
 collect_ignore = ["blender/inside"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compiled generators of the machine's user are none of the tests' business."""
+    os.environ["EFFIGY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

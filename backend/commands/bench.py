@@ -17,11 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..generators import Generator, load_generator
 from ..generators.checkpoints import Config, write_own
 from ..generators.compiled import Compilation, load_compiled
-from ..generators.load import resolve_device
+from ..generators.load import build_network, resolve_device
 from ..generators.mapping import channels_last, initialize
 from ..generators.previews import Graphed, has_native_bfloat16
-from ..generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from ..generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from ..generators.stylegan2 import StyleGAN2Config
+from ..generators.stylegan3 import StyleGAN3Config
 
 # As the official releases for faces have them.
 KNOWN: dict[str, Config] = {
@@ -108,7 +108,7 @@ def _file(generator: str, folder: Path) -> Path:
     if generator not in KNOWN:
         return Path(generator)
     config = KNOWN[generator]
-    network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+    network = build_network(config)
     initialize(network)
     path = folder / "random.safetensors"
     write_own(path, config, network.state_dict())

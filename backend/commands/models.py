@@ -15,12 +15,11 @@ def inspect_generator(path: Path) -> dict[str, Any]:
     """Format, shape, licence note and checksum of ``path``; raises GeneratorFileError."""
     with open_checkpoint(path) as checkpoint:
         config = checkpoint.config
-        stylegan2 = isinstance(config, StyleGAN2Config)
-        height, width = config.resolution if isinstance(config, StyleGAN2Config) else (config.img_resolution,) * 2
+        height, width = config.resolution
         values = sum(read().numel() for read in checkpoint.tensors.values())
         found = {
             "format": checkpoint.format,
-            "architecture": "StyleGAN2" if stylegan2 else "StyleGAN3",
+            "architecture": "StyleGAN2" if isinstance(config, StyleGAN2Config) else "StyleGAN3",
             "resolution": f"{width} × {height}",
             "z, w": f"{config.z_dim}, {config.w_dim}",
             "layers": f"{config.mapping_layers} of mapping, {config.num_ws} rows of w+",

@@ -88,7 +88,7 @@ def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
 
 def _sources() -> str:
     folder = Path(__file__).parent
-    names = ("stylegan2.py", "stylegan3.py", "filters.py", "mapping.py")
+    names = ("stylegan.py", "stylegan2.py", "stylegan3.py", "filters.py", "mapping.py")
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 

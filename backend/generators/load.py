@@ -10,7 +10,7 @@ import torch
 from .checkpoints import Checkpoint, GeneratorFileError, open_checkpoint, write_own
 from .generator import Generator
 from .stylegan2 import StyleGAN2, StyleGAN2Config
-from .stylegan3 import StyleGAN3
+from .stylegan3 import StyleGAN3, StyleGAN3Config
 
 _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float32
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -32,11 +32,16 @@ def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.
         return network
 
 
+def build_network(config: StyleGAN2Config | StyleGAN3Config) -> StyleGAN2 | StyleGAN3:
+    """The network of that shape; its weights are whatever lay in memory."""
+    return StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+
+
 def _build(path: Path, checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:
     config = checkpoint.config
     try:
         with torch.device("meta"):  # no memory is taken for what a file only claims to hold
-            network = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+            network = build_network(config)
     except RuntimeError as error:
         raise GeneratorFileError(f"{path} describes no network ({str(error)[:200]}): fetch it again") from None
     expected = network.state_dict().keys()

@@ -81,6 +81,11 @@ def initialize(network: nn.Module, seed: int = 0) -> None:
             special(random)
 
 
+def energy(weight: Tensor) -> Tensor:
+    """[out, in, kh, kw] → [in, out]: Σ W² of each pair of channels, which demodulation divides by."""
+    return weight.float().square().sum(dim=(2, 3)).T.contiguous()
+
+
 def modulate(x: Tensor, style: Tensor) -> Tensor:
     """``x`` [N, C, H, W] times ``style`` [N, C].
 

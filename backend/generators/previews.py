@@ -58,6 +58,7 @@ class PreviewPainter:
         elif self._compile_after is not None:
             self._compile_after -= 1
             if self._compile_after == 0:
+                self._compile_after = None
                 self._start_compiling()
         if self._compilation is None:
             with torch.inference_mode():
@@ -87,13 +88,12 @@ class PreviewPainter:
             self._compilation = Compilation(self._path, self._dtype, self._package)
         else:
             log.warning("previews stay uncompiled: others may write there", folder=str(self._package.parent))
-            self._compile_after = None
 
     def _finish_compiling(self) -> None:
         assert self._compilation is not None
         package, self._compilation = self._compilation.package(), None
-        if package is not None and self._use_compiled():
-            self._compile_after = None
+        if package is not None:
+            self._use_compiled()
 
     def _use_compiled(self) -> bool:
         package = self._package

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_clamp, check_mapping, modulate, truncate
+from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, modulate
+from .stylegan import StyleGAN, Synthesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class SynthesisLayer(nn.Module):
             self.weight.data = self.weight.data / (
                 self.weight.data.abs().amax(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel() ** 0.5
             )
-        self.energy = self._energy()
+        self.energy = energy(self.weight)
         weight = self.weight.data.to(dtype)
         # As the convolution reads it: conv_transpose2d takes the input channels first.
         self.weight.data = channels_last(weight.transpose(0, 1)).transpose(0, 1) if self.up else channels_last(weight)
@@ -97,10 +98,6 @@ class SynthesisLayer(nn.Module):
         self.noise_strength.data = torch.full_like(self.noise_strength.data, 1 / SQRT2)
         self.fir = fir_kernel(gain=4.0).to(weight).expand(len(weight), 1, 4, 4).contiguous()
         self.affine.freeze()
-
-    def _energy(self) -> Tensor:
-        """[channels_in, channels_out]: Σ W² of each pair of channels."""
-        return self.weight.float().square().sum(dim=(2, 3)).T.contiguous()
 
     def forward(self, x: Tensor, style: Tensor, *, noise: bool = True) -> Tensor:
         """[N, channels_in, h, w] and style [N, channels_in] → [N, channels_out, h or 2 h, w or 2 w].
@@ -110,9 +107,9 @@ class SynthesisLayer(nn.Module):
         weight = self.weight
         if weight.dtype == torch.float16:
             style = style / style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
-        energy = self._energy() if self.energy is None else self.energy
+        squares = energy(weight) if self.energy is None else self.energy
         # The gain √2 of the activation is positive and passes through it.
-        demodulation = (style.square() @ energy + 1e-8).rsqrt() * SQRT2
+        demodulation = (style.square() @ squares + 1e-8).rsqrt() * SQRT2
         x = modulate(x, style).to(weight.dtype)
         if self.up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
@@ -179,7 +176,7 @@ class Block(nn.Module):
         yield self.torgb
 
 
-class Synthesis(nn.Module):
+class StyleGAN2Synthesis(Synthesis):
     """w+ [N, num_ws, w_dim] → picture [N, 3, H, W]."""
 
     fir: Tensor | None
@@ -234,59 +231,16 @@ class Synthesis(nn.Module):
         return image
 
 
-class StyleGAN2(nn.Module):
-    """A StyleGAN2 generator; implements ``backend.generators.Generator``.
-
-    Its weights are to be loaded, or made by ``mapping.initialize``.
-    """
+class StyleGAN2(StyleGAN):
+    """A StyleGAN2 generator; implements ``backend.generators.Generator``."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
+        super().__init__(config, StyleGAN2Synthesis(config))
         self.config = config
-        self.mapping = Mapping(config.z_dim, config.w_dim, config.mapping_layers, config.mapping_lr_multiplier)
-        self.synthesis = Synthesis(config)
-
-    @property
-    def resolution(self) -> tuple[int, int]:
-        return self.config.resolution
-
-    @property
-    def z_dim(self) -> int:
-        return self.config.z_dim
-
-    @property
-    def w_dim(self) -> int:
-        return self.config.w_dim
-
-    @property
-    def num_ws(self) -> int:
-        return self.config.num_ws
-
-    @property
-    def w_avg(self) -> Tensor:
-        return self.mapping.w_avg
-
-    @property
-    def device(self) -> torch.device:
-        return self.mapping.w_avg.device
-
-    def freeze(self, dtype: torch.dtype = torch.float32) -> None:
-        """Makes the weights constants and folds all that can be; synthesis then computes in ``dtype``."""
-        self.requires_grad_(requires_grad=False).eval()
-        self.synthesis.freeze(dtype)
-
-    @torch.no_grad()
-    def map(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
-        """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
-        return truncate(self.mapping(z), self.w_avg, truncation_psi, self.num_ws)
 
     def synthesize(self, ws: Tensor, *, noise: bool = True) -> Tensor:
         """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable."""
         return self.synthesize_styles(self.styles(ws), noise=noise)
-
-    def styles(self, ws: Tensor) -> list[Tensor]:
-        """w+ [N, num_ws, w_dim] → the styles [N, channels] of every layer (StyleSpace, Wu et al. 2021)."""
-        return self.synthesis.styles(ws)
 
     def synthesize_styles(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
         """Styles as ``styles`` gives them → pictures [N, 3, H, W]."""

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .filters import design_lowpass, filtered_leaky_relu
-from .mapping import SQRT2, FullyConnected, Mapping, channels_last, check_clamp, check_mapping, modulate, truncate
+from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, modulate
+from .stylegan import StyleGAN, Synthesis
 
 _STEEPEST = 8  # times the sampling rate from layer to layer
 _FINEST = 8192  # samples per picture
@@ -66,6 +67,11 @@ class StyleGAN3Config:
     @property
     def num_ws(self) -> int:
         return self.num_layers + 2
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.img_resolution, self.img_resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +193,7 @@ class Layer(nn.Module):
         self.weight.data = self._unit_weight()
         if dtype == torch.float16 and not self.is_rgb:  # keeps sums within its range; demodulation cancels it
             self.weight.data = self.weight.data * self.weight[0].numel() ** -0.5
-        self.energy = self._energy(self.weight)
+        self.energy = energy(self.weight)
         self.weight.data = channels_last(self.weight.data.to(torch.float32 if self.is_rgb else dtype))
         self.affine.freeze()
 
@@ -196,10 +202,6 @@ class Layer(nn.Module):
         if self.is_rgb:
             return self.weight * self.weight[0].numel() ** -0.5
         return self.weight * self.weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
-
-    def _energy(self, weight: Tensor) -> Tensor:
-        """[channels_in, channels_out]: Σ W² of each pair of channels."""
-        return weight.float().square().sum(dim=(2, 3)).T.contiguous()
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """[N, channels_in, size, size] and style [N, channels_in] → [N, channels_out, size', size'].
@@ -210,9 +212,9 @@ class Layer(nn.Module):
         gain = torch.ones_like(self.magnitude_ema)
         if not self.is_rgb:
             style = style * style.square().mean(dim=1, keepdim=True).rsqrt()
-            energy = self._energy(weight) if self.energy is None else self.energy
+            squares = energy(weight) if self.energy is None else self.energy
             # The gain √2 of the activation is positive and passes through it.
-            gain = (style.square() @ energy + 1e-8).rsqrt()[:, :, None, None] * SQRT2
+            gain = (style.square() @ squares + 1e-8).rsqrt()[:, :, None, None] * SQRT2
         # The input's gain goes first: half precision could not hold the sums without it.
         x = modulate(x, style * self.magnitude_ema.rsqrt()).to(weight.dtype)
         x = F.conv2d(x, weight, padding=self.padding).float()
@@ -226,7 +228,7 @@ class Layer(nn.Module):
         return filtered_leaky_relu(x, self.clamp, self.up_filter, self.up, self.crop, self.down_filter, self.down)
 
 
-class Synthesis(nn.Module):
+class StyleGAN3Synthesis(Synthesis):
     """w+ [N, num_ws, w_dim] → picture [N, 3, H, W]."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
@@ -273,51 +275,12 @@ def in_plane(roll: float, shift: tuple[float, float] = (0.0, 0.0)) -> Tensor:
     return torch.tensor([[c, -s, s * y - c * x], [s, c, -s * x - c * y], [0.0, 0.0, 1.0]])
 
 
-class StyleGAN3(nn.Module):
-    """A StyleGAN3 generator; implements ``backend.generators.Generator``, and moves pictures in their plane.
-
-    Its weights are to be loaded, or made by ``mapping.initialize``.
-    """
+class StyleGAN3(StyleGAN):
+    """A StyleGAN3 generator; implements ``backend.generators.Generator``, and moves pictures in their plane."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
-        super().__init__()
+        super().__init__(config, StyleGAN3Synthesis(config))
         self.config = config
-        self.mapping = Mapping(config.z_dim, config.w_dim, config.mapping_layers, config.mapping_lr_multiplier)
-        self.synthesis = Synthesis(config)
-
-    @property
-    def resolution(self) -> tuple[int, int]:
-        return self.config.img_resolution, self.config.img_resolution
-
-    @property
-    def z_dim(self) -> int:
-        return self.config.z_dim
-
-    @property
-    def w_dim(self) -> int:
-        return self.config.w_dim
-
-    @property
-    def num_ws(self) -> int:
-        return self.config.num_ws
-
-    @property
-    def w_avg(self) -> Tensor:
-        return self.mapping.w_avg
-
-    @property
-    def device(self) -> torch.device:
-        return self.mapping.w_avg.device
-
-    def freeze(self, dtype: torch.dtype = torch.float32) -> None:
-        """Makes the weights constants and folds all that can be; synthesis then computes in ``dtype``."""
-        self.requires_grad_(requires_grad=False).eval()
-        self.synthesis.freeze(dtype)
-
-    @torch.no_grad()
-    def map(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
-        """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
-        return truncate(self.mapping(z), self.w_avg, truncation_psi, self.num_ws)
 
     def synthesize(self, ws: Tensor, motion: Tensor | None = None) -> Tensor:
         """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable.
@@ -325,10 +288,6 @@ class StyleGAN3(nn.Module):
         ``motion`` [3, 3], of ``in_plane``, turns and shifts what is painted, exactly: the picture is continuous.
         """
         return self.synthesize_styles(self.styles(ws), motion)
-
-    def styles(self, ws: Tensor) -> list[Tensor]:
-        """w+ [N, num_ws, w_dim] → the input's turn and shift [N, 4] and the styles [N, channels] of every layer."""
-        return self.synthesis.styles(ws)
 
     def synthesize_styles(self, styles: Sequence[Tensor], motion: Tensor | None = None) -> Tensor:
         """Styles as ``styles`` gives them → pictures [N, 3, H, W]."""
