@@ -19,7 +19,7 @@ MAX_DIMENSIONS = 4
 
 Buffer: TypeAlias = bytes | memoryview
 Purpose = Literal["preview", "final"]
-Encoding = Literal["rgba8", "png", "jpeg"]
+Encoding = Literal["rgba8", "png", "png16", "jpeg"]
 Phase = Literal["loading", "ready", "failed"]
 
 
@@ -89,12 +89,15 @@ class OpenIdentity:
     """Anchors a face: by ``seed`` and ``truncation``, or by a ``latent`` that an Identity carried earlier.
 
     With a latent, ``model`` is the model it came from; the service refuses a latent of another model.
+    ``other`` is a second latent of the same model, of which ``share`` (0 … 1) is mixed in: w0 + share · (w1 − w0).
     """
 
     seed: int | None = None
     truncation: float = 0.7
     latent: Buffer | None = None
     model: str | None = None
+    other: Buffer | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class Synthesize:
 
     ``controls`` are offsets from the identity's own expression; a missing one is 0. Of the previews of
     one client and ``stream`` only the newest is painted; finals are painted in order, none is lost.
+    ``half`` lets a preview be half as wide and high, where the generator can do that for less.
     """
 
     identity: str
@@ -112,6 +116,7 @@ class Synthesize:
     purpose: Purpose = "preview"
     encoding: Encoding = "rgba8"
     stream: int = 0
+    half: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +184,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png and jpeg are whole files.
+    """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png, png16 and jpeg are whole files.
 
+    ``exact`` says that the picture is the one that a final would have; a preview may come from a cheaper way.
     ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,
     ``residual`` says how much of what was asked, so limited, is missing: degrees of "yaw" and "pitch",
     units of controls.
@@ -192,6 +198,7 @@ class Frame:
     width: int
     encoding: Encoding
     data: Buffer
+    exact: bool
     pose: Pose
     clamped: tuple[str, ...]
     residual: dict[str, float]

@@ -242,6 +242,10 @@ class StyleGAN2(StyleGAN):
         """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable."""
         return self.synthesize_styles(self.styles(ws), noise=noise)
 
+    def synthesize_half(self, ws: Tensor) -> Tensor:
+        """w+ [N, num_ws, w_dim] → pictures [N, 3, H/2, W/2], by all blocks but the last: a cheap likeness."""
+        return self.synthesize_styles(self.styles(ws)[: -3 if len(self.config.channels) > 1 else None])
+
     def synthesize_styles(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
         """Styles as ``styles`` gives them → pictures [N, 3, H, W]."""
         image: Tensor = self.synthesis(styles, noise=noise)

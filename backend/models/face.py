@@ -21,10 +21,11 @@ from torch import Tensor
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator, PreviewPainter
+from ..generators.stylegan2 import StyleGAN2
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
-from .latent import LatentError, latent_from_bytes, latent_to_bytes
+from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 
 __all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
 
@@ -127,9 +128,16 @@ class FaceModel:
         z32 = torch.from_numpy(z).float().to(self.generator.device)
         return self._open(self.generator.map(z32, truncation)[0].cpu().numpy())
 
-    def open_latent(self, latent: bytes | memoryview) -> Identity:
-        """The identity that ``latent`` (an Identity's bytes) anchors; raises LatentError if it is none of ours."""
-        return self._open(latent_from_bytes(latent, self.generator.num_ws, self.generator.w_dim))
+    def open_latent(
+        self, latent: bytes | memoryview, other: bytes | memoryview | None = None, share: float = 0.0
+    ) -> Identity:
+        """The identity that ``latent`` (an Identity's bytes) anchors, with a ``share`` of ``other`` mixed in.
+
+        Raises LatentError if they are none of ours.
+        """
+        size = self.generator.num_ws, self.generator.w_dim
+        ws = latent_from_bytes(latent, *size)
+        return self._open(ws if other is None else mix(ws, latent_from_bytes(other, *size), share))
 
     def _open(self, ws: NDArray[np.float32]) -> Identity:
         latent = latent_to_bytes(ws)
@@ -184,10 +192,28 @@ class FaceModel:
         return _to_pixels(self.generator.synthesize(ws.to(self.generator.device)))
 
     @torch.inference_mode()
-    def preview(self, ws: Tensor) -> NDArray[np.uint8]:
-        """w+ [num_ws, w_dim] → picture [H, W, 3], by the fastest way there is."""
-        paint = self._previews or self.generator.synthesize
-        return _to_pixels(paint(ws[None].to(self.generator.device)))[0]
+    def paint16(self, ws: Tensor) -> NDArray[np.uint16]:
+        """As ``paint``, with 65535 for 255: what the 8 bits of ``paint`` leave of it."""
+        images = self.generator.synthesize(ws.to(self.generator.device))
+        # 257 levels of 16 bits to one of 8; the middle of each is where ``paint`` rounds to it.
+        pixels = ((images * 127.5 + 127.5) * 257).round().clamp(0, 65535).permute(0, 2, 3, 1)
+        return np.ascontiguousarray(pixels.cpu().numpy().astype(np.uint16))
+
+    @torch.inference_mode()
+    def preview(self, ws: Tensor, *, half: bool = False) -> NDArray[np.uint8]:
+        """w+ [num_ws, w_dim] → picture [H, W, 3], by the fastest way there is.
+
+        ``half``: at half the width and height, where the generator's first blocks alone can paint that.
+        """
+        ws = ws[None].to(self.generator.device)
+        if half and isinstance(self.generator, StyleGAN2):
+            return _to_pixels(self.generator.synthesize_half(ws))[0]
+        return _to_pixels((self._previews or self.generator.synthesize)(ws))[0]
+
+    @property
+    def exact_previews(self) -> bool:
+        """Whether a preview of full size is painted as a final is."""
+        return self._previews is None or self._previews.state == "plain"
 
     def close(self) -> None:
         """Ends what prepares faster previews."""

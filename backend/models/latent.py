@@ -25,6 +25,11 @@ def latent_to_bytes(ws: NDArray[np.float32]) -> bytes:
     return _HEADER.pack(_MAGIC, *rows.shape) + rows.astype("<f4").tobytes()
 
 
+def mix(ws: NDArray[np.float32], other: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """w+ that lies ``share`` (0 … 1) of the way from ``ws`` to ``other``; the ends are exact."""
+    return ws + np.float32(share) * (other - ws) if share < 1 else other
+
+
 def latent_from_bytes(data: bytes | memoryview, num_ws: int, w_dim: int) -> NDArray[np.float32]:
     """Bytes → w+ [num_ws, w_dim]; raises LatentError unless they are a finite latent of these sizes."""
     raw = bytes(data)

@@ -11,11 +11,12 @@ from dataclasses import asdict
 import numpy as np
 import structlog
 import zmq
+from numpy.typing import NDArray
+from torch import Tensor
 
 from protocol import encode
 from protocol.errors import ErrorCode
 from protocol.messages import (
-    Buffer,
     Control,
     Done,
     Error,
@@ -130,8 +131,8 @@ class Worker(threading.Thread):
         match request:
             case OpenIdentity(seed=int(seed), latent=None, truncation=truncation):
                 anchor = self._open_seed(model, seed, truncation)
-            case OpenIdentity(seed=None, latent=bytes() | memoryview() as latent):
-                anchor = self._open_latent(model, latent, request.model)
+            case OpenIdentity(seed=None, latent=bytes() | memoryview()):
+                anchor = self._open_latent(model, request)
             case _:
                 raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
         self._identities.setdefault(anchor.key, (anchor, set()))[1].add(client)
@@ -147,15 +148,18 @@ class Worker(threading.Thread):
             )
         return model.open_seed(seed, truncation)
 
-    def _open_latent(self, model: FaceModel, latent: Buffer, model_id: str | None) -> Anchor:
-        if model_id not in (None, model.model_id):
+    def _open_latent(self, model: FaceModel, request: OpenIdentity) -> Anchor:
+        assert request.latent is not None
+        if request.model not in (None, model.model_id):
             raise RefusedError(
                 "wrong-model",
-                f"this face belongs to model {model_id}; the backend runs {model.model_id} ({model.name})",
+                f"this face belongs to model {request.model}; the backend runs {model.model_id} ({model.name})",
                 "start the backend with the face's own model, or give the face a new identity",
             )
+        if not 0 <= request.share <= 1:
+            raise RefusedError("bad-field", f"share {request.share} is out of range", "a share runs from 0 to 1")
         try:
-            return model.open_latent(latent)
+            return model.open_latent(request.latent, request.other, request.share)
         except LatentError as error:
             raise RefusedError("bad-field", str(error), "open the identity by its seed instead") from None
 
@@ -190,7 +194,7 @@ class Worker(threading.Thread):
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
         edit = model.edit(self._identities[request.identity][0], request.yaw, request.pitch, request.controls)
         inverted = time.monotonic()
-        picture = model.preview(edit.ws) if request.purpose == "preview" else model.paint(edit.ws[None])[0]
+        picture = _paint(model, edit.ws, request)
         painted = time.monotonic()
         data = encode_picture(picture, request.encoding)
         self.painted += 1
@@ -202,11 +206,20 @@ class Worker(threading.Thread):
             width=picture.shape[1],
             encoding=request.encoding,
             data=data,
+            exact=request.purpose == "final" or (model.exact_previews and not request.half),
             pose=Pose(**asdict(edit.pose)),
             clamped=edit.clamped,
             residual=edit.residual,
             timings=Timings(*(float(step) for step in steps)),
         )
+
+
+def _paint(model: FaceModel, ws: Tensor, request: Synthesize) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    if request.encoding == "png16":
+        return model.paint16(ws[None])[0]
+    if request.purpose == "preview":
+        return model.preview(ws, half=request.half)
+    return model.paint(ws[None])[0]
 
 
 def welcome(model: FaceModel) -> Welcome:

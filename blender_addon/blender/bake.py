@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bake: the exact pictures of a frame range as PNG files, and a plate that shows them without any backend."""
+"""Bake: the exact pictures of a frame range as PNG files, and a plate that shows them without any backend.
+
+Beside the pictures lies a journal that says what each was made from, so that a bake goes on where it was
+stopped, paints only what has changed, and can tell when a picture is no more what the scene asks for.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
+import numpy as np
+from mathutils import Matrix
 
 from ..core.client import RequestError
-from ..protocol.messages import Frame
-from . import plate, render, session
+from ..core.png import annotate
+from ..core.record import KEYWORD, Journal, Record
+from ..protocol.messages import Encoding
+from . import session
+from .display import picture_nodes
+from .fcurves import write_keys
 from .preferences import PreferencesError
 from .properties import face_of, faces
-from .rig import picture_node
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import state
+from .walk import Step, Walk, WalkError
 
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")
 
@@ -26,7 +35,7 @@ class BakeError(Exception):
 
 
 # What may end a bake; each message says why.
-FAILURES = (BakeError, RequestError, UnreadableError, PreferencesError, OSError)
+FAILURES = (BakeError, WalkError, RequestError, UnreadableError, PreferencesError, OSError)
 
 
 def folder_of(proxy: bpy.types.Object) -> Path:
@@ -37,11 +46,24 @@ def folder_of(proxy: bpy.types.Object) -> Path:
     return blend.parent / "effigy" / blend.stem / bpy.path.clean_name(proxy.name)
 
 
+def journal_of(proxy: bpy.types.Object) -> Journal:
+    return Journal(folder_of(proxy) / "frames.json")
+
+
+def record_of(proxy: bpy.types.Object, wanted: FaceState) -> Record:
+    """What the baked picture of this moment is made from."""
+    face = face_of(proxy)
+    return Record.of(face.model, face.latent_bytes(), wanted.yaw, wanted.pitch, wanted.controls, encoding_of(proxy))
+
+
+def encoding_of(proxy: bpy.types.Object) -> Encoding:
+    return "png16" if face_of(proxy).bake_depth == "16" else "png"
+
+
 class Bake:
     """One bake of a scene's frame range, frame by frame, without ever waiting.
 
-    Faces and scenes are looked up by name at every step: references do not survive undo. When it fails or is
-    stopped, the files that are written stay, and the plate's keys go.
+    When it fails or is stopped, the files that are written stay and the scene is as it was.
     """
 
     def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
@@ -51,99 +73,99 @@ class Bake:
             if folder_of(other) == self.folder:
                 raise BakeError(f"{other.name} would write into the same folder as {proxy.name}: rename one of them")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.written: list[Path] = []
-        self._proxy, self._scene = proxy.name, scene.name
+        self.painted = 0
+        self._journal = journal_of(proxy)
         self._frames = range(scene.frame_start, scene.frame_end + 1)
+        self._places: list[np.ndarray] = []
         self._before = scene.frame_current
-        face_of(proxy).plate.rotation_mode = "QUATERNION"
+        self.walk = Walk(proxy, scene, self._frames, encoding_of(proxy), self._is_there)
 
-    @property
-    def is_done(self) -> bool:
-        return len(self.written) == len(self._frames)
+    def _is_there(self, frame: int, wanted: FaceState) -> bool:
+        return self._journal.has(frame, record_of(self.walk.lookup()[0], wanted).digest)
 
-    def read(self) -> FaceState:
-        """Goes to the next frame and reads what it asks for."""
-        scene = self._lookup()[1]
-        scene.frame_set(self._frames[len(self.written)])
-        return read_face(self._lookup()[0], scene, bpy.context.evaluated_depsgraph_get())
+    def step(self) -> int:
+        """Writes what has come; returns how many frames are done. Never waits."""
+        for step in self.walk.step():
+            self.keep(step)
+        return self.walk.done
 
-    def keep(self, wanted: FaceState, picture: Frame) -> None:
-        """Writes the picture of the frame that was read, and keys the plate's place."""
-        frame = self._frames[len(self.written)]
-        path = self.folder / f"{self.folder.name}_{frame:04d}.png"
+    def keep(self, step: Step) -> None:
+        """Writes the picture of a frame, if it is a new one, and remembers the plate's place."""
+        self._places.append(step.wanted.plate)
+        if step.picture is None:
+            return
+        record = record_of(self.walk.lookup()[0], step.wanted)
+        path = self.folder / f"{self.folder.name}_{step.frame:04d}.png"
         temporary = path.with_name(f".{path.name}.part")
-        temporary.write_bytes(picture.data)
+        temporary.write_bytes(annotate(step.picture.data, {KEYWORD: record.as_text()}))
         temporary.replace(path)
-        proxy = self._lookup()[0]
-        plate.place(proxy, wanted.plate)
-        for transform in _TRANSFORMS:
-            face_of(proxy).plate.keyframe_insert(transform, frame=frame)
-        self.written.append(path)
+        # Before the next frame: what the journal does not know is painted again, never taken for right.
+        self._journal.put(step.frame, record, path.name, clamped=list(step.picture.clamped))
+        self._journal.save()
+        self.painted += 1
 
     def finish(self) -> None:
         """Switches the plate to the pictures."""
-        proxy, scene = self._lookup()
-        show_baked(proxy, scene, self.written[0])
+        proxy, scene = self.walk.lookup()
+        _key_places(face_of(proxy).plate, self._frames.start, self._places)
+        show_baked(proxy, scene, self.folder / f"{self.folder.name}_{self._frames.start:04d}.png")
         scene.frame_set(self._before)
 
     def abandon(self) -> None:
         """Takes back what the bake changed in the scene; the files stay."""
-        with contextlib.suppress(BakeError):
-            proxy, scene = self._lookup()
-            remove_keys(proxy, self._frames)
-            scene.frame_set(self._before)
-
-    def _lookup(self) -> tuple[bpy.types.Object, bpy.types.Scene]:
-        scene = bpy.data.scenes.get(self._scene)
-        proxy = scene.objects.get(self._proxy) if scene is not None else None
-        if scene is None or proxy is None or face_of(proxy).plate is None:
-            raise BakeError(f"{self._proxy} is gone from {self._scene}")
-        return proxy, scene
+        with contextlib.suppress(WalkError):
+            self.walk.lookup()[1].frame_set(self._before)
 
 
-def bake_frames(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Path]:
-    """Bakes frame after frame, waiting for each picture: for scripts. Raises one of FAILURES."""
-    bake = Bake(proxy, scene)
-    try:
-        while not bake.is_done:
-            wanted = bake.read()
-            bake.keep(wanted, render.paint(proxy, wanted, "png"))
-            yield bake.written[-1]
-        bake.finish()
-    except FAILURES:
-        bake.abandon()
-        raise
+def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -> None:
+    shown.rotation_mode = "QUATERNION"
+    parts = [Matrix(place.tolist()).decompose() for place in places]
+    turns = [np.array(turn[:]) for _, turn, _ in parts]
+    for index in range(1, len(turns)):
+        turns[index] *= np.sign(turns[index] @ turns[index - 1]) or 1.0  # the same turn, on the shorter way
+    rows = {
+        "location": np.array([location[:] for location, _, _ in parts]),
+        "rotation_quaternion": np.array(turns),
+        "scale": np.array([scale[:] for _, _, scale in parts]),
+    }
+    for name, values in rows.items():
+        for index, column in enumerate(values.T):
+            write_keys(shown, name, index, start, column)
 
 
 def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> None:
-    """Switches the plate to the baked sequence whose first file is ``first``."""
-    node = picture_node(proxy)
-    if node is None:
+    """Switches the face to the baked sequence whose first file is ``first``."""
+    nodes = picture_nodes(proxy)
+    if not nodes:
         raise BakeError(f"the plate of {proxy.name} has lost its Picture node: add the face again")
     face = face_of(proxy)
     image = face.baked or bpy.data.images.load(str(first))
     image.filepath = bpy.path.relpath(str(first))
     image.name = f"{proxy.name} Baked"
     image.source = "SEQUENCE"
-    node.image = image
-    user = node.image_user
-    user.frame_start = scene.frame_start
-    user.frame_duration = scene.frame_end - scene.frame_start + 1
-    user.frame_offset = scene.frame_start - 1  # the files carry the scene's own frame numbers
-    user.use_auto_refresh = True
+    image.reload()
+    for node in nodes:
+        node.image = image
+        user = node.image_user
+        user.frame_start = scene.frame_start
+        user.frame_duration = scene.frame_end - scene.frame_start + 1
+        user.frame_offset = scene.frame_start - 1  # the files carry the scene's own frame numbers
+        user.use_auto_refresh = True
     face.baked, face.source = image, "BAKED"
     face.baked_start, face.baked_end = scene.frame_start, scene.frame_end
+    state.dirty = True
 
 
 def show_live(proxy: bpy.types.Object) -> None:
-    """Switches the plate back to the backend's pictures; the files stay."""
-    face, node = face_of(proxy), picture_node(proxy)
-    if node is not None:
+    """Switches the face back to the backend's pictures; the files stay."""
+    face = face_of(proxy)
+    for node in picture_nodes(proxy):
         node.image = face.image
     remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
     face.source = "LIVE"
     run = session.run_of(proxy)
     run.shown = run.wanted = None
+    run.stale = False
     state.dirty = True
 
 
@@ -156,3 +178,30 @@ def remove_keys(proxy: bpy.types.Object, frames: range) -> None:
         for frame in frames:
             with contextlib.suppress(RuntimeError):  # this frame has none
                 shown.keyframe_delete(transform, frame=frame)
+
+
+def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether the baked picture of the current frame was made from another pose than the scene asks for now."""
+    try:
+        wanted = read_face(proxy, scene, depsgraph)
+        entry = _journal(folder_of(proxy) / "frames.json").frames.get(scene.frame_current)
+    except (UnreadableError, BakeError):
+        return False
+    if entry is None:
+        return False  # a bake of an earlier version, or another frame range: nothing is known
+    return bool(entry.get("digest") != record_of(proxy, wanted).digest)
+
+
+_read: tuple[Path, int, Journal] | None = None
+
+
+def _journal(path: Path) -> Journal:
+    """The journal in a file, read again only when the file has changed."""
+    global _read
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    if _read is None or _read[:2] != (path, changed):
+        _read = path, changed, Journal(path)
+    return _read[2]

@@ -1,143 +1,106 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The buttons Bake and Back to Live."""
+"""The buttons that go through a frame range: Bake, Cache, and Back to Live."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 import bpy
 
-from ..core.client import RequestError
-from ..protocol.messages import Synthesize
-from . import preferences, session
-from .bake import FAILURES, Bake, bake_frames, show_live
-from .properties import active_face, face_of
-from .scene_reader import FaceState
+from . import session
+from .bake import FAILURES, Bake, show_live
+from .cache import Cache
+from .properties import active_face, face_in, face_of, scene_of
 from .session import state
+from .walk import Walk
 
 
-class EFFIGY_OT_bake(bpy.types.Operator):
-    bl_idname = "effigy.bake"
-    bl_label = "Bake"
-    bl_description = (
-        "Paint the scene's frame range to PNG files beside the .blend and show them on the plate: "
-        "they render anywhere, without a backend and without this add-on. ESC stops"
-    )
+class Work(Protocol):
+    """A bake or the like: goes through frames step by step and never waits."""
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if active_face(context) is None:
-            cls.poll_message_set("Select a face")
-            return False
-        if not bpy.data.filepath:
-            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
-            return False
-        if state.is_baking or state.is_rendering:
-            cls.poll_message_set("Wait until the bake or render that runs is done")
-            return False
-        return True
+    walk: Walk
+
+    def step(self) -> int: ...
+    def finish(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
+class RangeOperator(bpy.types.Operator):
+    """An operator that does its work while the window lives on. ESC stops it; what is done is kept."""
+
+    noun = ""  # how its messages begin
+
+    def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
+        raise NotImplementedError
+
+    def summary(self, work: Any) -> str:
+        raise NotImplementedError
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """In a window nothing waits: each timer event looks whether the next picture has come."""
         if not session.is_ready():
             self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
             return {"CANCELLED"}
         try:
-            self._begin(context)
+            self._work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
-            return self._stop(context, f"Bake cannot start: {error}")
+            self.report({"WARNING"}, f"{self.noun} cannot start: {error}")
+            return {"CANCELLED"}
+        state.is_baking = True
         manager = context.window_manager
-        manager.progress_begin(0, context.scene.frame_end - context.scene.frame_start + 1)
-        self._timer = manager.event_timer_add(0.01, window=context.window)
+        manager.progress_begin(0, self._work.walk.total)
+        self._timer = manager.event_timer_add(0.004, window=context.window)
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC":
-            written = len(self._bake.written)
-            return self._stop(context, f"Bake stopped after {written} frames; their files are kept")
+            return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames, which are kept")
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         try:
-            if self._step():
-                return self._finish(context)
+            done = self._work.step()
+            if self._work.walk.is_done:
+                self._work.finish()
+                self._leave(context)
+                self.report({"INFO"}, self.summary(self._work))
+                return {"FINISHED"}
         except FAILURES as error:
-            return self._stop(context, f"Bake stopped: {error}")
-        context.window_manager.progress_update(len(self._bake.written))
+            return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames: {error}")
+        context.window_manager.progress_update(done)
+        context.workspace.status_text_set(f"{self.noun}: {done} of {self._work.walk.total} frames. ESC stops")
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender takes the operator away: another file, or the end."""
-        self._stop(context, "Bake stopped")
+        self._stop(context, f"{self.noun} stopped")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """For scripts: all frames at once."""
-        proxy = active_face(context)
-        assert proxy is not None
-        assert context.scene is not None
-        if face_of(proxy).source == "BAKED":
-            show_live(proxy)
+        try:
+            session.ensure_ready()
+            work = self.begin(face_in(context), scene_of(context))
+        except FAILURES as error:
+            self.report({"ERROR"}, f"{self.noun} cannot start: {error}")
+            return {"CANCELLED"}
         state.is_baking = True
         try:
-            written = list(bake_frames(proxy, context.scene))
+            while not work.walk.is_done:
+                before = work.walk.done
+                if work.step() == before:
+                    session.pause()
+            work.finish()
         except FAILURES as error:
-            self.report({"ERROR"}, f"Bake stopped: {error}")
+            work.abandon()
+            self.report({"ERROR"}, f"{self.noun} stopped after {work.walk.done} frames: {error}")
             return {"CANCELLED"}
         finally:
             state.is_baking = False
-        self.report({"INFO"}, f"{len(written)} frames in {written[0].parent}")
-        return {"FINISHED"}
-
-    def _begin(self, context: bpy.types.Context) -> None:
-        proxy = active_face(context)
-        assert proxy is not None
-        assert context.scene is not None
-        if face_of(proxy).source == "BAKED":
-            show_live(proxy)
-        self._identity: Future[Any] | None = None
-        self._picture: Future[Any] | None = None
-        self._wanted: FaceState | None = None
-        self._bake = Bake(proxy, context.scene)
-        client = session.state.client
-        assert client is not None
-        self._identity = client.ask(session.open_request(proxy), session.OPEN_S)
-        state.is_baking = True
-
-    def _step(self) -> bool:
-        """Moves on if the answer that is waited for has come; True when all frames are written."""
-        assert self._identity is not None
-        waiting = self._picture or self._identity
-        if not waiting.done():
-            return False
-        if self._picture is not None:
-            assert self._wanted is not None
-            self._bake.keep(self._wanted, self._picture.result())
-            self._picture = None
-        if self._bake.is_done:
-            return True
-        wanted = self._wanted = self._bake.read()
-        key = self._identity.result().identity
-        request = Synthesize(key, wanted.yaw, wanted.pitch, dict(wanted.controls), "final", "png")
-        client = state.client
-        if client is None or not session.is_ready():
-            raise RequestError("lost", "the connection to the backend is lost", "start it again")
-        self._picture = client.ask(request, preferences.get().timeout)
-        return False
-
-    def _finish(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self._bake.finish()
-        except FAILURES as error:
-            return self._stop(context, f"Bake stopped: {error}")
-        written = self._bake.written
-        self.report({"INFO"}, f"{len(written)} frames in {written[0].parent}")
-        self._leave(context)
+            state.dirty = True
+        self.report({"INFO"}, self.summary(work))
         return {"FINISHED"}
 
     def _stop(self, context: bpy.types.Context, why: str) -> set[str]:
-        if bake := getattr(self, "_bake", None):
-            bake.abandon()
+        self._work.abandon()
         self.report({"WARNING"}, why)
         self._leave(context)
         return {"CANCELLED"}
@@ -145,9 +108,67 @@ class EFFIGY_OT_bake(bpy.types.Operator):
     def _leave(self, context: bpy.types.Context) -> None:
         state.is_baking = False
         state.dirty = True
-        if timer := getattr(self, "_timer", None):
-            context.window_manager.event_timer_remove(timer)
-            context.window_manager.progress_end()
+        context.window_manager.event_timer_remove(self._timer)
+        context.window_manager.progress_end()
+        context.workspace.status_text_set(None)
+
+
+def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
+    if active_face(context) is None:
+        cls.poll_message_set("Select a face")
+        return False
+    if state.is_baking or state.is_rendering:
+        cls.poll_message_set("Wait until the bake or render that runs is done")
+        return False
+    return True
+
+
+class EFFIGY_OT_bake(RangeOperator):
+    bl_idname = "effigy.bake"
+    bl_label = "Bake"
+    bl_description = (
+        "Paint the scene's frame range to PNG files beside the .blend and show them on the plate: "
+        "they render anywhere, without a backend and without this add-on. Frames that are there already and "
+        "still right are kept. ESC stops"
+    )
+    noun = "Bake"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not bpy.data.filepath:
+            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
+            return False
+        return _can_walk(cls, context)
+
+    def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
+        bake = Bake(proxy, scene)
+        if face_of(proxy).source == "BAKED":
+            show_live(proxy)
+        return bake
+
+    def summary(self, work: Bake) -> str:
+        kept = work.walk.total - work.painted
+        return f"{work.painted} frames painted, {kept} kept, in {work.folder}"
+
+
+class EFFIGY_OT_cache(RangeOperator):
+    bl_idname = "effigy.cache"
+    bl_label = "Cache"
+    bl_description = (
+        "Paint the scene's frame range into memory, so that scrubbing and playback show exact pictures at once. "
+        "What changes is painted again by itself. ESC stops"
+    )
+    noun = "Cache"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _can_walk(cls, context)
+
+    def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
+        return Cache(proxy, scene)
+
+    def summary(self, work: Cache) -> str:
+        return f"{work.walk.total} frames are in memory ({state.memory.size >> 20} MiB in all)"
 
 
 class EFFIGY_OT_show_live(bpy.types.Operator):
@@ -165,13 +186,11 @@ class EFFIGY_OT_show_live(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        proxy = active_face(context)
-        assert proxy is not None
-        show_live(proxy)
+        show_live(face_in(context))
         return {"FINISHED"}
 
 
-_CLASSES = (EFFIGY_OT_bake, EFFIGY_OT_show_live)
+_CLASSES = (EFFIGY_OT_bake, EFFIGY_OT_cache, EFFIGY_OT_show_live)
 
 
 def register() -> None:

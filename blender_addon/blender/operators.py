@@ -3,22 +3,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import Any
-
 import bpy
 from bpy.props import FloatProperty, IntProperty
 
-from ..core.client import RequestError
-from ..core.pose import Angles
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
+from .identity_operators import LAST_SEED, OpeningOperator, can_ask
 from .preferences import PreferencesError
-from .properties import active_face, face_of, faces
-
-_LAST_SEED = 2**31 - 1  # of Blender's integers
-_REDO_S = 2.0  # the longest that a redo in a window may take
+from .properties import active_face, face_of, faces, scene_of
 
 
 class EFFIGY_OT_connect(bpy.types.Operator):
@@ -57,11 +50,10 @@ class EFFIGY_OT_disconnect(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class EFFIGY_OT_add_face(bpy.types.Operator):
+class EFFIGY_OT_add_face(OpeningOperator):
     bl_idname = "effigy.add_face"
     bl_label = "Add Face"
     bl_description = "Add a face at the 3D cursor: proxy mesh with expression sliders, camera and picture plate"
-    bl_options = {"REGISTER", "UNDO"}
 
     seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
     truncation: FloatProperty(
@@ -77,57 +69,22 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
         if context.mode != "OBJECT":
             cls.poll_message_set("Leave the edit mode first")
             return False
-        if not (session.is_ready() or bpy.app.background):
-            cls.poll_message_set("Start the backend first, and wait until it is ready")
-            return False
-        return True
+        return can_ask(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """In a window nothing waits: the face is added when the identity has come."""
-        client, scene = session.state.client, context.scene
-        assert client is not None
-        assert scene is not None
         if not self.properties.is_property_set("seed"):
             # Somebody new each time.
-            self.seed = min(max((face_of(proxy).seed + 1 for proxy in faces(scene)), default=0), _LAST_SEED)
-        self._opening: Future[Any] = client.ask(self._request(), session.OPEN_S)
-        self._timer = context.window_manager.event_timer_add(0.02, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+            self.seed = min(max((face_of(proxy).seed + 1 for proxy in faces(scene_of(context))), default=0), LAST_SEED)
+        return super().invoke(context, event)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type == "ESC":
-            return self._end(context, {"CANCELLED"})
-        if event.type != "TIMER" or not self._opening.done():
-            return {"PASS_THROUGH"}
-        try:
-            self._add(context, self._opening.result())
-        except RequestError as error:
-            self.report({"ERROR"}, str(error))
-            return self._end(context, {"CANCELLED"})
-        return self._end(context, {"FINISHED"})
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts and redo: waits for the identity; in a window only for a moment."""
-        try:
-            client = session.ensure_ready() if bpy.app.background else session.state.client
-            if client is None:
-                self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
-                return {"CANCELLED"}
-            identity = client.call(self._request(), session.OPEN_S if bpy.app.background else _REDO_S)
-        except RequestError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self._add(context, identity)
-        return {"FINISHED"}
-
-    def _request(self) -> OpenIdentity:
+    def request(self, context: bpy.types.Context) -> OpenIdentity:
         return OpenIdentity(seed=self.seed, truncation=self.truncation)
 
-    def _add(self, context: bpy.types.Context, identity: Identity) -> None:
+    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
         welcome = session.welcome()
         assert welcome is not None
         proxy = rig.add_face(context, welcome, identity, self.seed)
+        face_of(proxy).truncation = self.truncation
         for obj in context.selected_objects:
             obj.select_set(False)
         proxy.select_set(True)
@@ -139,31 +96,6 @@ class EFFIGY_OT_add_face(bpy.types.Operator):
         session.state.dirty = True
         if hiding := rig.in_front(context, proxy):
             self.report({"WARNING"}, f"{', '.join(hiding)} stands in front of the face: move it away, or hide it")
-
-    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
-        context.window_manager.event_timer_remove(self._timer)
-        return result
-
-
-class EFFIGY_OT_face_camera(bpy.types.Operator):
-    bl_idname = "effigy.face_camera"
-    bl_label = "Face the Camera"
-    bl_description = "Turn the head straight to the scene's camera"
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if active_face(context) is None or context.scene.camera is None:
-            cls.poll_message_set("Select a face, in a scene with a camera")
-            return False
-        return True
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        proxy = active_face(context)
-        assert proxy is not None
-        assert context.scene.camera is not None
-        rig.turn(proxy, context.scene.camera, Angles(0.0, 0.0, face_of(proxy).rest_roll))
-        return {"FINISHED"}
 
 
 class EFFIGY_OT_exact_view(bpy.types.Operator):
@@ -204,7 +136,7 @@ class EFFIGY_OT_exact_view(bpy.types.Operator):
         return {"FINISHED"}
 
 
-_CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_face_camera, EFFIGY_OT_exact_view)
+_CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_exact_view)
 
 
 def register() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The side panel: the connection as it is, the active face and its sliders."""
+"""The side panel, from top to bottom in the order of work: backend, face, pose, animation, render."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import bpy
 
 from ..core.client import Phase
-from . import session
-from .properties import active_face, face_of
+from . import library, session
+from .properties import EffigyFace, active_face, face_in, face_of, scene_of
+from .session import FaceRun, state
 
+# Every state has a sign and a word of its own: none is told by its colour alone.
 _ICONS = {
     Phase.CONNECTING: "SORTTIME",
     Phase.LOADING: "SORTTIME",
@@ -21,70 +23,176 @@ _ICONS = {
 _LINE = 42  # characters that fit the side panel
 
 
-class EFFIGY_PT_backend(bpy.types.Panel):
-    bl_label = "Backend"
+def translated(text: str) -> str:
+    """``text`` in the interface's language: for what Blender does not translate by itself, as it does labels."""
+    return str(bpy.app.translations.pgettext_iface(text))
+
+
+class SidePanel(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Effigy"
+
+
+class FacePanel(SidePanel):
+    """A panel of the active face."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.scene is not None and active_face(context) is not None
+
+
+class EFFIGY_PT_backend(SidePanel):
+    bl_label = "Backend"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, link = self.layout, session.link()
         if link is None:
             layout.operator("effigy.connect", icon="PLAY")
-            write(layout, session.state.problem, "ERROR")
+            write(layout, state.problem, "ERROR")
             return
         layout.label(text=link.phase.value.capitalize(), icon=_ICONS[link.phase])  # type: ignore[arg-type]
         write(layout, link.detail)
         write(layout, link.hint, "INFO")
         if link.phase is Phase.READY and link.welcome is not None:
-            layout.label(text=f"Device: {link.welcome.device}")
+            height, width = link.welcome.resolution
+            layout.label(text=translated("{} × {} on {}").format(width, height, link.welcome.device))
         layout.operator("effigy.disconnect", icon="SNAP_FACE")
 
 
-class EFFIGY_PT_face(bpy.types.Panel):
+class EFFIGY_PT_face(SidePanel):
     bl_label = "Face"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Effigy"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, proxy = self.layout, active_face(context)
+        layout.operator("effigy.add_face", icon="ADD")
+        if proxy is None:
+            write(layout, translated("Select a face to see its expressions."))
+            return
+        face, run = face_of(proxy), session.run_of(proxy)
+        layout.label(text=proxy.name, icon="MESH_MONKEY")
+        _draw_state(layout, face, run)
+        layout.row(align=True).prop(face, "display", expand=True)
+
+
+def _draw_state(layout: Any, face: EffigyFace, run: FaceRun) -> None:
+    """Whether the picture is right, and how fast it follows."""
+    if run.problem:
+        write(layout, run.problem, "ERROR")
+    elif face.source == "BAKED":
+        text = translated("Baked pictures, frames {} to {}").format(face.baked_start, face.baked_end)
+        layout.label(text=text, icon="FILE_IMAGE")
+        if run.stale:
+            write(layout, translated("Stale: this frame was baked from another pose. Bake again."), "ERROR")
+    elif not session.is_ready():
+        write(layout, translated("Not connected: the picture does not follow."), "ERROR")
+    elif run.milliseconds:
+        speed = translated("{:.0f} ms from hand to picture").format(run.milliseconds)
+        layout.label(text=f"{speed} · {run.rate:.0f} fps" if run.rate else speed)
+        if run.exact:
+            layout.label(text="Exact: what a render shows", icon="CHECKMARK")
+        else:
+            layout.label(text="Preview: exact when you stop", icon="SORTTIME")
+    if run.clamped:
+        write(layout, translated("Beyond the model's range: {}").format(", ".join(run.clamped)), "INFO")
+
+
+class EFFIGY_PT_identity(FacePanel):
+    bl_label = "Identity"
+    bl_parent_id = "EFFIGY_PT_face"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, proxy = self.layout, face_in(context)
+        face = face_of(proxy)
+        row = layout.row(align=True)
+        if face.seed >= 0:
+            row.label(text=translated("Number {}").format(face.seed))
+        else:
+            row.label(text="A mixture, or from a file")
+        row.prop(face, "locked", text="", icon="LOCKED" if face.locked else "UNLOCKED")
+        column = layout.column(align=True)
+        column.prop(face, "wanted_seed")
+        column.prop(face, "truncation", slider=True)
+        column.operator("effigy.change_identity", text="Change", icon="FILE_REFRESH")
+        column.operator("effigy.random_identity", text="Random", icon="QUESTION")
+        layout.operator("effigy.mix_identities", text="Mix with Another Face", icon="ARROW_LEFTRIGHT")
+        row = layout.row(align=True)
+        row.operator("effigy.save_identity", text="Save", icon="EXPORT")
+        row.operator("effigy.load_identity", text="Load", icon="IMPORT")
+
+
+class EFFIGY_PT_pose(FacePanel):
+    bl_label = "Pose and Expression"
+    bl_parent_id = "EFFIGY_PT_face"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, proxy = self.layout, face_in(context)
+        layout.operator("effigy.use_grab", text="Grab Points of the Face", icon="VIEW_PAN")
+        keys = proxy.data.shape_keys
+        if keys is not None:
+            column = layout.column(align=True)
+            for block in keys.key_blocks[1:]:
+                column.prop(block, "value", text=block.name, slider=True, translate=False)
+        grid = layout.grid_flow(columns=2, align=True)
+        grid.operator("effigy.neutral", icon="LOOP_BACK")
+        grid.operator("effigy.randomise", icon="QUESTION")
+        grid.operator("effigy.mirror", icon="MOD_MIRROR")
+        grid.operator("effigy.key_all", icon="KEY_HLT")
+        grid.operator("effigy.reset_pose", icon="ORIENTATION_LOCAL")
+        grid.operator("effigy.face_camera", icon="CAMERA_DATA")
+
+
+class EFFIGY_PT_library(FacePanel):
+    bl_label = "Library"
+    bl_parent_id = "EFFIGY_PT_face"
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        layout.operator("effigy.add_face", icon="ADD")
-        proxy = active_face(context)
-        if proxy is None:
-            write(layout, "Select a face to see its expressions.")
-            return
-        self._draw_state(proxy)
-        self._draw_controls(proxy)
-        layout.operator("effigy.face_camera", icon="CAMERA_DATA")
+        if library.names():
+            manager = context.window_manager
+            layout.template_icon_view(manager, "effigy_expression", show_labels=True, scale=5.0)
+            chosen = manager.effigy_expression
+            layout.label(text=chosen)
+            row = layout.row(align=True)
+            row.operator("effigy.apply_expression", text="Apply", icon="CHECKMARK").name = chosen
+            row.operator("effigy.remove_expression", text="", icon="TRASH").name = chosen
+        layout.operator("effigy.store_expression", icon="ADD")
+
+
+class EFFIGY_PT_animation(FacePanel):
+    bl_label = "Animation"
+    bl_parent_id = "EFFIGY_PT_face"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, scene_of(context).tool_settings
+        layout.prop(settings, "use_keyframe_insert_auto", text="Auto Keying", icon="RECORD_OFF")
+        layout.operator("effigy.import_arkit", icon="IMPORT")
+        layout.operator("effigy.import_landmarks", icon="IMPORT")
+        layout.operator("effigy.cache", icon="MEMORY")
+        if len(state.memory):
+            text = translated("{} exact pictures in memory, {} MiB").format(len(state.memory), state.memory.size >> 20)
+            layout.label(text=text)
+
+
+class EFFIGY_PT_render(FacePanel):
+    bl_label = "Render"
+    bl_parent_id = "EFFIGY_PT_face"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, proxy = self.layout, face_in(context)
+        face, view = face_of(proxy), scene_of(context).view_settings
+        if view.view_transform != "Standard":
+            text = translated("The view transform {} changes the face's contrast.").format(view.view_transform)
+            write(layout, text, "INFO")
+        layout.operator("effigy.exact_view", icon="IMAGE_RGB")
+        layout.operator("effigy.preflight", icon="VIEWZOOM")
+        layout.row(align=True).prop(face, "bake_depth", expand=True)
         row = layout.row(align=True)
         row.operator("effigy.bake", icon="RENDER_ANIMATION")
         row.operator("effigy.show_live", icon="RECOVER_LAST")
-        layout.operator("effigy.exact_view", icon="IMAGE_RGB")
-
-    def _draw_state(self, proxy: bpy.types.Object) -> None:
-        layout, run = self.layout, session.run_of(proxy)
-        layout.label(text=proxy.name, icon="MESH_MONKEY")
-        if run.problem:
-            write(layout, run.problem, "ERROR")
-        elif face_of(proxy).source == "BAKED":
-            layout.label(text="Shows the baked pictures", icon="FILE_IMAGE")
-            first, last = face_of(proxy).baked_start, face_of(proxy).baked_end
-            layout.label(text=f"Frames {first} to {last}")
-        elif not session.is_ready():
-            write(layout, "Not connected: the picture does not follow.", "ERROR")
-        elif run.milliseconds:
-            layout.label(text=f"{run.milliseconds:.0f} ms from hand to picture")
-        if run.clamped:
-            write(layout, f"Beyond the model's range: {', '.join(run.clamped)}", "INFO")
-
-    def _draw_controls(self, proxy: bpy.types.Object) -> None:
-        keys = proxy.data.shape_keys
-        if keys is None:
-            return
-        column = self.layout.column(align=True)
-        for block in keys.key_blocks[1:]:
-            column.prop(block, "value", text=block.name, slider=True)
 
 
 def write(layout: Any, text: str, icon: str = "NONE") -> None:
@@ -97,17 +205,33 @@ def write(layout: Any, text: str, icon: str = "NONE") -> None:
         line = f"{line} {word}".strip()
     column = layout.column(align=True)
     for number, shown in enumerate([*lines, line] if line else lines):
-        column.label(text=shown, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
+        sign = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
+        column.label(text=shown, icon=sign, translate=False)
 
 
-_CLASSES = (EFFIGY_PT_backend, EFFIGY_PT_face)
+def _add_menu(self: Any, context: bpy.types.Context) -> None:
+    self.layout.separator()
+    self.layout.operator("effigy.add_face", text="Effigy Face", icon="MESH_MONKEY")
+
+
+_CLASSES = (
+    EFFIGY_PT_backend,
+    EFFIGY_PT_face,
+    EFFIGY_PT_identity,
+    EFFIGY_PT_pose,
+    EFFIGY_PT_library,
+    EFFIGY_PT_animation,
+    EFFIGY_PT_render,
+)
 
 
 def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
+    bpy.types.VIEW3D_MT_mesh_add.append(_add_menu)
 
 
 def unregister() -> None:
+    bpy.types.VIEW3D_MT_mesh_add.remove(_add_menu)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -40,6 +40,12 @@ def show_error(proxy: bpy.types.Object) -> None:
             show(proxy, error_picture(height, width))
 
 
+def matrix(proxy: bpy.types.Object) -> np.ndarray:
+    """Where the plate stands now [4, 4]."""
+    plate = face_of(proxy).plate
+    return np.array(plate.matrix_world) if plate is not None else np.eye(4)
+
+
 def place(proxy: bpy.types.Object, matrix: np.ndarray) -> None:
     """Puts the plate where ``matrix`` [4, 4] says; touches nothing when it is there already."""
     plate = face_of(proxy).plate

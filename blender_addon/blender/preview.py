@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live preview: a timer on the main thread asks when the scene changed and writes what came back."""
+"""The live preview: a timer on the main thread asks when the scene changed and writes what came back.
+
+While something moves, pictures are the fastest that the backend has; at rest the exact one takes their place.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,18 @@ import traceback
 import bpy
 
 from ..core.client import Phase, Preview, RequestError
-from ..protocol.messages import Synthesize
-from . import plate, rig, session
+from ..core.pixels import Pixels, from_rgba8
+from ..protocol.messages import Frame, Synthesize
+from . import bake, plate, rig, session
 from .properties import face_of, faces, has_own_plate
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
 _ACTIVE_S = 1 / 60
 _IDLE_S = 0.1
+_REST_S = 0.15  # without a change, until the exact picture is asked for
+_SLOW_MS = 100.0  # painting that takes longer follows a hand at half the size
+_SAME_MOVE_S = 0.5  # pictures farther apart are not of one movement
 
 # Answers after which asking the same again is right: the next tick does.
 _RETRY = {"superseded", "cancelled", "unknown-identity", "loading"}
@@ -44,24 +51,23 @@ def look() -> float:
     if not session.is_ready():
         _show_outage(live)
         return _IDLE_S
-    client = state.client
-    assert client is not None
-    by_stream = {session.run_of(proxy).stream: proxy for proxy in live}
-    for preview in client.previews():
-        if proxy := by_stream.get(preview.stream):
-            _receive(proxy, session.run_of(proxy), preview)
+    _answers(live)
     for proxy in live:
         _open(proxy, session.run_of(proxy))
-    if state.dirty and live:
+    if state.dirty:
         state.dirty = False
-        for proxy in live:
-            if not has_own_plate(proxy):
-                rig.give_own_plate(proxy)
-        depsgraph = bpy.context.evaluated_depsgraph_get()
-        for proxy in live:
-            _ask(proxy, session.run_of(proxy), scene, depsgraph)
-    busy = client.is_busy or state.dirty or any(session.run_of(p).opening for p in live)
-    return _ACTIVE_S if busy else _IDLE_S
+        _ask_all(scene, live)
+    for proxy in live:
+        _refine(proxy, session.run_of(proxy))
+    return _ACTIVE_S if is_busy(live) else _IDLE_S
+
+
+def is_busy(live: list[bpy.types.Object]) -> bool:
+    """Whether any picture is on its way, or about to be asked for."""
+    if state.dirty or (state.client is not None and state.client.is_busy):
+        return True
+    runs = [session.run_of(proxy) for proxy in live]
+    return any(run.opening or run.refining or (run.shown is not None and not run.exact) for run in runs)
 
 
 def _show_outage(live: list[bpy.types.Object]) -> None:
@@ -104,6 +110,20 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
             _fail(proxy, run, str(error))
 
 
+def _ask_all(scene: bpy.types.Scene, live: list[bpy.types.Object]) -> None:
+    for proxy in live:
+        if not has_own_plate(proxy):
+            rig.give_own_plate(proxy)
+    baked = [proxy for proxy in faces(scene) if face_of(proxy).source == "BAKED"]
+    if not live and not baked:
+        return
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    for proxy in live:
+        _ask(proxy, session.run_of(proxy), scene, depsgraph)
+    for proxy in baked:
+        session.run_of(proxy).stale = bake.is_stale(proxy, scene, depsgraph)
+
+
 def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     try:
         wanted = read_face(proxy, scene, depsgraph)
@@ -112,12 +132,35 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
         return
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
-    if run.identity and wanted.parameters != run.wanted:
-        assert state.client is not None
-        run.wanted = wanted.parameters
-        controls = dict(wanted.controls)
-        request = Synthesize(run.identity, wanted.yaw, wanted.pitch, controls, "preview", "rgba8", run.stream)
-        state.client.preview(request, tag=(state.epoch, wanted))
+    if not run.identity or wanted.parameters == run.wanted:
+        return
+    assert state.client is not None
+    run.wanted, run.changed, run.asked = wanted.parameters, time.monotonic(), run.asked + 1
+    remembered = state.memory.get(_key(proxy, wanted))
+    if remembered is not None:
+        _show(proxy, run, wanted, run.asked, remembered, exact=True)
+        return
+    half = run.painting > _SLOW_MS
+    request = _request(run, wanted, "preview", half=half)
+    state.client.preview(request, tag=(state.epoch, run.asked, wanted))
+
+
+def _request(run: FaceRun, wanted: FaceState, purpose: str, *, half: bool = False) -> Synthesize:
+    controls = dict(wanted.controls)
+    stream = run.stream
+    return Synthesize(run.identity, wanted.yaw, wanted.pitch, controls, purpose, "rgba8", stream, half)  # type: ignore[arg-type]
+
+
+def _key(proxy: bpy.types.Object, wanted: FaceState) -> tuple[object, ...]:
+    return *session.anchor_of(proxy), wanted.parameters
+
+
+def _answers(live: list[bpy.types.Object]) -> None:
+    assert state.client is not None
+    by_stream = {session.run_of(proxy).stream: proxy for proxy in live}
+    for preview in state.client.previews():
+        if proxy := by_stream.get(preview.stream):
+            _receive(proxy, session.run_of(proxy), preview)
 
 
 def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
@@ -132,19 +175,65 @@ def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
         return
     assert preview.frame is not None
     assert preview.pixels is not None
-    epoch, wanted = preview.tag
+    epoch, asked, wanted = preview.tag
     assert isinstance(wanted, FaceState)
     if epoch != state.epoch:
         run.wanted, state.dirty = None, True  # asked before a render or an undo: the scene is read again
         return
+    frame = preview.frame
+    run.clamped = frame.clamped
+    _remember(proxy, run, wanted, frame)
+    if asked <= run.showing:
+        return
+    now = time.monotonic()
+    run.milliseconds = 1e3 * (now - preview.asked)
+    if now - run.drawn < _SAME_MOVE_S:
+        run.rate += 0.2 * (1 / max(now - run.drawn, 1e-3) - run.rate)
+    run.drawn = now
+    _show(proxy, run, wanted, asked, preview.pixels, exact=frame.exact)
+
+
+def _remember(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState, frame: Frame) -> None:
+    """Keeps an exact picture, and how long one of full size takes."""
+    if frame.exact:
+        state.memory.put(_key(proxy, wanted), frame.data, frame.height, frame.width)
+    image = face_of(proxy).image
+    if image is not None and frame.height == image.size[1]:
+        timings = frame.timings
+        run.painting = timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
+
+
+def _show(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState, asked: int, pixels: Pixels, *, exact: bool) -> None:
     try:
-        plate.show(proxy, preview.pixels)
+        plate.show(proxy, pixels)
     except UnreadableError as error:
         _fail(proxy, run, str(error))
         return
     plate.place(proxy, wanted.plate)
-    run.shown, run.problem, run.clamped = wanted.parameters, "", preview.frame.clamped
-    run.milliseconds = 1e3 * (time.monotonic() - preview.asked)
+    run.shown, run.showing, run.exact, run.problem = wanted.parameters, asked, exact, ""
+
+
+def _refine(proxy: bpy.types.Object, run: FaceRun) -> None:
+    """At rest, asks for the exact picture and shows it when it comes."""
+    assert state.client is not None
+    if run.refining is not None and run.refining[0].done():
+        (answer, epoch, asked, wanted), run.refining = run.refining, None
+        try:
+            frame = answer.result()
+        except RequestError:
+            run.wanted = run.shown = None  # the next preview says what is wrong
+            state.dirty = True
+            return
+        if epoch == state.epoch:
+            _remember(proxy, run, wanted, frame)
+            if asked == run.asked:
+                run.clamped = frame.clamped
+                _show(proxy, run, wanted, asked, from_rgba8(frame.data, frame.height, frame.width), exact=True)
+    at_rest = run.shown is not None and run.shown == run.wanted and time.monotonic() - run.changed > _REST_S
+    if at_rest and not run.exact and run.refining is None and run.identity:
+        wanted = FaceState.of(run.shown, plate.matrix(proxy))
+        answer = state.client.ask(_request(run, wanted, "final"), session.OPEN_S)
+        run.refining = answer, state.epoch, run.asked, wanted
 
 
 _drawn: tuple[object, ...] = ()
@@ -154,7 +243,8 @@ def _redraw_panels() -> None:
     """Redraws the side panels when something that they show has changed, and only then."""
     global _drawn
     link = session.link()
-    shown = (link, *((run.problem, run.clamped, round(run.milliseconds)) for run in state.runs.values()))
+    runs = state.runs.values()
+    shown = (link, *((run.problem, run.clamped, round(run.milliseconds), run.exact, run.stale) for run in runs))
     if shown == _drawn:
         return
     _drawn = shown

@@ -9,12 +9,42 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 
+def _on_display(face: EffigyFace, context: bpy.types.Context) -> None:
+    from . import display  # which reads what this module stores
+
+    proxy = face.id_data
+    if face.is_face and isinstance(proxy, bpy.types.Object):
+        display.show_picture(proxy)
+
+
 class EffigyFace(bpy.types.PropertyGroup):
     """One face. The shape keys of the proxy mesh are its controls; the latent is its identity."""
 
     is_face: BoolProperty()
     owner: PointerProperty(type=bpy.types.Object, description="On a plate: the proxy whose picture it shows")
-    seed: IntProperty(name="Seed", description="The number of this identity", min=0)
+    seed: IntProperty(name="Seed", description="The number of this identity; −1 when it is nobody's", min=-1)
+    wanted_seed: IntProperty(
+        name="Seed", description="The number of an identity: press Change to give it to this face", min=0
+    )
+    truncation: FloatProperty(
+        name="Truncation", description="0 is the average face, 1 the full variety", default=0.7, min=0.0, max=1.5
+    )
+    locked: BoolProperty(name="Lock", description="Protect this identity from being changed")
+    display: EnumProperty(
+        name="Picture",
+        description="Where the picture is seen",
+        items=(
+            ("PLATE", "Plate", "On a plate that stands at the head and faces the camera"),
+            (
+                "BACKGROUND",
+                "Background",
+                "Behind everything in the view of the face's own camera; renders show the plate",
+            ),
+            ("PROJECTED", "Projected", "On the proxy mesh itself (in material and rendered view, and in renders)"),
+        ),
+        default="PLATE",
+        update=_on_display,
+    )
     latent: StringProperty(description="The identity's latent, base64")
     model: StringProperty(description="The face model that the latent belongs to")
     model_name: StringProperty(name="Model")
@@ -29,6 +59,12 @@ class EffigyFace(bpy.types.PropertyGroup):
             ("BAKED", "Baked", "The plate shows the baked sequence; no backend is needed"),
         ),
         default="LIVE",
+    )
+    bake_depth: EnumProperty(
+        name="Depth",
+        description="Bits of every colour channel of baked pictures",
+        items=(("8", "8 bits", "What the preview shows, exactly"), ("16", "16 bits", "For grading: no banding")),
+        default="8",
     )
     baked_start: IntProperty()
     baked_end: IntProperty()
@@ -77,10 +113,22 @@ def has_own_plate(proxy: bpy.types.Object) -> bool:
     return plate is not None and face_of(plate).owner == proxy
 
 
+def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
+    """The context's scene, which only Blender's own start is without."""
+    assert context.scene is not None
+    return context.scene
+
+
+def face_in(context: bpy.types.Context) -> bpy.types.Object:
+    """The active face, where an operator's poll has seen that there is one."""
+    proxy = active_face(context)
+    assert proxy is not None
+    return proxy
+
+
 def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
     """The face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
-    assert context.scene is not None
-    scene_faces = faces(context.scene)
+    scene_faces = faces(scene_of(context))
     active = context.active_object
     for proxy in scene_faces:
         if active is not None and active in (proxy, face_of(proxy).plate, face_of(proxy).camera):

@@ -3,10 +3,40 @@
 
 from __future__ import annotations
 
-from . import bake_operators, handlers, operators, panel, preferences, preview, properties, session
+from . import (
+    bake_operators,
+    grab,
+    handlers,
+    identity_operators,
+    import_operators,
+    library,
+    operators,
+    panel,
+    pose_operators,
+    preferences,
+    preflight,
+    preview,
+    properties,
+    session,
+)
 
 # A module has register() and unregister(); later ones may use what earlier ones registered.
-_MODULES = (preferences, properties, session, operators, bake_operators, panel, preview, handlers)
+_MODULES = (
+    preferences,
+    properties,
+    session,
+    operators,
+    identity_operators,
+    pose_operators,
+    grab,
+    library,
+    import_operators,
+    bake_operators,
+    preflight,
+    panel,
+    preview,
+    handlers,
+)
 
 
 def register() -> None:

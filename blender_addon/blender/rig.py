@@ -7,9 +7,10 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from ..core.pose import Angles, View, head_rotation, landmarks_to_local
-from ..protocol.messages import Array, Identity, Welcome
-from .properties import face_of, faces
+from ..core.pose import Angles, landmarks_to_local
+from ..protocol.messages import Array, Control, Identity, Welcome
+from . import controls, display
+from .properties import EffigyFace, face_of, faces
 
 _LENS_MM = 85.0  # a portrait lens
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
@@ -22,7 +23,7 @@ def give_own_plate(proxy: bpy.types.Object) -> None:
     image = shown.copy() if shown is not None else bpy.data.images.new(f"{proxy.name} Picture", 1, 1)
     image.name = f"{proxy.name} Picture"
     plate = bpy.data.objects.new(f"{proxy.name} Plate", _plate_mesh(proxy.name))
-    plate.data.materials.append(_plate_material(proxy.name, image))
+    plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image))
     plate.hide_select = True
     for collection in proxy.users_collection:
         collection.objects.link(plate)
@@ -51,10 +52,14 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     for obj in (proxy, camera, plate):
         collection.objects.link(obj)
     _add_controls(proxy, welcome)
-    _describe(proxy, plate, camera, welcome, identity, seed)
+    face = face_of(proxy)
+    face.is_face, face.plate, face.camera = True, plate, camera
+    face_of(plate).owner = proxy
+    _keep_animated(proxy, plate)
+    _describe(face, welcome, identity, seed)
     image = _image(name, welcome)
-    face_of(proxy).image = image
-    plate.data.materials.append(_plate_material(name, image))
+    face.image = image
+    plate.data.materials.append(display.new_emission(f"{name} Plate", image))
     _stand(proxy, camera, _free_place(scene, proxy))
     proxy.display_type = "WIRE"
     proxy.hide_render = True
@@ -78,33 +83,53 @@ def _add_controls(proxy: bpy.types.Object, welcome: Welcome) -> None:
     rest = np.array([vertex.co for vertex in proxy.data.vertices])
     for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
         block = proxy.shape_key_add(name=control.name, from_mix=False)
-        block.slider_min = max(control.low, -_SHAPE_KEY_LIMIT)
-        block.slider_max = min(control.high, _SHAPE_KEY_LIMIT)
+        block.slider_min, block.slider_max = _limits(control)
         block.value = 0.0
         shape = (rest + landmarks_to_local(direction)).astype(np.float32)
         block.data.foreach_set("co", shape.reshape(-1))
     proxy.data.shape_keys.name = f"{proxy.name} Controls"
 
 
-def _describe(
-    proxy: bpy.types.Object,
-    plate: bpy.types.Object,
-    camera: bpy.types.Object,
-    welcome: Welcome,
-    identity: Identity,
-    seed: int,
-) -> None:
-    face = face_of(proxy)
-    face.is_face = True
+def _describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int) -> None:
+    """Keeps who the face is. ``seed`` −1: nobody's number, a mixture or a saved identity."""
     face.seed = seed
+    face.wanted_seed = max(seed, 0)
     face.set_latent(identity.latent)
     face.model, face.model_name = identity.model, welcome.model_name
-    face.plate, face.camera = plate, camera
-    face_of(plate).owner = proxy
-    _keep_animated(proxy, plate)
     pose = identity.pose
     face.rest_yaw, face.rest_pitch, face.rest_roll = pose.yaw, pose.pitch, pose.roll
     face.rest_scale, face.rest_x, face.rest_y = pose.scale, pose.x, pose.y
+
+
+def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identity, seed: int) -> None:
+    """Gives a face another identity; where it stands, its expression and its animation stay.
+
+    Controls that another model does not have keep their shape keys, animation and all, without effect; those
+    that it has besides are added.
+    """
+    face = face_of(proxy)
+    _describe(face, welcome, identity, seed)
+    rest = landmarks_to_local(floats(identity.rest))
+    if len(rest) == len(proxy.data.vertices):
+        _set_shapes(proxy, welcome, rest)
+    _frame(proxy)
+
+
+def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray) -> None:
+    """Moves the basis to ``rest`` [L, 3] and every control's key with it."""
+    keys = proxy.data.shape_keys.key_blocks
+    proxy.data.vertices.foreach_set("co", rest.astype(np.float32).reshape(-1))
+    for block in keys:
+        block.data.foreach_set("co", rest.astype(np.float32).reshape(-1))
+    for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
+        block = keys.get(control.name) or proxy.shape_key_add(name=control.name, from_mix=False)
+        block.slider_min, block.slider_max = _limits(control)
+        block.data.foreach_set("co", (rest + landmarks_to_local(direction)).astype(np.float32).reshape(-1))
+    proxy.data.update()
+
+
+def _limits(control: Control) -> tuple[float, float]:
+    return max(control.low, -_SHAPE_KEY_LIMIT), min(control.high, _SHAPE_KEY_LIMIT)
 
 
 def _keep_animated(proxy: bpy.types.Object, plate: bpy.types.Object) -> None:
@@ -132,10 +157,17 @@ def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector) 
     distance = face.plate_size * _LENS_MM / camera.data.sensor_width
     front = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))  # looks along +Y
     camera.matrix_world = Matrix.Translation(location) @ Matrix.Translation((0, -distance, 0)) @ front.to_4x4()
-    x, y = face.plate_offset
-    camera.data.shift_x, camera.data.shift_y = x / face.plate_size, y / face.plate_size
+    _frame(proxy)
     proxy.matrix_world = Matrix.Translation(location)
-    turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
+    controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
+
+
+def _frame(proxy: bpy.types.Object) -> None:
+    """Makes the rig's camera see exactly the plate; an artist's own camera is left alone."""
+    face = face_of(proxy)
+    if face.camera is not None and face.camera.type == "CAMERA":
+        x, y = face.plate_offset
+        face.camera.data.shift_x, face.camera.data.shift_y = x / face.plate_size, y / face.plate_size
 
 
 def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:
@@ -173,15 +205,6 @@ def in_front(context: bpy.types.Context, proxy: bpy.types.Object) -> list[str]:
     return names
 
 
-def turn(proxy: bpy.types.Object, camera: bpy.types.Object, angles: Angles) -> None:
-    """Turns the head in its place so that ``camera`` sees it under ``angles``."""
-    perspective = camera.data.type == "PERSP"
-    head, lens = np.array(proxy.matrix_world), np.array(camera.matrix_world)
-    rotation = Matrix(head_rotation(angles, View(head, lens, perspective)).tolist())
-    location, _, scale = proxy.matrix_world.decompose()
-    proxy.matrix_world = Matrix.LocRotScale(location, rotation, scale)
-
-
 def _plate_mesh(name: str) -> bpy.types.Mesh:
     mesh = bpy.data.meshes.new(f"{name} Plate")
     corners = [(-0.5, -0.5, 0), (0.5, -0.5, 0), (0.5, 0.5, 0), (-0.5, 0.5, 0)]
@@ -198,31 +221,3 @@ def _image(name: str, welcome: Welcome) -> bpy.types.Image:
     image = bpy.data.images.new(f"{name} Picture", width, height, alpha=False, float_buffer=False)
     image.colorspace_settings.name = "sRGB"
     return image
-
-
-def _plate_material(name: str, image: bpy.types.Image) -> bpy.types.Material:
-    """Emission, so that light and shadow of the scene leave the picture as it was painted."""
-    material = bpy.data.materials.new(f"{name} Plate")
-    if bpy.app.version < (5, 0, 0):  # from 5.0 on every material has nodes
-        material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    texture = tree.nodes.new("ShaderNodeTexImage")
-    texture.name = "Picture"
-    texture.image = image
-    texture.interpolation = "Closest"  # a pixel of the picture stays a pixel
-    texture.extension = "EXTEND"
-    emission = tree.nodes.new("ShaderNodeEmission")
-    output = tree.nodes.new("ShaderNodeOutputMaterial")
-    texture.location, emission.location, output.location = (-300, 0), (0, 0), (200, 0)
-    tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
-    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
-    return material
-
-
-def picture_node(proxy: bpy.types.Object) -> bpy.types.ShaderNodeTexImage | None:
-    """The texture node of a face's plate, or None when its material was changed by hand."""
-    plate = face_of(proxy).plate
-    if plate is None or not plate.data.materials or plate.data.materials[0] is None:
-        return None
-    return plate.data.materials[0].node_tree.nodes.get("Picture")

@@ -7,6 +7,7 @@ It reads evaluated objects only: while rendering, the originals are not animated
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 import numpy as np
@@ -17,7 +18,11 @@ from .properties import EffigyFace, face_of, has_own_plate
 
 @dataclass(frozen=True, slots=True)
 class FaceState:
-    """One moment of a face: what the generator is asked for, and where the plate belongs."""
+    """One moment of a face: what the generator is asked for, and where the plate belongs.
+
+    Values are rounded below what float32 matrices can hold, so that previews, bakes and renders of one pose ask
+    for one and the same picture.
+    """
 
     yaw: float
     pitch: float
@@ -26,8 +31,14 @@ class FaceState:
 
     @property
     def parameters(self) -> tuple[object, ...]:
-        """What the picture depends on; rounded below what float32 matrices can hold."""
-        return round(self.yaw, 4), round(self.pitch, 4), self.controls
+        """What the picture depends on."""
+        return self.yaw, self.pitch, self.controls
+
+    @classmethod
+    def of(cls, parameters: Any, plate: np.ndarray) -> FaceState:
+        """The moment whose ``parameters`` these are."""
+        yaw, pitch, controls = parameters
+        return cls(yaw, pitch, controls, plate)
 
 
 class UnreadableError(Exception):
@@ -54,7 +65,8 @@ def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.ty
     angles = angles_of(view)
     face = face_of(proxy)
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
-    return FaceState(*_snap(angles, face), _controls(proxy, depsgraph), plate)
+    yaw, pitch = _snap(angles, face)
+    return FaceState(round(yaw, 4), round(pitch, 4), _controls(proxy, depsgraph), plate)
 
 
 def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
@@ -78,4 +90,4 @@ def _controls(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[
     if keys is None:
         return ()
     blocks = keys.evaluated_get(depsgraph).key_blocks[1:]  # without the basis
-    return tuple((block.name, block.value) for block in blocks if block.value != 0.0 and not block.mute)
+    return tuple((block.name, round(block.value, 6)) for block in blocks if block.value != 0.0 and not block.mute)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import bpy
 
 from ..core.client import Client, GoneError, Link, Phase, RequestError
+from ..core.memory import PictureMemory
 from ..core.process import BackendError, LocalBackend
 from ..protocol import PROTOCOL_VERSION
 from ..protocol.connection import ConnectionFileError, read_connection
@@ -42,12 +44,21 @@ class FaceRun:
     shown: Any = None  # parameters of the picture on the plate; None: nothing valid
     problem: str = ""
     clamped: tuple[str, ...] = ()  # what was asked beyond the model's range
+    asked: int = 0  # counts what was asked
+    showing: int = 0  # which of them the plate shows: an answer that comes late must not replace a newer one
+    exact: bool = False  # whether the plate shows what a final would
+    changed: float = 0.0  # time.monotonic() of the last asking
+    refining: Any = None  # (future, asked, state) of the exact picture on its way
     milliseconds: float = 0.0  # from asking to pixels, of the last preview
+    painting: float = 0.0  # the backend's own milliseconds for a picture of full size
+    rate: float = 0.0  # pictures per second while moving
+    drawn: float = 0.0  # time.monotonic() of the last picture
+    stale: bool = False  # whether the baked picture of this frame was made from another pose
 
     def reopen(self) -> None:
         """The service has forgotten the identity, or is another one: open it again."""
         self.identity, self.opening, self.opened = "", None, None
-        self.wanted, self.milliseconds = None, 0.0
+        self.wanted, self.refining, self.milliseconds = None, None, 0.0
 
 
 @dataclass(slots=True)
@@ -63,6 +74,7 @@ class Session:
     restore: tuple[str, bool, bool] | None = None  # the scene that renders, and its settings before
     problem: str = ""  # of the connection, for the panel
     streams: int = 0
+    memory: PictureMemory = field(default_factory=PictureMemory)
 
 
 state = Session()
@@ -170,6 +182,22 @@ def open_request(proxy: bpy.types.Object) -> OpenIdentity:
 def anchor_of(proxy: bpy.types.Object) -> tuple[str, str]:
     """What an opened identity stands for: (model, latent)."""
     return face_of(proxy).model, face_of(proxy).latent
+
+
+def restart_backend() -> None:
+    """Starts this Blender's own backend again when it has died. Raises RequestError when it cannot be started."""
+    if state.backend is None or state.backend.exit_code is None:
+        return
+    disconnect()
+    try:
+        connect()
+    except (BackendError, PreferencesError) as error:
+        raise RequestError("no-backend", str(error), "") from None
+
+
+def pause() -> None:
+    """For scripts that wait for an answer: no longer than the shortest picture takes."""
+    time.sleep(0.002)
 
 
 def ensure_open(proxy: bpy.types.Object) -> str:

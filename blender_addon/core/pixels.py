@@ -19,6 +19,12 @@ def from_rgba8(data: bytes | memoryview, height: int, width: int) -> Pixels:
     return np.multiply(rows[::-1], np.float32(1 / 255), dtype=np.float32).reshape(-1)
 
 
+def doubled(pixels: Pixels, height: int, width: int) -> Pixels:
+    """A picture of ``height`` × ``width`` at twice the size: what is painted at half size while a hand moves."""
+    rows = pixels.reshape(height, 1, width, 1, 4)
+    return np.broadcast_to(rows, (height, 2, width, 2, 4)).reshape(-1)
+
+
 def error_picture(height: int, width: int) -> Pixels:
     """Hazard stripes with a red cross: nobody takes it for a face, in colour or in grey."""
     y, x = np.mgrid[0:height, 0:width] / max(height, width)

@@ -44,7 +44,16 @@ def landmarks_to_local(points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def angles_of(view: View) -> Angles:
     """The head's turn as the camera sees it: R = Rz(roll) · Rx(−pitch) · Ry(yaw)."""
-    R = _sight(view).T @ _rotation(view.head) @ FACE_TO_LOCAL
+    return angles_from(_sight(view).T @ _rotation(view.head) @ FACE_TO_LOCAL)
+
+
+def sight(view: View) -> Array:
+    """The axes [3, 3] of a camera that looks straight at the head: right, up and towards the viewer, as columns."""
+    return _sight(view)
+
+
+def angles_from(R: Array) -> Angles:
+    """The angles of R [3, 3], which takes the face frame to the camera's."""
     pitch = -math.asin(min(1.0, max(-1.0, R[2, 1])))
     return Angles(
         math.degrees(math.atan2(-R[2, 0], R[2, 2])),

@@ -72,7 +72,7 @@ def train(
     data: Annotated[list[Path], typer.Argument(help="Data sets that render made.", exists=True, file_okay=False)],
     checkpoint: Annotated[Path, typer.Option(help="Training's state; goes on from it when it is there.")],
     out: Annotated[Path, typer.Option(help="The generator to write at the end (.safetensors).")],
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures to see in all.")] = Plan.pictures,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures to see in all.")] = Plan().pictures,
     size: Size = 128,
     start: Annotated[Path | None, typer.Option(help="An older generator of linear latents to start from.")] = None,
     latent_map: Annotated[Path | None, typer.Option(help="Its directions: a .npz with A.")] = None,

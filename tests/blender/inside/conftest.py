@@ -98,14 +98,14 @@ def settle():
     """Runs the preview's timer by hand (timers never fire in the wheel) until the picture is up to date."""
 
     def run(seconds=20.0):
-        preview, session = addon("blender.preview"), addon("blender.session")
+        preview = addon("blender.preview")
         end = time.monotonic() + seconds
         quiet = 0
         while quiet < 5:
             assert time.monotonic() < end, "the preview does not come to rest"
             preview.tick()
-            runs = session.state.runs.values()
-            waiting = session.state.client.is_busy or session.state.dirty or any(r.opening for r in runs)
+            scene = bpy.context.scene
+            waiting = preview.is_busy([obj for obj in scene.objects if obj.effigy.is_face])
             quiet = 0 if waiting else quiet + 1
             time.sleep(0.005)
 

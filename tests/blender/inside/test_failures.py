@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import pixels
+from helpers import pixels, swing
 from test_preview import error_pixels
 
 
@@ -20,7 +21,8 @@ def killable(backend):
     """The session's backend, to be killed; another one is started afterwards."""
     session = addon("blender.session")
     yield session
-    bpy.ops.effigy.disconnect()
+    if session.state.client is not None:
+        bpy.ops.effigy.disconnect()
     bpy.ops.effigy.connect()
     session.ensure_ready()
 
@@ -61,7 +63,8 @@ def test_a_final_after_a_restart_opens_the_identity_again(scene, face, settle, k
     # As after a restart that nobody noticed: the key is of another life of the service.
     killable.run_of(face).identity = "0123456789abcdef"
     bake = addon("blender.bake")
-    assert len(list(bake.bake_frames(face, scene))) == 4
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    assert len(list(bake.folder_of(face).glob("*.png"))) == 4
 
 
 def test_a_missing_command_is_named_with_what_to_do(scene, preferences):
@@ -133,14 +136,28 @@ def test_a_proxy_that_nothing_keeps_animated_ends_the_render(scene, face, settle
     assert "hidden" in said[0]
 
 
-def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written(scene, face, settle, killable):
-    folder = addon("blender.bake").folder_of(face)
-    frames = addon("blender.bake").bake_frames(face, scene)
-    next(frames)
-    os.kill(killable.state.backend.pid, signal.SIGKILL)
-    with pytest.raises(addon("core.client").RequestError):
-        list(frames)
-    assert [path.name for path in sorted(folder.iterdir())] == [f"{folder.name}_0001.png"]
+def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written(scene, face, settle, backend):
+    bake = addon("blender.bake").Bake(face, scene)
+    session = addon("blender.session")
+    while bake.step() < 1:
+        session.pause()
+    written = bake.walk.done
+    face.effigy.model = "another model"
+    bake.walk._identity = ""  # as if the backend had forgotten it
+    bake.walk._waiting.append(5)
+
+    def go_on():
+        while True:
+            bake.step()
+            session.pause()
+
+    with pytest.raises(addon("blender.walk").WalkError, match="belongs to model"):
+        go_on()
+    bake.abandon()
+    names = [path.name for path in sorted(bake.folder.iterdir())]
+    assert names[-1] == "frames.json"
+    assert len(names) - 1 >= written
+    assert all(name.endswith(".png") for name in names[:-1])
     assert face.effigy.source == "LIVE"
     assert curves(face.effigy.plate) == 0, "a bake that failed has left its keys on the plate"
 
@@ -158,15 +175,35 @@ def curves(obj):
     return sum(len(curve.keyframe_points) for curve in found)
 
 
-def test_the_bake_operator_reports_and_comes_to_rest_when_the_backend_is_killed(scene, face, settle, killable):
-    import threading
+def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, face, settle, killable):
+    settle()
+    swing(face, scene, 20)
+    scene.frame_end = 100
+    pid = killable.state.backend.pid
+    threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    assert killable.state.backend.pid != pid, "the backend was killed too late to matter"
+    folder = addon("blender.bake").folder_of(face)
+    files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 101)]
+    for path in folder.glob("*.png"):
+        path.unlink()
+    bpy.ops.effigy.show_live()
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    assert files == [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 101)]
+    assert not killable.state.is_baking
 
+
+def test_a_bake_gives_up_on_a_backend_that_cannot_be_started(scene, face, settle, killable, preferences):
     settle()
     scene.frame_end = 500
-    pid = killable.state.backend.pid
-    threading.Timer(0.7, os.kill, (pid, signal.SIGKILL)).start()
-    with pytest.raises(RuntimeError, match="Bake stopped"):
-        bpy.ops.effigy.bake()
+    command = preferences.command
+    preferences.command = "/nowhere/effigy"
+    threading.Timer(0.7, os.kill, (killable.state.backend.pid, signal.SIGKILL)).start()
+    try:
+        with pytest.raises(RuntimeError, match=r"Bake stopped.*no backend command"):
+            bpy.ops.effigy.bake()
+    finally:
+        preferences.command = command
     assert not killable.state.is_baking
     assert curves(face.effigy.plate) == 0
 

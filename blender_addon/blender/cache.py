@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cache: the exact pictures of a frame range in memory, where the preview finds them by what they were made from."""
+
+from __future__ import annotations
+
+import contextlib
+
+import bpy
+
+from . import session
+from .properties import face_of
+from .scene_reader import FaceState
+from .session import state
+from .walk import Walk, WalkError
+
+_BYTES = 4  # of a pixel
+
+
+class Cache:
+    """One pass over a scene's frame range."""
+
+    def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        """Raises WalkError when the range does not fit into memory."""
+        image, frames = face_of(proxy).image, range(scene.frame_start, scene.frame_end + 1)
+        size = _BYTES * image.size[0] * image.size[1] if image is not None else 0
+        if size * len(frames) > state.memory.limit:
+            raise WalkError(
+                f"{len(frames)} frames take {size * len(frames) >> 20} MiB, "
+                f"the cache holds {state.memory.limit >> 20}: shorten the scene's frame range, or bake"
+            )
+        self._before = scene.frame_current
+        self._anchor = session.anchor_of(proxy)
+        self.walk = Walk(proxy, scene, frames, "rgba8", lambda _, wanted: self._key(wanted) in state.memory)
+
+    def step(self) -> int:
+        for step in self.walk.step():
+            if step.picture is not None:
+                picture = step.picture
+                state.memory.put(self._key(step.wanted), picture.data, picture.height, picture.width)
+        return self.walk.done
+
+    def finish(self) -> None:
+        self.walk.lookup()[1].frame_set(self._before)
+
+    def abandon(self) -> None:
+        with contextlib.suppress(WalkError):
+            self.finish()
+
+    def _key(self, wanted: FaceState) -> tuple[object, ...]:
+        return *self._anchor, wanted.parameters

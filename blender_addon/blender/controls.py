@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A face's controls and pose as arrays: reading, setting, keying. What all posing tools share."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..core.follow import Shape
+from ..core.pose import Angles, View, angles_of, head_rotation
+from .properties import face_of
+
+V = TypeVar("V")
+
+_SIDES = (("Left", "Right"), ("Right", "Left"))
+
+
+def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """The shape keys that are controls: all but the basis. Empty when somebody removed them."""
+    keys = proxy.data.shape_keys
+    return list(keys.key_blocks)[1:] if keys is not None else []
+
+
+def values_of(proxy: bpy.types.Object) -> dict[str, float]:
+    return {block.name: block.value for block in blocks_of(proxy)}
+
+
+def set_values(proxy: bpy.types.Object, values: dict[str, float]) -> None:
+    """Sets the controls named in ``values``, within their ranges; unknown names are left out."""
+    for block in blocks_of(proxy):
+        if block.name in values:
+            value = min(max(values[block.name], block.slider_min), block.slider_max)
+            if block.value != value:
+                block.value = value
+
+
+def mirrored(values: dict[str, V]) -> dict[str, V]:
+    """The values with the face's two sides changed over."""
+    out = dict(values)
+    for name in values:
+        for side, other in _SIDES:
+            twin = name.removesuffix(side) + other
+            if name.endswith(side) and twin in values:
+                out[name] = values[twin]
+    return out
+
+
+def shape_of(proxy: bpy.types.Object) -> Shape:
+    """The proxy mesh as the solver takes it, in the proxy's local frame."""
+    basis = proxy.data.shape_keys.key_blocks[0]
+    rest = _points(basis)
+    blocks = blocks_of(proxy)
+    return Shape(
+        rest,
+        np.stack([_points(block) - rest for block in blocks]) if blocks else np.zeros((0, *rest.shape)),
+        np.array([block.slider_min for block in blocks]),
+        np.array([block.slider_max for block in blocks]),
+    )
+
+
+def _points(block: bpy.types.ShapeKey) -> np.ndarray:
+    points = np.empty(3 * len(block.data), dtype=np.float32)
+    block.data.foreach_get("co", points)
+    return points.reshape(-1, 3).astype(np.float64)
+
+
+def camera_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """Who looks at the face: the scene's camera, or the rig's own."""
+    camera = scene.camera or face_of(proxy).camera
+    return camera if camera is not None and camera.type == "CAMERA" else None
+
+
+def view_of(proxy: bpy.types.Object, camera: bpy.types.Object) -> View:
+    """Where both stand now, as the user sees them."""
+    return View(
+        np.array(proxy.matrix_world, dtype=np.float64),
+        np.array(camera.matrix_world, dtype=np.float64),
+        camera.data.type == "PERSP",
+    )
+
+
+def angles_now(proxy: bpy.types.Object, camera: bpy.types.Object) -> Angles:
+    return angles_of(view_of(proxy, camera))
+
+
+def turn(proxy: bpy.types.Object, camera: bpy.types.Object, angles: Angles) -> None:
+    """Turns the head in its place so that ``camera`` sees it under ``angles``."""
+    set_rotation(proxy, head_rotation(angles, view_of(proxy, camera)))
+
+
+def set_rotation(proxy: bpy.types.Object, rotation: np.ndarray) -> None:
+    """Gives the head the world rotation [3, 3]; place and size stay."""
+    location, _, scale = proxy.matrix_world.decompose()
+    proxy.matrix_world = Matrix.LocRotScale(location, Matrix(rotation.tolist()), scale)
+
+
+def key_all(proxy: bpy.types.Object, frame: float) -> None:
+    """Keyframes place, turn and every control at ``frame``."""
+    proxy.keyframe_insert("location", frame=frame)
+    proxy.keyframe_insert(rotation_path(proxy), frame=frame)
+    for block in blocks_of(proxy):
+        block.keyframe_insert("value", frame=frame)
+
+
+def rotation_path(proxy: bpy.types.Object) -> str:
+    """The animated property of the object's rotation mode."""
+    return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(
+        proxy.rotation_mode, "rotation_euler"
+    )
+
+
+def auto_key(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    """Keyframes the face when Blender's own Auto Keying is on."""
+    if scene.tool_settings.use_keyframe_insert_auto:
+        key_all(proxy, scene.frame_current)

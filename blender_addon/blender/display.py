@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a face's picture is seen: on its plate, behind the camera's view, or on the proxy mesh itself."""
+
+from __future__ import annotations
+
+import bpy
+
+from .properties import EffigyFace, face_of
+
+SURFACE = "Picture"  # the texture node of every material that shows the picture
+
+
+def show_picture(proxy: bpy.types.Object) -> None:
+    """Sets the scene up for the face's ``display``; calling it again changes nothing."""
+    face = face_of(proxy)
+    projected = face.display == "PROJECTED"
+    _set_background(face, shown=face.display == "BACKGROUND")
+    _project(proxy, face, shown=projected)
+    if face.plate is not None:
+        # What renders shows the picture in either way: the plate, or the proxy that wears it.
+        face.plate.hide_render = projected
+        # A mere viewport matter, so that a face behind the camera's view still renders.
+        if face.plate.name in bpy.context.view_layer.objects:
+            face.plate.hide_set(face.display != "PLATE")
+
+
+def _set_background(face: EffigyFace, *, shown: bool) -> None:
+    camera, image = face.camera, face.image
+    if camera is None or camera.type != "CAMERA":
+        return
+    backgrounds = camera.data.background_images
+    own = next((entry for entry in backgrounds if image is not None and entry.image in (image, face.baked)), None)
+    if shown and own is None and image is not None:
+        own = backgrounds.new()
+        own.image, own.alpha, own.display_depth, own.frame_method = image, 1.0, "BACK", "FIT"
+    elif not shown and own is not None:
+        backgrounds.remove(own)
+    if shown:
+        camera.data.show_background_images = True
+
+
+def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
+    if shown:
+        if not proxy.data.materials and face.image is not None and face.plate is not None:
+            proxy.data.materials.append(_projection(proxy.name, face.image, face.plate))
+        proxy.display_type, proxy.hide_render = "TEXTURED", False
+    elif any(material is not None and material.get("effigy_projection") for material in proxy.data.materials):
+        materials = list(proxy.data.materials)
+        proxy.data.materials.clear()
+        for material in materials:
+            if material is not None and material.users == 0 and material.get("effigy_projection"):
+                bpy.data.materials.remove(material)
+        proxy.display_type, proxy.hide_render = "WIRE", True
+
+
+def _projection(name: str, image: bpy.types.Image, plate: bpy.types.Object) -> bpy.types.Material:
+    """A material that throws the plate's picture onto whatever stands before it.
+
+    The picture's coordinates are the plate's own: its middle is 0 and its edges ±0.5. The plate always faces
+    the camera and the generator's camera is a weak-perspective one, so this is its exact projection, and it
+    follows without any work.
+    """
+    material = new_emission(f"{name} Projection", image)
+    material["effigy_projection"] = True
+    tree = material.node_tree
+    coordinates = tree.nodes.new("ShaderNodeTexCoord")
+    coordinates.object = plate
+    middle = tree.nodes.new("ShaderNodeVectorMath")
+    middle.inputs[1].default_value = (0.5, 0.5, 0.0)
+    coordinates.location, middle.location = (-700, 0), (-500, 0)
+    tree.links.new(coordinates.outputs["Object"], middle.inputs[0])
+    tree.links.new(middle.outputs["Vector"], tree.nodes[SURFACE].inputs["Vector"])
+    return material
+
+
+def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
+    """Emission, so that light and shadow of the scene leave the picture as it was painted."""
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0, 0):  # from 5.0 on every material has nodes
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.name = SURFACE
+    texture.image = image
+    texture.interpolation = "Closest"  # a pixel of the picture stays a pixel
+    texture.extension = "EXTEND"
+    emission = tree.nodes.new("ShaderNodeEmission")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    texture.location, emission.location, output.location = (-300, 0), (0, 0), (200, 0)
+    tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
+    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    return material
+
+
+def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]:
+    """The texture nodes that show the face's picture: the plate's, and the proxy's when it wears it."""
+    face = face_of(proxy)
+    meshes = [face.plate.data] if face.plate is not None else []
+    nodes = []
+    for mesh in [*meshes, proxy.data]:
+        for material in mesh.materials:
+            tree = material.node_tree if material is not None else None
+            node = tree.nodes.get(SURFACE) if tree is not None else None
+            if node is not None:
+                nodes.append(node)
+    return nodes

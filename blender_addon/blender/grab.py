@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Grab tool: drag a landmark of the face, and its expression and pose are solved to follow the hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, EnumProperty, IntProperty
+from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_location_3d
+from mathutils import Matrix, Vector
+
+from ..core.follow import follow, mirror_of
+from ..core.pose import sight
+from . import controls, session
+from .properties import active_face, face_in, scene_of
+
+_REACH = 24  # pixels from a landmark at which it is still picked
+_DOT = 0.07  # of the gizmo's size setting
+
+
+class Drag:
+    """One drag: which landmark, from where, and the face as it stood before.
+
+    Everything is as the scene's camera sees it, whatever view the mouse is in: that is what the picture shows.
+    """
+
+    def __init__(self, proxy: bpy.types.Object, camera: bpy.types.Object, landmark: int, *, mirror: bool) -> None:
+        self.proxy = proxy
+        self.landmark = landmark
+        self.before = controls.values_of(proxy)
+        self.matrix = proxy.matrix_world.copy()
+        self._shape = controls.shape_of(proxy)
+        self._start = np.array(list(self.before.values()))
+        view = controls.view_of(proxy, camera)
+        self._sight = sight(view)
+        self._size = float(np.mean(self.matrix.to_scale()[:]))
+        self._rotation = self._sight.T @ np.array(self.matrix.to_quaternion().to_matrix())
+        twin = int(mirror_of(self._shape.rest)[landmark])
+        self.landmarks = [landmark, twin] if mirror and twin != landmark else [landmark]
+
+    def place(self, landmark: int) -> Vector:
+        """Where a landmark is in the world."""
+        values = np.array(list(controls.values_of(self.proxy).values()))
+        return self.proxy.matrix_world @ Vector(self._shape.points(values)[landmark].tolist())
+
+    def to(self, target: Vector, *, may_turn: bool, may_change: bool) -> None:
+        """Solves the face so that the landmark comes to ``target`` (world), from how it stood before the drag."""
+        wanted = (self._sight.T @ np.array(target - self.matrix.translation))[:2] / self._size
+        aims = [wanted]
+        if len(self.landmarks) == 2:
+            # The other side makes the same move, mirrored across the face's middle plane.
+            seen = self._shape.points(self._start)[self.landmarks] @ self._rotation.T
+            across = self._rotation @ np.diag([-1.0, 1, 1]) @ self._rotation.T
+            move = across @ np.append(wanted - seen[0, :2], 0.0)
+            aims.append(seen[1, :2] + move[:2])
+        solution = follow(
+            self._shape, self._start, self._rotation, np.array(self.landmarks), np.array(aims),
+            may_turn=may_turn, may_change=may_change,
+        )  # fmt: skip
+        controls.set_values(self.proxy, dict(zip(self.before, solution.controls.tolist(), strict=True)))
+        if may_turn:
+            controls.set_rotation(self.proxy, self._sight @ solution.rotation)
+
+    def cancel(self) -> None:
+        controls.set_values(self.proxy, self.before)
+        self.proxy.matrix_world = self.matrix
+
+
+class EFFIGY_OT_grab(bpy.types.Operator):
+    bl_idname = "effigy.grab"
+    bl_label = "Grab Landmark"
+    bl_description = (
+        "Drag a point of the face: the controls and the head's turn are solved so that it follows. "
+        "Shift: expression only. Ctrl: turn only. X: both sides alike. Esc: take it back"
+    )
+    bl_options = {"REGISTER", "UNDO", "BLOCKING", "GRAB_CURSOR"}
+
+    landmark: IntProperty(name="Landmark", description="−1: the one under the mouse", default=-1, min=-1)
+    mode: EnumProperty(
+        name="Move",
+        items=(
+            ("BOTH", "Both", "Solve expression and turn together"),
+            ("EXPRESSION", "Expression", "Keep the head's turn"),
+            ("TURN", "Turn", "Keep the expression"),
+        ),
+        default="BOTH",
+    )
+    mirror: BoolProperty(name="Both Sides", description="Move the mirrored landmark alike", default=False)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        proxy = active_face(context)
+        if proxy is None or context.mode != "OBJECT" or controls.camera_of(proxy, scene_of(context)) is None:
+            cls.poll_message_set("Select a face in object mode, in a scene with a camera")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        proxy = face_in(context)
+        camera = controls.camera_of(proxy, scene_of(context))
+        assert camera is not None
+        if context.region is None or context.region_data is None:
+            self.report({"ERROR"}, "Grab works in a 3D viewport")
+            return {"CANCELLED"}
+        self._take_settings(context)
+        landmark = self.landmark
+        if not 0 <= landmark < len(proxy.data.vertices):
+            landmark = pick(context, proxy, (event.mouse_region_x, event.mouse_region_y))
+        if landmark < 0:
+            return {"PASS_THROUGH"}
+        self._drag = Drag(proxy, camera, landmark, mirror=self.mirror or proxy.data.use_mirror_x)
+        self._depth = self._drag.place(landmark)
+        grabbed = self._under(context, event)
+        self._offset = self._depth - grabbed
+        self._moved = False
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type in {"ESC", "RIGHTMOUSE"}:
+            self._drag.cancel()
+            return {"CANCELLED"}
+        if event.type == "LEFTMOUSE" and event.value == "RELEASE":
+            if self._moved:
+                controls.auto_key(self._drag.proxy, scene_of(context))
+            return {"FINISHED"} if self._moved else {"CANCELLED"}
+        if event.type == "X" and event.value == "PRESS":
+            self._drag.cancel()
+            proxy, camera = self._drag.proxy, controls.camera_of(self._drag.proxy, scene_of(context))
+            assert camera is not None
+            self._drag = Drag(proxy, camera, self._drag.landmark, mirror=len(self._drag.landmarks) == 1)
+        elif event.type == "MOUSEMOVE":
+            self._moved = True
+            self._drag.to(
+                self._under(context, event) + self._offset,
+                may_turn=self.mode != "EXPRESSION" and not event.shift,
+                may_change=self.mode != "TURN" and not event.ctrl,
+            )
+            session.state.dirty = True
+        return {"RUNNING_MODAL"}
+
+    def _take_settings(self, context: bpy.types.Context) -> None:
+        """A gizmo starts this operator without the tool's settings."""
+        tool = context.workspace.tools.from_space_view3d_mode("OBJECT", create=False)
+        if tool is not None and tool.idname == EFFIGY_TOOL_grab.bl_idname:
+            settings = tool.operator_properties(self.bl_idname)
+            self.mode, self.mirror = settings.mode, settings.mirror
+
+    def _under(self, context: bpy.types.Context, event: bpy.types.Event) -> Vector:
+        """The point under the mouse at the landmark's depth."""
+        place = event.mouse_region_x, event.mouse_region_y
+        assert context.region is not None
+        assert context.region_data is not None
+        return region_2d_to_location_3d(context.region, context.region_data, place, self._depth)
+
+
+def pick(context: bpy.types.Context, proxy: bpy.types.Object, mouse: tuple[float, float]) -> int:
+    """The landmark nearest to the mouse (region pixels), or −1 when none is near."""
+    assert context.region is not None
+    assert context.region_data is not None
+    depsgraph = context.evaluated_depsgraph_get()
+    evaluated = proxy.evaluated_get(depsgraph)
+    best, reach = -1, float(_REACH) ** 2
+    for index, vertex in enumerate(evaluated.data.vertices):
+        place = location_3d_to_region_2d(context.region, context.region_data, evaluated.matrix_world @ vertex.co)
+        if place is not None:
+            distance = (place.x - mouse[0]) ** 2 + (place.y - mouse[1]) ** 2
+            if distance < reach:
+                best, reach = index, distance
+    return best
+
+
+class EFFIGY_GGT_landmarks(bpy.types.GizmoGroup):
+    """A dot on every landmark; dragging one starts Grab on it."""
+
+    bl_idname = "EFFIGY_GGT_landmarks"
+    bl_label = "Effigy Landmarks"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "WINDOW"
+    bl_options = {"3D", "PERSISTENT"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode != "OBJECT" or active_face(context) is None:
+            return False
+        tool = context.workspace.tools.from_space_view3d_mode("OBJECT", create=False)
+        return tool is not None and tool.idname == EFFIGY_TOOL_grab.bl_idname
+
+    def setup(self, context: bpy.types.Context) -> None:
+        self._dots: list[Any] = []
+
+    def refresh(self, context: bpy.types.Context) -> None:
+        proxy = active_face(context)
+        if proxy is None:
+            return
+        count = len(proxy.data.vertices)
+        while len(self._dots) < count:
+            self._dots.append(self._dot(len(self._dots)))
+        for index, dot in enumerate(self._dots):
+            dot.hide = index >= count
+        self._place(context, proxy)
+
+    def draw_prepare(self, context: bpy.types.Context) -> None:
+        proxy = active_face(context)
+        if proxy is not None:
+            self._place(context, proxy)
+
+    def _dot(self, landmark: int) -> Any:
+        dot: Any = self.gizmos.new("GIZMO_GT_move_3d")
+        dot.draw_style = "RING_2D"
+        dot.draw_options = {"FILL", "ALIGN_VIEW"}
+        dot.scale_basis = _DOT
+        # Light rings that darken under the mouse: told apart by brightness, not by hue.
+        dot.color, dot.alpha = (1.0, 1.0, 1.0), 0.75
+        dot.color_highlight, dot.alpha_highlight = (1.0, 0.85, 0.2), 1.0
+        dot.use_draw_modal = True
+        dot.target_set_operator(EFFIGY_OT_grab.bl_idname).landmark = landmark
+        return dot
+
+    def _place(self, context: bpy.types.Context, proxy: bpy.types.Object) -> None:
+        evaluated = proxy.evaluated_get(context.evaluated_depsgraph_get())
+        for dot, vertex in zip(self._dots, evaluated.data.vertices, strict=False):
+            dot.matrix_basis = Matrix.Translation(evaluated.matrix_world @ vertex.co)
+
+
+class EFFIGY_TOOL_grab(bpy.types.WorkSpaceTool):
+    bl_space_type = "VIEW_3D"
+    bl_context_mode = "OBJECT"
+    bl_idname = "effigy.grab_tool"
+    bl_label = "Effigy Grab"
+    bl_description = "Drag a point of the face: expression and turn follow. Shift: expression only. Ctrl: turn only"
+    bl_icon = "ops.generic.select_circle"
+    bl_widget = EFFIGY_GGT_landmarks.bl_idname
+    bl_keymap = ((EFFIGY_OT_grab.bl_idname, {"type": "LEFTMOUSE", "value": "PRESS", "any": True}, None),)
+
+    @staticmethod
+    def draw_settings(context: bpy.types.Context, layout: Any, tool: Any) -> None:
+        properties = tool.operator_properties(EFFIGY_OT_grab.bl_idname)
+        layout.prop(properties, "mode", expand=True)
+        layout.prop(properties, "mirror")
+
+
+class EFFIGY_OT_use_grab(bpy.types.Operator):
+    bl_idname = "effigy.use_grab"
+    bl_label = "Grab"
+    bl_description = "Take the tool that drags points of the face"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if active_face(context) is None or context.mode != "OBJECT":
+            cls.poll_message_set("Select a face, in object mode")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.view_layer.objects.active = face_in(context)
+        bpy.ops.wm.tool_set_by_id(name=EFFIGY_TOOL_grab.bl_idname)
+        return {"FINISHED"}
+
+
+_CLASSES: tuple[Any, ...] = (EFFIGY_OT_grab, EFFIGY_GGT_landmarks, EFFIGY_OT_use_grab)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    if not bpy.app.background:
+        bpy.utils.register_tool(EFFIGY_TOOL_grab, separator=True)
+
+
+def unregister() -> None:
+    if not bpy.app.background:
+        bpy.utils.unregister_tool(EFFIGY_TOOL_grab)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who a face is: another number, a mixture, a latent from a file. A locked identity changes by none of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ExportHelper, ImportHelper
+
+from ..core.client import RequestError
+from ..protocol.messages import Identity, OpenIdentity
+from . import rig, session
+from .properties import EffigyFace, active_face, face_in, face_of, faces, scene_of
+
+LAST_SEED = 2**31 - 1  # of Blender's integers
+REDO_S = 2.0  # the longest that a redo in a window may take
+_FORMAT = 1
+
+
+class OpeningOperator(bpy.types.Operator):
+    """An operator that needs an identity from the backend: in a window it never waits for it."""
+
+    bl_options = {"REGISTER", "UNDO"}
+
+    def request(self, context: bpy.types.Context) -> OpenIdentity:
+        """What to open. Raises ValueError that says why it cannot be."""
+        raise NotImplementedError
+
+    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
+        """The identity is there."""
+        raise NotImplementedError
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return self.begin(context)
+
+    def begin(self, context: bpy.types.Context) -> set[str]:
+        """Asks, and goes on when the answer has come."""
+        client = session.state.client
+        try:
+            request = self.request(context)
+        except ValueError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if client is None:
+            self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
+            return {"CANCELLED"}
+        self._opening: Future[Any] = client.ask(request, session.OPEN_S)
+        self._timer = context.window_manager.event_timer_add(0.02, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC":
+            return self._end(context, {"CANCELLED"})
+        if event.type != "TIMER" or not self._opening.done():
+            return {"PASS_THROUGH"}
+        try:
+            self.opened(context, self._opening.result())
+        except RequestError as error:
+            self.report({"ERROR"}, str(error))
+            return self._end(context, {"CANCELLED"})
+        return self._end(context, {"FINISHED"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """For scripts and redo: waits for the identity; in a window only for a moment."""
+        try:
+            request = self.request(context)
+            client = session.ensure_ready() if bpy.app.background else session.state.client
+            if client is None:
+                raise ValueError("Start the backend first, and wait until it is ready")
+            identity = client.call(request, session.OPEN_S if bpy.app.background else REDO_S)
+        except (RequestError, ValueError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.opened(context, identity)
+        return {"FINISHED"}
+
+    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
+        context.window_manager.event_timer_remove(self._timer)
+        return result
+
+
+def can_ask(cls: Any) -> bool:
+    """Whether a backend is there, or may be started and waited for; says so on the button if not."""
+    if session.is_ready() or bpy.app.background:
+        return True
+    cls.poll_message_set("Start the backend first, and wait until it is ready")
+    return False
+
+
+class ChangeOperator(OpeningOperator):
+    """One that gives the active face another identity."""
+
+    seed = -1
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        proxy = active_face(context)
+        if proxy is None or context.mode != "OBJECT":
+            cls.poll_message_set("Select a face, in object mode")
+            return False
+        if face_of(proxy).locked:
+            cls.poll_message_set("This identity is locked: unlock it first")
+            return False
+        return can_ask(cls)
+
+    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
+        welcome = session.welcome()
+        assert welcome is not None
+        rig.change_identity(face_in(context), welcome, identity, self.seed)
+        session.state.dirty = True
+
+
+class ByNumber(ChangeOperator):
+    """Somebody by a number."""
+
+    seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
+    truncation: FloatProperty(
+        name="Truncation", description="0 is the average face, 1 the full variety", default=0.7, min=0.0, max=1.5
+    )
+
+    def begin(self, context: bpy.types.Context) -> set[str]:
+        face = face_of(face_in(context))
+        if not self.properties.is_property_set("seed"):
+            self.seed = self.number(face)
+        if not self.properties.is_property_set("truncation"):
+            self.truncation = face.truncation
+        return super().begin(context)
+
+    def number(self, face: EffigyFace) -> int:
+        """Whose number it is when nobody says one."""
+        raise NotImplementedError
+
+    def request(self, context: bpy.types.Context) -> OpenIdentity:
+        return OpenIdentity(seed=self.seed, truncation=self.truncation)
+
+    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
+        super().opened(context, identity)
+        face = face_of(face_in(context))
+        face.truncation = self.truncation
+
+
+class EFFIGY_OT_change_identity(ByNumber):
+    bl_idname = "effigy.change_identity"
+    bl_label = "Change Identity"
+    bl_description = "Give this face the identity of a number; pose, expression and animation stay"
+
+    def number(self, face: EffigyFace) -> int:
+        return int(face.wanted_seed)
+
+
+class EFFIGY_OT_random_identity(ByNumber):
+    bl_idname = "effigy.random_identity"
+    bl_label = "Random Identity"
+    bl_description = "Give this face somebody new; pose, expression and animation stay"
+
+    def number(self, face: EffigyFace) -> int:
+        return int(np.random.default_rng().integers(LAST_SEED))
+
+
+def _others(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+    """Blender keeps no strings of a list that it was given, so this module does."""
+    global _other_items
+    if context is None or context.scene is None:
+        return _other_items
+    own = active_face(context)
+    names = [proxy.name for proxy in faces(context.scene) if proxy is not own]
+    _other_items = [(name, name, "") for name in names] or [("", "None", "There is no other face in this scene")]
+    return _other_items
+
+
+_other_items: list[tuple[str, str, str]] = [("", "None", "")]
+
+
+class EFFIGY_OT_mix_identities(ChangeOperator):
+    bl_idname = "effigy.mix_identities"
+    bl_label = "Mix Identities"
+    bl_description = "Mix another face's identity into this one; pose, expression and animation stay"
+
+    other: EnumProperty(name="With", description="The face whose identity is mixed in", items=_others)
+    share: FloatProperty(
+        name="Share", description="0 keeps this identity, 1 takes the other",
+        default=0.5, min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self.properties.is_property_set("other"):
+            return set(context.window_manager.invoke_props_dialog(self))
+        return super().invoke(context, event)
+
+    def request(self, context: bpy.types.Context) -> OpenIdentity:
+        proxy, scene = face_in(context), scene_of(context)
+        other = scene.objects.get(self.other) if self.other else None
+        if other is None or not face_of(other).is_face:
+            raise ValueError("There is no other face in this scene: add one to mix with")
+        if face_of(other).model != face_of(proxy).model:
+            raise ValueError(f"{other.name} was made with another model")
+        face = face_of(proxy)
+        return OpenIdentity(
+            latent=face.latent_bytes(), model=face.model, other=face_of(other).latent_bytes(), share=self.share
+        )
+
+
+class EFFIGY_OT_save_identity(ExportHelper, bpy.types.Operator):
+    bl_idname = "effigy.save_identity"
+    bl_label = "Save Identity"
+    bl_description = "Write this face's identity to a file, to open it in another scene or on another computer"
+
+    filename_ext = ".effigy-identity"
+    filter_glob: StringProperty(default="*.effigy-identity", options={"HIDDEN"})
+    filepath: StringProperty(subtype="FILE_PATH")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if active_face(context) is None:
+            cls.poll_message_set("Select a face")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        face, path = face_of(face_in(context)), Path(self.filepath)
+        content = {"format": _FORMAT, "model": face.model, "model_name": face.model_name, "latent": face.latent}
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            self.report({"ERROR"}, f"{path} cannot be written: {error.strerror}")
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class EFFIGY_OT_load_identity(ImportHelper, ChangeOperator):
+    bl_idname = "effigy.load_identity"
+    bl_label = "Load Identity"
+    bl_description = "Give this face the identity that was saved to a file; pose, expression and animation stay"
+
+    filename_ext = ".effigy-identity"
+    filter_glob: StringProperty(default="*.effigy-identity", options={"HIDDEN"})
+    filepath: StringProperty(subtype="FILE_PATH")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """From the file browser: in a window the answer is waited for in the background."""
+        return super().execute(context) if bpy.app.background else self.begin(context)
+
+    def request(self, context: bpy.types.Context) -> OpenIdentity:
+        path = Path(self.filepath)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["format"] != _FORMAT:
+                raise ValueError
+            return OpenIdentity(latent=base64.b64decode(content["latent"], validate=True), model=str(content["model"]))
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path.name} is no saved identity: choose a file that Save Identity wrote") from None
+
+
+_CLASSES = (
+    EFFIGY_OT_change_identity,
+    EFFIGY_OT_random_identity,
+    EFFIGY_OT_mix_identities,
+    EFFIGY_OT_save_identity,
+    EFFIGY_OT_load_identity,
+)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

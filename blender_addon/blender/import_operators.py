@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Captured faces become keyframes: ARKit's blend shapes, and tracks of 68 landmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, FloatProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+from mathutils import Quaternion
+
+from ..core.capture import CaptureError, LandmarkTrack, read_live_link, read_openface
+from ..core.follow import fit_view
+from ..core.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
+from ..core.retarget import Target, fill_gaps, resample, retarget, smooth
+from . import controls
+from .fcurves import write_keys
+from .pose_operators import CameraOperator
+from .properties import face_in, scene_of
+
+
+class CaptureImport(ImportHelper, CameraOperator):
+    """What both importers ask for, and how their channels become keys."""
+
+    filename_ext = ".csv"
+    filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
+    filepath: StringProperty(subtype="FILE_PATH")
+    start: IntProperty(name="First Frame", description="Where the first captured moment goes", default=1)
+    gain: FloatProperty(
+        name="Gain", description="Strength of the expressions; 1 spreads the capture over each control's range",
+        default=1.0, min=0.0, max=4.0,
+    )  # fmt: skip
+    smoothing: FloatProperty(
+        name="Smoothing", description="Frames that are averaged (a Gaussian's deviation); 0 leaves every jitter",
+        default=1.0, min=0.0, max=20.0,
+    )  # fmt: skip
+    head: BoolProperty(name="Head", description="Key the head's turn as well", default=True)
+    flip: BoolProperty(name="Mirrored", description="The capture shows a mirror's picture: change left and right")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        proxy, scene = face_in(context), scene_of(context)
+        rate = scene.render.fps / scene.render.fps_base
+        try:
+            values, angles = self.read(Path(self.filepath), proxy, scene, rate)
+        except (CaptureError, ValueError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        count = self._write(proxy, scene, values, angles)
+        scene.frame_end = max(scene.frame_end, self.start + count - 1)
+        self.report({"INFO"}, f"{count} frames for {', '.join(values) or 'the head'}")
+        return {"FINISHED"}
+
+    def read(
+        self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Controls' values [N] by name, and yaw, pitch and roll [N, 3] in degrees, a row per frame of the scene."""
+        raise NotImplementedError
+
+    def _write(
+        self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray
+    ) -> int:
+        if self.flip:
+            values, angles = controls.mirrored(values), angles * np.array([-1.0, 1.0, -1.0])
+        keys = proxy.data.shape_keys
+        assert keys is not None
+        for name, channel in values.items():
+            block = keys.key_blocks[name]
+            smoothed = np.clip(smooth(channel, self.smoothing), block.slider_min, block.slider_max)
+            write_keys(keys, f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, self.start, smoothed)
+        if self.head and len(angles):
+            self._write_head(proxy, scene, np.stack([smooth(column, self.smoothing) for column in angles.T], axis=1))
+        return max([len(angles), *(len(channel) for channel in values.values())])
+
+    def _write_head(self, proxy: bpy.types.Object, scene: bpy.types.Scene, angles: np.ndarray) -> None:
+        """As the camera sees the head from where both stand now."""
+        camera = controls.camera_of(proxy, scene)
+        assert camera is not None
+        proxy.rotation_mode = "QUATERNION"
+        view = controls.view_of(proxy, camera)
+        turns: list[Quaternion] = []
+        for yaw, pitch, roll in angles:
+            controls.set_rotation(proxy, head_rotation(Angles(yaw, pitch, roll), view))
+            turn = proxy.rotation_quaternion.copy()
+            if turns and turn.dot(turns[-1]) < 0:
+                turn.negate()  # the same rotation, without a swing through the far side between two keys
+            turns.append(turn)
+        for index in range(4):
+            write_keys(proxy, "rotation_quaternion", index, self.start, np.array([turn[index] for turn in turns]))
+
+
+class EFFIGY_OT_import_arkit(CaptureImport):
+    bl_idname = "effigy.import_arkit"
+    bl_label = "Import ARKit Capture"
+    bl_description = "Turn a recording of the Live Link Face app (CSV) into keyframes of the controls and the head"
+
+    capture_rate: FloatProperty(
+        name="Capture Rate",
+        description="Frames per second of the recording's timecode",
+        default=60.0,
+        min=1.0,
+        max=240.0,
+    )
+
+    def read(
+        self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        capture = read_live_link(path, self.capture_rate)
+        targets = [Target(b.name, b.slider_min, b.slider_max) for b in controls.blocks_of(proxy)]
+        values = {
+            name: resample(capture.times, channel, rate)
+            for name, channel in retarget(capture, targets, self.gain).items()
+        }
+        angles = np.stack([capture.channels.get(a, np.zeros(len(capture.times))) for a in ("yaw", "pitch", "roll")], 1)
+        return values, resample(capture.times, angles, rate)
+
+
+class EFFIGY_OT_import_landmarks(CaptureImport):
+    bl_idname = "effigy.import_landmarks"
+    bl_label = "Import Landmark Track"
+    bl_description = "Turn a track of 68 landmarks (OpenFace's CSV) into keyframes of the controls and the head"
+
+    calibrate: BoolProperty(
+        name="Calibrate", description="Take the track's most usual expression for the neutral one", default=True
+    )
+
+    def read(
+        self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        shape = controls.shape_of(proxy)
+        track = read_openface(path)
+        if len(shape.rest) != track.points.shape[1]:
+            raise CaptureError(f"this face has {len(shape.rest)} landmarks, the track {track.points.shape[1]}")
+        found, angles = _explain(track, proxy)
+        if self.calibrate:
+            found = found - np.median(found, axis=0)
+        found = resample(track.times, self.gain * found, rate)
+        names = [block.name for block in controls.blocks_of(proxy)]
+        return dict(zip(names, found.T, strict=True)), resample(track.times, angles, rate)
+
+
+def _explain(track: LandmarkTrack, proxy: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
+    """Controls [N, C] and angles [N, 3] of every moment; gaps are bridged. Raises ValueError without any face."""
+    shape = controls.shape_of(proxy)
+    rest, front = np.zeros(len(shape.low)), FACE_TO_LOCAL.T
+    found = np.full((len(track.points), len(rest)), np.nan)
+    angles = np.full((len(track.points), 3), np.nan)
+    rotation: Any = front
+    for row, picture in enumerate(track.points):
+        if np.isfinite(picture).all():
+            solution, _, _ = fit_view(shape, rest, rotation, picture)
+            rotation = solution.rotation  # the next moment is near this one
+            seen = angles_from(rotation @ FACE_TO_LOCAL)
+            found[row], angles[row] = solution.controls, (seen.yaw, seen.pitch, seen.roll)
+    return fill_gaps(found), fill_gaps(angles)
+
+
+_CLASSES = (EFFIGY_OT_import_arkit, EFFIGY_OT_import_landmarks)
+
+
+def _menu(self: Any, context: bpy.types.Context) -> None:
+    self.layout.operator(EFFIGY_OT_import_arkit.bl_idname, text="Effigy: ARKit Capture (.csv)")
+    self.layout.operator(EFFIGY_OT_import_landmarks.bl_idname, text="Effigy: Landmark Track (.csv)")
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.TOPBAR_MT_file_import.append(_menu)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_import.remove(_menu)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

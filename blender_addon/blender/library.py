@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artist's own library of expressions: a JSON file and a thumbnail each, in Blender's user folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import bpy
+import bpy.utils.previews
+import numpy as np
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
+
+from . import controls, preferences
+from .pose_operators import FaceOperator
+from .properties import face_in, face_of
+
+_FORMAT = 1
+_THUMBNAIL = 128  # pixels
+
+
+def folder() -> Path:
+    return Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="expressions", create=True))
+
+
+def names() -> list[str]:
+    """Every stored expression, by name."""
+    return sorted(path.stem for path in folder().glob("*.json"))
+
+
+def load(name: str) -> dict[str, float]:
+    """The controls' values of an expression. Raises ValueError that says what is wrong with its file."""
+    path = folder() / f"{name}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise ValueError
+        return {str(control): float(value) for control, value in content["controls"].items()}
+    except OSError as error:
+        raise ValueError(f"The expression {name} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{path} is no stored expression: remove it") from None
+
+
+def store(name: str, proxy: bpy.types.Object) -> None:
+    """Writes the face's expression under ``name``, with its picture as a thumbnail. Raises OSError."""
+    path = folder() / f"{name}.json"
+    temporary = path.with_name(f".{path.name}.part")
+    values = {control: round(value, 6) for control, value in controls.values_of(proxy).items()}
+    temporary.write_text(json.dumps({"format": _FORMAT, "controls": values}) + "\n", encoding="utf-8")
+    image = face_of(proxy).image
+    if image is not None:
+        _write_thumbnail(image, path.with_suffix(".png"))
+    temporary.replace(path)
+    forget_icons()
+
+
+def remove(name: str) -> None:
+    for suffix in (".json", ".png"):
+        (folder() / f"{name}{suffix}").unlink(missing_ok=True)
+    forget_icons()
+
+
+def _write_thumbnail(image: bpy.types.Image, path: Path) -> None:
+    width, height = image.size
+    values = np.empty(4 * width * height, dtype=np.float32)
+    image.pixels.foreach_get(values)  # type: ignore[attr-defined]
+    small = values.reshape(height, width, 4)[:: max(1, height // _THUMBNAIL), :: max(1, width // _THUMBNAIL)]
+    thumbnail = bpy.data.images.new("Effigy Thumbnail", small.shape[1], small.shape[0])
+    try:
+        thumbnail.pixels.foreach_set(np.ascontiguousarray(small).reshape(-1))  # type: ignore[attr-defined]
+        thumbnail.filepath_raw, thumbnail.file_format = str(path), "PNG"
+        thumbnail.save()
+    finally:
+        bpy.data.images.remove(thumbnail)
+
+
+# Thumbnails as icons. Blender keeps no strings of an enumeration's items, so this module does.
+_icons: Any = None
+_items: list[tuple[str, str, str, int, int]] = []
+
+
+def items(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, int, int]]:
+    """The stored expressions for Blender's icon view."""
+    global _icons, _items
+    found = names()
+    if _icons is None:
+        _icons = bpy.utils.previews.new()
+        _items = []
+    if [item[0] for item in _items] != found:
+        _items = [(name, name, "", _icon(name), number) for number, name in enumerate(found)]
+    return _items
+
+
+def _icon(name: str) -> int:
+    picture = folder() / f"{name}.png"
+    if not picture.is_file():
+        return 0
+    with contextlib.suppress(KeyError):
+        _icons.load(name, str(picture), "IMAGE")
+    return int(_icons[name].icon_id)
+
+
+def forget_icons() -> None:
+    """The files changed: thumbnails are read again."""
+    global _icons, _items
+    if _icons is not None:
+        bpy.utils.previews.remove(_icons)
+    _icons, _items = None, []
+
+
+class EFFIGY_OT_store_expression(FaceOperator):
+    bl_idname = "effigy.store_expression"
+    bl_label = "Store Expression"
+    bl_description = "Keep this expression in your library, with the picture as it is shown now"
+    bl_options = {"REGISTER"}
+
+    name: StringProperty(name="Name", description="Replaces the expression that has this name", default="Expression")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return set(context.window_manager.invoke_props_dialog(self))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        name = bpy.path.clean_name(self.name.strip())
+        if not name.strip("_"):
+            self.report({"ERROR"}, "Give the expression a name")
+            return {"CANCELLED"}
+        try:
+            store(name, face_in(context))
+        except OSError as error:
+            self.report({"ERROR"}, f"The expression cannot be written: {error.strerror}")
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class StoredOperator(FaceOperator):
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not names():
+            cls.poll_message_set("Store an expression first")
+            return False
+        return bool(super().poll(context))
+
+
+class EFFIGY_OT_apply_expression(StoredOperator):
+    bl_idname = "effigy.apply_expression"
+    bl_label = "Apply Expression"
+    bl_description = "Give the active face an expression of your library"
+
+    name: EnumProperty(name="Expression", items=items)
+    share: FloatProperty(
+        name="Share", description="0 leaves the face as it is, 1 takes the whole expression",
+        default=1.0, min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
+    mirror: BoolProperty(name="Mirrored", description="Change its left and right over")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            wanted = load(self.name)
+        except ValueError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self._wanted = controls.mirrored(wanted) if self.mirror else wanted
+        return super().execute(context)
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        now = controls.values_of(proxy)
+        # What the library's face did not have goes to rest.
+        aims = {name: self._wanted.get(name, 0.0) for name in now}
+        controls.set_values(proxy, {name: now[name] + self.share * (aims[name] - now[name]) for name in now})
+
+
+class EFFIGY_OT_remove_expression(StoredOperator):
+    bl_idname = "effigy.remove_expression"
+    bl_label = "Remove Expression"
+    bl_description = "Delete an expression from your library"
+    bl_options = {"REGISTER"}
+
+    name: EnumProperty(name="Expression", items=items)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return set(context.window_manager.invoke_confirm(self, event))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        remove(self.name)
+        return {"FINISHED"}
+
+
+_CLASSES = (EFFIGY_OT_store_expression, EFFIGY_OT_apply_expression, EFFIGY_OT_remove_expression)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.WindowManager.effigy_expression = EnumProperty(  # type: ignore[attr-defined]
+        name="Expression",
+        description="Your library of expressions",
+        items=items,  # type: ignore[arg-type]
+    )
+
+
+def unregister() -> None:
+    del bpy.types.WindowManager.effigy_expression  # type: ignore[attr-defined]
+    forget_icons()
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

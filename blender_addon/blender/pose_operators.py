@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The buttons that pose a face: neutral, mirror, reset, random, key."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from bpy.props import FloatProperty, IntProperty
+
+from ..core.pose import Angles
+from . import controls
+from .properties import active_face, face_in, face_of, scene_of
+
+
+class FaceOperator(bpy.types.Operator):
+    """An operator on the active face, which it needs."""
+
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if active_face(context) is None:
+            cls.poll_message_set("Select a face")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        proxy, scene = face_in(context), scene_of(context)
+        self.change(proxy, scene)
+        controls.auto_key(proxy, scene)
+        return {"FINISHED"}
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        raise NotImplementedError
+
+
+class CameraOperator(FaceOperator):
+    """One that needs a camera too, since turns are as it sees them."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        proxy = active_face(context)
+        if proxy is None or controls.camera_of(proxy, scene_of(context)) is None:
+            cls.poll_message_set("Select a face, in a scene with a camera")
+            return False
+        return True
+
+
+class EFFIGY_OT_neutral(FaceOperator):
+    bl_idname = "effigy.neutral"
+    bl_label = "Neutral"
+    bl_description = "Set every expression control to zero: the identity's own expression. The pose stays"
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        controls.set_values(proxy, dict.fromkeys(controls.values_of(proxy), 0.0))
+
+
+class EFFIGY_OT_mirror(CameraOperator):
+    bl_idname = "effigy.mirror"
+    bl_label = "Mirror"
+    bl_description = "Change the face's left and right over: its controls, its turn and its tilt"
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        camera = controls.camera_of(proxy, scene)
+        assert camera is not None
+        now = controls.angles_now(proxy, camera)
+        controls.turn(proxy, camera, Angles(-now.yaw, now.pitch, -now.roll))
+        controls.set_values(proxy, controls.mirrored(controls.values_of(proxy)))
+
+
+class EFFIGY_OT_reset_pose(CameraOperator):
+    bl_idname = "effigy.reset_pose"
+    bl_label = "Reset Pose"
+    bl_description = "Turn the head back to the pose of the identity's own picture. The expression stays"
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        camera, face = controls.camera_of(proxy, scene), face_of(proxy)
+        assert camera is not None
+        controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
+
+
+class EFFIGY_OT_face_camera(CameraOperator):
+    bl_idname = "effigy.face_camera"
+    bl_label = "Face the Camera"
+    bl_description = "Turn the head straight to the scene's camera"
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        camera = controls.camera_of(proxy, scene)
+        assert camera is not None
+        controls.turn(proxy, camera, Angles(0.0, 0.0, face_of(proxy).rest_roll))
+
+
+class EFFIGY_OT_randomise(FaceOperator):
+    bl_idname = "effigy.randomise"
+    bl_label = "Randomise"
+    bl_description = "Draw an expression by chance, within the controls' ranges"
+
+    seed: IntProperty(name="Seed", description="Another number, another expression", default=0, min=0)
+    strength: FloatProperty(
+        name="Strength", description="0 is neutral, 1 uses the whole range", default=0.6, min=0.0, max=1.0
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self.properties.is_property_set("seed"):
+            self.seed = int(np.random.default_rng().integers(2**31))
+        return self.execute(context)
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        random = np.random.default_rng(self.seed)
+        values = {}
+        for block in controls.blocks_of(proxy):
+            # Most controls of a real expression are near rest: squares keep the mean low.
+            size = float(random.random() ** 2) * self.strength
+            values[block.name] = size * (block.slider_max if random.random() < 0.7 else block.slider_min)
+        controls.set_values(proxy, values)
+
+
+class EFFIGY_OT_key_all(FaceOperator):
+    bl_idname = "effigy.key_all"
+    bl_label = "Key All"
+    bl_description = "Keyframe the head's place and turn and every control at the current frame"
+
+    def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        controls.key_all(proxy, scene.frame_current)
+
+
+_CLASSES = (
+    EFFIGY_OT_neutral,
+    EFFIGY_OT_mirror,
+    EFFIGY_OT_reset_pose,
+    EFFIGY_OT_face_camera,
+    EFFIGY_OT_randomise,
+    EFFIGY_OT_key_all,
+)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

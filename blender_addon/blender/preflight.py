@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a scene before a long render of its faces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import bpy
+
+from . import bake, preferences, session
+from .display import picture_nodes
+from .preferences import PreferencesError
+from .properties import face_of, faces
+from .scene_reader import UnreadableError, read_face
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``error``: frames would be wrong or the render would end. ``warning``: they may not look as meant."""
+
+    level: Literal["error", "warning"]
+    text: str
+
+
+def findings(scene: bpy.types.Scene) -> list[Finding]:
+    """All that can be seen without rendering, errors first."""
+    found = [*_of_scene(scene), *(finding for proxy in faces(scene) for finding in _of_face(proxy, scene))]
+    return sorted(found, key=lambda finding: finding.level)
+
+
+def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
+    live = [proxy for proxy in faces(scene) if face_of(proxy).source == "LIVE"]
+    if not faces(scene):
+        yield Finding("warning", "There is no face in this scene")
+    if scene.camera is None:
+        yield Finding("error", "The scene has no camera")
+    if live and not session.is_ready():
+        yield from _of_backend()
+    for obj in scene.objects:
+        inside = obj.instance_collection if obj.instance_type == "COLLECTION" else None
+        if inside is not None and any(face_of(o).is_face and face_of(o).source == "LIVE" for o in inside.all_objects):
+            yield Finding("error", f"{obj.name} instances a collection with a live face: bake that face first")
+    view = scene.view_settings
+    if view.view_transform != "Standard" or view.look != "None":
+        yield Finding(
+            "warning",
+            f"The view transform is {view.view_transform}: faces are graded by it. Exact Pixels shows them as painted",
+        )
+    if scene.render.dither_intensity > 0:
+        yield Finding("warning", "Dithering adds noise to the faces' pixels")
+    if scene.render.use_persistent_data and live:
+        yield Finding("warning", "Persistent Data is switched off while live faces render")
+
+
+def _of_backend() -> Iterator[Finding]:
+    try:
+        starts = preferences.get().autostart
+    except PreferencesError as error:
+        yield Finding("error", str(error))
+        return
+    if session.state.client is None and not starts:
+        yield Finding("error", "No backend is connected, and the preferences forbid background renders to start one")
+    else:
+        yield Finding("warning", "The backend is not ready: a window's render shows stripes until it is; "
+                      "a background render waits for it")  # fmt: skip
+
+
+def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
+    face, welcome = face_of(proxy), session.welcome()
+    if not picture_nodes(proxy):
+        yield Finding("error", f"{proxy.name}: its plate has lost its Picture node; add the face again")
+    if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
+        yield Finding("warning", f"{proxy.name}: its plate is hidden in renders")
+    try:
+        wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
+    except UnreadableError as error:
+        yield Finding("error", str(error))
+        return
+    if welcome is not None:
+        if face.source == "LIVE" and face.model != welcome.model:
+            yield Finding("error", f"{proxy.name}: belongs to the model {face.model_name}, the backend runs another")
+        for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
+            if abs(value) > welcome.pose_range[limit]:
+                most = welcome.pose_range[limit]
+                yield Finding("warning", f"{proxy.name}: {name} {value:.0f}° is beyond the model's ±{most:.0f}°")
+    if face.source == "BAKED":
+        yield from _of_bake(proxy, scene)
+
+
+def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
+    face = face_of(proxy)
+    frames = range(scene.frame_start, scene.frame_end + 1)
+    if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
+        yield Finding("error", f"{proxy.name}: only frames {face.baked_start} to {face.baked_end} are baked")
+    folder = bake.folder_of(proxy) if bpy.data.filepath else None
+    if folder is None:
+        return
+    missing = [frame for frame in frames if not (folder / f"{folder.name}_{frame:04d}.png").is_file()]
+    if missing:
+        yield Finding(
+            "error", f"{proxy.name}: {len(missing)} baked pictures are missing, the first of frame {missing[0]}"
+        )
+    if session.run_of(proxy).stale:
+        yield Finding("warning", f"{proxy.name}: the bake of this frame is stale; bake again")
+
+
+class EFFIGY_OT_preflight(bpy.types.Operator):
+    bl_idname = "effigy.preflight"
+    bl_label = "Check Before Rendering"
+    bl_description = "List what would go wrong in a long render of this scene's faces"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        assert context.scene is not None
+        found = findings(context.scene)
+        for finding in found:
+            self.report({"ERROR" if finding.level == "error" else "WARNING"}, finding.text)
+        if not found:
+            self.report({"INFO"}, "Nothing stands in the way of a render")
+        return {"FINISHED"}
+
+
+def register() -> None:
+    bpy.utils.register_class(EFFIGY_OT_preflight)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(EFFIGY_OT_preflight)

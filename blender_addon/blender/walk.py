@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exact pictures of one frame after another: what baking and caching have in common.
+
+A few frames are asked for ahead, so that the backend never waits for Blender. A backend that dies on the way
+is started again (if it is this Blender's own) or waited for, and what it had not answered is asked again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from ..core.client import RequestError
+from ..protocol.messages import Encoding, Frame, Synthesize
+from . import preferences, session
+from .properties import face_of
+from .scene_reader import FaceState, read_face
+
+_AHEAD = 3  # frames on their way at once
+_RESTARTS = 3  # of a dying backend, until it is taken for broken
+_TRANSIENT = {"lost", "no-backend", "closed", "timeout", "unknown-identity", "shutting-down", "loading", "refused"}
+
+
+class WalkError(Exception):
+    """The walk cannot go on; the message says why."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    frame: int
+    wanted: FaceState
+    answer: Future[Any] | None  # None: nothing need be painted
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One frame that is done; ``picture`` is None where ``skip`` said that there is one already."""
+
+    frame: int
+    wanted: FaceState
+    picture: Frame | None
+
+
+class Walk:
+    """Goes through the frames of a scene. Proxy and scene are looked up by name: references do not survive undo."""
+
+    def __init__(
+        self,
+        proxy: bpy.types.Object,
+        scene: bpy.types.Scene,
+        frames: range,
+        encoding: Encoding,
+        skip: Callable[[int, FaceState], bool],
+    ) -> None:
+        self.total = len(frames)
+        self.done = 0
+        self._proxy, self._scene = proxy.name, scene.name
+        self._encoding, self._skip = encoding, skip
+        self._waiting = deque(frames)
+        self._asked: deque[_Asked] = deque()
+        self._again: deque[_Asked] = deque()  # read already, to be asked once more
+        self._opening: Future[Any] | None = None
+        self._identity = ""
+        self._restarts = 0
+        self._lost_since: float | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.done == self.total
+
+    def step(self) -> list[Step]:
+        """What is finished, in the order of frames; never waits. Raises WalkError or UnreadableError."""
+        finished = []
+        while self._asked and (self._asked[0].answer is None or self._asked[0].answer.done()):
+            asked = self._asked.popleft()
+            try:
+                picture = asked.answer.result() if asked.answer is not None else None
+            except RequestError as error:
+                self._recover(asked, error)
+                break
+            self.done += 1
+            self._lost_since = None
+            finished.append(Step(asked.frame, asked.wanted, picture))
+        if not finished:
+            self._send()
+        return finished
+
+    def _send(self) -> None:
+        if not self._is_open():
+            return
+        while len(self._asked) < _AHEAD and (self._again or self._waiting):
+            asked = self._again.popleft() if self._again else self._read(self._waiting.popleft())
+            if not self._skip(asked.frame, asked.wanted):
+                asked.answer = self._ask(asked.wanted)
+            self._asked.append(asked)
+
+    def _read(self, frame: int) -> _Asked:
+        proxy, scene = self.lookup()
+        scene.frame_set(frame)
+        return _Asked(frame, read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()), None)
+
+    def _ask(self, wanted: FaceState) -> Future[Any]:
+        client = session.state.client
+        assert client is not None
+        controls = dict(wanted.controls)
+        request = Synthesize(self._identity, wanted.yaw, wanted.pitch, controls, "final", self._encoding)
+        return client.ask(request, preferences.get().timeout)
+
+    def _is_open(self) -> bool:
+        """Whether the identity is open; opens it without waiting."""
+        if self._identity:
+            return True
+        if self._opening is None and session.is_ready():
+            client = session.state.client
+            assert client is not None
+            self._opening = client.ask(session.open_request(self.lookup()[0]), session.OPEN_S)
+        if self._opening is not None and self._opening.done():
+            opening, self._opening = self._opening, None
+            try:
+                self._identity = opening.result().identity
+            except RequestError as error:
+                self._wait_for_backend(error)
+        elif self._opening is None:
+            self._wait_for_backend(RequestError("no-backend", "there is no backend", "start it"))
+        return bool(self._identity)
+
+    def _recover(self, asked: _Asked, error: RequestError) -> None:
+        """Takes back all that is on its way, to be asked again in the same order."""
+        self._again.extendleft(reversed([asked, *self._asked]))
+        self._asked.clear()
+        self._identity = ""
+        self._wait_for_backend(error)
+
+    def _wait_for_backend(self, error: RequestError) -> None:
+        """Raises WalkError when waiting will not help, or has not for as long as the preferences say."""
+        if error.code not in _TRANSIENT:
+            raise WalkError(str(error)) from None
+        now = time.monotonic()
+        self._lost_since = self._lost_since or now
+        if now - self._lost_since > preferences.get().timeout:
+            raise WalkError(str(error)) from None
+        backend = session.state.backend
+        if backend is not None and backend.exit_code is not None:
+            self._restarts += 1
+            if self._restarts > _RESTARTS:
+                raise WalkError(f"the backend died {_RESTARTS} times: {backend.last_words() or backend.log_file}")
+            session.restart_backend()
+
+    def lookup(self) -> tuple[bpy.types.Object, bpy.types.Scene]:
+        scene = bpy.data.scenes.get(self._scene)
+        proxy = scene.objects.get(self._proxy) if scene is not None else None
+        if scene is None or proxy is None or face_of(proxy).plate is None:
+            raise WalkError(f"{self._proxy} is gone from {self._scene}")
+        return proxy, scene

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading captured faces: Live Link Face's CSV of ARKit blend shapes, and OpenFace's CSV of 68 landmarks."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_HEAD = {"headyaw": "yaw", "headpitch": "pitch", "headroll": "roll"}
+_SKIPPED = {"timecode", "blendshapecount"}
+_MAX_ROWS = 1_000_000
+
+
+class CaptureError(Exception):
+    """A file that is no capture; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Channels over time: ARKit's shapes (0 … 1) by name, and the head's "yaw", "pitch", "roll" in degrees.
+
+    Angles follow docs/protocol.md: yaw > 0 turns the nose to the picture's right.
+    """
+
+    times: Array  # [N] seconds from the first row
+    channels: dict[str, Array]  # each [N]
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkTrack:
+    times: Array  # [N] seconds
+    points: Array  # [N, L, 2]: x right, y up, in pixels; NaN where no face was found
+
+
+def read_live_link(path: Path, rate: float = 60.0) -> Capture:
+    """A CSV that the Live Link Face app recorded. ``rate`` is its frames per second. Raises CaptureError.
+
+    Columns: Timecode (hh:mm:ss:ff.fff), BlendShapeCount, then one per ARKit shape, and the head's and eyes'
+    angles in radians.
+    """
+    header, rows = _read(path)
+    names = [name.strip() for name in header]
+    if "timecode" not in (name.lower() for name in names) or "jawopen" not in (name.lower() for name in names):
+        raise CaptureError(f"{path.name} is no Live Link Face recording: it has no columns Timecode and JawOpen")
+    column = {name.lower(): index for index, name in enumerate(names)}
+    times = np.array([_seconds(row[column["timecode"]], rate, path, number) for number, row in enumerate(rows, 2)])
+    times = np.unwrap(times, period=86400.0) - times[0]  # recordings may cross midnight
+    if (np.diff(times) < 0).any():
+        raise CaptureError(f"{path.name}: its timecodes run backwards")
+    channels = {}
+    for name, index in column.items():
+        if name not in _SKIPPED:
+            values = np.array([_number(row, index, path, number) for number, row in enumerate(rows, 2)])
+            # ARKit's axes are the face frame's, and it turns about them: only its pitch, about +x, lowers the nose.
+            channels[_HEAD.get(name, name)] = (
+                np.degrees(values) * (-1.0 if name == "headpitch" else 1.0) if name in _HEAD else values
+            )
+    return Capture(times, channels)
+
+
+def read_openface(path: Path) -> LandmarkTrack:
+    """A CSV that OpenFace's FeatureExtraction wrote, with x_0 … x_67 and y_0 … y_67. Raises CaptureError."""
+    header, rows = _read(path)
+    column = {name.strip(): index for index, name in enumerate(header)}
+    if "x_0" not in column or "y_67" not in column:
+        raise CaptureError(f"{path.name} is no landmark track of OpenFace: it has no columns x_0 … y_67")
+    values = np.array([[_number(row, i, path, n) for i in range(len(header))] for n, row in enumerate(rows, 2)])
+    xs, ys = (values[:, [column[f"{axis}_{point}"] for point in range(68)]] for axis in "xy")
+    points = np.stack([xs, -ys], axis=2)
+    if "success" in column:
+        points[values[:, column["success"]] < 0.5] = np.nan
+    times = values[:, column["timestamp"]] if "timestamp" in column else np.arange(len(values)) / 30.0
+    if (np.diff(times) < 0).any():
+        raise CaptureError(f"{path.name}: its time stamps run backwards")
+    return LandmarkTrack(times - times[0], points)
+
+
+def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file)
+            header = next(lines, [])
+            rows = [row for _, row in zip(range(_MAX_ROWS), lines, strict=False) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CaptureError(f"{path.name} cannot be read: {error}") from None
+    if not header or not rows:
+        raise CaptureError(f"{path.name} holds no frames")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise CaptureError(f"{path.name}, line {number}: {len(row)} values under {len(header)} columns")
+    return header, rows
+
+
+def _number(row: list[str], index: int, path: Path, line: int) -> float:
+    try:
+        value = float(row[index])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise CaptureError(f"{path.name}, line {line}: {row[index]!r} is no number")
+    return value
+
+
+def _seconds(timecode: str, rate: float, path: Path, line: int) -> float:
+    """hh:mm:ss:ff.fff → seconds; frames count at ``rate``."""
+    parts = timecode.strip().replace(";", ":").split(":")
+    try:
+        hours, minutes, seconds, frames = (float(part) for part in parts)
+    except ValueError:
+        raise CaptureError(f"{path.name}, line {line}: {timecode!r} is no timecode (hh:mm:ss:ff.fff)") from None
+    return hours * 3600 + minutes * 60 + seconds + frames / rate

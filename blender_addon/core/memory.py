@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Exact pictures kept in memory by what they were made from, so that scrubbing back asks for nothing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+LIMIT = 512 << 20  # bytes: 300 frames of 512 × 512
+
+
+class PictureMemory:
+    """Pictures as RGBA bytes, bottom row first; what was not used for longest leaves first."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit = limit
+        self.size = 0
+        self._pictures: OrderedDict[Hashable, Bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._pictures
+
+    def put(self, key: Hashable, rgba: bytes | memoryview, height: int, width: int) -> None:
+        """Keeps a picture given top row first, as the service sends it."""
+        rows = np.frombuffer(rgba, dtype=np.uint8).reshape(height, width * 4)[::-1].copy()
+        self._forget(key)
+        self._pictures[key] = rows
+        self.size += rows.nbytes
+        while self.size > self.limit and len(self._pictures) > 1:
+            self._forget(next(iter(self._pictures)))
+
+    def get(self, key: Hashable) -> NDArray[np.float32] | None:
+        """Flat float32 values as Blender's images take them, or None."""
+        rows = self._pictures.get(key)
+        if rows is None:
+            return None
+        self._pictures.move_to_end(key)
+        return np.multiply(rows, np.float32(1 / 255), dtype=np.float32).reshape(-1)
+
+    def clear(self) -> None:
+        self._pictures.clear()
+        self.size = 0
+
+    def _forget(self, key: Hashable) -> None:
+        rows = self._pictures.pop(key, None)
+        if rows is not None:
+            self.size -= rows.nbytes

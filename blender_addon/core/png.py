@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Texts inside PNG files (PNG specification, third edition, 11.3.3): what a picture was made from."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_FIRST = len(_SIGNATURE) + 25  # behind the signature and IHDR
+
+
+def annotate(png: bytes | memoryview, texts: dict[str, str]) -> bytes:
+    """The PNG file with a text chunk for each of ``texts``: keyword (Latin, 79 characters) → text."""
+    raw = bytes(png)
+    if not raw.startswith(_SIGNATURE):
+        raise ValueError("this is not a PNG file")
+    chunks = b"".join(
+        _chunk(b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")) for key, text in texts.items()
+    )
+    return raw[:_FIRST] + chunks + raw[_FIRST:]
+
+
+def read_texts(png: bytes) -> dict[str, str]:
+    """The text chunks that ``annotate`` wrote; empty for what is no PNG file or is cut short."""
+    texts: dict[str, str] = {}
+    place = len(_SIGNATURE) if png.startswith(_SIGNATURE) else len(png)
+    while place + 12 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, place)
+        if kind in (b"IDAT", b"IEND"):
+            break
+        if kind == b"iTXt":
+            key, _, rest = png[place + 8 : place + 8 + length].partition(b"\0")
+            texts[key.decode("latin-1")] = rest[4:].decode("utf-8", "replace")
+        place += 12 + length
+    return texts
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a picture was made from: enough to know whether it is still the picture that the scene asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+KEYWORD = "Effigy"  # of the text inside PNG files
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures."""
+
+    model: str
+    latent: str
+    yaw: float
+    pitch: float
+    controls: tuple[tuple[str, float], ...]
+    encoding: str
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        latent: bytes,
+        yaw: float,
+        pitch: float,
+        controls: tuple[tuple[str, float], ...],
+        encoding: str,
+    ) -> Record:
+        """Rounded to what a float32 scene can hold, as a preview's parameters are."""
+        values = tuple(sorted((name, round(value, 6)) for name, value in controls))
+        return cls(model, latent_hash(latent), round(yaw, 4), round(pitch, 4), values, encoding)
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that are the same for the same picture."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def as_text(self) -> str:
+        """JSON, for a PNG's text and for people."""
+        values = asdict(self)
+        return json.dumps({**values, "controls": dict(self.controls), "digest": self.digest}, sort_keys=True)
+
+
+def latent_hash(latent: bytes) -> str:
+    return hashlib.sha256(latent).hexdigest()[:16]
+
+
+class Journal:
+    """The side-car of a baked sequence: a JSON file that says for each frame what its picture was made from.
+
+    A file that cannot be read counts as empty: then every frame is baked again, which is slow but right.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frames: dict[int, dict[str, Any]] = {}
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["format"] == _FORMAT:
+                self.frames = {int(frame): dict(entry) for frame, entry in stored["frames"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+
+    def has(self, frame: int, digest: str) -> bool:
+        """Whether the frame's file is there and shows what ``digest`` stands for."""
+        entry = self.frames.get(frame)
+        return entry is not None and entry.get("digest") == digest and (self.path.parent / str(entry["file"])).is_file()
+
+    def put(self, frame: int, record: Record, file: str, **details: Any) -> None:
+        self.frames[frame] = {**json.loads(record.as_text()), "file": file, **details}
+
+    def save(self) -> None:
+        """Whole or not at all."""
+        temporary = self.path.with_name(f".{self.path.name}.part")
+        frames = {str(frame): self.frames[frame] for frame in sorted(self.frames)}
+        temporary.write_text(json.dumps({"format": _FORMAT, "frames": frames}, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self.path)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From captured channels to a face's controls: names, ranges, frame rates and smoothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .capture import Capture
+
+Array = NDArray[np.float64]
+
+# What a control reads when ARKit has no shape of its very name: (shape, weight), by the control's name
+# without its side. A shape is looked for with the control's side, then as it is, then as the mean of both sides.
+_SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
+    "jawopen": (("jawopen", 1.0),),
+    "mouthsmile": (("mouthsmile", 1.0), ("mouthfrown", -1.0)),
+    "mouthpucker": (("mouthpucker", 1.0), ("mouthstretch", -0.5)),
+    "eyeblink": (("eyeblink", 1.0), ("eyewide", -0.5)),
+    "browup": (("browinnerup", 0.5), ("browouterup", 0.5), ("browdown", -1.0)),
+    "browinnerup": (("browinnerup", 1.0), ("browdown", -0.5)),
+    "jawside": (("jawleft", 1.0), ("jawright", -1.0)),
+}
+_SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A control, and the range that captured 0 … 1 is spread over."""
+
+    name: str
+    low: float
+    high: float
+
+
+def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict[str, Array]:
+    """Values [N] of every control that the capture says something about, within the control's range."""
+    found = {}
+    for target in targets:
+        name = target.name.lower()
+        side = next((side for side in _SIDES if name.endswith(side)), "")
+        base = name.removesuffix(side)
+        terms = [(_channel(capture, shape, side), weight) for shape, weight in _SOURCES.get(base, ((base, 1.0),))]
+        heard = [weight * values for values, weight in terms if values is not None]
+        if heard:
+            found[target.name] = _spread(gain * np.sum(heard, axis=0), target)
+    return found
+
+
+def _spread(values: Array, target: Target) -> Array:
+    """Captured −1 … 0 … 1 over low … 0 … high."""
+    return np.where(values >= 0, np.minimum(values, 1) * target.high, np.maximum(values, -1) * -target.low)
+
+
+def _channel(capture: Capture, shape: str, side: str) -> Array | None:
+    for name in (shape + side, shape):
+        if name in capture.channels:
+            return capture.channels[name]
+    both = [capture.channels[shape + s] for s in _SIDES if shape + s in capture.channels]
+    return np.mean(both, axis=0) if both else None
+
+
+def resample(times: Array, values: Array, rate: float) -> Array:
+    """[N] or [N, D] at ``times`` (s) → the values at every frame of ``rate`` per second, first to last."""
+    frames = np.arange(int(np.floor(times[-1] * rate + 1e-6)) + 1) / rate
+    if values.ndim == 1:
+        return np.interp(frames, times, values)
+    return np.stack([np.interp(frames, times, column) for column in values.T], axis=1)
+
+
+def smooth(values: Array, width: float) -> Array:
+    """[N] averaged by a Gaussian of ``width`` frames (one standard deviation); its ends do not shrink."""
+    if width <= 0 or len(values) < 2:
+        return values
+    reach = min(int(np.ceil(3 * width)), len(values) - 1)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+    padded = np.pad(values, reach, mode="reflect", reflect_type="odd")
+    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+
+
+def fill_gaps(values: Array) -> Array:
+    """[N, …] with rows of NaN → rows between their neighbours. Raises ValueError when all are NaN."""
+    flat = values.reshape(len(values), -1)
+    good = np.isfinite(flat).all(axis=1)
+    if not good.any():
+        raise ValueError("no face was found in any frame")
+    rows = np.arange(len(flat))
+    columns = [np.interp(rows, rows[good], column[good]) for column in flat.T]
+    return np.stack(columns, axis=1).reshape(values.shape)

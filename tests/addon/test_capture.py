@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Captured faces are read, or refused with a reason, and become values of controls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from blender_addon.core.capture import CaptureError, read_live_link, read_openface
+from blender_addon.core.retarget import Target, fill_gaps, resample, retarget, smooth
+
+
+def live_link(tmp_path, rows, header="Timecode,BlendShapeCount,EyeBlinkLeft,EyeBlinkRight,JawOpen,HeadYaw,HeadPitch"):
+    path = tmp_path / "take.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8-sig")
+    return path
+
+
+def test_a_recording_has_times_shapes_and_the_head_in_degrees(tmp_path):
+    path = live_link(tmp_path, ["10:00:00:00.000,61,0.1,0.2,0.3,0.5,0.1", "10:00:00:30.000,61,0.2,0.4,0.6,0.5,0.1"])
+    capture = read_live_link(path)
+    np.testing.assert_allclose(capture.times, [0, 0.5])
+    np.testing.assert_allclose(capture.channels["jawopen"], [0.3, 0.6])
+    np.testing.assert_allclose(capture.channels["yaw"], np.degrees(0.5))
+    np.testing.assert_allclose(capture.channels["pitch"], np.degrees(-0.1))
+
+
+def test_a_recording_may_cross_midnight(tmp_path):
+    path = live_link(tmp_path, ["23:59:59:30.0,61,0,0,0,0,0", "00:00:00:00.0,61,0,0,0,0,0"])
+    np.testing.assert_allclose(read_live_link(path).times, [0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([], "no frames"),
+        (["10:00:00:00.000,61,0.1,0.2"], "line 2: 4 values under 7 columns"),
+        (["later,61,0,0,0,0,0"], "no timecode"),
+        (["10:00:00:00.0,61,0,0,much,0,0"], "'much' is no number"),
+        (["10:00:01:00.0,61,0,0,0,0,0", "10:00:00:00.0,61,0,0,0,0,0"], "backwards"),
+    ],
+)
+def test_a_bad_recording_is_refused_by_line(tmp_path, rows, why):
+    with pytest.raises(CaptureError, match=why):
+        read_live_link(live_link(tmp_path, rows))
+
+
+def test_another_table_is_no_recording(tmp_path):
+    with pytest.raises(CaptureError, match="Timecode and JawOpen"):
+        read_live_link(live_link(tmp_path, ["1,2"], header="a,b"))
+    with pytest.raises(CaptureError, match="x_0"):
+        read_openface(live_link(tmp_path, ["1,2"], header="a,b"))
+    with pytest.raises(CaptureError, match="cannot be read"):
+        read_live_link(tmp_path / "nowhere.csv")
+
+
+def test_a_landmark_track_is_upright_and_knows_its_gaps(tmp_path):
+    names = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
+    rows = [",".join([f"{t}", f"{ok}", *["10"] * 68, *["20"] * 68]) for t, ok in ((0.0, 1), (0.1, 0))]
+    track = read_openface(live_link(tmp_path, rows, header=", ".join(["timestamp", "success", *names])))
+    np.testing.assert_allclose(track.points[0], [[10, -20]] * 68)
+    assert np.isnan(track.points[1]).all()
+
+
+def test_controls_hear_shapes_of_their_name_side_or_both_sides(tmp_path):
+    path = live_link(tmp_path, ["10:00:00:00.0,61,0.2,0.6,1.0,0,0"])
+    capture = read_live_link(path)
+    targets = [Target(name, -0.5, 2.0) for name in ("jawOpen", "eyeBlink", "eyeBlinkLeft", "noseSneer")]
+    values = retarget(capture, targets)
+    assert values.keys() == {"jawOpen", "eyeBlink", "eyeBlinkLeft"}
+    np.testing.assert_allclose([values["jawOpen"][0], values["eyeBlink"][0], values["eyeBlinkLeft"][0]], [2, 0.8, 0.4])
+
+
+def test_resampling_keeps_values_at_their_times():
+    times, values = np.array([0.0, 0.5, 1.0]), np.array([0.0, 1.0, 0.0])
+    np.testing.assert_allclose(resample(times, values, 4), [0, 0.5, 1, 0.5, 0])
+    np.testing.assert_allclose(resample(times, np.stack([values, values], 1), 2), [[0, 0], [1, 1], [0, 0]])
+
+
+def test_smoothing_keeps_lines_and_lowers_jitter():
+    line = np.linspace(0, 1, 20)
+    np.testing.assert_allclose(smooth(line, 2.0), line, atol=1e-9)
+    noise = np.random.default_rng(0).normal(size=200)
+    assert smooth(noise, 2.0).std() < 0.5 * noise.std()
+    np.testing.assert_array_equal(smooth(noise, 0.0), noise)
+
+
+def test_gaps_are_bridged_and_nothing_at_all_is_an_error():
+    np.testing.assert_allclose(fill_gaps(np.array([0.0, np.nan, 2.0])[:, None]).ravel(), [0, 1, 2])
+    with pytest.raises(ValueError, match="no face"):
+        fill_gaps(np.full((3, 2), np.nan))

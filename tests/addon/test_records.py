@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What pictures are made from: records, the journal of a bake, texts in PNG files, pictures in memory."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from blender_addon.core.memory import PictureMemory
+from blender_addon.core.png import annotate, read_texts
+from blender_addon.core.record import Journal, Record
+
+
+def record(**changes):
+    values = {"yaw": 3.0, "pitch": 0.0, "controls": (("jawOpen", 0.5),), "encoding": "png"} | changes
+    return Record.of("model", b"latent", **values)
+
+
+@pytest.mark.parametrize(
+    "change", [{"yaw": 3.1}, {"pitch": 1.0}, {"controls": (("jawOpen", 0.6),)}, {"controls": ()}, {"encoding": "png16"}]
+)
+def test_another_picture_has_another_digest(change):
+    assert record().digest != record(**change).digest
+
+
+def test_the_order_of_controls_is_no_difference():
+    a, b = ("a", 0.1), ("b", 0.2)
+    assert record(controls=(a, b)).digest == record(controls=(b, a)).digest
+
+
+def test_a_record_does_not_give_the_identity_away():
+    assert b"latent".hex() not in record().as_text()
+    assert json.loads(record().as_text())["digest"] == record().digest
+
+
+def test_a_journal_knows_what_is_there_and_still_right(tmp_path):
+    journal = Journal(tmp_path / "frames.json")
+    (tmp_path / "a.png").write_bytes(b"x")
+    journal.put(1, record(), "a.png")
+    journal.put(2, record(), "gone.png")
+    journal.save()
+    again = Journal(tmp_path / "frames.json")
+    assert again.has(1, record().digest)
+    assert not again.has(1, record(yaw=9.0).digest)
+    assert not again.has(2, record().digest), "its file is missing"
+    assert not again.has(3, record().digest)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 9, "frames": {}}', '{"format": 1, "frames": [1]}'])
+def test_a_damaged_journal_counts_as_empty(tmp_path, text):
+    (tmp_path / "frames.json").write_text(text)
+    assert Journal(tmp_path / "frames.json").frames == {}
+
+
+def test_a_text_goes_into_a_png_and_comes_out_and_the_picture_stays():
+    picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    marked = annotate(iio.imwrite("<bytes>", picture, extension=".png"), {"Effigy": '{"yaw": "3°"}'})
+    assert read_texts(marked) == {"Effigy": '{"yaw": "3°"}'}
+    np.testing.assert_array_equal(iio.imread(marked), picture)
+    with Image.open(io.BytesIO(marked)) as image:  # another reader finds it too
+        assert image.text["Effigy"] == '{"yaw": "3°"}'
+
+
+@pytest.mark.parametrize("data", [b"", b"JFIF", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0\xff\xff"])
+def test_what_is_no_png_has_no_texts(data):
+    assert read_texts(data) == {}
+
+
+def test_memory_gives_back_what_it_was_given_bottom_row_first():
+    memory = PictureMemory()
+    memory.put("a", bytes(range(32)), 2, 4)
+    expected = np.concatenate([np.arange(16, 32), np.arange(16)]) / 255
+    np.testing.assert_allclose(memory.get("a"), expected, atol=1e-7)
+    assert memory.get("b") is None
+
+
+def test_memory_stays_within_its_limit_and_forgets_what_was_not_used_for_longest():
+    memory = PictureMemory(limit=3 * 16)
+    for name in "abc":
+        memory.put(name, bytes(16), 2, 2)
+    memory.get("a")
+    memory.put("d", bytes(16), 2, 2)
+    assert [name in memory for name in "abcd"] == [True, False, True, True]
+    assert memory.size == 48
+    memory.clear()
+    assert (len(memory), memory.size) == (0, 0)

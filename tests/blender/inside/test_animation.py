@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Captures become keyframes; a cached range asks for nothing; a bake resumes, knows what is stale, has 8 or 16 bits."""
+
+from __future__ import annotations
+
+import time
+
+import bpy
+import numpy as np
+import pytest
+from conftest import addon
+from helpers import key, pixels, read, swing
+
+
+def keys_of(owner, path, index=0):
+    curve = addon("blender.fcurves").curves_of(owner).find(path, index=index)
+    return np.array([point.co[:] for point in curve.keyframe_points])
+
+
+def live_link(tmp_path, jaw, yaw):
+    lines = ["Timecode,BlendShapeCount,JawOpen,MouthSmileLeft,MouthSmileRight,HeadYaw,HeadPitch,HeadRoll"]
+    for row, (opening, turn) in enumerate(zip(jaw, yaw, strict=True)):
+        lines.append(f"10:00:{row // 60:02d}:{row % 60:02d}.000,61,{opening},0,0,{turn},0,0")
+    path = tmp_path / "take.csv"
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def test_an_arkit_capture_becomes_keys_at_the_scenes_rate(scene, face, tmp_path):
+    scene.render.fps = 24
+    jaw = np.linspace(0, 1, 61)
+    path = live_link(tmp_path, jaw, np.full(61, 0.3))
+    assert bpy.ops.effigy.import_arkit(filepath=path, start=10, smoothing=0.0) == {"FINISHED"}
+    found = keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')
+    np.testing.assert_allclose(found[:, 0], 10 + np.arange(25))
+    high = face.data.shape_keys.key_blocks["jawOpen"].slider_max
+    np.testing.assert_allclose(found[:, 1], np.linspace(0, 1, 25) * high, atol=1e-5)
+    assert scene.frame_end == 34
+    scene.frame_set(20)
+    turned = addon("blender.controls").angles_now(face, scene.camera)
+    assert turned.yaw == pytest.approx(np.degrees(0.3), abs=0.05)
+    assert turned.pitch == pytest.approx(0, abs=0.05)
+
+
+def test_a_second_import_replaces_its_frames_and_no_others(scene, face, tmp_path):
+    key(face, "jawOpen", (1, 0.25), (200, 0.75))
+    path = live_link(tmp_path, np.ones(31), np.zeros(31))
+    for _ in range(2):
+        bpy.ops.effigy.import_arkit(filepath=path, start=10, smoothing=0.0)
+    found = keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')
+    assert found[0].tolist() == [1, 0.25]
+    assert found[-1].tolist() == [200, 0.75]
+    assert len(found) == 2 + 13
+
+
+def test_a_bad_capture_says_why_and_changes_nothing(scene, face, tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(RuntimeError, match="no Live Link Face recording"):
+        bpy.ops.effigy.import_arkit(filepath=str(path))
+    assert face.animation_data is None
+
+
+def test_a_landmark_track_brings_turn_and_expression_back(scene, face, tmp_path):
+    controls, pose = addon("blender.controls"), addon("core.pose")
+    shape = controls.shape_of(face)
+    names = [block.name for block in controls.blocks_of(face)]
+    lines = [",".join(["timestamp", "success", *[f"{axis}_{i}" for axis in "xy" for i in range(68)]])]
+    yaws, jaws = np.linspace(-20, 20, 12), np.linspace(0, 0.8, 12)
+    for row, (yaw, jaw) in enumerate(zip(yaws, jaws, strict=True)):
+        values = np.zeros(len(names))
+        values[names.index("jawOpen")] = jaw
+        sight = pose.View(np.eye(4), np.eye(4), False)
+        R = pose.head_rotation(pose.Angles(yaw, 0.0, 0.0), sight)
+        seen = 200 * (shape.points(values) @ R.T)[:, :2] + 400
+        lines.append(",".join(map(str, [row / 24, 1, *seen[:, 0], *(-seen[:, 1])])))
+    path = tmp_path / "track.csv"
+    path.write_text("\n".join(lines))
+    scene.render.fps = 24
+    assert bpy.ops.effigy.import_landmarks(filepath=str(path), smoothing=0.0, calibrate=False) == {"FINISHED"}
+    found = keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')[:, 1]
+    np.testing.assert_allclose(found, jaws, atol=0.12)
+    for frame, yaw in ((1, -20), (12, 20)):
+        scene.frame_set(frame)
+        assert controls.angles_now(face, scene.camera).yaw == pytest.approx(yaw, abs=3)
+
+
+def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, face, settle):
+    session, preview = addon("blender.session"), addon("blender.preview")
+    swing(face, scene, 20)
+    scene.frame_end = 12
+    assert bpy.ops.effigy.cache() == {"FINISHED"}
+    settle()
+    painted = session.ensure_ready().call(addon("protocol.messages").Status(), 5).painted
+    shown, spent = [], 0.0
+    for frame in range(1, 13):
+        scene.frame_set(frame)
+        started = time.perf_counter()
+        preview.look()
+        spent += time.perf_counter() - started
+        shown.append(pixels(face.effigy.image))
+    assert session.ensure_ready().call(addon("protocol.messages").Status(), 5).painted == painted
+    bpy.ops.effigy.bake()
+    folder = addon("blender.bake").folder_of(face)
+    for frame, picture in enumerate(shown, 1):
+        np.testing.assert_array_equal(picture, read(folder / f"{folder.name}_{frame:04d}.png"))
+    session.state.memory.clear()
+
+
+def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
+    bake, session = addon("blender.bake"), addon("blender.session")
+    swing(face, scene, 20)
+
+    def painted():
+        return session.ensure_ready().call(addon("protocol.messages").Status(), 5).painted
+
+    before = painted()
+    bpy.ops.effigy.bake()
+    assert painted() == before + 4
+    folder = bake.folder_of(face)
+    stamps = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")}
+    (folder / f"{folder.name}_0002.png").unlink()
+    bpy.ops.effigy.bake()
+    assert painted() == before + 5
+    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")}
+    assert [name for name in stamps if kept[name] != stamps[name]] == [f"{folder.name}_0002.png"]
+    key(face, "jawOpen", (3, 0.0), (4, 1.0))
+    bpy.ops.effigy.bake()
+    assert painted() == before + 6, "frame 4 alone has changed"
+
+
+def test_a_stale_bake_is_told(scene, face, settle):
+    session = addon("blender.session")
+    bpy.ops.effigy.bake()
+    bpy.context.view_layer.update()
+    settle()
+    assert not session.run_of(face).stale
+    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    bpy.context.view_layer.update()
+    settle()
+    assert session.run_of(face).stale
+
+
+def test_baked_files_say_what_they_were_made_from(scene, face):
+    import json
+
+    bpy.ops.effigy.bake()
+    folder = addon("blender.bake").folder_of(face)
+    journal = json.loads((folder / "frames.json").read_text())
+    for frame in range(1, 5):
+        text = addon("core.png").read_texts((folder / f"{folder.name}_{frame:04d}.png").read_bytes())["Effigy"]
+        said, entry = json.loads(text), journal["frames"][str(frame)]
+        assert said["model"] == face.effigy.model == entry["model"]
+        assert said["digest"] == entry["digest"]
+
+
+def test_sixteen_bits_are_the_eight_bit_picture_and_finer(scene, face):
+    scene.frame_end = 1
+    bpy.ops.effigy.bake()
+    folder = addon("blender.bake").folder_of(face)
+    path = folder / f"{folder.name}_0001.png"
+    coarse = read(path)
+    face.effigy.bake_depth = "16"
+    bpy.ops.effigy.bake()
+    image = bpy.data.images.load(str(path), check_existing=False)
+    values = np.empty(len(image.pixels), dtype=np.float32)
+    image.pixels.foreach_get(values)
+    bpy.data.images.remove(image)
+    levels = values.reshape(*coarse.shape[:2], 4)[..., :3] * 255
+    assert len(np.unique(levels)) > 300, "there are no more levels than 8 bits have"
+
+
+def test_preflight_lists_what_is_wrong(scene, face):
+    findings = addon("blender.preflight").findings
+    assert findings(scene) == []
+    scene.view_settings.view_transform = "AgX"
+    assert any("AgX" in finding.text for finding in findings(scene))
+    bpy.ops.effigy.bake()
+    scene.frame_end = 9
+    errors = [finding.text for finding in findings(scene) if finding.level == "error"]
+    assert any("only frames 1 to 4" in text for text in errors)
+    camera, scene.camera = scene.camera, None
+    assert any("no camera" in finding.text for finding in findings(scene))
+    scene.camera = camera

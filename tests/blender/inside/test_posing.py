@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Posing by buttons, by dragging points of the face, and from the library."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+import pytest
+from conftest import addon
+from mathutils import Vector
+
+
+def angles(face, scene):
+    bpy.context.view_layer.update()
+    controls = addon("blender.controls")
+    found = controls.angles_now(face, scene.camera)
+    return np.array([found.yaw, found.pitch, found.roll])
+
+
+def values(face):
+    return addon("blender.controls").values_of(face)
+
+
+def test_neutral_sets_every_control_to_zero_and_leaves_the_pose(scene, face):
+    face.rotation_euler.z += 0.2
+    before = angles(face, scene)
+    for block in face.data.shape_keys.key_blocks[1:]:
+        block.value = 0.5
+    assert bpy.ops.effigy.neutral() == {"FINISHED"}
+    assert set(values(face).values()) == {0.0}
+    np.testing.assert_allclose(angles(face, scene), before, atol=1e-4)
+
+
+def test_mirror_is_its_own_inverse(scene, face):
+    bpy.ops.effigy.randomise(seed=3)
+    face.rotation_mode = "XYZ"
+    face.rotation_euler = (0.1, 0.2, 0.3)
+    before, pose = values(face), angles(face, scene)
+    bpy.ops.effigy.mirror()
+    np.testing.assert_allclose(angles(face, scene), pose * [-1, 1, -1], atol=1e-3)
+    bpy.ops.effigy.mirror()
+    np.testing.assert_allclose(angles(face, scene), pose, atol=1e-3)
+    assert values(face) == pytest.approx(before)
+
+
+def test_mirror_changes_named_sides_over():
+    mirrored = addon("blender.controls").mirrored
+    assert mirrored({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 0.2, "jawOpen": 0.5}) == {
+        "eyeBlinkLeft": 0.2,
+        "eyeBlinkRight": 1.0,
+        "jawOpen": 0.5,
+    }
+
+
+def test_reset_pose_is_the_identitys_own_picture_again(scene, face, settle):
+    face.rotation_mode = "XYZ"
+    face.rotation_euler = (0.3, 0.2, 0.6)
+    bpy.ops.effigy.reset_pose()
+    rest = face.effigy.rest_yaw, face.effigy.rest_pitch, face.effigy.rest_roll
+    np.testing.assert_allclose(angles(face, scene), rest, atol=1e-3)
+    settle()
+    assert addon("blender.session").run_of(face).shown[:2] == pytest.approx(rest[:2], abs=1e-4)
+
+
+def test_randomise_stays_in_range_and_a_seed_repeats_it(scene, face):
+    bpy.ops.effigy.randomise(seed=7, strength=1.0)
+    drawn = values(face)
+    assert any(drawn.values())
+    for block in face.data.shape_keys.key_blocks[1:]:
+        assert block.slider_min <= block.value <= block.slider_max
+    bpy.ops.effigy.neutral()
+    bpy.ops.effigy.randomise(seed=7, strength=1.0)
+    assert values(face) == drawn
+
+
+def test_key_all_keys_place_turn_and_controls(scene, face):
+    scene.frame_set(2)
+    bpy.ops.effigy.key_all()
+    fcurves = addon("blender.fcurves")
+    assert {curve.data_path for curve in fcurves.curves_of(face)} >= {"location", "rotation_euler"} or {
+        curve.data_path for curve in fcurves.curves_of(face)
+    } >= {"location", "rotation_quaternion"}
+    keyed = fcurves.curves_of(face.data.shape_keys)
+    assert len([curve for curve in keyed if curve.data_path.endswith("value")]) == len(values(face))
+
+
+def test_auto_keying_keys_what_a_button_changes(scene, face):
+    scene.tool_settings.use_keyframe_insert_auto = True
+    try:
+        scene.frame_set(3)
+        bpy.ops.effigy.randomise(seed=1)
+        curves = addon("blender.fcurves").curves_of(face.data.shape_keys)
+        assert {point.co[0] for curve in curves for point in curve.keyframe_points} == {3.0}
+    finally:
+        scene.tool_settings.use_keyframe_insert_auto = False
+
+
+def grab(face, scene, landmark, move, **how):
+    """Drags a landmark by ``move`` (right, up, as the camera sees it; head units); returns how far it came."""
+    drag = addon("blender.grab").Drag(face, scene.camera, landmark, mirror=how.pop("mirror", False))
+    start = drag.place(landmark)
+    axes = np.array(scene.camera.matrix_world)[:3, :2]
+    target = start + Vector((axes @ np.array(move)).tolist())
+    drag.to(target, **{"may_turn": False, "may_change": True} | how)
+    bpy.context.view_layer.update()
+    return (drag.place(landmark) - start).length, drag
+
+
+def test_dragging_the_lower_lip_down_opens_the_jaw(scene, face):
+    bpy.context.view_layer.update()
+    came, _ = grab(face, scene, 66, (0.0, -0.15))  # iBUG 66: the middle of the lower lip's inner edge
+    assert values(face)["jawOpen"] > 0.3
+    assert came == pytest.approx(0.15, abs=0.05)
+
+
+def test_dragging_the_nose_turns_the_head(scene, face):
+    bpy.context.view_layer.update()
+    before = angles(face, scene)
+    grab(face, scene, 30, (0.15, 0.0), may_turn=True)  # the tip of the nose, to the picture's right
+    assert angles(face, scene)[0] > before[0] + 5
+    assert max(abs(value) for value in values(face).values()) < 0.6
+
+
+def test_a_cancelled_drag_leaves_no_trace(scene, face):
+    bpy.context.view_layer.update()
+    before, pose = values(face), angles(face, scene)
+    _, drag = grab(face, scene, 48, (0.1, 0.1), may_turn=True)
+    assert values(face) != before
+    drag.cancel()
+    assert values(face) == before
+    np.testing.assert_allclose(angles(face, scene), pose, atol=1e-4)
+
+
+def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
+    library = addon("blender.library")
+    bpy.ops.effigy.randomise(seed=5, strength=1.0)
+    bpy.context.view_layer.update()
+    settle()
+    stored = values(face)
+    assert bpy.ops.effigy.store_expression(name="Surprise!") == {"FINISHED"}
+    (name,) = library.names()
+    assert (library.folder() / f"{name}.png").stat().st_size > 500, "there is no thumbnail"
+    bpy.ops.effigy.neutral()
+    assert bpy.ops.effigy.apply_expression(name=name, share=0.5) == {"FINISHED"}
+    assert values(face) == pytest.approx({control: value / 2 for control, value in stored.items()}, abs=1e-5)
+    bpy.ops.effigy.apply_expression(name=name)
+    assert values(face) == pytest.approx(stored, abs=1e-5)
+    (library.folder() / f"{name}.json").write_text("{")
+    with pytest.raises(RuntimeError, match="no stored expression"):
+        bpy.ops.effigy.apply_expression(name=name)
+    bpy.ops.effigy.remove_expression(name=name)
+    assert library.names() == []
