@@ -9,6 +9,8 @@ BPY_5_2 := 5.2.3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 2
 
+GUI_SUITES ?= trixie sid
+
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --constraint constraints.txt
 BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 $(if $(PYTHON_5_2),.venvs/blender-5.2)
@@ -20,6 +22,7 @@ help:
 	@echo "make lint   style, types, who may import whom"
 	@echo "make zip    the add-on, for Blender's Install from Disk, in dist/"
 	@echo "make bench  the figures of docs/benchmarks.md"
+	@echo "make gui-test   clicks through windowed Blender 4.3 and 5.2; needs root; screenshots in out/gui/"
 
 demo: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python recipes/demo/run.py --blender .venvs/blender-5.0/bin/python --out out/demo
@@ -38,6 +41,13 @@ zip: .venv/demo .venvs/blender-5.0/ready
 
 bench: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python recipes/bench/run.py --blender .venvs/blender-5.0/bin/python
+
+# Windowed Blender lives in a small Debian of its own under .gui/.
+gui-test: .venv/dev
+	@for suite in $(GUI_SUITES); do \
+	  echo "Setting up windowed Blender ($$suite) …" && bash tests/gui/chroot.sh $$suite .gui/$$suite && \
+	  EFFIGY_GUI_SUITE=$$suite $(BIN)/python -m pytest tests/gui || exit 1; \
+	done
 
 .venv/bin/python:
 	@echo "Setting up .venv …"

@@ -83,7 +83,7 @@ def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
     texture = tree.nodes.new("ShaderNodeTexImage")
     texture.name = SURFACE
     texture.image = image
-    texture.interpolation = "Closest"  # a pixel of the picture stays a pixel
+    texture.interpolation = "Linear"  # Exact Pixels sets "Closest": a pixel of the picture then stays a pixel
     texture.extension = "EXTEND"
     emission = tree.nodes.new("ShaderNodeEmission")
     output = tree.nodes.new("ShaderNodeOutputMaterial")

@@ -8,7 +8,7 @@ from bpy.props import FloatProperty, IntProperty
 
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
-from . import rig, session
+from . import display, rig, session
 from .identity_operators import LAST_SEED, OpeningOperator, can_ask
 from .preferences import PreferencesError
 from .properties import active_face, face_of, faces, scene_of
@@ -122,6 +122,8 @@ class EFFIGY_OT_exact_view(bpy.types.Operator):
             scene.camera = face.camera
         if face.image is not None:
             scene.render.resolution_x, scene.render.resolution_y = face.image.size
+        for node in display.picture_nodes(proxy):
+            node.interpolation = "Closest"
         scene.render.resolution_percentage = 100
         scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
         scene.render.dither_intensity = 0.0

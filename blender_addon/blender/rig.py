@@ -61,7 +61,7 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     face.image = image
     plate.data.materials.append(display.new_emission(f"{name} Plate", image))
     _stand(proxy, camera, _free_place(scene, proxy))
-    proxy.display_type = "WIRE"
+    proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True
     plate.hide_select = True
     if scene.camera is None:

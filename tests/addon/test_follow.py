@@ -77,8 +77,8 @@ def test_all_landmarks_of_a_picture_tell_pose_expression_and_camera():
 
 
 def test_the_mirror_of_a_mirror_is_the_landmark_itself():
-    half = np.random.default_rng(1).normal(size=(8, 3)) + [2, 0, 0]
-    face = np.concatenate([half, half * np.array([-1, 1, 1]), np.array([[0, 1, 1]])])
+    half = np.random.default_rng(1).normal(size=(8, 3)) + np.array([2.0, 0, 0])
+    face = np.vstack([half, half * np.array([-1, 1, 1]), np.array([[0, 1, 1]])])
     twins = mirror_of(face)
     np.testing.assert_array_equal(twins[twins], np.arange(17))
     assert twins[16] == 16

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""make gui-test runs these tests; make test does not, since they need root and a Debian in a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from .window import ROOT, Chroot, Display, Window
+
+SUITE = os.environ.get("EFFIGY_GUI_SUITE", "")
+
+collect_ignore_glob = [] if SUITE else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def window(addon_zip):
+    """Windowed Blender with the add-on installed from its zip, and nothing else done."""
+    folder = ROOT / ".gui" / SUITE
+    assert (folder / "ready").is_file(), "run make gui-test: it sets the window up"
+    work = ROOT / "out" / "gui" / SUITE / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    chroot = Chroot(folder, work)
+    try:
+        display = Display(91, work / "xvfb.log")
+        try:
+            opened = Window(chroot, display, work, addon_zip, work.parent)
+            try:
+                yield opened
+            finally:
+                opened.close()
+        finally:
+            display.close()
+    finally:
+        chroot.close()

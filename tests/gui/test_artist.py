@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An artist's whole way, by mouse and keyboard in a real window; every step leaves a screenshot."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+PANEL = 955  # the column where the side panel begins
+
+PREPARE = """
+bpy.context.preferences.view.ui_scale = 1.0
+bpy.context.preferences.view.show_tooltips = False
+window, area, region = view3d()
+area.spaces.active.show_region_ui = True
+area.spaces.active.overlay.show_stats = False
+"""
+CATEGORY = """
+window, area, region = view3d()
+ui = next(r for r in area.regions if r.type == "UI")
+ui.active_panel_category = "Effigy"
+ui.tag_redraw()
+"""
+FACE = "next(o for o in bpy.context.scene.objects if o.effigy.is_face)"
+
+
+def values(window):
+    return window.ask(f"result = {{b.name: b.value for b in {FACE}.data.shape_keys.key_blocks[1:]}}")
+
+
+def picture(window):
+    """The face's picture as Blender holds it, [H, W, 3] bytes."""
+    flat = window.ask(
+        f"image = {FACE}.effigy.image\n"
+        "import numpy as np\n"
+        "values = np.empty(len(image.pixels), dtype=np.float32)\n"
+        "image.pixels.foreach_get(values)\n"
+        "result = [image.size[1], image.size[0], np.round(values * 255).astype(int).tolist()]"
+    )
+    return np.array(flat[2], dtype=np.uint8).reshape(flat[0], flat[1], 4)[..., :3]
+
+
+def settle(window, seconds=30.0):
+    """Until the picture is the exact one for the scene as it is."""
+    question = (
+        "import importlib\n"
+        "session = importlib.import_module('bl_ext.user_default.effigy.blender.session')\n"
+        f"run = session.run_of({FACE})\n"
+        "result = [run.exact and run.shown == run.wanted and not session.state.dirty, run.problem]"
+    )
+    end = time.monotonic() + seconds
+    quiet = 0
+    while quiet < 3:
+        rests, problem = window.ask(question)
+        assert not problem, problem
+        assert time.monotonic() < end, "the picture does not come to rest"
+        quiet = quiet + 1 if rests else 0
+        time.sleep(0.1)
+
+
+def viewport(window):
+    return window.look()[120:850, 80:PANEL].astype(float)
+
+
+def landmark(window, index):
+    """Where a landmark is on the screen."""
+    return tuple(
+        window.ask(
+            "from bpy_extras.view3d_utils import location_3d_to_region_2d\n"
+            "window, area, region = view3d()\n"
+            f"proxy = {FACE}.evaluated_get(bpy.context.evaluated_depsgraph_get())\n"
+            "view = area.spaces.active.region_3d\n"
+            f"place = location_3d_to_region_2d(region, view, proxy.matrix_world @ proxy.data.vertices[{index}].co)\n"
+            "result = screen(region, place)"
+        )
+    )
+
+
+def hover(window):
+    """Puts the mouse into the viewport, beside everything."""
+    window.move(300, 780)
+
+
+def test_the_panel_is_there(window):
+    window.ask(PREPARE)
+    time.sleep(1.5)
+    window.ask(CATEGORY)
+    window.find("Start Backend", PANEL)
+    hover(window)
+    window.keys("a", "x")
+    window.shot("01-panel")
+    window.keys("Return")
+    time.sleep(0.5)
+    assert window.ask("result = len(bpy.context.scene.objects)") == 0
+
+
+def test_the_backend_starts_by_a_click(window):
+    window.press("Start Backend", PANEL)
+    window.find("Ready", PANEL, timeout=90)
+    window.shot("02-ready")
+
+
+def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
+    before = viewport(window)
+    window.press("^.{0,3}Add Face", PANEL)
+    hover(window)
+    window.keys("KP_0")
+    settle(window)
+    time.sleep(1.0)
+    window.shot("03-first-face")
+    changed = np.abs(viewport(window) - before).max(axis=2) > 40
+    assert changed.mean() > 0.15, "the viewport shows no face"
+    # What stands in the window are the picture's own colours.
+    assert _has_colour(viewport(window), np.median(picture(window)[50:80, 50:78].reshape(-1, 3), axis=0))
+
+
+def test_a_slider_opens_the_mouth(window):
+    rest = picture(window)
+    x, y = window.find("awOpen", PANEL)
+    window.drag((x - 40, y), (x + 120, y))
+    settle(window)
+    assert values(window)["jawOpen"] > 0.2
+    assert np.abs(picture(window).astype(int) - rest).max() > 40
+    window.shot("04-slider")
+
+
+def test_neutral_brings_the_first_picture_back(window):
+    window.press("Neutral", PANEL)
+    settle(window)
+    assert set(values(window).values()) == {0.0}
+
+
+def test_the_head_turns_with_blenders_own_tools(window):
+    before = picture(window)
+    window.ask(f"bpy.context.view_layer.objects.active = {FACE}; {FACE}.select_set(True)")
+    hover(window)
+    window.keys("r", "z", "2", "0", "Return")
+    settle(window)
+    time.sleep(0.5)
+    window.shot("05-turned")
+    assert np.abs(picture(window).astype(int) - before).mean() > 3
+    hover(window)
+    window.keys("ctrl+z")
+    settle(window)
+    np.testing.assert_array_equal(picture(window), before)
+
+
+def test_a_point_of_the_face_is_dragged_by_the_mouse(window):
+    window.press("Grab Points", PANEL)
+    hover(window)
+    time.sleep(0.5)
+    window.shot("06-grab-tool")
+    before, start = values(window), landmark(window, 57)  # iBUG 57: the lower lip's lower edge
+    window.drag(start, (start[0], start[1] + 40))
+    settle(window)
+    window.shot("07-grabbed")
+    after = values(window)
+    assert after["jawOpen"] > before["jawOpen"] + 0.1, after
+    end = landmark(window, 57)
+    assert np.hypot(end[0] - start[0], end[1] - start[1] - 40) < 15, "the point did not follow the hand"
+    hover(window)
+    window.keys("ctrl+z")
+    settle(window)
+    assert values(window) == pytest.approx(before, abs=1e-4)
+
+
+def test_poses_are_keyed_and_played(window):
+
+    window.ask("bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12; bpy.context.scene.frame_set(1)")
+    window.press("Key All", PANEL)
+    window.ask("bpy.context.scene.frame_set(12)")
+    x, y = window.find("awOpen", PANEL)
+    window.drag((x - 40, y), (x + 140, y))
+    hover(window)
+    window.keys("r", "z", "1", "5", "Return")
+    window.press("Key All", PANEL)
+    settle(window)
+    shown = []
+    for frame in (1, 6, 12):
+        window.ask(f"bpy.context.scene.frame_set({frame})")
+        settle(window)
+        shown.append(picture(window).tobytes())
+    assert len(set(shown)) == 3
+    window.shot("08-animated")
+
+
+def test_the_sequence_is_baked_and_rendered_and_equal(window):
+    path = window.work / "scene.blend"
+    window.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})")
+    window.press("Exact Pixels", PANEL)
+    settle(window)
+    window.shot("09-before-bake")
+    window.press("^.{0,3}Bake", PANEL)
+    folder = path.parent / "effigy" / "scene"
+    end = time.monotonic() + 60
+    while len(list(folder.glob("*/*.png"))) < 12 or window.ask(f"result = {FACE}.effigy.source") != "BAKED":
+        assert time.monotonic() < end, window.console()
+        time.sleep(0.3)
+    time.sleep(0.5)
+    window.shot("10-baked")
+    journal = json.loads(next(folder.glob("*/frames.json")).read_text())
+    assert len({entry["digest"] for entry in journal["frames"].values()}) == 12
+
+
+def test_f12_shows_the_same_pixels(window):
+    window.ask(
+        "scene = bpy.context.scene; scene.render.engine = 'CYCLES'; scene.cycles.samples = 1; scene.frame_set(7)"
+    )
+    window.press("Back to Live", PANEL)
+    settle(window)
+    shown = picture(window)
+    hover(window)
+    window.keys("F12")
+    time.sleep(4.0)
+    window.shot("11-rendered")
+    target = window.work / "f12.png"
+    window.ask(
+        "scene = bpy.context.scene\nscene.render.image_settings.file_format = 'PNG'\n"
+        f"bpy.data.images['Render Result'].save_render({str(target)!r})"
+    )
+    from PIL import Image
+
+    with Image.open(target) as image:
+        rendered = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(rendered[::-1], shown)
+
+
+def test_the_window_closes_without_a_word_or_a_stray_process(window):
+    pid = window.ask(
+        "import importlib\n"
+        "session = importlib.import_module('bl_ext.user_default.effigy.blender.session')\n"
+        "result = session.state.backend.pid"
+    )
+    window.ask("bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.3)")
+    assert window.process.wait(30) == 0
+    assert "Traceback" not in window.console(), window.console()
+    end = time.monotonic() + 10
+    while _lives(pid):
+        assert time.monotonic() < end, "the backend outlives Blender"
+        time.sleep(0.2)
+
+
+def _lives(pid):
+    import psutil
+
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def _has_colour(screen, colour, near=14):
+    return (np.abs(screen - colour).max(axis=2) < near).mean() > 0.002

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windowed Blender under a virtual display: start it, look at it, click what it shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = 1500, 1000
+_ENLARGED = 3  # for reading small letters
+
+
+class Display:
+    """A virtual X server."""
+
+    def __init__(self, number: int, log: Path) -> None:
+        self.name = f":{number}"
+        screen = f"{SIZE[0]}x{SIZE[1]}x24"
+        command = ["Xvfb", self.name, "-screen", "0", screen, "+extension", "GLX", "-nolisten", "tcp"]
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(command, stdout=file, stderr=file)
+        socket = Path(f"/tmp/.X11-unix/X{number}")
+        end = time.monotonic() + 10
+        while not socket.exists():
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+class Chroot:
+    """The folder in which windowed Blender lives, with this machine's files beside it under /host."""
+
+    def __init__(self, folder: Path, work: Path) -> None:
+        self.folder = folder
+        self._mounted: list[Path] = []
+        try:
+            self._mount(work)
+        except subprocess.CalledProcessError:
+            self.close()
+            raise
+
+    def _mount(self, work: Path) -> None:
+        folder = self.folder
+        work.mkdir(parents=True, exist_ok=True)
+        Path("/tmp/.X11-unix").mkdir(mode=0o1777, exist_ok=True)
+        # The same path inside and outside, so that Blender and backend agree on where files are.
+        for source, target in (
+            ("/proc", "proc"),
+            ("/dev", "dev"),
+            ("/", "host"),
+            ("/proc", "host/proc"),
+            ("/dev", "host/dev"),
+            ("/tmp/.X11-unix", "tmp/.X11-unix"),
+            (str(work), str(work).lstrip("/")),
+        ):
+            self._bind(Path(source), folder / target)
+        command = folder / "usr/local/bin/effigy"
+        effigy = ROOT / ".venv/bin/effigy"
+        command.write_text(f'#!/bin/sh\nexec chroot /host "{effigy}" "$@"\n')
+        command.chmod(0o755)
+
+    def _bind(self, source: Path, target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", source, target], check=True)
+        self._mounted.append(target)
+
+    def close(self) -> None:
+        for target in reversed(self._mounted):
+            subprocess.run(["umount", "-l", target], check=True)
+
+
+class Window:
+    """Blender, its picture on the screen, and a way to ask it what cannot be seen."""
+
+    def __init__(self, chroot: Chroot, display: Display, work: Path, addon_zip: Path, shots: Path) -> None:
+        self.work, self.shots, self._display = work, shots, display
+        self.log = work / "blender.log"
+        shots.mkdir(parents=True, exist_ok=True)
+        (work / "effigy.zip").write_bytes(addon_zip.read_bytes())
+        (work / "driver.py").write_bytes((ROOT / "tests/gui/driver.py").read_bytes())
+        environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin",
+            "HOME": str(work),
+            "DISPLAY": display.name,
+            "LIBGL_ALWAYS_SOFTWARE": "1",
+            "BLENDER_USER_RESOURCES": str(work / "user"),
+            "EFFIGY_GUI_BOX": str(work),
+            "LANG": "C.UTF-8",
+        }
+        inside = ["chroot", str(chroot.folder), "blender"]
+        subprocess.run(
+            [*inside, "--command", "extension", "install-file", "-r", "user_default", "--enable", work / "effigy.zip"],
+            env=environment, check=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*inside, "--window-geometry", "0", "0", *map(str, SIZE), "--python", str(work / "driver.py")],
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def ask(self, question: str, timeout: float = 60.0) -> object:
+        """Runs Python in Blender's main thread; returns what it puts into ``result``."""
+        answer = self.work / "answer.json"
+        answer.unlink(missing_ok=True)
+        (self.work / "question.part").write_text(question)
+        (self.work / "question.part").replace(self.work / "question.py")
+        end = time.monotonic() + timeout
+        while not answer.exists():
+            assert self.process.poll() is None, f"Blender ended:\n{self.console()}"
+            assert time.monotonic() < end, f"Blender does not answer:\n{question}\n{self.console()}"
+            time.sleep(0.05)
+        said = json.loads(answer.read_text())
+        assert "error" not in said, said["error"]
+        return said["result"]
+
+    def console(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def _do(self, *arguments: object) -> None:
+        environment = {**os.environ, "DISPLAY": self._display.name}
+        subprocess.run(["xdotool", *map(str, arguments)], env=environment, check=True, timeout=30)
+
+    def move(self, x: float, y: float) -> None:
+        self._do("mousemove", round(x), round(y))
+        time.sleep(0.3)
+
+    def click(self, x: float, y: float) -> None:
+        self.move(x, y)
+        self._do("click", 1)
+        time.sleep(0.5)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
+        """Presses, moves in steps as a hand does, and lets go."""
+        self.move(*start)
+        self._do("mousedown", 1)
+        for step in range(1, steps + 1):
+            x, y = (a + (b - a) * step / steps for a, b in zip(start, end, strict=True))
+            self._do("mousemove", round(x), round(y))
+            time.sleep(0.08)
+        self._do("mouseup", 1)
+        time.sleep(0.5)
+
+    def keys(self, *names: str) -> None:
+        for name in names:
+            self._do("key", name)
+            time.sleep(0.25)
+
+    def look(self) -> np.ndarray:
+        """The screen [H, W, 3]."""
+        path = self.work / "screen.png"
+        environment = {**os.environ, "DISPLAY": self._display.name}
+        subprocess.run(["import", "-window", "root", path], env=environment, check=True, timeout=30)
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def shot(self, name: str) -> np.ndarray:
+        """Keeps a screenshot for people (and for docs/artists.md)."""
+        picture = self.look()
+        Image.fromarray(picture).save(self.shots / f"{name}.png", optimize=True)
+        return picture
+
+    def words(self, left: int = 0) -> list[tuple[str, float, float]]:
+        """What can be read on the screen from the column ``left`` on: (line of text, x, y of its middle)."""
+        picture = Image.fromarray(self.look()[:, left:]).convert("L")
+        large = picture.resize((picture.width * _ENLARGED, picture.height * _ENLARGED), Image.Resampling.LANCZOS)
+        path = self.work / "read.png"
+        large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
+        table = subprocess.run(
+            ["tesseract", path, "-", "--psm", "11", "tsv"], check=True, capture_output=True, text=True, timeout=120
+        ).stdout
+        lines: dict[tuple[str, ...], list[list[str]]] = {}
+        for row in table.splitlines()[1:]:
+            cells = row.split("\t")
+            if len(cells) == 12 and cells[11].strip():
+                lines.setdefault(tuple(cells[1:5]), []).append(cells)
+        found = []
+        for cells in lines.values():
+            boxes = np.array([[int(value) for value in cell[6:10]] for cell in cells])
+            x = (boxes[:, 0].min() + (boxes[:, 0] + boxes[:, 2]).max()) / 2 / _ENLARGED + left
+            y = (boxes[:, 1] + boxes[:, 3] / 2).mean() / _ENLARGED
+            found.append((" ".join(cell[11] for cell in cells), float(x), float(y)))
+        return found
+
+    def find(self, text: str, left: int = 0, timeout: float = 60.0) -> tuple[float, float]:
+        """Where ``text`` (a regular expression) stands on the screen; waits for it."""
+        end = time.monotonic() + timeout
+        while True:
+            seen = self.words(left)
+            for line, x, y in seen:
+                if re.search(text, line, re.IGNORECASE):
+                    return x, y
+            assert time.monotonic() < end, f"no {text!r} on the screen: {[line for line, _, _ in seen]}"
+            time.sleep(0.5)
+
+    def press(self, text: str, left: int = 0) -> None:
+        """Clicks the button that says ``text``."""
+        self.click(*self.find(text, left))
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
