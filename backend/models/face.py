@@ -195,8 +195,8 @@ class FaceModel:
     def paint16(self, ws: Tensor) -> NDArray[np.uint16]:
         """As ``paint``, with 65535 for 255: what the 8 bits of ``paint`` leave of it."""
         images = self.generator.synthesize(ws.to(self.generator.device))
-        # 257 levels of 16 bits to one of 8; the middle of each is where ``paint`` rounds to it.
-        pixels = ((images * 127.5 + 127.5) * 257).round().clamp(0, 65535).permute(0, 2, 3, 1)
+        # 257 levels of 16 bits to one of 8. The first step is ``paint``'s own, so that both round alike.
+        pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535).permute(0, 2, 3, 1)
         return np.ascontiguousarray(pixels.cpu().numpy().astype(np.uint16))
 
     @torch.inference_mode()

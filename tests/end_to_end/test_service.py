@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zlib
 
 import imageio.v3 as iio
 import msgpack
@@ -273,3 +275,59 @@ def test_identity_carries_what_a_blend_file_keeps(client, default_model):
     rest = np.frombuffer(opened.rest.data, "<f4").reshape(opened.rest.shape)
     np.testing.assert_allclose(rest, default_model.open_seed(4).rest, atol=1e-5)
     assert len(opened.latent) < 2000
+
+
+def test_sixteen_bits_round_to_the_eight_bit_picture(client, identity):
+    raw = np.frombuffer(client.ask(picture(identity, 5.0)).data, np.uint8).reshape(128, 128, 4)[..., :3]
+    data = bytes(client.ask(picture(identity, 5.0, encoding="png16")).data)
+    fine = read_png16(data)
+    np.testing.assert_array_equal(np.round(fine / 257), raw)
+    assert len(np.unique(fine)) > 256
+    assert iio.imread(data).shape == (128, 128, 3)  # another reader opens it too
+
+
+def read_png16(data):
+    """Our own files alone: 16 bits, RGB, one IDAT chunk, every line filtered by its left neighbour."""
+    width, height, depth, kind = struct.unpack_from(">IIBB", data, 16)
+    assert (depth, kind) == (16, 2)
+    (length,) = struct.unpack_from(">I", data, 33)
+    lines = np.frombuffer(zlib.decompress(data[41 : 41 + length]), np.uint8).reshape(height, 1 + 6 * width)
+    assert (lines[:, 0] == 1).all()
+    summed = np.cumsum(lines[:, 1:].reshape(height, width, 6), axis=1, dtype=np.uint8)
+    return np.ascontiguousarray(summed).view(">u2").reshape(height, width, 3).astype(float)
+
+
+def test_a_preview_may_be_half_as_large_and_says_that_it_is_not_exact(client, identity):
+    whole = client.ask(picture(identity, 5.0))
+    half = client.ask(picture(identity, 5.0, purpose="preview", half=True))
+    assert whole.exact
+    assert not half.exact
+    assert (half.height, half.width, len(half.data)) == (64, 64, 4 * 64 * 64)
+    small = np.frombuffer(half.data, np.uint8).reshape(64, 64, 4)[..., :3].astype(float)
+    large = np.frombuffer(whole.data, np.uint8).reshape(64, 2, 64, 2, 4)[..., :3].mean(axis=(1, 3))
+    assert np.abs(small - large).mean() < 40, "it is another face"
+
+
+def test_a_final_is_never_half(client, identity):
+    assert client.ask(picture(identity, 5.0, half=True)).height == 128
+
+
+def test_identities_mix_and_the_ends_of_a_mixture_are_exact(client):
+    a, b = (client.ask(OpenIdentity(seed=seed)) for seed in (4, 5))
+
+    def mixed(share):
+        return client.ask(OpenIdentity(latent=bytes(a.latent), model=a.model, other=bytes(b.latent), share=share))
+
+    assert mixed(0.0).identity == a.identity
+    assert mixed(1.0).identity == b.identity
+    ends = [np.frombuffer(bytes(end.latent), "<f4", offset=12) for end in (a, b)]
+    middle = np.frombuffer(bytes(mixed(0.25).latent), "<f4", offset=12)
+    np.testing.assert_allclose(middle, 0.75 * ends[0] + 0.25 * ends[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"share": 1.5}, {"share": -0.1}, {"other": b"no latent", "share": 0.5}])
+def test_a_mixture_of_nothing_is_refused(client, change):
+    latent = bytes(client.ask(OpenIdentity(seed=4)).latent)
+    reply = client.ask(OpenIdentity(latent=latent, **change))
+    assert isinstance(reply, Error)
+    assert reply.code == "bad-field"

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-PANEL = 955  # the column where the side panel begins
+PANEL = slice(955, 1215)  # the side panel's columns
 
 PREPARE = """
 bpy.context.preferences.view.ui_scale = 1.0
@@ -62,7 +62,7 @@ def settle(window, seconds=30.0):
 
 
 def viewport(window):
-    return window.look()[120:850, 80:PANEL].astype(float)
+    return window.look()[120:850, 80 : PANEL.start].astype(float)
 
 
 def landmark(window, index):
@@ -120,7 +120,7 @@ def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
 def test_a_slider_opens_the_mouth(window):
     rest = picture(window)
     x, y = window.find("awOpen", PANEL)
-    window.drag((x - 40, y), (x + 120, y))
+    window.drag((x, y), (x + 150, y))
     settle(window)
     assert values(window)["jawOpen"] > 0.2
     assert np.abs(picture(window).astype(int) - rest).max() > 40
@@ -173,7 +173,7 @@ def test_poses_are_keyed_and_played(window):
     window.press("Key All", PANEL)
     window.ask("bpy.context.scene.frame_set(12)")
     x, y = window.find("awOpen", PANEL)
-    window.drag((x - 40, y), (x + 140, y))
+    window.drag((x, y), (x + 150, y))
     hover(window)
     window.keys("r", "z", "1", "5", "Return")
     window.press("Key All", PANEL)

@@ -170,9 +170,10 @@ class Window:
         Image.fromarray(picture).save(self.shots / f"{name}.png", optimize=True)
         return picture
 
-    def words(self, left: int = 0) -> list[tuple[str, float, float]]:
-        """What can be read on the screen from the column ``left`` on: (line of text, x, y of its middle)."""
-        picture = Image.fromarray(self.look()[:, left:]).convert("L")
+    def words(self, columns: slice) -> list[tuple[str, float, float]]:
+        """What can be read in these columns of the screen: (line of text, x, y of its middle)."""
+        left = columns.start or 0
+        picture = Image.fromarray(self.look()[:, columns]).convert("L")
         large = picture.resize((picture.width * _ENLARGED, picture.height * _ENLARGED), Image.Resampling.LANCZOS)
         path = self.work / "read.png"
         large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
@@ -192,20 +193,20 @@ class Window:
             found.append((" ".join(cell[11] for cell in cells), float(x), float(y)))
         return found
 
-    def find(self, text: str, left: int = 0, timeout: float = 60.0) -> tuple[float, float]:
+    def find(self, text: str, columns: slice = slice(None), timeout: float = 20.0) -> tuple[float, float]:
         """Where ``text`` (a regular expression) stands on the screen; waits for it."""
         end = time.monotonic() + timeout
         while True:
-            seen = self.words(left)
+            seen = self.words(columns)
             for line, x, y in seen:
                 if re.search(text, line, re.IGNORECASE):
                     return x, y
             assert time.monotonic() < end, f"no {text!r} on the screen: {[line for line, _, _ in seen]}"
             time.sleep(0.5)
 
-    def press(self, text: str, left: int = 0) -> None:
+    def press(self, text: str, columns: slice = slice(None)) -> None:
         """Clicks the button that says ``text``."""
-        self.click(*self.find(text, left))
+        self.click(*self.find(text, columns))
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -50,6 +50,7 @@ def values(declared: Any) -> st.SearchStrategy[Any]:
         int: st.integers(-(2**62), 2**62),
         float: st.floats(allow_nan=False, allow_infinity=False),
         str: st.text(max_size=20),
+        bool: st.booleans(),
     }[declared]
 
 

@@ -308,3 +308,13 @@ def test_no_error_no_loss():
     picture, weight = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
     assert train_generator.regression_loss(picture, picture, weight) == 0
     assert train_generator.regression_loss(picture, 1 - picture, weight) > 0
+
+
+def test_train_at_the_command_line_needs_no_more_than_data_and_names(data: Path, tmp_path: Path):
+    training = Training(PLAN)
+    training.seen = PLAN.pictures  # the plan is carried out: what is left is to write the generator
+    training.save(tmp_path / "state.pt")
+    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "g.safetensors")]
+    result = CliRunner().invoke(app, ["train", str(data), *files, "--no-compiled"])
+    assert result.exit_code == 0, result.output
+    assert load_generator(tmp_path / "g.safetensors", "cpu").resolution == (16, 16)
