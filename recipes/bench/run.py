@@ -33,7 +33,7 @@ def main(blender: Path) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         environment["BLENDER_USER_RESOURCES"] = str(Path(folder) / "blender")
         command = str(Path(sys.executable).with_name("effigy"))
-        script = Path(__file__).with_name("scene.py")
+        script = Path(__file__).with_name("blender_side.py")
         subprocess.run(
             [blender, script, out, addon_zip, command], env=environment, check=True, stdout=subprocess.DEVNULL
         )
@@ -48,6 +48,12 @@ def main(blender: Path) -> None:
     console.print(
         f"enable with imports {measured['enable_ms']:.0f} ms, register alone {measured['register_ms']:.1f} ms"
     )
+
+    console.print(
+        f"bake                {measured['bake_fps']:.1f} frames/s, "
+        f"{measured['bake_share']:.2f} of what painting alone allows"
+    )
+    console.print(f"scrub a cache       {measured['scrub_fps']:.0f} frames/s of the add-on's own time")
 
 
 if __name__ == "__main__":

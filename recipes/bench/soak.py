@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hours of handling in minutes: does anything grow or leak?
+
+python soak.py ADDON_ZIP BACKEND_COMMAND FOLDER [EDITS] [LOADS]       (with the Python that has bpy)
+
+Moves sliders and head EDITS times, with the preview following, and loads the file LOADS times on the way;
+prints memory, threads and open files of Blender before and after.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+
+import bpy
+
+# isort: split
+import addon_utils  # bpy brings it
+from blender_side import PACKAGE, addon, install
+
+
+def resources() -> dict[str, float]:
+    """Resident memory (MiB), threads and open files of this process, and the add-on's handlers."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    hooks = [hook for name in dir(bpy.app.handlers) if isinstance(hook := getattr(bpy.app.handlers, name), list)]
+    return {
+        "memory": pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        "threads": threading.active_count(),
+        "files": len(list(Path("/proc/self/fd").iterdir())),
+        "handlers": sum(getattr(function, "__module__", "").startswith(PACKAGE) for hook in hooks for function in hook),
+        "images": len(bpy.data.images),
+    }
+
+
+def handle(edits: int, seed: int) -> None:
+    """Random edits, with a tick of the preview after each."""
+    preview, scene = addon("blender.preview"), bpy.context.scene
+    proxy = next(obj for obj in scene.objects if obj.effigy.is_face)
+    proxy.rotation_mode = "XYZ"
+    chance = random.Random(seed)
+    for number in range(edits):
+        blocks = proxy.data.shape_keys.key_blocks[1:]
+        chance.choice(blocks).value = chance.random()
+        proxy.rotation_euler.z = chance.uniform(-0.4, 0.4)
+        bpy.context.view_layer.update()
+        preview.tick()
+        if number % 20 == 0:
+            time.sleep(0.02)
+
+
+def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int) -> None:
+    install(addon_zip, command)
+    addon("blender.session").state.memory.limit = 32 << 20  # what it holds is meant, not leaked
+    bpy.ops.effigy.connect()
+    addon("blender.session").ensure_ready()
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    bpy.ops.effigy.add_face(seed=3)
+    path = str(folder / "soak.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    handle(max(edits // 5, 1000), 0)  # what is allocated once
+    for _ in range(3):
+        bpy.ops.wm.open_mainfile(filepath=path)
+    before = resources()
+    for load in range(loads):
+        handle(edits // loads, load + 1)
+        bpy.ops.wm.open_mainfile(filepath=path)
+    after = resources()
+    for name, value in before.items():
+        print(f"{name:10} {value:8.1f} {after[name]:8.1f}  {after[name] - value:+.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    code = 1
+    try:
+        counts = [int(argument) for argument in sys.argv[4:]] or [10_000, 50]
+        main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *counts)
+        code = 0
+    finally:
+        addon_utils.disable(PACKAGE)
+        sys.stdout.flush()
+        if code == 0:  # else the reason is printed
+            os._exit(0)

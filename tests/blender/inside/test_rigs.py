@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rig in the scenes that artists make: parents, constraints, armatures, other cameras, several scenes."""
+
+from __future__ import annotations
+
+import math
+
+import bpy
+import numpy as np
+import pytest
+from conftest import addon
+from mathutils import Matrix
+
+
+def read(face, scene):
+    bpy.context.view_layer.update()
+    return addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+
+
+def turned(owner, degrees):
+    """Turns an object about its own upright axis."""
+    owner.matrix_world = owner.matrix_world @ Matrix.Rotation(math.radians(degrees), 4, "Z")
+
+
+def test_a_parent_turns_the_face_as_its_own_turn_does(scene, face):
+    turned(face, 20)
+    own = read(face, scene)
+    turned(face, -20)
+    parent = bpy.data.objects.new("Parent", None)
+    scene.collection.objects.link(parent)
+    bpy.context.view_layer.update()
+    face.parent = parent
+    rest = face.matrix_world.copy()
+    parent.matrix_world = rest @ Matrix.Rotation(math.radians(20), 4, "Z") @ rest.inverted()
+    found = read(face, scene)
+    assert (found.yaw, found.pitch) == pytest.approx((own.yaw, own.pitch), abs=0.01)
+
+
+def test_a_constraint_turns_the_face(scene, face):
+    target = bpy.data.objects.new("Target", None)
+    scene.collection.objects.link(target)
+    target.matrix_world = face.matrix_world @ Matrix.Rotation(math.radians(-25), 4, "Z")
+    before = read(face, scene)
+    face.constraints.new("COPY_ROTATION").target = target
+    after = read(face, scene)
+    assert abs(after.yaw - before.yaw) == pytest.approx(25, abs=1.5)
+
+
+def test_a_bone_carries_the_face(scene, face):
+    armature = bpy.data.armatures.new("Neck")
+    rig = bpy.data.objects.new("Neck", armature)
+    scene.collection.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    bone = armature.edit_bones.new("Head")
+    bone.head, bone.tail = (0, 0, 0), (0, 0, 1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    face.parent, face.parent_type, face.parent_bone = rig, "BONE", "Head"
+    before = read(face, scene)
+    pose = rig.pose.bones["Head"]
+    pose.rotation_mode = "XYZ"
+    pose.rotation_euler.y = math.radians(20)  # a bone's own axis is Y
+    after = read(face, scene)
+    assert abs(after.yaw - before.yaw) > 10
+
+
+def test_an_orthographic_camera_sees_the_face_where_the_plate_is(scene, face):
+    camera = scene.camera
+    camera.data.type = "ORTHO"
+    camera.data.ortho_scale = face.effigy.plate_size
+    straight = read(face, scene)
+    # Parallel rays: moving to the side turns nothing.
+    face.location.x += 2
+    moved = read(face, scene)
+    assert (moved.yaw, moved.pitch) == pytest.approx((straight.yaw, straight.pitch), abs=1e-3)
+    np.testing.assert_allclose(moved.plate[:3, :3], straight.plate[:3, :3], atol=1e-5)
+    assert moved.plate[0, 3] - straight.plate[0, 3] == pytest.approx(2, abs=1e-5)
+
+
+def test_the_artists_own_camera_counts_and_the_faces_only_without_one(scene, face):
+    own = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    scene.collection.objects.link(own)
+    own.matrix_world = Matrix.Rotation(math.radians(30), 4, "Z") @ scene.camera.matrix_world
+    by_rig = read(face, scene)
+    scene.camera = own
+    by_own = read(face, scene)
+    assert abs(by_own.yaw - by_rig.yaw) == pytest.approx(30, abs=2)
+    scene.camera = None
+    assert read(face, scene).yaw == pytest.approx(by_rig.yaw, abs=1e-3)
+
+
+def test_every_scene_sees_its_own_face(scene, face, settle):
+    other = bpy.data.scenes.new("Other")
+    bpy.context.window.scene = other
+    bpy.ops.effigy.add_face(seed=9)
+    second = bpy.context.active_object
+    settle()
+    session = addon("blender.session")
+    assert session.run_of(second).shown is not None
+    properties = addon("blender.properties")
+    assert properties.faces(scene) == [face]
+    assert properties.faces(other) == [second]
+    bpy.context.window.scene = scene
+
+
+def test_a_mirrored_and_stretched_parent_does_no_harm(scene, face):
+    before = read(face, scene)
+    face.scale = (1.0, 3.0, 0.5)
+    assert read(face, scene).yaw == pytest.approx(before.yaw, abs=8)
+    face.scale = (-1, 1, 1)
+    found = read(face, scene)
+    assert np.isfinite([found.yaw, found.pitch]).all()
+    assert np.isfinite(found.plate).all()
