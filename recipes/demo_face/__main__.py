@@ -22,10 +22,10 @@ from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
 from .report import report as write_report
+from .storage import read_trainable
 from .train_detector import train_detector
 from .train_generator import Plan, Renders, Training, run
 from .train_identity import train_identity
-from .warm_start import read_trainable, warm_start
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Makes the embedded default: see README.md.")
 Head = Annotated[Path, typer.Argument(help="What bake wrote.", exists=True, dir_okay=False)]
@@ -74,9 +74,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The generator to write at the end (.safetensors).")],
     pictures: Annotated[int, typer.Option(min=1, help="Pictures to see in all.")] = Plan().pictures,
     size: Size = 128,
-    start: Annotated[Path | None, typer.Option(help="An older generator of linear latents to start from.")] = None,
-    latent_map: Annotated[Path | None, typer.Option(help="Its directions: a .npz with A.")] = None,
-    distil: Annotated[float, typer.Option(help="Minutes for a new mapping to learn from its mapping.")] = 12.0,
+    start: Annotated[Path | None, typer.Option(help="A generator of this recipe to go on from.")] = None,
     compiled: Annotated[
         bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
     ] = True,
@@ -86,9 +84,7 @@ def train(
         training = Training.load(checkpoint)
     else:
         training = Training(replace(Plan(), resolution=size, pictures=pictures, progressive=start is None))
-        if start is not None and latent_map is not None:
-            warm_start(training.network, start, latent_map, minutes=distil)
-            training.begin_with(training.network)
+        training.begin(read_trainable(start) if start is not None else None)
     run(training, Renders(data), checkpoint, compiled=compiled)
     save_generator(training.finished(), out)
 

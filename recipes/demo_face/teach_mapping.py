@@ -9,8 +9,6 @@ cheaper than pictures. Training goes on with the same term at a small weight (``
 
 from __future__ import annotations
 
-import time
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ from .latents import Z_DIM, latents_of
 from .parameters import COUNT
 
 BATCH = 1024
-RATE = 1e-2
+RATE = 3e-3
 STAY = 0.3  # weight of staying near a mapping that a synthesis knows already
 
 
@@ -43,18 +41,21 @@ def unread(mapping: Mapping, reader: nn.Linear, p: Tensor) -> Tensor:
     return (reader(mapping(latents_of(p))) - p).square().mean(dim=0)
 
 
-def teach(mapping: Mapping, minutes: float, *, known: Mapping | None = None) -> None:
-    """Trains ``mapping`` for ``minutes``; near ``known``, when a synthesis was trained with that one."""
+def teach(mapping: Mapping, steps: int, *, known: Mapping | None = None) -> nn.Linear:
+    """Trains ``mapping`` (40 steps a second on two cores); near ``known``, when a synthesis was trained with that one.
+
+    Returns the reader that was trained with it.
+    """
     reader = reader_of(mapping)
     parameters = [*mapping.parameters(), *reader.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=RATE, betas=(0.9, 0.99))
     scale = None if known is None else known(torch.randn(4096, Z_DIM)).var(dim=0).mean().detach()
-    started, step = time.monotonic(), 0
-    while (seconds := time.monotonic() - started) < 60 * minutes:
+    random = torch.Generator().manual_seed(7)
+    for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 100) * max(0.0, 1 - seconds / (60 * minutes))
-        p = torch.randn(BATCH, COUNT)
-        z = latents_of(p)
+            group["lr"] = RATE * min(1.0, (step + 1) / 100) * (1 - step / steps)
+        p = torch.randn(BATCH, COUNT, generator=random)
+        z = latents_of(p, random)
         w = mapping(z)
         loss = F.mse_loss(reader(w), p)
         if known is not None and scale is not None:
@@ -64,8 +65,8 @@ def teach(mapping: Mapping, minutes: float, *, known: Mapping | None = None) -> 
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        step += 1
-        if step % 200 == 0:
+        if step % 200 == 199:
             with torch.no_grad():
                 missed = unread(mapping, reader, p)
-            print(f"{seconds:5.0f} s  step {step}  missed {missed.mean():.3f}, at most {missed.max():.3f}", flush=True)
+            print(f"teaching {step + 1} of {steps}  missed {missed.mean():.3f}, at most {missed.max():.3f}", flush=True)
+    return reader

@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from backend.generators.mapping import initialize
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 from .latents import Z_DIM, latents_of
+from .parameters import COUNT
+from .teach_mapping import teach
 
 HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
@@ -43,6 +45,8 @@ class Plan:
     batch: int = 16
     rate: float = 1.5e-3
     last_rate: float = 0.02  # of ``rate``; a cosine leads there
+    teaching: int = 12_000  # steps in which the mapping learns the parameters, before the first picture
+    reading: float = 0.03  # weight of reading the parameters from w, beside painting
     progressive: bool = True  # a tenth of the pictures at a quarter of the size, a fifth at half of it
 
     @property
@@ -100,13 +104,20 @@ class Training:
         self.network = StyleGAN2(plan.network)
         initialize(self.network)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.reader = nn.Linear(plan.w_dim, COUNT)
+        nn.init.zeros_(self.reader.weight)  # until ``begin`` has a better one; never by chance
+        nn.init.zeros_(self.reader.bias)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=plan.rate, betas=(0.9, 0.99), fused=True)
+        trained = [*self.network.parameters(), *self.reader.parameters()]
+        self.optimiser = torch.optim.Adam(trained, lr=plan.rate, betas=(0.9, 0.99), fused=True)
 
-    def begin_with(self, network: StyleGAN2) -> None:
-        """Starts from another network's weights."""
-        for mine in (self.network, self.average):
-            mine.load_state_dict(network.state_dict())
+    def begin(self, start: StyleGAN2 | None = None) -> None:
+        """Teaches the mapping, of ``start`` (a generator to go on from) or of the fresh network."""
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
+        known = None if start is None else copy.deepcopy(self.network.mapping).requires_grad_(False)
+        self.reader.load_state_dict(teach(self.network.mapping, self.plan.teaching, known=known).state_dict())
+        self.average.load_state_dict(self.network.state_dict())
 
     def step(self, renders: Renders, compute: Callable[..., Tensor] | None = None) -> Tensor:
         """Sees one batch; returns the loss. ``compute`` is ``loss_of``, or its compiled twin."""
@@ -116,7 +127,7 @@ class Training:
         z = latents_of(vectors, torch.Generator().manual_seed(self.seen))
         wanted = F.avg_pool2d(pictures, plan.resolution // size)
         weight = attention(landmarks * (size / plan.resolution), size)
-        loss = (compute or loss_of)(self.network, z, wanted, weight)
+        loss = (compute or loss_of)(self.network, self.reader, z, vectors, wanted, weight, plan.reading)
         self.optimiser.param_groups[0]["lr"] = plan.rate_at(self.seen)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -142,6 +153,7 @@ class Training:
             "plan": asdict(self.plan),
             "seen": self.seen,
             "network": self.network.state_dict(),
+            "reader": self.reader.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
@@ -156,19 +168,24 @@ class Training:
         training = cls(Plan(**state["plan"]))
         training.seen = state["seen"]
         training.network.load_state_dict(state["network"])
+        training.reader.load_state_dict(state["reader"])
         training.average.load_state_dict(state["average"])
         training.optimiser.load_state_dict(state["optimiser"])
         return training
 
 
-def loss_of(network: StyleGAN2, z: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    return regression_loss(paint(network, z, wanted.shape[-1]), wanted, weight)
+def loss_of(
+    network: StyleGAN2, reader: nn.Linear, z: Tensor, p: Tensor, wanted: Tensor, weight: Tensor, reading: float
+) -> Tensor:
+    """How far the pictures of latents z, which mean the parameters p, are from those wanted, and w from saying p."""
+    w = network.mapping(z)
+    painting = regression_loss(paint(network, w, wanted.shape[-1]), wanted, weight)
+    return painting + reading * F.mse_loss(reader(w), p)
 
 
-def paint(network: StyleGAN2, z: Tensor, size: int) -> Tensor:
-    """Latents z [N, Z_DIM] → pictures [N, 3, size, size], by as many blocks as it takes, in bfloat16."""
+def paint(network: StyleGAN2, w: Tensor, size: int) -> Tensor:
+    """w [N, w_dim] → pictures [N, 3, size, size], by as many blocks as it takes, in bfloat16."""
     with torch.autocast("cpu", torch.bfloat16):
-        w = network.mapping(z)
         styles = network.synthesis.styles(w[:, None].expand(-1, network.num_ws, -1))
         return network.synthesis(styles[: 3 * int(math.log2(size)) - 4], noise=False)
 
@@ -213,7 +230,7 @@ def psnr(network: StyleGAN2, renders: Renders, size: int) -> float:
     """Mean peak signal-to-noise ratio (dB) on the held-out pictures."""
     pictures, vectors, _ = renders.held_out()
     z = latents_of(vectors, torch.Generator().manual_seed(1))
-    painted = torch.cat([paint(network, part, size) for part in z.split(32)])
+    painted = torch.cat([paint(network, network.mapping(part), size) for part in z.split(32)])
     wanted = F.avg_pool2d(pictures, pictures.shape[2] // size)
     squares = ((painted.clamp(-1, 1) - wanted) / 2).square().mean(dim=(1, 2, 3))
     return float((-10 * squares.log10()).mean())

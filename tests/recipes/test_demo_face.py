@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from recipes.demo_face.dataset import CHUNK, array, contact_sheet, people_vector
 from recipes.demo_face.figures import moved
 from recipes.demo_face.parameters import COUNT, PARAMETERS, PERSONAL, column, decode, sample
 from recipes.demo_face.renderer import OVERSAMPLING, Renderer
+from recipes.demo_face.teach_mapping import reader_of, teach, unread
 from recipes.demo_face.train_generator import Plan, Renders, Training
 
 from .toy_head import write_toy_head
@@ -318,3 +320,19 @@ def test_train_at_the_command_line_needs_no_more_than_data_and_names(data: Path,
     result = CliRunner().invoke(app, ["train", str(data), *files, "--no-compiled"])
     assert result.exit_code == 0, result.output
     assert load_generator(tmp_path / "g.safetensors", "cpu").resolution == (16, 16)
+
+
+def test_a_taught_mapping_lets_every_parameter_be_read():
+    network = Training(replace(PLAN, w_dim=64)).network
+    before = unread(network.mapping, reader_of(network.mapping), torch.from_numpy(sample(512, 8)))
+    reader = teach(network.mapping, 300)
+    after = unread(network.mapping, reader, torch.from_numpy(sample(512, 8)))
+    assert after.mean() < 0.96 * before.mean()
+
+
+def test_teaching_a_known_mapping_keeps_what_is_known():
+    network = Training(replace(PLAN, w_dim=64)).network
+    known = copy.deepcopy(network.mapping).requires_grad_(False)
+    teach(network.mapping, 50, known=known)
+    z = torch.randn(512, latents.Z_DIM)
+    assert (network.mapping(z) - known(z)).square().mean() < 0.5 * known(z).var(dim=0).mean()
