@@ -17,7 +17,7 @@ from . import controls, session
 from .properties import active_face, face_in, scene_of
 
 _REACH = 24  # pixels from a landmark at which it is still picked
-_DOT = 0.07  # of the gizmo's size setting
+_DOT = 0.05  # of the gizmo's size setting
 
 
 class Drag:
@@ -213,7 +213,7 @@ class EFFIGY_GGT_landmarks(bpy.types.GizmoGroup):
         dot.draw_options = {"FILL", "ALIGN_VIEW"}
         dot.scale_basis = _DOT
         # Light rings that darken under the mouse: told apart by brightness, not by hue.
-        dot.color, dot.alpha = (1.0, 1.0, 1.0), 0.75
+        dot.color, dot.alpha = (1.0, 1.0, 1.0), 0.6
         dot.color_highlight, dot.alpha_highlight = (1.0, 0.85, 0.2), 1.0
         dot.use_draw_modal = True
         dot.target_set_operator(EFFIGY_OT_grab.bl_idname).landmark = landmark

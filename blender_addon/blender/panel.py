@@ -20,7 +20,7 @@ _ICONS = {
     Phase.LOST: "ERROR",
     Phase.REFUSED: "ERROR",
 }
-_LINE = 42  # characters that fit the side panel
+_LINE = 36  # characters that fit the side panel
 
 
 def translated(text: str) -> str:

@@ -188,7 +188,8 @@ def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
     now = time.monotonic()
     run.milliseconds = 1e3 * (now - preview.asked)
     if now - run.drawn < _SAME_MOVE_S:
-        run.rate += 0.2 * (1 / max(now - run.drawn, 1e-3) - run.rate)
+        rate = 1 / max(now - run.drawn, 1e-3)
+        run.rate = run.rate + 0.2 * (rate - run.rate) if run.rate else rate
     run.drawn = now
     _show(proxy, run, wanted, asked, preview.pixels, exact=frame.exact)
 
