@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 PYTHON_5_2 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) $(shell command -v python3.13))
 BPY_4_2 := 4.2.23
+BPY_4_5 := 4.5.15
 BPY_5_0 := 5.0.1
 BPY_5_2 := 5.2.3
 
@@ -13,7 +14,7 @@ GUI_SUITES ?= trixie sid
 
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --constraint constraints.txt
-BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 $(if $(PYTHON_5_2),.venvs/blender-5.2)
+BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 .venvs/blender-4.5 $(if $(PYTHON_5_2),.venvs/blender-5.2)
 
 .PHONY: help demo test lint zip bench gui-test clean
 help:
@@ -64,6 +65,7 @@ gui-test: .venv/dev
 	@touch $@
 
 .venvs/blender-4.2/ready: ; $(call blender,$(PYTHON),4.2,$(BPY_4_2))
+.venvs/blender-4.5/ready: ; $(call blender,$(PYTHON),4.5,$(BPY_4_5))
 .venvs/blender-5.0/ready: ; $(call blender,$(PYTHON),5.0,$(BPY_5_0))
 .venvs/blender-5.2/ready: ; $(call blender,$(PYTHON_5_2),5.2,$(BPY_5_2))
 

@@ -8,6 +8,7 @@ stopped, paints only what has changed, and can tell when a picture is no more wh
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 import bpy
@@ -16,17 +17,18 @@ from mathutils import Matrix
 
 from ..core.client import RequestError
 from ..core.png import annotate
-from ..core.record import KEYWORD, Journal, Record
+from ..core.record import KEYWORD, Journal, Record, shows
 from ..protocol.messages import Encoding
 from . import session
-from .display import picture_nodes
+from .display import picture_nodes, show_source
 from .fcurves import write_keys
 from .preferences import PreferencesError
-from .properties import face_of, faces
+from .properties import face_of, faces, has_own_plate
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import state
 from .walk import Step, Walk, WalkError
 
+_JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")
 
 
@@ -50,14 +52,10 @@ def journal_of(proxy: bpy.types.Object) -> Journal:
     return Journal(folder_of(proxy) / "frames.json")
 
 
-def record_of(proxy: bpy.types.Object, wanted: FaceState) -> Record:
-    """What the baked picture of this moment is made from."""
+def record_of(proxy: bpy.types.Object, wanted: FaceState, encoding: Encoding) -> Record:
+    """What the picture of this moment is made from."""
     face = face_of(proxy)
-    return Record.of(face.model, face.latent_bytes(), wanted.yaw, wanted.pitch, wanted.controls, encoding_of(proxy))
-
-
-def encoding_of(proxy: bpy.types.Object) -> Encoding:
-    return "png16" if face_of(proxy).bake_depth == "16" else "png"
+    return Record.of(face.model, face.latent_bytes(), wanted.yaw, wanted.pitch, wanted.controls, encoding)
 
 
 class Bake:
@@ -68,6 +66,8 @@ class Bake:
 
     def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         """Raises BakeError when there is nowhere to write, or another face writes there."""
+        if not has_own_plate(proxy):
+            raise BakeError(f"{proxy.name} still shares the plate of its original: wait a moment, and try again")
         self.folder = folder_of(proxy)
         for other in (o for each in bpy.data.scenes for o in faces(each) if o != proxy):
             if folder_of(other) == self.folder:
@@ -78,10 +78,18 @@ class Bake:
         self._frames = range(scene.frame_start, scene.frame_end + 1)
         self._places: list[np.ndarray] = []
         self._before = scene.frame_current
-        self.walk = Walk(proxy, scene, self._frames, encoding_of(proxy), self._is_there)
+        self._saved = time.monotonic()
+        self._encoding: Encoding = "png16" if face_of(proxy).bake_depth == "16" else "png"
+        self.walk = Walk(proxy, scene, self._frames, self._encoding, self._is_there)
 
     def _is_there(self, frame: int, wanted: FaceState) -> bool:
-        return self._journal.has(frame, record_of(self.walk.lookup()[0], wanted).digest)
+        return shows(self._path(frame), self._record(wanted).digest)
+
+    def _record(self, wanted: FaceState) -> Record:
+        return record_of(self.walk.lookup()[0], wanted, self._encoding)
+
+    def _path(self, frame: int) -> Path:
+        return self.folder / f"{self.folder.name}_{frame:04d}.png"
 
     def step(self) -> int:
         """Writes what has come; returns how many frames are done. Never waits."""
@@ -92,29 +100,39 @@ class Bake:
     def keep(self, step: Step) -> None:
         """Writes the picture of a frame, if it is a new one, and remembers the plate's place."""
         self._places.append(step.wanted.plate)
-        if step.picture is None:
-            return
-        record = record_of(self.walk.lookup()[0], step.wanted)
-        path = self.folder / f"{self.folder.name}_{step.frame:04d}.png"
-        temporary = path.with_name(f".{path.name}.part")
-        temporary.write_bytes(annotate(step.picture.data, {KEYWORD: record.as_text()}))
-        temporary.replace(path)
-        # Before the next frame: what the journal does not know is painted again, never taken for right.
-        self._journal.put(step.frame, record, path.name, clamped=list(step.picture.clamped))
+        record, path = self._record(step.wanted), self._path(step.frame)
+        if step.picture is not None:
+            # The file itself says what it shows, so that no crash can make it pass for another picture.
+            temporary = path.with_name(f".{path.name}.part")
+            temporary.write_bytes(annotate(step.picture.data, {KEYWORD: record.as_text()}))
+            temporary.replace(path)
+            self.painted += 1
+        self._journal.put(step.frame, record, path.name)
+        if time.monotonic() - self._saved > _JOURNAL_S:
+            self._save()
+
+    def _save(self) -> None:
         self._journal.save()
-        self.painted += 1
+        self._saved = time.monotonic()
 
     def finish(self) -> None:
         """Switches the plate to the pictures."""
+        self._save()
         proxy, scene = self.walk.lookup()
-        _key_places(face_of(proxy).plate, self._frames.start, self._places)
-        show_baked(proxy, scene, self.folder / f"{self.folder.name}_{self._frames.start:04d}.png")
+        face = face_of(proxy)
+        if face.source == "BAKED":
+            remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
+        _key_places(face.plate, self._frames.start, self._places)
+        show_baked(proxy, self._frames, self._path(self._frames.start))
         scene.frame_set(self._before)
 
     def abandon(self) -> None:
         """Takes back what the bake changed in the scene; the files stay."""
-        with contextlib.suppress(WalkError):
-            self.walk.lookup()[1].frame_set(self._before)
+        with contextlib.suppress(OSError):
+            self._save()
+        scene = bpy.data.scenes.get(self.walk.scene)
+        if scene is not None:
+            scene.frame_set(self._before)
 
 
 def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -> None:
@@ -133,10 +151,9 @@ def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -
             write_keys(shown, name, index, start, column)
 
 
-def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> None:
-    """Switches the face to the baked sequence whose first file is ``first``."""
-    nodes = picture_nodes(proxy)
-    if not nodes:
+def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
+    """Switches the face to the baked sequence of ``frames`` whose first file is ``first``."""
+    if not picture_nodes(proxy):
         raise BakeError(f"the plate of {proxy.name} has lost its Picture node: add the face again")
     face = face_of(proxy)
     image = face.baked or bpy.data.images.load(str(first))
@@ -144,25 +161,19 @@ def show_baked(proxy: bpy.types.Object, scene: bpy.types.Scene, first: Path) -> 
     image.name = f"{proxy.name} Baked"
     image.source = "SEQUENCE"
     image.reload()
-    for node in nodes:
-        node.image = image
-        user = node.image_user
-        user.frame_start = scene.frame_start
-        user.frame_duration = scene.frame_end - scene.frame_start + 1
-        user.frame_offset = scene.frame_start - 1  # the files carry the scene's own frame numbers
-        user.use_auto_refresh = True
     face.baked, face.source = image, "BAKED"
-    face.baked_start, face.baked_end = scene.frame_start, scene.frame_end
-    state.dirty = True
+    face.baked_start, face.baked_end = frames.start, frames.stop - 1
+    show_source(proxy)
+    state.dirty = state.baked_dirty = True
 
 
 def show_live(proxy: bpy.types.Object) -> None:
     """Switches the face back to the backend's pictures; the files stay."""
     face = face_of(proxy)
-    for node in picture_nodes(proxy):
-        node.image = face.image
-    remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
+    if has_own_plate(proxy):
+        remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
     face.source = "LIVE"
+    show_source(proxy)
     run = session.run_of(proxy)
     run.shown = run.wanted = None
     run.stale = False
@@ -189,7 +200,8 @@ def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.typ
         return False
     if entry is None:
         return False  # a bake of an earlier version, or another frame range: nothing is known
-    return bool(entry.get("digest") != record_of(proxy, wanted).digest)
+    encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
+    return bool(entry.get("digest") != record_of(proxy, wanted, encoding).digest)
 
 
 _read: tuple[Path, int, Journal] | None = None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any, Protocol
 
 import bpy
@@ -53,6 +54,8 @@ class RangeOperator(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if state.is_rendering:  # whose frames must not be changed
+            return {"PASS_THROUGH"}
         if event.type == "ESC":
             return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames, which are kept")
         if event.type != "TIMER":
@@ -66,6 +69,9 @@ class RangeOperator(bpy.types.Operator):
                 return {"FINISHED"}
         except FAILURES as error:
             return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames: {error}")
+        except Exception as error:  # noqa: BLE001 whatever it is, the preview must live on
+            traceback.print_exc()
+            return self._stop(context, f"{self.noun} stopped: {type(error).__name__}: {error}")
         context.window_manager.progress_update(done)
         context.workspace.status_text_set(f"{self.noun}: {done} of {self._work.walk.total} frames. ESC stops")
         return {"RUNNING_MODAL"}
@@ -141,10 +147,7 @@ class EFFIGY_OT_bake(RangeOperator):
         return _can_walk(cls, context)
 
     def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
-        bake = Bake(proxy, scene)
-        if face_of(proxy).source == "BAKED":
-            show_live(proxy)
-        return bake
+        return Bake(proxy, scene)
 
     def summary(self, work: Bake) -> str:
         kept = work.walk.total - work.painted

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import bpy
 
-from . import session
 from .properties import face_of
 from .scene_reader import FaceState
 from .session import state
@@ -29,22 +26,22 @@ class Cache:
                 f"the cache holds {state.memory.limit >> 20}: shorten the scene's frame range, or bake"
             )
         self._before = scene.frame_current
-        self._anchor = session.anchor_of(proxy)
-        self.walk = Walk(proxy, scene, frames, "rgba8", lambda _, wanted: self._key(wanted) in state.memory)
+        self.walk = Walk(proxy, scene, frames, "rgba8", lambda _, wanted: state.memory.touch(self._key(wanted)))
 
     def step(self) -> int:
         for step in self.walk.step():
             if step.picture is not None:
                 picture = step.picture
-                state.memory.put(self._key(step.wanted), picture.data, picture.height, picture.width)
+                state.memory.put(self._key(step.wanted), picture.data, picture.height, picture.width, picture.clamped)
         return self.walk.done
 
     def finish(self) -> None:
         self.walk.lookup()[1].frame_set(self._before)
 
     def abandon(self) -> None:
-        with contextlib.suppress(WalkError):
-            self.finish()
+        scene = bpy.data.scenes.get(self.walk.scene)
+        if scene is not None:
+            scene.frame_set(self._before)
 
     def _key(self, wanted: FaceState) -> tuple[object, ...]:
-        return *self._anchor, wanted.parameters
+        return *self.walk.anchor, wanted.parameters

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from .properties import EffigyFace, face_of
@@ -16,6 +18,7 @@ def show_picture(proxy: bpy.types.Object) -> None:
     projected = face.display == "PROJECTED"
     _set_background(face, shown=face.display == "BACKGROUND")
     _project(proxy, face, shown=projected)
+    show_source(proxy)
     if face.plate is not None:
         # What renders shows the picture in either way: the plate, or the proxy that wears it.
         face.plate.hide_render = projected
@@ -24,12 +27,21 @@ def show_picture(proxy: bpy.types.Object) -> None:
             face.plate.hide_set(face.display != "PLATE")
 
 
+def renew(proxy: bpy.types.Object) -> None:
+    """For a duplicate with a picture of its own: it stops wearing its original's."""
+    for index, material in enumerate(proxy.data.materials):
+        if material is not None and material.get("effigy_projection"):
+            proxy.data.materials.pop(index=index)
+            break
+    show_picture(proxy)
+
+
 def _set_background(face: EffigyFace, *, shown: bool) -> None:
     camera, image = face.camera, face.image
     if camera is None or camera.type != "CAMERA":
         return
     backgrounds = camera.data.background_images
-    own = next((entry for entry in backgrounds if image is not None and entry.image in (image, face.baked)), None)
+    own = _background(face)
     if shown and own is None and image is not None:
         own = backgrounds.new()
         own.image, own.alpha, own.display_depth, own.frame_method = image, 1.0, "BACK", "FIT"
@@ -37,6 +49,29 @@ def _set_background(face: EffigyFace, *, shown: bool) -> None:
         backgrounds.remove(own)
     if shown:
         camera.data.show_background_images = True
+
+
+def _background(face: EffigyFace) -> bpy.types.CameraBackgroundImage | None:
+    """The entry of the face's camera that shows its picture."""
+    if face.camera is None or face.camera.type != "CAMERA":
+        return None
+    pictures = [image for image in (face.image, face.baked) if image is not None]
+    return next((entry for entry in face.camera.data.background_images if entry.image in pictures), None)
+
+
+def show_source(proxy: bpy.types.Object) -> None:
+    """Points all that shows the face's picture at the live one or at the baked sequence."""
+    face, background = face_of(proxy), _background(face_of(proxy))
+    baked = face.source == "BAKED" and face.baked is not None
+    showers: list[Any] = [*picture_nodes(proxy), *([background] if background is not None else [])]
+    for shower in showers:
+        shower.image = face.baked if baked else face.image
+        if baked:
+            user = shower.image_user
+            user.frame_start = face.baked_start
+            user.frame_duration = face.baked_end - face.baked_start + 1
+            user.frame_offset = face.baked_start - 1  # the files carry the scene's own frame numbers
+            user.use_auto_refresh = True
 
 
 def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:

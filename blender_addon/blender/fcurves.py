@@ -9,6 +9,16 @@ import bpy
 import numpy as np
 
 _LINEAR = 1  # of keyframe_points' interpolation
+# What a key is, and how many numbers of which type each part of it has.
+_ATTRIBUTES = {
+    "co": (2, np.float32),
+    "handle_left": (2, np.float32),
+    "handle_right": (2, np.float32),
+    "interpolation": (1, np.int32),
+    "handle_left_type": (1, np.int32),
+    "handle_right_type": (1, np.int32),
+    "easing": (1, np.int32),
+}
 
 
 def curves_of(data: Any) -> Any:
@@ -27,14 +37,25 @@ def curves_of(data: Any) -> Any:
 
 
 def write_keys(data: Any, path: str, index: int, start: float, values: np.ndarray) -> None:
-    """Keys ``values`` [N] at every frame from ``start`` on; the curve's other keys stay where they are."""
+    """Keys ``values`` [N] at every frame from ``start`` on; the curve's other keys stay as they are."""
     curves = curves_of(data)
     curve = curves.find(path, index=index) or curves.new(path, index=index)
+    points = curve.keyframe_points
+    before = {name: _get(points, name, size, kind) for name, (size, kind) in _ATTRIBUTES.items()}
     frames = start + np.arange(len(values))
-    kept = [(p.co[0], p.co[1]) for p in curve.keyframe_points if not start <= p.co[0] <= frames[-1]]
-    points = np.array(sorted([*kept, *zip(frames, values, strict=True)]), dtype=np.float32)
-    curve.keyframe_points.clear()
-    curve.keyframe_points.add(len(points))
-    curve.keyframe_points.foreach_set("co", points.reshape(-1))
-    curve.keyframe_points.foreach_set("interpolation", np.full(len(points), _LINEAR, dtype=np.int32))
+    kept = (before["co"][:, 0] < frames[0] - 0.5) | (before["co"][:, 0] > frames[-1] + 0.5)
+    new = {name: np.zeros((len(values), size), kind) for name, (size, kind) in _ATTRIBUTES.items()}
+    new["co"][:] = new["handle_left"][:] = new["handle_right"][:] = np.stack([frames, values], axis=1)
+    new["interpolation"][:] = _LINEAR
+    order = np.argsort(np.concatenate([before["co"][kept, 0], frames]), kind="stable")
+    points.clear()
+    points.add(len(order))
+    for name in _ATTRIBUTES:
+        points.foreach_set(name, np.concatenate([before[name][kept], new[name]])[order].reshape(-1))
     curve.update()
+
+
+def _get(points: Any, name: str, size: int, kind: type) -> np.ndarray:
+    values: np.ndarray = np.empty(len(points) * size, dtype=kind)
+    points.foreach_get(name, values)
+    return values.reshape(-1, size)

@@ -62,6 +62,8 @@ class Drag:
         controls.set_values(self.proxy, dict(zip(self.before, solution.controls.tolist(), strict=True)))
         if may_turn:
             controls.set_rotation(self.proxy, self._sight @ solution.rotation)
+        else:
+            self.proxy.matrix_world = self.matrix
 
     def cancel(self) -> None:
         controls.set_values(self.proxy, self.before)
@@ -77,7 +79,9 @@ class EFFIGY_OT_grab(bpy.types.Operator):
     )
     bl_options = {"REGISTER", "UNDO", "BLOCKING", "GRAB_CURSOR"}
 
-    landmark: IntProperty(name="Landmark", description="−1: the one under the mouse", default=-1, min=-1)
+    landmark: IntProperty(
+        name="Landmark", description="−1: the one under the mouse", default=-1, min=-1, options={"SKIP_SAVE"}
+    )
     mode: EnumProperty(
         name="Move",
         items=(
@@ -163,7 +167,8 @@ def pick(context: bpy.types.Context, proxy: bpy.types.Object, mouse: tuple[float
     depsgraph = context.evaluated_depsgraph_get()
     evaluated = proxy.evaluated_get(depsgraph)
     best, reach = -1, float(_REACH) ** 2
-    for index, vertex in enumerate(evaluated.data.vertices):
+    landmarks = len(proxy.data.vertices)  # modifiers may add more, behind them
+    for index, vertex in enumerate(evaluated.data.vertices[:landmarks]):
         place = location_3d_to_region_2d(context.region, context.region_data, evaluated.matrix_world @ vertex.co)
         if place is not None:
             distance = (place.x - mouse[0]) ** 2 + (place.y - mouse[1]) ** 2

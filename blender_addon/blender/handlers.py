@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import plate, preferences, render
+from . import plate, preferences, preview, render
 from .properties import face_of, faces
 from .session import state
 
@@ -18,13 +18,13 @@ from .session import state
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """The scene may have changed: the next tick looks."""
-    state.dirty = True
+    state.dirty = state.baked_dirty = True
 
 
 @persistent
 def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """A new frame is evaluated. While rendering, its pictures are painted here, before Blender renders it."""
-    state.dirty = True
+    state.dirty = state.baked_dirty = True
     if state.is_rendering:
         _or_give_up(render.render_frame, scene, depsgraph)
 
@@ -81,7 +81,9 @@ def on_load(*_: Any) -> None:
     state.epoch += 1
     state.is_rendering = state.is_baking = False
     state.restore = None
-    state.dirty = True
+    state.dirty = state.baked_dirty = True
+    if any(face_of(obj).is_face for obj in bpy.data.objects):
+        preview.start()  # also without a backend: a stale bake is to be told
 
 
 @persistent

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class OpeningOperator(bpy.types.Operator):
         raise NotImplementedError
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
-        """The identity is there."""
+        """The identity is there. Raises ValueError that says why it cannot be used any more."""
         raise NotImplementedError
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -58,15 +59,12 @@ class OpeningOperator(bpy.types.Operator):
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC":
-            return self._end(context, {"CANCELLED"})
+            context.window_manager.event_timer_remove(self._timer)
+            return {"CANCELLED"}
         if event.type != "TIMER" or not self._opening.done():
             return {"PASS_THROUGH"}
-        try:
-            self.opened(context, self._opening.result())
-        except RequestError as error:
-            self.report({"ERROR"}, str(error))
-            return self._end(context, {"CANCELLED"})
-        return self._end(context, {"FINISHED"})
+        context.window_manager.event_timer_remove(self._timer)
+        return self._use(context, self._opening.result)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """For scripts and redo: waits for the identity; in a window only for a moment."""
@@ -75,16 +73,19 @@ class OpeningOperator(bpy.types.Operator):
             client = session.ensure_ready() if bpy.app.background else session.state.client
             if client is None:
                 raise ValueError("Start the backend first, and wait until it is ready")
-            identity = client.call(request, session.OPEN_S if bpy.app.background else REDO_S)
         except (RequestError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.opened(context, identity)
-        return {"FINISHED"}
+        patience = session.OPEN_S if bpy.app.background else REDO_S
+        return self._use(context, lambda: client.call(request, patience))
 
-    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
-        context.window_manager.event_timer_remove(self._timer)
-        return result
+    def _use(self, context: bpy.types.Context, answer: Callable[[], Identity]) -> set[str]:
+        try:
+            self.opened(context, answer())
+        except (RequestError, ValueError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
 
 
 def can_ask(cls: Any) -> bool:
@@ -99,6 +100,7 @@ class ChangeOperator(OpeningOperator):
     """One that gives the active face another identity."""
 
     seed = -1
+    _face = ""  # the name of the face that was active when the operator was called
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -112,10 +114,23 @@ class ChangeOperator(OpeningOperator):
         return can_ask(cls)
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
-        welcome = session.welcome()
+        welcome, proxy = session.welcome(), self.target(context)
         assert welcome is not None
-        rig.change_identity(face_in(context), welcome, identity, self.seed)
+        if face_of(proxy).locked:
+            raise ValueError(f"{proxy.name} was locked meanwhile")
+        if context.mode != "OBJECT":
+            raise ValueError("Leave the edit mode first")
+        rig.change_identity(proxy, welcome, identity, self.seed)
         session.state.dirty = True
+
+    def target(self, context: bpy.types.Context) -> bpy.types.Object:
+        """The face that this was called for, whatever was selected since. Raises ValueError when it is gone."""
+        if not self._face:
+            self._face = face_in(context).name
+        proxy = scene_of(context).objects.get(self._face)
+        if proxy is None or not face_of(proxy).is_face:
+            raise ValueError(f"{self._face} is gone")
+        return proxy
 
 
 class ByNumber(ChangeOperator):
@@ -127,7 +142,7 @@ class ByNumber(ChangeOperator):
     )
 
     def begin(self, context: bpy.types.Context) -> set[str]:
-        face = face_of(face_in(context))
+        face = face_of(self.target(context))
         if not self.properties.is_property_set("seed"):
             self.seed = self.number(face)
         if not self.properties.is_property_set("truncation"):
@@ -139,12 +154,12 @@ class ByNumber(ChangeOperator):
         raise NotImplementedError
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
+        self.target(context)
         return OpenIdentity(seed=self.seed, truncation=self.truncation)
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
         super().opened(context, identity)
-        face = face_of(face_in(context))
-        face.truncation = self.truncation
+        face_of(self.target(context)).truncation = self.truncation
 
 
 class EFFIGY_OT_change_identity(ByNumber):
@@ -195,8 +210,12 @@ class EFFIGY_OT_mix_identities(ChangeOperator):
             return set(context.window_manager.invoke_props_dialog(self))
         return super().invoke(context, event)
 
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """From the dialog: in a window the answer is waited for in the background."""
+        return super().execute(context) if bpy.app.background else self.begin(context)
+
     def request(self, context: bpy.types.Context) -> OpenIdentity:
-        proxy, scene = face_in(context), scene_of(context)
+        proxy, scene = self.target(context), scene_of(context)
         other = scene.objects.get(self.other) if self.other else None
         if other is None or not face_of(other).is_face:
             raise ValueError("There is no other face in this scene: add one to mix with")
@@ -251,6 +270,7 @@ class EFFIGY_OT_load_identity(ImportHelper, ChangeOperator):
         return super().execute(context) if bpy.app.background else self.begin(context)
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
+        self.target(context)
         path = Path(self.filepath)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))

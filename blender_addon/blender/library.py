@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def items(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, 
         _icons = bpy.utils.previews.new()
         _items = []
     if [item[0] for item in _items] != found:
-        _items = [(name, name, "", _icon(name), number) for number, name in enumerate(found)]
+        # Numbers that stay a name's own, whatever else is stored or removed.
+        _items = [(name, name, "", _icon(name), zlib.crc32(name.encode()) & 0x7FFFFFFF) for name in found]
     return _items
 
 

@@ -154,10 +154,15 @@ class EFFIGY_PT_library(FacePanel):
             manager = context.window_manager
             layout.template_icon_view(manager, "effigy_expression", show_labels=True, scale=5.0)
             chosen = manager.effigy_expression
-            layout.label(text=chosen)
             row = layout.row(align=True)
-            row.operator("effigy.apply_expression", text="Apply", icon="CHECKMARK").name = chosen
-            row.operator("effigy.remove_expression", text="", icon="TRASH").name = chosen
+            row.enabled = bool(chosen)
+            layout.label(text=chosen or translated("Choose an expression"), translate=False)
+            for operator in (
+                row.operator("effigy.apply_expression", text="Apply", icon="CHECKMARK"),
+                row.operator("effigy.remove_expression", text="", icon="TRASH"),
+            ):
+                if chosen:
+                    operator.name = chosen
         layout.operator("effigy.store_expression", icon="ADD")
 
 

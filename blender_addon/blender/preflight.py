@@ -102,7 +102,7 @@ def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield Finding(
             "error", f"{proxy.name}: {len(missing)} baked pictures are missing, the first of frame {missing[0]}"
         )
-    if session.run_of(proxy).stale:
+    if bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get()):
         yield Finding("warning", f"{proxy.name}: the bake of this frame is stale; bake again")
 
 

@@ -47,6 +47,12 @@ def look() -> float:
     scene = bpy.context.scene
     if state.is_rendering or state.is_baking or scene is None:
         return _IDLE_S
+    for proxy in faces(scene):
+        if not has_own_plate(proxy):
+            rig.give_own_plate(proxy)
+    if state.baked_dirty:
+        state.baked_dirty = False
+        _check_baked(scene)
     live = [proxy for proxy in faces(scene) if face_of(proxy).source == "LIVE"]
     if not session.is_ready():
         _show_outage(live)
@@ -56,7 +62,8 @@ def look() -> float:
         _open(proxy, session.run_of(proxy))
     if state.dirty:
         state.dirty = False
-        _ask_all(scene, live)
+        for proxy in live:
+            _ask(proxy, session.run_of(proxy), scene, bpy.context.evaluated_depsgraph_get())
     for proxy in live:
         _refine(proxy, session.run_of(proxy))
     return _ACTIVE_S if is_busy(live) else _IDLE_S
@@ -67,7 +74,11 @@ def is_busy(live: list[bpy.types.Object]) -> bool:
     if state.dirty or (state.client is not None and state.client.is_busy):
         return True
     runs = [session.run_of(proxy) for proxy in live]
-    return any(run.opening or run.refining or (run.shown is not None and not run.exact) for run in runs)
+    return any(run.opening or run.refining or _may_refine(run) for run in runs)
+
+
+def _may_refine(run: FaceRun) -> bool:
+    return run.shown is not None and not run.exact and run.refused != run.asked
 
 
 def _show_outage(live: list[bpy.types.Object]) -> None:
@@ -110,18 +121,11 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
             _fail(proxy, run, str(error))
 
 
-def _ask_all(scene: bpy.types.Scene, live: list[bpy.types.Object]) -> None:
-    for proxy in live:
-        if not has_own_plate(proxy):
-            rig.give_own_plate(proxy)
+def _check_baked(scene: bpy.types.Scene) -> None:
+    """Whether the baked pictures are still what the scene asks for; no backend is needed for that."""
     baked = [proxy for proxy in faces(scene) if face_of(proxy).source == "BAKED"]
-    if not live and not baked:
-        return
-    depsgraph = bpy.context.evaluated_depsgraph_get()
-    for proxy in live:
-        _ask(proxy, session.run_of(proxy), scene, depsgraph)
     for proxy in baked:
-        session.run_of(proxy).stale = bake.is_stale(proxy, scene, depsgraph)
+        session.run_of(proxy).stale = bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get())
 
 
 def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -136,23 +140,22 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
         return
     assert state.client is not None
     run.wanted, run.changed, run.asked = wanted.parameters, time.monotonic(), run.asked + 1
-    remembered = state.memory.get(_key(proxy, wanted))
+    anchor = session.anchor_of(proxy)
+    remembered = state.memory.get((*anchor, wanted.parameters))
     if remembered is not None:
-        _show(proxy, run, wanted, run.asked, remembered, exact=True)
+        pixels, run.clamped = remembered
+        if _show(proxy, run, wanted, run.asked, pixels, exact=True):
+            plate.place(proxy, wanted.plate)
         return
     half = run.painting > _SLOW_MS
     request = _request(run, wanted, "preview", half=half)
-    state.client.preview(request, tag=(state.epoch, run.asked, wanted))
+    state.client.preview(request, tag=(state.epoch, anchor, run.asked, wanted))
 
 
 def _request(run: FaceRun, wanted: FaceState, purpose: str, *, half: bool = False) -> Synthesize:
     controls = dict(wanted.controls)
     stream = run.stream
     return Synthesize(run.identity, wanted.yaw, wanted.pitch, controls, purpose, "rgba8", stream, half)  # type: ignore[arg-type]
-
-
-def _key(proxy: bpy.types.Object, wanted: FaceState) -> tuple[object, ...]:
-    return *session.anchor_of(proxy), wanted.parameters
 
 
 def _answers(live: list[bpy.types.Object]) -> None:
@@ -175,66 +178,71 @@ def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
         return
     assert preview.frame is not None
     assert preview.pixels is not None
-    epoch, asked, wanted = preview.tag
+    epoch, anchor, asked, wanted = preview.tag
     assert isinstance(wanted, FaceState)
-    if epoch != state.epoch:
-        run.wanted, state.dirty = None, True  # asked before a render or an undo: the scene is read again
-        return
     frame = preview.frame
-    run.clamped = frame.clamped
-    _remember(proxy, run, wanted, frame)
+    _remember(anchor, wanted, frame)
+    if epoch != state.epoch or anchor != session.anchor_of(proxy):
+        # Asked before a render or an undo, or of somebody else: the scene is read again.
+        run.wanted, state.dirty = None, True
+        return
     if asked <= run.showing:
         return
+    image, timings = face_of(proxy).image, frame.timings
+    if image is not None and frame.height == image.size[1]:
+        run.painting = timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
     now = time.monotonic()
     run.milliseconds = 1e3 * (now - preview.asked)
     if now - run.drawn < _SAME_MOVE_S:
         rate = 1 / max(now - run.drawn, 1e-3)
         run.rate = run.rate + 0.2 * (rate - run.rate) if run.rate else rate
     run.drawn = now
-    _show(proxy, run, wanted, asked, preview.pixels, exact=frame.exact)
+    if _show(proxy, run, wanted, asked, preview.pixels, exact=frame.exact):
+        run.clamped = frame.clamped
+        plate.place(proxy, wanted.plate)
 
 
-def _remember(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState, frame: Frame) -> None:
-    """Keeps an exact picture, and how long one of full size takes."""
+def _remember(anchor: tuple[str, str], wanted: FaceState, frame: Frame) -> None:
+    """Keeps an exact picture under what it was made from."""
     if frame.exact:
-        state.memory.put(_key(proxy, wanted), frame.data, frame.height, frame.width)
-    image = face_of(proxy).image
-    if image is not None and frame.height == image.size[1]:
-        timings = frame.timings
-        run.painting = timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
+        state.memory.put((*anchor, wanted.parameters), frame.data, frame.height, frame.width, frame.clamped)
 
 
-def _show(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState, asked: int, pixels: Pixels, *, exact: bool) -> None:
+def _show(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState, asked: int, pixels: Pixels, *, exact: bool) -> bool:
     try:
         plate.show(proxy, pixels)
     except UnreadableError as error:
         _fail(proxy, run, str(error))
-        return
-    plate.place(proxy, wanted.plate)
+        return False
     run.shown, run.showing, run.exact, run.problem = wanted.parameters, asked, exact, ""
+    return True
 
 
 def _refine(proxy: bpy.types.Object, run: FaceRun) -> None:
     """At rest, asks for the exact picture and shows it when it comes."""
     assert state.client is not None
     if run.refining is not None and run.refining[0].done():
-        (answer, epoch, asked, wanted), run.refining = run.refining, None
+        (answer, epoch, anchor, asked, wanted), run.refining = run.refining, None
         try:
             frame = answer.result()
-        except RequestError:
-            run.wanted = run.shown = None  # the next preview says what is wrong
-            state.dirty = True
+        except RequestError as error:
+            run.refused = asked  # not again before something changes
+            if error.code in _RETRY:
+                run.wanted, state.dirty = None, True
+            else:
+                run.problem = str(error)
             return
-        if epoch == state.epoch:
-            _remember(proxy, run, wanted, frame)
-            if asked == run.asked:
-                run.clamped = frame.clamped
-                _show(proxy, run, wanted, asked, from_rgba8(frame.data, frame.height, frame.width), exact=True)
+        _remember(anchor, wanted, frame)
+        if (epoch, anchor, asked) == (state.epoch, session.anchor_of(proxy), run.asked):
+            # The plate stays where it is: the head may have moved in its plane meanwhile.
+            pixels = from_rgba8(frame.data, frame.height, frame.width)
+            if _show(proxy, run, wanted, asked, pixels, exact=True):
+                run.clamped, run.painting = frame.clamped, 0.0  # the next movement measures anew
     at_rest = run.shown is not None and run.shown == run.wanted and time.monotonic() - run.changed > _REST_S
-    if at_rest and not run.exact and run.refining is None and run.identity:
+    if at_rest and not run.exact and run.refining is None and run.identity and run.refused != run.asked:
         wanted = FaceState.of(run.shown, plate.matrix(proxy))
         answer = state.client.ask(_request(run, wanted, "final"), session.OPEN_S)
-        run.refining = answer, state.epoch, run.asked, wanted
+        run.refining = answer, state.epoch, session.anchor_of(proxy), run.asked, wanted
 
 
 _drawn: tuple[object, ...] = ()

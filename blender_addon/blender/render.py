@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exact pictures, waited for: what rendering and baking have in common."""
+"""Exact pictures, waited for: what rendering does in every frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import bpy
 
 from ..core.client import RequestError
 from ..core.pixels import from_rgba8
-from ..protocol.messages import Encoding, Frame, Synthesize
+from ..protocol.messages import Frame, Synthesize
 from . import plate, preferences, session
 from .preferences import PreferencesError
 from .properties import face_of, faces
@@ -19,12 +19,12 @@ from .scene_reader import FaceState, UnreadableError, read_face
 EXIT_CODE = 3  # of a background render that could not get its pictures
 
 
-def paint(proxy: bpy.types.Object, wanted: FaceState, encoding: Encoding) -> Frame:
+def paint(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
     """The final picture of a face, waited for. Raises RequestError."""
     timeout = preferences.get().timeout
     for attempt in (1, 2):
         identity = session.ensure_open(proxy)
-        request = Synthesize(identity, wanted.yaw, wanted.pitch, dict(wanted.controls), "final", encoding)
+        request = Synthesize(identity, wanted.yaw, wanted.pitch, dict(wanted.controls), "final", "rgba8")
         try:
             frame: Frame = session.ensure_ready().call(request, timeout)
             return frame
@@ -50,7 +50,7 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
                 _check_baked(proxy, scene)
                 continue
             wanted = read_face(proxy, scene, depsgraph)
-            frame = paint(proxy, wanted, "rgba8")
+            frame = paint(proxy, wanted)
             plate.show(proxy, from_rgba8(frame.data, frame.height, frame.width))
         except (RequestError, UnreadableError, PreferencesError) as error:
             run.shown, run.wanted, run.problem = None, None, str(error)
@@ -74,8 +74,9 @@ def check_scene(scene: bpy.types.Scene) -> None:
 
 
 def _is_rendered(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
-    """Whether any of the scene's views shows the face's plate."""
-    shown = face_of(proxy).plate
+    """Whether any of the scene's views shows what carries the face's picture."""
+    face = face_of(proxy)
+    shown = proxy if face.display == "PROJECTED" else face.plate
     if shown is None:
         return True  # which reading the face then reports
     return not shown.hide_render and any(shown.name in layer.objects for layer in scene.view_layers)

@@ -30,6 +30,7 @@ def give_own_plate(proxy: bpy.types.Object) -> None:
     face.plate, face.image, face.baked, face.source = plate, image, None, "LIVE"
     face_of(plate).owner = proxy
     _keep_animated(proxy, plate)
+    display.renew(proxy)
 
 
 def floats(array: Array) -> np.ndarray:
@@ -104,23 +105,29 @@ def _describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int)
 def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identity, seed: int) -> None:
     """Gives a face another identity; where it stands, its expression and its animation stay.
 
-    Controls that another model does not have keep their shape keys, animation and all, without effect; those
-    that it has besides are added.
+    Controls that another model does not have keep their shape keys, animation and all, but muted; those that
+    it has besides are added. Raises ValueError when the mesh does not fit.
     """
     face = face_of(proxy)
-    _describe(face, welcome, identity, seed)
     rest = landmarks_to_local(floats(identity.rest))
-    if len(rest) == len(proxy.data.vertices):
-        _set_shapes(proxy, welcome, rest)
+    if len(rest) != len(proxy.data.vertices) or proxy.data.shape_keys is None:
+        raise ValueError(f"{proxy.name} is the mesh of another kind of model: add a new face instead")
+    _describe(face, welcome, identity, seed)
+    height, width = welcome.resolution
+    if face.image is not None and tuple(face.image.size) != (width, height):
+        face.image.scale(width, height)
+    _set_shapes(proxy, welcome, rest)
     _frame(proxy)
 
 
 def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray) -> None:
     """Moves the basis to ``rest`` [L, 3] and every control's key with it."""
     keys = proxy.data.shape_keys.key_blocks
+    known = {keys[0].name, *(control.name for control in welcome.controls)}
     proxy.data.vertices.foreach_set("co", rest.astype(np.float32).reshape(-1))
     for block in keys:
         block.data.foreach_set("co", rest.astype(np.float32).reshape(-1))
+        block.mute = block.name not in known
     for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
         block = keys.get(control.name) or proxy.shape_key_add(name=control.name, from_mix=False)
         block.slider_min, block.slider_max = _limits(control)

@@ -71,10 +71,10 @@ def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.ty
 
 def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
     """Whether ``depsgraph`` evaluates the proxy's animation: see rig._keep_animated."""
-    constraints = face_of(proxy).plate.constraints
-    if any(getattr(constraint, "target", None) == proxy for constraint in constraints):
-        return True
-    return any(obj.original == proxy for obj in depsgraph.objects)
+    shown = face_of(proxy).plate
+    tied = any(getattr(constraint, "target", None) == proxy for constraint in shown.constraints)
+    animated = (proxy, shown) if tied else (proxy,)
+    return any(obj.original in animated for obj in depsgraph.objects)
 
 
 def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:

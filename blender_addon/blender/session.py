@@ -48,7 +48,8 @@ class FaceRun:
     showing: int = 0  # which of them the plate shows: an answer that comes late must not replace a newer one
     exact: bool = False  # whether the plate shows what a final would
     changed: float = 0.0  # time.monotonic() of the last asking
-    refining: Any = None  # (future, asked, state) of the exact picture on its way
+    refining: Any = None  # (future, epoch, anchor, asked, state) of the exact picture on its way
+    refused: int = -1  # the asking whose exact picture could not be had
     milliseconds: float = 0.0  # from asking to pixels, of the last preview
     painting: float = 0.0  # the backend's own milliseconds for a picture of full size
     rate: float = 0.0  # pictures per second while moving
@@ -71,6 +72,7 @@ class Session:
     is_baking: bool = False
     epoch: int = 0  # counts renders, undos and loads: pictures asked before one are not shown after it
     dirty: bool = True  # the scene may have changed since the last look
+    baked_dirty: bool = True  # the same, for the look at baked faces
     restore: tuple[str, bool, bool] | None = None  # the scene that renders, and its settings before
     problem: str = ""  # of the connection, for the panel
     streams: int = 0

@@ -60,7 +60,9 @@ class Walk:
     ) -> None:
         self.total = len(frames)
         self.done = 0
-        self._proxy, self._scene = proxy.name, scene.name
+        self._proxy, self.scene = proxy.name, scene.name
+        self.anchor = session.anchor_of(proxy)
+        self._open_request = session.open_request(proxy)
         self._encoding, self._skip = encoding, skip
         self._waiting = deque(frames)
         self._asked: deque[_Asked] = deque()
@@ -96,12 +98,13 @@ class Walk:
             return
         while len(self._asked) < _AHEAD and (self._again or self._waiting):
             asked = self._again.popleft() if self._again else self._read(self._waiting.popleft())
-            if not self._skip(asked.frame, asked.wanted):
-                asked.answer = self._ask(asked.wanted)
+            asked.answer = None if self._skip(asked.frame, asked.wanted) else self._ask(asked.wanted)
             self._asked.append(asked)
 
     def _read(self, frame: int) -> _Asked:
         proxy, scene = self.lookup()
+        if bpy.context.scene != scene:
+            raise WalkError(f"the window shows another scene: go back to {scene.name}, and start again")
         scene.frame_set(frame)
         return _Asked(frame, read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()), None)
 
@@ -114,12 +117,13 @@ class Walk:
 
     def _is_open(self) -> bool:
         """Whether the identity is open; opens it without waiting."""
-        if self._identity:
+        if self._identity and session.state.client is not None:
             return True
+        self._identity = ""
         if self._opening is None and session.is_ready():
             client = session.state.client
             assert client is not None
-            self._opening = client.ask(session.open_request(self.lookup()[0]), session.OPEN_S)
+            self._opening = client.ask(self._open_request, session.OPEN_S)
         if self._opening is not None and self._opening.done():
             opening, self._opening = self._opening, None
             try:
@@ -153,8 +157,10 @@ class Walk:
             session.restart_backend()
 
     def lookup(self) -> tuple[bpy.types.Object, bpy.types.Scene]:
-        scene = bpy.data.scenes.get(self._scene)
+        scene = bpy.data.scenes.get(self.scene)
         proxy = scene.objects.get(self._proxy) if scene is not None else None
         if scene is None or proxy is None or face_of(proxy).plate is None:
-            raise WalkError(f"{self._proxy} is gone from {self._scene}")
+            raise WalkError(f"{self._proxy} is gone from {self.scene}")
+        if session.anchor_of(proxy) != self.anchor:
+            raise WalkError(f"the identity of {self._proxy} was changed")
         return proxy, scene

@@ -71,12 +71,15 @@ def read_openface(path: Path) -> LandmarkTrack:
     column = {name.strip(): index for index, name in enumerate(header)}
     if "x_0" not in column or "y_67" not in column:
         raise CaptureError(f"{path.name} is no landmark track of OpenFace: it has no columns x_0 … y_67")
-    values = np.array([[_number(row, i, path, n) for i in range(len(header))] for n, row in enumerate(rows, 2)])
-    xs, ys = (values[:, [column[f"{axis}_{point}"] for point in range(68)]] for axis in "xy")
-    points = np.stack([xs, -ys], axis=2)
-    if "success" in column:
-        points[values[:, column["success"]] < 0.5] = np.nan
-    times = values[:, column["timestamp"]] if "timestamp" in column else np.arange(len(values)) / 30.0
+    wanted = [[column[f"{axis}_{point}"] for axis in "xy"] for point in range(68)]
+    points = np.full((len(rows), 68, 2), np.nan)
+    for index, row in enumerate(rows):
+        if "success" not in column or _number(row, column["success"], path, index + 2) >= 0.5:
+            points[index] = [[_number(row, x, path, index + 2), -_number(row, y, path, index + 2)] for x, y in wanted]
+    if "timestamp" in column:
+        times = np.array([_number(row, column["timestamp"], path, line) for line, row in enumerate(rows, 2)])
+    else:
+        times = np.arange(len(rows)) / 30.0
     if (np.diff(times) < 0).any():
         raise CaptureError(f"{path.name}: its time stamps run backwards")
     return LandmarkTrack(times - times[0], points)

@@ -20,7 +20,7 @@ class PictureMemory:
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self.size = 0
-        self._pictures: OrderedDict[Hashable, Bytes] = OrderedDict()
+        self._pictures: OrderedDict[Hashable, tuple[Bytes, tuple[str, ...]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -28,28 +28,35 @@ class PictureMemory:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._pictures
 
-    def put(self, key: Hashable, rgba: bytes | memoryview, height: int, width: int) -> None:
-        """Keeps a picture given top row first, as the service sends it."""
+    def touch(self, key: Hashable) -> bool:
+        """Whether the picture is there; it then counts as used."""
+        if key in self._pictures:
+            self._pictures.move_to_end(key)
+        return key in self._pictures
+
+    def put(
+        self, key: Hashable, rgba: bytes | memoryview, height: int, width: int, clamped: tuple[str, ...] = ()
+    ) -> None:
+        """Keeps a picture given top row first, as the service sends it, and what was clamped for it."""
         rows = np.frombuffer(rgba, dtype=np.uint8).reshape(height, width * 4)[::-1].copy()
         self._forget(key)
-        self._pictures[key] = rows
+        self._pictures[key] = rows, clamped
         self.size += rows.nbytes
         while self.size > self.limit and len(self._pictures) > 1:
             self._forget(next(iter(self._pictures)))
 
-    def get(self, key: Hashable) -> NDArray[np.float32] | None:
-        """Flat float32 values as Blender's images take them, or None."""
-        rows = self._pictures.get(key)
-        if rows is None:
+    def get(self, key: Hashable) -> tuple[NDArray[np.float32], tuple[str, ...]] | None:
+        """Flat float32 values as Blender's images take them and what was clamped, or None."""
+        if not self.touch(key):
             return None
-        self._pictures.move_to_end(key)
-        return np.multiply(rows, np.float32(1 / 255), dtype=np.float32).reshape(-1)
+        rows, clamped = self._pictures[key]
+        return np.multiply(rows, np.float32(1 / 255), dtype=np.float32).reshape(-1), clamped
 
     def clear(self) -> None:
         self._pictures.clear()
         self.size = 0
 
     def _forget(self, key: Hashable) -> None:
-        rows = self._pictures.pop(key, None)
-        if rows is not None:
-            self.size -= rows.nbytes
+        picture = self._pictures.pop(key, None)
+        if picture is not None:
+            self.size -= picture[0].nbytes

@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .png import read_texts
+
 KEYWORD = "Effigy"  # of the text inside PNG files
 
 _FORMAT = 1
+_HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,20 @@ def latent_hash(latent: bytes) -> str:
     return hashlib.sha256(latent).hexdigest()[:16]
 
 
+def shows(path: Path, digest: str) -> bool:
+    """Whether the PNG file is there and says itself that it shows what ``digest`` stands for."""
+    try:
+        with path.open("rb") as file:
+            said = json.loads(read_texts(file.read(_HEAD)).get(KEYWORD, ""))
+    except (OSError, ValueError):
+        return False
+    return isinstance(said, dict) and said.get("digest") == digest
+
+
 class Journal:
     """The side-car of a baked sequence: a JSON file that says for each frame what its picture was made from.
 
-    A file that cannot be read counts as empty: then every frame is baked again, which is slow but right.
+    It is for people, and tells what is stale without opening pictures. A file that cannot be read counts as empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,13 +83,8 @@ class Journal:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass
 
-    def has(self, frame: int, digest: str) -> bool:
-        """Whether the frame's file is there and shows what ``digest`` stands for."""
-        entry = self.frames.get(frame)
-        return entry is not None and entry.get("digest") == digest and (self.path.parent / str(entry["file"])).is_file()
-
-    def put(self, frame: int, record: Record, file: str, **details: Any) -> None:
-        self.frames[frame] = {**json.loads(record.as_text()), "file": file, **details}
+    def put(self, frame: int, record: Record, file: str) -> None:
+        self.frames[frame] = {**json.loads(record.as_text()), "file": file}
 
     def save(self) -> None:
         """Whole or not at all."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import structlog
 
+from protocol import PROTOCOL_VERSION
 from protocol.messages import (
     Cancel,
     Done,
@@ -218,7 +219,7 @@ def test_a_field_nested_without_end_is_refused_and_the_service_lives(client, sha
     deep = []
     for _ in range(400):
         deep = [deep]
-    fields = {"v": 1, "id": 7, "kind": "Release", "body": {"identity": deep}, "sizes": []}
+    fields = {"v": PROTOCOL_VERSION, "id": 7, "kind": "Release", "body": {"identity": deep}, "sizes": []}
     vandal.socket.send_multipart([msgpack.packb(fields)])
     answered, reply = vandal.receive()
     assert (answered, reply.code) == (7, "bad-field")

@@ -10,7 +10,11 @@ export DEBIAN_FRONTEND=noninteractive
 tools=(debootstrap xvfb xdotool imagemagick tesseract-ocr tesseract-ocr-eng)
 dpkg -s "${tools[@]}" >/dev/null 2>&1 || { apt-get update -qq; apt-get install -y -qq --no-install-recommends "${tools[@]}"; }
 mirror=$(awk '/^URIs:/{print $2; exit}' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true)
-rm -rf "$folder"
+if grep -q " $(realpath -m "$folder")/" /proc/self/mountinfo; then
+  echo "something is still mounted below $folder: umount it first" >&2
+  exit 1
+fi
+rm -rf --one-file-system "$folder"
 mkdir -p "$folder"
 debootstrap --variant=minbase --include=ca-certificates "$suite" "$folder" "${mirror:-http://deb.debian.org/debian}" \
   >"$folder.log"

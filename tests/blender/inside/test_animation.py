@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import key, pixels, read, swing
+from helpers import key, pixels, read, render, swing
 
 
 def keys_of(owner, path, index=0):
@@ -51,6 +51,9 @@ def test_a_second_import_replaces_its_frames_and_no_others(scene, face, tmp_path
     assert found[0].tolist() == [1, 0.25]
     assert found[-1].tolist() == [200, 0.75]
     assert len(found) == 2 + 13
+    curve = addon("blender.fcurves").curves_of(face.data.shape_keys).find('key_blocks["jawOpen"].value')
+    kinds = [point.interpolation for point in curve.keyframe_points]
+    assert kinds == ["BEZIER", *["LINEAR"] * 13, "BEZIER"], "the artist's own keys lost their easing"
 
 
 def test_a_bad_capture_says_why_and_changes_nothing(scene, face, tmp_path):
@@ -154,20 +157,20 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
         assert said["digest"] == entry["digest"]
 
 
-def test_sixteen_bits_are_the_eight_bit_picture_and_finer(scene, face):
+def test_sixteen_bits_render_as_the_eight_bit_picture_and_are_finer(scene, face):
     scene.frame_end = 1
     bpy.ops.effigy.bake()
-    folder = addon("blender.bake").folder_of(face)
-    path = folder / f"{folder.name}_0001.png"
-    coarse = read(path)
+    (coarse,) = render(scene)
     face.effigy.bake_depth = "16"
     bpy.ops.effigy.bake()
-    image = bpy.data.images.load(str(path), check_existing=False)
+    (fine,) = render(scene)
+    assert np.abs(fine.astype(int) - coarse).max() <= 1
+    folder = addon("blender.bake").folder_of(face)
+    image = bpy.data.images.load(str(folder / f"{folder.name}_0001.png"), check_existing=False)
     values = np.empty(len(image.pixels), dtype=np.float32)
     image.pixels.foreach_get(values)
     bpy.data.images.remove(image)
-    levels = values.reshape(*coarse.shape[:2], 4)[..., :3] * 255
-    assert len(np.unique(levels)) > 300, "there are no more levels than 8 bits have"
+    assert len(np.unique(values)) > 300, "there are no more levels than 8 bits have"
 
 
 def test_preflight_lists_what_is_wrong(scene, face):
@@ -182,3 +185,51 @@ def test_preflight_lists_what_is_wrong(scene, face):
     camera, scene.camera = scene.camera, None
     assert any("no camera" in finding.text for finding in findings(scene))
     scene.camera = camera
+
+
+def test_a_bake_that_is_stopped_leaves_a_baked_face_baked(scene, face):
+    bpy.ops.effigy.bake()
+    bake = addon("blender.bake").Bake(face, scene)
+    bake.step()
+    bake.abandon()
+    assert face.effigy.source == "BAKED"
+    assert face.effigy.plate.animation_data is not None
+
+
+def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
+    """Equal frames share a picture in memory: one that failed is not waited for when the other has come."""
+    walk = addon("blender.walk")
+    error = addon("core.client").RequestError("lost", "the connection is lost", "")
+    addon("blender.session").state.memory.clear()
+    cache = addon("blender.cache").Cache(face, scene)
+    asked, ask = [], cache.walk._ask
+
+    def fail_second(wanted):
+        asked.append(wanted)
+        if len(asked) != 2:
+            return ask(wanted)
+        failed = walk.Future()
+        failed.set_exception(error)
+        return failed
+
+    monkeypatch.setattr(cache.walk, "_ask", fail_second)
+    end = time.monotonic() + 20
+    while not cache.walk.is_done:
+        assert time.monotonic() < end
+        cache.step()
+        addon("blender.session").pause()
+
+
+def test_a_bake_does_not_mix_identities(scene, face):
+    bake = addon("blender.bake").Bake(face, scene)
+    while bake.step() < 1:
+        addon("blender.session").pause()
+    bpy.ops.effigy.change_identity(seed=30)
+
+    def go_on():
+        for _ in range(200):
+            bake.step()
+            addon("blender.session").pause()
+
+    with pytest.raises(addon("blender.walk").WalkError, match="identity"):
+        go_on()

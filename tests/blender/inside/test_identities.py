@@ -127,3 +127,87 @@ def test_a_projected_face_renders_the_plates_pixels_where_the_proxy_stands(scene
 
 def test_the_add_menu_has_the_face(scene, face):
     assert addon("blender.panel")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
+
+
+def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face):
+    from helpers import render, swing
+
+    swing(face, scene, 20)
+    face.effigy.display = "PROJECTED"
+    frames = render(scene)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
+    shown = addon("blender.session").run_of(face).shown
+    scene.frame_set(scene.frame_end)
+    wanted = addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+    assert shown == wanted.parameters
+
+
+@pytest.mark.parametrize("display", ["PLATE", "BACKGROUND", "PROJECTED"])
+def test_whatever_shows_a_face_shows_its_bake_and_then_the_live_picture(scene, face, display):
+    def shown():
+        nodes = addon("blender.display").picture_nodes(face)
+        return {entry.image for entry in [*nodes, *face.effigy.camera.data.background_images]}
+
+    bpy.ops.effigy.bake()
+    face.effigy.display = display
+    assert shown() == {face.effigy.baked}
+    bpy.ops.effigy.show_live()
+    assert shown() == {face.effigy.image}
+
+
+def test_a_duplicate_of_a_baked_and_projected_face_has_all_of_its_own(scene, face, settle):
+    face.effigy.display = "PROJECTED"
+    bpy.ops.effigy.bake()
+    settle()
+    for obj in bpy.context.selected_objects:
+        obj.select_set(False)
+    face.select_set(True)
+    bpy.ops.object.duplicate()
+    twin = bpy.context.active_object
+    assert twin != face
+    settle()
+    assert twin.effigy.plate != face.effigy.plate
+    assert twin.effigy.image != face.effigy.image
+    assert twin.data.materials[0] != face.data.materials[0]
+    assert twin.effigy.source == "LIVE"
+    assert {node.image for node in addon("blender.display").picture_nodes(face)} == {face.effigy.baked}
+
+
+def test_an_answer_about_somebody_else_is_not_shown(scene, face, settle):
+    """A preview is on its way while the face becomes another person."""
+    settle()
+    preview, session = addon("blender.preview"), addon("blender.session")
+    session.state.memory.clear()
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.7
+    bpy.context.view_layer.update()
+    preview.tick()
+    bpy.ops.effigy.change_identity(seed=21)
+    bpy.context.view_layer.update()
+    settle()
+    wanted = pixels(face.effigy.image)
+    session.state.memory.clear()
+    session.run_of(face).wanted = session.run_of(face).shown = None
+    session.state.dirty = True
+    settle()
+    np.testing.assert_array_equal(pixels(face.effigy.image), wanted)
+
+
+def test_controls_that_the_model_lacks_are_muted(scene, face):
+    face.shape_key_add(name="tongueOut", from_mix=False).value = 0.5
+    bpy.ops.effigy.change_identity(seed=3)
+    assert face.data.shape_keys.key_blocks["tongueOut"].mute
+    assert not face.data.shape_keys.key_blocks["jawOpen"].mute
+
+
+def test_the_mesh_of_another_kind_of_model_is_refused(scene, face):
+    import bmesh
+
+    mesh = bmesh.new()
+    mesh.from_mesh(face.data)
+    mesh.verts.new((0, 0, 0))
+    mesh.to_mesh(face.data)
+    mesh.free()
+    latent = face.effigy.latent
+    with pytest.raises(RuntimeError, match="another kind of model"):
+        bpy.ops.effigy.change_identity(seed=3)
+    assert face.effigy.latent == latent

@@ -150,3 +150,16 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
         bpy.ops.effigy.apply_expression(name=name)
     bpy.ops.effigy.remove_expression(name=name)
     assert library.names() == []
+
+
+def test_letting_the_turn_go_in_mid_drag_brings_the_point_back_under_the_hand(scene, face):
+    bpy.context.view_layer.update()
+    drag = addon("blender.grab").Drag(face, scene.camera, 57, mirror=False)
+    start = drag.place(57)
+    target = start + Vector((0, 0, -0.1))
+    drag.to(target, may_turn=True, may_change=True)
+    bpy.context.view_layer.update()
+    drag.to(target, may_turn=False, may_change=True)
+    bpy.context.view_layer.update()
+    assert (drag.place(57) - target).length < 0.06
+    np.testing.assert_allclose(np.array(face.matrix_world), np.array(drag.matrix), atol=1e-6)
