@@ -48,6 +48,12 @@ def folder_of(proxy: bpy.types.Object) -> Path:
     return blend.parent / "effigy" / blend.stem / bpy.path.clean_name(proxy.name)
 
 
+def baked_folder(proxy: bpy.types.Object) -> Path:
+    """Where the pictures lie that a baked face shows: they stay there when the .blend is saved under another name."""
+    baked = face_of(proxy).baked
+    return Path(bpy.path.abspath(baked.filepath)).parent if baked is not None else Path()
+
+
 def journal_of(proxy: bpy.types.Object) -> Journal:
     return Journal(folder_of(proxy) / "frames.json")
 
@@ -74,6 +80,7 @@ class Bake:
                 raise BakeError(f"{other.name} would write into the same folder as {proxy.name}: rename one of them")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.painted = 0
+        self.clamped = 0  # pictures for which more was asked than the model has learnt
         self._journal = journal_of(proxy)
         self._frames = range(scene.frame_start, scene.frame_end + 1)
         self._places: list[np.ndarray] = []
@@ -107,6 +114,7 @@ class Bake:
             temporary.write_bytes(annotate(step.picture.data, {KEYWORD: record.as_text()}))
             temporary.replace(path)
             self.painted += 1
+            self.clamped += bool(step.picture.clamped)
         self._journal.put(step.frame, record, path.name)
         if time.monotonic() - self._saved > _JOURNAL_S:
             self._save()
@@ -195,9 +203,9 @@ def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.typ
     """Whether the baked picture of the current frame was made from another pose than the scene asks for now."""
     try:
         wanted = read_face(proxy, scene, depsgraph)
-        entry = _journal(folder_of(proxy) / "frames.json").frames.get(scene.frame_current)
-    except (UnreadableError, BakeError):
+    except UnreadableError:
         return False
+    entry = _journal(baked_folder(proxy) / "frames.json").frames.get(scene.frame_current)
     if entry is None:
         return False  # a bake of an earlier version, or another frame range: nothing is known
     encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"

@@ -151,7 +151,8 @@ class EFFIGY_OT_bake(RangeOperator):
 
     def summary(self, work: Bake) -> str:
         kept = work.walk.total - work.painted
-        return f"{work.painted} frames painted, {kept} kept, in {work.folder}"
+        beyond = f"; {work.clamped} ask beyond the model's range and were limited" if work.clamped else ""
+        return f"{work.painted} frames painted, {kept} kept, in {work.folder}{beyond}"
 
 
 class EFFIGY_OT_cache(RangeOperator):
@@ -171,7 +172,7 @@ class EFFIGY_OT_cache(RangeOperator):
         return Cache(proxy, scene)
 
     def summary(self, work: Cache) -> str:
-        return f"{work.walk.total} frames are in memory ({state.memory.size >> 20} MiB in all)"
+        return f"{work.walk.total} frames are in memory ({state.memory.size / 2**20:.1f} MiB in all)"
 
 
 class EFFIGY_OT_show_live(bpy.types.Operator):

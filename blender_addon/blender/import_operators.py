@@ -10,7 +10,6 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
-from mathutils import Quaternion
 
 from ..core.capture import CaptureError, LandmarkTrack, read_live_link, read_openface
 from ..core.follow import fit_view
@@ -50,7 +49,8 @@ class CaptureImport(ImportHelper, CameraOperator):
             return {"CANCELLED"}
         count = self._write(proxy, scene, values, angles)
         scene.frame_end = max(scene.frame_end, self.start + count - 1)
-        self.report({"INFO"}, f"{count} frames for {', '.join(values) or 'the head'}")
+        keyed = [*values, *(["the head's turn"] if self.head and len(angles) else [])]
+        self.report({"INFO"}, f"Frames {self.start} to {self.start + count - 1}: {', '.join(keyed)}")
         return {"FINISHED"}
 
     def read(
@@ -78,17 +78,18 @@ class CaptureImport(ImportHelper, CameraOperator):
         """As the camera sees the head from where both stand now."""
         camera = controls.camera_of(proxy, scene)
         assert camera is not None
-        proxy.rotation_mode = "QUATERNION"
-        view = controls.view_of(proxy, camera)
-        turns: list[Quaternion] = []
+        if proxy.rotation_mode == "AXIS_ANGLE":
+            proxy.rotation_mode = "QUATERNION"  # between whose keys there is a straight way
+        view, path = controls.view_of(proxy, camera), controls.rotation_path(proxy)
+        turns: list[Any] = []
         for yaw, pitch, roll in angles:
             controls.set_rotation(proxy, head_rotation(Angles(yaw, pitch, roll), view))
-            turn = proxy.rotation_quaternion.copy()
-            if turns and turn.dot(turns[-1]) < 0:
-                turn.negate()  # the same rotation, without a swing through the far side between two keys
+            turn = getattr(proxy, path).copy()
+            if turns:
+                turn.make_compatible(turns[-1])  # the same turn, on the shorter way
             turns.append(turn)
-        for index in range(4):
-            write_keys(proxy, "rotation_quaternion", index, self.start, np.array([turn[index] for turn in turns]))
+        for index in range(len(turns[0])):
+            write_keys(proxy, path, index, self.start, np.array([turn[index] for turn in turns]))
 
 
 class EFFIGY_OT_import_arkit(CaptureImport):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from .pose_operators import FaceOperator
 from .properties import face_in, face_of
 
 _FORMAT = 1
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|.\x00-\x1f]+')  # in files' names, on some system
 _THUMBNAIL = 128  # pixels
 
 
@@ -125,7 +127,7 @@ class EFFIGY_OT_store_expression(FaceOperator):
         return set(context.window_manager.invoke_props_dialog(self))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        name = bpy.path.clean_name(self.name.strip())
+        name = _FORBIDDEN.sub("_", self.name.strip())
         if not name.strip("_"):
             self.report({"ERROR"}, "Give the expression a name")
             return {"CANCELLED"}

@@ -131,6 +131,9 @@ class EFFIGY_OT_exact_view(bpy.types.Operator):
         scene.view_settings.view_transform = "Standard"
         scene.view_settings.look = "None"
         scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
+        shading = scene.display.shading  # Workbench
+        shading.light, shading.color_type = "FLAT", "TEXTURE"
+        scene.display.render_aa = "OFF"
         if hasattr(scene, "cycles"):
             scene.cycles.pixel_filter_type = "BOX"
             scene.cycles.filter_width = 0.01

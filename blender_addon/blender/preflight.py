@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import bpy
@@ -26,7 +27,8 @@ class Finding:
 
 def findings(scene: bpy.types.Scene) -> list[Finding]:
     """All that can be seen without rendering, errors first."""
-    found = [*_of_scene(scene), *(finding for proxy in faces(scene) for finding in _of_face(proxy, scene))]
+    of_faces = (finding for proxy in faces(scene) for finding in _of_face(proxy, scene))
+    found = [*_of_scene(scene), *of_faces, *_of_frames(scene)]
     return sorted(found, key=lambda finding: finding.level)
 
 
@@ -48,6 +50,9 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
             "warning",
             f"The view transform is {view.view_transform}: faces are graded by it. Exact Pixels shows them as painted",
         )
+    shading = scene.display.shading
+    if str(scene.render.engine) == "BLENDER_WORKBENCH" and (shading.color_type, shading.light) != ("TEXTURE", "FLAT"):
+        yield Finding("warning", "Workbench does not show textures as they are: Exact Pixels sets it so that it does")
     if scene.render.dither_intensity > 0:
         yield Finding("warning", "Dithering adds noise to the faces' pixels")
     if scene.render.use_persistent_data and live:
@@ -73,20 +78,35 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield Finding("error", f"{proxy.name}: its plate has lost its Picture node; add the face again")
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
         yield Finding("warning", f"{proxy.name}: its plate is hidden in renders")
-    try:
-        wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
-    except UnreadableError as error:
-        yield Finding("error", str(error))
-        return
-    if welcome is not None:
-        if face.source == "LIVE" and face.model != welcome.model:
-            yield Finding("error", f"{proxy.name}: belongs to the model {face.model_name}, the backend runs another")
-        for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
-            if abs(value) > welcome.pose_range[limit]:
-                most = welcome.pose_range[limit]
-                yield Finding("warning", f"{proxy.name}: {name} {value:.0f}° is beyond the model's ±{most:.0f}°")
+    if welcome is not None and face.source == "LIVE" and face.model != welcome.model:
+        yield Finding("error", f"{proxy.name}: belongs to the model {face.model_name}, the backend runs another")
     if face.source == "BAKED":
         yield from _of_bake(proxy, scene)
+
+
+def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
+    """What only a look at every frame tells; the scene goes back to the current one."""
+    welcome, before = session.welcome(), scene.frame_current
+    found: dict[tuple[Literal["error", "warning"], str], list[int]] = {}
+    for frame in range(scene.frame_start, scene.frame_end + 1):
+        scene.frame_set(frame)
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        for proxy in faces(scene):
+            try:
+                wanted = read_face(proxy, scene, depsgraph)
+            except UnreadableError as error:
+                found.setdefault(("error", str(error)), []).append(frame)
+                continue
+            if face_of(proxy).source == "BAKED" and bake.is_stale(proxy, scene, depsgraph):
+                found.setdefault(("warning", f"{proxy.name}: its bake is stale; bake again"), []).append(frame)
+            for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
+                if welcome is not None and abs(value) > welcome.pose_range[limit]:
+                    text = f"{proxy.name}: {name} is beyond the model's ±{welcome.pose_range[limit]:.0f}°"
+                    found.setdefault(("warning", text), []).append(frame)
+    scene.frame_set(before)
+    for (level, text), frames in found.items():
+        more = f", {len(frames)} frames in all" if len(frames) > 1 else ""
+        yield Finding(level, f"{text} (frame {frames[0]}{more})")
 
 
 def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
@@ -94,16 +114,13 @@ def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
     frames = range(scene.frame_start, scene.frame_end + 1)
     if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
         yield Finding("error", f"{proxy.name}: only frames {face.baked_start} to {face.baked_end} are baked")
-    folder = bake.folder_of(proxy) if bpy.data.filepath else None
-    if folder is None:
-        return
-    missing = [frame for frame in frames if not (folder / f"{folder.name}_{frame:04d}.png").is_file()]
+    first = Path(bpy.path.abspath(face.baked.filepath)) if face.baked is not None else Path()
+    stem = first.stem.rpartition("_")[0]
+    missing = [frame for frame in frames if not (first.parent / f"{stem}_{frame:04d}.png").is_file()]
     if missing:
         yield Finding(
             "error", f"{proxy.name}: {len(missing)} baked pictures are missing, the first of frame {missing[0]}"
         )
-    if bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get()):
-        yield Finding("warning", f"{proxy.name}: the bake of this frame is stale; bake again")
 
 
 class EFFIGY_OT_preflight(bpy.types.Operator):

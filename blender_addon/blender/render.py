@@ -11,7 +11,7 @@ import bpy
 from ..core.client import RequestError
 from ..core.pixels import from_rgba8
 from ..protocol.messages import Frame, Synthesize
-from . import plate, preferences, session
+from . import bake, plate, preferences, session
 from .preferences import PreferencesError
 from .properties import face_of, faces
 from .scene_reader import FaceState, UnreadableError, read_face
@@ -48,6 +48,7 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
         try:
             if face_of(proxy).source == "BAKED":
                 _check_baked(proxy, scene)
+                _warn_if_stale(proxy, scene, depsgraph)
                 continue
             wanted = read_face(proxy, scene, depsgraph)
             frame = paint(proxy, wanted)
@@ -88,6 +89,17 @@ def _check_baked(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         raise UnreadableError(
             f"only frames {face.baked_start} to {face.baked_end} are baked: bake again, or go back to live"
         )
+
+
+def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Only said, not refused: a bake may be rendered on purpose where its scene has gone on."""
+    stale, run = bake.is_stale(proxy, scene, depsgraph), session.run_of(proxy)
+    if stale and not run.stale:
+        _say(
+            f"warning: from frame {scene.frame_current} on, {proxy.name} shows pictures that were baked from "
+            "another pose or identity: bake again"
+        )
+    run.stale = stale
 
 
 def give_up(message: str) -> None:

@@ -12,6 +12,7 @@ from ..protocol.messages import Array, Control, Identity, Welcome
 from . import controls, display
 from .properties import EffigyFace, face_of, faces
 
+_DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 _LENS_MM = 85.0  # a portrait lens
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
@@ -65,9 +66,14 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True
     plate.hide_select = True
-    if scene.camera is None:
+    if scene.camera is None or _is_default(scene.camera):
         scene.camera = camera
     return proxy
+
+
+def _is_default(camera: bpy.types.Object) -> bool:
+    """Whether it is the camera that Blender starts with, where it starts: nobody has chosen that view."""
+    return camera.animation_data is None and (camera.location - Vector(_DEFAULT_CAMERA)).length < 1e-3
 
 
 def _proxy_mesh(name: str, welcome: Welcome, identity: Identity) -> bpy.types.Mesh:

@@ -91,8 +91,10 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
             lines = csv.reader(file)
             header = next(lines, [])
             rows = [row for _, row in zip(range(_MAX_ROWS), lines, strict=False) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaptureError(f"{path.name} cannot be read: {error}") from None
+    except OSError as error:
+        raise CaptureError(f"{path.name} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise CaptureError(f"{path.name} is no table of comma-separated values: choose the capture's CSV") from None
     if not header or not rows:
         raise CaptureError(f"{path.name} holds no frames")
     for number, row in enumerate(rows, 2):

@@ -233,3 +233,34 @@ def test_a_bake_does_not_mix_identities(scene, face):
 
     with pytest.raises(addon("blender.walk").WalkError, match="identity"):
         go_on()
+
+
+def test_a_stale_bake_is_rendered_and_said_to_be_stale(scene, face, monkeypatch):
+    said = []
+    monkeypatch.setattr(addon("blender.render"), "_say", said.append)
+    bpy.ops.effigy.bake()
+    render(scene)
+    assert said == []
+    key(face, "jawOpen", (3, 0.0), (4, 1.0))
+    render(scene)
+    assert len(said) == 1
+    assert "from frame 4 on" in said[0]
+
+
+def test_preflight_looks_at_every_frame(scene, face):
+    bpy.ops.effigy.bake()
+    key(face, "jawOpen", (3, 0.0), (4, 1.0))
+    swing(face, scene, 80)
+    scene.frame_set(2)
+    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
+    assert scene.frame_current == 2
+    assert any("stale" in text and "frame 1, 4 frames in all" in text for text in texts), texts
+    assert any("yaw is beyond" in text for text in texts), texts
+
+
+def test_a_bake_stays_right_when_the_file_is_saved_under_another_name(scene, face, tmp_path):
+    bpy.ops.effigy.bake()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "second.blend"))
+    assert addon("blender.preflight").findings(scene) == []
+    key(face, "jawOpen", (1, 1.0), (4, 1.0))
+    assert any("stale" in finding.text for finding in addon("blender.preflight").findings(scene))

@@ -137,8 +137,9 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
     bpy.context.view_layer.update()
     settle()
     stored = values(face)
-    assert bpy.ops.effigy.store_expression(name="Surprise!") == {"FINISHED"}
+    assert bpy.ops.effigy.store_expression(name="Überrascht!?") == {"FINISHED"}
     (name,) = library.names()
+    assert name == "Überrascht!_"
     assert (library.folder() / f"{name}.png").stat().st_size > 500, "there is no thumbnail"
     bpy.ops.effigy.neutral()
     assert bpy.ops.effigy.apply_expression(name=name, share=0.5) == {"FINISHED"}

@@ -114,3 +114,18 @@ def test_a_mirrored_and_stretched_parent_does_no_harm(scene, face):
     found = read(face, scene)
     assert np.isfinite([found.yaw, found.pitch]).all()
     assert np.isfinite(found.plate).all()
+
+
+def test_a_face_takes_the_place_of_blenders_own_camera_but_of_no_other(scene, backend):
+    untouched = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    scene.collection.objects.link(untouched)
+    untouched.location = (7.358891, -6.925791, 4.958309)
+    scene.camera = untouched
+    bpy.ops.effigy.add_face(seed=1)
+    first = bpy.context.active_object
+    assert scene.camera == first.effigy.camera
+    chosen = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    scene.collection.objects.link(chosen)
+    scene.camera = chosen
+    bpy.ops.effigy.add_face(seed=2)
+    assert scene.camera == chosen
