@@ -18,6 +18,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ..core.client import RequestError
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
+from .face_operator import FaceOperator
 from .properties import EffigyFace, active_face, face_in, face_of, faces, scene_of
 
 LAST_SEED = 2**31 - 1  # of Blender's integers
@@ -227,7 +228,7 @@ class EFFIGY_OT_mix_identities(ChangeOperator):
         )
 
 
-class EFFIGY_OT_save_identity(ExportHelper, bpy.types.Operator):
+class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
     bl_idname = "effigy.save_identity"
     bl_label = "Save Identity"
     bl_description = "Write this face's identity to a file, to open it in another scene or on another computer"
@@ -235,13 +236,6 @@ class EFFIGY_OT_save_identity(ExportHelper, bpy.types.Operator):
     filename_ext = ".effigy-identity"
     filter_glob: StringProperty(default="*.effigy-identity", options={"HIDDEN"})
     filepath: StringProperty(subtype="FILE_PATH")
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if active_face(context) is None:
-            cls.poll_message_set("Select a face")
-            return False
-        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         face, path = face_of(face_in(context)), Path(self.filepath)

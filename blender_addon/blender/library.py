@@ -16,7 +16,8 @@ import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from . import controls, preferences
-from .pose_operators import FaceOperator
+from .face_operator import FaceOperator
+from .pose_operators import PoseOperator
 from .properties import face_in, face_of
 
 _FORMAT = 1
@@ -139,7 +140,7 @@ class EFFIGY_OT_store_expression(FaceOperator):
         return {"FINISHED"}
 
 
-class StoredOperator(FaceOperator):
+class StoredOperator(PoseOperator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not names():

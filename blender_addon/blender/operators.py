@@ -9,9 +9,10 @@ from bpy.props import FloatProperty, IntProperty
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import display, rig, session
+from .face_operator import FaceOperator
 from .identity_operators import LAST_SEED, OpeningOperator, can_ask
 from .preferences import PreferencesError
-from .properties import active_face, face_of, faces, scene_of
+from .properties import face_in, face_of, faces, scene_of
 
 
 class EFFIGY_OT_connect(bpy.types.Operator):
@@ -98,7 +99,7 @@ class EFFIGY_OT_add_face(OpeningOperator):
             self.report({"WARNING"}, f"{', '.join(hiding)} stands in front of the face: move it away, or hide it")
 
 
-class EFFIGY_OT_exact_view(bpy.types.Operator):
+class EFFIGY_OT_exact_view(FaceOperator):
     bl_idname = "effigy.exact_view"
     bl_label = "Exact Pixels"
     bl_description = (
@@ -107,17 +108,9 @@ class EFFIGY_OT_exact_view(bpy.types.Operator):
     )
     bl_options = {"REGISTER", "UNDO"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if active_face(context) is None:
-            cls.poll_message_set("Select a face")
-            return False
-        return True
-
     def execute(self, context: bpy.types.Context) -> set[str]:
-        proxy = active_face(context)
-        assert proxy is not None
-        scene, face = context.scene, face_of(proxy)
+        proxy, scene = face_in(context), scene_of(context)
+        face = face_of(proxy)
         if face.camera is not None:
             scene.camera = face.camera
         if face.image is not None:

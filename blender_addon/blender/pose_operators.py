@@ -9,20 +9,12 @@ from bpy.props import FloatProperty, IntProperty
 
 from ..core.pose import Angles
 from . import controls
+from .face_operator import FaceOperator
 from .properties import active_face, face_in, face_of, scene_of
 
 
-class FaceOperator(bpy.types.Operator):
-    """An operator on the active face, which it needs."""
-
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if active_face(context) is None:
-            cls.poll_message_set("Select a face")
-            return False
-        return True
+class PoseOperator(FaceOperator):
+    """One that changes a face's pose or expression, and keys what it changed when Auto Keying is on."""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
@@ -34,7 +26,7 @@ class FaceOperator(bpy.types.Operator):
         raise NotImplementedError
 
 
-class CameraOperator(FaceOperator):
+class CameraOperator(PoseOperator):
     """One that needs a camera too, since turns are as it sees them."""
 
     @classmethod
@@ -46,7 +38,7 @@ class CameraOperator(FaceOperator):
         return True
 
 
-class EFFIGY_OT_neutral(FaceOperator):
+class EFFIGY_OT_neutral(PoseOperator):
     bl_idname = "effigy.neutral"
     bl_label = "Neutral"
     bl_description = "Set every expression control to zero: the identity's own expression. The pose stays"
@@ -90,7 +82,7 @@ class EFFIGY_OT_face_camera(CameraOperator):
         controls.turn(proxy, camera, Angles(0.0, 0.0, face_of(proxy).rest_roll))
 
 
-class EFFIGY_OT_randomise(FaceOperator):
+class EFFIGY_OT_randomise(PoseOperator):
     bl_idname = "effigy.randomise"
     bl_label = "Randomise"
     bl_description = "Draw an expression by chance, within the controls' ranges"
@@ -115,7 +107,7 @@ class EFFIGY_OT_randomise(FaceOperator):
         controls.set_values(proxy, values)
 
 
-class EFFIGY_OT_key_all(FaceOperator):
+class EFFIGY_OT_key_all(PoseOperator):
     bl_idname = "effigy.key_all"
     bl_label = "Key All"
     bl_description = "Keyframe the head's place and turn and every control at the current frame"
