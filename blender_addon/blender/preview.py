@@ -47,13 +47,14 @@ def look() -> float:
     scene = bpy.context.scene
     if state.is_rendering or state.is_baking or scene is None:
         return _IDLE_S
-    for proxy in faces(scene):
+    every = faces(scene)
+    for proxy in every:
         if not has_own_plate(proxy):
             rig.give_own_plate(proxy)
+    live = [proxy for proxy in every if face_of(proxy).source == "LIVE"]
     if state.baked_dirty:
         state.baked_dirty = False
-        _check_baked(scene)
-    live = [proxy for proxy in faces(scene) if face_of(proxy).source == "LIVE"]
+        _check_baked(scene, [proxy for proxy in every if proxy not in live])
     if not session.is_ready():
         _show_outage(live)
         return _IDLE_S
@@ -121,9 +122,8 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
             _fail(proxy, run, str(error))
 
 
-def _check_baked(scene: bpy.types.Scene) -> None:
+def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
     """Whether the baked pictures are still what the scene asks for; no backend is needed for that."""
-    baked = [proxy for proxy in faces(scene) if face_of(proxy).source == "BAKED"]
     for proxy in baked:
         session.run_of(proxy).stale = bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get())
 
