@@ -16,6 +16,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..core.client import RequestError
+from ..core.files import write_whole
 from ..core.png import annotate
 from ..core.record import KEYWORD, Journal, Record, shows
 from ..protocol.messages import Encoding
@@ -28,6 +29,7 @@ from .scene_reader import FaceState, UnreadableError, read_face
 from .session import state
 from .walk import Step, Walk, WalkError
 
+_JOURNAL = "frames.json"
 _JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")
 
@@ -54,10 +56,6 @@ def baked_folder(proxy: bpy.types.Object) -> Path:
     return Path(bpy.path.abspath(baked.filepath)).parent if baked is not None else Path()
 
 
-def journal_of(proxy: bpy.types.Object) -> Journal:
-    return Journal(folder_of(proxy) / "frames.json")
-
-
 def record_of(proxy: bpy.types.Object, wanted: FaceState, encoding: Encoding) -> Record:
     """What the picture of this moment is made from."""
     face = face_of(proxy)
@@ -81,10 +79,9 @@ class Bake:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.painted = 0
         self.clamped = 0  # pictures for which more was asked than the model has learnt
-        self._journal = journal_of(proxy)
+        self._journal = Journal(self.folder / _JOURNAL)
         self._frames = range(scene.frame_start, scene.frame_end + 1)
         self._places: list[np.ndarray] = []
-        self._before = scene.frame_current
         self._saved = time.monotonic()
         self._encoding: Encoding = "png16" if face_of(proxy).bake_depth == "16" else "png"
         self.walk = Walk(proxy, scene, self._frames, self._encoding, self._is_there)
@@ -110,9 +107,7 @@ class Bake:
         record, path = self._record(step.wanted), self._path(step.frame)
         if step.picture is not None:
             # The file itself says what it shows, so that no crash can make it pass for another picture.
-            temporary = path.with_name(f".{path.name}.part")
-            temporary.write_bytes(annotate(step.picture.data, {KEYWORD: record.as_text()}))
-            temporary.replace(path)
+            write_whole(path, annotate(step.picture.data, {KEYWORD: record.as_text()}))
             self.painted += 1
             self.clamped += bool(step.picture.clamped)
         self._journal.put(step.frame, record, path.name)
@@ -126,21 +121,19 @@ class Bake:
     def finish(self) -> None:
         """Switches the plate to the pictures."""
         self._save()
-        proxy, scene = self.walk.lookup()
+        proxy = self.walk.lookup()[0]
         face = face_of(proxy)
         if face.source == "BAKED":
             remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
         _key_places(face.plate, self._frames.start, self._places)
         show_baked(proxy, self._frames, self._path(self._frames.start))
-        scene.frame_set(self._before)
+        self.walk.go_back()
 
     def abandon(self) -> None:
         """Takes back what the bake changed in the scene; the files stay."""
         with contextlib.suppress(OSError):
             self._save()
-        scene = bpy.data.scenes.get(self.walk.scene)
-        if scene is not None:
-            scene.frame_set(self._before)
+        self.walk.go_back()
 
 
 def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -> None:
@@ -205,23 +198,22 @@ def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.typ
         wanted = read_face(proxy, scene, depsgraph)
     except UnreadableError:
         return False
-    entry = _journal(baked_folder(proxy) / "frames.json").frames.get(scene.frame_current)
+    entry = _journal(baked_folder(proxy) / _JOURNAL).frames.get(scene.frame_current)
     if entry is None:
         return False  # a bake of an earlier version, or another frame range: nothing is known
     encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
     return bool(entry.get("digest") != record_of(proxy, wanted, encoding).digest)
 
 
-_read: tuple[Path, int, Journal] | None = None
+_journals: dict[Path, tuple[int, Journal]] = {}  # as they were read, with their files' times
 
 
 def _journal(path: Path) -> Journal:
     """The journal in a file, read again only when the file has changed."""
-    global _read
     try:
         changed = path.stat().st_mtime_ns
     except OSError:
         changed = 0
-    if _read is None or _read[:2] != (path, changed):
-        _read = path, changed, Journal(path)
-    return _read[2]
+    if path not in _journals or _journals[path][0] != changed:
+        _journals[path] = changed, Journal(path)
+    return _journals[path][1]

@@ -197,11 +197,4 @@ class EFFIGY_OT_show_live(bpy.types.Operator):
 _CLASSES = (EFFIGY_OT_bake, EFFIGY_OT_cache, EFFIGY_OT_show_live)
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

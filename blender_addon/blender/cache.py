@@ -25,7 +25,6 @@ class Cache:
                 f"{len(frames)} frames take {size * len(frames) >> 20} MiB, "
                 f"the cache holds {state.memory.limit >> 20}: shorten the scene's frame range, or bake"
             )
-        self._before = scene.frame_current
         self.walk = Walk(proxy, scene, frames, "rgba8", lambda _, wanted: state.memory.touch(self._key(wanted)))
 
     def step(self) -> int:
@@ -36,12 +35,10 @@ class Cache:
         return self.walk.done
 
     def finish(self) -> None:
-        self.walk.lookup()[1].frame_set(self._before)
+        self.walk.go_back()
 
     def abandon(self) -> None:
-        scene = bpy.data.scenes.get(self.walk.scene)
-        if scene is not None:
-            scene.frame_set(self._before)
+        self.walk.go_back()
 
     def _key(self, wanted: FaceState) -> tuple[object, ...]:
         return *self.walk.anchor, wanted.parameters

@@ -29,10 +29,7 @@ def show_picture(proxy: bpy.types.Object) -> None:
 
 def renew(proxy: bpy.types.Object) -> None:
     """For a duplicate with a picture of its own: it stops wearing its original's."""
-    for index, material in enumerate(proxy.data.materials):
-        if material is not None and material.get("effigy_projection"):
-            proxy.data.materials.pop(index=index)
-            break
+    _take_off(proxy)
     show_picture(proxy)
 
 
@@ -79,13 +76,19 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
         if not proxy.data.materials and face.image is not None and face.plate is not None:
             proxy.data.materials.append(_projection(proxy.name, face.image, face.plate))
         proxy.display_type, proxy.hide_render = "TEXTURED", False
-    elif any(material is not None and material.get("effigy_projection") for material in proxy.data.materials):
-        materials = list(proxy.data.materials)
-        proxy.data.materials.clear()
-        for material in materials:
-            if material is not None and material.users == 0 and material.get("effigy_projection"):
-                bpy.data.materials.remove(material)
+    elif _take_off(proxy):
         proxy.display_type, proxy.hide_render = "WIRE", True
+
+
+def _take_off(proxy: bpy.types.Object) -> bool:
+    """Takes the projection off the proxy and leaves its other materials; says whether there was one."""
+    slots = proxy.data.materials
+    worn = [index for index, material in enumerate(slots) if material and material.get("effigy_projection")]
+    for index in reversed(worn):
+        material = slots.pop(index=index)
+        if material is not None and material.users == 0:
+            bpy.data.materials.remove(material)
+    return bool(worn)
 
 
 def _projection(name: str, image: bpy.types.Image, plate: bpy.types.Object) -> bpy.types.Material:

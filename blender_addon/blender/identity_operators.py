@@ -16,6 +16,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..core.client import RequestError
+from ..core.files import write_whole
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
 from .face_operator import FaceOperator
@@ -181,6 +182,13 @@ class EFFIGY_OT_random_identity(ByNumber):
         return int(np.random.default_rng().integers(LAST_SEED))
 
 
+class FromDialog(ChangeOperator):
+    """One that a dialog or the file browser executes: in a window the answer is waited for in the background."""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return super().execute(context) if bpy.app.background else self.begin(context)
+
+
 def _others(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
     """Blender keeps no strings of a list that it was given, so this module does."""
     global _other_items
@@ -195,7 +203,7 @@ def _others(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str
 _other_items: list[tuple[str, str, str]] = [("", "None", "")]
 
 
-class EFFIGY_OT_mix_identities(ChangeOperator):
+class EFFIGY_OT_mix_identities(FromDialog):
     bl_idname = "effigy.mix_identities"
     bl_label = "Mix Identities"
     bl_description = "Mix another face's identity into this one; pose, expression and animation stay"
@@ -210,10 +218,6 @@ class EFFIGY_OT_mix_identities(ChangeOperator):
         if not self.properties.is_property_set("other"):
             return set(context.window_manager.invoke_props_dialog(self))
         return super().invoke(context, event)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """From the dialog: in a window the answer is waited for in the background."""
-        return super().execute(context) if bpy.app.background else self.begin(context)
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
         proxy, scene = self.target(context), scene_of(context)
@@ -240,17 +244,15 @@ class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         face, path = face_of(face_in(context)), Path(self.filepath)
         content = {"format": _FORMAT, "model": face.model, "model_name": face.model_name, "latent": face.latent}
-        temporary = path.with_name(f".{path.name}.part")
         try:
-            temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-            temporary.replace(path)
+            write_whole(path, json.dumps(content) + "\n")
         except OSError as error:
             self.report({"ERROR"}, f"{path} cannot be written: {error.strerror}")
             return {"CANCELLED"}
         return {"FINISHED"}
 
 
-class EFFIGY_OT_load_identity(ImportHelper, ChangeOperator):
+class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
     bl_idname = "effigy.load_identity"
     bl_label = "Load Identity"
     bl_description = "Give this face the identity that was saved to a file; pose, expression and animation stay"
@@ -258,10 +260,6 @@ class EFFIGY_OT_load_identity(ImportHelper, ChangeOperator):
     filename_ext = ".effigy-identity"
     filter_glob: StringProperty(default="*.effigy-identity", options={"HIDDEN"})
     filepath: StringProperty(subtype="FILE_PATH")
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """From the file browser: in a window the answer is waited for in the background."""
-        return super().execute(context) if bpy.app.background else self.begin(context)
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
         self.target(context)
@@ -286,11 +284,4 @@ _CLASSES = (
 )
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -15,6 +15,7 @@ import bpy.utils.previews
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
+from ..core.files import write_whole
 from . import controls, preferences
 from .face_operator import FaceOperator
 from .pose_operators import PoseOperator
@@ -51,13 +52,11 @@ def load(name: str) -> dict[str, float]:
 def store(name: str, proxy: bpy.types.Object) -> None:
     """Writes the face's expression under ``name``, with its picture as a thumbnail. Raises OSError."""
     path = folder() / f"{name}.json"
-    temporary = path.with_name(f".{path.name}.part")
     values = {control: round(value, 6) for control, value in controls.values_of(proxy).items()}
-    temporary.write_text(json.dumps({"format": _FORMAT, "controls": values}) + "\n", encoding="utf-8")
     image = face_of(proxy).image
     if image is not None:
         _write_thumbnail(image, path.with_suffix(".png"))
-    temporary.replace(path)
+    write_whole(path, json.dumps({"format": _FORMAT, "controls": values}) + "\n")
     forget_icons()
 
 

@@ -137,11 +137,4 @@ class EFFIGY_OT_exact_view(FaceOperator):
 _CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_exact_view)
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import bpy
 
-from . import bake, preferences, session
+from . import bake, preferences, render, session
 from .display import picture_nodes
 from .preferences import PreferencesError
 from .properties import face_of, faces
@@ -40,10 +40,8 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield Finding("error", "The scene has no camera")
     if live and not session.is_ready():
         yield from _of_backend()
-    for obj in scene.objects:
-        inside = obj.instance_collection if obj.instance_type == "COLLECTION" else None
-        if inside is not None and any(face_of(o).is_face and face_of(o).source == "LIVE" for o in inside.all_objects):
-            yield Finding("error", f"{obj.name} instances a collection with a live face: bake that face first")
+    for obj in render.frozen_instances(scene):
+        yield Finding("error", f"{obj.name} instances a collection with a live face: bake that face first")
     view = scene.view_settings
     if view.view_transform != "Standard" or view.look != "None":
         yield Finding(

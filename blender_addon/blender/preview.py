@@ -13,7 +13,7 @@ import bpy
 
 from ..core.client import Phase, Preview, RequestError
 from ..core.pixels import Pixels, from_rgba8
-from ..protocol.messages import Frame, Synthesize
+from ..protocol.messages import Frame
 from . import bake, plate, rig, session
 from .properties import face_of, faces, has_own_plate
 from .scene_reader import FaceState, UnreadableError, read_face
@@ -147,15 +147,8 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
         if _show(proxy, run, wanted, run.asked, pixels, exact=True):
             plate.place(proxy, wanted.plate)
         return
-    half = run.painting > _SLOW_MS
-    request = _request(run, wanted, "preview", half=half)
+    request = wanted.request(run.identity, "preview", stream=run.stream, half=run.painting > _SLOW_MS)
     state.client.preview(request, tag=(state.epoch, anchor, run.asked, wanted))
-
-
-def _request(run: FaceRun, wanted: FaceState, purpose: str, *, half: bool = False) -> Synthesize:
-    controls = dict(wanted.controls)
-    stream = run.stream
-    return Synthesize(run.identity, wanted.yaw, wanted.pitch, controls, purpose, "rgba8", stream, half)  # type: ignore[arg-type]
 
 
 def _answers(live: list[bpy.types.Object]) -> None:
@@ -238,10 +231,10 @@ def _refine(proxy: bpy.types.Object, run: FaceRun) -> None:
             pixels = from_rgba8(frame.data, frame.height, frame.width)
             if _show(proxy, run, wanted, asked, pixels, exact=True):
                 run.clamped, run.painting = frame.clamped, 0.0  # the next movement measures anew
-    at_rest = run.shown is not None and run.shown == run.wanted and time.monotonic() - run.changed > _REST_S
-    if at_rest and not run.exact and run.refining is None and run.identity and run.refused != run.asked:
+    at_rest = run.shown == run.wanted and time.monotonic() - run.changed > _REST_S
+    if at_rest and _may_refine(run) and run.refining is None and run.identity:
         wanted = FaceState.of(run.shown, plate.matrix(proxy))
-        answer = state.client.ask(_request(run, wanted, "final"), session.OPEN_S)
+        answer = state.client.ask(wanted.request(run.identity, "final"), session.OPEN_S)
         run.refining = answer, state.epoch, session.anchor_of(proxy), run.asked, wanted
 
 

@@ -10,7 +10,7 @@ import bpy
 
 from ..core.client import RequestError
 from ..core.pixels import from_rgba8
-from ..protocol.messages import Frame, Synthesize
+from ..protocol.messages import Frame
 from . import bake, plate, preferences, session
 from .preferences import PreferencesError
 from .properties import face_of, faces
@@ -24,9 +24,8 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
     timeout = preferences.get().timeout
     for attempt in (1, 2):
         identity = session.ensure_open(proxy)
-        request = Synthesize(identity, wanted.yaw, wanted.pitch, dict(wanted.controls), "final", "rgba8")
         try:
-            frame: Frame = session.ensure_ready().call(request, timeout)
+            frame: Frame = session.ensure_ready().call(wanted.request(identity, "final"), timeout)
             return frame
         except RequestError as error:
             # A backend that was started again has forgotten the identity: open it once more.
@@ -68,10 +67,18 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
 
 def check_scene(scene: bpy.types.Scene) -> None:
     """Before a render: faces that no handler could animate are an error, not a frozen picture."""
-    for obj in scene.objects:
-        inside = obj.instance_collection if obj.instance_type == "COLLECTION" else None
-        if inside is not None and any(face_of(o).is_face and face_of(o).source == "LIVE" for o in inside.all_objects):
-            give_up(f"{obj.name} instances a collection with a live face, which cannot move there: bake it first")
+    for obj in frozen_instances(scene):
+        give_up(f"{obj.name} instances a collection with a live face, which cannot move there: bake it first")
+
+
+def frozen_instances(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The objects that instance a collection with a live face in it."""
+    instancers = [obj for obj in scene.objects if obj.instance_type == "COLLECTION" and obj.instance_collection]
+    return [
+        obj
+        for obj in instancers
+        if any(face_of(o).is_face and face_of(o).source == "LIVE" for o in obj.instance_collection.all_objects)
+    ]
 
 
 def _is_rendered(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:

@@ -13,6 +13,7 @@ import bpy
 import numpy as np
 
 from ..core.pose import Angles, View, angles_of, plate_matrix
+from ..protocol.messages import Encoding, Purpose, Synthesize
 from .properties import EffigyFace, face_of, has_own_plate
 
 
@@ -33,6 +34,12 @@ class FaceState:
     def parameters(self) -> tuple[object, ...]:
         """What the picture depends on."""
         return self.yaw, self.pitch, self.controls
+
+    def request(
+        self, identity: str, purpose: Purpose, encoding: Encoding = "rgba8", *, stream: int = 0, half: bool = False
+    ) -> Synthesize:
+        """What asks the service for this moment's picture of ``identity`` (its key there)."""
+        return Synthesize(identity, self.yaw, self.pitch, dict(self.controls), purpose, encoding, stream, half)
 
     @classmethod
     def of(cls, parameters: Any, plate: np.ndarray) -> FaceState:

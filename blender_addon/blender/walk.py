@@ -17,7 +17,7 @@ from typing import Any
 import bpy
 
 from ..core.client import RequestError
-from ..protocol.messages import Encoding, Frame, Synthesize
+from ..protocol.messages import Encoding, Frame
 from . import preferences, session
 from .properties import face_of
 from .scene_reader import FaceState, read_face
@@ -60,7 +60,8 @@ class Walk:
     ) -> None:
         self.total = len(frames)
         self.done = 0
-        self._proxy, self.scene = proxy.name, scene.name
+        self._proxy, self._scene = proxy.name, scene.name
+        self._before = scene.frame_current
         self.anchor = session.anchor_of(proxy)
         self._open_request = session.open_request(proxy)
         self._encoding, self._skip = encoding, skip
@@ -111,9 +112,7 @@ class Walk:
     def _ask(self, wanted: FaceState) -> Future[Any]:
         client = session.state.client
         assert client is not None
-        controls = dict(wanted.controls)
-        request = Synthesize(self._identity, wanted.yaw, wanted.pitch, controls, "final", self._encoding)
-        return client.ask(request, preferences.get().timeout)
+        return client.ask(wanted.request(self._identity, "final", self._encoding), preferences.get().timeout)
 
     def _is_open(self) -> bool:
         """Whether the identity is open; opens it without waiting."""
@@ -156,11 +155,17 @@ class Walk:
                 raise WalkError(f"the backend died {_RESTARTS} times: {backend.last_words() or backend.log_file}")
             session.restart_backend()
 
+    def go_back(self) -> None:
+        """Shows the frame again that was current before, if the scene is still there."""
+        scene = bpy.data.scenes.get(self._scene)
+        if scene is not None:
+            scene.frame_set(self._before)
+
     def lookup(self) -> tuple[bpy.types.Object, bpy.types.Scene]:
-        scene = bpy.data.scenes.get(self.scene)
+        scene = bpy.data.scenes.get(self._scene)
         proxy = scene.objects.get(self._proxy) if scene is not None else None
         if scene is None or proxy is None or face_of(proxy).plate is None:
-            raise WalkError(f"{self._proxy} is gone from {self.scene}")
+            raise WalkError(f"{self._proxy} is gone from {self._scene}")
         if session.anchor_of(proxy) != self.anchor:
             raise WalkError(f"the identity of {self._proxy} was changed")
         return proxy, scene

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .files import write_whole
 from .png import read_texts
 
 KEYWORD = "Effigy"  # of the text inside PNG files
@@ -87,8 +88,5 @@ class Journal:
         self.frames[frame] = {**json.loads(record.as_text()), "file": file}
 
     def save(self) -> None:
-        """Whole or not at all."""
-        temporary = self.path.with_name(f".{self.path.name}.part")
         frames = {str(frame): self.frames[frame] for frame in sorted(self.frames)}
-        temporary.write_text(json.dumps({"format": _FORMAT, "frames": frames}, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.path)
+        write_whole(self.path, json.dumps({"format": _FORMAT, "frames": frames}, indent=1) + "\n")

@@ -211,3 +211,11 @@ def test_the_mesh_of_another_kind_of_model_is_refused(scene, face):
     with pytest.raises(RuntimeError, match="another kind of model"):
         bpy.ops.effigy.change_identity(seed=3)
     assert face.effigy.latent == latent
+
+
+def test_leaving_projected_takes_nothing_but_the_projection_off(scene, face):
+    face.effigy.display = "PROJECTED"
+    own = bpy.data.materials.new("Mine")
+    face.data.materials.append(own)
+    face.effigy.display = "PLATE"
+    assert list(face.data.materials) == [own]
