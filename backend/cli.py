@@ -16,6 +16,7 @@ from rich.console import Console
 
 from . import cli_generators
 from .console import errors, fail, stage_progress
+from .memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from .landmarks import Detector
@@ -29,6 +30,11 @@ LandmarksOption = Annotated[
     str, typer.Option(help="The detector: embedded, face-alignment, or the path of a mediapipe .task file.")
 ]
 ModelOption = Annotated[str, typer.Option(help="A bundle's folder, or 'default' for the embedded one.")]
+
+
+@app.callback()
+def prepare() -> None:
+    keep_freed_memory()
 
 
 @app.command()

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from protocol.messages import Array, Encoding
 
+# Of zlib's nine: a 1024² picture takes 35 instead of 114 ms at the usual level 6, and 1.4 times the bytes.
+_PNG_LEVEL = 1
+
 
 def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: Encoding) -> bytes:
     """A picture [H, W, 3] as RGBA bytes (top row first, opaque) or as a whole PNG or JPEG file.
@@ -25,7 +28,7 @@ def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: En
     if encoding == "png16":
         return png16(picture.astype(np.uint16))
     if encoding == "png":
-        return bytes(iio.imwrite("<bytes>", picture, extension=".png"))
+        return bytes(iio.imwrite("<bytes>", picture, extension=".png", compress_level=_PNG_LEVEL))
     return bytes(iio.imwrite("<bytes>", picture, extension=".jpg", quality=92))
 
 
@@ -37,7 +40,7 @@ def png16(picture: NDArray[np.uint16]) -> bytes:
     rows[:, 6:] -= rows[:, :-6].copy()
     lines = np.concatenate([np.full((height, 1), 1, np.uint8), (rows & 255).astype(np.uint8)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b""))
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), _PNG_LEVEL)), (b"IEND", b""))
     chunks = (
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )

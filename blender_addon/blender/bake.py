@@ -42,6 +42,14 @@ class BakeError(Exception):
 FAILURES = (BakeError, WalkError, RequestError, UnreadableError, PreferencesError, OSError)
 
 
+def reason(error: Exception) -> str:
+    """Why a bake ended, for its user."""
+    if isinstance(error, OSError):
+        where = error.filename or "the pictures' folder"
+        return f"{where} cannot be written ({error.strerror}): make room there, or save the .blend elsewhere"
+    return str(error)
+
+
 def folder_of(proxy: bpy.types.Object) -> Path:
     """Where a face's pictures go: beside the .blend. Raises BakeError when it was never saved."""
     if not bpy.data.filepath:

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import bpy
 
 from . import session
-from .bake import FAILURES, Bake, show_live
+from .bake import FAILURES, Bake, reason, show_live
 from .cache import Cache
 from .properties import active_face, face_in, face_of, scene_of
 from .session import state
 from .walk import Walk
+
+_WAIT_S = 0.1  # for one answer, until a script looks whether all is well
 
 
 class Work(Protocol):
@@ -44,7 +46,7 @@ class RangeOperator(bpy.types.Operator):
         try:
             self._work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
-            self.report({"WARNING"}, f"{self.noun} cannot start: {error}")
+            self.report({"WARNING"}, f"{self.noun} cannot start: {reason(error)}")
             return {"CANCELLED"}
         state.is_baking = True
         manager = context.window_manager
@@ -68,7 +70,7 @@ class RangeOperator(bpy.types.Operator):
                 self.report({"INFO"}, self.summary(self._work))
                 return {"FINISHED"}
         except FAILURES as error:
-            return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames: {error}")
+            return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames: {reason(error)}")
         except Exception as error:  # noqa: BLE001 whatever it is, the preview must live on
             traceback.print_exc()
             return self._stop(context, f"{self.noun} stopped: {type(error).__name__}: {error}")
@@ -86,18 +88,18 @@ class RangeOperator(bpy.types.Operator):
             session.ensure_ready()
             work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
-            self.report({"ERROR"}, f"{self.noun} cannot start: {error}")
+            self.report({"ERROR"}, f"{self.noun} cannot start: {reason(error)}")
             return {"CANCELLED"}
         state.is_baking = True
         try:
             while not work.walk.is_done:
                 before = work.walk.done
                 if work.step() == before:
-                    session.pause()
+                    work.walk.wait(_WAIT_S)
             work.finish()
         except FAILURES as error:
             work.abandon()
-            self.report({"ERROR"}, f"{self.noun} stopped after {work.walk.done} frames: {error}")
+            self.report({"ERROR"}, f"{self.noun} stopped after {work.walk.done} frames: {reason(error)}")
             return {"CANCELLED"}
         finally:
             state.is_baking = False

@@ -12,7 +12,6 @@ from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_locat
 from mathutils import Matrix, Vector
 
 from ..core.follow import follow, mirror_of
-from ..core.pose import sight
 from . import controls, session
 from .properties import active_face, face_in, scene_of
 
@@ -34,7 +33,7 @@ class Drag:
         self._shape = controls.shape_of(proxy)
         self._start = np.array(list(self.before.values()))
         view = controls.view_of(proxy, camera)
-        self._sight = sight(view)
+        self._sight = view.sight
         self._size = float(np.mean(self.matrix.to_scale()[:]))
         self._rotation = self._sight.T @ np.array(self.matrix.to_quaternion().to_matrix())
         twin = int(mirror_of(self._shape.rest)[landmark])

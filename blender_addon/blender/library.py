@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import zlib
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def remove(name: str) -> None:
     forget_icons()
 
 
+def _file_name(name: str) -> str:
+    return _FORBIDDEN.sub("_", name.strip())
+
+
 def _write_thumbnail(image: bpy.types.Image, path: Path) -> None:
     width, height = image.size
     values = np.empty(4 * width * height, dtype=np.float32)
@@ -121,13 +126,25 @@ class EFFIGY_OT_store_expression(FaceOperator):
     bl_description = "Keep this expression in your library, with the picture as it is shown now"
     bl_options = {"REGISTER"}
 
-    name: StringProperty(name="Name", description="Replaces the expression that has this name", default="Expression")
+    name: StringProperty(name="Name", description="How the library calls it", default="Expression")
+    replace: BoolProperty(name="Replace", description="Take the place of the expression that has this name")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        taken = names()
+        self.name = next(name for n in count(1) if (name := f"Expression {n}") not in taken)
+        self.replace = False
         return set(context.window_manager.invoke_props_dialog(self))
 
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.prop(self, "name")
+        if _file_name(self.name) in names():
+            self.layout.prop(self, "replace", text="Replace the Expression of This Name")
+
     def execute(self, context: bpy.types.Context) -> set[str]:
-        name = _FORBIDDEN.sub("_", self.name.strip())
+        name = _file_name(self.name)
+        if name in names() and not self.replace:
+            self.report({"ERROR"}, f"There is an expression {name} already: choose another name, or Replace")
+            return {"CANCELLED"}
         if not name.strip("_"):
             self.report({"ERROR"}, "Give the expression a name")
             return {"CANCELLED"}

@@ -176,6 +176,10 @@ class EFFIGY_PT_animation(FacePanel):
         layout.prop(settings, "use_keyframe_insert_auto", text="Auto Keying", icon="RECORD_OFF")
         layout.operator("effigy.import_arkit", icon="IMPORT")
         layout.operator("effigy.import_landmarks", icon="IMPORT")
+        if state.capture is None:
+            layout.operator("effigy.live_capture", icon="OUTLINER_OB_CAMERA")
+        else:
+            layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
         if len(state.memory):
             text = translated("{} exact pictures in memory, {} MiB").format(len(state.memory), state.memory.size >> 20)

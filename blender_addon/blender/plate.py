@@ -53,5 +53,5 @@ def place(proxy: bpy.types.Object, matrix: np.ndarray) -> None:
         return
     # What Blender stores is float32: a finer comparison would write, and so wake the scene, for ever.
     tolerance = _FLOAT32 * max(1.0, float(np.abs(matrix).max()))
-    if not np.allclose(np.array(plate.matrix_world), matrix, rtol=0, atol=tolerance):
+    if not np.abs(np.array(plate.matrix_world) - matrix).max() <= tolerance:
         plate.matrix_world = Matrix(matrix.tolist())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent import futures
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class WalkError(Exception):
 class _Asked:
     frame: int
     wanted: FaceState
-    answer: Future[Any] | None  # None: nothing need be painted
+    answer: futures.Future[Any] | None  # None: nothing need be painted
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Walk:
         self._waiting = deque(frames)
         self._asked: deque[_Asked] = deque()
         self._again: deque[_Asked] = deque()  # read already, to be asked once more
-        self._opening: Future[Any] | None = None
+        self._opening: futures.Future[Any] | None = None
         self._identity = ""
         self._restarts = 0
         self._lost_since: float | None = None
@@ -94,6 +94,13 @@ class Walk:
             self._send()
         return finished
 
+    def wait(self, seconds: float) -> None:
+        """For scripts: until the next answer is there, at most so long."""
+        if self._asked and self._asked[0].answer is not None:
+            futures.wait([self._asked[0].answer], timeout=seconds)
+        else:  # an identity opens, or a backend starts
+            session.pause()
+
     def _send(self) -> None:
         if not self._is_open():
             return
@@ -109,7 +116,7 @@ class Walk:
         scene.frame_set(frame)
         return _Asked(frame, read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()), None)
 
-    def _ask(self, wanted: FaceState) -> Future[Any]:
+    def _ask(self, wanted: FaceState) -> futures.Future[Any]:
         client = session.state.client
         assert client is not None
         return client.ask(wanted.request(self._identity, "final", self._encoding), preferences.get().timeout)

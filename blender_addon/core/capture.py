@@ -57,12 +57,19 @@ def read_live_link(path: Path, rate: float = 60.0) -> Capture:
     channels = {}
     for name, index in column.items():
         if name not in _SKIPPED:
-            values = np.array([_number(row, index, path, number) for number, row in enumerate(rows, 2)])
+            channels[name] = np.array([_number(row, index, path, number) for number, row in enumerate(rows, 2)])
+    return arkit_capture(times, channels)
+
+
+def arkit_capture(times: Array, channels: dict[str, Array]) -> Capture:
+    """What ARKit says, its names in lower case and the head's angles in radians, as a Capture."""
+    renamed = {}
+    for name, values in channels.items():
+        if name in _HEAD:
             # ARKit's axes are the face frame's, and it turns about them: only its pitch, about +x, lowers the nose.
-            channels[_HEAD.get(name, name)] = (
-                np.degrees(values) * (-1.0 if name == "headpitch" else 1.0) if name in _HEAD else values
-            )
-    return Capture(times, channels)
+            values = np.degrees(values) * (-1.0 if name == "headpitch" else 1.0)
+        renamed[_HEAD.get(name, name)] = values
+    return Capture(times, renamed)
 
 
 def read_openface(path: Path) -> LandmarkTrack:

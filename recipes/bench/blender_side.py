@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Blender half of ``make bench``: where the time between hand and picture goes.
 
-python blender_side.py OUT_FILE ADDON_ZIP BACKEND_COMMAND       (with the Python that has bpy)
+python blender_side.py OUT_FILE ADDON_ZIP BACKEND_COMMAND MODEL SIZE       (with the Python that has bpy)
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ import bpy
 import addon_utils  # bpy brings it
 from scene import FRAMES, PACKAGE, addon, animate, build_scene
 
-ROUND_TRIPS = 100
 WARM_UP = 10
-BAKED = 300
 
 
 def install(addon_zip: str, command: str) -> dict[str, float]:
@@ -84,56 +82,64 @@ def measure(proxy: bpy.types.Object, scene: bpy.types.Scene, interval: float, ro
     return rows[WARM_UP:]
 
 
-def bake_rate(scene: bpy.types.Scene) -> dict[str, float]:
-    """Baked frames per second, and the share of them that painting alone would allow."""
+def bake_rate(scene: bpy.types.Scene, frames: int) -> dict[str, float]:
+    """Baked frames per second, and what share that is of what painting alone, and with inverse and PNG, allows."""
     session, messages = addon("blender.session"), addon("protocol.messages")
-    scene.frame_start, scene.frame_end = 1, BAKED
-    started = time.perf_counter()
+    scene.frame_start, scene.frame_end = 1, frames
+    started, spent = time.perf_counter(), time.thread_time()
     bpy.ops.effigy.bake()
-    took = time.perf_counter() - started
+    took, spent = time.perf_counter() - started, time.thread_time() - spent
     bpy.ops.effigy.show_live()
     client = session.ensure_ready()
     proxy = bpy.context.active_object
     key = session.ensure_open(proxy)
-    alone = []
+    alone, synthesis = [], []
     for number in range(30):
-        frame = client.call(messages.Synthesize(key, 0.3 * number, 0.0, {}, "final", "png"), 30)
-        timings = frame.timings
+        timings = client.call(messages.Synthesize(key, 0.3 * number, 0.0, {}, "final", "png"), 30).timings
+        synthesis.append(timings.synthesis_ms)
         alone.append(timings.inverse_ms + timings.synthesis_ms + timings.encode_ms)
-    return {"bake_fps": BAKED / took, "bake_share": BAKED / took * sorted(alone)[len(alone) // 2] / 1e3}
+    rate = frames / took
+    return {
+        "bake_fps": rate,
+        "bake_share": rate * sorted(alone)[len(alone) // 2] / 1e3,
+        "bake_share_of_synthesis": rate * sorted(synthesis)[len(synthesis) // 2] / 1e3,
+        "bake_main_ms": 1e3 * spent / frames,
+    }
 
 
-def scrub_rate(scene: bpy.types.Scene) -> float:
+def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
     """Frames per second that the add-on's own work allows when a cached range is scrubbed."""
     bpy.ops.effigy.cache()
     preview, spent = addon("blender.preview"), 0.0
-    for frame in range(1, BAKED + 1):
+    for frame in range(1, frames + 1):
         scene.frame_set(frame)
         started = time.perf_counter()
         preview.look()
         spent += time.perf_counter() - started
-    return BAKED / spent
+    return frames / spent
 
 
-def main(out: Path, addon_zip: str, command: str) -> None:
+def main(out: Path, addon_zip: str, command: str, model: str, size: int) -> None:
     times = install(addon_zip, command)
+    bpy.context.preferences.addons[PACKAGE].preferences.model = model
+    rounds = max(10, 100 * 128 // size)
     bpy.ops.effigy.connect()
     addon("blender.session").ensure_ready()
     proxy = build_scene(out.parent)
     animate(proxy, bpy.context.scene)
-    times["preview_ms"] = measure(proxy, bpy.context.scene, 0.001, ROUND_TRIPS)
+    times["preview_ms"] = measure(proxy, bpy.context.scene, 0.001, rounds)
     # As a window ticks: what matters of it is the main thread's share. Not so many that the backend begins to compile.
-    ticking = measure(proxy, bpy.context.scene, addon("blender.preview")._ACTIVE_S, 50)
+    ticking = measure(proxy, bpy.context.scene, addon("blender.preview")._ACTIVE_S, rounds // 2)
     times["main_thread_ms"] = sorted(row["main_thread"] for row in ticking)[len(ticking) // 2]
-    times |= bake_rate(bpy.context.scene)
-    times["scrub_fps"] = scrub_rate(bpy.context.scene)
+    times |= bake_rate(bpy.context.scene, 3 * rounds)
+    times["scrub_fps"] = scrub_rate(bpy.context.scene, 3 * rounds)
     out.write_text(json.dumps(times), encoding="utf-8")
 
 
 if __name__ == "__main__":
     code = 1
     try:
-        main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+        main(Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5]))
         code = 0
     finally:
         addon_utils.disable(PACKAGE)

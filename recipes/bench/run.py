@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make bench``: the figures of docs/benchmarks.md, measured here and now.
 
-python recipes/bench/run.py --blender PYTHON_WITH_BPY
+python recipes/bench/run.py --blender PYTHON_WITH_BPY [--size 256]
 """
 
 from __future__ import annotations
@@ -22,20 +22,28 @@ from rich.console import Console
 from rich.table import Table
 
 import build_addon
+from recipes.bench.enlarge import enlarge
 
 PARTS = ("queue", "inverse", "synthesis", "encode", "transport", "upload", "total")
 
 
-def main(blender: Path) -> None:
+def main(blender: Path, size: int) -> None:
     addon_zip = build_addon.build(blender)
     with tempfile.TemporaryDirectory() as folder:
+        model = "default"
+        if size != 128:
+            model = str(Path(folder) / f"{size}.effigy")
+            enlarge(size, Path(model))
         out = Path(folder) / "bench.json"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         environment["BLENDER_USER_RESOURCES"] = str(Path(folder) / "blender")
         command = str(Path(sys.executable).with_name("effigy"))
         script = Path(__file__).with_name("blender_side.py")
         subprocess.run(
-            [blender, script, out, addon_zip, command], env=environment, check=True, stdout=subprocess.DEVNULL
+            [blender, script, out, addon_zip, command, model, str(size)],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         measured = json.loads(out.read_text(encoding="utf-8"))
     table = Table("one preview, ms", "median", "95 %")
@@ -52,7 +60,9 @@ def main(blender: Path) -> None:
 
     console.print(
         f"bake                {measured['bake_fps']:.1f} frames/s, "
-        f"{measured['bake_share']:.2f} of what painting alone allows"
+        f"{measured['bake_share']:.2f} of what inverse, painting and PNG allow, "
+        f"{measured['bake_share_of_synthesis']:.2f} of painting alone; "
+        f"Blender's share of a frame {measured['bake_main_ms']:.1f} ms"
     )
     console.print(f"scrub a cache       {measured['scrub_fps']:.0f} frames/s of the add-on's own time")
 
@@ -60,4 +70,6 @@ def main(blender: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blender", type=Path, required=True, help="a Python with bpy")
-    main(parser.parse_args().blender)
+    parser.add_argument("--size", type=int, default=128, help="pixels: the default, or a larger twin of it")
+    arguments = parser.parse_args()
+    main(arguments.blender, arguments.size)

@@ -14,6 +14,7 @@ import typer
 from rich.progress import Progress
 
 from backend.generators.load import save_generator
+from backend.memory import keep_freed_memory
 
 from .bake import bake as bake_assets
 from .bake import load_assets, save_assets
@@ -83,7 +84,7 @@ def train(
     if checkpoint.exists():
         training = Training.load(checkpoint)
     else:
-        training = Training(replace(Plan(), resolution=size, pictures=pictures, progressive=start is None))
+        training = Training(replace(Plan(), resolution=size, pictures=pictures))
         training.begin(read_trainable(start) if start is not None else None)
     run(training, Renders(data), checkpoint, compiled=compiled)
     save_generator(training.finished(), out)
@@ -142,6 +143,7 @@ def report(
 
 def main() -> None:
     """The command line, with what is wrong in one line instead of a traceback."""
+    keep_freed_memory()
     try:
         app()
     except (OSError, ValueError) as error:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 
 import bpy
@@ -208,7 +210,7 @@ def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
         asked.append(wanted)
         if len(asked) != 2:
             return ask(wanted)
-        failed = walk.Future()
+        failed = walk.futures.Future()
         failed.set_exception(error)
         return failed
 
@@ -264,3 +266,40 @@ def test_a_bake_stays_right_when_the_file_is_saved_under_another_name(scene, fac
     assert addon("blender.preflight").findings(scene) == []
     key(face, "jawOpen", (1, 1.0), (4, 1.0))
     assert any("stale" in finding.text for finding in addon("blender.preflight").findings(scene))
+
+
+def test_a_live_capture_moves_the_face_and_records_keys(scene, face):
+    live, link, session = addon("blender.live_capture"), addon("core.live_link"), addon("blender.session")
+    assert bpy.ops.effigy.live_capture("EXEC_DEFAULT", port=11911) == {"FINISHED"}
+    with pytest.raises(RuntimeError, match="runs already"):
+        bpy.ops.effigy.live_capture("EXEC_DEFAULT", port=11911)
+    scene.tool_settings.use_keyframe_insert_auto = True
+    values = dict.fromkeys(link.ARKIT, 0.0) | {"jawopen": 0.5, "headyaw": 0.2}
+    packet = packed(link, values)
+    try:
+        for frame in (1, 2):
+            scene.frame_set(frame)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+                for sent in (b"nonsense", packet):
+                    phone.sendto(sent, ("127.0.0.1", 11911))
+            moment, end = None, time.monotonic() + 5
+            while moment is None and time.monotonic() < end:
+                moment = session.state.capture.newest()
+            live.apply(face, scene, moment, gain=1.0, head=True, flip=False)
+        assert session.state.capture.moments == 2
+    finally:
+        scene.tool_settings.use_keyframe_insert_auto = False
+        assert bpy.ops.effigy.stop_capture() == {"FINISHED"}
+    block = face.data.shape_keys.key_blocks["jawOpen"]
+    assert block.value == pytest.approx(block.slider_max / 2)
+    bpy.context.view_layer.update()
+    assert addon("blender.controls").angles_now(face, scene.camera).yaw == pytest.approx(np.degrees(0.2), abs=0.01)
+    assert keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')[:, 0].tolist() == [1, 2]
+    assert session.state.capture is None
+
+
+def packed(link, values):
+    """A packet as the Live Link Face app sends them."""
+    names = struct.pack(">i36si4s", 36, b"D" * 36, 4, b"Face")
+    moment = struct.pack(">ifiib", 7, 0.0, 60, 1, len(link.ARKIT))
+    return b"\x06" + names + moment + struct.pack(">61f", *(values[name] for name in link.ARKIT))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -176,18 +177,18 @@ def curves(obj):
 def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, face, settle, killable):
     settle()
     swing(face, scene, 20)
-    scene.frame_end = 100
+    scene.frame_end = 300
     pid = killable.state.backend.pid
-    threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
+    threading.Timer(3.0, os.kill, (pid, signal.SIGKILL)).start()
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     assert killable.state.backend.pid != pid, "the backend was killed too late to matter"
     folder = addon("blender.bake").folder_of(face)
-    files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 101)]
+    files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 301)]
     for path in folder.glob("*.png"):
         path.unlink()
     bpy.ops.effigy.show_live()
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    assert files == [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 101)]
+    assert files == [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 301)]
     assert not killable.state.is_baking
 
 
@@ -396,3 +397,14 @@ def test_a_preview_asked_before_a_render_is_not_shown_after_it(scene, face, sett
 def test_baking_an_unsaved_file_is_refused_with_a_reason(scene, face):
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     assert not bpy.ops.effigy.bake.poll()
+
+
+def test_a_full_disk_ends_a_bake_with_the_file_and_what_to_do(scene, face, settle, monkeypatch):
+    settle()
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(addon("blender.bake"), "write_whole", full)
+    with pytest.raises(RuntimeError, match=r"_0001\.png cannot be written \(No space left on device\): make room"):
+        bpy.ops.effigy.bake()

@@ -141,6 +141,9 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
     (name,) = library.names()
     assert name == "Überrascht!_"
     assert (library.folder() / f"{name}.png").stat().st_size > 500, "there is no thumbnail"
+    with pytest.raises(RuntimeError, match="already: choose another name"):
+        bpy.ops.effigy.store_expression(name=name)
+    assert bpy.ops.effigy.store_expression(name=name, replace=True) == {"FINISHED"}
     bpy.ops.effigy.neutral()
     assert bpy.ops.effigy.apply_expression(name=name, share=0.5) == {"FINISHED"}
     assert values(face) == pytest.approx({control: value / 2 for control, value in stored.items()}, abs=1e-5)

@@ -44,6 +44,20 @@ def test_a_driven_control_is_read_as_evaluated(scene, face):
     assert (closed != opened).any()
 
 
+def test_a_strip_of_the_nonlinear_editor_is_rendered_where_it_lies(scene, face):
+    swing(face, scene, 25)
+    expected = render(scene)
+    animation = face.animation_data
+    action = animation.action
+    strip = animation.nla_tracks.new().strips.new("swing", 11, action)
+    if bpy.app.version >= (4, 4, 0):
+        strip.action_slot = action.slots[0]
+    animation.action = None
+    scene.frame_start, scene.frame_end = 11, 14
+    for shown, wanted in zip(render(scene), expected, strict=True):
+        np.testing.assert_array_equal(shown, wanted)
+
+
 def test_a_rendered_frame_is_the_generators_picture_exactly(scene, face):
     swing(face, scene, 25)
     rendered = render(scene)

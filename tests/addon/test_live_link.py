@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packets of the Live Link Face app: read as they are, and nothing else is."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blender_addon.core.live_link import ARKIT, Listener, decode
+
+
+def packet(values=None, *, version=6, count=None, name=b"Face"):
+    head = bytes([version]) + struct.pack(">i36si", 36, b"D" * 36, len(name)) + name
+    if values is None:
+        return head + struct.pack(">ifii", 1, 0.0, 60, 1)
+    count = len(values) if count is None else count
+    return head + struct.pack(">ifiib", 1, 0.0, 60, 1, count) + struct.pack(f">{len(values)}f", *values)
+
+
+def test_a_packet_has_every_shape_and_the_head_in_degrees():
+    values = [index / 100 for index in range(len(ARKIT))]
+    moment = decode(packet(values))
+    assert moment is not None
+    for index, name in enumerate(ARKIT):
+        if not name.startswith("head"):
+            assert moment.channels[name][0] == pytest.approx(values[index])
+    assert moment.channels["yaw"][0] == pytest.approx(math.degrees(values[52]))
+    assert moment.channels["pitch"][0] == pytest.approx(-math.degrees(values[53]))
+
+
+def test_a_packet_without_values_saw_no_face():
+    assert decode(packet()) is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"", "cut short"),
+        (packet([0.0] * 61)[:-1], "cut short"),
+        (packet([0.0] * 61, version=5), "version 5"),
+        (packet([0.0] * 52), "52 values instead of 61"),
+        (packet([math.nan] + [0.0] * 60), "no number"),
+        (b"\x06\x7f\xff\xff\xff", "a name of"),
+        (b"\x06\xff\xff\xff\xff", "a name of -1"),
+    ],
+)
+def test_what_is_no_packet_is_refused_with_a_reason(bad, why):
+    with pytest.raises(ValueError, match=why):
+        decode(bad)
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_do_anything_but_raise_a_value_error(noise):
+    for data in (noise, b"\x06" + noise):
+        with contextlib.suppress(ValueError):
+            decode(data)
+
+
+def test_the_newest_moment_wins_and_noise_is_passed_over():
+    listener = Listener("127.0.0.1", 0)
+    try:
+        assert listener.newest() is None
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+            for sent in (packet([0.1] * 61), b"noise", packet([0.2] * 61)):
+                phone.sendto(sent, ("127.0.0.1", listener.port))
+        moment = listener.newest()
+        assert moment is not None
+        assert moment.channels["jawopen"][0] == pytest.approx(0.2)
+        assert listener.moments == 2
+        assert listener.newest() is None
+    finally:
+        listener.close()
+
+
+def test_a_port_in_use_is_an_error_and_leaves_no_socket():
+    first = Listener("127.0.0.1", 0)
+    with pytest.raises(OSError, match="in use"):
+        Listener("127.0.0.1", first.port)
+    first.close()
