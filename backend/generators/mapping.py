@@ -89,10 +89,15 @@ def energy(weight: Tensor) -> Tensor:
 def modulate(x: Tensor, style: Tensor) -> Tensor:
     """``x`` [N, C, H, W] times ``style`` [N, C].
 
-    In place where no gradient needs what is overwritten: fresh memory costs more than the arithmetic.
+    In place where that may be: fresh memory costs more than the arithmetic.
     """
     factor = style[:, :, None, None].to(x.dtype)
-    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
+    return x.mul_(factor) if may_overwrite() else x * factor
+
+
+def may_overwrite() -> bool:
+    """Whether activations may be changed in place: no gradient needs them, and no compiler, which fuses better."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
 
 
 def truncate(w: Tensor, w_avg: Tensor, psi: float, num_ws: int) -> Tensor:

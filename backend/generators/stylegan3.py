@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .filters import design_lowpass, filtered_leaky_relu
-from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, modulate
+from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
 
 _STEEPEST = 8  # times the sampling rate from layer to layer
@@ -222,7 +222,7 @@ class Layer(nn.Module):
             x = torch.addcmul(self.bias[:, None, None], x, gain)
             return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
         bias = (self.bias * SQRT2)[:, None, None]
-        x = torch.addcmul(bias, x, gain, out=None if torch.is_grad_enabled() else x)
+        x = torch.addcmul(bias, x, gain, out=x) if may_overwrite() else x * gain + bias
         assert self.up_filter is not None
         assert self.down_filter is not None
         return filtered_leaky_relu(x, self.clamp, self.up_filter, self.up, self.crop, self.down_filter, self.down)

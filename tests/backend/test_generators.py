@@ -8,12 +8,13 @@ import contextlib
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from backend.generators import GeneratorFileError, load_generator, save_generator
+from backend.generators import GeneratorFileError, load_generator, save_generator, stylegan2
 from backend.generators.checkpoints.networks import read_config
 from backend.generators.load import build_network
 from backend.generators.mapping import initialize
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config, fir_kernel, phase_weights, phases_to_space
 from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
 from backend.models import DEFAULT_BUNDLE
 
@@ -75,6 +76,26 @@ def test_half_precision_stays_near(name, dtype, allowed):
         made = network.synthesize(data["w"])
     assert made.dtype == torch.float32
     assert (made - data["img_w"]).abs().mean() <= allowed * data["img_w"].std()
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 4), (5, 7)])
+def test_four_phases_are_the_filtered_up_convolution(size):
+    random = torch.Generator().manual_seed(5)
+    x = torch.randn(2, 6, *size, generator=random, dtype=torch.float64)
+    weight = torch.randn(3, 6, 3, 3, generator=random, dtype=torch.float64)
+    fir = fir_kernel(gain=4.0).double().expand(3, 1, 4, 4)
+    wanted = F.conv2d(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), fir, padding=1, groups=3)
+    torch.testing.assert_close(phases_to_space(F.conv2d(x, phase_weights(weight), padding=1)), wanted)
+
+
+@pytest.mark.parametrize("matrix_units", [False, True])
+def test_bfloat16_is_near_with_and_without_matrix_units(monkeypatch, matrix_units):
+    monkeypatch.setattr(stylegan2, "has_matrix_units", lambda: matrix_units)
+    network, data = build(next(name for name in NAMES if name.startswith("sg2")))
+    network.freeze(torch.bfloat16)
+    with torch.no_grad():
+        made = network.synthesize(data["w"])
+    assert (made - data["img_w"]).abs().mean() <= 0.006 * data["img_w"].std()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("sg2")])
