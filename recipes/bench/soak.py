@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hours of handling in minutes: does anything grow or leak?
+"""An hour of handling, or as much in a few minutes: does anything grow or leak?
 
-python soak.py ADDON_ZIP BACKEND_COMMAND FOLDER [EDITS] [LOADS]       (with the Python that has bpy)
+python soak.py ADDON_ZIP BACKEND_COMMAND FOLDER [EDITS [LOADS [MINUTES]]]       (with the Python that has bpy)
 
-Moves sliders and head EDITS times, with the preview following, and loads the file LOADS times on the way;
-prints memory, threads and open files of Blender before and after.
+Moves sliders and head EDITS times, with the preview following, and loads the file LOADS times on the way; prints
+memory, threads and open files of Blender before and after. MINUTES spreads that over so long.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def resources() -> dict[str, float]:
     }
 
 
-def handle(edits: int, seed: int) -> None:
-    """Random edits, with a tick of the preview after each."""
+def handle(edits: int, seed: int, seconds: float = 0.0) -> None:
+    """Random edits, with a tick of the preview after each, spread over ``seconds``."""
     preview, scene = addon("blender.preview"), bpy.context.scene
     proxy = next(obj for obj in scene.objects if obj.effigy.is_face)
     proxy.rotation_mode = "XYZ"
@@ -50,11 +50,20 @@ def handle(edits: int, seed: int) -> None:
         proxy.rotation_euler.z = chance.uniform(-0.4, 0.4)
         bpy.context.view_layer.update()
         preview.tick()
-        if number % 20 == 0:
+        if seconds:
+            _tick_for(seconds / edits)
+        elif number % 20 == 0:
             time.sleep(0.02)
 
 
-def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int) -> None:
+def _tick_for(seconds: float) -> None:
+    """What a window's timer does while nobody touches anything."""
+    preview, end = addon("blender.preview"), time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(preview.tick(), left))
+
+
+def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int, minutes: int) -> None:
     install(addon_zip, command)
     addon("blender.session").state.memory.limit = 32 << 20  # what it holds is meant, not leaked
     bpy.ops.effigy.connect()
@@ -68,7 +77,7 @@ def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int) -> 
         bpy.ops.wm.open_mainfile(filepath=path)
     before = resources()
     for load in range(loads):
-        handle(edits // loads, load + 1)
+        handle(edits // loads, load + 1, minutes * 60 / loads)
         bpy.ops.wm.open_mainfile(filepath=path)
     after = resources()
     for name, value in before.items():
@@ -78,8 +87,8 @@ def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int) -> 
 if __name__ == "__main__":
     code = 1
     try:
-        counts = [int(argument) for argument in sys.argv[4:]] or [10_000, 50]
-        main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *counts)
+        given = [int(argument) for argument in sys.argv[4:]]
+        main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *(given + [10_000, 50, 0][len(given) :]))
         code = 0
     finally:
         addon_utils.disable(PACKAGE)

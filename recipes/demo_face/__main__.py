@@ -15,10 +15,12 @@ from rich.progress import Progress
 
 from backend.generators.load import save_generator
 from backend.memory import keep_freed_memory
+from backend.models import load_face_model, resolve_bundle
 
 from .bake import bake as bake_assets
 from .bake import load_assets, save_assets
 from .dataset import contact_sheet, paint_set, people_vectors, render_set
+from .gallery import gallery
 from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
@@ -139,6 +141,16 @@ def report(
     """Puts the generator's pictures beside the renderer's, and measures them."""
     network = read_trainable(generator)
     write_report(network, Renderer(load_assets(head), network.resolution[0]), out)
+
+
+@app.command(name="gallery")
+def gallery_command(
+    bundle: Annotated[Path, typer.Argument(help="A face model, or 'default'.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the strips.")],
+) -> None:
+    """Paints a strip for everything that the face model can be asked."""
+    for path in gallery(load_face_model(resolve_bundle(str(bundle)), "cpu"), out):
+        typer.echo(path)
 
 
 def main() -> None:

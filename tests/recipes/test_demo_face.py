@@ -273,7 +273,7 @@ def test_training_goes_on_exactly_as_if_it_had_not_stopped(data: Path, tmp_path:
 
 
 def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, tmp_path: Path):
-    renders, training = Renders([data]), Training(replace(PLAN, progressive=False, pictures=400, rate=1e-2))
+    renders, training = Renders([data]), Training(replace(PLAN, quarter=0.0, half=0.0, pictures=400, rate=1e-2))
     losses = [float(training.step(renders)) for _ in range(50)]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
     save_generator(training.finished(), tmp_path / "g.safetensors")
@@ -294,9 +294,10 @@ def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
 
 def test_plans_grow_the_picture_and_lower_the_rate():
     plan = Plan(pictures=1000, batch=1)
-    assert [plan.size_at(seen) for seen in (0, 99, 100, 299, 300, 999)] == [32, 32, 64, 64, 128, 128]
+    assert [plan.size_at(seen) for seen in (0, 399, 400, 699, 700, 999)] == [32, 32, 64, 64, 128, 128]
     rates = [plan.rate_at(seen) for seen in range(50, 1001)]
     assert rates == sorted(rates, reverse=True)
+    assert rates[0] == rates[600] == plan.rate, "the rate falls before the pictures are whole"
     assert rates[-1] == pytest.approx(0.02 * plan.rate)
 
 
