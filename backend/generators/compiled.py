@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from .load import DTYPES, load_generator
+from .stylegan2 import has_matrix_units
 
 log = structlog.get_logger()
 
@@ -81,15 +82,14 @@ def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
     """Where the package of this generator is kept: its name changes with all that the code in it depends on."""
     with generator.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    digest.update(
-        f"{torch.__version__} {platform.node()} {torch.backends.cpu.get_cpu_capability()} {dtype} {_sources()}".encode()
-    )
+    machine = f"{platform.node()} {torch.backends.cpu.get_cpu_capability()} {has_matrix_units()}"
+    digest.update(f"{torch.__version__} {machine} {dtype} {_sources()}".encode())
     return folder / f"{digest.hexdigest()[:24]}.pt2"
 
 
 def _sources() -> str:
     folder = Path(__file__).parent
-    names = ("stylegan.py", "stylegan2.py", "stylegan3.py", "filters.py", "mapping.py")
+    names = ("compiled.py", "stylegan.py", "stylegan2.py", "stylegan3.py", "filters.py", "mapping.py")
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 

@@ -8,6 +8,7 @@ stopped, paints only what has changed, and can tell when a picture is no more wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import time
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from .properties import face_of, faces, has_own_plate
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import state
 from .walk import Step, Walk, WalkError
+from .words import rpt_
 
 _JOURNAL = "frames.json"
 _JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
@@ -43,11 +45,13 @@ FAILURES = (BakeError, WalkError, RequestError, UnreadableError, PreferencesErro
 
 
 def reason(error: Exception) -> str:
-    """Why a bake ended, for its user."""
-    if isinstance(error, OSError):
-        where = error.filename or "the pictures' folder"
-        return f"{where} cannot be written ({error.strerror}): make room there, or save the .blend elsewhere"
-    return str(error)
+    """Why a bake ended, and what to do, for its user."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return rpt_("there is no room for {}: make some, and bake again").format(error.filename)
+    text = rpt_("{} cannot be written ({}): save the .blend where you may write")
+    return text.format(error.filename, error.strerror)
 
 
 def folder_of(proxy: bpy.types.Object) -> Path:

@@ -14,6 +14,7 @@ from .cache import Cache
 from .properties import active_face, face_in, face_of, scene_of
 from .session import state
 from .walk import Walk
+from .words import rpt_
 
 _WAIT_S = 0.1  # for one answer, until a script looks whether all is well
 
@@ -46,7 +47,7 @@ class RangeOperator(bpy.types.Operator):
         try:
             self._work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
-            self.report({"WARNING"}, f"{self.noun} cannot start: {reason(error)}")
+            self.report({"WARNING"}, rpt_("{} cannot start: {}").format(rpt_(self.noun), reason(error)))
             return {"CANCELLED"}
         state.is_baking = True
         manager = context.window_manager
@@ -59,7 +60,10 @@ class RangeOperator(bpy.types.Operator):
         if state.is_rendering:  # whose frames must not be changed
             return {"PASS_THROUGH"}
         if event.type == "ESC":
-            return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames, which are kept")
+            return self._stop(
+                context,
+                rpt_("{} stopped after {} frames, which are kept").format(rpt_(self.noun), self._work.walk.done),
+            )
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         try:
@@ -70,17 +74,23 @@ class RangeOperator(bpy.types.Operator):
                 self.report({"INFO"}, self.summary(self._work))
                 return {"FINISHED"}
         except FAILURES as error:
-            return self._stop(context, f"{self.noun} stopped after {self._work.walk.done} frames: {reason(error)}")
+            return self._stop(
+                context,
+                rpt_("{} stopped after {} frames: {}").format(rpt_(self.noun), self._work.walk.done, reason(error)),
+            )
         except Exception as error:  # noqa: BLE001 whatever it is, the preview must live on
             traceback.print_exc()
-            return self._stop(context, f"{self.noun} stopped: {type(error).__name__}: {error}")
+            return self._stop(
+                context, rpt_("{} stopped: {}").format(rpt_(self.noun), f"{type(error).__name__}: {error}")
+            )
         context.window_manager.progress_update(done)
-        context.workspace.status_text_set(f"{self.noun}: {done} of {self._work.walk.total} frames. ESC stops")
+        text = rpt_("{}: {} of {} frames. ESC stops").format(rpt_(self.noun), done, self._work.walk.total)
+        context.workspace.status_text_set(text)
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender takes the operator away: another file, or the end."""
-        self._stop(context, f"{self.noun} stopped")
+        self._stop(context, rpt_("{} stopped").format(rpt_(self.noun)))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """For scripts: all frames at once."""
@@ -88,7 +98,7 @@ class RangeOperator(bpy.types.Operator):
             session.ensure_ready()
             work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
-            self.report({"ERROR"}, f"{self.noun} cannot start: {reason(error)}")
+            self.report({"ERROR"}, rpt_("{} cannot start: {}").format(rpt_(self.noun), reason(error)))
             return {"CANCELLED"}
         state.is_baking = True
         try:
@@ -99,7 +109,9 @@ class RangeOperator(bpy.types.Operator):
             work.finish()
         except FAILURES as error:
             work.abandon()
-            self.report({"ERROR"}, f"{self.noun} stopped after {work.walk.done} frames: {reason(error)}")
+            self.report(
+                {"ERROR"}, rpt_("{} stopped after {} frames: {}").format(rpt_(self.noun), work.walk.done, reason(error))
+            )
             return {"CANCELLED"}
         finally:
             state.is_baking = False
@@ -153,8 +165,10 @@ class EFFIGY_OT_bake(RangeOperator):
 
     def summary(self, work: Bake) -> str:
         kept = work.walk.total - work.painted
-        beyond = f"; {work.clamped} ask beyond the model's range and were limited" if work.clamped else ""
-        return f"{work.painted} frames painted, {kept} kept, in {work.folder}{beyond}"
+        text = rpt_("{} frames painted, {} kept, in {}").format(work.painted, kept, work.folder)
+        if work.clamped:
+            text += rpt_("; {} ask beyond the model's range and were limited").format(work.clamped)
+        return text
 
 
 class EFFIGY_OT_cache(RangeOperator):
@@ -174,7 +188,7 @@ class EFFIGY_OT_cache(RangeOperator):
         return Cache(proxy, scene)
 
     def summary(self, work: Cache) -> str:
-        return f"{work.walk.total} frames are in memory ({state.memory.size / 2**20:.1f} MiB in all)"
+        return rpt_("{} frames are in memory ({:.1f} MiB in all)").format(work.walk.total, state.memory.size / 2**20)
 
 
 class EFFIGY_OT_show_live(bpy.types.Operator):

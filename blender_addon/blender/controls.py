@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import bpy
 import numpy as np
@@ -95,6 +95,21 @@ def set_rotation(proxy: bpy.types.Object, rotation: np.ndarray) -> None:
     """Gives the head the world rotation [3, 3]; place and size stay."""
     location, _, scale = proxy.matrix_world.decompose()
     proxy.matrix_world = Matrix.LocRotScale(location, Matrix(rotation.tolist()), scale)
+
+
+def turn_on(proxy: bpy.types.Object, rotation: np.ndarray, last: Any) -> Any:
+    """Gives the head the world rotation [3, 3] as the same turn on the shorter way from ``last``, if there is one.
+
+    Returns that turn, in the head's rotation mode: what to key, and the next call's ``last``.
+    """
+    if proxy.rotation_mode == "AXIS_ANGLE":
+        proxy.rotation_mode = "QUATERNION"  # between whose keys there is a straight way
+    set_rotation(proxy, rotation)
+    turn = getattr(proxy, rotation_path(proxy)).copy()
+    if last is not None and type(last) is type(turn):
+        turn.make_compatible(last)
+        setattr(proxy, rotation_path(proxy), turn)
+    return turn
 
 
 def key_all(proxy: bpy.types.Object, frame: float) -> None:

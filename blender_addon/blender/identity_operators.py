@@ -21,6 +21,7 @@ from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
 from .face_operator import FaceOperator
 from .properties import EffigyFace, active_face, face_in, face_of, faces, scene_of
+from .words import rpt_
 
 LAST_SEED = 2**31 - 1  # of Blender's integers
 REDO_S = 2.0  # the longest that a redo in a window may take
@@ -119,7 +120,7 @@ class ChangeOperator(OpeningOperator):
         welcome, proxy = session.welcome(), self.target(context)
         assert welcome is not None
         if face_of(proxy).locked:
-            raise ValueError(f"{proxy.name} was locked meanwhile")
+            raise ValueError(rpt_("{} was locked meanwhile").format(proxy.name))
         if context.mode != "OBJECT":
             raise ValueError("Leave the edit mode first")
         rig.change_identity(proxy, welcome, identity, self.seed)
@@ -131,7 +132,7 @@ class ChangeOperator(OpeningOperator):
             self._face = face_in(context).name
         proxy = scene_of(context).objects.get(self._face)
         if proxy is None or not face_of(proxy).is_face:
-            raise ValueError(f"{self._face} is gone")
+            raise ValueError(rpt_("{} is gone").format(self._face))
         return proxy
 
 
@@ -225,7 +226,7 @@ class EFFIGY_OT_mix_identities(FromDialog):
         if other is None or not face_of(other).is_face:
             raise ValueError("There is no other face in this scene: add one to mix with")
         if face_of(other).model != face_of(proxy).model:
-            raise ValueError(f"{other.name} was made with another model")
+            raise ValueError(rpt_("{} was made with another model").format(other.name))
         face = face_of(proxy)
         return OpenIdentity(
             latent=face.latent_bytes(), model=face.model, other=face_of(other).latent_bytes(), share=self.share
@@ -247,7 +248,7 @@ class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
         try:
             write_whole(path, json.dumps(content) + "\n")
         except OSError as error:
-            self.report({"ERROR"}, f"{path} cannot be written: {error.strerror}")
+            self.report({"ERROR"}, rpt_("{} cannot be written: {}").format(path, error.strerror))
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -270,9 +271,11 @@ class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
                 raise ValueError
             return OpenIdentity(latent=base64.b64decode(content["latent"], validate=True), model=str(content["model"]))
         except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+            raise ValueError(rpt_("{} cannot be read: {}").format(path, error.strerror)) from None
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path.name} is no saved identity: choose a file that Save Identity wrote") from None
+            raise ValueError(
+                rpt_("{} is no saved identity: choose a file that Save Identity wrote").format(path.name)
+            ) from None
 
 
 _CLASSES = (

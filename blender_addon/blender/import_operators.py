@@ -19,6 +19,7 @@ from . import controls
 from .fcurves import write_keys
 from .pose_operators import CameraOperator
 from .properties import face_in, scene_of
+from .words import rpt_
 
 
 class CaptureImport(ImportHelper, CameraOperator):
@@ -50,7 +51,8 @@ class CaptureImport(ImportHelper, CameraOperator):
         count = self._write(proxy, scene, values, angles)
         scene.frame_end = max(scene.frame_end, self.start + count - 1)
         keyed = [*values, *(["the head's turn"] if self.head and len(angles) else [])]
-        self.report({"INFO"}, f"Frames {self.start} to {self.start + count - 1}: {', '.join(keyed)}")
+        text = rpt_("Frames {} to {}: {}").format(self.start, self.start + count - 1, ", ".join(keyed))
+        self.report({"INFO"}, text)
         return {"FINISHED"}
 
     def read(
@@ -78,16 +80,12 @@ class CaptureImport(ImportHelper, CameraOperator):
         """As the camera sees the head from where both stand now."""
         camera = controls.camera_of(proxy, scene)
         assert camera is not None
-        if proxy.rotation_mode == "AXIS_ANGLE":
-            proxy.rotation_mode = "QUATERNION"  # between whose keys there is a straight way
-        view, path = controls.view_of(proxy, camera), controls.rotation_path(proxy)
+        view = controls.view_of(proxy, camera)
         turns: list[Any] = []
         for yaw, pitch, roll in angles:
-            controls.set_rotation(proxy, head_rotation(Angles(yaw, pitch, roll), view))
-            turn = getattr(proxy, path).copy()
-            if turns:
-                turn.make_compatible(turns[-1])  # the same turn, on the shorter way
-            turns.append(turn)
+            rotation = head_rotation(Angles(yaw, pitch, roll), view)
+            turns.append(controls.turn_on(proxy, rotation, turns[-1] if turns else None))
+        path = controls.rotation_path(proxy)
         for index in range(len(turns[0])):
             write_keys(proxy, path, index, self.start, np.array([turn[index] for turn in turns]))
 

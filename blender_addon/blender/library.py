@@ -21,6 +21,7 @@ from . import controls, preferences
 from .face_operator import FaceOperator
 from .pose_operators import PoseOperator
 from .properties import face_in, face_of
+from .words import rpt_
 
 _FORMAT = 1
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|.\x00-\x1f]+')  # in files' names, on some system
@@ -45,9 +46,9 @@ def load(name: str) -> dict[str, float]:
             raise ValueError
         return {str(control): float(value) for control, value in content["controls"].items()}
     except OSError as error:
-        raise ValueError(f"The expression {name} cannot be read: {error.strerror}") from None
+        raise ValueError(rpt_("The expression {} cannot be read: {}").format(name, error.strerror)) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{path} is no stored expression: remove it") from None
+        raise ValueError(rpt_("{} is no stored expression: remove it").format(path)) from None
 
 
 def store(name: str, proxy: bpy.types.Object) -> None:
@@ -69,6 +70,11 @@ def remove(name: str) -> None:
 
 def _file_name(name: str) -> str:
     return _FORBIDDEN.sub("_", name.strip())
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a file of that name is there: asked of the disk, which may take smile and Smile for one."""
+    return (folder() / f"{name}.json").exists()
 
 
 def _write_thumbnail(image: bpy.types.Image, path: Path) -> None:
@@ -130,20 +136,21 @@ class EFFIGY_OT_store_expression(FaceOperator):
     replace: BoolProperty(name="Replace", description="Take the place of the expression that has this name")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        taken = names()
-        self.name = next(name for n in count(1) if (name := f"Expression {n}") not in taken)
+        if not self.properties.is_property_set("name"):
+            self.name = next(name for n in count(1) if not _is_taken(name := f"Expression {n}"))
         self.replace = False
         return set(context.window_manager.invoke_props_dialog(self))
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop(self, "name")
-        if _file_name(self.name) in names():
+        if _is_taken(_file_name(self.name)):
             self.layout.prop(self, "replace", text="Replace the Expression of This Name")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         name = _file_name(self.name)
-        if name in names() and not self.replace:
-            self.report({"ERROR"}, f"There is an expression {name} already: choose another name, or Replace")
+        if _is_taken(name) and not self.replace:
+            text = rpt_("There is an expression {} already: choose another name, or Replace").format(name)
+            self.report({"ERROR"}, text)
             return {"CANCELLED"}
         if not name.strip("_"):
             self.report({"ERROR"}, "Give the expression a name")
@@ -151,7 +158,7 @@ class EFFIGY_OT_store_expression(FaceOperator):
         try:
             store(name, face_in(context))
         except OSError as error:
-            self.report({"ERROR"}, f"The expression cannot be written: {error.strerror}")
+            self.report({"ERROR"}, rpt_("The expression cannot be written: {}").format(error.strerror))
             return {"CANCELLED"}
         return {"FINISHED"}
 

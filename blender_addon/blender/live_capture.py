@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import bpy
@@ -10,39 +11,70 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
 from ..core.capture import Capture
 from ..core.live_link import PORT, Listener
-from ..core.pose import Angles
+from ..core.pose import Angles, head_rotation
 from ..core.retarget import Target, retarget
 from . import controls
-from .pose_operators import CameraOperator
+from .pose_operators import has_camera
 from .properties import face_in, face_of, scene_of
 from .session import state
+from .words import rpt_
 
 _TICK_S = 1 / 60
 
 
-def apply(
-    proxy: bpy.types.Object, scene: bpy.types.Scene, moment: Capture, *, gain: float, head: bool, flip: bool
-) -> None:
-    """Gives the face a captured moment; with Auto Keying on, as keys at the current frame."""
-    targets = [Target(block.name, block.slider_min, block.slider_max) for block in controls.blocks_of(proxy)]
-    values = {name: float(channel[0]) for name, channel in retarget(moment, targets, gain).items()}
-    yaw, pitch, roll = (float(moment.channels[name][0]) for name in ("yaw", "pitch", "roll"))
-    if flip:
-        values, yaw, roll = controls.mirrored(values), -yaw, -roll
-    controls.set_values(proxy, values)
-    camera = controls.camera_of(proxy, scene)
-    if head and camera is not None:
-        controls.turn(proxy, camera, Angles(yaw, pitch, roll))
-    controls.auto_key(proxy, scene)
+class LiveCapture:
+    """A capture that runs: what it hears, whom it moves and how."""
+
+    def __init__(
+        self, proxy: bpy.types.Object, listener: Listener, *, gain: float = 1.0, head: bool = True, flip: bool = False
+    ) -> None:
+        self.listener = listener
+        self.timer: Any = None  # in a window
+        self._proxy = proxy.name
+        self._gain, self._head, self._flip = gain, head, flip
+        self._turn: Any = None  # the last one, in the head's rotation mode
+
+    def proxy(self, scene: bpy.types.Scene) -> bpy.types.Object | None:
+        """The face, if it is still there. Looked up by name: references do not survive undo."""
+        found = scene.objects.get(self._proxy)
+        return found if found is not None and face_of(found).is_face else None
+
+    def step(self, scene: bpy.types.Scene) -> None:
+        """Gives the face the newest moment. While frames are baked or rendered it passes unseen."""
+        moment, proxy = self.listener.newest(), self.proxy(scene)
+        if moment is not None and proxy is not None and not (state.is_baking or state.is_rendering):
+            self.apply(proxy, scene, moment)
+
+    def apply(self, proxy: bpy.types.Object, scene: bpy.types.Scene, moment: Capture) -> None:
+        """Moves controls and head; with Auto Keying on, keys what was moved, at the current frame."""
+        targets = [Target(block.name, block.slider_min, block.slider_max) for block in controls.blocks_of(proxy)]
+        values = {name: float(channel[0]) for name, channel in retarget(moment, targets, self._gain).items()}
+        yaw, pitch, roll = (float(moment.channels[name][0]) for name in ("yaw", "pitch", "roll"))
+        if self._flip:
+            values, yaw, roll = controls.mirrored(values), -yaw, -roll
+        controls.set_values(proxy, values)
+        camera = controls.camera_of(proxy, scene)
+        turns = self._head and camera is not None
+        if turns:
+            assert camera is not None
+            rotation = head_rotation(Angles(yaw, pitch, roll), controls.view_of(proxy, camera))
+            self._turn = controls.turn_on(proxy, rotation, self._turn)
+        if scene.tool_settings.use_keyframe_insert_auto:
+            for block in controls.blocks_of(proxy):
+                if block.name in values:
+                    block.keyframe_insert("value", frame=scene.frame_current)
+            if turns:
+                proxy.keyframe_insert(controls.rotation_path(proxy), frame=scene.frame_current)
 
 
-class EFFIGY_OT_live_capture(CameraOperator):
+class EFFIGY_OT_live_capture(bpy.types.Operator):
     bl_idname = "effigy.live_capture"
     bl_label = "Live Capture"
     bl_description = (
         "Let the face follow the Live Link Face app on a phone, until Stop or ESC. With Auto Keying on, what it does "
         "becomes keys: press play to record a performance"
     )
+    bl_options = {"UNDO"}  # not REGISTER: a performance cannot be done again with other settings
 
     reach: EnumProperty(
         name="Listen To",
@@ -59,51 +91,60 @@ class EFFIGY_OT_live_capture(CameraOperator):
         default=1.0, min=0.0, max=4.0,
     )  # fmt: skip
     head: BoolProperty(name="Head", description="Turn the head as well", default=True)
-    flip: BoolProperty(name="Mirrored", description="Change left and right, as a mirror does", default=True)
+    flip: BoolProperty(name="Mirrored", description="Change left and right, as a mirror does")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if bpy.app.background or context.window is None:
+            cls.poll_message_set("A capture needs a window")
+            return False
+        if state.capture is not None:
+            cls.poll_message_set("A capture runs already: stop it first")
+            return False
+        return has_camera(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return set(context.window_manager.invoke_props_dialog(self))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if state.capture is not None:
-            self.report({"ERROR"}, "A capture runs already: stop it first")
-            return {"CANCELLED"}
         try:
-            state.capture = Listener("127.0.0.1" if self.reach == "LOCAL" else "", self.port)
+            listener = Listener("127.0.0.1" if self.reach == "LOCAL" else "", self.port)
         except OSError as error:
-            self.report({"ERROR"}, f"Port {self.port} cannot be listened to ({error.strerror}): choose another")
+            text = rpt_("Port {} cannot be listened to ({}): choose another").format(self.port, error.strerror)
+            self.report({"ERROR"}, text)
             return {"CANCELLED"}
-        self._listener: Any = state.capture
-        self._proxy = face_in(context).name
-        if bpy.app.background:
-            return {"FINISHED"}  # scripts call ``apply`` themselves: nothing ticks there
+        self._capture = LiveCapture(face_in(context), listener, gain=self.gain, head=self.head, flip=self.flip)
+        state.capture = self._capture
         manager = context.window_manager
-        self._timer = manager.event_timer_add(_TICK_S, window=context.window)
+        self._capture.timer = manager.event_timer_add(_TICK_S, window=context.window)
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        scene = scene_of(context)
-        proxy = scene.objects.get(self._proxy)
-        if event.type == "ESC" or state.capture is not self._listener or proxy is None or not face_of(proxy).is_face:
+        capture, scene = self._capture, scene_of(context)
+        asked = event.type == "ESC" and event.value == "PRESS"
+        if asked or state.capture is not capture or capture.proxy(scene) is None:
             self.cancel(context)
             return {"FINISHED"}
-        if event.type == "TIMER" and not (state.is_baking or state.is_rendering):
-            moment = self._listener.newest()
-            if moment is not None:
-                apply(proxy, scene, moment, gain=self.gain, head=self.head, flip=self.flip)
-            text = f"Live Capture on port {self.port}: {self._listener.moments} moments. ESC stops"
+        if event.type == "TIMER":
+            try:
+                capture.step(scene)
+            except Exception as error:  # noqa: BLE001 whatever a scene holds: the port must be free again
+                traceback.print_exc()
+                self.report({"ERROR"}, rpt_("Live Capture stopped: {}").format(error))
+                self.cancel(context)
+                return {"FINISHED"}
+            listener = capture.listener
+            text = rpt_("Live Capture on port {}: {} packets. ESC stops").format(self.port, listener.packets)
+            if listener.refusal:
+                text += rpt_(". Something else came: {}").format(listener.refusal)
             context.workspace.status_text_set(text)
         return {"PASS_THROUGH"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Also when Blender takes the operator away: another file, or the end."""
-        if state.capture is self._listener:
+        if state.capture is self._capture:
             stop()
-        self._listener.close()
-        context.window_manager.event_timer_remove(self._timer)
-        if context.workspace is not None:
-            context.workspace.status_text_set(None)
 
 
 class EFFIGY_OT_stop_capture(bpy.types.Operator):
@@ -124,10 +165,15 @@ class EFFIGY_OT_stop_capture(bpy.types.Operator):
 
 
 def stop() -> None:
-    """Frees the port; does nothing when no capture runs."""
-    if state.capture is not None:
-        state.capture.close()
-        state.capture = None
+    """Frees the port and takes the timer away; does nothing when no capture runs."""
+    capture, state.capture = state.capture, None
+    if capture is None:
+        return
+    capture.listener.close()
+    if capture.timer is not None:
+        bpy.context.window_manager.event_timer_remove(capture.timer)
+    if bpy.context.workspace is not None:
+        bpy.context.workspace.status_text_set(None)
 
 
 _CLASSES = (EFFIGY_OT_live_capture, EFFIGY_OT_stop_capture)

@@ -13,6 +13,7 @@ from .face_operator import FaceOperator
 from .identity_operators import LAST_SEED, OpeningOperator, can_ask
 from .preferences import PreferencesError
 from .properties import face_in, face_of, faces, scene_of
+from .words import rpt_
 
 
 class EFFIGY_OT_connect(bpy.types.Operator):
@@ -96,7 +97,8 @@ class EFFIGY_OT_add_face(OpeningOperator):
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
         session.state.dirty = True
         if hiding := rig.in_front(context, proxy):
-            self.report({"WARNING"}, f"{', '.join(hiding)} stands in front of the face: move it away, or hide it")
+            text = rpt_("{} stands in front of the face: move it away, or hide it").format(", ".join(hiding))
+            self.report({"WARNING"}, text)
 
 
 class EFFIGY_OT_exact_view(FaceOperator):

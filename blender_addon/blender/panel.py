@@ -11,6 +11,7 @@ from ..core.client import Phase
 from . import library, session
 from .properties import EffigyFace, active_face, face_in, face_of, scene_of
 from .session import FaceRun, state
+from .words import iface_
 
 # Every state has a sign and a word of its own: none is told by its colour alone.
 _ICONS = {
@@ -21,11 +22,6 @@ _ICONS = {
     Phase.REFUSED: "ERROR",
 }
 _LINE = 36  # characters that fit the side panel
-
-
-def translated(text: str) -> str:
-    """``text`` in the interface's language: for what Blender does not translate by itself, as it does labels."""
-    return str(bpy.app.translations.pgettext_iface(text))
 
 
 class SidePanel(bpy.types.Panel):
@@ -56,7 +52,7 @@ class EFFIGY_PT_backend(SidePanel):
         write(layout, link.hint, "INFO")
         if link.phase is Phase.READY and link.welcome is not None:
             height, width = link.welcome.resolution
-            layout.label(text=translated("{} × {} on {}").format(width, height, link.welcome.device))
+            layout.label(text=iface_("{} × {} on {}").format(width, height, link.welcome.device))
         layout.operator("effigy.disconnect", icon="SNAP_FACE")
 
 
@@ -67,7 +63,7 @@ class EFFIGY_PT_face(SidePanel):
         layout, proxy = self.layout, active_face(context)
         layout.operator("effigy.add_face", icon="ADD")
         if proxy is None:
-            write(layout, translated("Select a face to see its expressions."))
+            write(layout, iface_("Select a face to see its expressions."))
             return
         face, run = face_of(proxy), session.run_of(proxy)
         layout.label(text=proxy.name, icon="MESH_MONKEY")
@@ -80,21 +76,21 @@ def _draw_state(layout: Any, face: EffigyFace, run: FaceRun) -> None:
     if run.problem:
         write(layout, run.problem, "ERROR")
     elif face.source == "BAKED":
-        text = translated("Baked pictures, frames {} to {}").format(face.baked_start, face.baked_end)
+        text = iface_("Baked pictures, frames {} to {}").format(face.baked_start, face.baked_end)
         layout.label(text=text, icon="FILE_IMAGE")
         if run.stale:
-            write(layout, translated("Stale: this frame was baked from another pose. Bake again."), "ERROR")
+            write(layout, iface_("Stale: this frame was baked from another pose. Bake again."), "ERROR")
     elif not session.is_ready():
-        write(layout, translated("Not connected: the picture does not follow."), "ERROR")
+        write(layout, iface_("Not connected: the picture does not follow."), "ERROR")
     elif run.milliseconds:
-        speed = translated("{:.0f} ms from hand to picture").format(run.milliseconds)
+        speed = iface_("{:.0f} ms from hand to picture").format(run.milliseconds)
         layout.label(text=f"{speed} · {run.rate:.0f} fps" if run.rate else speed)
         if run.exact:
             layout.label(text="Exact: what a render shows", icon="CHECKMARK")
         else:
             layout.label(text="Preview: exact when you stop", icon="SORTTIME")
     if run.clamped:
-        write(layout, translated("Beyond the model's range: {}").format(", ".join(run.clamped)), "INFO")
+        write(layout, iface_("Beyond the model's range: {}").format(", ".join(run.clamped)), "INFO")
 
 
 class EFFIGY_PT_identity(FacePanel):
@@ -107,7 +103,7 @@ class EFFIGY_PT_identity(FacePanel):
         face = face_of(proxy)
         row = layout.row(align=True)
         if face.seed >= 0:
-            row.label(text=translated("Number {}").format(face.seed))
+            row.label(text=iface_("Number {}").format(face.seed))
         else:
             row.label(text="A mixture, or from a file")
         row.prop(face, "locked", text="", icon="LOCKED" if face.locked else "UNLOCKED")
@@ -156,7 +152,7 @@ class EFFIGY_PT_library(FacePanel):
             chosen = manager.effigy_expression
             row = layout.row(align=True)
             row.enabled = bool(chosen)
-            layout.label(text=chosen or translated("Choose an expression"), translate=False)
+            layout.label(text=chosen or iface_("Choose an expression"), translate=False)
             for operator in (
                 row.operator("effigy.apply_expression", text="Apply", icon="CHECKMARK"),
                 row.operator("effigy.remove_expression", text="", icon="TRASH"),
@@ -182,7 +178,7 @@ class EFFIGY_PT_animation(FacePanel):
             layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
         if len(state.memory):
-            text = translated("{} exact pictures in memory, {} MiB").format(len(state.memory), state.memory.size >> 20)
+            text = iface_("{} exact pictures in memory, {} MiB").format(len(state.memory), state.memory.size >> 20)
             layout.label(text=text)
 
 
@@ -194,7 +190,7 @@ class EFFIGY_PT_render(FacePanel):
         layout, proxy = self.layout, face_in(context)
         face, view = face_of(proxy), scene_of(context).view_settings
         if view.view_transform != "Standard":
-            text = translated("The view transform {} changes the face's contrast.").format(view.view_transform)
+            text = iface_("The view transform {} changes the face's contrast.").format(view.view_transform)
             write(layout, text, "INFO")
         layout.operator("effigy.exact_view", icon="IMAGE_RGB")
         layout.operator("effigy.preflight", icon="VIEWZOOM")

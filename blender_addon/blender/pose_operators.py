@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 from bpy.props import FloatProperty, IntProperty
@@ -31,11 +33,16 @@ class CameraOperator(PoseOperator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        proxy = active_face(context)
-        if proxy is None or controls.camera_of(proxy, scene_of(context)) is None:
-            cls.poll_message_set("Select a face, in a scene with a camera")
-            return False
-        return True
+        return has_camera(cls, context)
+
+
+def has_camera(operator: Any, context: bpy.types.Context) -> bool:
+    """Whether there is an active face and somebody who looks at it; ``operator`` says so where not."""
+    proxy = active_face(context)
+    if proxy is None or controls.camera_of(proxy, scene_of(context)) is None:
+        operator.poll_message_set("Select a face, in a scene with a camera")
+        return False
+    return True
 
 
 class EFFIGY_OT_neutral(PoseOperator):

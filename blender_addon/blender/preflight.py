@@ -15,6 +15,7 @@ from .display import picture_nodes
 from .preferences import PreferencesError
 from .properties import face_of, faces
 from .scene_reader import UnreadableError, read_face
+from .words import rpt_
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,16 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
     if live and not session.is_ready():
         yield from _of_backend()
     for obj in render.frozen_instances(scene):
-        yield Finding("error", f"{obj.name} instances a collection with a live face: bake that face first")
+        yield Finding(
+            "error", rpt_("{} instances a collection with a live face: bake that face first").format(obj.name)
+        )
     view = scene.view_settings
     if view.view_transform != "Standard" or view.look != "None":
         yield Finding(
             "warning",
-            f"The view transform is {view.view_transform}: faces are graded by it. Exact Pixels shows them as painted",
+            rpt_("The view transform is {}: faces are graded by it. Exact Pixels shows them as painted").format(
+                view.view_transform
+            ),
         )
     shading = scene.display.shading
     if str(scene.render.engine) == "BLENDER_WORKBENCH" and (shading.color_type, shading.light) != ("TEXTURE", "FLAT"):
@@ -73,11 +78,13 @@ def _of_backend() -> Iterator[Finding]:
 def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
     face, welcome = face_of(proxy), session.welcome()
     if not picture_nodes(proxy):
-        yield Finding("error", f"{proxy.name}: its plate has lost its Picture node; add the face again")
+        yield Finding("error", rpt_("{}: its plate has lost its Picture node; add the face again").format(proxy.name))
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
-        yield Finding("warning", f"{proxy.name}: its plate is hidden in renders")
+        yield Finding("warning", rpt_("{}: its plate is hidden in renders").format(proxy.name))
     if welcome is not None and face.source == "LIVE" and face.model != welcome.model:
-        yield Finding("error", f"{proxy.name}: belongs to the model {face.model_name}, the backend runs another")
+        yield Finding(
+            "error", rpt_("{}: belongs to the model {}, the backend runs another").format(proxy.name, face.model_name)
+        )
     if face.source == "BAKED":
         yield from _of_bake(proxy, scene)
 
@@ -96,28 +103,36 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
                 found.setdefault(("error", str(error)), []).append(frame)
                 continue
             if face_of(proxy).source == "BAKED" and bake.is_stale(proxy, scene, depsgraph):
-                found.setdefault(("warning", f"{proxy.name}: its bake is stale; bake again"), []).append(frame)
+                found.setdefault(("warning", rpt_("{}: its bake is stale; bake again").format(proxy.name)), []).append(
+                    frame
+                )
             for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
                 if welcome is not None and abs(value) > welcome.pose_range[limit]:
-                    text = f"{proxy.name}: {name} is beyond the model's ±{welcome.pose_range[limit]:.0f}°"
+                    beyond = rpt_("{}: {} is beyond the model's ±{:.0f}°")
+                    text = beyond.format(proxy.name, name, welcome.pose_range[limit])
                     found.setdefault(("warning", text), []).append(frame)
     scene.frame_set(before)
     for (level, text), frames in found.items():
-        more = f", {len(frames)} frames in all" if len(frames) > 1 else ""
-        yield Finding(level, f"{text} (frame {frames[0]}{more})")
+        where = rpt_("{} (frame {}, {} frames in all)") if len(frames) > 1 else rpt_("{} (frame {})")
+        yield Finding(level, where.format(text, frames[0], len(frames)))
 
 
 def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
     face = face_of(proxy)
     frames = range(scene.frame_start, scene.frame_end + 1)
     if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
-        yield Finding("error", f"{proxy.name}: only frames {face.baked_start} to {face.baked_end} are baked")
+        yield Finding(
+            "error", rpt_("{}: only frames {} to {} are baked").format(proxy.name, face.baked_start, face.baked_end)
+        )
     first = Path(bpy.path.abspath(face.baked.filepath)) if face.baked is not None else Path()
     stem = first.stem.rpartition("_")[0]
     missing = [frame for frame in frames if not (first.parent / f"{stem}_{frame:04d}.png").is_file()]
     if missing:
         yield Finding(
-            "error", f"{proxy.name}: {len(missing)} baked pictures are missing, the first of frame {missing[0]}"
+            "error",
+            rpt_("{}: {} baked pictures are missing, the first of frame {}").format(
+                proxy.name, len(missing), missing[0]
+            ),
         )
 
 

@@ -18,7 +18,6 @@ from typing import Any
 import bpy
 
 from ..core.client import Client, GoneError, Link, Phase, RequestError
-from ..core.live_link import Listener
 from ..core.memory import PictureMemory
 from ..core.process import BackendError, LocalBackend
 from ..protocol import PROTOCOL_VERSION
@@ -78,7 +77,7 @@ class Session:
     problem: str = ""  # of the connection, for the panel
     streams: int = 0
     memory: PictureMemory = field(default_factory=PictureMemory)
-    capture: Listener | None = None  # of a live capture that runs
+    capture: Any = None  # the live_capture.LiveCapture that runs
 
 
 state = Session()

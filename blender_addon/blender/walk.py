@@ -98,7 +98,7 @@ class Walk:
         """For scripts: until the next answer is there, at most so long."""
         if self._asked and self._asked[0].answer is not None:
             futures.wait([self._asked[0].answer], timeout=seconds)
-        else:  # an identity opens, or a backend starts
+        else:  # a frame that is kept comes first, an identity opens, or a backend starts
             session.pause()
 
     def _send(self) -> None:

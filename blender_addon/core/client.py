@@ -224,7 +224,11 @@ class Client:
             if isinstance(error, ConnectionFileError) and self.link.phase is Phase.LOST:
                 phase = Phase.LOST
             # The last Welcome stays readable: the interface need not forget the controls.
-            hint = "mend that (effigy doctor, in a terminal, says more), then start the backend again" if phase is Phase.REFUSED else ""
+            hint = (
+                "mend that (effigy doctor, in a terminal, says more), then start the backend again"
+                if phase is Phase.REFUSED
+                else ""
+            )
             self.link = Link(phase, str(error), hint, self.link.welcome)
             self._abandon(RequestError("no-backend", str(error), hint))
             self._sleep(_HELLO_EVERY_S)

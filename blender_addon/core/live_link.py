@@ -8,7 +8,6 @@ values follow (one byte), and the values (float32), in the order of ARKIT. One w
 
 from __future__ import annotations
 
-import contextlib
 import math
 import socket
 import struct
@@ -39,30 +38,33 @@ _LENGTH = struct.Struct(">i")
 _TIME = struct.Struct(">ifii")
 _VALUES = struct.Struct(f">{len(ARKIT)}f")
 _PACKET = 2048  # bytes: no packet of the app is half as long
-_AT_ONCE = 256  # packets looked at in one go: nobody can keep Blender busy with more
+_AT_ONCE = 1024  # packets taken in one go, which is more than a socket holds
 
 
 def decode(packet: bytes) -> Capture | None:
     """The moment in a packet; None when it saw no face. Raises ValueError for what is no such packet."""
     try:
         if packet[0] != _VERSION:
-            raise ValueError(f"version {packet[0]} of Live Link Face is unknown")
+            raise ValueError(f"packets of version {packet[0]}, where {_VERSION} is known")
         place = 1
         for _ in ("device", "subject"):
             (length,) = _LENGTH.unpack_from(packet, place)
             if not 0 <= length <= len(packet):
                 raise ValueError(f"a name of {length} bytes")
             place += _LENGTH.size + length
+        if len(packet) == place:
+            return None
+        _TIME.unpack_from(packet, place)
         place += _TIME.size
-        if place >= len(packet) or packet[place] == 0:
+        if len(packet) == place or packet[place] == 0:
             return None
         if packet[place] != len(ARKIT):
             raise ValueError(f"{packet[place]} values instead of {len(ARKIT)}")
         values = _VALUES.unpack_from(packet, place + 1)
     except (struct.error, IndexError):
-        raise ValueError(f"a packet of {len(packet)} bytes is cut short") from None
+        raise ValueError(f"a packet of {len(packet)} bytes that is cut short") from None
     if not all(math.isfinite(value) for value in values):
-        raise ValueError("a value is no number")
+        raise ValueError("a value that is no number")
     channels = {name: np.array([value]) for name, value in zip(ARKIT, values, strict=True)}
     return arkit_capture(np.zeros(1), channels)
 
@@ -79,23 +81,39 @@ class Listener:
         except OSError:
             self._socket.close()
             raise
-        self.moments = 0  # received so far
+        self._sender: tuple[str, int] | None = None
+        self.packets = 0  # of the app, received so far
+        self.refusal = ""  # what the last thing was that is no packet of the app
 
     @property
     def port(self) -> int:
         return int(self._socket.getsockname()[1])
 
     def newest(self) -> Capture | None:
-        """The last moment that came since the last call; what is no packet of the app is passed over."""
-        found = None
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            for _ in range(_AT_ONCE):
-                packet = self._socket.recv(_PACKET)
-                with contextlib.suppress(ValueError):
-                    if (moment := decode(packet)) is not None:
-                        found = moment
-                        self.moments += 1
-        return found
+        """The last moment that came since the last call; None when none did, or no face was seen.
+
+        The first phone that sends is the one that is heard.
+        """
+        waiting = []
+        for _ in range(_AT_ONCE):
+            try:
+                packet, sender = self._socket.recvfrom(_PACKET)
+            except BlockingIOError:
+                break
+            except OSError:  # one that is too long for Windows, or a port that was closed on the other side
+                continue
+            if self._sender in (None, sender):
+                waiting.append((packet, sender))
+        for packet, sender in reversed(waiting):
+            try:
+                moment = decode(packet)
+            except ValueError as error:
+                self.refusal = str(error)
+                continue
+            self._sender, self.refusal = sender, ""
+            self.packets += len(waiting)
+            return moment
+        return None
 
     def close(self) -> None:
         self._socket.close()

@@ -26,18 +26,24 @@ from backend.models.bundle import sha256
 
 
 def enlarge(size: int, out: Path) -> None:
-    """Writes the bundle ``out`` whose pictures have ``size`` pixels a side, a power of two above the default's."""
+    """Writes the bundle ``out`` whose pictures have ``size`` pixels a side.
+
+    Raises ValueError when that is no power of two above the default's.
+    """
     source = DEFAULT_BUNDLE / "generator.safetensors"
     with open_checkpoint(source) as checkpoint:
         config = checkpoint.config
     assert isinstance(config, StyleGAN2Config)
+    if size <= config.resolution[0] or size & (size - 1):
+        raise ValueError(f"{size} is no power of two above {config.resolution[0]}")
+    trained = {name: value.float() for name, value in load_file(source).items()}
     while config.resolution[0] < size:
         channels = (32768 if size > 256 else 16384) // (2 * config.resolution[0])
         config = replace(config, channels=(*config.channels, min(channels, 512)))
     network = StyleGAN2(config)
     initialize(network)
-    state = network.state_dict() | {name: value.float() for name, value in load_file(source).items()}
-    for name in state.keys() - load_file(source).keys():
+    state = network.state_dict() | trained
+    for name in state.keys() - trained.keys():
         if ".torgb.weight" in name:
             state[name] = torch.zeros_like(state[name])
     shutil.copytree(DEFAULT_BUNDLE, out)
@@ -53,4 +59,7 @@ if __name__ == "__main__":
     parser.add_argument("size", type=int)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    enlarge(arguments.size, arguments.out)
+    try:
+        enlarge(arguments.size, arguments.out)
+    except ValueError as error:
+        parser.error(str(error))

@@ -13,13 +13,14 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 import time
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,26 +47,52 @@ class Timing:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path)
     parser.add_argument("names", nargs="*", choices=list(KNOWN), help="all, when none is named")
     parser.add_argument("--no-compiled", action="store_true")
+    parser.add_argument("--measure", choices=("plain", "kept"), help=argparse.SUPPRESS)  # in a process of its own
     arguments = parser.parse_args()
-    names = arguments.names or list(KNOWN)
-    if len(names) == 1:
-        compare(names[0], arguments.checkout, compiled=not arguments.no_compiled)
+    if arguments.measure is not None:
+        if arguments.measure == "kept":
+            keep_freed_memory()
+        print(json.dumps(measure(arguments.names[0], arguments.checkout, compiled=not arguments.no_compiled)))
         return
-    for name in names:  # each in a process as it comes
-        options = ["--no-compiled"] if arguments.no_compiled else []
-        subprocess.run([sys.executable, __file__, arguments.checkout, name, *options], check=True)
+    for name in arguments.names or KNOWN:
+        compare(name, arguments.checkout, ["--no-compiled"] if arguments.no_compiled else [])
 
 
-def compare(name: str, checkout: Path, *, compiled: bool) -> None:
-    """Prints error (in units of the picture's standard deviation) and speed of our ways, beside the official.
+def compare(name: str, checkout: Path, options: list[str]) -> None:
+    """Prints error (in units of the picture's standard deviation) and speed of our ways, beside the official code.
 
-    Twice: in a process as it comes, and with freed memory kept as the backend keeps it. The second speed is ours so
-    against the official code as it comes; how that code fares with memory kept stands in its own row.
+    Measured in a process as it comes, and in one that keeps freed memory as the backend does. Either speed of ours is
+    against the official code in a process as it comes; how that fares with memory kept stands in its own row.
     """
+    plain, kept = (
+        json.loads(
+            subprocess.run(
+                [sys.executable, __file__, checkout, name, "--measure", memory, *options],
+                check=True,
+                stdout=subprocess.PIPE,
+            ).stdout.splitlines()[-1]
+        )
+        for memory in ("plain", "kept")
+    )
+    for mode in plain:
+        speeds = [plain["official"]["cpu"] / each[mode]["cpu"] for each in (plain, kept)]
+        print(
+            f"{name:16} {mode:9}"
+            + " | ".join(
+                f" {memory} {each[mode]['cpu']:6.0f} CPU ms {each[mode]['wall']:6.0f} ms {speed:5.2f} ×"
+                for memory, each, speed in zip(("plain", "kept"), (plain, kept), speeds, strict=True)
+            )
+            + f" | error max {plain[mode]['max']:.1e} mean {plain[mode]['mean']:.1e}",
+            flush=True,
+        )
+
+
+def measure(name: str, checkout: Path, *, compiled: bool) -> dict[str, dict[str, float]]:
+    """CPU and wall milliseconds, largest and mean error of each way."""
     network = official(name, checkout)
     ws = network.mapping(torch.randn(1, 512, generator=torch.Generator().manual_seed(0)), None)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
@@ -84,16 +111,10 @@ def compare(name: str, checkout: Path, *, compiled: bool) -> None:
         expected = ways["official"](ws)
         errors = {mode: (paint(ws) - expected).abs() / expected.std() for mode, paint in ways.items()}
         best = interleaved(ways, ws)
-        keep_freed_memory()  # as the backend does
-        kept = interleaved(ways, ws)
-    for mode, timing in best.items():
-        error = f"error max {errors[mode].max():.1e} mean {errors[mode].mean():.1e}"
-        speed, as_run = (best["official"].cpu / each.cpu for each in (timing, kept[mode]))
-        print(
-            f"{name:16} {mode:9} {timing.cpu:6.0f} CPU ms {timing.wall:6.0f} ms {speed:5.2f} × | memory kept: "
-            f"{kept[mode].cpu:6.0f} CPU ms {kept[mode].wall:6.0f} ms {as_run:5.2f} ×  {error}",
-            flush=True,
-        )
+    return {
+        mode: {**asdict(best[mode]), "max": float(error.max()), "mean": float(error.mean())}
+        for mode, error in errors.items()
+    }
 
 
 def interleaved(ways: dict[str, Callable[[Tensor], Tensor]], ws: Tensor) -> dict[str, Timing]:

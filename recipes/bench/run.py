@@ -70,6 +70,6 @@ def main(blender: Path, size: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blender", type=Path, required=True, help="a Python with bpy")
-    parser.add_argument("--size", type=int, default=128, help="pixels: the default, or a larger twin of it")
+    parser.add_argument("--size", type=int, choices=(128, 256, 512, 1024), default=128, help="128, or a larger twin")
     arguments = parser.parse_args()
     main(arguments.blender, arguments.size)

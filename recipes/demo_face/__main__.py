@@ -86,7 +86,10 @@ def train(
     if checkpoint.exists():
         training = Training.load(checkpoint)
     else:
-        training = Training(replace(Plan(), resolution=size, pictures=pictures))
+        plan = replace(Plan(), resolution=size, pictures=pictures)
+        if start is not None:  # it knows what is coarse already
+            plan = replace(plan, quarter=0.0, half=0.0)
+        training = Training(plan)
         training.begin(read_trainable(start) if start is not None else None)
     run(training, Renders(data), checkpoint, compiled=compiled)
     save_generator(training.finished(), out)
@@ -145,11 +148,11 @@ def report(
 
 @app.command(name="gallery")
 def gallery_command(
-    bundle: Annotated[Path, typer.Argument(help="A face model, or 'default'.")],
+    bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
     out: Annotated[Path, typer.Argument(help="Folder for the strips.")],
 ) -> None:
     """Paints a strip for everything that the face model can be asked."""
-    for path in gallery(load_face_model(resolve_bundle(str(bundle)), "cpu"), out):
+    for path in gallery(load_face_model(resolve_bundle(bundle), "cpu"), out):
         typer.echo(path)
 
 

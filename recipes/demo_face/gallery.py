@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A strip of pictures for everything that a face model can be asked: what the README shows.
+"""A strip of pictures for everything that a face model can be asked: docs/demo-model/gallery/.
 
 Unlike ``report``, which moves the renderer's own parameters, this asks as a user does: through the inverse.
 """
@@ -29,9 +29,9 @@ def gallery(model: FaceModel, out: Path) -> list[Path]:
     for control in model.controls.values():
         values = np.linspace(control.low, control.high, STEPS)
         asked[control.name] = [(0.0, 0.0, {control.name: float(value)}) for value in values]
-    mouth = next(iter(model.controls))
-    # Both at once, so that the corners of the range are seen too.
-    asked["turn-and-mouth"] = [(0.8 * yaw * t, 0.0, {mouth: float(0.5 - 0.5 * np.cos(np.pi * t))}) for t in ramp]
+    mouth = next((control.name for control in model.controls.values() if control.group == "mouth"), None)
+    if mouth is not None:  # both at once, so that the corners of the range are seen too
+        asked["turn-and-mouth"] = [(0.8 * yaw * t, 0.0, {mouth: float(0.5 - 0.5 * np.cos(np.pi * t))}) for t in ramp]
     strips = {name: np.concatenate([_row(model, seed, moments) for seed in PEOPLE]) for name, moments in asked.items()}
     strips["people"] = np.concatenate(
         [_people(model, range(100 + STEPS * row, 100 + STEPS * (row + 1))) for row in (0, 1)]

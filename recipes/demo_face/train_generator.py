@@ -51,6 +51,11 @@ class Plan:
     quarter: float = 0.4  # the share of the pictures that is seen at a quarter of the size
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for shares that leave nothing to be seen whole."""
+        if not (self.quarter >= 0 and self.half >= 0 and self.quarter + self.half < 1):
+            raise ValueError(f"shares of {self.quarter} and {self.half} leave no pictures to be seen whole")
+
     @property
     def network(self) -> StyleGAN2Config:
         sizes = [4 << level for level in range(int(math.log2(self.resolution)) - 1)]
@@ -167,8 +172,10 @@ class Training:
 
     @classmethod
     def load(cls, path: Path) -> Training:
-        """What ``save`` wrote."""
+        """What ``save`` wrote. Raises ValueError for what an earlier version of this recipe wrote."""
         state: dict[str, Any] = torch.load(path, weights_only=True)
+        if state["plan"].keys() != asdict(Plan()).keys():
+            raise ValueError(f"{path} was begun with another version of this recipe: begin anew, with --start")
         training = cls(Plan(**state["plan"]))
         training.seen = state["seen"]
         training.network.load_state_dict(state["network"])

@@ -36,6 +36,8 @@ def test_a_packet_has_every_shape_and_the_head_in_degrees():
 
 def test_a_packet_without_values_saw_no_face():
     assert decode(packet()) is None
+    assert decode(packet([])) is None
+    assert decode(packet()[: -struct.calcsize(">ifii")]) is None
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,7 @@ def test_a_packet_without_values_saw_no_face():
     [
         (b"", "cut short"),
         (packet([0.0] * 61)[:-1], "cut short"),
+        (packet()[:-1], "cut short"),
         (packet([0.0] * 61, version=5), "version 5"),
         (packet([0.0] * 52), "52 values instead of 61"),
         (packet([math.nan] + [0.0] * 60), "no number"),
@@ -72,8 +75,50 @@ def test_the_newest_moment_wins_and_noise_is_passed_over():
         moment = listener.newest()
         assert moment is not None
         assert moment.channels["jawopen"][0] == pytest.approx(0.2)
-        assert listener.moments == 2
         assert listener.newest() is None
+    finally:
+        listener.close()
+
+
+def test_after_a_stall_the_newest_is_the_newest():
+    listener = Listener("127.0.0.1", 0)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+            for number in range(120):
+                phone.sendto(packet([number / 1000] * 61), ("127.0.0.1", listener.port))
+        moment = listener.newest()
+        assert moment is not None
+        assert moment.channels["jawopen"][0] == pytest.approx(0.119)
+        assert listener.packets == 120
+    finally:
+        listener.close()
+
+
+def test_the_first_phone_is_the_one_that_is_heard():
+    listener = Listener("127.0.0.1", 0)
+    try:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+        ):
+            for sender, value in ((phone, 0.1), (other, 0.9)):
+                sender.sendto(packet([value] * 61), ("127.0.0.1", listener.port))
+                moment = listener.newest()
+                assert (moment is None) == (sender is other)
+    finally:
+        listener.close()
+
+
+def test_why_nothing_is_heard_is_kept_for_the_user():
+    listener = Listener("127.0.0.1", 0)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+            phone.sendto(packet([0.0] * 61, version=7), ("127.0.0.1", listener.port))
+            assert listener.newest() is None
+            assert "version 7" in listener.refusal
+            phone.sendto(packet([0.0] * 61), ("127.0.0.1", listener.port))
+            assert listener.newest() is not None
+            assert listener.refusal == ""
     finally:
         listener.close()
 

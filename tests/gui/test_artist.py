@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 
 import numpy as np
 import pytest
+
+from blender_addon.core.live_link import ARKIT, PORT
+from tests.addon.test_live_link import packet
 
 PANEL = slice(955, 1215)  # the side panel's columns
 
@@ -167,8 +171,41 @@ def test_a_point_of_the_face_is_dragged_by_the_mouse(window):
     assert values(window) == pytest.approx(before, abs=1e-4)
 
 
-def test_poses_are_keyed_and_played(window):
+def test_the_face_follows_a_live_capture_until_escape(window):
+    hover(window)
+    window.ask(
+        "window, area, region = view3d()\n"
+        "with bpy.context.temp_override(window=window, area=area, region=region):\n"
+        "    bpy.ops.effigy.live_capture('INVOKE_DEFAULT')"
+    )
+    time.sleep(0.5)
+    window.shot("07b-live-capture")
+    window.keys("Return")
+    running = (
+        "import importlib\n"
+        "session = importlib.import_module('bl_ext.user_default.effigy.blender.session')\n"
+        "result = session.state.capture is not None"
+    )
+    end = time.monotonic() + 10
+    while not window.ask(running):
+        assert time.monotonic() < end, window.console()
+        time.sleep(0.2)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        while values(window)["jawOpen"] < 0.4:
+            phone.sendto(packet([0.5 if name == "jawopen" else 0.0 for name in ARKIT]), ("127.0.0.1", PORT))
+            assert time.monotonic() < end + 10, "the face does not follow"
+            time.sleep(0.1)
+    settle(window)
+    window.shot("07c-captured")
+    hover(window)
+    window.keys("Escape")
+    time.sleep(0.5)
+    assert not window.ask(running)
+    window.press("Neutral", PANEL)
+    settle(window)
 
+
+def test_poses_are_keyed_and_played(window):
     window.ask("bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12; bpy.context.scene.frame_set(1)")
     window.press("Key All", PANEL)
     window.ask("bpy.context.scene.frame_set(12)")

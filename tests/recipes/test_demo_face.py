@@ -7,6 +7,7 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from typer.testing import CliRunner
 
 from backend.generators import load_generator
 from backend.generators.load import save_generator
-from recipes.demo_face import kernels, latents, train_generator
+from backend.models import DEFAULT_BUNDLE, load_face_model
+from recipes.demo_face import gallery, kernels, latents, train_generator
 from recipes.demo_face.__main__ import app, main
 from recipes.demo_face.bake import load_assets
 from recipes.demo_face.dataset import CHUNK, array, contact_sheet, people_vectors, render_set
@@ -299,6 +301,33 @@ def test_plans_grow_the_picture_and_lower_the_rate():
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == rates[600] == plan.rate, "the rate falls before the pictures are whole"
     assert rates[-1] == pytest.approx(0.02 * plan.rate)
+
+
+def test_a_plan_leaves_pictures_to_be_seen_whole():
+    with pytest.raises(ValueError, match="leave no pictures"):
+        Plan(quarter=0.5, half=0.5)
+
+
+def test_a_checkpoint_of_another_version_is_refused_with_what_to_do(tmp_path: Path):
+    Training(PLAN).save(tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    state["plan"]["progressive"] = True
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="another version of this recipe: begin anew"):
+        Training.load(tmp_path / "state.pt")
+
+
+def test_a_gallery_has_a_strip_for_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    monkeypatch.setattr(gallery, "STEPS", 2)
+    monkeypatch.setattr(gallery, "PEOPLE", (4,))
+    paths = gallery.gallery(model, tmp_path)
+    assert {path.stem for path in paths} == {"yaw", "pitch", "people", "turn-and-mouth", *model.controls}
+    height, width = model.generator.resolution
+    for path in paths:
+        picture = iio.imread(path)
+        assert picture.shape == (height * (2 if path.stem == "people" else 1), 2 * width, 3)
+        assert (picture[:, :width] != picture[:, width:]).any()
 
 
 def test_attention_is_on_the_eyes(data: Path):

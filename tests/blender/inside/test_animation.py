@@ -268,34 +268,88 @@ def test_a_bake_stays_right_when_the_file_is_saved_under_another_name(scene, fac
     assert any("stale" in finding.text for finding in addon("blender.preflight").findings(scene))
 
 
-def test_a_live_capture_moves_the_face_and_records_keys(scene, face):
-    live, link, session = addon("blender.live_capture"), addon("core.live_link"), addon("blender.session")
-    assert bpy.ops.effigy.live_capture("EXEC_DEFAULT", port=11911) == {"FINISHED"}
-    with pytest.raises(RuntimeError, match="runs already"):
-        bpy.ops.effigy.live_capture("EXEC_DEFAULT", port=11911)
+@pytest.fixture()
+def capture(face):
+    """Makes a capture of the face on a free port, and what sends a moment to it."""
+    live, link = addon("blender.live_capture"), addon("core.live_link")
+    listener = link.Listener("127.0.0.1", 0)
+    phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def start(**options):
+        return live.LiveCapture(face, listener, **options)
+
+    def send(running, scene, **values):
+        for sent in (b"nonsense", packed(link, dict.fromkeys(link.ARKIT, 0.0) | values)):
+            phone.sendto(sent, ("127.0.0.1", listener.port))
+        packets = listener.packets
+        end = time.monotonic() + 5
+        while listener.packets == packets:
+            assert time.monotonic() < end
+            running.step(scene)
+        bpy.context.view_layer.update()
+
+    yield start, send
+    phone.close()
+    listener.close()
+    bpy.context.scene.tool_settings.use_keyframe_insert_auto = False
+
+
+def test_a_live_capture_moves_the_face_and_keys_what_it_moves(scene, face, capture):
+    start, send = capture
     scene.tool_settings.use_keyframe_insert_auto = True
-    values = dict.fromkeys(link.ARKIT, 0.0) | {"jawopen": 0.5, "headyaw": 0.2}
-    packet = packed(link, values)
-    try:
-        for frame in (1, 2):
-            scene.frame_set(frame)
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-                for sent in (b"nonsense", packet):
-                    phone.sendto(sent, ("127.0.0.1", 11911))
-            moment, end = None, time.monotonic() + 5
-            while moment is None and time.monotonic() < end:
-                moment = session.state.capture.newest()
-            live.apply(face, scene, moment, gain=1.0, head=True, flip=False)
-        assert session.state.capture.moments == 2
-    finally:
-        scene.tool_settings.use_keyframe_insert_auto = False
-        assert bpy.ops.effigy.stop_capture() == {"FINISHED"}
+    running = start()
+    for frame, yaw in ((1, 0.1), (2, 0.2)):
+        scene.frame_set(frame)
+        send(running, scene, jawopen=0.5, headyaw=yaw)
     block = face.data.shape_keys.key_blocks["jawOpen"]
     assert block.value == pytest.approx(block.slider_max / 2)
-    bpy.context.view_layer.update()
     assert addon("blender.controls").angles_now(face, scene.camera).yaw == pytest.approx(np.degrees(0.2), abs=0.01)
     assert keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')[:, 0].tolist() == [1, 2]
-    assert session.state.capture is None
+    assert keys_of(face, "rotation_euler", 2)[:, 0].tolist() == [1, 2]
+    assert addon("blender.fcurves").curves_of(face).find("location") is None, "the head's place was not captured"
+
+
+def test_a_capture_without_the_head_keeps_the_artists_turn(scene, face, capture):
+    start, send = capture
+    swing(face, scene, 20)
+    before = keys_of(face, "rotation_euler", 2)
+    scene.tool_settings.use_keyframe_insert_auto = True
+    running = start(head=False)
+    for frame in (2, 3):
+        scene.frame_set(frame)
+        send(running, scene, jawopen=0.5, headyaw=0.5)
+    np.testing.assert_array_equal(keys_of(face, "rotation_euler", 2), before)
+    assert len(keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')) == 2
+
+
+def test_a_mirrored_capture_turns_and_tilts_the_other_way(scene, face, capture):
+    start, send = capture
+    for flip, sign in ((False, 1), (True, -1)):
+        send(start(flip=flip), scene, headyaw=0.2, headpitch=-0.1, headroll=0.15)
+        seen = addon("blender.controls").angles_now(face, scene.camera)
+        assert seen.yaw == pytest.approx(sign * np.degrees(0.2), abs=0.1)
+        assert seen.pitch == pytest.approx(np.degrees(0.1), abs=0.1)
+        assert seen.roll == pytest.approx(sign * np.degrees(0.15), abs=0.1)
+
+
+def test_captured_turns_never_go_the_long_way_round(scene, face, capture):
+    start, send = capture
+    scene.camera.location.y *= -1  # behind the head: half a turn away, where angles jump
+    scene.camera.rotation_euler.z += np.pi
+    bpy.context.view_layer.update()
+    scene.tool_settings.use_keyframe_insert_auto = True
+    running = start()
+    for frame, yaw in enumerate((0.03, -0.03, 0.03, -0.03), 1):
+        scene.frame_set(frame)
+        send(running, scene, headyaw=yaw)
+    turns = np.stack([keys_of(face, "rotation_euler", axis)[:, 1] for axis in range(3)])
+    assert np.abs(np.diff(turns, axis=1)).max() < 0.2
+
+
+def test_no_capture_starts_without_a_window(scene, face):
+    with pytest.raises(RuntimeError, match=r"poll\(\) failed"):
+        bpy.ops.effigy.live_capture("EXEC_DEFAULT")
+    assert addon("blender.session").state.capture is None
 
 
 def packed(link, values):

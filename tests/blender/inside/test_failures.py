@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -174,14 +175,22 @@ def curves(obj):
     return sum(len(curve.keyframe_points) for curve in found)
 
 
-def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, face, settle, killable):
+def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, face, settle, killable, monkeypatch):
     settle()
     swing(face, scene, 20)
     scene.frame_end = 300
-    pid = killable.state.backend.pid
-    threading.Timer(3.0, os.kill, (pid, signal.SIGKILL)).start()
+    pid, bake = killable.state.backend.pid, addon("blender.bake").Bake
+    keep = bake.keep
+
+    def keep_and_kill(self, step):
+        keep(self, step)
+        if self.painted == 100:
+            os.kill(pid, signal.SIGKILL)
+
+    monkeypatch.setattr(bake, "keep", keep_and_kill)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    assert killable.state.backend.pid != pid, "the backend was killed too late to matter"
+    monkeypatch.undo()
+    assert killable.state.backend.pid != pid
     folder = addon("blender.bake").folder_of(face)
     files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 301)]
     for path in folder.glob("*.png"):
@@ -399,12 +408,14 @@ def test_baking_an_unsaved_file_is_refused_with_a_reason(scene, face):
     assert not bpy.ops.effigy.bake.poll()
 
 
-def test_a_full_disk_ends_a_bake_with_the_file_and_what_to_do(scene, face, settle, monkeypatch):
+def test_a_full_disk_ends_a_bake_with_what_to_do_and_leaves_no_part(scene, face, settle, monkeypatch):
     settle()
 
     def full(path, content):
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(addon("blender.bake"), "write_whole", full)
-    with pytest.raises(RuntimeError, match=r"_0001\.png cannot be written \(No space left on device\): make room"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RuntimeError, match=r"there is no room for .*_0001\.png: make some"):
         bpy.ops.effigy.bake()
+    assert list(addon("blender.bake").folder_of(face).iterdir()) == []

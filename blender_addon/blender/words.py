@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences that are put together, in the interface's language.
+
+Blender translates labels, tooltips and literal reports by itself. What gets values it must be asked for before they
+go in; it finds such sentences by the names of these functions.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import bpy
+
+
+def iface_(text: str) -> str:
+    """``text``, which may have format fields, as the interface shows it."""
+    return cast(str, bpy.app.translations.pgettext_iface(text))  # the stubs take its result for None
+
+
+def rpt_(text: str) -> str:
+    """The same for reports."""
+    return cast(str, bpy.app.translations.pgettext_rpt(text))
