@@ -136,6 +136,19 @@ def test_workbench_shows_every_frames_own_picture_too(scene, face):
         assert np.abs(picture.astype(float) - file).mean() < 3
 
 
+def test_eevee_shows_every_frames_own_picture_exactly(scene, face):
+    swing(face, scene, 25)
+    scene.render.engine = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
+    scene.eevee.taa_render_samples = 1
+    scene.frame_end = 2
+    assert bpy.ops.effigy.exact_view() == {"FINISHED"}
+    rendered = render(scene)
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    baked = [read(path) for path in sorted(addon("blender.bake").folder_of(face).glob("*.png"))]
+    for picture, file in zip(rendered, baked, strict=True):
+        np.testing.assert_array_equal(picture, file)
+
+
 def _about_view_axis(degrees):
     from mathutils import Matrix
 
