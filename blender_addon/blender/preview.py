@@ -21,7 +21,8 @@ from .session import FaceRun, state
 
 _ACTIVE_S = 1 / 60
 _IDLE_S = 0.1
-_REST_S = 0.15  # without a change, until the exact picture is asked for
+# Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
+_REST_S = 0.15
 _SLOW_MS = 100.0  # painting that takes longer follows a hand at half the size
 _SAME_MOVE_S = 0.5  # pictures farther apart are not of one movement
 
@@ -42,6 +43,8 @@ def tick() -> float:
 
 def look() -> float:
     """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
+    if _only_waits():
+        return _ACTIVE_S
     session.reap()
     _redraw_panels()
     scene = bpy.context.scene
@@ -68,6 +71,20 @@ def look() -> float:
     for proxy in live:
         _refine(proxy, session.run_of(proxy))
     return _ACTIVE_S if is_busy(live) else _IDLE_S
+
+
+def _only_waits() -> bool:
+    """Whether a preview is on its way and nothing can have happened since the last look: most ticks of a slow one."""
+    client = state.client
+    return (
+        client is not None
+        and client.is_busy
+        and not client.has_previews
+        and bool(_drawn)
+        and client.link is _drawn[0]
+        and not (state.dirty or state.baked_dirty or state.leaving or state.is_rendering or state.is_baking)
+        and not any(run.opening or run.refining for run in state.runs.values())
+    )
 
 
 def is_busy(live: list[bpy.types.Object]) -> bool:
@@ -231,7 +248,7 @@ def _refine(proxy: bpy.types.Object, run: FaceRun) -> None:
             pixels = from_rgba8(frame.data, frame.height, frame.width)
             if _show(proxy, run, wanted, asked, pixels, exact=True):
                 run.clamped, run.painting = frame.clamped, 0.0  # the next movement measures anew
-    at_rest = run.shown == run.wanted and time.monotonic() - run.changed > _REST_S
+    at_rest = run.shown == run.wanted and time.monotonic() - max(run.changed, run.drawn) > _REST_S
     if at_rest and _may_refine(run) and run.refining is None and run.identity:
         wanted = FaceState.of(run.shown, plate.matrix(proxy))
         answer = state.client.ask(wanted.request(run.identity, "final"), session.OPEN_S)

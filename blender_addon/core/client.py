@@ -177,6 +177,11 @@ class Client:
         """Whether a preview waits or is on its way."""
         return bool(self._slots or self._in_flight)
 
+    @property
+    def has_previews(self) -> bool:
+        """Whether ``previews`` would return any."""
+        return not self._finished.empty()
+
     def close(self) -> None:
         """Ends the thread; every request still on its way fails. Safe to call twice."""
         self._closing = True

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_ONE = np.eye(3)
+_FLOAT32 = 1e-6  # how far from a rotation Blender's own matrices of one are; 0.0001° at the most
 FACE_TO_LOCAL: Array = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 
 
@@ -119,7 +121,14 @@ def _cross(a: Array, b: Array) -> tuple[float, float, float]:
 
 def _rotation(matrix: Array) -> Array:
     """The rotation nearest to a world matrix: without scale, shear or mirroring."""
-    U, _, Vt = np.linalg.svd(matrix[:3, :3])
+    part = matrix[:3, :3]
+    volume = float(np.linalg.det(part))
+    if volume > 0:
+        plain = part / volume ** (1 / 3)
+        # Turned and scaled alike in every direction, as nearly all are: three times as fast as what follows.
+        if np.abs(plain.T @ plain - _ONE).max() < _FLOAT32:
+            return plain
+    U, _, Vt = np.linalg.svd(part)
     if np.linalg.det(U @ Vt) < 0:
         U[:, 2] *= -1
     return np.asarray(U @ Vt)
