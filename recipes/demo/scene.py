@@ -28,7 +28,7 @@ import addon_utils  # bpy brings it
 PACKAGE = "bl_ext.user_default.effigy"
 FRAMES = 48
 SWING_DEG = 30.0
-SEED = 4
+SEED = 11
 ROUND_TRIPS = 40
 
 seconds: dict[str, float] = {}

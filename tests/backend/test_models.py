@@ -82,7 +82,7 @@ def test_the_picture_turns_as_asked(default_model):
 
 def test_each_control_moves_what_it_names_on_the_picture(default_model, judge):
     scores = evaluate(default_model, replace(judge, identities=6))
-    assert {"jawOpen", "mouthSmile", "eyeBlink", "browUp"} <= scores.controls.keys()
+    assert {"jawOpen", "mouthSmile", "eyeBlinkLeft", "eyeBlinkRight", "browUp", "mouthPucker"} <= scores.controls.keys()
     for name, control in scores.controls.items():
         assert control.gain > 0.7, name
         assert control.leakage < 0.5, name

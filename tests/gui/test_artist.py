@@ -207,9 +207,9 @@ def test_the_face_follows_a_live_capture_until_escape(window):
 
 def test_poses_are_keyed_and_played(window):
     window.ask("bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12; bpy.context.scene.frame_set(1)")
+    x, y = window.find("awOpen", PANEL)  # before keys make it green, which is hard to read
     window.press("Key All", PANEL)
     window.ask("bpy.context.scene.frame_set(12)")
-    x, y = window.find("awOpen", PANEL)
     window.drag((x, y), (x + 150, y))
     hover(window)
     window.keys("r", "z", "1", "5", "Return")
