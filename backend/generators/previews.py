@@ -18,6 +18,7 @@ from torch import Tensor
 from .compiled import Compilation, cache_folder, is_private, load_compiled, package_path
 from .generator import Generator
 from .load import load_generator
+from .stylegan2 import has_matrix_units
 
 log = structlog.get_logger()
 
@@ -132,4 +133,4 @@ class Graphed:
 
 def has_native_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; where it must imitate it, float32 is faster."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return has_matrix_units() or bool(torch.cpu._is_avx512_bf16_supported())

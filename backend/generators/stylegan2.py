@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
 
-# Layers up to this size stay in float32 where the others are in bfloat16. They cost a twentieth of the time, and what
-# is rounded there spreads over the whole picture: at 256, mean error 0.37 instead of 0.58 % of std.
+# Layers up to this size stay in float32 where the others are in bfloat16. They cost next to nothing, and what is
+# rounded there spreads over the whole picture: at 256, mean error 0.56 instead of 0.74 % of std.
 _COARSE = 16
 
 
@@ -122,7 +122,8 @@ class SynthesisLayer(nn.Module):
                 self.weight.data.abs().amax(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel() ** 0.5
             )
         self.energy = energy(self.weight)
-        self.phases = self.up and dtype == torch.bfloat16 and has_matrix_units()
+        on_cpu = self.weight.device.type == "cpu"
+        self.phases = self.up and dtype == torch.bfloat16 and on_cpu and has_matrix_units()
         # As the convolution reads it: conv_transpose2d takes the input channels first.
         if self.phases:
             self.weight.data = channels_last(phase_weights(self.weight.data).to(dtype))

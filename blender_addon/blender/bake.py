@@ -49,9 +49,8 @@ def reason(error: Exception) -> str:
     if not isinstance(error, OSError) or error.filename is None:
         return str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return rpt_("there is no room for {}: make some, and bake again").format(error.filename)
-    text = rpt_("{} cannot be written ({}): save the .blend where you may write")
-    return text.format(error.filename, error.strerror)
+        return rpt_("there is no room for {}: make some, and bake again", error.filename)
+    return rpt_("{} cannot be written ({}): save the .blend where you may write", error.filename, error.strerror)
 
 
 def folder_of(proxy: bpy.types.Object) -> Path:

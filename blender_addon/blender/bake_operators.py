@@ -47,7 +47,7 @@ class RangeOperator(bpy.types.Operator):
         try:
             self._work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
-            self.report({"WARNING"}, rpt_("{} cannot start: {}").format(rpt_(self.noun), reason(error)))
+            self.report({"WARNING"}, rpt_("{} cannot start: {}", rpt_(self.noun), reason(error)))
             return {"CANCELLED"}
         state.is_baking = True
         manager = context.window_manager
@@ -62,7 +62,7 @@ class RangeOperator(bpy.types.Operator):
         if event.type == "ESC":
             return self._stop(
                 context,
-                rpt_("{} stopped after {} frames, which are kept").format(rpt_(self.noun), self._work.walk.done),
+                rpt_("{} stopped after {} frames, which are kept", rpt_(self.noun), self._work.walk.done),
             )
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
@@ -76,21 +76,19 @@ class RangeOperator(bpy.types.Operator):
         except FAILURES as error:
             return self._stop(
                 context,
-                rpt_("{} stopped after {} frames: {}").format(rpt_(self.noun), self._work.walk.done, reason(error)),
+                rpt_("{} stopped after {} frames: {}", rpt_(self.noun), self._work.walk.done, reason(error)),
             )
         except Exception as error:  # noqa: BLE001 whatever it is, the preview must live on
             traceback.print_exc()
-            return self._stop(
-                context, rpt_("{} stopped: {}").format(rpt_(self.noun), f"{type(error).__name__}: {error}")
-            )
+            return self._stop(context, rpt_("{} stopped: {}", rpt_(self.noun), f"{type(error).__name__}: {error}"))
         context.window_manager.progress_update(done)
-        text = rpt_("{}: {} of {} frames. ESC stops").format(rpt_(self.noun), done, self._work.walk.total)
+        text = rpt_("{}: {} of {} frames. ESC stops", rpt_(self.noun), done, self._work.walk.total)
         context.workspace.status_text_set(text)
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender takes the operator away: another file, or the end."""
-        self._stop(context, rpt_("{} stopped").format(rpt_(self.noun)))
+        self._stop(context, rpt_("{} stopped", rpt_(self.noun)))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """For scripts: all frames at once."""
@@ -98,7 +96,7 @@ class RangeOperator(bpy.types.Operator):
             session.ensure_ready()
             work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
-            self.report({"ERROR"}, rpt_("{} cannot start: {}").format(rpt_(self.noun), reason(error)))
+            self.report({"ERROR"}, rpt_("{} cannot start: {}", rpt_(self.noun), reason(error)))
             return {"CANCELLED"}
         state.is_baking = True
         try:
@@ -110,7 +108,7 @@ class RangeOperator(bpy.types.Operator):
         except FAILURES as error:
             work.abandon()
             self.report(
-                {"ERROR"}, rpt_("{} stopped after {} frames: {}").format(rpt_(self.noun), work.walk.done, reason(error))
+                {"ERROR"}, rpt_("{} stopped after {} frames: {}", rpt_(self.noun), work.walk.done, reason(error))
             )
             return {"CANCELLED"}
         finally:
@@ -165,9 +163,9 @@ class EFFIGY_OT_bake(RangeOperator):
 
     def summary(self, work: Bake) -> str:
         kept = work.walk.total - work.painted
-        text = rpt_("{} frames painted, {} kept, in {}").format(work.painted, kept, work.folder)
+        text = rpt_("{} frames painted, {} kept, in {}", work.painted, kept, work.folder)
         if work.clamped:
-            text += rpt_("; {} ask beyond the model's range and were limited").format(work.clamped)
+            text += rpt_("; {} ask beyond the model's range and were limited", work.clamped)
         return text
 
 
@@ -188,7 +186,7 @@ class EFFIGY_OT_cache(RangeOperator):
         return Cache(proxy, scene)
 
     def summary(self, work: Cache) -> str:
-        return rpt_("{} frames are in memory ({:.1f} MiB in all)").format(work.walk.total, state.memory.size / 2**20)
+        return rpt_("{} frames are in memory ({:.1f} MiB in all)", work.walk.total, state.memory.size / 2**20)
 
 
 class EFFIGY_OT_show_live(bpy.types.Operator):

@@ -11,6 +11,7 @@ from mathutils import Matrix
 
 from ..core.follow import Shape
 from ..core.pose import Angles, View, angles_of, head_rotation
+from ..core.retarget import Target
 from .properties import face_of
 
 V = TypeVar("V")
@@ -26,6 +27,11 @@ def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
 
 def values_of(proxy: bpy.types.Object) -> dict[str, float]:
     return {block.name: block.value for block in blocks_of(proxy)}
+
+
+def targets_of(proxy: bpy.types.Object) -> list[Target]:
+    """The controls as a capture is spread over them."""
+    return [Target(block.name, block.slider_min, block.slider_max) for block in blocks_of(proxy)]
 
 
 def set_values(proxy: bpy.types.Object, values: dict[str, float]) -> None:
@@ -97,7 +103,7 @@ def set_rotation(proxy: bpy.types.Object, rotation: np.ndarray) -> None:
     proxy.matrix_world = Matrix.LocRotScale(location, Matrix(rotation.tolist()), scale)
 
 
-def turn_on(proxy: bpy.types.Object, rotation: np.ndarray, last: Any) -> Any:
+def turn_next(proxy: bpy.types.Object, rotation: np.ndarray, last: Any) -> Any:
     """Gives the head the world rotation [3, 3] as the same turn on the shorter way from ``last``, if there is one.
 
     Returns that turn, in the head's rotation mode: what to key, and the next call's ``last``.

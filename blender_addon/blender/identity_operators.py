@@ -120,7 +120,7 @@ class ChangeOperator(OpeningOperator):
         welcome, proxy = session.welcome(), self.target(context)
         assert welcome is not None
         if face_of(proxy).locked:
-            raise ValueError(rpt_("{} was locked meanwhile").format(proxy.name))
+            raise ValueError(rpt_("{} was locked meanwhile", proxy.name))
         if context.mode != "OBJECT":
             raise ValueError("Leave the edit mode first")
         rig.change_identity(proxy, welcome, identity, self.seed)
@@ -132,7 +132,7 @@ class ChangeOperator(OpeningOperator):
             self._face = face_in(context).name
         proxy = scene_of(context).objects.get(self._face)
         if proxy is None or not face_of(proxy).is_face:
-            raise ValueError(rpt_("{} is gone").format(self._face))
+            raise ValueError(rpt_("{} is gone", self._face))
         return proxy
 
 
@@ -226,7 +226,7 @@ class EFFIGY_OT_mix_identities(FromDialog):
         if other is None or not face_of(other).is_face:
             raise ValueError("There is no other face in this scene: add one to mix with")
         if face_of(other).model != face_of(proxy).model:
-            raise ValueError(rpt_("{} was made with another model").format(other.name))
+            raise ValueError(rpt_("{} was made with another model", other.name))
         face = face_of(proxy)
         return OpenIdentity(
             latent=face.latent_bytes(), model=face.model, other=face_of(other).latent_bytes(), share=self.share
@@ -248,7 +248,7 @@ class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
         try:
             write_whole(path, json.dumps(content) + "\n")
         except OSError as error:
-            self.report({"ERROR"}, rpt_("{} cannot be written: {}").format(path, error.strerror))
+            self.report({"ERROR"}, rpt_("{} cannot be written: {}", path, error.strerror))
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -271,10 +271,10 @@ class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
                 raise ValueError
             return OpenIdentity(latent=base64.b64decode(content["latent"], validate=True), model=str(content["model"]))
         except OSError as error:
-            raise ValueError(rpt_("{} cannot be read: {}").format(path, error.strerror)) from None
+            raise ValueError(rpt_("{} cannot be read: {}", path, error.strerror)) from None
         except (ValueError, KeyError, TypeError):
             raise ValueError(
-                rpt_("{} is no saved identity: choose a file that Save Identity wrote").format(path.name)
+                rpt_("{} is no saved identity: choose a file that Save Identity wrote", path.name)
             ) from None
 
 

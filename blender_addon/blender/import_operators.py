@@ -14,7 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 from ..core.capture import CaptureError, LandmarkTrack, read_live_link, read_openface
 from ..core.follow import fit_view
 from ..core.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
-from ..core.retarget import Target, fill_gaps, resample, retarget, smooth
+from ..core.retarget import fill_gaps, resample, retarget, smooth
 from . import controls
 from .fcurves import write_keys
 from .pose_operators import CameraOperator
@@ -51,7 +51,7 @@ class CaptureImport(ImportHelper, CameraOperator):
         count = self._write(proxy, scene, values, angles)
         scene.frame_end = max(scene.frame_end, self.start + count - 1)
         keyed = [*values, *(["the head's turn"] if self.head and len(angles) else [])]
-        text = rpt_("Frames {} to {}: {}").format(self.start, self.start + count - 1, ", ".join(keyed))
+        text = rpt_("Frames {} to {}: {}", self.start, self.start + count - 1, ", ".join(keyed))
         self.report({"INFO"}, text)
         return {"FINISHED"}
 
@@ -84,7 +84,7 @@ class CaptureImport(ImportHelper, CameraOperator):
         turns: list[Any] = []
         for yaw, pitch, roll in angles:
             rotation = head_rotation(Angles(yaw, pitch, roll), view)
-            turns.append(controls.turn_on(proxy, rotation, turns[-1] if turns else None))
+            turns.append(controls.turn_next(proxy, rotation, turns[-1] if turns else None))
         path = controls.rotation_path(proxy)
         for index in range(len(turns[0])):
             write_keys(proxy, path, index, self.start, np.array([turn[index] for turn in turns]))
@@ -107,10 +107,9 @@ class EFFIGY_OT_import_arkit(CaptureImport):
         self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         capture = read_live_link(path, self.capture_rate)
-        targets = [Target(b.name, b.slider_min, b.slider_max) for b in controls.blocks_of(proxy)]
         values = {
             name: resample(capture.times, channel, rate)
-            for name, channel in retarget(capture, targets, self.gain).items()
+            for name, channel in retarget(capture, controls.targets_of(proxy), self.gain).items()
         }
         angles = np.stack([capture.channels.get(a, np.zeros(len(capture.times))) for a in ("yaw", "pitch", "roll")], 1)
         return values, resample(capture.times, angles, rate)

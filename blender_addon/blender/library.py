@@ -46,9 +46,9 @@ def load(name: str) -> dict[str, float]:
             raise ValueError
         return {str(control): float(value) for control, value in content["controls"].items()}
     except OSError as error:
-        raise ValueError(rpt_("The expression {} cannot be read: {}").format(name, error.strerror)) from None
+        raise ValueError(rpt_("The expression {} cannot be read: {}", name, error.strerror)) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(rpt_("{} is no stored expression: remove it").format(path)) from None
+        raise ValueError(rpt_("{} is no stored expression: remove it", path)) from None
 
 
 def store(name: str, proxy: bpy.types.Object) -> None:
@@ -149,7 +149,7 @@ class EFFIGY_OT_store_expression(FaceOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         name = _file_name(self.name)
         if _is_taken(name) and not self.replace:
-            text = rpt_("There is an expression {} already: choose another name, or Replace").format(name)
+            text = rpt_("There is an expression {} already: choose another name, or Replace", name)
             self.report({"ERROR"}, text)
             return {"CANCELLED"}
         if not name.strip("_"):
@@ -158,7 +158,7 @@ class EFFIGY_OT_store_expression(FaceOperator):
         try:
             store(name, face_in(context))
         except OSError as error:
-            self.report({"ERROR"}, rpt_("The expression cannot be written: {}").format(error.strerror))
+            self.report({"ERROR"}, rpt_("The expression cannot be written: {}", error.strerror))
             return {"CANCELLED"}
         return {"FINISHED"}
 

@@ -12,7 +12,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 from ..core.capture import Capture
 from ..core.live_link import PORT, Listener
 from ..core.pose import Angles, head_rotation
-from ..core.retarget import Target, retarget
+from ..core.retarget import retarget
 from . import controls
 from .pose_operators import has_camera
 from .properties import face_in, face_of, scene_of
@@ -30,6 +30,7 @@ class LiveCapture:
     ) -> None:
         self.listener = listener
         self.timer: Any = None  # in a window
+        self.said = ""  # the status line
         self._proxy = proxy.name
         self._gain, self._head, self._flip = gain, head, flip
         self._turn: Any = None  # the last one, in the head's rotation mode
@@ -47,18 +48,18 @@ class LiveCapture:
 
     def apply(self, proxy: bpy.types.Object, scene: bpy.types.Scene, moment: Capture) -> None:
         """Moves controls and head; with Auto Keying on, keys what was moved, at the current frame."""
-        targets = [Target(block.name, block.slider_min, block.slider_max) for block in controls.blocks_of(proxy)]
-        values = {name: float(channel[0]) for name, channel in retarget(moment, targets, self._gain).items()}
-        yaw, pitch, roll = (float(moment.channels[name][0]) for name in ("yaw", "pitch", "roll"))
+        heard = retarget(moment, controls.targets_of(proxy), self._gain)
+        values = {name: float(channel[0]) for name, channel in heard.items()}
+        angles = Angles(*(float(moment.channels[name][0]) for name in ("yaw", "pitch", "roll")))
         if self._flip:
-            values, yaw, roll = controls.mirrored(values), -yaw, -roll
+            values, angles = controls.mirrored(values), angles.mirrored
         controls.set_values(proxy, values)
         camera = controls.camera_of(proxy, scene)
         turns = self._head and camera is not None
         if turns:
             assert camera is not None
-            rotation = head_rotation(Angles(yaw, pitch, roll), controls.view_of(proxy, camera))
-            self._turn = controls.turn_on(proxy, rotation, self._turn)
+            rotation = head_rotation(angles, controls.view_of(proxy, camera))
+            self._turn = controls.turn_next(proxy, rotation, self._turn)
         if scene.tool_settings.use_keyframe_insert_auto:
             for block in controls.blocks_of(proxy):
                 if block.name in values:
@@ -110,7 +111,7 @@ class EFFIGY_OT_live_capture(bpy.types.Operator):
         try:
             listener = Listener("127.0.0.1" if self.reach == "LOCAL" else "", self.port)
         except OSError as error:
-            text = rpt_("Port {} cannot be listened to ({}): choose another").format(self.port, error.strerror)
+            text = rpt_("Port {} cannot be listened to ({}): choose another", self.port, error.strerror)
             self.report({"ERROR"}, text)
             return {"CANCELLED"}
         self._capture = LiveCapture(face_in(context), listener, gain=self.gain, head=self.head, flip=self.flip)
@@ -131,14 +132,16 @@ class EFFIGY_OT_live_capture(bpy.types.Operator):
                 capture.step(scene)
             except Exception as error:  # noqa: BLE001 whatever a scene holds: the port must be free again
                 traceback.print_exc()
-                self.report({"ERROR"}, rpt_("Live Capture stopped: {}").format(error))
+                self.report({"ERROR"}, rpt_("Live Capture stopped: {}", error))
                 self.cancel(context)
                 return {"FINISHED"}
             listener = capture.listener
-            text = rpt_("Live Capture on port {}: {} packets. ESC stops").format(self.port, listener.packets)
+            text = rpt_("Live Capture on port {}: {} packets. ESC stops", self.port, listener.packets)
             if listener.refusal:
-                text += rpt_(". Something else came: {}").format(listener.refusal)
-            context.workspace.status_text_set(text)
+                text += rpt_(". Something else came: {}", listener.refusal)
+            if text != capture.said:  # a silent phone redraws nothing
+                capture.said = text
+                context.workspace.status_text_set(text)
         return {"PASS_THROUGH"}
 
     def cancel(self, context: bpy.types.Context) -> None:

@@ -97,7 +97,7 @@ class EFFIGY_OT_add_face(OpeningOperator):
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
         session.state.dirty = True
         if hiding := rig.in_front(context, proxy):
-            text = rpt_("{} stands in front of the face: move it away, or hide it").format(", ".join(hiding))
+            text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(hiding))
             self.report({"WARNING"}, text)
 
 

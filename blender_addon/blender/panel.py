@@ -52,7 +52,7 @@ class EFFIGY_PT_backend(SidePanel):
         write(layout, link.hint, "INFO")
         if link.phase is Phase.READY and link.welcome is not None:
             height, width = link.welcome.resolution
-            layout.label(text=iface_("{} × {} on {}").format(width, height, link.welcome.device))
+            layout.label(text=iface_("{} × {} on {}", width, height, link.welcome.device))
         layout.operator("effigy.disconnect", icon="SNAP_FACE")
 
 
@@ -76,21 +76,21 @@ def _draw_state(layout: Any, face: EffigyFace, run: FaceRun) -> None:
     if run.problem:
         write(layout, run.problem, "ERROR")
     elif face.source == "BAKED":
-        text = iface_("Baked pictures, frames {} to {}").format(face.baked_start, face.baked_end)
+        text = iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end)
         layout.label(text=text, icon="FILE_IMAGE")
         if run.stale:
             write(layout, iface_("Stale: this frame was baked from another pose. Bake again."), "ERROR")
     elif not session.is_ready():
         write(layout, iface_("Not connected: the picture does not follow."), "ERROR")
     elif run.milliseconds:
-        speed = iface_("{:.0f} ms from hand to picture").format(run.milliseconds)
+        speed = iface_("{:.0f} ms from hand to picture", run.milliseconds)
         layout.label(text=f"{speed} · {run.rate:.0f} fps" if run.rate else speed)
         if run.exact:
             layout.label(text="Exact: what a render shows", icon="CHECKMARK")
         else:
             layout.label(text="Preview: exact when you stop", icon="SORTTIME")
     if run.clamped:
-        write(layout, iface_("Beyond the model's range: {}").format(", ".join(run.clamped)), "INFO")
+        write(layout, iface_("Beyond the model's range: {}", ", ".join(run.clamped)), "INFO")
 
 
 class EFFIGY_PT_identity(FacePanel):
@@ -103,7 +103,7 @@ class EFFIGY_PT_identity(FacePanel):
         face = face_of(proxy)
         row = layout.row(align=True)
         if face.seed >= 0:
-            row.label(text=iface_("Number {}").format(face.seed))
+            row.label(text=iface_("Number {}", face.seed))
         else:
             row.label(text="A mixture, or from a file")
         row.prop(face, "locked", text="", icon="LOCKED" if face.locked else "UNLOCKED")
@@ -178,7 +178,7 @@ class EFFIGY_PT_animation(FacePanel):
             layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
         if len(state.memory):
-            text = iface_("{} exact pictures in memory, {} MiB").format(len(state.memory), state.memory.size >> 20)
+            text = iface_("{} exact pictures in memory, {} MiB", len(state.memory), state.memory.size >> 20)
             layout.label(text=text)
 
 
@@ -190,7 +190,7 @@ class EFFIGY_PT_render(FacePanel):
         layout, proxy = self.layout, face_in(context)
         face, view = face_of(proxy), scene_of(context).view_settings
         if view.view_transform != "Standard":
-            text = iface_("The view transform {} changes the face's contrast.").format(view.view_transform)
+            text = iface_("The view transform {} changes the face's contrast.", view.view_transform)
             write(layout, text, "INFO")
         layout.operator("effigy.exact_view", icon="IMAGE_RGB")
         layout.operator("effigy.preflight", icon="VIEWZOOM")

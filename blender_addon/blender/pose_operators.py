@@ -62,8 +62,7 @@ class EFFIGY_OT_mirror(CameraOperator):
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         camera = controls.camera_of(proxy, scene)
         assert camera is not None
-        now = controls.angles_now(proxy, camera)
-        controls.turn(proxy, camera, Angles(-now.yaw, now.pitch, -now.roll))
+        controls.turn(proxy, camera, controls.angles_now(proxy, camera).mirrored)
         controls.set_values(proxy, controls.mirrored(controls.values_of(proxy)))
 
 

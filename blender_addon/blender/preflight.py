@@ -42,15 +42,14 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
     if live and not session.is_ready():
         yield from _of_backend()
     for obj in render.frozen_instances(scene):
-        yield Finding(
-            "error", rpt_("{} instances a collection with a live face: bake that face first").format(obj.name)
-        )
+        yield Finding("error", rpt_("{} instances a collection with a live face: bake that face first", obj.name))
     view = scene.view_settings
     if view.view_transform != "Standard" or view.look != "None":
         yield Finding(
             "warning",
-            rpt_("The view transform is {}: faces are graded by it. Exact Pixels shows them as painted").format(
-                view.view_transform
+            rpt_(
+                "The view transform is {}: faces are graded by it. Exact Pixels shows them as painted",
+                view.view_transform,
             ),
         )
     shading = scene.display.shading
@@ -78,12 +77,12 @@ def _of_backend() -> Iterator[Finding]:
 def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
     face, welcome = face_of(proxy), session.welcome()
     if not picture_nodes(proxy):
-        yield Finding("error", rpt_("{}: its plate has lost its Picture node; add the face again").format(proxy.name))
+        yield Finding("error", rpt_("{}: its plate has lost its Picture node; add the face again", proxy.name))
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
-        yield Finding("warning", rpt_("{}: its plate is hidden in renders").format(proxy.name))
+        yield Finding("warning", rpt_("{}: its plate is hidden in renders", proxy.name))
     if welcome is not None and face.source == "LIVE" and face.model != welcome.model:
         yield Finding(
-            "error", rpt_("{}: belongs to the model {}, the backend runs another").format(proxy.name, face.model_name)
+            "error", rpt_("{}: belongs to the model {}, the backend runs another", proxy.name, face.model_name)
         )
     if face.source == "BAKED":
         yield from _of_bake(proxy, scene)
@@ -103,36 +102,31 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
                 found.setdefault(("error", str(error)), []).append(frame)
                 continue
             if face_of(proxy).source == "BAKED" and bake.is_stale(proxy, scene, depsgraph):
-                found.setdefault(("warning", rpt_("{}: its bake is stale; bake again").format(proxy.name)), []).append(
-                    frame
-                )
+                found.setdefault(("warning", rpt_("{}: its bake is stale; bake again", proxy.name)), []).append(frame)
             for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
                 if welcome is not None and abs(value) > welcome.pose_range[limit]:
-                    beyond = rpt_("{}: {} is beyond the model's ±{:.0f}°")
-                    text = beyond.format(proxy.name, name, welcome.pose_range[limit])
+                    text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, name, welcome.pose_range[limit])
                     found.setdefault(("warning", text), []).append(frame)
     scene.frame_set(before)
     for (level, text), frames in found.items():
-        where = rpt_("{} (frame {}, {} frames in all)") if len(frames) > 1 else rpt_("{} (frame {})")
-        yield Finding(level, where.format(text, frames[0], len(frames)))
+        if len(frames) > 1:
+            yield Finding(level, rpt_("{} (frame {}, {} frames in all)", text, frames[0], len(frames)))
+        else:
+            yield Finding(level, rpt_("{} (frame {})", text, frames[0]))
 
 
 def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
     face = face_of(proxy)
     frames = range(scene.frame_start, scene.frame_end + 1)
     if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
-        yield Finding(
-            "error", rpt_("{}: only frames {} to {} are baked").format(proxy.name, face.baked_start, face.baked_end)
-        )
+        yield Finding("error", rpt_("{}: only frames {} to {} are baked", proxy.name, face.baked_start, face.baked_end))
     first = Path(bpy.path.abspath(face.baked.filepath)) if face.baked is not None else Path()
     stem = first.stem.rpartition("_")[0]
     missing = [frame for frame in frames if not (first.parent / f"{stem}_{frame:04d}.png").is_file()]
     if missing:
         yield Finding(
             "error",
-            rpt_("{}: {} baked pictures are missing, the first of frame {}").format(
-                proxy.name, len(missing), missing[0]
-            ),
+            rpt_("{}: {} baked pictures are missing, the first of frame {}", proxy.name, len(missing), missing[0]),
         )
 
 

@@ -12,11 +12,11 @@ from typing import cast
 import bpy
 
 
-def iface_(text: str) -> str:
-    """``text``, which may have format fields, as the interface shows it."""
-    return cast(str, bpy.app.translations.pgettext_iface(text))  # the stubs take its result for None
+def iface_(text: str, *values: object) -> str:
+    """``text`` as the interface shows it, with ``values`` in its format fields."""
+    return cast(str, bpy.app.translations.pgettext_iface(text)).format(*values)  # the stubs take its result for None
 
 
-def rpt_(text: str) -> str:
+def rpt_(text: str, *values: object) -> str:
     """The same for reports."""
-    return cast(str, bpy.app.translations.pgettext_rpt(text))
+    return cast(str, bpy.app.translations.pgettext_rpt(text)).format(*values)

@@ -30,6 +30,11 @@ class Angles:
     pitch: float
     roll: float
 
+    @property
+    def mirrored(self) -> Angles:
+        """The same turn with left and right changed over."""
+        return Angles(-self.yaw, self.pitch, -self.roll)
+
 
 @dataclass(frozen=True)
 class View:

@@ -21,7 +21,7 @@ TRUNCATION = 0.8
 
 
 def gallery(model: FaceModel, out: Path) -> list[Path]:
-    """Writes a PNG for yaw, pitch, each control, a smile while turning, and people; returns their paths."""
+    """Writes a PNG for yaw, pitch, each control, an open mouth while turning, and people; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
     yaw, pitch = (0.9 * limit for limit in model.pose_range)
     ramp = np.linspace(-1, 1, STEPS)

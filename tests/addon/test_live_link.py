@@ -15,12 +15,18 @@ from hypothesis import strategies as st
 from blender_addon.core.live_link import ARKIT, Listener, decode
 
 
-def packet(values=None, *, version=6, count=None, name=b"Face"):
+def packet(values=None, *, version=6, name=b"Face"):
     head = bytes([version]) + struct.pack(">i36si", 36, b"D" * 36, len(name)) + name
     if values is None:
         return head + struct.pack(">ifii", 1, 0.0, 60, 1)
-    count = len(values) if count is None else count
-    return head + struct.pack(">ifiib", 1, 0.0, 60, 1, count) + struct.pack(f">{len(values)}f", *values)
+    return head + struct.pack(">ifiib", 1, 0.0, 60, 1, len(values)) + struct.pack(f">{len(values)}f", *values)
+
+
+@pytest.fixture()
+def listener():
+    opened = Listener("127.0.0.1", 0)
+    yield opened
+    opened.close()
 
 
 def test_a_packet_has_every_shape_and_the_head_in_degrees():
@@ -65,66 +71,48 @@ def test_no_bytes_do_anything_but_raise_a_value_error(noise):
             decode(data)
 
 
-def test_the_newest_moment_wins_and_noise_is_passed_over():
-    listener = Listener("127.0.0.1", 0)
-    try:
+def test_the_newest_moment_wins_and_noise_is_passed_over(listener):
+    assert listener.newest() is None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        for sent in (packet([0.1] * 61), b"noise", packet([0.2] * 61)):
+            phone.sendto(sent, ("127.0.0.1", listener.port))
+    moment = listener.newest()
+    assert moment is not None
+    assert moment.channels["jawopen"][0] == pytest.approx(0.2)
+    assert listener.newest() is None
+
+
+def test_after_a_stall_the_newest_is_the_newest(listener):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        for number in range(120):
+            phone.sendto(packet([number / 1000] * 61), ("127.0.0.1", listener.port))
+    moment = listener.newest()
+    assert moment is not None
+    assert moment.channels["jawopen"][0] == pytest.approx(0.119)
+    assert listener.packets == 120
+
+
+def test_the_first_phone_is_the_one_that_is_heard(listener):
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+    ):
+        for sender, value in ((phone, 0.1), (other, 0.9)):
+            sender.sendto(packet([value] * 61), ("127.0.0.1", listener.port))
+            moment = listener.newest()
+            assert (moment is None) == (sender is other)
+
+
+def test_why_nothing_is_heard_is_kept_for_the_user(listener):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        phone.sendto(packet([0.0] * 61, version=7), ("127.0.0.1", listener.port))
         assert listener.newest() is None
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-            for sent in (packet([0.1] * 61), b"noise", packet([0.2] * 61)):
-                phone.sendto(sent, ("127.0.0.1", listener.port))
-        moment = listener.newest()
-        assert moment is not None
-        assert moment.channels["jawopen"][0] == pytest.approx(0.2)
-        assert listener.newest() is None
-    finally:
-        listener.close()
+        assert "version 7" in listener.refusal
+        phone.sendto(packet([0.0] * 61), ("127.0.0.1", listener.port))
+        assert listener.newest() is not None
+        assert listener.refusal == ""
 
 
-def test_after_a_stall_the_newest_is_the_newest():
-    listener = Listener("127.0.0.1", 0)
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-            for number in range(120):
-                phone.sendto(packet([number / 1000] * 61), ("127.0.0.1", listener.port))
-        moment = listener.newest()
-        assert moment is not None
-        assert moment.channels["jawopen"][0] == pytest.approx(0.119)
-        assert listener.packets == 120
-    finally:
-        listener.close()
-
-
-def test_the_first_phone_is_the_one_that_is_heard():
-    listener = Listener("127.0.0.1", 0)
-    try:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
-        ):
-            for sender, value in ((phone, 0.1), (other, 0.9)):
-                sender.sendto(packet([value] * 61), ("127.0.0.1", listener.port))
-                moment = listener.newest()
-                assert (moment is None) == (sender is other)
-    finally:
-        listener.close()
-
-
-def test_why_nothing_is_heard_is_kept_for_the_user():
-    listener = Listener("127.0.0.1", 0)
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-            phone.sendto(packet([0.0] * 61, version=7), ("127.0.0.1", listener.port))
-            assert listener.newest() is None
-            assert "version 7" in listener.refusal
-            phone.sendto(packet([0.0] * 61), ("127.0.0.1", listener.port))
-            assert listener.newest() is not None
-            assert listener.refusal == ""
-    finally:
-        listener.close()
-
-
-def test_a_port_in_use_is_an_error_and_leaves_no_socket():
-    first = Listener("127.0.0.1", 0)
+def test_a_port_in_use_is_an_error_and_leaves_no_socket(listener):
     with pytest.raises(OSError, match="in use"):
-        Listener("127.0.0.1", first.port)
-    first.close()
+        Listener("127.0.0.1", listener.port)

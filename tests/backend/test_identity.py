@@ -38,8 +38,8 @@ def test_the_embedded_network_tells_people_apart_whatever_their_pose(default_mod
     left, right = (embedder.embed(default_model.generator.synthesize(ws)) for ws in turns)
     torch.testing.assert_close(left.norm(dim=1), torch.ones(count))
     similarity = left @ right.T
-    # Of a hundred people it knows four fifths again on generated pictures (docs/benchmarks.md); chance: one of twelve.
-    assert (similarity.argmax(dim=1) == torch.arange(count)).sum() >= 8
+    # One of these twelve it takes for his likeness (docs/benchmarks.md: of a hundred it knows 77 % again).
+    assert (similarity.argmax(dim=1) == torch.arange(count)).sum() >= count - 1
     others = similarity[~torch.eye(count, dtype=torch.bool)]
     assert similarity.diagonal().mean() > others.mean() + 0.4
 
