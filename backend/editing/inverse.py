@@ -92,8 +92,7 @@ class _Problem:
         self.v0 = regressor.read(ws0[:, :moving] if regressor.rows == 1 else ws0)
         columns = self.rows[: regressor.rows].expand(-1, len(regressor.whitening.basis))
         self.columns = columns.reshape(1, -1)  # of v that may change
-        # By the same code as in the loops, so that a change of zero leaves a residual of exactly zero.
-        self.q0 = regressor.jacobian(self.v0)[0]
+        self.q0 = regressor(self.v0)
         self.target = self.q0 + change
         self.asked = (change != 0).any(dim=1, keepdim=True) * self.columns
 
@@ -101,7 +100,7 @@ class _Problem:
         return self.ws0 + self.regressor.displacement(moved) * self.rows
 
     def reached(self, moved: Tensor) -> Tensor:
-        return self.regressor.jacobian(self.v0 + moved)[0] - self.q0
+        return self.regressor(self.v0 + moved) - self.q0
 
     def _linearised(self, moved: Tensor) -> tuple[Tensor, Tensor]:
         q, J = self.regressor.jacobian(self.v0 + moved)

@@ -38,11 +38,14 @@ class Whitening(nn.Module):
 
     mean: Tensor
     basis: Tensor
+    inverse: Tensor
 
     def __init__(self, mean: Tensor, basis: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("basis", basis)
+        # The rows of ``basis`` are orthogonal: dividing by their squared length inverts it.
+        self.register_buffer("inverse", (basis / basis.square().sum(dim=1, keepdim=True)).T, persistent=False)
 
     @staticmethod
     def of(w: Tensor, floor: float = 1e-3) -> Whitening:
@@ -60,8 +63,7 @@ class Whitening(nn.Module):
         return Whitening(torch.zeros(w_dim), torch.eye(w_dim))
 
     def forward(self, w: Tensor) -> Tensor:
-        # The rows of ``basis`` are orthogonal: dividing by their squared length inverts it.
-        return (w - self.mean) @ (self.basis / self.basis.square().sum(dim=1, keepdim=True)).T
+        return (w - self.mean) @ self.inverse
 
 
 class Regressor(nn.Module):

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ _CONTROL_TOLERANCE = 0.03  # of a control's full strength
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
+_Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 
@@ -196,8 +198,8 @@ class FaceModel:
         """As ``paint``, with 65535 for 255: what the 8 bits of ``paint`` leave of it."""
         images = self.generator.synthesize(ws.to(self.generator.device))
         # 257 levels of 16 bits to one of 8. The first step is ``paint``'s own, so that both round alike.
-        pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535).permute(0, 2, 3, 1)
-        return np.ascontiguousarray(pixels.cpu().numpy().astype(np.uint16))
+        pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
+        return _interleaved(pixels.cpu().numpy().astype(np.uint16))
 
     @torch.inference_mode()
     def preview(self, ws: Tensor, *, half: bool = False) -> NDArray[np.uint8]:
@@ -223,8 +225,13 @@ class FaceModel:
 
 def _to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """[N, 3, H, W], nominally in [−1, 1] → [N, H, W, 3]."""
-    pixels = (images * 127.5 + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-    return np.ascontiguousarray(pixels.cpu().numpy())
+    pixels = (images * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
+    return _interleaved(pixels.cpu().numpy())
+
+
+def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:
+    """[N, 3, H, W] → [N, H, W, 3], plane by plane: at 1024 in 1 ms, where copying a transposed view takes 20."""
+    return np.stack([planes[:, channel] for channel in range(3)], axis=-1)
 
 
 def _limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:

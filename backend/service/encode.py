@@ -11,20 +11,23 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.messages import Array, Encoding
+from protocol.messages import Array, Buffer, Encoding
 
 # Of zlib's nine: a 1024² picture takes 35 instead of 114 ms at the usual level 6, and 1.4 times the bytes.
 _PNG_LEVEL = 1
 
 
-def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: Encoding) -> bytes:
+def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: Encoding) -> Buffer:
     """A picture [H, W, 3] as RGBA bytes (top row first, opaque) or as a whole PNG or JPEG file.
 
     ``png16`` takes uint16, every other encoding uint8.
     """
     if encoding == "rgba8":
-        opaque = np.full((*picture.shape[:2], 1), 255, dtype=np.uint8)
-        return np.concatenate([picture, opaque], axis=2).tobytes()
+        rgba = np.empty((*picture.shape[:2], 4), dtype=np.uint8)
+        for channel in range(3):  # one by one: a quarter of the time that all together take
+            rgba[..., channel] = picture[..., channel]
+        rgba[..., 3] = 255
+        return rgba.data.cast("B")
     if encoding == "png16":
         return png16(picture.astype(np.uint16))
     if encoding == "png":

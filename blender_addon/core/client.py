@@ -26,7 +26,7 @@ from zmq.utils.monitor import recv_monitor_message
 from ..protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
 from ..protocol.connection import ConnectionFileError
 from ..protocol.messages import Error, Frame, Hello, Ping, Reply, Request, Synthesize, Welcome
-from .pixels import Pixels, doubled, from_rgba8
+from .pixels import Pixels, from_rgba8
 
 _RETRY_S = 1.0
 _HELLO_EVERY_S = 0.25  # while connecting or while the model loads
@@ -333,10 +333,9 @@ class _Exchange:
 
         def deliver(reply: Reply) -> None:
             if isinstance(reply, Frame):
-                pixels = from_rgba8(reply.data, reply.height, reply.width)
                 welcome = self._client.link.welcome
-                if welcome is not None and 2 * reply.height == welcome.resolution[0]:
-                    pixels = doubled(pixels, reply.height, reply.width)
+                halved = welcome is not None and 2 * reply.height == welcome.resolution[0]
+                pixels = from_rgba8(reply.data, reply.height, reply.width, doubled=halved)
                 finish(Preview(stream, tag, asked, reply, pixels))
             elif isinstance(reply, Error):
                 fail(RequestError(reply.code, reply.message, reply.hint))

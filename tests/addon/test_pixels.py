@@ -16,6 +16,13 @@ def test_rows_are_turned_upside_down_and_bytes_survive():
     np.testing.assert_array_equal(back, picture)
 
 
+def test_a_doubled_picture_repeats_every_pixel_in_both_directions():
+    picture = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    values = from_rgba8(picture.tobytes(), 2, 3, doubled=True)
+    back = np.round(values.reshape(4, 6, 4)[::-1] * 255).astype(np.uint8)
+    np.testing.assert_array_equal(back, picture.repeat(2, axis=0).repeat(2, axis=1))
+
+
 def test_every_byte_value_survives():
     every = np.arange(256, dtype=np.uint8).reshape(8, 8, 4)
     back = np.round(from_rgba8(every.tobytes(), 8, 8).reshape(8, 8, 4)[::-1] * 255).astype(np.uint8)
