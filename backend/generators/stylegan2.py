@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
+from .winograd import pays, transform_weight, winograd_conv2d
 
 # Layers up to this size stay in float32 where the others are in bfloat16. They cost next to nothing, and what is
 # rounded there spreads over the whole picture: at 256, mean error 0.56 instead of 0.74 % of std.
@@ -106,6 +107,7 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.up = up
         self.phases = False  # whether ``weight`` is what ``phase_weights`` made of it
+        self.winograd = False  # or ``transform_weight``
         self.clamp = None if config.conv_clamp is None else config.conv_clamp * SQRT2
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in, 3, 3))
         self.bias = nn.Parameter(torch.empty(channels_out))
@@ -124,8 +126,11 @@ class SynthesisLayer(nn.Module):
         self.energy = energy(self.weight)
         on_cpu = self.weight.device.type == "cpu"
         self.phases = self.up and dtype == torch.bfloat16 and on_cpu and has_matrix_units()
+        self.winograd = not self.up and pays(self.weight, self.noise_const.shape, dtype)
         # As the convolution reads it: conv_transpose2d takes the input channels first.
-        if self.phases:
+        if self.winograd:
+            self.weight.data = transform_weight(self.weight.data)
+        elif self.phases:
             self.weight.data = channels_last(phase_weights(self.weight.data).to(dtype))
         elif self.up:
             self.weight.data = channels_last(self.weight.data.to(dtype).transpose(0, 1)).transpose(0, 1)
@@ -148,7 +153,9 @@ class SynthesisLayer(nn.Module):
         # The gain √2 of the activation is positive and passes through it.
         demodulation = (style.square() @ squares + 1e-8).rsqrt() * SQRT2
         x = modulate(x, style).to(weight.dtype)
-        if self.phases:
+        if self.winograd:
+            x = winograd_conv2d(x, weight)
+        elif self.phases:
             x = phases_to_space(F.conv2d(x, weight, padding=1))
         elif self.up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)

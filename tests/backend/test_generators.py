@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from backend.generators import GeneratorFileError, load_generator, save_generator, stylegan2
+from backend.generators import GeneratorFileError, load_generator, save_generator, stylegan2, stylegan3
 from backend.generators.checkpoints.networks import read_config
 from backend.generators.load import build_network
 from backend.generators.mapping import initialize
@@ -23,6 +23,7 @@ from backend.generators.stylegan2 import (
     phases_to_space,
 )
 from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
+from backend.generators.winograd import pays, transform_weight, winograd_conv2d
 from backend.models import DEFAULT_BUNDLE
 
 from .checkpoint_files import NAMES, parity
@@ -94,6 +95,37 @@ def test_four_phases_are_the_filtered_up_convolution(size):
     fir = fir_kernel(gain=4.0).double().expand(3, 1, 4, 4)
     wanted = F.conv2d(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), fir, padding=1, groups=3)
     torch.testing.assert_close(phases_to_space(F.conv2d(x, phase_weights(weight), padding=1)), wanted)
+
+
+@pytest.mark.parametrize(("size", "padding"), [((16, 16), 1), ((7, 10), 1), ((17, 30), 2)])
+def test_winograds_convolution_is_the_convolution(size, padding):
+    random = torch.Generator().manual_seed(6)
+    x = torch.randn(2, 6, *size, generator=random, dtype=torch.float64)
+    weight = torch.randn(3, 6, 3, 3, generator=random, dtype=torch.float64)
+    made = winograd_conv2d(x, transform_weight(weight), padding)
+    torch.testing.assert_close(made, F.conv2d(x, weight, padding=padding))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "3r" not in name])
+def test_synthesis_by_winograd_is_the_official_networks(monkeypatch, name):
+    for architecture in (stylegan2, stylegan3):  # these networks are too small for it to pay
+        monkeypatch.setattr(architecture, "pays", lambda weight, size, dtype: weight.shape[2] == 3)
+    network, data = build(name)
+    network.freeze()
+    assert any(getattr(layer, "winograd", False) for layer in network.modules())
+    with torch.no_grad():
+        made = network.synthesize(data["wp"])
+    assert (made - data["img_wp"]).abs().max() <= 1e-4 * data["img_wp"].std()
+
+
+def test_winograd_is_used_where_it_pays():
+    wide, narrow = torch.empty(64, 32, 3, 3), torch.empty(64, 32, 1, 1)
+    assert pays(wide, (32, 32), torch.float32)
+    assert pays(wide, (32, 16), torch.float32)
+    assert not pays(wide, (33, 16), torch.float32)
+    assert not pays(wide, (8, 8), torch.float32)
+    assert not pays(narrow, (32, 32), torch.float32)
+    assert not pays(wide, (32, 32), torch.bfloat16)
 
 
 @pytest.mark.parametrize("matrix_units", [False, True])
