@@ -7,10 +7,11 @@ is the anchor itself, bit for bit.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -179,9 +180,10 @@ class FaceModel:
             change[ALPHA] += moves[name] * control.direction
         if not change.any():
             return Edit(identity.ws, rest, tuple(clamped), {})
-        ws, reached = invert(
-            self.regressor, identity.ws[None].double(), torch.from_numpy(change)[None], self._weigh, options, term
-        )
+        with _one_thread():
+            ws, reached = invert(
+                self.regressor, identity.ws[None].double(), torch.from_numpy(change)[None], self._weigh, options, term
+            )
         moved = reached.numpy()[0]
         pose = PoseAngles.of(identity.q + moved)
         residual = {"yaw": yaw - pose.yaw, "pitch": pitch - pose.pitch}
@@ -232,6 +234,17 @@ def _to_pixels(images: Tensor) -> NDArray[np.uint8]:
 def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:
     """[N, 3, H, W] → [N, H, W, 3], plane by plane: at 1024 in 1 ms, where copying a transposed view takes 20."""
     return np.stack([planes[:, channel] for channel in range(3)], axis=-1)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """So that the inverse rounds alike however many cores there are; its matrices are too small to gain from more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:

@@ -59,10 +59,12 @@ def measure(proxy: bpy.types.Object, scene: bpy.types.Scene, interval: float, ro
         session.state.memory.clear()  # or the second round would be remembered instead of asked for
         session.state.dirty, run.shown, run.wanted, busy = True, None, None, 0.0
         started = time.perf_counter()
-        while run.shown is None:
+        while True:
             before = time.perf_counter()
             preview.tick()
             busy += time.perf_counter() - before
+            if run.shown is not None:
+                break
             time.sleep(interval)
         total = 1e3 * (time.perf_counter() - started)
         timings = parts["timings"]

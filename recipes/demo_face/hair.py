@@ -12,9 +12,9 @@ from scipy.cluster.vq import kmeans2
 
 from .kernels import add, clamp, dot, half_way, inlined, kernel, row, smooth, stroke, turned, unit
 
-CLUMPS = 420  # locks that an eye can tell apart
-CLUMPED = 0.75  # share of a strand's fate that its lock decides
-WIDTH = 0.18  # cm
+CLUMPS = 150  # locks that an eye can tell apart
+CLUMPED = 0.93  # share of a strand's fate that its lock decides
+WIDTH = 0.19  # cm
 CURL = 0.188
 SIDES = 0.6  # length of short hair at the sides, over that at the top
 # What chance decides for each strand.
@@ -37,13 +37,14 @@ def grow(roots, normals, inside, fate, length, long, volume, field, low, high, s
     hair. ``field`` [G, G, G, 4] is the distance to the skin and its gradient on a grid from ``low`` to ``high``.
     ``grows`` [N] becomes 0 for roots that are bald.
     """
+    cut = 2.0 - 0.62 * length - 15.0 * (1.0 - long)
     for i in range(len(roots)):
-        grows[i] = inside[i] >= -0.1 + 0.75 * fate[i, EDGE] ** 2
+        grows[i] = inside[i] >= -0.1 + 0.35 * fate[i, EDGE] ** 2
         if not grows[i]:
             continue
         p, n = row(roots, i), row(normals, i)
         top = smooth(clamp((p[1] - 5.5) / 5.5))
-        reach = _reach(p, top, min(1.0, inside[i] / 2.0), length, long) * (0.72 + 0.5 * fate[i, LENGTH])
+        reach = _reach(p, top, min(1.0, inside[i] / 2.0), length, long) * (0.90 + 0.2 * fate[i, LENGTH])
         step = reach / (strands.shape[1] - 1)
         d = _first_direction(p, n, top, long, volume, fate[i])
         strands[i, 0, 0], strands[i, 0, 1], strands[i, 0, 2] = p
@@ -65,6 +66,8 @@ def grow(roots, normals, inside, fate, length, long, volume, field, low, high, s
                     gradient[1] * (1 - below) + axis[1] * below,
                     gradient[2] * (1 - below) + axis[2] * below,
                 )
+            if p[1] < cut:  # long hair ends in one line
+                p = add(p, d, (cut - p[1]) / min(-0.2, d[1]))
             if distance < clearance:
                 p = add(p, gradient, clearance - distance)
                 d = add(d, gradient, -min(0.0, dot(d, gradient)))
@@ -94,7 +97,7 @@ def _first_direction(p, n, top, long, volume, fate):
     comb = unit(add(comb, n, -dot(comb, n)))
     lift = volume * (0.30 + 0.75 * top) * (1 - 0.3 * long) + 0.12 * (fate[LIFT] - 0.5)
     x, y, z = add(comb, n, lift)
-    return x + 0.35 * (fate[LEFT] - 0.5), y + 0.25 * (fate[RISE] - 0.5), z + 0.35 * (fate[FORWARD] - 0.5)
+    return x + 0.2 * (fate[LEFT] - 0.5), y + 0.15 * (fate[RISE] - 0.5), z + 0.2 * (fate[FORWARD] - 0.5)
 
 
 @inlined
@@ -170,7 +173,7 @@ def colour_at(strand, outward, fate, k, R, colour, lights):
     along_rim = dot(t, lights.rim)
     rim = lights.rim_strength * np.sqrt(max(0.0, 1 - along_rim * along_rim)) * max(0.0, dot(n, lights.rim) + 0.15)
     up = 0.5 + 0.5 * n[1]
-    tint = 0.72 + 0.56 * fate[TINT]
+    tint = 0.76 + 0.48 * fate[TINT]
     key = lights.key_strength * diffuse * 0.75 * (0.35 + 0.65 * open_air)
     even = key + lights.fill_strength * filled * (0.4 + 0.6 * open_air) + 0.8 * rim
     gloss = open_air * (lights.key_strength * 0.35 * shine + 0.04 * rim)

@@ -153,7 +153,7 @@ def expression(x: dict[str, float], gaze: Array) -> dict[str, float]:
     smile = clip(soft(0.45 * x["smile"] + 0.05), 1.15)
     frown = clip(soft(-0.45 * x["smile"] - 0.35), 0.9)
     pucker = 1.25 * x["pucker"]
-    look_left, look_up = np.tanh(0.45 * gaze * np.array([1.3, 0.8])) * np.array([0.9, 0.675])
+    look_left, look_up = np.tanh(gaze * np.array([0.75, 0.45])) * np.array([0.95, 0.7])
     brow, inner, wide = x["brow"], 0.6 * x["inner_brow"], 0.5 * x["eyes_wide"]
     weights = {
         "jawOpen": clip(soft(0.42 * x["jaw"] - 0.22), 1.0),

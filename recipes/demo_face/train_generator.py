@@ -213,7 +213,9 @@ def attention(landmarks: Tensor, size: int) -> Tensor:
         (landmarks[:, 27:36], (34, 40), 0.9),
         (landmarks[:, 36:42], (11, 10), 3.0),
         (landmarks[:, 42:48], (11, 10), 3.0),
-        (landmarks[:, 48:68], (15, 12), 2.4),
+        (landmarks[:, 36:42], (6, 4), 6.0),  # irises: where they look is a matter of few pixels
+        (landmarks[:, 42:48], (6, 4), 6.0),
+        (landmarks[:, 48:68], (15, 12), 3.0),
     ):
         x, y = points.mean(dim=1).unbind(dim=1)
         across = ((grid[None, None, :] - x[:, None, None]) / (width * unit)) ** 2
