@@ -37,8 +37,8 @@ def pays(weight: Tensor, size: Sequence[int], dtype: torch.dtype) -> bool:
 
 def transform_weight(weight: Tensor) -> Tensor:
     """[out, in, 3, 3] → [36, in, out], four times as many numbers: G g Gᵀ of every kernel."""
-    kernels = weight.double().permute(2, 3, 1, 0).reshape(9, -1)
-    return (torch.from_numpy(_transforms()[0]) @ kernels).view(_WINDOW**2, *weight.shape[1::-1]).to(weight.dtype)
+    kernels = weight.permute(2, 3, 1, 0).reshape(9, -1)
+    return (torch.from_numpy(_transforms()[0]).to(weight) @ kernels).view(_WINDOW**2, *weight.shape[1::-1])
 
 
 def winograd_conv2d(x: Tensor, weight: Tensor, padding: int = 1) -> Tensor:
