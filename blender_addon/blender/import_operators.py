@@ -16,29 +16,24 @@ from ..core.follow import fit_view
 from ..core.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
 from ..core.retarget import fill_gaps, resample, retarget, smooth
 from . import controls
+from .capture_settings import CaptureSettings
 from .fcurves import write_keys
 from .pose_operators import CameraOperator
 from .properties import face_in, scene_of
 from .words import rpt_
 
 
-class CaptureImport(ImportHelper, CameraOperator):
+class CaptureImport(CaptureSettings, ImportHelper, CameraOperator):
     """What both importers ask for, and how their channels become keys."""
 
     filename_ext = ".csv"
     filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
     filepath: StringProperty(subtype="FILE_PATH")
     start: IntProperty(name="First Frame", description="Where the first captured moment goes", default=1)
-    gain: FloatProperty(
-        name="Gain", description="Strength of the expressions; 1 spreads the capture over each control's range",
-        default=1.0, min=0.0, max=4.0,
-    )  # fmt: skip
     smoothing: FloatProperty(
         name="Smoothing", description="Frames that are averaged (a Gaussian's deviation); 0 leaves every jitter",
         default=1.0, min=0.0, max=20.0,
     )  # fmt: skip
-    head: BoolProperty(name="Head", description="Key the head's turn as well", default=True)
-    flip: BoolProperty(name="Mirrored", description="The capture shows a mirror's picture: change left and right")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)

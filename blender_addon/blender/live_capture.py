@@ -7,13 +7,14 @@ import traceback
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
+from bpy.props import EnumProperty, IntProperty
 
 from ..core.capture import Capture
 from ..core.live_link import PORT, Listener
 from ..core.pose import Angles, head_rotation
 from ..core.retarget import retarget
 from . import controls
+from .capture_settings import CaptureSettings
 from .pose_operators import has_camera
 from .properties import face_in, face_of, scene_of
 from .session import state
@@ -68,7 +69,7 @@ class LiveCapture:
                 proxy.keyframe_insert(controls.rotation_path(proxy), frame=scene.frame_current)
 
 
-class EFFIGY_OT_live_capture(bpy.types.Operator):
+class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     bl_idname = "effigy.live_capture"
     bl_label = "Live Capture"
     bl_description = (
@@ -87,12 +88,6 @@ class EFFIGY_OT_live_capture(bpy.types.Operator):
         default="LOCAL",
     )
     port: IntProperty(name="Port", description="As it is set in the app", default=PORT, min=1024, max=65535)
-    gain: FloatProperty(
-        name="Gain", description="Strength of the expressions; 1 spreads the capture over each control's range",
-        default=1.0, min=0.0, max=4.0,
-    )  # fmt: skip
-    head: BoolProperty(name="Head", description="Turn the head as well", default=True)
-    flip: BoolProperty(name="Mirrored", description="Change left and right, as a mirror does")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
