@@ -93,7 +93,10 @@ def _ways(
         half = load_generator(path, str(where), torch.float16)
         yield "fp16", lambda: half.synthesize, (1, *_BATCHES)
         yield "fp16 graph", lambda: Graphed(half), (1,)
-    elif compiled:
+    if where.type == "cuda" or has_native_bfloat16():
+        brain = load_generator(path, str(where), torch.bfloat16)
+        yield "bf16 eager", lambda: brain.synthesize, (1, *_BATCHES)
+    if where.type == "cpu" and compiled:
         dtypes = {"compiled": torch.float32} | ({"bf16": torch.bfloat16} if has_native_bfloat16() else {})
         for mode, dtype in dtypes.items():
             package = folder / f"{mode}.pt2"

@@ -119,7 +119,8 @@ def _download(address: str, part: Path, progress: Callable[[int, int], None]) ->
         raise ConnectionError("the publisher sent another part than was asked for")
     with response, part.open("ab" if goes_on else "wb") as file:
         done = file.tell()
-        total = done + int(response.headers.get("Content-Length") or 0)
+        announced = response.headers.get("Content-Length") or ""
+        total = done + (int(announced) if announced.isdecimal() else 0)
         while chunk := response.read(_CHUNK):
             file.write(chunk)
             done += len(chunk)

@@ -55,14 +55,15 @@ def compile_generator(generator: Path, dtype: torch.dtype, package: Path) -> Non
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler about its own parts
         ws = network.map(torch.zeros(1, network.z_dim))
+        network.synthesize(ws)  # what layers make of their weights at first use, they must not make again
         program = torch.export.export(_Painter(network), (ws,))
         package.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = package.with_name(f"{os.getpid()}-part.pt2")
         # Freezing lays the weights out as the convolutions want them, once: 6 % of the time at 256. In bfloat16 the
         # convolutions of plain weights are the faster ones, by an eighth at 1024.
-        torch._inductor.aoti_compile_and_package(
-            program, package_path=str(temporary), inductor_configs={"freezing": dtype == torch.float32}
-        )
+        # Threads are counted when it runs: this process has one, and would write loops for one.
+        options = {"freezing": dtype == torch.float32, "cpp.dynamic_threads": True}
+        torch._inductor.aoti_compile_and_package(program, package_path=str(temporary), inductor_configs=options)
     temporary.replace(package)
 
 

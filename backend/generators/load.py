@@ -13,6 +13,7 @@ from .stylegan2 import StyleGAN2, StyleGAN2Config
 from .stylegan3 import StyleGAN3, StyleGAN3Config
 
 _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float32
+_SMALLEST = 2  # bytes of a stored weight
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -27,9 +28,15 @@ def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.
         raise ValueError(f"a generator computes in float32, bfloat16 or float16, not in {dtype}")
     where = resolve_device(device)
     with open_checkpoint(path) as checkpoint:
-        network = _build(path, checkpoint).to(where)
+        network = _build(path, checkpoint)
+    try:
+        network = network.to(where)
         network.freeze(dtype)
-        return network
+    except (torch.OutOfMemoryError, MemoryError):
+        raise GeneratorFileError(f"{path} does not fit into the memory of {where}: free some, or use cpu") from None
+    if where.type == "cuda":  # float32 then means float32, as on every other device, and as in the official code
+        torch.backends.cudnn.allow_tf32 = False
+    return network
 
 
 def build_network(config: StyleGAN2Config | StyleGAN3Config) -> StyleGAN2 | StyleGAN3:
@@ -51,6 +58,9 @@ def _build(path: Path, checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:
         )
     if unknown := checkpoint.tensors.keys() - expected:
         raise GeneratorFileError(f"{path} has tensors that its network has no use for, {min(unknown)} among them")
+    values, stored = sum(value.numel() for value in network.state_dict().values()), path.stat().st_size
+    if _SMALLEST * values > stored:  # many names for the same few numbers
+        raise GeneratorFileError(f"{path} announces {values} weights in {stored} bytes: fetch it again")
     try:
         network.load_state_dict({name: checkpoint.tensors[name]() for name in expected}, assign=True)
     except RuntimeError as error:
@@ -59,7 +69,12 @@ def _build(path: Path, checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:
 
 
 def save_generator(network: StyleGAN2 | StyleGAN3, path: Path) -> None:
-    """Writes ``network`` with weights in half precision: large arrays as float16, the rest as float32."""
+    """Writes ``network`` with weights in half precision: large arrays as float16, the rest as float32.
+
+    Raises ValueError for one that was frozen: its weights are folded.
+    """
+    if network.is_frozen:
+        raise ValueError("a frozen generator cannot be saved: convert the file that it came from")
     state = {
         name: value.half() if value.numel() > _LARGE else value.float() for name, value in network.state_dict().items()
     }

@@ -15,6 +15,7 @@ import structlog
 import torch
 from torch import Tensor
 
+from .checkpoints import GeneratorFileError
 from .compiled import Compilation, cache_folder, is_private, load_compiled, package_path
 from .generator import Generator
 from .load import load_generator
@@ -81,7 +82,7 @@ class PreviewPainter:
     def _record(self, path: Path, device: torch.device) -> None:
         try:
             self._paint = Graphed(load_generator(path, str(device), torch.float16))
-        except RuntimeError as error:  # an old driver, no memory for a second set of weights
+        except (RuntimeError, GeneratorFileError) as error:  # an old driver, no memory for a second set of weights
             log.warning("previews are painted without a CUDA graph", error=str(error)[:300])
 
     def _start_compiling(self) -> None:

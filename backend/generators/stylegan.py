@@ -49,6 +49,7 @@ class StyleGAN(nn.Module):
         self.synthesis = synthesis
         self.z_dim, self.w_dim, self.num_ws = config.z_dim, config.w_dim, config.num_ws
         self.resolution = config.resolution  # height, width
+        self.is_frozen = False
 
     @property
     def w_avg(self) -> Tensor:
@@ -59,7 +60,10 @@ class StyleGAN(nn.Module):
         return self.mapping.w_avg.device
 
     def freeze(self, dtype: torch.dtype = torch.float32) -> None:
-        """Makes the weights constants and folds all that can be; synthesis then computes in ``dtype``."""
+        """Makes the weights constants and folds all that can be, once; synthesis then computes in ``dtype``."""
+        if self.is_frozen:
+            raise ValueError("this generator is frozen already")
+        self.is_frozen = True
         self.requires_grad_(requires_grad=False).eval()
         self.synthesis.freeze(dtype)
 

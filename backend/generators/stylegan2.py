@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
-from .winograd import pays, transform_weight, winograd_conv2d
+from .winograd import pays, transformed, winograd_conv2d
 
 # Layers up to this size stay in float32 where the others are in bfloat16. They cost next to nothing, and what is
 # rounded there spreads over the whole picture: at 256, mean error 0.56 instead of 0.74 % of std.
@@ -107,7 +107,7 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.up = up
         self.phases = False  # whether ``weight`` is what ``phase_weights`` made of it
-        self.winograd = False  # or ``transform_weight``
+        self.winograd = False  # or will be what ``transform_weight`` makes of it
         self.clamp = None if config.conv_clamp is None else config.conv_clamp * SQRT2
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in, 3, 3))
         self.bias = nn.Parameter(torch.empty(channels_out))
@@ -128,14 +128,12 @@ class SynthesisLayer(nn.Module):
         self.phases = self.up and dtype == torch.bfloat16 and on_cpu and has_matrix_units()
         self.winograd = not self.up and pays(self.weight, self.noise_const.shape, dtype)
         # As the convolution reads it: conv_transpose2d takes the input channels first.
-        if self.winograd:
-            self.weight.data = transform_weight(self.weight.data)
-        elif self.phases:
+        if self.phases:
             self.weight.data = channels_last(phase_weights(self.weight.data).to(dtype))
         elif self.up:
             self.weight.data = channels_last(self.weight.data.to(dtype).transpose(0, 1)).transpose(0, 1)
             self.fir = fir_kernel(gain=4.0).to(self.weight.data).expand(len(self.weight), 1, 4, 4).contiguous()
-        else:
+        elif not self.winograd:
             self.weight.data = channels_last(self.weight.data.to(dtype))
         self.noise_const.mul_(self.noise_strength.data * SQRT2)
         self.noise_strength.data = torch.full_like(self.noise_strength.data, 1 / SQRT2)
@@ -154,7 +152,7 @@ class SynthesisLayer(nn.Module):
         demodulation = (style.square() @ squares + 1e-8).rsqrt() * SQRT2
         x = modulate(x, style).to(weight.dtype)
         if self.winograd:
-            x = winograd_conv2d(x, weight)
+            x = winograd_conv2d(x, transformed(self.weight))
         elif self.phases:
             x = phases_to_space(F.conv2d(x, weight, padding=1))
         elif self.up:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .filters import design_lowpass, filtered_leaky_relu
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
-from .winograd import pays, transform_weight, winograd_conv2d
+from .winograd import pays, transformed, winograd_conv2d
 
 _STEEPEST = 8  # times the sampling rate from layer to layer
 _FINEST = 8192  # samples per picture
@@ -171,7 +171,7 @@ class Layer(nn.Module):
         kernel = 1 if is_rgb else config.conv_kernel
         self.padding = kernel - 1
         self.size = before.size
-        self.winograd = False  # whether ``weight`` is what ``transform_weight`` made of it
+        self.winograd = False  # whether ``weight`` will be what ``transform_weight`` makes of it
         self.weight = nn.Parameter(torch.empty(after.channels, before.channels, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(after.channels))
         self.affine = FullyConnected(config.w_dim, before.channels)
@@ -198,9 +198,7 @@ class Layer(nn.Module):
             self.weight.data = self.weight.data * self.weight[0].numel() ** -0.5
         self.energy = energy(self.weight)
         self.winograd = pays(self.weight, (self.size, self.size), dtype)
-        if self.winograd:
-            self.weight.data = transform_weight(self.weight.data)
-        else:
+        if not self.winograd:
             self.weight.data = channels_last(self.weight.data.to(torch.float32 if self.is_rgb else dtype))
         self.affine.freeze()
 
@@ -224,8 +222,10 @@ class Layer(nn.Module):
             gain = (style.square() @ squares + 1e-8).rsqrt()[:, :, None, None] * SQRT2
         # The input's gain goes first: half precision could not hold the sums without it.
         x = modulate(x, style * self.magnitude_ema.rsqrt()).to(weight.dtype)
-        convolved = winograd_conv2d if self.winograd else F.conv2d
-        x = convolved(x, weight, padding=self.padding).float()
+        if self.winograd:
+            x = winograd_conv2d(x, transformed(self.weight), self.padding)
+        else:
+            x = F.conv2d(x, weight, padding=self.padding).float()
         if self.is_rgb:
             x = torch.addcmul(self.bias[:, None, None], x, gain)
             return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)

@@ -180,7 +180,7 @@ class FaceModel:
             change[ALPHA] += moves[name] * control.direction
         if not change.any():
             return Edit(identity.ws, rest, tuple(clamped), {})
-        with _one_thread():
+        with _one_thread() if term is None else contextlib.nullcontext():
             ws, reached = invert(
                 self.regressor, identity.ws[None].double(), torch.from_numpy(change)[None], self._weigh, options, term
             )

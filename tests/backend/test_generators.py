@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from backend.generators import GeneratorFileError, load_generator, save_generator, stylegan2, stylegan3
+from backend.generators.checkpoints import open_checkpoint
 from backend.generators.checkpoints.networks import read_config
 from backend.generators.load import build_network
 from backend.generators.mapping import initialize
@@ -231,6 +232,29 @@ def test_a_saved_generator_loads_as_the_same_network(tmp_path):
     torch.testing.assert_close(loaded.synthesize(ws), network.synthesize(ws))
     assert loaded.resolution == (8, 8)
     assert loaded.num_ws == 4
+
+
+def test_a_frozen_generator_is_neither_saved_nor_frozen_again(tmp_path):
+    network = load_generator(GENERATOR, "cpu")
+    with pytest.raises(ValueError, match="convert the file"):
+        save_generator(network, tmp_path / "g.safetensors")
+    with pytest.raises(ValueError, match="frozen already"):
+        network.freeze()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_default_generators_wide_layers_go_by_winograd_and_paint_the_same():
+    config = load_generator(GENERATOR, "cpu").config
+    with open_checkpoint(GENERATOR) as checkpoint:
+        network = build_network(config)
+        network.load_state_dict({name: read() for name, read in checkpoint.tensors.items()})
+    frozen = load_generator(GENERATOR, "cpu")
+    assert sum(getattr(layer, "winograd", False) for layer in frozen.modules()) >= 2
+    ws = frozen.map(torch.randn(2, frozen.z_dim, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    made, wanted = frozen.synthesize(ws), network.synthesize(ws)
+    assert (made - wanted).abs().max() <= 1e-4 * wanted.std()
+    gradients = [torch.autograd.grad(picture.square().mean(), ws)[0] for picture in (made, wanted)]
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4 * float(gradients[1].abs().max()))
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "truncated", "foreign"])

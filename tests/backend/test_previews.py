@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import zipfile
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A small generator's file."""
-    network = StyleGAN2(StyleGAN2Config(8, 8, (16, 16), 2, conv_clamp=256.0))
+    network = StyleGAN2(StyleGAN2Config(8, 8, (16, 16, 16, 16), 2, conv_clamp=256.0))
     initialize(network)
     path = tmp_path_factory.mktemp("generator") / "g.safetensors"
     write_own(path, network.config, network.state_dict())
@@ -60,6 +61,10 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
     assert torch.get_num_threads() == threads
     [package] = cache.glob("*")
     assert cache.stat().st_mode & 0o077 == 0, "nobody else may put code there"
+
+    with zipfile.ZipFile(package) as archive:
+        sources = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".cpp"))
+    assert b"#pragma omp parallel" in sources, "its loops are for as many threads as there are"
 
     again = PreviewPainter(generator, small)
     assert again.state == "fast", "the next session needs no compiler"
@@ -133,14 +138,14 @@ cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_a_generator_paints_the_same_on_every_device(small, device, dtype):
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-4), (torch.float16, 0.03)])
+def test_a_generator_paints_the_same_on_every_device(small, device, dtype, allowed):
     exact = load_generator(small, "cpu")
     generator = load_generator(small, device, dtype)
     ws = exact.map(torch.ones(2, 8))
     with torch.inference_mode():
         pictures = generator.synthesize(ws.to(device)).cpu()
-    assert (pictures - exact.synthesize(ws)).abs().mean() <= 0.003 * pictures.std()
+    assert (pictures - exact.synthesize(ws)).abs().max() <= allowed * pictures.std()
 
 
 @cuda

@@ -22,8 +22,6 @@ LICENCE = (
     "CC BY-NC-SA 4.0). The file itself names no licence: ask where you got it."
 )
 
-_MODULES = 2000  # in a network; the largest have some 200
-
 
 def read_nvidia(file: TensorFile, root: Any) -> Checkpoint:
     """The checkpoint in a snapshot's unpickled ``root``; raises MalformedError."""
@@ -50,12 +48,13 @@ def _record(module: Any) -> dict[str, Any]:
 
 
 def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of all parameters and buffers. Records may be shared, so their number is limited."""
-    queue = [("", network)]
-    for _ in range(_MODULES):
-        if not queue:
-            return
+    """Names and values of all parameters and buffers. No module may stand in two places: that could take for ever."""
+    queue, seen = [("", network)], set()
+    while queue:
         prefix, module = queue.pop()
+        if id(module) in seen:
+            raise MalformedError("its modules contain each other")
+        seen.add(id(module))
         state = _record(module)
         for kind in ("_parameters", "_buffers"):
             for name, value in dict(state.get(kind, {})).items():
@@ -63,7 +62,6 @@ def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
         for name, child in dict(state.get("_modules", {})).items():
             if child is not None:
                 queue.append((f"{prefix}{short(name)}.", child))
-    raise MalformedError("its modules contain each other")
 
 
 def _settings(network: Any) -> dict[str, Any]:

@@ -93,9 +93,10 @@ def _average(tensors: dict[str, Callable[[], Tensor]], layers: int) -> Tensor:
     from ..mapping import Mapping
 
     w_dim, z_dim = tensors["mapping.fc0.weight"]().shape
-    mapping = Mapping(z_dim, w_dim, layers, _LR_MULTIPLIER)
+    with torch.device("meta"):
+        mapping = Mapping(z_dim, w_dim, layers, _LR_MULTIPLIER)
     state = {f"fc{i}.{p}": tensors[f"mapping.fc{i}.{p}"]() for i in range(layers) for p in ("weight", "bias")}
-    mapping.load_state_dict({**state, "w_avg": torch.zeros(w_dim)})
+    mapping.load_state_dict({**state, "w_avg": torch.zeros(w_dim)}, assign=True)
     with torch.no_grad():
         average: Tensor = mapping(torch.randn(_AVERAGED, z_dim, generator=torch.Generator().manual_seed(0))).mean(dim=0)
     return average

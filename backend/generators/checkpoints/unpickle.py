@@ -136,6 +136,7 @@ class _Machine:
     def __init__(self) -> None:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._appended = self._copied = 0  # values of lists
 
     def pop(self) -> Any:
         value = self._stack.pop()
@@ -185,7 +186,7 @@ class _Machine:
                 push(_allowed(f"{module}.{attribute}"))
             case "REDUCE" | "NEWOBJ":
                 arguments, function = self.pop(), self.pop()
-                push(_call(function, arguments))
+                push(self._call(function, arguments))
             case "BUILD":
                 self._build(self.pop())
             case "BINPERSID":
@@ -210,6 +211,7 @@ class _Machine:
         if not isinstance(target, list):
             raise MalformedError("values are appended to what is no list")
         target.extend(values)
+        self._appended += len(values)
 
     def _set(self, pairs: list[Any]) -> None:
         target = self._stack[-1]
@@ -229,6 +231,23 @@ class _Machine:
         elif not isinstance(target, dict):  # a dictionary's own attributes say nothing
             raise MalformedError("a state is given to what has none")
 
+    def _call(self, function: Any, arguments: Any) -> Any:
+        if not isinstance(function, Global) or not isinstance(arguments, tuple):
+            raise MalformedError("it calls what is no function")
+        match function.name, arguments:
+            case "collections.OrderedDict" | "dnnlib.util.EasyDict", ():
+                return {}
+            case "collections.OrderedDict" | "dnnlib.util.EasyDict", (list(pairs),):
+                self._copied += len(pairs)
+                if self._copied > self._appended:  # else a few bytes for each copy would fill the memory
+                    raise MalformedError("it makes dictionaries of the same list again and again")
+                if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+                    raise MalformedError("a dictionary in it has no proper keys")
+                return dict(pairs)
+            case "builtins.set" | "__builtin__.set", (list(values),):
+                return values
+        return Object(function.name, arguments)
+
 
 def _allowed(name: str) -> Global:
     _package, helper, function = name.rpartition("torch_utils.persistence.")
@@ -238,18 +257,3 @@ def _allowed(name: str) -> Global:
             f"it asks to run {name[:80]!r}, which weights do not need: unless you trust it, open it nowhere else"
         )
     return Global(known)
-
-
-def _call(function: Any, arguments: Any) -> Any:
-    if not isinstance(function, Global) or not isinstance(arguments, tuple):
-        raise MalformedError("it calls what is no function")
-    match function.name, arguments:
-        case "collections.OrderedDict" | "dnnlib.util.EasyDict", ():
-            return {}
-        case "collections.OrderedDict" | "dnnlib.util.EasyDict", (list(pairs),):
-            if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
-                raise MalformedError("a dictionary in it has no proper keys")
-            return dict(pairs)
-        case "builtins.set" | "__builtin__.set", (list(values),):
-            return values
-    return Object(function.name, arguments)
