@@ -37,7 +37,7 @@ def grow(roots, normals, inside, fate, length, long, volume, field, low, high, s
     hair. ``field`` [G, G, G, 4] is the distance to the skin and its gradient on a grid from ``low`` to ``high``.
     ``grows`` [N] becomes 0 for roots that are bald.
     """
-    cut = 2.0 - 0.62 * length - 15.0 * (1.0 - long)
+    cut = 2.0 - 0.62 * length - 15.0 * (1.0 - long)  # cm, the height where long hair ends; short hair never gets there
     for i in range(len(roots)):
         grows[i] = inside[i] >= -0.1 + 0.35 * fate[i, EDGE] ** 2
         if not grows[i]:
