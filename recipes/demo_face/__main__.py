@@ -78,6 +78,10 @@ def train(
     pictures: Annotated[int, typer.Option(min=1, help="Pictures to see in all.")] = Plan().pictures,
     size: Size = 128,
     start: Annotated[Path | None, typer.Option(help="A generator of this recipe to go on from.")] = None,
+    quarter: Annotated[float, typer.Option(min=0, max=1, help="Share of them to see at a quarter of the size.")] = (
+        Plan().quarter
+    ),
+    half: Annotated[float, typer.Option(min=0, max=1, help="Share to see then at half of it.")] = Plan().half,
     compiled: Annotated[
         bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
     ] = True,
@@ -86,10 +90,7 @@ def train(
     if checkpoint.exists():
         training = Training.load(checkpoint)
     else:
-        plan = replace(Plan(), resolution=size, pictures=pictures)
-        if start is not None:  # it knows what is coarse already
-            plan = replace(plan, quarter=0.0, half=0.0)
-        training = Training(plan)
+        training = Training(replace(Plan(), resolution=size, pictures=pictures, quarter=quarter, half=half))
         training.begin(read_trainable(start) if start is not None else None)
     run(training, Renders(data), checkpoint, compiled=compiled)
     save_generator(training.finished(), out)
