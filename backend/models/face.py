@@ -40,6 +40,7 @@ _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
+_FINAL_BATCH = 4
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 
@@ -116,6 +117,8 @@ class FaceModel:
         self.controls = {control.name: control for control in controls}
         self.pose_range = pose_range
         self._previews = previews
+        # How many finals are painted at a time. A GPU does several in little more than the time of one.
+        self.final_batch = _FINAL_BATCH if generator.device.type == "cuda" else 1
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
 
@@ -193,15 +196,22 @@ class FaceModel:
     @torch.inference_mode()
     def paint(self, ws: Tensor) -> NDArray[np.uint8]:
         """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], rounded as the official scripts do."""
-        return _to_pixels(self.generator.synthesize(ws.to(self.generator.device)))
+        return _to_pixels(self._finals(ws))
 
     @torch.inference_mode()
     def paint16(self, ws: Tensor) -> NDArray[np.uint16]:
         """As ``paint``, with 65535 for 255: what the 8 bits of ``paint`` leave of it."""
-        images = self.generator.synthesize(ws.to(self.generator.device))
+        images = self._finals(ws)
         # 257 levels of 16 bits to one of 8. The first step is ``paint``'s own, so that both round alike.
         pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
+
+    def _finals(self, ws: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W], always ``final_batch`` at a time: another size of batch could round otherwise."""
+        missing = -len(ws) % self.final_batch
+        whole = torch.cat([ws, ws[-1:].expand(missing, -1, -1)]).to(self.generator.device)
+        images = [self.generator.synthesize(batch) for batch in torch.split(whole, self.final_batch)]
+        return torch.cat(images)[: len(ws)]
 
     @torch.inference_mode()
     def preview(self, ws: Tensor, *, half: bool = False) -> NDArray[np.uint8]:

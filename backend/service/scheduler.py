@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from protocol.messages import OpenIdentity, Release, Synthesize
+from protocol.messages import Encoding, OpenIdentity, Release, Synthesize
 
 MAX_WAITING = 4096  # ordered jobs of one client
 MAX_STREAMS = 64  # of one client: previews that wait at once
@@ -40,6 +40,13 @@ class Job:
     @property
     def is_preview(self) -> bool:
         return isinstance(self.request, Synthesize) and self.request.purpose == "preview"
+
+    def is_final_in(self, encoding: Encoding) -> bool:
+        return (
+            isinstance(self.request, Synthesize)
+            and self.request.purpose == "final"
+            and self.request.encoding == encoding
+        )
 
 
 class QueueFullError(Exception):
@@ -90,6 +97,14 @@ class Scheduler:
                 return self._previews.popitem(last=False)[1]
             self._preview_next = True
             return self._ordered.popleft()
+
+    def take_finals(self, encoding: Encoding, most: int) -> list[Job]:
+        """The finals in that encoding, at most so many, that are next in order; does not wait for any."""
+        taken: list[Job] = []
+        with self._changed:
+            while len(taken) < most and self._ordered and self._ordered[0].is_final_in(encoding):
+                taken.append(self._ordered.popleft())
+        return taken
 
     def waits(self, client: bytes) -> bool:
         """Whether anything of the client still waits."""

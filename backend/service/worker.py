@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
+import torch
 import zmq
 from numpy.typing import NDArray
-from torch import Tensor
 
 from protocol import encode
 from protocol.errors import ErrorCode
@@ -33,12 +35,14 @@ from protocol.messages import (
 )
 
 from .. import __version__
-from ..models import BundleError, FaceModel, LatentError
+from ..models import BundleError, Edit, FaceModel, LatentError
 from ..models import Identity as Anchor
 from .encode import encode_floats, encode_ints, encode_picture
 from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 class RefusedError(Exception):
@@ -102,30 +106,24 @@ class Worker(threading.Thread):
 
     def _work(self, model: FaceModel, replies: zmq.Socket[bytes]) -> None:
         while (job := self._scheduler.take()) is not None:
-            if isinstance(job.request, Forget):
-                self._forget(job.client)
-            else:
-                reply = self._answer(model, job)
-                replies.send_multipart([job.client, *encode(job.id, reply)], copy=False)
+            match job.request:
+                case Forget():
+                    self._forget(job.client)
+                    continue
+                case Synthesize(purpose="final", encoding=encoding):
+                    jobs = [job, *self._scheduler.take_finals(encoding, model.final_batch - 1)]
+                    answers = self._synthesize(model, jobs)
+                case Synthesize():
+                    jobs, answers = [job], self._synthesize(model, [job])
+                case request:
+                    jobs, answers = [job], [_guarded(partial(self._change, model, job.client, request))]
+            for answered, reply in zip(jobs, answers, strict=True):
+                replies.send_multipart([answered.client, *encode(answered.id, reply)], copy=False)
 
-    def _answer(self, model: FaceModel, job: Job) -> Reply:
-        try:
-            return self._do(model, job)
-        except RefusedError as refusal:
-            return refusal.reply
-        except Exception as error:
-            log.exception("request failed", kind=type(job.request).__name__)
-            return Error("failed", f"{type(error).__name__}: {error}"[:500], "the backend's log has the details")
-
-    def _do(self, model: FaceModel, job: Job) -> Reply:
-        match job.request:
-            case OpenIdentity() as request:
-                return self._open(model, job.client, request)
-            case Release(identity):
-                return Done(self._release(job.client, identity))
-            case Synthesize() as request:
-                return self._synthesize(model, request, job.arrived)
-        raise AssertionError(job.request)
+    def _change(self, model: FaceModel, client: bytes, request: OpenIdentity | Release) -> Reply:
+        if isinstance(request, Release):
+            return Done(self._release(client, request.identity))
+        return self._open(model, client, request)
 
     def _open(self, model: FaceModel, client: bytes, request: OpenIdentity) -> Identity:
         match request:
@@ -176,8 +174,18 @@ class Worker(threading.Thread):
         for identity in list(self._identities):
             self._release(client, identity)
 
-    def _synthesize(self, model: FaceModel, request: Synthesize, arrived: float) -> Frame:
-        started = time.monotonic()
+    def _synthesize(self, model: FaceModel, jobs: list[Job]) -> list[Reply]:
+        """A preview, or finals in one encoding, painted together; each may be refused by itself."""
+        edits = [_guarded(partial(self._edit, model, job)) for job in jobs]
+        reached = [edit for edit in edits if isinstance(edit, _Edited)]
+        frames = _guarded(partial(_paint, model, reached)) if reached else []
+        painted: Iterator[Frame | Error] = iter([frames] * len(reached) if isinstance(frames, Error) else frames)
+        self.painted += len(reached)
+        return [next(painted) if isinstance(edit, _Edited) else edit for edit in edits]
+
+    def _edit(self, model: FaceModel, job: Job) -> _Edited:
+        started, request = time.monotonic(), job.request
+        assert isinstance(request, Synthesize)
         if request.identity not in self._identities:
             raise RefusedError(
                 "unknown-identity",
@@ -193,33 +201,63 @@ class Worker(threading.Thread):
         if request.purpose == "final" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
         edit = model.edit(self._identities[request.identity][0], request.yaw, request.pitch, request.controls)
-        inverted = time.monotonic()
-        picture = _paint(model, edit.ws, request)
-        painted = time.monotonic()
-        data = encode_picture(picture, request.encoding)
-        self.painted += 1
-        steps = np.diff([arrived, started, inverted, painted, time.monotonic()]) * 1e3
-        return Frame(
-            identity=request.identity,
-            purpose=request.purpose,
-            height=picture.shape[0],
-            width=picture.shape[1],
-            encoding=request.encoding,
-            data=data,
-            exact=request.purpose == "final" or (model.exact_previews and not request.half),
-            pose=Pose(**asdict(edit.pose)),
-            clamped=edit.clamped,
-            residual=edit.residual,
-            timings=Timings(*(float(step) for step in steps)),
-        )
+        return _Edited(request, edit, started - job.arrived, time.monotonic() - started)
 
 
-def _paint(model: FaceModel, ws: Tensor, request: Synthesize) -> NDArray[np.uint8] | NDArray[np.uint16]:
+@dataclass(frozen=True, slots=True)
+class _Edited:
+    """A request whose latent is found, and the seconds that it waited and took."""
+
+    request: Synthesize
+    edit: Edit
+    queue: float
+    inverse: float
+
+
+def _guarded(work: Callable[[], T]) -> T | Error:
+    """What ``work`` returns, or why it failed: nothing that is asked may end the worker."""
+    try:
+        return work()
+    except RefusedError as refusal:
+        return refusal.reply
+    except Exception as error:
+        log.exception("request failed")
+        return Error("failed", f"{type(error).__name__}: {error}"[:500], "the backend's log has the details")
+
+
+def _paint(model: FaceModel, edited: list[_Edited]) -> list[Frame]:
+    """The pictures of several finals in one encoding, or of one preview."""
+    started, request = time.monotonic(), edited[0].request
+    ws = torch.stack([each.edit.ws for each in edited])
+    pictures: NDArray[np.uint8] | NDArray[np.uint16]
     if request.encoding == "png16":
-        return model.paint16(ws[None])[0]
-    if request.purpose == "preview":
-        return model.preview(ws, half=request.half)
-    return model.paint(ws[None])[0]
+        pictures = model.paint16(ws)
+    elif request.purpose == "final":
+        pictures = model.paint(ws)
+    else:
+        pictures = model.preview(ws[0], half=request.half)[None]
+    exact = request.purpose == "final" or (model.exact_previews and not request.half)
+    synthesis = (time.monotonic() - started) / len(edited)
+    return [_frame(each, picture, synthesis, exact=exact) for each, picture in zip(edited, pictures, strict=True)]
+
+
+def _frame(edited: _Edited, picture: NDArray[Any], synthesis: float, *, exact: bool) -> Frame:
+    request, edit, started = edited.request, edited.edit, time.monotonic()
+    data = encode_picture(picture, request.encoding)
+    seconds = edited.queue, edited.inverse, synthesis, time.monotonic() - started
+    return Frame(
+        identity=request.identity,
+        purpose=request.purpose,
+        height=picture.shape[0],
+        width=picture.shape[1],
+        encoding=request.encoding,
+        data=data,
+        exact=exact,
+        pose=Pose(**asdict(edit.pose)),
+        clamped=edit.clamped,
+        residual=edit.residual,
+        timings=Timings(*(1e3 * each for each in seconds)),
+    )
 
 
 def welcome(model: FaceModel) -> Welcome:

@@ -17,12 +17,12 @@ from typing import Any
 import bpy
 
 from ..core.client import RequestError
-from ..protocol.messages import Encoding, Frame
+from ..protocol.messages import Cancel, Encoding, Frame
 from . import preferences, session
 from .properties import face_of
 from .scene_reader import FaceState, read_face
 
-_AHEAD = 3  # frames on their way at once
+_AHEAD = 8  # frames on their way at once: twice what a GPU paints together
 _RESTARTS = 3  # of a dying backend, until it is taken for broken
 _TRANSIENT = {"lost", "no-backend", "closed", "timeout", "unknown-identity", "shutting-down", "loading", "refused"}
 
@@ -163,7 +163,10 @@ class Walk:
             session.restart_backend()
 
     def go_back(self) -> None:
-        """Shows the frame again that was current before, if the scene is still there."""
+        """Ends the walk: takes back what is not painted yet, and shows the frame that was current before."""
+        client = session.state.client
+        if client is not None and any(asked.answer is not None and not asked.answer.done() for asked in self._asked):
+            client.ask(Cancel(), session.OPEN_S)  # previews among them are asked for again
         scene = bpy.data.scenes.get(self._scene)
         if scene is not None:
             scene.frame_set(self._before)

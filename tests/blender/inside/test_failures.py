@@ -162,6 +162,20 @@ def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written
     assert curves(face.effigy.plate) == 0, "a bake that failed has left its keys on the plate"
 
 
+def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
+    scene.frame_end = scene.frame_start + 30
+    bake = addon("blender.bake").Bake(face, scene)
+    session = addon("blender.session")
+    while bake.step() < 1:
+        session.pause()
+    on_their_way = [asked.answer for asked in bake.walk._asked]
+    assert len(on_their_way) > 1
+    bake.abandon()
+    errors = [answer.exception(20) for answer in on_their_way]
+    assert "cancelled" in {error.code for error in errors if error is not None}
+    settle()  # a preview that was taken back with them is asked for again
+
+
 def curves(obj):
     """How many keys the object's own curves hold."""
     data = obj.animation_data
