@@ -179,8 +179,12 @@ class Worker(threading.Thread):
         edits = [_guarded(partial(self._edit, model, job)) for job in jobs]
         reached = [edit for edit in edits if isinstance(edit, _Edited)]
         frames = _guarded(partial(_paint, model, reached)) if reached else []
-        painted: Iterator[Frame | Error] = iter([frames] * len(reached) if isinstance(frames, Error) else frames)
-        self.painted += len(reached)
+        painted: Iterator[Frame | Error]
+        if isinstance(frames, Error):
+            painted = iter([frames] * len(reached))
+        else:
+            painted = iter(frames)
+            self.painted += len(frames)
         return [next(painted) if isinstance(edit, _Edited) else edit for edit in edits]
 
     def _edit(self, model: FaceModel, job: Job) -> _Edited:
