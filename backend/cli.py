@@ -69,7 +69,7 @@ def serve(
 
 @app.command()
 def fit(
-    generator: Annotated[Path, typer.Option(help="The generator's weights.")],
+    generator: Annotated[str, typer.Option(help=cli_generators.GENERATOR)],
     out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
     landmarks: LandmarksOption = "embedded",
     work: Annotated[Path | None, typer.Option(help="Keeps the samples, so that a run resumes; OUT.samples.")] = None,
@@ -82,6 +82,7 @@ def fit(
 ) -> None:
     """Fit a face model to a generator: sample, detect landmarks, factor, regress. Writes OUT/report/ as well."""
     from .generators import GeneratorFileError
+    from .generators.catalogue import generator_file
     from .geometry import GeometryError
     from .models import BundleError, load_face_model
     from .models.fitting import FitPlan, fit_face_model
@@ -97,7 +98,7 @@ def fit(
     try:
         with stage_progress() as progress:
             folder = work or out.with_name(out.name + ".samples")
-            report = fit_face_model(generator, detector, out, folder, plan, progress)
+            report = fit_face_model(generator_file(generator), detector, out, folder, plan, progress)
             try:
                 model = load_face_model(out)
                 write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))

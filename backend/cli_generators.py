@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from .console import fail, stage_progress
 
 models = typer.Typer(help="Generator files: list, inspect, convert, fetch.", no_args_is_help=True)
 bench = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 
+GENERATOR = "A generator file (.pkl, .pt or .safetensors), or the name of one that was fetched."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -28,7 +29,7 @@ def list_models() -> None:
     """The public generators that Effigy can fetch, and which of them are here."""
     from .generators.catalogue import CATALOGUE, models_folder
 
-    table = Table("name", "paints", "here", "licence")
+    table = Table(Column("name", no_wrap=True), "paints", "here", "licence")
     for model in CATALOGUE.values():
         table.add_row(model.name, model.paints, "yes" if model.path().is_file() else "–", model.licence)
     console = Console()
@@ -37,15 +38,14 @@ def list_models() -> None:
 
 
 @models.command()
-def inspect(
-    file: Annotated[Path, typer.Argument(help="A generator file: .pkl, .pt or .safetensors.")], json: JsonOption = False
-) -> None:
+def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOption = False) -> None:
     """What a generator file holds. Nothing in it is executed."""
     from .commands.models import inspect_generator
     from .generators import GeneratorFileError
+    from .generators.catalogue import generator_file
 
     try:
-        found = inspect_generator(file)
+        found = inspect_generator(generator_file(file))
     except GeneratorFileError as error:
         raise fail(error) from None
     console = Console(soft_wrap=True, highlight=False)
@@ -58,20 +58,26 @@ def inspect(
 
 @models.command()
 def convert(
-    file: Annotated[Path, typer.Argument(help="A generator file: .pkl, .pt or .safetensors.")],
+    file: Annotated[str, typer.Argument(help=GENERATOR)],
     out: Annotated[Path, typer.Argument(help="The .safetensors to write.")],
 ) -> None:
     """Rewrite a generator as safetensors, number by number."""
     from .generators import GeneratorFileError, convert_generator
+    from .generators.catalogue import generator_file
 
     if out.suffix != ".safetensors":
         raise fail(f"{out} must end in .safetensors: other formats are only read")
+    if out.exists():
+        raise fail(f"{out} is there already: remove it, or write another")
+    if not out.parent.is_dir():
+        raise fail(f"there is no folder {out.parent}: make it first")
     try:
-        convert_generator(file, out)
+        convert_generator(generator_file(file), out)
     except GeneratorFileError as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} cannot be written ({error})") from None
+    Console(soft_wrap=True, highlight=False).print(str(out), markup=False)
 
 
 @models.command()
@@ -95,14 +101,18 @@ def fetch(
             path = download(model, lambda done, total: progress("fetch", done, total))
     except FetchError as error:
         raise fail(error) from None
-    console.print(f"{path}\nnext: effigy fit --generator {path} --out {name}.effigy", markup=False)
+    fit = f"effigy fit --generator {name} --landmarks face-alignment --out {name}.effigy"
+    console.print(f"{path}\nnext: {fit}", markup=False)
 
 
 @bench.command()
 def synthesis(
     generator: Annotated[
         str,
-        typer.Option(help="A generator file; stylegan2-256, stylegan2-1024 or stylegan3-r-256 at random."),
+        typer.Option(
+            help="A generator file, or the name of one that was fetched; stylegan2-256, stylegan2-1024 or "
+            "stylegan3-r-256 with random weights."
+        ),
     ] = "stylegan2-256",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     compiled: Annotated[bool, typer.Option(help="Compile as well, which takes a minute or more.")] = True,

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..generators import Generator, load_generator
+from ..generators.catalogue import generator_file
 from ..generators.checkpoints import Config, open_checkpoint, write_own
 from ..generators.compiled import Compilation, load_compiled
 from ..generators.load import build_network, resolve_device
@@ -112,7 +113,7 @@ def _ways(
 
 def _file(generator: str, folder: Path) -> Path:
     if generator not in KNOWN:
-        return Path(generator)
+        return generator_file(generator)
     config = KNOWN[generator]
     network = build_network(config)
     initialize(network)

@@ -81,6 +81,19 @@ def models_folder() -> Path:
     return Path(os.environ.get("EFFIGY_MODELS") or Path(platformdirs.user_data_dir("effigy")) / "models")
 
 
+def generator_file(name: str) -> Path:
+    """The file that a user means: a path, or the name of a public generator that was fetched.
+
+    Raises GeneratorFileError for one that was not.
+    """
+    model = CATALOGUE.get(name) or next((m for m in CATALOGUE.values() if m.path().name == name), None)
+    if model is None or Path(name).is_file():
+        return Path(name)
+    if not model.path().is_file():
+        raise GeneratorFileError(f"{model.name} is not here yet: effigy models fetch {model.name}")
+    return model.path()
+
+
 def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
     """Downloads ``model`` unless it is here; returns its path. Raises FetchError."""
     path = model.path()

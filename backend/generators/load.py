@@ -92,9 +92,11 @@ def convert_generator(path: Path, out: Path) -> None:
 
 
 def resolve_device(device: str) -> torch.device:
-    """The torch device that "auto", "cpu" or "cuda" means here."""
+    """The torch device that "auto", "cpu" or "cuda" means here; raises GeneratorFileError."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise GeneratorFileError(f"there is no device {device!r}: use auto, cpu or cuda")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

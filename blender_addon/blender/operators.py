@@ -13,6 +13,7 @@ from .face_operator import FaceOperator
 from .identity_operators import LAST_SEED, OpeningOperator, can_ask
 from .preferences import PreferencesError
 from .properties import face_in, face_of, faces, scene_of
+from .sight import hiding
 from .words import rpt_
 
 
@@ -96,8 +97,8 @@ class EFFIGY_OT_add_face(OpeningOperator):
             # So that a solid viewport shows the picture, and in its own colours.
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
         session.state.dirty = True
-        if hiding := rig.in_front(context, proxy):
-            text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(hiding))
+        if before := hiding(context, proxy, face_of(proxy).camera):
+            text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(before))
             self.report({"WARNING"}, text)
 
 

@@ -15,6 +15,7 @@ from .display import picture_nodes
 from .preferences import PreferencesError
 from .properties import face_of, faces
 from .scene_reader import UnreadableError, read_face
+from .sight import hiding
 from .words import rpt_
 
 
@@ -80,6 +81,10 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield Finding("error", rpt_("{}: its plate has lost its Picture node; add the face again", proxy.name))
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
         yield Finding("warning", rpt_("{}: its plate is hidden in renders", proxy.name))
+    if scene.camera is not None and (before := hiding(bpy.context, proxy, scene.camera)):
+        yield Finding(
+            "warning", rpt_("{} stands in front of {}: move it away, or hide it", ", ".join(before), proxy.name)
+        )
     if welcome is not None and face.source == "LIVE" and face.model != welcome.model:
         yield Finding(
             "error", rpt_("{}: belongs to the model {}, the backend runs another", proxy.name, face.model_name)

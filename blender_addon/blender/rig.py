@@ -14,6 +14,7 @@ from .properties import EffigyFace, face_of, faces
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 _LENS_MM = 85.0  # a portrait lens
+_SENSOR_MM = 36.0
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
 
@@ -161,13 +162,17 @@ def _keep_animated(proxy: bpy.types.Object, plate: bpy.types.Object) -> None:
 def _camera(name: str) -> bpy.types.Object:
     data = bpy.data.cameras.new(f"{name} Camera")
     data.lens = _LENS_MM
+    data.sensor_fit, data.sensor_height = (
+        "VERTICAL",
+        _SENSOR_MM,
+    )  # a wide picture shows more beside the face, not less of it
     return bpy.data.objects.new(f"{name} Camera", data)
 
 
 def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector) -> None:
-    """Head at ``location`` in its own pose; camera in front, so that the plate fills its frame exactly."""
+    """Head at ``location`` in its own pose; camera in front, so that the plate fills its frame from top to bottom."""
     face = face_of(proxy)
-    distance = face.plate_size * _LENS_MM / camera.data.sensor_width
+    distance = face.plate_size * _LENS_MM / _SENSOR_MM
     front = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))  # looks along +Y
     camera.matrix_world = Matrix.Translation(location) @ Matrix.Translation((0, -distance, 0)) @ front.to_4x4()
     _frame(proxy)
@@ -176,7 +181,7 @@ def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector) 
 
 
 def _frame(proxy: bpy.types.Object) -> None:
-    """Makes the rig's camera see exactly the plate; an artist's own camera is left alone."""
+    """Points the rig's camera at the plate's middle; an artist's own camera is left alone."""
     face = face_of(proxy)
     if face.camera is not None and face.camera.type == "CAMERA":
         x, y = face.plate_offset
@@ -190,32 +195,6 @@ def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:
     while any((place - other).length < 0.5 * width for other in taken):
         place.x += width
     return place
-
-
-def in_front(context: bpy.types.Context, proxy: bpy.types.Object) -> list[str]:
-    """The names of visible meshes between a new face and its camera: Blender's default cube is one."""
-    face = face_of(proxy)
-    assert face.camera is not None
-    half = 0.5 * face.plate_size
-    eye, head = face.camera.matrix_world.translation, proxy.matrix_world.translation
-    low = Vector((head.x - half, eye.y, head.z - half))
-    high = Vector((head.x + half, head.y, head.z + half))
-    own = {proxy, face.plate}
-    names = []
-    for obj in context.view_layer.objects:
-        if (
-            obj.type != "MESH"
-            or obj in own
-            or obj.hide_render
-            or not obj.visible_get()
-            or face_of(obj).is_face
-            or face_of(obj).owner
-        ):
-            continue
-        corners = [obj.matrix_world @ Vector(corner) for corner in obj.bound_box]
-        if all(min(c[i] for c in corners) < high[i] and max(c[i] for c in corners) > low[i] for i in range(3)):
-            names.append(obj.name)
-    return names
 
 
 def _plate_mesh(name: str) -> bpy.types.Mesh:

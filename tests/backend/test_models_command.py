@@ -94,7 +94,22 @@ def test_convert_writes_a_file_that_inspect_reads(run, tmp_path):
 def test_convert_refuses_what_it_cannot_do(run, tmp_path):
     assert "must end in .safetensors" in run("models", "convert", GENERATOR, tmp_path / "g.pkl").output
     assert "no generator file" in run("models", "convert", tmp_path / "absent.pkl", tmp_path / "g.safetensors").output
-    assert "cannot be written" in run("models", "convert", GENERATOR, tmp_path / "absent" / "g.safetensors").output
+    assert "there is no folder" in run("models", "convert", GENERATOR, tmp_path / "absent" / "g.safetensors").output
+    kept = tmp_path / "kept.safetensors"
+    kept.write_bytes(b"somebody's work")
+    assert "is there already" in run("models", "convert", GENERATOR, kept).output
+    assert kept.read_bytes() == b"somebody's work"
+
+
+def test_what_was_fetched_goes_by_its_name(run, publisher):
+    absent = run("models", "inspect", NAME)
+    assert absent.exit_code == 2
+    assert f"effigy models fetch {NAME}" in absent.output
+    run("models", "fetch", NAME, "--accept-licence")
+    path = catalogue.CATALOGUE[NAME].path()
+    for name in (NAME, path.name, path):
+        assert run("models", "inspect", name).output == run("models", "inspect", path).output
+    assert run("models", "inspect", NAME).exit_code == 0
 
 
 def test_fetch_asks_for_the_licence_first(run, publisher):

@@ -134,7 +134,7 @@ def test_a_device_that_is_none_is_named(start):
     service = start("--device", "gpu")
     assert service.process.wait(60) == 3
     said = service.log.read_text()
-    assert "device 'gpu' cannot be used" in said
+    assert "there is no device 'gpu': use auto, cpu or cuda" in said
     assert "fit it again" not in said
 
 

@@ -112,14 +112,24 @@ def _hooks():
 
 
 def test_what_stands_between_a_new_face_and_its_camera_is_named(scene, face):
-    rig = addon("blender.rig")
-    assert rig.in_front(bpy.context, face) == []
+    hiding, warned = addon("blender.sight").hiding, addon("blender.preflight").findings
+
+    def before():
+        bpy.context.view_layer.update()
+        named = hiding(bpy.context, face, scene.camera)
+        assert any("Cube stands in front" in finding.text for finding in warned(scene)) == ("Cube" in named)
+        return named
+
+    assert before() == []
     bpy.ops.mesh.primitive_cube_add()  # where Blender's default cube stands
-    bpy.context.view_layer.update()
-    assert rig.in_front(bpy.context, face) == ["Cube"]
-    bpy.context.object.location.y = 20.0
-    bpy.context.view_layer.update()
-    assert rig.in_front(bpy.context, face) == []
+    cube = bpy.context.object
+    assert before() == ["Cube"]
+    scene.camera.data.type = "ORTHO"
+    assert before() == ["Cube"]
+    cube.hide_render = True
+    assert before() == []
+    cube.hide_render, cube.location.y = False, 20.0
+    assert before() == []
 
 
 def test_a_second_face_stands_beside_the_first(scene, face):
