@@ -109,10 +109,7 @@ def fetch(
 def synthesis(
     generator: Annotated[
         str,
-        typer.Option(
-            help="A generator file, or the name of one that was fetched; stylegan2-256, stylegan2-1024 or "
-            "stylegan3-r-256 with random weights."
-        ),
+        typer.Option(help=f"{GENERATOR} Or stylegan2-256, stylegan2-1024, stylegan3-r-256: random weights."),
     ] = "stylegan2-256",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     compiled: Annotated[bool, typer.Option(help="Compile as well, which takes a minute or more.")] = True,

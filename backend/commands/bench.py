@@ -95,8 +95,8 @@ def _ways(
         yield "fp16", lambda: half.synthesize, (1, *_BATCHES)
         yield "fp16 graph", lambda: Graphed(half), (1,)
     if where.type == "cuda" or has_native_bfloat16():
-        brain = load_generator(path, str(where), torch.bfloat16)
-        yield "bf16 eager", lambda: brain.synthesize, (1, *_BATCHES)
+        short = load_generator(path, str(where), torch.bfloat16)
+        yield "bf16 eager", lambda: short.synthesize, (1, *_BATCHES)
     if where.type == "cpu" and compiled:
         dtypes = {"compiled": torch.float32} | ({"bf16": torch.bfloat16} if has_native_bfloat16() else {})
         for mode, dtype in dtypes.items():

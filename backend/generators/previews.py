@@ -15,6 +15,7 @@ import structlog
 import torch
 from torch import Tensor
 
+from ..threads import limited_threads
 from .checkpoints import GeneratorFileError
 from .compiled import Compilation, cache_folder, is_private, load_compiled, package_path
 from .generator import Generator
@@ -38,7 +39,6 @@ class PreviewPainter:
         self._compilation: Compilation | None = None
         self._compile_after: int | None = None
         self._path = path
-        self._threads = torch.get_num_threads()
         if generator.device.type == "cuda":
             self._record(path, generator.device)
             return
@@ -62,16 +62,10 @@ class PreviewPainter:
             if self._compile_after == 0:
                 self._compile_after = None
                 self._start_compiling()
-        if self._compilation is None:
-            with torch.inference_mode():
-                return self._paint(ws)
         # Two threads that wait for each other at every layer would both wait for the compiler's share of a core.
-        torch.set_num_threads(max(self._threads - 1, 1))
-        try:
-            with torch.inference_mode():
-                return self._paint(ws)
-        finally:
-            torch.set_num_threads(self._threads)
+        spared = int(self._compilation is not None)
+        with limited_threads(max(torch.get_num_threads() - spared, 1)), torch.inference_mode():
+            return self._paint(ws)
 
     def close(self) -> None:
         """Ends a compilation that still runs."""

@@ -7,11 +7,10 @@ is the anchor itself, bit for bit.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ from ..generators.stylegan2 import StyleGAN2
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
+from ..threads import limited_threads
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 
 __all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
@@ -39,9 +39,10 @@ _CONTROL_TOLERANCE = 0.03  # of a control's full strength
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
-_Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
-_FINAL_BATCH = 4
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
+_FINAL_BATCH = 4  # on a GPU, which paints several in little more than the time of one
+
+_Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,6 @@ class FaceModel:
         self.controls = {control.name: control for control in controls}
         self.pose_range = pose_range
         self._previews = previews
-        # How many finals are painted at a time. A GPU does several in little more than the time of one.
         self.final_batch = _FINAL_BATCH if generator.device.type == "cuda" else 1
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
@@ -183,7 +183,9 @@ class FaceModel:
             change[ALPHA] += moves[name] * control.direction
         if not change.any():
             return Edit(identity.ws, rest, tuple(clamped), {})
-        with _one_thread() if term is None else contextlib.nullcontext():
+        # One thread rounds alike however many cores there are, and matrices this small gain nothing from more;
+        # what prices the identity paints pictures, which do.
+        with limited_threads(1 if term is None else torch.get_num_threads()):
             ws, reached = invert(
                 self.regressor, identity.ws[None].double(), torch.from_numpy(change)[None], self._weigh, options, term
             )
@@ -244,17 +246,6 @@ def _to_pixels(images: Tensor) -> NDArray[np.uint8]:
 def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:
     """[N, 3, H, W] → [N, H, W, 3], plane by plane: at 1024 in 1 ms, where copying a transposed view takes 20."""
     return np.stack([planes[:, channel] for channel in range(3)], axis=-1)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """So that the inverse rounds alike however many cores there are; its matrices are too small to gain from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:

@@ -110,13 +110,12 @@ class Worker(threading.Thread):
                 case Forget():
                     self._forget(job.client)
                     continue
-                case Synthesize(purpose="final", encoding=encoding):
-                    jobs = [job, *self._scheduler.take_finals(encoding, model.final_batch - 1)]
+                case Synthesize(purpose=purpose, encoding=encoding):
+                    more = model.final_batch - 1 if purpose == "final" else 0
+                    jobs = [job, *self._scheduler.take_finals(encoding, more)]
                     answers = self._synthesize(model, jobs)
-                case Synthesize():
-                    jobs, answers = [job], self._synthesize(model, [job])
                 case request:
-                    jobs, answers = [job], [_guarded(partial(self._change, model, job.client, request))]
+                    jobs, answers = [job], [_guarded(job, partial(self._change, model, job.client, request))]
             for answered, reply in zip(jobs, answers, strict=True):
                 replies.send_multipart([answered.client, *encode(answered.id, reply)], copy=False)
 
@@ -176,9 +175,9 @@ class Worker(threading.Thread):
 
     def _synthesize(self, model: FaceModel, jobs: list[Job]) -> list[Reply]:
         """A preview, or finals in one encoding, painted together; each may be refused by itself."""
-        edits = [_guarded(partial(self._edit, model, job)) for job in jobs]
+        edits = [_guarded(job, partial(self._edit, model, job)) for job in jobs]
         reached = [edit for edit in edits if isinstance(edit, _Edited)]
-        frames = _guarded(partial(_paint, model, reached)) if reached else []
+        frames = _guarded(jobs[0], partial(_paint, model, reached)) if reached else []
         painted: Iterator[Frame | Error]
         if isinstance(frames, Error):
             painted = iter([frames] * len(reached))
@@ -218,14 +217,14 @@ class _Edited:
     inverse: float
 
 
-def _guarded(work: Callable[[], T]) -> T | Error:
-    """What ``work`` returns, or why it failed: nothing that is asked may end the worker."""
+def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
+    """What ``work`` for ``job`` returns, or why it failed: nothing that is asked may end the worker."""
     try:
         return work()
     except RefusedError as refusal:
         return refusal.reply
     except Exception as error:
-        log.exception("request failed")
+        log.exception("request failed", kind=type(job.request).__name__)
         return Error("failed", f"{type(error).__name__}: {error}"[:500], "the backend's log has the details")
 
 

@@ -162,10 +162,8 @@ def _keep_animated(proxy: bpy.types.Object, plate: bpy.types.Object) -> None:
 def _camera(name: str) -> bpy.types.Object:
     data = bpy.data.cameras.new(f"{name} Camera")
     data.lens = _LENS_MM
-    data.sensor_fit, data.sensor_height = (
-        "VERTICAL",
-        _SENSOR_MM,
-    )  # a wide picture shows more beside the face, not less of it
+    # A wide picture shows more beside the face, not less of it.
+    data.sensor_fit, data.sensor_height = "VERTICAL", _SENSOR_MM
     return bpy.data.objects.new(f"{name} Camera", data)
 
 

@@ -327,7 +327,7 @@ def test_copies_of_one_list_are_refused(tmp_path, traced):
     pairs = b"]\x94(" + b"".join(b"X\x05\0\0\0" + b"%05d" % number + b"N\x86" for number in range(10_000)) + b"e"
     path = tmp_path / "copies.pkl"
     path.write_bytes(b"\x80\x04ccollections\nOrderedDict\n\x94" + pairs + b"(" + b"h\0h\1\x85R" * 20_000 + b"l.")
-    with pytest.raises(GeneratorFileError, match=r"copies\.pkl.*(again and again|no business)"):
+    with pytest.raises(GeneratorFileError, match=r"copies\.pkl.*again and again"):
         load_generator(path, "cpu")
     assert traced() < 2e7
 

@@ -116,6 +116,7 @@ class TensorFile:
         try:
             with zipfile.ZipFile(self._file) as archive:
                 entries = {i.filename.partition("/")[2]: self._entry(i) for i in archive.infolist()}
+        # NotImplementedError: zipfile's word for what torch.save never writes, and damage can ask for.
         except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError) as error:
             raise MalformedError(f"its zip archive is damaged ({error})") from None
         if "data.pkl" not in entries:

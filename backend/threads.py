@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many of PyTorch's threads compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Lets ``count`` threads compute, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
