@@ -90,8 +90,8 @@ def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
 
 def _sources() -> str:
     folder = Path(__file__).parent
-    names = ("compiled.py", "stylegan.py", "stylegan2.py", "stylegan3.py", "filters.py", "winograd.py", "mapping.py")
-    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in names)).hexdigest()
+    names = ("compiled", "stylegan", "stylegan2", "stylegan3", "filters", "winograd", "strips", "mapping")
+    return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in names)).hexdigest()
 
 
 def is_private(folder: Path) -> bool:

@@ -17,12 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
+from .strips import strip_step, strips, within
 from .stylegan import StyleGAN, Synthesis
 from .winograd import pays, transformed, winograd_conv2d
 
 # Layers up to this size stay in float32 where the others are in bfloat16. They cost next to nothing, and what is
 # rounded there spreads over the whole picture: at 256, mean error 0.56 instead of 0.74 % of std.
 _COARSE = 16
+_ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,10 @@ class SynthesisLayer(nn.Module):
         self.noise_strength.data = torch.full_like(self.noise_strength.data, 1 / SQRT2)
         self.affine.freeze()
 
-    def forward(self, x: Tensor, style: Tensor, *, noise: bool = True) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, *, noise: bool, rows: slice = _ALL) -> Tensor:
         """[N, channels_in, h, w] and style [N, channels_in] → [N, channels_out, h or 2 h, w or 2 w].
 
-        Without gradients ``x`` is used up.
+        ``rows`` says which of the layer's rows that is, where ``x`` is a strip. Without gradients ``x`` is used up.
         """
         weight = self.weight
         if weight.dtype == torch.float16:
@@ -161,17 +163,17 @@ class SynthesisLayer(nn.Module):
             x = F.conv2d(x, fir, padding=1, groups=len(weight))
         else:
             x = F.conv2d(x, weight, padding=1)
-        return self._activate(x, demodulation, noise=noise)
+        return self._activate(x, demodulation, self.noise_const[rows] if noise else None)
 
-    def _activate(self, x: Tensor, demodulation: Tensor, *, noise: bool) -> Tensor:
+    def _activate(self, x: Tensor, demodulation: Tensor, noise: Tensor | None) -> Tensor:
         inplace = may_overwrite()
         if x.dtype == torch.bfloat16:
             x = x.float()  # whose 8 bits would round away what the steps below add up
         bias = (self.bias * SQRT2)[:, None, None]
         gain = demodulation[:, :, None, None]
         x = torch.addcmul(bias, x, gain, out=x) if inplace else x * gain + bias
-        if noise:
-            shown = self.noise_const * (self.noise_strength * SQRT2)
+        if noise is not None:
+            shown = noise * (self.noise_strength * SQRT2)
             x = x.add_(shown) if inplace else x + shown
         x = F.leaky_relu(x, 0.2, inplace=inplace)
         return x if self.clamp is None else F.hardtanh(x, -self.clamp, self.clamp, inplace=inplace)
@@ -211,6 +213,37 @@ class Block(nn.Module):
             self.conv0 = SynthesisLayer(channels_in, channels_out, config, size, up=True)
         self.conv1 = SynthesisLayer(channels_out, channels_out, config, size, up=False)
         self.torgb = ToRGB(channels_out, config)
+
+    def forward(self, x: Tensor, styles: Sequence[Tensor], *, noise: bool, last: bool) -> tuple[Tensor, Tensor]:
+        """[N, channels_in, h, w] and the layers' styles → [N, channels_out, 2 h, 2 w], and a picture [N, 3, 2 h, 2 w].
+
+        The first block, which has no up-convolution, keeps the size. What the ``last`` makes besides the picture nobody
+        reads, and may be empty. Without gradients ``x`` is used up.
+        """
+        if self.is_first:
+            x = self.conv1(x, styles[0], noise=noise)
+            return x, self.torgb(x, styles[1])
+        step = strip_step(x, len(self.torgb.affine.bias))
+        if step < x.shape[2]:
+            return self._in_strips(x, styles, step, noise=noise, last=last)
+        x = self.conv1(self.conv0(x, styles[0], noise=noise), styles[1], noise=noise)
+        return x, self.torgb(x, styles[2])
+
+    def _in_strips(
+        self, x: Tensor, styles: Sequence[Tensor], step: int, *, noise: bool, last: bool
+    ) -> tuple[Tensor, Tensor]:
+        N, _, h, w = x.shape
+        size = (N, 0 if last else len(self.torgb.affine.bias), 2 * h, 2 * w)
+        whole = torch.empty(size, device=x.device, memory_format=torch.channels_last)
+        picture = torch.empty((N, 3, 2 * h, 2 * w), device=x.device)
+        for strip in strips(h, step):
+            y = self.conv0(channels_last(x[:, :, strip.read].clone()), styles[0], noise=noise, rows=strip.grown)
+            y = y[:, :, within(strip.smoothed, strip.grown)]
+            y = self.conv1(y, styles[1], noise=noise, rows=strip.smoothed)[:, :, within(strip.kept, strip.smoothed)]
+            if not last:
+                whole[:, :, strip.kept] = y
+            picture[:, :, strip.kept] = self.torgb(y, styles[2])
+        return whole, picture
 
     def layers(self) -> Iterator[SynthesisLayer | ToRGB]:
         """In the order of their styles."""
@@ -264,18 +297,13 @@ class StyleGAN2Synthesis(Synthesis):
 
     def forward(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
         """The picture of all layers' styles; the styles of the first blocks alone give a smaller one."""
-        queue = iter(styles)
         fir = fir_kernel(gain=4.0).to(styles[0]).expand(3, 1, 4, 4) if self.fir is None else self.fir
-        image: Tensor | None = None
-        for block in self.blocks()[: (len(styles) + 1) // 3]:
-            if block.is_first:
-                x = channels_last(block.const.repeat(len(styles[0]), 1, 1, 1))
-            else:
-                x = block.conv0(x, next(queue), noise=noise)
-            x = block.conv1(x, next(queue), noise=noise)
-            share = block.torgb(x, next(queue))
-            image = share if image is None else upsample2(image, fir) + share
-        assert image is not None
+        first, *others = self.blocks()[: (len(styles) + 1) // 3]
+        x = channels_last(first.const.repeat(len(styles[0]), 1, 1, 1))
+        x, image = first(x, styles[:2], noise=noise, last=False)
+        for level, block in enumerate(others):
+            x, share = block(x, styles[3 * level + 2 : 3 * level + 5], noise=noise, last=block is others[-1])
+            image = upsample2(image, fir) + share
         return image
 
 

@@ -19,7 +19,7 @@ from backend.models import load_face_model, resolve_bundle
 
 from .bake import bake as bake_assets
 from .bake import load_assets, save_assets
-from .dataset import contact_sheet, paint_set, people_vectors, render_set
+from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
 from .gallery import gallery
 from .parameters import sample
 from .renderer import Renderer
@@ -60,9 +60,14 @@ def render(
     size: Size = 128,
     seed: int = 1,
     people: Annotated[int, typer.Option(min=0, help="Pictures of each person; 0: everybody is another.")] = 0,
+    pairs: Annotated[bool, typer.Option(help="Every picture with two expressions, as train needs it.")] = False,
 ) -> None:
     """Renders a data set on every core; called again, goes on where it stopped."""
+    if people and pairs:
+        raise ValueError("--people and --pairs are for different trainings: choose one")
     vectors = people_vectors(count // people, people, seed) if people else sample(count, seed)
+    if pairs:
+        vectors = pair_vectors(count // 2, seed)
     with Progress() as progress:
         task = progress.add_task("rendering", total=len(vectors))
         render_set(head, out, vectors, size, report=lambda done: progress.update(task, completed=done))
@@ -72,7 +77,9 @@ def render(
 
 @app.command()
 def train(
-    data: Annotated[list[Path], typer.Argument(help="Data sets that render made.", exists=True, file_okay=False)],
+    data: Annotated[
+        list[Path], typer.Argument(help="Data sets that render made with --pairs.", exists=True, file_okay=False)
+    ],
     checkpoint: Annotated[Path, typer.Option(help="Training's state; goes on from it when it is there.")],
     out: Annotated[Path, typer.Option(help="The generator to write at the end (.safetensors).")],
     pictures: Annotated[int, typer.Option(min=1, help="Pictures to see in all.")] = Plan().pictures,

@@ -21,7 +21,7 @@ from backend.generators.stylegan2 import StyleGAN2
 
 from .bake import load_assets
 from .latents import paint_vectors
-from .parameters import PERSONAL, sample
+from .parameters import EXPRESSION, PERSONAL, sample
 from .renderer import Renderer
 
 CHUNK = 200  # pictures that one process renders at a time
@@ -92,6 +92,17 @@ def _render(out: Path, chunk: int) -> None:
         pictures[row], landmarks[row] = rendering.picture, rendering.landmarks
     pictures.flush()
     landmarks.flush()
+
+
+def pair_vectors(pairs: int, seed: int) -> NDArray[np.float32]:
+    """[2 · pairs, COUNT]: rows 2k and 2k + 1 are one picture twice, but for about half of what the face does."""
+    first = sample(pairs, seed)
+    random = np.random.default_rng((seed, 1))
+    anew = random.random((pairs, len(EXPRESSION))) < 0.5
+    second = first.copy()
+    drawn = random.standard_normal(anew.shape, dtype=np.float32)
+    second[:, EXPRESSION] = np.where(anew, drawn, first[:, EXPRESSION])
+    return np.stack([first, second], axis=1).reshape(2 * pairs, -1)
 
 
 def people_vectors(people: int, pictures: int, seed: int) -> NDArray[np.float32]:

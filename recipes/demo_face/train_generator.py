@@ -2,8 +2,9 @@
 """Trains the embedded default's generator: a StyleGAN2 that learns, by plain regression, to paint the renders.
 
 Latents have known meaning (``latents``), so no discriminator is needed: the picture that z should give is the
-render of its parameters. The loss counts most where people look. Everything is a function of the number of
-pictures seen (order, rest of the latents, rates), so a run that was stopped goes on exactly as if it had not been.
+render of its parameters. The loss counts most where people look, and what changes between two expressions of one
+face. Everything is a function of the number of pictures seen (order, rest of the latents, rates), so a run that was
+stopped goes on exactly as if it had not been.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from backend.generators.mapping import initialize
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 from .latents import Z_DIM, latents_of
-from .parameters import COUNT
+from .parameters import COUNT, EXPRESSION
 from .teach_mapping import teach
 
 HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
+READ = 512  # latents whose w is read at every step: a batch of pictures alone lets the mapping forget rare actions
+LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Plan:
     rate: float = 1.5e-3
     last_rate: float = 0.02  # of ``rate``; a cosine leads there while pictures are whole
     teaching: int = 12_000  # steps in which the mapping learns the parameters, before the first picture
-    reading: float = 0.03  # weight of reading the parameters from w, beside painting
+    editing: float = 0.1  # weight of what changes between the two pictures of a pair, beside painting
+    reading: float = 0.1  # and of reading the parameters from w
     # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
     quarter: float = 0.4  # the share of the pictures that is seen at a quarter of the size
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
@@ -77,7 +81,10 @@ class Plan:
 
 
 class Renders:
-    """Data sets on disk, one after the other; the last HELD_OUT pictures are for judging."""
+    """Data sets of pairs on disk, one after the other; the last HELD_OUT pictures are for judging.
+
+    Raises ValueError for a data set that was not rendered in pairs.
+    """
 
     def __init__(self, folders: list[Path]) -> None:
         self.pictures = [np.load(folder / "pictures.npy", mmap_mode="r") for folder in folders]
@@ -85,6 +92,11 @@ class Renders:
         self.landmarks = torch.from_numpy(np.concatenate([np.load(folder / "landmarks.npy") for folder in folders]))
         self.starts = np.cumsum([0, *[len(pictures) for pictures in self.pictures]])
         self.training = len(self.vectors) - HELD_OUT
+        same = np.delete(np.arange(COUNT), EXPRESSION)
+        for start, end, folder in zip(self.starts, self.starts[1:], folders, strict=False):
+            vectors = self.vectors[start:end]
+            if len(vectors) % 2 or not torch.equal(vectors[::2, same], vectors[1::2, same]):
+                raise ValueError(f"{folder} does not hold pairs: render it with --pairs")
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures [N, 3, S, S] in [−1, 1], their parameters [N, COUNT] and landmarks [N, 68, 2] in pixels."""
@@ -94,11 +106,12 @@ class Renders:
         return pictures, self.vectors[rows], self.landmarks[rows]
 
     def batch(self, seen: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The batch after ``seen`` pictures: every epoch has its own order."""
+        """The batch after ``seen`` pictures, of ``size`` / 2 pairs: every epoch has its own order."""
         steps = self.training // size
         epoch, step = divmod(seen // size, steps)
-        order = np.random.default_rng(epoch).permutation(self.training)
-        return self.take(np.sort(order[step * size : (step + 1) * size]))
+        order = np.random.default_rng(epoch).permutation(self.training // 2)
+        first = 2 * np.sort(order[step * size // 2 : (step + 1) * size // 2])
+        return self.take(np.stack([first, first + 1], axis=1).ravel())
 
     def held_out(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.take(np.arange(self.training, len(self.vectors)))
@@ -133,10 +146,14 @@ class Training:
         plan = self.plan
         size = plan.size_at(self.seen)
         pictures, vectors, landmarks = renders.batch(self.seen, plan.batch)
-        z = latents_of(vectors, torch.Generator().manual_seed(self.seen))
+        random = torch.Generator().manual_seed(self.seen)
+        z = latents_of(vectors, random)
         wanted = F.avg_pool2d(pictures, plan.resolution // size)
         weight = attention(landmarks * (size / plan.resolution), size)
-        loss = (compute or loss_of)(self.network, self.reader, z, vectors, wanted, weight, plan.reading)
+        loss = (compute or loss_of)(self.network, z, wanted, weight, plan.editing)
+        others = torch.randn(READ, COUNT, generator=random)
+        w = self.network.mapping(latents_of(others, random))
+        loss = loss + plan.reading * F.mse_loss(self.reader(w), others)
         self.optimiser.param_groups[0]["lr"] = plan.rate_at(self.seen)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -185,13 +202,10 @@ class Training:
         return training
 
 
-def loss_of(
-    network: StyleGAN2, reader: nn.Linear, z: Tensor, p: Tensor, wanted: Tensor, weight: Tensor, reading: float
-) -> Tensor:
-    """How far the pictures of latents z, which mean the parameters p, are from those wanted, and w from saying p."""
-    w = network.mapping(z)
-    painting = regression_loss(paint(network, w, wanted.shape[-1]), wanted, weight)
-    return painting + reading * F.mse_loss(reader(w), p)
+def loss_of(network: StyleGAN2, z: Tensor, wanted: Tensor, weight: Tensor, editing: float) -> Tensor:
+    """How far the pictures of latents z are from those wanted, and their changes within pairs from those wanted."""
+    painted = paint(network, network.mapping(z), wanted.shape[-1])
+    return regression_loss(painted, wanted, weight) + editing * edit_loss(painted, wanted, weight)
 
 
 def paint(network: StyleGAN2, w: Tensor, size: int) -> Tensor:
@@ -236,6 +250,18 @@ def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
             loss = loss + 1.2 * (down + across)
             painted, wanted, weight = (F.avg_pool2d(plane, 2) for plane in (painted, wanted, weight))
     return loss
+
+
+def edit_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """The share of the change from the first to the second picture of a pair that is missed, mean over pairs.
+
+    [2k] and [2k + 1] are a pair. The error of a whole picture hardly notices where its eyes look.
+    """
+    weight = (weight[::2] + weight[1::2]) / 2
+    asked = wanted[1::2] - wanted[::2]
+    missed = painted[1::2] - painted[::2] - asked
+    energies = [(weight * change.square()).mean(dim=(1, 2, 3)) for change in (missed, asked)]
+    return (energies[0] / energies[1].clamp_min(LEAST_EDIT)).mean()
 
 
 @torch.no_grad()

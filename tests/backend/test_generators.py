@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from backend.generators import GeneratorFileError, load_generator, save_generator, stylegan2, stylegan3
+from backend.generators import GeneratorFileError, load_generator, save_generator, strips, stylegan2, stylegan3
 from backend.generators.checkpoints import open_checkpoint
 from backend.generators.checkpoints.networks import read_config
 from backend.generators.load import build_network
@@ -117,6 +117,49 @@ def test_synthesis_by_winograd_is_the_official_networks(monkeypatch, name):
     with torch.no_grad():
         made = network.synthesize(data["wp"])
     assert (made - data["img_wp"]).abs().max() <= 1e-4 * data["img_wp"].std()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("latents", ["w", "wp"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("sg2")])
+def test_synthesis_in_strips_is_the_official_networks(monkeypatch, name, latents, rows):
+    network, data = build(name)
+    network.freeze()
+    painted = []
+    monkeypatch.setattr(stylegan2, "strip_step", lambda x, channels: min(x.shape[2], rows))
+    monkeypatch.setattr(stylegan2, "strips", lambda *size: painted.append(size) or strips.strips(*size))
+    with torch.no_grad():
+        made = network.synthesize(data[latents])
+        bare = network.synthesize(data[latents], noise=False)
+    assert len(painted) == 2 * (len(network.config.channels) - 1), "all blocks but the first, twice"
+    wanted = data["img_w" if latents == "w" else "img_wp"]
+    assert (made - wanted).abs().max() <= 1e-4 * wanted.std()
+    if latents == "w":
+        assert (bare - data["img_w_none"]).abs().max() <= 1e-4 * wanted.std()
+
+
+@pytest.mark.parametrize(("height", "step"), [(8, 1), (8, 3), (7, 2), (5, 4), (6, 6)])
+def test_strips_cover_every_row_once_and_read_what_they_need(height, step):
+    made = list(strips.strips(height, step))
+    rows = np.arange(2 * height)
+    np.testing.assert_array_equal(np.concatenate([rows[strip.kept] for strip in made]), rows)
+    for strip in made:
+        grown, smoothed, kept = rows[strip.grown], rows[strip.smoothed], rows[strip.kept]
+        assert set(smoothed) == set(rows) & {row + near for row in kept for near in (-1, 0, 1)}
+        # A row of the up-convolution is right if all input rows beside its own were read.
+        needed = {row // 2 + near for row in smoothed for near in (-1, 0, 1)} & set(range(height))
+        assert needed <= set(range(height)[strip.read])
+        np.testing.assert_array_equal(grown, np.repeat(range(height)[strip.read], 2) * 2 + rows[: len(grown)] % 2)
+        np.testing.assert_array_equal(grown[strips.within(strip.smoothed, strip.grown)], smoothed)
+
+
+def test_strips_are_for_large_pictures_on_processors_without_gradients():
+    small, large = torch.empty(1, 64, 64, 64), torch.empty(1, 2, 512, 512)
+    assert strips.strip_step(small, 64) == 64
+    assert strips.strip_step(large, 32) == 64
+    assert strips.strip_step(large.expand(4, -1, -1, -1), 32) == 16
+    assert strips.strip_step(large.requires_grad_(), 32) == 512
+    assert strips.strip_step(torch.empty(1, 2, 512, 512, device="meta"), 32) == 512
 
 
 def test_winograd_is_used_where_it_pays():

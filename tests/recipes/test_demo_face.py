@@ -19,9 +19,9 @@ from backend.models import DEFAULT_BUNDLE, load_face_model
 from recipes.demo_face import gallery, kernels, latents, train_generator
 from recipes.demo_face.__main__ import app, main
 from recipes.demo_face.bake import load_assets
-from recipes.demo_face.dataset import CHUNK, array, contact_sheet, people_vectors, render_set
+from recipes.demo_face.dataset import CHUNK, array, contact_sheet, pair_vectors, people_vectors, render_set
 from recipes.demo_face.figures import moved
-from recipes.demo_face.parameters import COUNT, PARAMETERS, PERSONAL, column, decode, sample
+from recipes.demo_face.parameters import COUNT, EXPRESSION, PARAMETERS, PERSONAL, column, decode, sample
 from recipes.demo_face.renderer import OVERSAMPLING, Renderer
 from recipes.demo_face.teach_mapping import reader_of, teach, unread
 from recipes.demo_face.train_generator import Plan, Renders, Training
@@ -71,6 +71,15 @@ def test_a_person_stays_the_same():
     assert np.ptp(vectors[:, :, PERSONAL], axis=1).max() == 0
     assert np.ptp(vectors[:, :, column("yaw")], axis=1).min() > 0
     assert len(np.unique(vectors[:, 0, column("identity.0")])) == 3
+
+
+def test_a_pair_differs_in_half_of_what_a_face_does():
+    first, second = pair_vectors(400, 3).reshape(400, 2, COUNT).transpose(1, 0, 2)
+    assert np.array_equal(first, sample(400, 3))
+    changed = first != second
+    assert not np.delete(changed, EXPRESSION, axis=1).any()
+    assert changed[:, EXPRESSION].mean(axis=0) == pytest.approx(np.full(len(EXPRESSION), 0.5), abs=0.12)
+    assert second.std(axis=0) == pytest.approx(np.ones(COUNT), abs=0.15)
 
 
 # Latents
@@ -250,7 +259,7 @@ def data(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     count = train_generator.HELD_OUT + 24
     np.save(folder / "pictures.npy", random.integers(0, 255, (count, 16, 16, 3), np.uint8))
-    np.save(folder / "vectors.npy", sample(count, 0))
+    np.save(folder / "vectors.npy", pair_vectors(count // 2, 0))
     np.save(folder / "landmarks.npy", random.uniform(2, 14, (count, 68, 2)).astype(np.float32))
     return folder
 
@@ -288,6 +297,8 @@ def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, 
 
 def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
     renders = Renders([data])
+    pair = renders.batch(0, 8)[1].reshape(4, 2, COUNT)
+    assert torch.equal(*pair[:, :, PERSONAL].unbind(dim=1)), "pairs stay together"
     epochs = [torch.cat([renders.batch(24 * epoch + 8 * step, 8)[1] for step in range(3)]) for epoch in range(2)]
     for epoch in epochs:
         assert len(torch.unique(epoch, dim=0)) == 24 == renders.training
@@ -340,6 +351,32 @@ def test_no_error_no_loss():
     picture, weight = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
     assert train_generator.regression_loss(picture, picture, weight) == 0
     assert train_generator.regression_loss(picture, 1 - picture, weight) > 0
+
+
+def test_only_changes_count_as_edits():
+    still, moved_ = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    wanted = torch.stack([still, moved_], dim=1).flatten(0, 1)
+    weight = torch.ones(4, 1, 16, 16)
+    another = wanted + torch.rand(2, 3, 16, 16).repeat_interleave(2, dim=0)  # wrong alike in both
+    assert train_generator.edit_loss(another, wanted, weight) == pytest.approx(0, abs=1e-9)
+    frozen = wanted[::2].repeat_interleave(2, dim=0)
+    assert train_generator.edit_loss(frozen, wanted, weight) == pytest.approx(1)
+    half = wanted.clone()
+    half[1::2] = (still + moved_) / 2
+    assert train_generator.edit_loss(half, wanted, weight) == pytest.approx(0.25)
+    assert train_generator.edit_loss(frozen, frozen, weight) == 0, "nothing is asked"
+
+
+def test_renders_without_pairs_are_refused(data: Path):
+    np.save(data / "vectors.npy", sample(train_generator.HELD_OUT + 24, 0))
+    with pytest.raises(ValueError, match="noise does not hold pairs: render it with --pairs"):
+        Renders([data])
+
+
+def test_pairs_are_rendered_at_the_command_line(head: Path, tmp_path: Path):
+    result = CliRunner().invoke(app, ["render", str(head), str(tmp_path), "--count", "5", "--size", "16", "--pairs"])
+    assert result.exit_code == 0, result.output
+    assert np.array_equal(np.load(tmp_path / "vectors.npy"), pair_vectors(2, 1))
 
 
 def test_train_at_the_command_line_needs_no_more_than_data_and_names(data: Path, tmp_path: Path):
