@@ -61,8 +61,13 @@ def compile_generator(generator: Path, dtype: torch.dtype, package: Path) -> Non
         temporary = package.with_name(f"{os.getpid()}-part.pt2")
         # Freezing lays the weights out as the convolutions want them, once: 6 % of the time at 256. In bfloat16 the
         # convolutions of plain weights are the faster ones, by an eighth at 1024.
-        # Threads are counted when it runs: this process has one, and would write loops for one.
-        options = {"freezing": dtype == torch.float32, "cpp.dynamic_threads": True}
+        # Threads are counted when it runs: this process has one, and would write loops for one. Loops of several strips
+        # are not to become one, which would need the memory of all strips at once.
+        options = {
+            "freezing": dtype == torch.float32,
+            "cpp.dynamic_threads": True,
+            "cpp.max_horizontal_fusion_size": 1,
+        }
         torch._inductor.aoti_compile_and_package(program, package_path=str(temporary), inductor_configs=options)
     temporary.replace(package)
 

@@ -232,18 +232,14 @@ class Block(nn.Module):
     def _in_strips(
         self, x: Tensor, styles: Sequence[Tensor], step: int, *, noise: bool, last: bool
     ) -> tuple[Tensor, Tensor]:
-        N, _, h, w = x.shape
-        size = (N, 0 if last else len(self.torgb.affine.bias), 2 * h, 2 * w)
-        whole = torch.empty(size, device=x.device, memory_format=torch.channels_last)
-        picture = torch.empty((N, 3, 2 * h, 2 * w), device=x.device)
-        for strip in strips(h, step):
+        results, shares = [], []
+        for strip in strips(x.shape[2], step):
             y = self.conv0(channels_last(x[:, :, strip.read].clone()), styles[0], noise=noise, rows=strip.grown)
             y = y[:, :, within(strip.smoothed, strip.grown)]
             y = self.conv1(y, styles[1], noise=noise, rows=strip.smoothed)[:, :, within(strip.kept, strip.smoothed)]
-            if not last:
-                whole[:, :, strip.kept] = y
-            picture[:, :, strip.kept] = self.torgb(y, styles[2])
-        return whole, picture
+            shares.append(self.torgb(y, styles[2]))
+            results.append(y[:, :, :0] if last else y)
+        return torch.cat(results, dim=2), torch.cat(shares, dim=2)
 
     def layers(self) -> Iterator[SynthesisLayer | ToRGB]:
         """In the order of their styles."""
