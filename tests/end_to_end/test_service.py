@@ -288,14 +288,14 @@ def test_sixteen_bits_round_to_the_eight_bit_picture(client, identity):
 
 
 def read_png16(data):
-    """Our own files alone: 16 bits, RGB, one IDAT chunk, every line filtered by its left neighbour."""
+    """Our own files alone: 16 bits, RGB, one IDAT chunk, every line filtered by the one above it."""
     width, height, depth, kind = struct.unpack_from(">IIBB", data, 16)
     assert (depth, kind) == (16, 2)
     (length,) = struct.unpack_from(">I", data, 33)
     lines = np.frombuffer(zlib.decompress(data[41 : 41 + length]), np.uint8).reshape(height, 1 + 6 * width)
-    assert (lines[:, 0] == 1).all()
-    summed = np.cumsum(lines[:, 1:].reshape(height, width, 6), axis=1, dtype=np.uint8)
-    return np.ascontiguousarray(summed).view(">u2").reshape(height, width, 3).astype(float)
+    assert (lines[:, 0] == 2).all()
+    summed = np.cumsum(lines[:, 1:], axis=0, dtype=np.uint8)
+    return summed.view(">u2").reshape(height, width, 3).astype(float)
 
 
 def test_a_preview_may_be_half_as_large_and_says_that_it_is_not_exact(client, identity):

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures as the bytes that travel: whole, and smaller than they were."""
+
+from __future__ import annotations
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from backend.service.encode import encode_picture, png
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (64, 48)])
+def test_a_png_holds_every_pixel(size):
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    np.testing.assert_array_equal(iio.imread(encode_picture(picture, "png")), picture)
+
+
+def test_sixteen_bits_are_understood_by_another_reader():
+    """Which knows eight bits of colour at most, the upper ones."""
+    picture = np.random.default_rng(0).integers(0, 65536, (5, 7, 3), np.uint16)
+    data = png(picture)
+    width, height, depth, colour = data[19], data[23], data[24], data[25]
+    assert (width, height, depth, colour) == (7, 5, 16, 2)
+    np.testing.assert_array_equal(iio.imread(data), picture >> 8)
+
+
+def test_smooth_pictures_become_small():
+    y, x = np.mgrid[0:128, 0:128]
+    smooth = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)
+    assert len(encode_picture(smooth, "png")) < smooth.nbytes / 4
+
+
+def test_rgba_is_opaque_and_in_order():
+    picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    rgba = np.frombuffer(encode_picture(picture, "rgba8"), np.uint8).reshape(2, 3, 4)
+    np.testing.assert_array_equal(rgba[..., :3], picture)
+    assert (rgba[..., 3] == 255).all()
