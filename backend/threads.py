@@ -10,8 +10,11 @@ import torch
 
 
 @contextmanager
-def limited_threads(count: int) -> Iterator[None]:
-    """Lets ``count`` threads compute, and afterwards as many as before."""
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Lets ``count`` threads compute, and afterwards as many as before; None is no limit."""
+    if count is None:
+        yield
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from .load import DTYPES, load_generator
-from .stylegan2 import has_matrix_units
+from .stylegan2 import StyleGAN2, has_matrix_units
 
 log = structlog.get_logger()
 
@@ -61,13 +61,11 @@ def compile_generator(generator: Path, dtype: torch.dtype, package: Path) -> Non
         temporary = package.with_name(f"{os.getpid()}-part.pt2")
         # Freezing lays the weights out as the convolutions want them, once: 6 % of the time at 256. In bfloat16 the
         # convolutions of plain weights are the faster ones, by an eighth at 1024.
-        # Threads are counted when it runs: this process has one, and would write loops for one. Loops of several strips
-        # are not to become one, which would need the memory of all strips at once.
-        options = {
-            "freezing": dtype == torch.float32,
-            "cpp.dynamic_threads": True,
-            "cpp.max_horizontal_fusion_size": 1,
-        }
+        # Threads are counted when it runs: this process has one, and would write loops for one.
+        options: dict[str, Any] = {"freezing": dtype == torch.float32, "cpp.dynamic_threads": True}
+        if isinstance(network, StyleGAN2):
+            # Loops of several strips must not become one, which would need the memory of all strips at once.
+            options["cpp.max_horizontal_fusion_size"] = 1
         torch._inductor.aoti_compile_and_package(program, package_path=str(temporary), inductor_configs=options)
     temporary.replace(package)
 
@@ -94,9 +92,8 @@ def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
 
 
 def _sources() -> str:
-    folder = Path(__file__).parent
-    names = ("compiled", "stylegan", "stylegan2", "stylegan3", "filters", "winograd", "strips", "mapping")
-    return hashlib.sha256(b"".join((folder / f"{name}.py").read_bytes() for name in names)).hexdigest()
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def is_private(folder: Path) -> bool:

@@ -63,8 +63,8 @@ class PreviewPainter:
                 self._compile_after = None
                 self._start_compiling()
         # Two threads that wait for each other at every layer would both wait for the compiler's share of a core.
-        spared = int(self._compilation is not None)
-        with limited_threads(max(torch.get_num_threads() - spared, 1)), torch.inference_mode():
+        spared = None if self._compilation is None else max(torch.get_num_threads() - 1, 1)
+        with limited_threads(spared), torch.inference_mode():
             return self._paint(ws)
 
     def close(self) -> None:

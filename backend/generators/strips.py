@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rows of which layer a strip of a block's picture needs, so that a block can be painted strip by strip.
 
-What a layer makes of a large picture is hundreds of megabytes. Malloc asks the system for as much every time, which
-clears every page of it, and no cache holds it from one step to the next. Strips of a few megabytes are neither
-cleared nor forgotten; what is paid for it are the rows that neighbours both compute.
+What a layer makes of a 1024 picture is up to 134 MB. Where freed memory is not kept (``backend.memory``), the system is
+asked for as much every time and clears every page of it; and no cache holds it from one step to the next. A strip of a
+few megabytes stays with the process and nearer to the processor. The price are the rows that neighbours both compute.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Strip:
 
 
 def strips(height: int, step: int) -> Iterator[Strip]:
-    """A block's input of ``height`` rows in strips of ``step`` rows, twice as many of the picture.
+    """A block's input of ``height`` rows in strips of ``step`` rows, of which each makes twice as many of the picture.
 
-    An output row 2i or 2i + 1 of the up-convolution comes of the input rows from i − 1 to i + 1; of all that is read,
-    only the first and the last row of the picture have nothing beyond them.
+    Two rows more are read on either side: one for the 3 × 3 convolution, one for the up-convolution before it, whose
+    rows 2i and 2i + 1 come of the rows i − 1 to i + 1. Beyond the picture's edge are zeros, as for the whole.
     """
     for start in range(0, height, step):
         stop = min(start + step, height)
@@ -44,12 +44,12 @@ def strips(height: int, step: int) -> Iterator[Strip]:
 
 
 def strip_step(x: Tensor, channels: int) -> int:
-    """How many rows of ``x`` [N, C, h, w] a strip has that becomes ``channels``, twice as high and wide: h for all.
+    """Rows of each picture in ``x`` [N, C, h, w] to paint at a time in a block of ``channels``; h: all at once.
 
-    Only processors gain from strips, and only where no gradient keeps every layer anyway.
+    Only CPUs gain from strips, and not where gradients keep every layer's result anyway.
     """
-    N, _, h, w = x.shape
-    row = N * channels * 2 * (2 * w) * 4
+    _, _, h, w = x.shape
+    row = channels * 2 * (2 * w) * 4
     return h if x.device.type != "cpu" or x.requires_grad else min(h, max(1, _STRIP_BYTES // row))
 
 

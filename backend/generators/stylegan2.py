@@ -223,22 +223,28 @@ class Block(nn.Module):
         if self.is_first:
             x = self.conv1(x, styles[0], noise=noise)
             return x, self.torgb(x, styles[1])
-        step = strip_step(x, len(self.torgb.affine.bias))
+        step = strip_step(x, len(self.conv1.bias))
         if step < x.shape[2]:
-            return self._in_strips(x, styles, step, noise=noise, last=last)
+            each = [
+                self._in_strips(x[n : n + 1], [style[n : n + 1] for style in styles], step, noise=noise, last=last)
+                for n in range(len(x))
+            ]
+            return torch.cat([result for result, _ in each]), torch.cat([share for _, share in each])
         x = self.conv1(self.conv0(x, styles[0], noise=noise), styles[1], noise=noise)
         return x, self.torgb(x, styles[2])
 
     def _in_strips(
         self, x: Tensor, styles: Sequence[Tensor], step: int, *, noise: bool, last: bool
     ) -> tuple[Tensor, Tensor]:
+        """As ``forward`` for one picture, ``step`` rows of ``x`` at a time."""
         results, shares = [], []
         for strip in strips(x.shape[2], step):
+            # A copy: the next strip reads some of these rows too, and conv0 uses its input up.
             y = self.conv0(channels_last(x[:, :, strip.read].clone()), styles[0], noise=noise, rows=strip.grown)
             y = y[:, :, within(strip.smoothed, strip.grown)]
             y = self.conv1(y, styles[1], noise=noise, rows=strip.smoothed)[:, :, within(strip.kept, strip.smoothed)]
             shares.append(self.torgb(y, styles[2]))
-            results.append(y[:, :, :0] if last else y)
+            results.append(y[:, :, :0].clone() if last else y)  # a clone holds nothing of the strip
         return torch.cat(results, dim=2), torch.cat(shares, dim=2)
 
     def layers(self) -> Iterator[SynthesisLayer | ToRGB]:

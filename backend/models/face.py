@@ -185,7 +185,7 @@ class FaceModel:
             return Edit(identity.ws, rest, tuple(clamped), {})
         # One thread rounds alike however many cores there are, and matrices this small gain nothing from more;
         # what prices the identity paints pictures, which do.
-        with limited_threads(1 if term is None else torch.get_num_threads()):
+        with limited_threads(1 if term is None else None):
             ws, reached = invert(
                 self.regressor, identity.ws[None].double(), torch.from_numpy(change)[None], self._weigh, options, term
             )

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from protocol.messages import Array, Buffer, Encoding
 
-# Differences of rows hardly repeat: looking for repeats costs zlib more time than anything else, and finds so little
-# that the file is the larger for it. Runs are enough.
+# Differences of rows hardly repeat: looking for repeats costs zlib much time and saves no bytes (docs/benchmarks.md).
 _PNG_LEVEL, _PNG_STRATEGY = 1, zlib.Z_RLE
 
 
 def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: Encoding) -> Buffer:
     """A picture [H, W, 3] as RGBA bytes (top row first, opaque) or as a whole PNG or JPEG file.
 
-    ``png16`` takes uint16, every other encoding uint8.
+    A PNG has as many bits as the picture, uint8 or uint16 (which the encoding's name says as well); others have eight.
     """
     if encoding == "rgba8":
         rgba = np.empty((*picture.shape[:2], 4), dtype=np.uint8)
@@ -37,11 +36,11 @@ def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: En
 def png(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     """A PNG file of 8 or 16 bits a channel (PNG specification, 11).
 
-    Written here since Pillow, and imageio by it, write no colour of 16 bits, and take three times as long for 8: they
-    try five filters for every row.
+    Written here since Pillow, and imageio by it, write no colour of 16 bits, and take two and a half times as long for
+    8 (docs/benchmarks.md): they try five filters for every row.
     """
     height, width, _ = picture.shape
-    rows = picture.astype(picture.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    rows = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
     lines = np.empty((height, 1 + rows.shape[1]), np.uint8)
     lines[:, 0] = 2  # the filter "up": each byte less the one above it, which compresses smooth pictures well
     lines[0, 1:] = rows[0]

@@ -111,8 +111,8 @@ class Worker(threading.Thread):
                     self._forget(job.client)
                     continue
                 case Synthesize(purpose=purpose, encoding=encoding):
-                    more = model.final_batch - 1 if purpose == "final" else 0
-                    jobs = [job, *self._scheduler.take_finals(encoding, more)]
+                    more = self._scheduler.take_finals(encoding, model.final_batch - 1) if purpose == "final" else []
+                    jobs = [job, *more]
                     answers = self._synthesize(model, jobs)
                 case request:
                     jobs, answers = [job], [_guarded(job, partial(self._change, model, job.client, request))]

@@ -65,9 +65,10 @@ def render(
     """Renders a data set on every core; called again, goes on where it stopped."""
     if people and pairs:
         raise ValueError("--people and --pairs are for different trainings: choose one")
-    vectors = people_vectors(count // people, people, seed) if people else sample(count, seed)
     if pairs:
-        vectors = pair_vectors(count // 2, seed)
+        vectors = pair_vectors(-(-count // 2), seed)
+    else:
+        vectors = people_vectors(count // people, people, seed) if people else sample(count, seed)
     with Progress() as progress:
         task = progress.add_task("rendering", total=len(vectors))
         render_set(head, out, vectors, size, report=lambda done: progress.update(task, completed=done))
@@ -94,12 +95,13 @@ def train(
     ] = True,
 ) -> None:
     """Trains the generator; stopped and called again, it goes on exactly as if it had not been stopped."""
+    renders = Renders(data)
     if checkpoint.exists():
         training = Training.load(checkpoint)
     else:
         training = Training(replace(Plan(), resolution=size, pictures=pictures, quarter=quarter, half=half))
         training.begin(read_trainable(start) if start is not None else None)
-    run(training, Renders(data), checkpoint, compiled=compiled)
+    run(training, renders, checkpoint, compiled=compiled)
     save_generator(training.finished(), out)
 
 

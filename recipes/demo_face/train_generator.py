@@ -56,7 +56,9 @@ class Plan:
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
 
     def __post_init__(self) -> None:
-        """Raises ValueError for shares that leave nothing to be seen whole."""
+        """Raises ValueError for shares that leave nothing to be seen whole, and for half pairs."""
+        if self.batch < 2 or self.batch % 2:
+            raise ValueError(f"a batch of {self.batch} pictures is not made of pairs")
         if not (self.quarter >= 0 and self.half >= 0 and self.quarter + self.half < 1):
             raise ValueError(f"shares of {self.quarter} and {self.half} leave no pictures to be seen whole")
 

@@ -25,6 +25,13 @@ def test_sixteen_bits_are_understood_by_another_reader():
     np.testing.assert_array_equal(iio.imread(data), picture >> 8)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_png_does_not_depend_on_how_the_picture_lies_in_memory(dtype):
+    planes = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (3, 5, 7), dtype)
+    picture = planes.transpose(1, 2, 0)
+    assert png(picture) == png(np.ascontiguousarray(picture))
+
+
 def test_smooth_pictures_become_small():
     y, x = np.mgrid[0:128, 0:128]
     smooth = np.stack([x, y, (x + y) // 2], axis=-1).astype(np.uint8)

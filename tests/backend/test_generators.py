@@ -125,17 +125,90 @@ def test_synthesis_by_winograd_is_the_official_networks(monkeypatch, name):
 def test_synthesis_in_strips_is_the_official_networks(monkeypatch, name, latents, rows):
     network, data = build(name)
     network.freeze()
-    painted = []
     monkeypatch.setattr(stylegan2, "strip_step", lambda x, channels: min(x.shape[2], rows))
-    monkeypatch.setattr(stylegan2, "strips", lambda *size: painted.append(size) or strips.strips(*size))
     with torch.no_grad():
         made = network.synthesize(data[latents])
         bare = network.synthesize(data[latents], noise=False)
-    assert len(painted) == 2 * (len(network.config.channels) - 1), "all blocks but the first, twice"
     wanted = data["img_w" if latents == "w" else "img_wp"]
     assert (made - wanted).abs().max() <= 1e-4 * wanted.std()
     if latents == "w":
         assert (bare - data["img_w_none"]).abs().max() <= 1e-4 * wanted.std()
+
+
+@pytest.fixture()
+def small_strips(monkeypatch):
+    """Strips of one row; the list says of how many rows each block was that was painted so."""
+    painted = []
+
+    def of_one_row(height, step):
+        painted.append(height)
+        return strips.strips(height, 1)
+
+    monkeypatch.setattr(strips, "_STRIP_BYTES", 0)
+    monkeypatch.setattr(stylegan2, "strips", of_one_row)
+    return painted
+
+
+CONFIG = StyleGAN2Config(z_dim=8, w_dim=8, channels=(8, 8, 8, 4), mapping_layers=1, first=(4, 2))
+
+
+def initialized():
+    network = StyleGAN2(CONFIG)
+    initialize(network)
+    for layer in network.modules():
+        if isinstance(layer, SynthesisLayer):
+            layer.noise_strength.data.fill_(0.3)
+    return network
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02), (torch.float16, 0.005)])
+def test_strips_paint_the_whole_in_every_type_and_half_size(monkeypatch, small_strips, dtype, allowed):
+    monkeypatch.setattr(stylegan2, "_COARSE", 0)
+    network = initialized()
+    ws = network.map(torch.randn(3, 8, generator=torch.Generator().manual_seed(1)))
+    exact = initialized()
+    monkeypatch.setattr(strips, "_STRIP_BYTES", 1 << 30)
+    with torch.no_grad():
+        exact.freeze(dtype)
+        whole, half = exact.synthesize(ws), exact.synthesize_half(ws)
+    assert small_strips == []
+    monkeypatch.setattr(strips, "_STRIP_BYTES", 0)
+    with torch.no_grad():
+        network.freeze(dtype)
+        assert (network.synthesize(ws) - whole).abs().max() <= allowed * whole.std()
+        assert (network.synthesize_half(ws) - half).abs().max() <= allowed * half.std()
+    assert small_strips == [4, 4, 4, 8, 8, 8, 16, 16, 16, 4, 4, 4, 8, 8, 8], "each block, once for each picture"
+
+
+def test_gradients_pass_through_strips(monkeypatch, small_strips):
+    network = initialized()
+    gradients = []
+    for size in (1 << 30, 0):
+        monkeypatch.setattr(strips, "_STRIP_BYTES", size)
+        styles = [style.detach() for style in network.styles(network.map(torch.ones(1, 8)))]
+        styles[-1].requires_grad_()  # nothing before it needs a gradient, so that strips are allowed
+        network.requires_grad_(requires_grad=False)
+        network.synthesize_styles(styles).square().sum().backward()
+        gradients.append(styles[-1].grad)
+    assert small_strips == [4, 8, 16]
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_last_block_holds_no_more_than_a_strip(monkeypatch, small_strips):
+    held = []
+    together = torch.cat
+
+    def watched(parts, dim=0):
+        held.append(sum(part.untyped_storage().nbytes() for part in parts if part.shape[1] == 4))
+        return together(parts, dim)
+
+    monkeypatch.setattr(torch, "cat", watched)
+    network = initialized()
+    network.freeze()
+    with torch.no_grad():
+        network.synthesize(network.map(torch.ones(1, 8)))
+    assert small_strips == [4, 8, 16]
+    assert max(held) == 0, "only the last block has four channels, and nobody reads its result"
 
 
 @pytest.mark.parametrize(("height", "step"), [(8, 1), (8, 3), (7, 2), (5, 4), (6, 6)])
@@ -157,7 +230,7 @@ def test_strips_are_for_large_pictures_on_processors_without_gradients():
     small, large = torch.empty(1, 64, 64, 64), torch.empty(1, 2, 512, 512)
     assert strips.strip_step(small, 64) == 64
     assert strips.strip_step(large, 32) == 64
-    assert strips.strip_step(large.expand(4, -1, -1, -1), 32) == 16
+    assert strips.strip_step(large.expand(4, -1, -1, -1), 32) == 64, "each picture by itself"
     assert strips.strip_step(large.requires_grad_(), 32) == 512
     assert strips.strip_step(torch.empty(1, 2, 512, 512, device="meta"), 32) == 512
 

@@ -306,9 +306,9 @@ def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
 
 
 def test_plans_grow_the_picture_and_lower_the_rate():
-    plan = Plan(pictures=1000, batch=1)
+    plan = Plan(pictures=1000, batch=2)
     assert [plan.size_at(seen) for seen in (0, 399, 400, 699, 700, 999)] == [32, 32, 64, 64, 128, 128]
-    rates = [plan.rate_at(seen) for seen in range(50, 1001)]
+    rates = [plan.rate_at(seen) for seen in range(100, 1001)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == rates[600] == plan.rate, "the rate falls before the pictures are whole"
     assert rates[-1] == pytest.approx(0.02 * plan.rate)
@@ -317,6 +317,12 @@ def test_plans_grow_the_picture_and_lower_the_rate():
 def test_a_plan_leaves_pictures_to_be_seen_whole():
     with pytest.raises(ValueError, match="leave no pictures"):
         Plan(quarter=0.5, half=0.5)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 7])
+def test_a_batch_is_made_of_pairs(batch: int):
+    with pytest.raises(ValueError, match=f"a batch of {batch} pictures is not made of pairs"):
+        Plan(batch=batch)
 
 
 def test_a_checkpoint_of_another_version_is_refused_with_what_to_do(tmp_path: Path):
@@ -354,10 +360,11 @@ def test_no_error_no_loss():
 
 
 def test_only_changes_count_as_edits():
-    still, moved_ = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    random = torch.Generator().manual_seed(0)
+    still, moved_ = torch.rand(2, 2, 3, 16, 16, generator=random)
     wanted = torch.stack([still, moved_], dim=1).flatten(0, 1)
     weight = torch.ones(4, 1, 16, 16)
-    another = wanted + torch.rand(2, 3, 16, 16).repeat_interleave(2, dim=0)  # wrong alike in both
+    another = wanted + torch.rand(2, 3, 16, 16, generator=random).repeat_interleave(2, dim=0)  # wrong alike in both
     assert train_generator.edit_loss(another, wanted, weight) == pytest.approx(0, abs=1e-9)
     frozen = wanted[::2].repeat_interleave(2, dim=0)
     assert train_generator.edit_loss(frozen, wanted, weight) == pytest.approx(1)
@@ -365,6 +372,25 @@ def test_only_changes_count_as_edits():
     half[1::2] = (still + moved_) / 2
     assert train_generator.edit_loss(half, wanted, weight) == pytest.approx(0.25)
     assert train_generator.edit_loss(frozen, frozen, weight) == 0, "nothing is asked"
+    elsewhere = wanted.clone()
+    elsewhere[1::2, :, :8] += 1
+    weight[:, :, :8] = 0
+    assert train_generator.edit_loss(elsewhere, wanted, weight) == pytest.approx(0, abs=1e-9)
+
+
+def test_edits_and_reading_have_their_weight_in_a_step(data: Path):
+    renders = Renders([data])
+    pictures, vectors, landmarks = renders.batch(0, 8)
+    network, z = Training(PLAN).network, latents.latents_of(vectors, torch.Generator().manual_seed(1))
+    wanted, weight = pictures, train_generator.attention(landmarks, 16)
+    with torch.no_grad():
+        without, counted = (train_generator.loss_of(network, z, wanted, weight, editing) for editing in (0.0, 1.0))
+        edits = train_generator.edit_loss(train_generator.paint(network, network.mapping(z), 16), wanted, weight)
+    torch.testing.assert_close(counted - without, edits, rtol=1e-2, atol=0)
+    for reading in (0.0, 0.1):
+        training = Training(replace(PLAN, reading=reading))
+        training.step(renders)
+        assert bool(training.reader.weight.grad.any()) == (reading > 0)
 
 
 def test_renders_without_pairs_are_refused(data: Path):
@@ -376,7 +402,18 @@ def test_renders_without_pairs_are_refused(data: Path):
 def test_pairs_are_rendered_at_the_command_line(head: Path, tmp_path: Path):
     result = CliRunner().invoke(app, ["render", str(head), str(tmp_path), "--count", "5", "--size", "16", "--pairs"])
     assert result.exit_code == 0, result.output
-    assert np.array_equal(np.load(tmp_path / "vectors.npy"), pair_vectors(2, 1))
+    assert np.array_equal(np.load(tmp_path / "vectors.npy"), pair_vectors(3, 1))
+    both = CliRunner().invoke(app, ["render", str(head), str(tmp_path / "both"), "--pairs", "--people", "2"])
+    assert isinstance(both.exception, ValueError)
+    assert not (tmp_path / "both").exists()
+
+
+def test_data_without_pairs_is_refused_before_anything_is_taught(data: Path, tmp_path: Path, monkeypatch):
+    np.save(data / "vectors.npy", sample(train_generator.HELD_OUT + 24, 0))
+    monkeypatch.setattr(Training, "begin", lambda *_: pytest.fail("minutes of teaching, for nothing"))
+    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "g.safetensors")]
+    result = CliRunner().invoke(app, ["train", str(data), *files])
+    assert "does not hold pairs" in str(result.exception)
 
 
 def test_train_at_the_command_line_needs_no_more_than_data_and_names(data: Path, tmp_path: Path):
