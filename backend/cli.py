@@ -21,7 +21,13 @@ from .memory import keep_freed_memory
 if TYPE_CHECKING:
     from .landmarks import Detector
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Poses the faces of a StyleGAN in 3D. Blender's add-on starts 'effigy serve' by itself; begin with "
+    "'effigy doctor'. For a generator of your own: 'models fetch' or a file, then 'fit', then 'evaluate'.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 app.add_typer(cli_generators.models, name="models")
 app.add_typer(cli_generators.bench, name="bench")
 
@@ -72,7 +78,10 @@ def fit(
     generator: Annotated[str, typer.Option(help=cli_generators.GENERATOR)],
     out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
     landmarks: LandmarksOption = "embedded",
-    work: Annotated[Path | None, typer.Option(help="Keeps the samples, so that a run resumes; OUT.samples.")] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures' landmarks, so that a fit that was stopped goes on; OUT.samples."),
+    ] = None,
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
     latent: Annotated[str, typer.Option(help="What the regressor reads: w, or w+ for real photos.")] = "w",
