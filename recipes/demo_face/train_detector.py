@@ -127,7 +127,7 @@ def train_detector(folders: list[Path], weights: Path, minutes: float, rate: flo
             group["lr"] = rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * seconds / (60 * minutes)))
         with torch.autocast("cpu", torch.bfloat16):
             found = network(x.contiguous(memory_format=torch.channels_last))
-        loss = loss_of(found.float(), points)
+        loss = loss_of(found, points)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

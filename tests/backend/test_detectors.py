@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from backend.landmarks import DetectorError, load_detector
+from backend.landmarks.embedded import soft_argmax
 from backend.models import DEFAULT_BUNDLE
 
 EMBEDDED = DEFAULT_BUNDLE / "detector.safetensors"
@@ -81,6 +82,17 @@ def test_a_task_file_that_is_none_is_named(tmp_path):
     path.write_bytes(b"damaged")
     with pytest.raises(DetectorError, match="not a face landmarker"):
         load_detector(str(path), EMBEDDED, "cpu")
+
+
+def test_positions_are_exact_in_mixed_precision_too():
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    places = torch.tensor([[22.3, 20.1], [25.7, 29.0], [3.4, 10.6]])  # beyond the middle bfloat16 is coarsest
+    heat = torch.stack([-((x - a) ** 2 + (y - b) ** 2) for a, b in places])[None]
+    exact = soft_argmax(heat)
+    assert (32 * exact[0] - 0.5 - places).abs().max() < 0.05
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = soft_argmax(heat)
+    assert torch.equal(mixed, exact)
 
 
 def test_an_unknown_detector_is_named():
