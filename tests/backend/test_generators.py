@@ -144,7 +144,6 @@ def small_strips(monkeypatch):
         painted.append(height)
         return strips.strips(height, step)
 
-    monkeypatch.setattr(strips, "_LARGE", 0)
     monkeypatch.setattr(strips, "_STRIP", 0)
     monkeypatch.setattr(stylegan2, "strips", of_one_row)
     return painted
@@ -168,12 +167,12 @@ def test_strips_paint_the_whole_in_every_type_and_half_size(monkeypatch, small_s
     network = initialized()
     ws = network.map(torch.randn(3, 8, generator=torch.Generator().manual_seed(1)))
     exact = initialized()
-    monkeypatch.setattr(strips, "_LARGE", 1 << 30)
+    monkeypatch.setattr(strips, "_STRIP", 1 << 30)
     with torch.no_grad():
         exact.freeze(dtype)
         whole, half = exact.synthesize(ws), exact.synthesize_half(ws)
     assert small_strips == []
-    monkeypatch.setattr(strips, "_LARGE", 0)
+    monkeypatch.setattr(strips, "_STRIP", 0)
     with torch.no_grad():
         network.freeze(dtype)
         assert (network.synthesize(ws) - whole).abs().max() <= allowed * whole.std()
@@ -185,7 +184,7 @@ def test_gradients_pass_through_strips(monkeypatch, small_strips):
     network = initialized()
     gradients = []
     for size in (1 << 30, 0):
-        monkeypatch.setattr(strips, "_LARGE", size)
+        monkeypatch.setattr(strips, "_STRIP", size)
         styles = [style.detach() for style in network.styles(network.map(torch.ones(1, 8)))]
         styles[-1].requires_grad_()  # nothing before it needs a gradient, so that strips are allowed
         network.requires_grad_(requires_grad=False)
@@ -230,8 +229,8 @@ def test_strips_cover_every_row_once_and_read_what_they_need(height, step):
 def test_strips_are_for_large_pictures_on_processors_without_gradients():
     small, large = torch.empty(1, 2, 128, 128), torch.empty(1, 2, 512, 512)
     assert strips.strip_step(small, 64) == 128
-    assert strips.strip_step(large, 32) == 24
-    assert strips.strip_step(large.expand(4, -1, -1, -1), 32) == 24, "each picture by itself"
+    assert strips.strip_step(large, 32) == 64
+    assert strips.strip_step(large.expand(4, -1, -1, -1), 32) == 64, "each picture by itself"
     assert strips.strip_step(large.requires_grad_(), 32) == 512
     assert strips.strip_step(torch.empty(1, 2, 512, 512, device="meta"), 32) == 512
 
