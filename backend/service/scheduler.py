@@ -8,7 +8,6 @@ so that a long render does not freeze a viewport and a viewport does not hold up
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections import OrderedDict, deque
@@ -42,12 +41,12 @@ class Job:
     def is_preview(self) -> bool:
         return isinstance(self.request, Synthesize) and self.request.purpose == "preview"
 
-    @property
-    def is_final(self) -> bool:
-        return isinstance(self.request, Synthesize) and self.request.purpose == "final"
-
     def is_final_in(self, encoding: Encoding) -> bool:
-        return self.is_final and isinstance(self.request, Synthesize) and self.request.encoding == encoding
+        return (
+            isinstance(self.request, Synthesize)
+            and self.request.purpose == "final"
+            and self.request.encoding == encoding
+        )
 
 
 class QueueFullError(Exception):
@@ -106,12 +105,6 @@ class Scheduler:
             while len(taken) < most and self._ordered and self._ordered[0].is_final_in(encoding):
                 taken.append(self._ordered.popleft())
         return taken
-
-    def next_finals(self, most: int) -> list[Job]:
-        """The finals that are next in order, at most so many; they go on waiting."""
-        with self._changed:
-            first = itertools.islice(self._ordered, most)
-            return list(itertools.takewhile(lambda job: job.is_final, first))
 
     def waits(self, client: bytes) -> bool:
         """Whether anything of the client still waits."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +37,6 @@ from protocol.messages import (
 from .. import __version__
 from ..models import BundleError, Edit, FaceModel, LatentError
 from ..models import Identity as Anchor
-from .ahead import Ahead
 from .encode import encode_floats, encode_ints, encode_picture
 from .scheduler import Forget, Job, Scheduler
 
@@ -107,10 +105,6 @@ class Worker(threading.Thread):
         self.detail, self.phase = why, "failed"
 
     def _work(self, model: FaceModel, replies: zmq.Socket[bytes]) -> None:
-        with contextlib.closing(Ahead(lambda job: _guarded(job, partial(self._edit, model, job)))) as ahead:
-            self._do_jobs(model, ahead, replies)
-
-    def _do_jobs(self, model: FaceModel, ahead: Ahead[_Edited | Error], replies: zmq.Socket[bytes]) -> None:
         while (job := self._scheduler.take()) is not None:
             match job.request:
                 case Forget():
@@ -119,7 +113,7 @@ class Worker(threading.Thread):
                 case Synthesize(purpose=purpose, encoding=encoding):
                     more = self._scheduler.take_finals(encoding, model.final_batch - 1) if purpose == "final" else []
                     jobs = [job, *more]
-                    answers = self._synthesize(model, ahead, jobs)
+                    answers = self._synthesize(model, jobs)
                 case request:
                     jobs, answers = [job], [_guarded(job, partial(self._change, model, job.client, request))]
             for answered, reply in zip(jobs, answers, strict=True):
@@ -179,12 +173,9 @@ class Worker(threading.Thread):
         for identity in list(self._identities):
             self._release(client, identity)
 
-    def _synthesize(self, model: FaceModel, ahead: Ahead[_Edited | Error], jobs: list[Job]) -> list[Reply]:
+    def _synthesize(self, model: FaceModel, jobs: list[Job]) -> list[Reply]:
         """A preview, or finals in one encoding, painted together; each may be refused by itself."""
-        edits = [ahead.result(job) for job in jobs]
-        if jobs[0].is_final:
-            # Nothing that is done before them changes what they need: identities come and go in the finals' order.
-            ahead.begin(self._scheduler.next_finals(model.final_batch))
+        edits = [_guarded(job, partial(self._edit, model, job)) for job in jobs]
         reached = [edit for edit in edits if isinstance(edit, _Edited)]
         frames = _guarded(jobs[0], partial(_paint, model, reached)) if reached else []
         painted: Iterator[Frame | Error]

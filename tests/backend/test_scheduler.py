@@ -29,19 +29,6 @@ def test_finals_keep_their_order():
     assert drain(queue) == list(range(50))
 
 
-def test_the_next_finals_are_seen_without_being_taken():
-    queue = Scheduler()
-    queue.add(Job(b"a", 0, picture("preview")))
-    for number in range(1, 4):
-        queue.add(Job(b"a", number, picture("final")))
-    queue.add(Job(b"a", 4, OpenIdentity(seed=1)))
-    queue.add(Job(b"a", 5, picture("final")))
-    assert [job.id for job in queue.next_finals(2)] == [1, 2]
-    assert [job.id for job in queue.next_finals(9)] == [1, 2, 3], "what comes behind an identity may need it"
-    assert len(queue) == 6
-    assert drain(queue) == [0, 1, 2, 3, 4, 5]
-
-
 def test_a_newer_preview_takes_the_place_of_the_waiting_one():
     queue = Scheduler()
     assert queue.add(Job(b"a", 1, picture("preview"))) is None
