@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from protocol.messages import Array, Buffer, Encoding
 
-# Differences of rows hardly repeat: looking for repeats costs zlib much time and saves no bytes (docs/benchmarks.md).
+# Differences of rows hardly repeat: looking for repeats costs zlib time and saves few bytes (docs/benchmarks.md).
 _PNG_LEVEL, _PNG_STRATEGY = 1, zlib.Z_RLE
 
 

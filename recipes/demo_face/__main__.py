@@ -26,7 +26,7 @@ from .renderer import Renderer
 from .report import render as pictures_of
 from .report import report as write_report
 from .storage import read_trainable
-from .train_detector import RATE, train_detector
+from .train_detector import train_detector
 from .train_generator import Plan, Renders, Training, run
 from .train_identity import train_identity
 
@@ -130,12 +130,9 @@ def detector(
     data: Annotated[list[Path], typer.Argument(help="Data sets, rendered and painted.", exists=True, file_okay=False)],
     weights: Annotated[Path, typer.Option(help="Weights to start from and to write (.safetensors).")],
     minutes: float = 30.0,
-    rate: Annotated[
-        float, typer.Option(help="Learning rate to begin at; a quarter, to go on from good weights.")
-    ] = RATE,
 ) -> None:
     """Trains the landmark detector."""
-    train_detector(data, weights, minutes, rate)
+    train_detector(data, weights, minutes)
 
 
 @app.command()

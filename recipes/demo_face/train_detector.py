@@ -103,15 +103,15 @@ def judge(network: LandmarkNetwork, data: Pictures) -> tuple[float, float]:
     return nme, float(torch.corrcoef(torch.stack(lids))[0, 1])
 
 
-def train_detector(folders: list[Path], weights: Path, minutes: float, rate: float = RATE) -> None:
-    """Trains on the data sets in ``folders``, an equal share of each, from ``rate`` down to nothing."""
+def train_detector(folders: list[Path], weights: Path, minutes: float) -> None:
+    """Trains on the data sets in ``folders``, an equal share of each."""
     torch.manual_seed(0)
     sets = [Pictures(folder) for folder in folders]
     network = LandmarkNetwork()
     if weights.exists():
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()})
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
     state_file = weights.with_suffix(".state.pt")
     state: dict[str, Any] = {"step": 0, "seconds": 0.0}
     if state_file.exists():
@@ -124,7 +124,7 @@ def train_detector(folders: list[Path], weights: Path, minutes: float, rate: flo
         if seconds >= 60 * minutes:
             break
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * seconds / (60 * minutes)))
+            group["lr"] = RATE * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * seconds / (60 * minutes)))
         with torch.autocast("cpu", torch.bfloat16):
             found = network(x.contiguous(memory_format=torch.channels_last))
         loss = loss_of(found, points)

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Renders:
         self.starts = np.cumsum([0, *[len(pictures) for pictures in self.pictures]])
         self.training = len(self.vectors) - HELD_OUT
         same = np.delete(np.arange(COUNT), EXPRESSION)
-        for start, end, folder in zip(self.starts, self.starts[1:], folders, strict=False):
+        for folder, (start, end) in zip(folders, pairwise(self.starts), strict=True):
             vectors = self.vectors[start:end]
             if len(vectors) % 2 or not torch.equal(vectors[::2, same], vectors[1::2, same]):
                 raise ValueError(f"{folder} does not hold pairs: render it with --pairs")

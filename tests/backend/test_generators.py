@@ -137,15 +137,15 @@ def test_synthesis_in_strips_is_the_official_networks(monkeypatch, name, latents
 
 @pytest.fixture()
 def small_strips(monkeypatch):
-    """Strips of one row; the list says of how many rows each block was that was painted so."""
+    """Strips of one row; the list says of how many rows each block's input was that was painted so."""
     painted = []
 
-    def of_one_row(height, step):
+    def watched(height, step):
         painted.append(height)
         return strips.strips(height, step)
 
     monkeypatch.setattr(strips, "_STRIP", 0)
-    monkeypatch.setattr(stylegan2, "strips", of_one_row)
+    monkeypatch.setattr(stylegan2, "strips", watched)
     return painted
 
 
