@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ..memory import keep_picture_memory
 from .checkpoints import Checkpoint, GeneratorFileError, open_checkpoint, write_own
 from .generator import Generator
 from .stylegan2 import StyleGAN2, StyleGAN2Config
@@ -36,6 +37,8 @@ def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.
         raise GeneratorFileError(f"{path} does not fit into the memory of {where}: free some, or use cpu") from None
     if where.type == "cuda":  # float32 then means float32, as on every other device, and as in the official code
         torch.backends.cudnn.allow_tf32 = False
+    elif where.type == "cpu":
+        keep_picture_memory()
     return network
 
 

@@ -20,10 +20,10 @@ import tempfile
 import time
 import types
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,15 +35,7 @@ from backend.generators.previews import has_native_bfloat16
 from backend.generators.stylegan2 import StyleGAN2Config
 from backend.memory import keep_freed_memory
 
-ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The least process CPU and wall milliseconds of a picture."""
-
-    cpu: float
-    wall: float
+GENERATOR, LATENT = "g.safetensors", "ws.npy"  # in the folder that the processes share
 
 
 def main() -> None:
@@ -51,81 +43,123 @@ def main() -> None:
     parser.add_argument("checkout", type=Path)
     parser.add_argument("names", nargs="*", choices=list(KNOWN), help="all, when none is named")
     parser.add_argument("--no-compiled", action="store_true")
-    parser.add_argument("--measure", choices=("plain", "kept"), help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--painter", nargs=3, metavar=("WHO", "MEMORY", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.measure is not None:
-        if arguments.measure == "kept":
-            keep_freed_memory()
-        print(json.dumps(measure(arguments.names[0], arguments.checkout, compiled=not arguments.no_compiled)))
+    if arguments.painter is not None:
+        who, memory, folder = arguments.painter
+        paint_when_asked(who, memory, Path(folder), arguments)
         return
     for name in arguments.names or KNOWN:
-        compare(name, arguments.checkout, ["--no-compiled"] if arguments.no_compiled else [])
+        options = ["--no-compiled"] if arguments.no_compiled else []
+        compare(name, [str(arguments.checkout), name, *options], arguments.rounds)
 
 
-def compare(name: str, checkout: Path, options: list[str]) -> None:
+class Painter:
+    """A process that paints when asked: what one's code does to its memory does not meet the other's."""
+
+    def __init__(self, who: str, memory: str, folder: Path, arguments: list[str]) -> None:
+        self.memory = memory
+        command = [sys.executable, __file__, *arguments, "--painter", who, memory, str(folder)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.errors: dict[str, dict[str, float]] = self._answer()
+
+    def paint(self, mode: str) -> dict[str, float]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(mode + "\n")
+        return self._answer()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._process.communicate()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+
+def compare(name: str, arguments: list[str], rounds: int) -> None:
     """Prints error (in units of the picture's standard deviation) and speed of our ways, beside the official code.
 
-    Measured in a process as it comes, and in one that keeps freed memory as the backend does. Either speed of ours is
-    against the official code in a process as it comes; how that fares with memory kept stands in its own row.
+    Each code in processes as they come (plain), and in ones that keep freed memory as the backend's does (kept); every
+    speed is against the official code in a process as it comes. The processes take turns, so that what else the
+    machine does then meets all of them, and the best of each way counts.
     """
-    plain, kept = (
-        json.loads(
-            subprocess.run(
-                [sys.executable, __file__, checkout, name, "--measure", memory, *options],
-                check=True,
-                stdout=subprocess.PIPE,
-            ).stdout.splitlines()[-1]
-        )
-        for memory in ("plain", "kept")
-    )
-    for mode in plain:
-        speeds = [plain["official"]["cpu"] / each[mode]["cpu"] for each in (plain, kept)]
+    with tempfile.TemporaryDirectory() as folder:
+        painters = [
+            Painter(who, memory, Path(folder), arguments)
+            for who in ("official", "ours")  # the official network's weights are ours too
+            for memory in ("plain", "kept")
+        ]
+        best: dict[tuple[str, str], dict[str, float]] = {}
+        for _ in range(rounds):
+            for painter in painters:
+                for mode in painter.errors:
+                    timing, key = painter.paint(mode), (mode, painter.memory)
+                    best[key] = {each: min(timing[each], best.get(key, timing)[each]) for each in timing}
+        for painter in painters:
+            painter.close()
+    for mode, error in [each for painter in painters[::2] for each in painter.errors.items()]:
+        figures = [(memory, best[mode, memory]) for memory in ("plain", "kept")]
         print(
             f"{name:16} {mode:9}"
             + " | ".join(
-                f" {memory} {each[mode]['cpu']:6.0f} CPU ms {each[mode]['wall']:6.0f} ms {speed:5.2f} ×"
-                for memory, each, speed in zip(("plain", "kept"), (plain, kept), speeds, strict=True)
+                f" {memory} {timing['cpu']:6.0f} CPU ms {timing['wall']:6.0f} ms "
+                f"{best['official', 'plain']['cpu'] / timing['cpu']:5.2f} ×"
+                for memory, timing in figures
             )
-            + f" | error max {plain[mode]['max']:.1e} mean {plain[mode]['mean']:.1e}",
+            + f" | error max {error['max']:.1e} mean {error['mean']:.1e}",
             flush=True,
         )
 
 
-def measure(name: str, checkout: Path, *, compiled: bool) -> dict[str, dict[str, float]]:
-    """CPU and wall milliseconds, largest and mean error of each way."""
-    network = official(name, checkout)
-    ws = network.mapping(torch.randn(1, 512, generator=torch.Generator().manual_seed(0)), None)
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        path = Path(folder) / "g.safetensors"
-        state = {key: value for key, value in network.state_dict().items() if "resample_filter" not in key}
-        write_own(path, KNOWN[name], state)
-        ways: dict[str, Callable[[Tensor], Tensor]] = {
-            "official": lambda ws: network.synthesis(ws, noise_mode="const", force_fp32=True),
-            "eager": load_generator(path, "cpu").synthesize,
-        }
-        for mode, dtype in {"compiled": torch.float32, "bf16": torch.bfloat16}.items():
-            if compiled and (dtype == torch.float32 or has_native_bfloat16()):
-                package = Compilation(path, dtype, Path(folder) / f"{mode}.pt2").package()
-                if package is not None:
-                    ways[mode] = load_compiled(package)
-        expected = ways["official"](ws)
+def paint_when_asked(who: str, memory: str, folder: Path, arguments: argparse.Namespace) -> None:
+    """Says how wrong each of its ways is, then paints by the way named on each line; says the milliseconds it took."""
+    if memory == "kept":
+        keep_freed_memory()
+    name = arguments.names[0]
+    with torch.inference_mode():
+        if who == "official":
+            ways = official_ways(official(name, arguments.checkout), name, folder)
+        else:
+            ways = our_ways(folder, compiled=not arguments.no_compiled)
+        ws = torch.from_numpy(np.load(folder / LATENT))
+        expected = torch.from_numpy(np.load(folder / "official.npy"))
         errors = {mode: (paint(ws) - expected).abs() / expected.std() for mode, paint in ways.items()}
-        best = interleaved(ways, ws)
-    return {
-        mode: {**asdict(best[mode]), "max": float(error.max()), "mean": float(error.mean())}
-        for mode, error in errors.items()
-    }
-
-
-def interleaved(ways: dict[str, Callable[[Tensor], Tensor]], ws: Tensor) -> dict[str, Timing]:
-    """Each way's best of several rounds: what else the machine does then meets all of them."""
-    rounds: dict[str, list[Timing]] = {mode: [] for mode in ways}
-    for _ in range(ROUNDS):
-        for mode, paint in ways.items():
+        print(json.dumps({m: {"max": float(e.max()), "mean": float(e.mean())} for m, e in errors.items()}), flush=True)
+        for line in sys.stdin:
+            paint = ways[line.strip()]
+            paint(ws)  # so that what another way left behind is paid for here
             wall, cpu = time.perf_counter(), time.process_time()
             paint(ws)
-            rounds[mode].append(Timing((time.process_time() - cpu) * 1e3, (time.perf_counter() - wall) * 1e3))
-    return {mode: Timing(min(t.cpu for t in ts), min(t.wall for t in ts)) for mode, ts in rounds.items()}
+            timing = {"cpu": (time.process_time() - cpu) * 1e3, "wall": (time.perf_counter() - wall) * 1e3}
+            print(json.dumps(timing), flush=True)
+
+
+def official_ways(network: Any, name: str, folder: Path) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The official code's only way; leaves its weights, a latent and the picture of it to the others."""
+    ws = network.mapping(torch.randn(1, 512, generator=torch.Generator().manual_seed(0)), None)
+
+    def paint(ws: Tensor) -> Tensor:
+        return network.synthesis(ws, noise_mode="const", force_fp32=True)  # type: ignore[no-any-return]
+
+    if not (folder / GENERATOR).exists():
+        state = {key: value for key, value in network.state_dict().items() if "resample_filter" not in key}
+        write_own(folder / GENERATOR, KNOWN[name], state)
+        np.save(folder / LATENT, ws.numpy())
+        np.save(folder / "official.npy", paint(ws).numpy())
+    return {"official": paint}
+
+
+def our_ways(folder: Path, *, compiled: bool) -> dict[str, Callable[[Tensor], Tensor]]:
+    """All that this machine has of: eager, compiled, compiled in bfloat16."""
+    path = folder / GENERATOR
+    ways: dict[str, Callable[[Tensor], Tensor]] = {"eager": load_generator(path, "cpu").synthesize}
+    for mode, dtype in {"compiled": torch.float32, "bf16": torch.bfloat16}.items():
+        if compiled and (dtype == torch.float32 or has_native_bfloat16()):
+            package = folder / f"{mode}.pt2"
+            if package.exists() or Compilation(path, dtype, package).package() is not None:
+                ways[mode] = load_compiled(package)
+    return ways
 
 
 def official(name: str, checkout: Path) -> Any:
