@@ -173,6 +173,20 @@ def test_developing_keeps_black_and_darkens_corners():
     assert out[0, 0, 0] < out[1, 1, 0]
 
 
+@pytest.mark.parametrize("oversampling", [2, 3])
+def test_edges_are_developed_without_stairs(oversampling: int):
+    canvas = kernels.Canvas.of(6 * oversampling)
+    canvas.depth[:] = 0.0
+    canvas.colour[:] = 0.4
+    even, edge = np.empty((6, 6, 3), np.uint8), np.empty((6, 6, 3), np.uint8)
+    kernels.develop(canvas, (0.0, 0.0, 0.0), oversampling, even)
+    assert even.min() == even.max()  # up to the border
+    canvas.colour[:, : 3 * oversampling] = 0.0  # an edge between two pixels
+    kernels.develop(canvas, (0.0, 0.0, 0.0), oversampling, edge)
+    dark, faint, strong, light = edge[3, 1:5, 0]
+    assert dark == 0 < faint < strong < light == even[0, 0, 0]
+
+
 # Renders
 
 
