@@ -174,6 +174,8 @@ def _answers(live: list[bpy.types.Object]) -> None:
     for preview in state.client.previews():
         if proxy := by_stream.get(preview.stream):
             _receive(proxy, session.run_of(proxy), preview)
+        if preview.pixels is not None:  # Blender has its own copy by now
+            state.client.buffers.give(preview.pixels)
 
 
 def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:

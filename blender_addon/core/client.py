@@ -26,7 +26,7 @@ from zmq.utils.monitor import recv_monitor_message
 from ..protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
 from ..protocol.connection import ConnectionFileError
 from ..protocol.messages import Error, Frame, Hello, Ping, Reply, Request, Synthesize, Welcome
-from .pixels import Pixels, from_rgba8
+from .pixels import Buffers, Pixels, from_rgba8
 
 _RETRY_S = 1.0
 _HELLO_EVERY_S = 0.25  # while connecting or while the model loads
@@ -105,6 +105,7 @@ class Client:
         self._slots: dict[int, tuple[Synthesize, Any, float]] = {}  # newest waiting preview by stream
         self._in_flight: set[int] = set()  # streams with a preview on its way
         self._finished: queue.SimpleQueue[Preview] = queue.SimpleQueue()
+        self.buffers = Buffers()  # of the previews' pixels: whoever has shown them gives them back
         self._lock = threading.Lock()
         self._closing = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -335,7 +336,8 @@ class _Exchange:
             if isinstance(reply, Frame):
                 welcome = self._client.link.welcome
                 halved = welcome is not None and 2 * reply.height == welcome.resolution[0]
-                pixels = from_rgba8(reply.data, reply.height, reply.width, doubled=halved)
+                buffers = self._client.buffers
+                pixels = from_rgba8(reply.data, reply.height, reply.width, doubled=halved, buffers=buffers)
                 finish(Preview(stream, tag, asked, reply, pixels))
             elif isinstance(reply, Error):
                 fail(RequestError(reply.code, reply.message, reply.hint))

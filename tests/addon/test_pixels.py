@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blender_addon.core.pixels import error_picture, from_rgba8
+from blender_addon.core.pixels import Buffers, error_picture, from_rgba8
 
 
 def test_rows_are_turned_upside_down_and_bytes_survive():
@@ -27,6 +27,20 @@ def test_every_byte_value_survives():
     every = np.arange(256, dtype=np.uint8).reshape(8, 8, 4)
     back = np.round(from_rgba8(every.tobytes(), 8, 8).reshape(8, 8, 4)[::-1] * 255).astype(np.uint8)
     np.testing.assert_array_equal(back, every)
+
+
+def test_pixels_that_were_shown_are_written_again_and_no_others():
+    dark, light, buffers = bytes(2 * 3 * 4), b"\xff" * (2 * 3 * 4), Buffers()
+    shown = from_rgba8(light, 2, 3, buffers=buffers)
+    waiting = from_rgba8(dark, 2, 3, buffers=buffers)
+    assert not np.shares_memory(shown, waiting)
+    buffers.give(shown)
+    assert from_rgba8(dark, 2, 3, buffers=buffers) is not waiting
+    assert np.shares_memory(from_rgba8(dark, 2, 3, doubled=True, buffers=buffers), shown) is False  # another size
+    buffers.give(waiting)
+    again = from_rgba8(light, 2, 3, buffers=buffers)
+    assert np.shares_memory(again, waiting)
+    assert again.min() == 1.0
 
 
 def test_the_error_picture_is_loud_in_colour_and_in_grey():
