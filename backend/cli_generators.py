@@ -101,8 +101,8 @@ def fetch(
             path = download(model, lambda done, total: progress("fetch", done, total))
     except FetchError as error:
         raise fail(error) from None
-    fit = f"effigy fit --generator {name} --landmarks face-alignment --out {name}.effigy"
-    console.print(f"{path}\nnext: {fit}", markup=False)
+    fit = f"next: effigy fit --generator {name} --landmarks {model.landmarks} --out {name}.effigy"
+    console.print(f"{path}\n{fit if model.landmarks else 'it can be read and painted, not fitted'}", markup=False)
 
 
 @bench.command()
@@ -129,10 +129,10 @@ def synthesis(
         console.print_json(data=found)
         return
     title = f"{generator}, {found['gmac']:.1f} GMAC"
-    table = Table("", "batch", "ms", "CPU ms", "GFLOP/s", "of the ceiling", title=title)
+    table = Table("", "batch", "", "ms", "CPU ms", "GFLOP/s", "of the ceiling", title=title)
     for run in found["runs"]:
         table.add_row(
-            run["mode"], str(run["batch"]), f"{run['ms']:.0f}", f"{run['cpu_ms']:.0f}",
+            run["mode"], str(run["batch"]), "best" if run["best"] else "", f"{run['ms']:.1f}", f"{run['cpu_ms']:.1f}",
             f"{run['gflops']:.0f}", f"{100 * run['ceiling_share']:.0f} %",
         )  # fmt: skip
     console.print(table)

@@ -15,12 +15,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 _LARGEST = 32 << 20  # bytes; glibc's own limit of M_MMAP_THRESHOLD: larger blocks come from the system, unless none may
 _PICTURE = 128 << 20  # bytes: what most layers of a 1024 picture hold at once, painted in strips (generators/strips.py)
 
+_kept_everything = False
+
 
 def keep_picture_memory() -> None:
     """Has glibc keep as much freed memory as painting a picture takes, for a process that is not ours alone.
 
-    ``load_generator`` asks for it on CPUs. It costs at most 128 MiB, in blocks of 32 MiB at most. Does nothing where
-    there is no glibc, nor after ``keep_freed_memory``, which keeps more.
+    ``load_generator`` asks for it on CPUs. Up to 128 MiB stay at the end of the heap, and only blocks above 32 MiB come
+    from the system and go back there. Does nothing where there is no glibc, nor after ``keep_freed_memory``, which
+    keeps more.
     """
     if not _kept_everything:
         _mallopt(_M_MMAP_THRESHOLD, _LARGEST)
@@ -30,7 +33,7 @@ def keep_picture_memory() -> None:
 def keep_freed_memory() -> None:
     """Has glibc reuse freed blocks of any size instead of giving them back to the system; does nothing elsewhere.
 
-    For the processes that are ours. The price is that they stay as large as they ever were. All threads share one heap,
+    For processes of our own. The price is that they stay as large as they ever were. All threads share one heap,
     since the others' cannot grow to such sizes; a thread that has one of its own already keeps it, so call this early.
     """
     global _kept_everything
@@ -38,9 +41,6 @@ def keep_freed_memory() -> None:
     _mallopt(_M_MMAP_MAX, 0)
     _mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     _mallopt(_M_ARENA_MAX, 1)
-
-
-_kept_everything = False
 
 
 def _mallopt(parameter: int, value: int) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ KNOWN: dict[str, Config] = {
     ),
 }
 _BATCHES = (2, 4, 8)
+_COMPILED_BATCH = 4  # besides 1: every batch is half a minute of the compiler's
 _REPEATS = 5
 
 Paint = Callable[[Tensor], Tensor]
@@ -50,7 +52,8 @@ def bench_synthesis(
 ) -> dict[str, Any]:
     """Wall and process CPU milliseconds per picture (the best of five runs), GMAC, and shares of the ceiling.
 
-    Winograd's convolutions can exceed it: GMAC counts them as written, and the ceiling is that of direct ones.
+    Each mode with batch 1 and with its ``best`` one. The ceiling is that of the mode's own precision; Winograd's
+    convolutions can exceed it, as GMAC counts them as written, and the ceiling is that of direct ones.
     """
     where = resolve_device(device)
     with tempfile.TemporaryDirectory() as folder:
@@ -58,20 +61,24 @@ def bench_synthesis(
         network = load_generator(path, str(where))
         ws = network.map(torch.randn(1, network.z_dim, generator=torch.Generator().manual_seed(0)).to(where))
         macs = _multiplications(path)
-        ceiling = _ceiling(where)
+        ceilings: dict[torch.dtype, float] = {}
         ways = list(_ways(network, path, Path(folder), where, compiled))
         runs = []
-        for number, (mode, prepare, batches) in enumerate(ways):
+        for number, way in enumerate(ways):
             progress(number, len(ways))
-            paint = prepare()
-            timed = [(batch, _time(paint, ws.expand(batch, -1, -1).contiguous(), where)) for batch in batches]
+            if way.dtype not in ceilings:
+                ceilings[way.dtype] = _ceiling(where, way.dtype)
+            timed = [
+                (batch, _time(way.prepare(batch), ws.expand(batch, -1, -1).contiguous(), where))
+                for batch in way.batches
+            ]
             best = min(timed, key=lambda run: run[1][0])
-            for batch, (ms, cpu_ms) in timed[:1] + ([best] if best[0] != 1 else []):
+            for batch, (ms, cpu_ms) in dict.fromkeys((timed[0], best)):
                 gflops = 2 * macs / ms / 1e6
                 runs.append(
                     {
-                        "mode": mode, "batch": batch, "ms": ms, "cpu_ms": cpu_ms,
-                        "gflops": gflops, "ceiling_share": gflops / ceiling,
+                        "mode": way.mode, "batch": batch, "best": batch == best[0], "ms": ms, "cpu_ms": cpu_ms,
+                        "gflops": gflops, "ceiling_share": gflops / ceilings[way.dtype],
                     }
                 )  # fmt: skip
         progress(len(ways), len(ways))
@@ -80,35 +87,41 @@ def bench_synthesis(
         "device": str(where),
         "threads": torch.get_num_threads(),
         "gmac": macs / 1e9,
-        "conv_ceiling_gflops": ceiling,
+        "conv_ceiling_gflops": {str(dtype).removeprefix("torch."): ceiling for dtype, ceiling in ceilings.items()},
         "runs": runs,
     }
 
 
-def _ways(
-    network: Generator, path: Path, folder: Path, where: torch.device, compiled: bool
-) -> Iterator[tuple[str, Callable[[], Paint], tuple[int, ...]]]:
-    """Mode, how to prepare its painting function, and the batches that it can paint."""
-    yield "eager", lambda: network.synthesize, (1, *_BATCHES)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way of painting: the function for a batch, and the batches worth trying, 1 first."""
+
+    mode: str
+    dtype: torch.dtype
+    prepare: Callable[[int], Paint]
+    batches: tuple[int, ...]
+
+
+def _ways(network: Generator, path: Path, folder: Path, where: torch.device, compiled: bool) -> Iterator[_Way]:
+    yield _Way("eager", torch.float32, lambda batch: network.synthesize, (1, *_BATCHES))
     if where.type == "cuda":
         half = load_generator(path, str(where), torch.float16)
-        yield "fp16", lambda: half.synthesize, (1, *_BATCHES)
-        yield "fp16 graph", lambda: Graphed(half), (1,)
+        yield _Way("fp16", torch.float16, lambda batch: half.synthesize, (1, *_BATCHES))
+        yield _Way("fp16 graph", torch.float16, lambda batch: Graphed(half), (1,))
     if where.type == "cuda" or has_native_bfloat16():
         short = load_generator(path, str(where), torch.bfloat16)
-        yield "bf16 eager", lambda: short.synthesize, (1, *_BATCHES)
+        yield _Way("bf16 eager", torch.bfloat16, lambda batch: short.synthesize, (1, *_BATCHES))
     if where.type == "cpu" and compiled:
         dtypes = {"compiled": torch.float32} | ({"bf16": torch.bfloat16} if has_native_bfloat16() else {})
         for mode, dtype in dtypes.items():
-            package = folder / f"{mode}.pt2"
 
-            def prepare(dtype: torch.dtype = dtype, package: Path = package) -> Paint:
-                made = Compilation(path, dtype, package).package()
+            def prepare(batch: int, dtype: torch.dtype = dtype) -> Paint:
+                made = Compilation(path, dtype, folder / f"{dtype}-{batch}.pt2", batch).package()
                 if made is None:
                     raise BenchError("nothing can be compiled here: install a C++ compiler, or use --no-compiled")
                 return load_compiled(made)
 
-            yield mode, prepare, (1,)
+            yield _Way(mode, dtype, prepare, (1, _COMPILED_BATCH))
 
 
 def _file(generator: str, folder: Path) -> Path:
@@ -131,10 +144,10 @@ def _multiplications(path: Path) -> int:
     return counter.get_total_flops() // 2
 
 
-def _ceiling(where: torch.device) -> float:
+def _ceiling(where: torch.device, dtype: torch.dtype) -> float:
     """GFLOP/s of the convolution that machines do best: 3 × 3, 512 channels, 64 × 64."""
-    x = channels_last(torch.randn(1, 512, 64, 64, device=where))
-    weight = channels_last(torch.randn(512, 512, 3, 3, device=where))
+    x = channels_last(torch.randn(1, 512, 64, 64, device=where, dtype=dtype))
+    weight = channels_last(torch.randn(512, 512, 3, 3, device=where, dtype=dtype))
     ms, _ = _time(lambda x: F.conv2d(x, weight, padding=1), x, where)
     return 2 * 512 * 512 * 9 * 64 * 64 / ms / 1e6
 

@@ -7,8 +7,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from ..generators.checkpoints import open_checkpoint
+from ..generators.checkpoints import Config, open_checkpoint
 from ..generators.stylegan2 import StyleGAN2Config
+from ..generators.stylegan3 import bands
 
 
 def inspect_generator(path: Path) -> dict[str, Any]:
@@ -22,10 +23,21 @@ def inspect_generator(path: Path) -> dict[str, Any]:
             "architecture": "StyleGAN2" if isinstance(config, StyleGAN2Config) else "StyleGAN3",
             "resolution": f"{width} × {height}",
             "z, w": f"{config.z_dim}, {config.w_dim}",
-            "layers": f"{config.mapping_layers} of mapping, {config.num_ws} rows of w+",
+            "mapping layers": config.mapping_layers,
+            "rows of w+": config.num_ws,
+            "layers": _layers(config),
             "parameters": values,
             "licence": checkpoint.licence,
         }
     with path.open("rb") as file:
         found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
+
+
+def _layers(config: Config) -> str:
+    """Height and channels of every block (StyleGAN2) or layer (StyleGAN3), from the first to the picture."""
+    if isinstance(config, StyleGAN2Config):
+        sizes = [(config.first[0] << level, channels) for level, channels in enumerate(config.channels)]
+    else:
+        sizes = [(band.size, band.channels) for band in bands(config)]
+    return ", ".join(f"{height}: {channels}" for height, channels in sizes)

@@ -45,15 +45,16 @@ class PublicGenerator:
     paints: str
     licence: str
     terms: str
+    landmarks: str  # the detector that fits its pictures; none where faces are too small
 
     def path(self) -> Path:
         """Where it is kept on this machine."""
         return models_folder() / f"{self.name}{self.suffix}"
 
 
-def _nvidia(name: str, collection: str, paints: str) -> PublicGenerator:
+def _nvidia(name: str, collection: str, paints: str, landmarks: str = "face-alignment") -> PublicGenerator:
     address = f"{_NVIDIA}/{collection}/versions/1/files/{name}.pkl"
-    return PublicGenerator(name, address, ".pkl", paints, "NVIDIA, non-commercial", _NVIDIA_TERMS)
+    return PublicGenerator(name, address, ".pkl", paints, "NVIDIA, non-commercial", _NVIDIA_TERMS, landmarks)
 
 
 CATALOGUE = {
@@ -61,7 +62,7 @@ CATALOGUE = {
     for model in (
         _nvidia("stylegan2-ffhq-256x256", "stylegan2", "faces, 256 × 256"),
         _nvidia("stylegan2-ffhq-1024x1024", "stylegan2", "faces, 1024 × 1024"),
-        _nvidia("stylegan3-r-ffhqu-256x256", "stylegan3", "faces, unaligned, 256 × 256"),
+        _nvidia("stylegan3-r-ffhqu-256x256", "stylegan3", "faces, unaligned, 256 × 256", "face_landmarker.task"),
         _nvidia("stylegan3-r-ffhq-1024x1024", "stylegan3", "faces, 1024 × 1024"),
         PublicGenerator(
             "stylegan_human_v2_512",
@@ -71,6 +72,7 @@ CATALOGUE = {
             "StyleGAN-Human, non-commercial",
             "Licence of the StyleGAN-Human authors and of NVIDIA: non-commercial, "
             "https://github.com/stylegan-human/StyleGAN-Human.",
+            "",
         ),
     )
 }
@@ -95,11 +97,15 @@ def generator_file(name: str) -> Path:
 
 
 def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
-    """Downloads ``model`` unless it is here; returns its path. Raises FetchError."""
+    """Downloads ``model`` unless it is here; returns its path. Raises FetchError.
+
+    One that somebody put there counts as the first download, or must be what that was.
+    """
     path = model.path()
-    if path.is_file():
-        return path
     part = path.with_name(path.name + ".part")
+    if path.is_file():
+        _check(model, path)
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _download(model.address, part, progress)
@@ -111,14 +117,26 @@ def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda 
         ) from None
     except OSError as error:
         raise FetchError(f"{part} cannot be written ({error}): make room, or set EFFIGY_MODELS") from None
-    _check(model, part)
-    part.replace(path)
+    try:
+        _check(model, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+        _edition(part).unlink(missing_ok=True)
     return path
+
+
+def _edition(part: Path) -> Path:
+    """Where the publisher's mark (ETag) of what is being downloaded is kept."""
+    return part.with_name(part.name + ".etag")
 
 
 def _download(address: str, part: Path, progress: Callable[[int, int], None]) -> None:
     done = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(address, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310
+    headers = {"Range": f"bytes={done}-"} if done else {}
+    if done and _edition(part).is_file():  # if it was published anew meanwhile, all of it is sent
+        headers["If-Range"] = _edition(part).read_text(encoding="utf-8")
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310  addresses are ours
     except urllib.error.HTTPError as error:
@@ -130,6 +148,11 @@ def _download(address: str, part: Path, progress: Callable[[int, int], None]) ->
     if response.status == 206 and not goes_on:
         part.unlink()
         raise ConnectionError("the publisher sent another part than was asked for")
+    mark = response.headers.get("ETag") or ""
+    if mark and not mark.startswith("W/"):  # a weak one says nothing about single bytes
+        _edition(part).write_text(mark, encoding="utf-8")
+    else:
+        _edition(part).unlink(missing_ok=True)
     with response, part.open("ab" if goes_on else "wb") as file:
         done = file.tell()
         announced = response.headers.get("Content-Length") or ""
@@ -142,29 +165,31 @@ def _download(address: str, part: Path, progress: Callable[[int, int], None]) ->
         raise ConnectionError(f"it broke off after {done} of {total} bytes")
 
 
-def _check(model: PublicGenerator, part: Path) -> None:
+def _check(model: PublicGenerator, path: Path) -> None:
     """It must be a generator, with the checksum recorded on the first download, which this may be."""
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        with open_checkpoint(part):
+        with open_checkpoint(path):
             pass
     except GeneratorFileError as error:
-        part.unlink()
         raise FetchError(
-            f"{model.address} sent something else ({error}): download it by hand to {model.path()}"
+            f"this is not what {model.address} should send ({error}): download it by hand to {model.path()}"
         ) from None
     record = models_folder() / "checksums.json"
     try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+        if not isinstance(known, dict):
+            raise ValueError
+        if known.setdefault(model.name, digest) != digest:
+            raise FetchError(
+                f"{path} is not what was fetched before (sha256 {digest[:12]}…, recorded "
+                f"{str(known[model.name])[:12]}…): try again; if its publisher has changed it, remove it from {record}"
+            )
+        temporary = record.with_name(record.name + ".part")
+        temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(record)
     except ValueError:
         raise FetchError(f"{record} is damaged: remove it") from None
-    if known.setdefault(model.name, digest) != digest:
-        part.unlink()
-        raise FetchError(
-            f"{model.name} is not what was fetched before (sha256 {digest[:12]}…, recorded {known[model.name][:12]}…): "
-            f"try again; if its publisher has changed it, remove it from {record}"
-        )
-    temporary = record.with_name(record.name + ".part")
-    temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(record)
+    except OSError as error:
+        raise FetchError(f"{record} cannot be written ({error}): make room, or set EFFIGY_MODELS") from None

@@ -5,7 +5,7 @@ A child process compiles (half a minute, at the lowest priority) and leaves a pa
 user's own; loading one takes a fraction of a second. Compiling in the painting process would hold Python's lock
 and make the preview stutter. Without a C++ compiler there is no package, and nothing else changes.
 
-    python -m backend.generators.compiled GENERATOR DTYPE PACKAGE
+    python -m backend.generators.compiled GENERATOR DTYPE PACKAGE BATCH
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PATIENCE_S = 900.0
 
 
 class _Painter(nn.Module):
-    """What is compiled: w+ [1, num_ws, w_dim] → picture [1, 3, H, W]."""
+    """What is compiled: w+ [N, num_ws, w_dim] → picture [N, 3, H, W], N always the same."""
 
     def __init__(self, generator: Any) -> None:
         super().__init__()
@@ -49,12 +49,15 @@ class _Painter(nn.Module):
         return picture
 
 
-def compile_generator(generator: Path, dtype: torch.dtype, package: Path) -> None:
-    """Compiles the generator in file ``generator`` for this CPU into ``package``, which is whole or not there."""
+def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
+    """Compiles the generator in file ``generator`` for this CPU into ``package``, which is whole or not there.
+
+    What comes of it paints ``batch`` pictures at a time.
+    """
     network = load_generator(generator, "cpu", dtype)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler about its own parts
-        ws = network.map(torch.zeros(1, network.z_dim))
+        ws = network.map(torch.zeros(batch, network.z_dim))
         network.synthesize(ws)  # what layers make of their weights at first use, they must not make again
         program = torch.export.export(_Painter(network), (ws,))
         package.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -108,9 +111,10 @@ def is_private(folder: Path) -> bool:
 class Compilation:
     """A compilation in a child process."""
 
-    def __init__(self, generator: Path, dtype: torch.dtype, package: Path) -> None:
+    def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
         """Starts it. Its environment is ours: it finds the same packages and the same compiler."""
-        arguments = [sys.executable, "-m", "backend.generators.compiled", str(generator), str(dtype), str(package)]
+        what = [str(generator), str(dtype), str(package), str(batch)]
+        arguments = [sys.executable, "-m", "backend.generators.compiled", *what]
         self._package = package
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is read
         self._deadline = time.monotonic() + _PATIENCE_S
@@ -167,13 +171,13 @@ def prune(folder: Path) -> None:
         package.unlink(missing_ok=True)
 
 
-def _main(generator: str, dtype: str, package: str) -> None:
+def _main(generator: str, dtype: str, package: str, batch: str) -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="effigy-compile-") as folder:  # not one that others could have made
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        compile_generator(Path(generator), next(d for d in DTYPES if str(d) == dtype), Path(package))
+        compile_generator(Path(generator), next(d for d in DTYPES if str(d) == dtype), Path(package), int(batch))
     prune(Path(package).parent)
 
 

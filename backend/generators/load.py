@@ -18,7 +18,7 @@ _SMALLEST = 2  # bytes of a stored weight
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> Generator:
+def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = torch.float32) -> Generator:
     """The generator in ``path`` on ``device`` ("auto": CUDA when there is one), its convolutions in ``dtype``.
 
     Reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, rosinality's
@@ -27,7 +27,7 @@ def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.
     """
     if dtype not in DTYPES:
         raise ValueError(f"a generator computes in float32, bfloat16 or float16, not in {dtype}")
-    where = resolve_device(device)
+    path, where = Path(path), resolve_device(device)
     with open_checkpoint(path) as checkpoint:
         network = _build(path, checkpoint)
     try:
@@ -37,7 +37,7 @@ def load_generator(path: Path, device: str = "auto", dtype: torch.dtype = torch.
         raise GeneratorFileError(f"{path} does not fit into the memory of {where}: free some, or use cpu") from None
     if where.type == "cuda":  # float32 then means float32, as on every other device, and as in the official code
         torch.backends.cudnn.allow_tf32 = False
-    elif where.type == "cpu":
+    else:
         keep_picture_memory()
     return network
 

@@ -2,8 +2,8 @@
 """Painting previews as fast as the machine can, where a final picture is painted exactly.
 
 A final comes from the plain network in float32: the same bits whenever it is asked for. A preview may come
-from compiled code, from another precision (float16 on CUDA, bfloat16 on CPUs that have it: a mean error of
-0.4 % of the picture's contrast), or, until those are ready, from the plain network too.
+from compiled code, from another precision (float16 on CUDA; bfloat16 where the CPU and the generator are fit
+for it: a mean error of 0.4 % of the picture's contrast), or, until those are ready, from the plain network too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .checkpoints import GeneratorFileError
 from .compiled import Compilation, cache_folder, is_private, load_compiled, package_path
 from .generator import Generator
 from .load import load_generator
-from .stylegan2 import has_matrix_units
+from .stylegan2 import StyleGAN2, has_matrix_units
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class PreviewPainter:
         if generator.device.type == "cuda":
             self._record(path, generator.device)
             return
-        self._dtype = torch.bfloat16 if has_native_bfloat16() else torch.float32
+        self._dtype = preview_dtype(generator)
         self._package = package_path(path, self._dtype, cache_folder())
         if not (self._package.is_file() and self._use_compiled()):
             self._compile_after = WORTH_COMPILING
@@ -109,21 +109,32 @@ class Graphed:
     """A generator's synthesis on CUDA as one recorded graph, without the cost of launching its kernels."""
 
     def __init__(self, generator: Generator) -> None:
+        self._generator = generator  # the graph reads its weights at every replay
         self._ws = generator.map(torch.zeros(1, generator.z_dim, device=generator.device))
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream), torch.no_grad():
-            for _ in range(3):  # lets cuDNN choose its algorithms before they are recorded
-                generator.synthesize(self._ws)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph), torch.no_grad():
-            self._picture = generator.synthesize(self._ws)
+        with torch.cuda.device(generator.device), torch.no_grad():
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(3):  # lets cuDNN choose its algorithms before they are recorded
+                    generator.synthesize(self._ws)
+            torch.cuda.current_stream().wait_stream(stream)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._picture = generator.synthesize(self._ws)
 
     def __call__(self, ws: Tensor) -> Tensor:
         self._ws.copy_(ws)
         self._graph.replay()
         return self._picture.clone()
+
+
+def preview_dtype(generator: Generator) -> torch.dtype:
+    """In which a CPU paints previews of ``generator``: what is fastest with a mean error of at most 0.5 % of contrast.
+
+    StyleGAN3's fourteen layers round one after the other: 0.9 % in bfloat16.
+    """
+    fit = isinstance(generator, StyleGAN2) and has_native_bfloat16()
+    return torch.bfloat16 if fit else torch.float32
 
 
 def has_native_bfloat16() -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-_STRIP = 16 << 20  # bytes of a strip of a layer in float32; of 6 MiB the rows computed twice cost more than is won
+_STRIP = 16 << 20  # bytes of a strip of a layer in float32; of 8 MiB no faster, of 32 a tenth slower (benchmarks.md)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class StyleGAN3Config:
         power = self.img_resolution > 0 and self.img_resolution & (self.img_resolution - 1) == 0
         if not power or not 16 <= self.img_resolution <= 8192:
             raise ValueError(f"no StyleGAN3 paints {self.img_resolution} pixels: a power of two is needed")
-        for name, largest in {"num_layers": 64, "margin_size": 256, "filter_size": 32, "lrelu_upsampling": 8}.items():
+        for name, largest in {"num_layers": 64, "margin_size": 256, "filter_size": 16, "lrelu_upsampling": 4}.items():
             if not 1 <= getattr(self, name) <= largest:
                 raise ValueError(f"no StyleGAN3 has {name} {getattr(self, name)}")
         if self.lrelu_upsampling < 2 or not -math.inf < self.output_scale < math.inf:
@@ -101,7 +101,8 @@ def bands(config: StyleGAN3Config) -> list[Band]:
         raise ValueError(
             f"channel_base {config.channel_base} gives a layer {channels.min()} or {channels.max()} channels"
         )
-    if not np.all(rates[1:] / rates[:-1] <= _STEEPEST) or rates.min() < 1 or rates.max() > _FINEST:
+    rises = rates[1:] / rates[:-1]
+    if not np.all((rises >= 1) & (rises <= _STEEPEST)) or rates.min() < 1 or rates.max() > _FINEST:
         raise ValueError("its layers' sampling rates jump as no StyleGAN3's do")
     widths = np.maximum(stopbands, rates / 2) - cutoffs
     return [

@@ -74,7 +74,10 @@ class Painter:
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"a process that should paint has ended with code {self._process.wait()}: see above")
+        return json.loads(line)
 
 
 def compare(name: str, arguments: list[str], rounds: int) -> None:

@@ -88,8 +88,8 @@ def nvidia(path, kwargs, state, protocol=4, source="", **more):
     return path
 
 
-def tensorflow(path, kwargs, state, protocol=4):
-    """The tuple (G, D, Gs) of 2020."""
+def tensorflow(path, kwargs, state, protocol=4, **static):
+    """The tuple (G, D, Gs) of 2020; ``static`` are more of its arguments."""
 
     class Network: ...
 
@@ -126,7 +126,8 @@ def tensorflow(path, kwargs, state, protocol=4):
             version=4,
             build_module_src="raise SystemExit",
             variables=[("dlatent_avg", array("mapping.w_avg")), ("lod", np.float32(0))],
-            static_kwargs={"resolution": 32, "mapping_layers": 4, "label_size": 0, "resample_kernel": [1, 3, 3, 1]},
+            static_kwargs=static
+            | {"resolution": 32, "mapping_layers": 4, "label_size": 0, "resample_kernel": [1, 3, 3, 1]},
             components={},
         )
         for name, values in (("mapping", mapping), ("synthesis", synthesis)):

@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
+import json
 import os
 import pickle
 import random
 import re
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
+from contextlib import suppress
 
 import pytest
 import torch
 
 from backend.generators import GeneratorFileError, convert_generator, load_generator
+from backend.generators.checkpoints import write_own
 from backend.generators.checkpoints.nvidia import _tensors
 from backend.generators.checkpoints.tensors import TensorFile
 from backend.generators.mapping import initialize
@@ -171,6 +175,23 @@ def test_what_a_file_wants_to_run_is_refused(tmp_path, call, place):
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("container", ["zip", "legacy", "tensorflow", "own"])
+def test_what_other_formats_want_to_run_is_refused(tmp_path, container):
+    mark, path = tmp_path / "mark", tmp_path / "evil.pt"
+    evil = Call(os.system, f"touch {mark}")
+    kwargs, state, _ = parity("sg2-32")
+    if container == "tensorflow":
+        tensorflow(path, kwargs, state, truncation_psi=evil)
+    elif container == "own":
+        path.write_bytes(pickle.dumps(evil))
+        path = path.rename(tmp_path / "evil.safetensors")
+    else:
+        torch.save({"g_ema": {}, "args": evil}, path, _use_new_zipfile_serialization=container == "zip")
+    with pytest.raises(GeneratorFileError, match=r"evil\.(pt|safetensors)"):
+        load_generator(path, "cpu")
+    assert not mark.exists()
+
+
 def test_embedded_source_is_never_run(tmp_path):
     kwargs, state, data = parity("sg2-32")
     mark = tmp_path / "mark"
@@ -253,6 +274,61 @@ def test_short_nonsense_gives_one_clear_error(tmp_path, content):
         load_generator(path, "cpu")
 
 
+# Loads what it is told, and says by how many MiB the process grew at most.
+GROWTH = """
+import sys
+from backend.generators import GeneratorFileError, load_generator
+def peak():
+    [line] = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+load_generator(sys.argv[1], "cpu")  # what is imported and allocated once
+before = peak()
+try:
+    load_generator(sys.argv[2], "cpu")
+    print(peak() - before, "loaded")
+except GeneratorFileError as error:
+    print(peak() - before, error)
+"""
+
+
+def growth(valid, path):
+    """Peak memory (MiB) of loading ``path`` after ``valid``, and what came of it."""
+    command = [sys.executable, "-c", GROWTH, str(valid), str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(said.split()[0]), said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux counts it")
+def test_files_cost_no_more_memory_than_they_explain(tmp_path):
+    small = StyleGAN3(StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3))
+    initialize(small)
+    write_own(tmp_path / "small.safetensors", small.config, small.state_dict())
+
+    tensor = rebuilt(storage_stream(2**40), (2**40,), (1,))
+    one_tensor(tmp_path / "announced.pkl", tensor)
+
+    # Filters grow with the ratio of sampling rates: of a file whose rates fall they would fill gigabytes.
+    content = (tmp_path / "small.safetensors").read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    config = json.loads(header["__metadata__"]["stylegan3"]) | {
+        "img_resolution": 8192, "first_cutoff": 4096.0, "first_stopband": 8192.0, "last_stopband_rel": 2**-11,
+        "use_radial_filters": True, "filter_size": 16, "num_layers": 2, "num_critical": 0,
+    }  # fmt: skip
+    header["__metadata__"]["stylegan3"] = json.dumps(config)
+    text = json.dumps(header).encode()
+    (tmp_path / "filters.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+    # A mapping from 8192 numbers to one is a small file; ten thousand latents of it are not.
+    wide = StyleGAN2(StyleGAN2Config(8192, 1, (1, 1, 1), 1))
+    initialize(wide)
+    rosinality(tmp_path / "average.pt", wide.state_dict(), training=True)
+
+    for name in ("announced.pkl", "filters.safetensors", "average.pt"):
+        grown, said = growth(tmp_path / "small.safetensors", tmp_path / name)
+        assert grown < 60, said
+
+
 def small_files(folder):
     """One file of each format, small enough to be damaged thousands of times."""
     network = StyleGAN2(StyleGAN2Config(4, 4, (3, 3, 3, 3), 4))
@@ -270,9 +346,21 @@ def small_files(folder):
     yield folder / "own.safetensors"
 
 
-def test_random_damage_never_raises_anything_else(tmp_path):
+def test_random_damage_never_raises_anything_else_nor_runs_anything(tmp_path):
     dice = random.Random(0)
-    path = tmp_path / "damaged"
+    path, mark = tmp_path / "damaged", tmp_path / "mark"
+    hostile = tmp_path / "hostile.pkl"
+    kwargs, _, _ = parity("sg2-32")
+    nvidia(hostile, kwargs, {}, training_set_kwargs=Call(os.system, f"touch {mark}"))
+    good = hostile.read_bytes()
+    for _ in range(1000):
+        bad = bytearray(good)
+        for _ in range(dice.choice((1, 3))):
+            bad[dice.randrange(len(bad))] ^= dice.randrange(1, 256)
+        path.write_bytes(bad)
+        with pytest.raises(GeneratorFileError, match="damaged"):
+            load_generator(path, "cpu")
+    assert not mark.exists()
     for source in list(small_files(tmp_path)):
         load_generator(source, "cpu")
         good = source.read_bytes()
@@ -284,8 +372,10 @@ def test_random_damage_never_raises_anything_else(tmp_path):
                 for _ in range(dice.choice((1, 1, 3, 30))):
                     bad[dice.randrange(len(bad))] ^= dice.randrange(1, 256)
             path.write_bytes(bad)
-            with contextlib.suppress(GeneratorFileError):
+            try:
                 load_generator(path, "cpu")
+            except GeneratorFileError as error:
+                assert str(path) in str(error)  # noqa: PT017  it may load as well
 
 
 def nested(depth):
@@ -299,7 +389,7 @@ def nested(depth):
 def test_values_that_take_for_ever_are_not_looked_into(tmp_path):
     kwargs, state, _ = parity("sg2-32")
     for name in ("architecture", "activation", "img_channels", "conv_clamp"):
-        with contextlib.suppress(GeneratorFileError):
+        with suppress(GeneratorFileError):
             load_generator(nvidia(tmp_path / "g.pkl", kwargs | {name: nested(64)}, state), "cpu")
 
 

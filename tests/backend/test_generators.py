@@ -28,28 +28,36 @@ from backend.generators.winograd import pays, transform_weight, winograd_conv2d
 from backend.models import DEFAULT_BUNDLE
 
 from .checkpoint_files import NAMES, parity
+from .devices import DEVICES
 
 GENERATOR = DEFAULT_BUNDLE / "generator.safetensors"
 
 
-def build(name):
+def build(name, device="cpu"):
     """A network of ours with an official one's weights, and what the official one computed."""
     kwargs, state, data = parity(name)
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     config = read_config({**kwargs, **kwargs.get("synthesis_kwargs", {}), "mapping": kwargs["mapping_kwargs"]}, shapes)
     network = build_network(config)
     network.load_state_dict({key: value for key, value in state.items() if "resample_filter" not in key})
-    return network, data
+    if device == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+    return network.to(device), {key: value.to(device) for key, value in data.items()}
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request):
+    return request.param
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def official(request):
-    return build(request.param)
+def official(request, device):
+    return build(request.param, device)
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def frozen(request):
-    network, data = build(request.param)
+def frozen(request, device):
+    network, data = build(request.param, device)
     network.freeze()
     return network, data
 
@@ -78,9 +86,9 @@ def test_folded_constants_and_work_in_place_change_nothing(frozen, latents, pict
 
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.bfloat16, 0.012), (torch.float16, 0.003)])
 @pytest.mark.parametrize("name", NAMES)
-def test_half_precision_stays_near(monkeypatch, name, dtype, allowed):
+def test_half_precision_stays_near(monkeypatch, device, name, dtype, allowed):
     monkeypatch.setattr(stylegan2, "_COARSE", 0)  # these networks are so small that no layer would be in it
-    network, data = build(name)
+    network, data = build(name, device)
     network.freeze(dtype)
     with torch.no_grad():
         made = network.synthesize(data["w"])
@@ -262,12 +270,16 @@ def test_coarse_layers_stay_in_float32_and_up_convolutions_become_phases(monkeyp
     assert (made - data["img_w"]).abs().mean() <= 0.002 * data["img_w"].std()
 
 
+@pytest.mark.parametrize("freeze", [False, True])
+@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("sg2")])
-def test_synthesis_without_noise_is_the_official_networks(name):
+def test_synthesis_without_noise_is_the_official_networks(name, batch, freeze):
     network, data = build(name)
+    if freeze:
+        network.freeze()
     with torch.inference_mode():
-        made = network.synthesize(data["w"], noise=False)
-    assert (made - data["img_w_none"]).abs().max() <= 1e-4 * data["img_w_none"].std()
+        made = network.synthesize(data["w"][:batch], noise=False)
+    assert (made - data["img_w_none"][:batch]).abs().max() <= 1e-4 * data["img_w_none"].std()
 
 
 def test_mapping_and_truncation_are_the_official_networks(official):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,9 @@ from typer.testing import CliRunner
 
 from backend.cli import app
 from backend.generators import catalogue
+from backend.generators.checkpoints import write_own
+from backend.generators.mapping import initialize
+from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from backend.models import DEFAULT_BUNDLE
 
 from .checkpoint_files import nvidia, parity
@@ -32,17 +36,21 @@ class Publisher(BaseHTTPRequestHandler):
 
     content = b""
     patience = 1 << 30
+    mark = '"first"'
     asked: list[str | None] = []  # noqa: RUF012
 
     def do_GET(self):
         asked = self.headers.get("Range")
         self.asked.append(asked)
+        if self.headers.get("If-Range", self.mark) != self.mark:
+            asked = None
         start = int(asked[6:-1]) if asked else 0
         rest = self.content[start:]
         if asked and not rest:
             self.send_error(416)
             return
         self.send_response(206 if asked else 200)
+        self.send_header("ETag", self.mark)
         self.send_header("Content-Length", str(len(rest)))
         self.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
         self.end_headers()
@@ -55,7 +63,7 @@ class Publisher(BaseHTTPRequestHandler):
 def publisher(tmp_path, monkeypatch):
     kwargs, state, _ = parity("sg2-32")
     Publisher.content = nvidia(tmp_path / "published.pkl", kwargs, state).read_bytes()
-    Publisher.patience, Publisher.asked = 1 << 30, []
+    Publisher.patience, Publisher.asked, Publisher.mark = 1 << 30, [], '"first"'
     server = ThreadingHTTPServer(("127.0.0.1", 0), Publisher)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -79,6 +87,8 @@ def test_inspect_says_what_a_file_is(run):
     found = json.loads(run("models", "inspect", GENERATOR, "--json").output)
     assert found["architecture"] == "StyleGAN2"
     assert found["resolution"] == "128 × 128"
+    assert found["layers"].startswith("4: ")
+    assert found["layers"].count(",") == 5
     assert len(found["sha256"]) == 64
 
 
@@ -136,6 +146,64 @@ def test_fetch_resumes_where_it_broke_off_and_records_the_checksum(run, publishe
     assert len(publisher.asked) == 2, "what is here is not fetched again"
 
 
+def test_what_is_published_anew_between_two_attempts_is_not_patched_together(run, publisher, tmp_path):
+    publisher.patience = 100_000
+    run("models", "fetch", NAME, "--accept-licence")
+    kwargs, state, _ = parity("sg2ada-32")
+    publisher.content = nvidia(tmp_path / "other.pkl", kwargs, state).read_bytes()
+    publisher.patience, publisher.mark = 1 << 30, '"second"'
+    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    path = catalogue.CATALOGUE[NAME].path()
+    assert path.read_bytes() == publisher.content
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, "checksums.json"])
+
+
+def test_a_file_that_was_put_there_counts_as_the_first_download(run, publisher, tmp_path):
+    path = catalogue.CATALOGUE[NAME].path()
+    path.parent.mkdir()
+    path.write_bytes(publisher.content)
+    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    assert not publisher.asked
+    assert NAME in json.loads((path.parent / "checksums.json").read_text())
+    kwargs, state, _ = parity("sg2ada-32")
+    other = nvidia(tmp_path / "other.pkl", kwargs, state).read_bytes()
+    path.write_bytes(other)
+    refused = run("models", "fetch", NAME, "--accept-licence")
+    assert refused.exit_code == 2
+    assert "not what was fetched before" in refused.output
+    assert path.read_bytes() == other, "what a user put there is the user's"
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "7"])
+def test_damaged_checksums_are_named(run, publisher, content):
+    catalogue.models_folder().mkdir()
+    (catalogue.models_folder() / "checksums.json").write_text(content)
+    refused = run("models", "fetch", NAME, "--accept-licence")
+    assert refused.exit_code == 2
+    assert "checksums.json is damaged" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("name", "next_step"),
+    [
+        ("stylegan2-ffhq-1024x1024", "--landmarks face-alignment"),
+        ("stylegan3-r-ffhqu-256x256", "--landmarks face_landmarker.task"),
+        ("stylegan_human_v2_512", "not fitted"),
+    ],
+)
+def test_fetch_says_what_its_pictures_are_fit_for(run, publisher, monkeypatch, name, next_step):
+    address = catalogue.CATALOGUE[NAME].address
+    monkeypatch.setitem(catalogue.CATALOGUE, name, replace(catalogue.CATALOGUE[name], address=address))
+    assert next_step in run("models", "fetch", name, "--accept-licence").output
+
+
+def test_fetch_shows_how_far_it_is(run, publisher, monkeypatch):
+    seen = []
+    catalogue.fetch(catalogue.CATALOGUE[NAME], lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (len(publisher.content), len(publisher.content))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
 def test_another_file_under_the_same_name_is_refused(run, publisher, tmp_path):
     run("models", "fetch", NAME, "--accept-licence")
     path = catalogue.CATALOGUE[NAME].path()
@@ -152,7 +220,7 @@ def test_what_is_no_generator_is_not_kept(run, publisher):
     publisher.content = b"<html>please log in</html>" * 100
     refused = run("models", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
-    assert "sent something else" in refused.output
+    assert "is not what" in refused.output
     assert not list(catalogue.models_folder().glob("*.p*"))
 
 
@@ -178,6 +246,23 @@ def test_bench_measures_every_way_of_painting(run):
     assert found["runs"][0]["mode"] == "eager"
     assert found["runs"][0]["batch"] == 1
     assert all(entry["ms"] > 0 and entry["ceiling_share"] > 0 for entry in found["runs"])
+    for mode in {entry["mode"] for entry in found["runs"]}:
+        [best] = [entry for entry in found["runs"] if entry["mode"] == mode and entry["best"]]
+        assert best["ms"] == min(entry["ms"] for entry in found["runs"] if entry["mode"] == mode)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_bench_measures_compiled_code_with_the_best_batch(run, tmp_path):
+    network = StyleGAN2(StyleGAN2Config(8, 8, (16, 16, 16), 2))
+    initialize(network)
+    write_own(tmp_path / "g.safetensors", network.config, network.state_dict())
+    ran = run("bench", "synthesis", "--generator", tmp_path / "g.safetensors", "--device", "cpu", "--json")
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    rows = [entry for entry in found["runs"] if entry["mode"] == "compiled"]
+    assert rows[0]["batch"] == 1
+    assert sum(entry["best"] for entry in rows) == 1
+    assert set(found["conv_ceiling_gflops"]) >= {"float32"}
 
 
 def test_bench_names_a_file_that_is_not_there(run):

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import shutil
 import time
+import weakref
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,8 +19,11 @@ from backend.generators import PreviewPainter, load_generator, previews
 from backend.generators.checkpoints import write_own
 from backend.generators.compiled import Compilation, prune
 from backend.generators.mapping import initialize
-from backend.generators.previews import Graphed
+from backend.generators.previews import Graphed, preview_dtype
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+
+from .devices import DEVICES
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +141,7 @@ def test_only_the_newest_packages_are_kept(tmp_path):
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["3", "4", "5", "6", "7", "8"]
 
 
-cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-
-
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-4), (torch.float16, 0.03)])
 def test_a_generator_paints_the_same_on_every_device(small, device, dtype, allowed):
     exact = load_generator(small, "cpu")
@@ -150,11 +154,83 @@ def test_a_generator_paints_the_same_on_every_device(small, device, dtype, allow
     assert error.max() <= allowed
 
 
-@cuda
-def test_a_recorded_graph_paints_what_the_network_paints(small):
-    generator = load_generator(small, "cuda", torch.float16)
-    graph = Graphed(generator)
+class FakeCuda:
+    """As much of ``torch.cuda`` as a recording takes, on the CPU: replaying paints again into the same picture."""
+
+    def __init__(self):
+        self.recording = None
+        self.waited = []
+
+    def Stream(self):  # noqa: N802  torch's name
+        return SimpleNamespace(wait_stream=self.waited.append)
+
+    current_stream = Stream
+
+    def CUDAGraph(self):  # noqa: N802
+        def replay():
+            graphed = self.graphed()
+            graphed._picture.copy_(graphed._generator.synthesize(graphed._ws))
+
+        return SimpleNamespace(replay=replay)
+
+    @staticmethod
+    def nothing(_):
+        return contextlib.nullcontext()
+
+
+@pytest.fixture(params=DEVICES)
+def graph_device(request, monkeypatch):
+    """Where a graph can be recorded, and what a test on the CPU has to tell the fake: whose graph it is."""
+    fake = FakeCuda()
+    if request.param == "cpu":
+        for name in ("Stream", "current_stream", "CUDAGraph"):
+            monkeypatch.setattr(torch.cuda, name, getattr(fake, name))
+        for name in ("stream", "graph", "device"):
+            monkeypatch.setattr(torch.cuda, name, fake.nothing)
+    return request.param, fake
+
+
+def test_a_recorded_graph_paints_what_the_network_paints(small, graph_device):
+    device, fake = graph_device
+    generator = load_generator(small, device, torch.float16)
+    graphed = Graphed(load_generator(small, device, torch.float16))  # whose generator nobody else holds
+    fake.graphed = weakref.ref(graphed)
+    gc.collect()
+    pictures = []
     for seed in range(3):
-        ws = generator.map(torch.randn(1, 8, generator=torch.Generator().manual_seed(seed)).cuda())
+        ws = generator.map(torch.randn(1, 8, generator=torch.Generator().manual_seed(seed)).to(device))
         with torch.inference_mode():
-            torch.testing.assert_close(graph(ws), generator.synthesize(ws), rtol=0, atol=1e-3)
+            pictures.append(graphed(ws))
+            torch.testing.assert_close(pictures[-1], generator.synthesize(ws), rtol=0, atol=1e-3)
+    assert not torch.equal(pictures[0], pictures[1]), "what was painted before is the caller's"
+
+
+def test_previews_of_a_generator_on_cuda_are_recorded(small, graph_device, monkeypatch):
+    device, fake = graph_device
+    generator = load_generator(small, device)
+    if device == "cpu":
+        monkeypatch.setattr(type(generator), "device", property(lambda self: SimpleNamespace(type="cuda")))
+        real = load_generator
+        monkeypatch.setattr(previews, "load_generator", lambda path, device, dtype: real(path, "cpu", dtype))
+        monkeypatch.setattr(previews.Graphed, "__init__", record_on_the_cpu(previews.Graphed.__init__))
+    painter = PreviewPainter(generator, small)
+    assert painter.state == "fast"
+    fake.graphed = lambda: painter._paint
+    ws = generator.map(torch.ones(1, 8, device=device))
+    exact = generator.synthesize(ws)
+    assert (painter(ws) - exact).abs().mean() <= 0.003 * exact.std()
+    painter.close()
+
+
+def record_on_the_cpu(init):
+    def patched(self, generator):
+        init(self, SimpleNamespace(map=generator.map, synthesize=generator.synthesize, z_dim=8, device="cpu"))
+
+    return patched
+
+
+def test_stylegan3_is_previewed_in_float32(monkeypatch):
+    monkeypatch.setattr(previews, "has_native_bfloat16", lambda: True)
+    assert preview_dtype(StyleGAN2(StyleGAN2Config(8, 8, (4, 4), 1))) == torch.bfloat16
+    alias_free = StyleGAN3(StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3))
+    assert preview_dtype(alias_free) == torch.float32

@@ -30,6 +30,7 @@ _PARTS = {
 }
 _LR_MULTIPLIER = 0.01  # of the mapping, fixed in that code base
 _AVERAGED = 10_000  # random latents, where a file has no average of its own
+_TOGETHER = 250  # of them at a time: as many rows of 8192 numbers are all that a small file may cost
 
 
 def read_rosinality(file: TensorFile, root: Any) -> Checkpoint:
@@ -97,6 +98,8 @@ def _average(tensors: dict[str, Callable[[], Tensor]], layers: int) -> Tensor:
         mapping = Mapping(z_dim, w_dim, layers, _LR_MULTIPLIER)
     state = {f"fc{i}.{p}": tensors[f"mapping.fc{i}.{p}"]() for i in range(layers) for p in ("weight", "bias")}
     mapping.load_state_dict({**state, "w_avg": torch.zeros(w_dim)}, assign=True)
+    random, total = torch.Generator().manual_seed(0), torch.zeros(w_dim, dtype=torch.float64)
     with torch.no_grad():
-        average: Tensor = mapping(torch.randn(_AVERAGED, z_dim, generator=torch.Generator().manual_seed(0))).mean(dim=0)
-    return average
+        for _ in range(_AVERAGED // _TOGETHER):
+            total += mapping(torch.randn(_TOGETHER, z_dim, generator=random)).sum(dim=0)
+    return (total / _AVERAGED).float()

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The devices that what paints is tested on: the same code on the CPU, and on CUDA where there is one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+on_cuda = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+DEVICES = ["cpu", pytest.param("cuda", marks=on_cuda)]
