@@ -41,9 +41,6 @@ class RangeOperator(bpy.types.Operator):
         raise NotImplementedError
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not session.is_ready():
-            self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
-            return {"CANCELLED"}
         try:
             self._work = self.begin(face_in(context), scene_of(context))
         except FAILURES as error:
@@ -137,6 +134,9 @@ def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
         return False
     if state.is_baking or state.is_rendering:
         cls.poll_message_set("Wait until the bake or render that runs is done")
+        return False
+    if not bpy.app.background and not session.is_ready():  # a script in the background starts it by itself
+        cls.poll_message_set("Start the backend first, and wait until it is ready")
         return False
     return True
 

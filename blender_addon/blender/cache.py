@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import bpy
 
+from . import session
 from .properties import face_of
 from .scene_reader import FaceState
-from .session import state
+from .session import FaceRun, state
 from .walk import Walk, WalkError
 
 _BYTES = 4  # of a pixel
@@ -19,16 +20,19 @@ class Cache:
     def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         """Raises WalkError when the range does not fit into memory."""
         image, frames = face_of(proxy).image, range(scene.frame_start, scene.frame_end + 1)
+        self._run = session.run_of(proxy)
         size = _BYTES * image.size[0] * image.size[1] if image is not None else 0
         if size * len(frames) > state.memory.limit:
             raise WalkError(
                 f"{len(frames)} frames take {size * len(frames) >> 20} MiB, "
-                f"the cache holds {state.memory.limit >> 20}: shorten the scene's frame range, or bake"
+                f"the cache holds {state.memory.limit >> 20}: give it more in the add-on's preferences "
+                "(Picture Memory), shorten the scene's frame range, or bake"
             )
         self.walk = Walk(proxy, scene, frames, "rgba8", lambda _, wanted: state.memory.touch(self._key(wanted)))
 
     def step(self) -> int:
         for step in self.walk.step():
+            self._run.cached[step.frame] = self._key(step.wanted)
             if step.picture is not None:
                 picture = step.picture
                 state.memory.put(self._key(step.wanted), picture.data, picture.height, picture.width, picture.clamped)
@@ -42,3 +46,10 @@ class Cache:
 
     def _key(self, wanted: FaceState) -> tuple[object, ...]:
         return *self.walk.anchor, wanted.parameters
+
+
+def state_of(run: FaceRun, frame: int, key: tuple[object, ...]) -> str:
+    """ "fresh" where ``frame`` was cached as it is now asked for (``key``) and is still there, "stale", or ""."""
+    if frame not in run.cached:
+        return ""
+    return "fresh" if run.cached[frame] == key and key in state.memory else "stale"

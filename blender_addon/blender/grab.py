@@ -125,7 +125,8 @@ class EFFIGY_OT_grab(bpy.types.Operator):
         if event.type in {"ESC", "RIGHTMOUSE"}:
             self._drag.cancel()
             return {"CANCELLED"}
-        if event.type == "LEFTMOUSE" and event.value == "RELEASE":
+        released = event.type == "LEFTMOUSE" and event.value == "RELEASE"
+        if released or (event.type in {"RET", "NUMPAD_ENTER", "SPACE"} and event.value == "PRESS"):
             if self._moved:
                 controls.auto_key(self._drag.proxy, scene_of(context))
             return {"FINISHED"} if self._moved else {"CANCELLED"}

@@ -17,8 +17,10 @@ from .session import state
 
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
-    """The scene may have changed: the next tick looks."""
+    """The scene may have changed: the preview looks."""
     state.dirty = state.baked_dirty = True
+    if not (state.is_rendering or state.is_baking):
+        preview.wake()
 
 
 @persistent
@@ -27,6 +29,8 @@ def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
     state.dirty = state.baked_dirty = True
     if state.is_rendering:
         _or_give_up(render.render_frame, scene, depsgraph)
+    elif not state.is_baking:
+        preview.wake()
 
 
 @persistent

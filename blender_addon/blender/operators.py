@@ -46,7 +46,10 @@ class EFFIGY_OT_disconnect(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.state.client is not None
+        if session.state.client is None:
+            cls.poll_message_set("Nothing is connected")
+            return False
+        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         session.disconnect()
@@ -102,6 +105,24 @@ class EFFIGY_OT_add_face(OpeningOperator):
             self.report({"WARNING"}, text)
 
 
+class EFFIGY_OT_remove_face(FaceOperator):
+    bl_idname = "effigy.remove_face"
+    bl_label = "Remove Face"
+    bl_description = "Take away the whole rig of this face: proxy, plate and its camera. Baked files are kept"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Leave the edit mode first")
+            return False
+        return super().poll(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        rig.remove_face(face_in(context))
+        return {"FINISHED"}
+
+
 class EFFIGY_OT_exact_view(FaceOperator):
     bl_idname = "effigy.exact_view"
     bl_label = "Exact Pixels"
@@ -127,6 +148,10 @@ class EFFIGY_OT_exact_view(FaceOperator):
         scene.view_settings.view_transform = "Standard"
         scene.view_settings.look = "None"
         scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
+        scene.view_settings.use_curve_mapping = False
+        scene.display_settings.display_device = "sRGB"
+        scene.render.image_settings.color_management = "FOLLOW_SCENE"
+        scene.render.use_border = False
         shading = scene.display.shading  # Workbench
         shading.light, shading.color_type = "FLAT", "TEXTURE"
         scene.display.render_aa = "OFF"
@@ -137,7 +162,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
         return {"FINISHED"}
 
 
-_CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_exact_view)
+_CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_remove_face, EFFIGY_OT_exact_view)
 
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -69,6 +69,7 @@ class EFFIGY_PT_face(SidePanel):
         layout.label(text=proxy.name, icon="MESH_MONKEY")
         _draw_state(layout, face, run)
         layout.row(align=True).prop(face, "display", expand=True)
+        layout.operator("effigy.remove_face", icon="TRASH")
 
 
 def _draw_state(layout: Any, face: EffigyFace, run: FaceRun) -> None:
@@ -177,6 +178,11 @@ class EFFIGY_PT_animation(FacePanel):
         else:
             layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
+        cached = session.run_of(face_in(context)).cache
+        if cached == "fresh":
+            layout.label(text="This frame is in memory", icon="CHECKMARK")
+        elif cached == "stale":
+            write(layout, iface_("Stale: this frame was cached in another pose. Cache again."), "ERROR")
         if len(state.memory):
             text = iface_("{} exact pictures in memory, {} MiB", len(state.memory), state.memory.size >> 20)
             layout.label(text=text)
@@ -219,7 +225,36 @@ def _add_menu(self: Any, context: bpy.types.Context) -> None:
     self.layout.operator("effigy.add_face", text="Effigy Face", icon="MESH_MONKEY")
 
 
+class EFFIGY_MT_object(bpy.types.Menu):
+    """All buttons of the panel, so that the keyboard and the menu search find them."""
+
+    bl_idname = "EFFIGY_MT_object"
+    bl_label = "Effigy"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for group in _MENU:
+            for name in group:
+                self.layout.operator(f"effigy.{name}")
+            self.layout.separator()
+
+
+_MENU = (
+    ("connect", "disconnect"),
+    ("add_face", "remove_face", "use_grab"),
+    ("neutral", "mirror", "randomise", "reset_pose", "face_camera", "key_all"),
+    ("change_identity", "random_identity", "mix_identities", "save_identity", "load_identity"),
+    ("store_expression", "import_arkit", "import_landmarks", "live_capture", "stop_capture"),
+    ("cache", "bake", "show_live", "preflight", "exact_view"),
+)
+
+
+def _object_menu(self: Any, context: bpy.types.Context) -> None:
+    self.layout.separator()
+    self.layout.menu(EFFIGY_MT_object.bl_idname, icon="MESH_MONKEY")
+
+
 _CLASSES = (
+    EFFIGY_MT_object,
     EFFIGY_PT_backend,
     EFFIGY_PT_face,
     EFFIGY_PT_identity,
@@ -234,9 +269,11 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.VIEW3D_MT_mesh_add.append(_add_menu)
+    bpy.types.VIEW3D_MT_object.append(_object_menu)
 
 
 def unregister() -> None:
+    bpy.types.VIEW3D_MT_object.remove(_object_menu)
     bpy.types.VIEW3D_MT_mesh_add.remove(_add_menu)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

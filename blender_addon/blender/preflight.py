@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import bpy
 
@@ -45,7 +46,7 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
     for obj in render.frozen_instances(scene):
         yield Finding("error", rpt_("{} instances a collection with a live face: bake that face first", obj.name))
     view = scene.view_settings
-    if view.view_transform != "Standard" or view.look != "None":
+    if view.view_transform != "Standard" or view.look != "None" or view.use_curve_mapping:
         yield Finding(
             "warning",
             rpt_(
@@ -58,8 +59,27 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield Finding("warning", "Workbench does not show textures as they are: Exact Pixels sets it so that it does")
     if scene.render.dither_intensity > 0:
         yield Finding("warning", "Dithering adds noise to the faces' pixels")
+    if scene.render.use_border:
+        yield Finding("warning", "Only a region of the picture is rendered")
+    if scene.render.use_compositing and _has_compositor(scene):
+        yield Finding("warning", "The compositor may change the faces' pixels")
+    if scene.render.use_sequencer and _has_strips(scene):
+        yield Finding("warning", "The video sequencer is rendered instead of the scene")
     if scene.render.use_persistent_data and live:
         yield Finding("warning", "Persistent Data is switched off while live faces render")
+
+
+def _has_compositor(scene: bpy.types.Scene) -> bool:
+    if bpy.app.version >= (5, 0, 0):
+        return scene.compositing_node_group is not None
+    return scene.use_nodes
+
+
+def _has_strips(scene: bpy.types.Scene) -> bool:
+    editor = scene.sequence_editor
+    if editor is None:
+        return False
+    return bool(editor.strips_all if bpy.app.version >= (4, 4, 0) else editor.sequences_all)  # type: ignore[attr-defined]
 
 
 def _of_backend() -> Iterator[Finding]:
@@ -147,7 +167,15 @@ class EFFIGY_OT_preflight(bpy.types.Operator):
             self.report({"ERROR" if finding.level == "error" else "WARNING"}, finding.text)
         if not found:
             self.report({"INFO"}, "Nothing stands in the way of a render")
+        elif not bpy.app.background:  # the status bar shows the last report only
+            context.window_manager.popup_menu(partial(_draw_findings, found), title=self.bl_label, icon="VIEWZOOM")
         return {"FINISHED"}
+
+
+def _draw_findings(found: list[Finding], menu: Any, context: bpy.types.Context) -> None:
+    for finding in found:
+        icon = "CANCEL" if finding.level == "error" else "ERROR"
+        menu.layout.label(text=rpt_(finding.text), icon=icon, translate=False)
 
 
 def register() -> None:

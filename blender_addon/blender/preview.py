@@ -6,6 +6,7 @@ While something moves, pictures are the fastest that the backend has; at rest th
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 
@@ -14,13 +15,15 @@ import bpy
 from ..core.client import Phase, Preview, RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
-from . import bake, plate, rig, session
+from . import bake, cache, plate, rig, session
 from .properties import face_of, faces, has_own_plate
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
 _ACTIVE_S = 1 / 60
-_IDLE_S = 0.1
+_WAITING_S = 1 / 250  # a look that finds nothing takes microseconds, and a picture should not wait for the next
+_LINK_S = 0.1  # a connection that comes or goes wakes nobody
+_IDLE_S = 0.5  # what happens in the scene wakes the timer
 # Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
 _REST_S = 0.15
 _SLOW_MS = 100.0  # painting that takes longer follows a hand at half the size
@@ -32,35 +35,56 @@ _RETRY = {"superseded", "cancelled", "unknown-identity", "loading"}
 _FINAL = {"wrong-model", "bad-field"}
 
 
+_asleep = False  # whether the timer's next look is far away
+
+
 def tick() -> float:
     """The timer: one ``look``; an exception must not end it, since Blender then drops the timer for good."""
+    global _asleep
+    _asleep = False
     try:
-        return look()
+        wait = look()
     except Exception:  # noqa: BLE001 whatever a scene holds
         traceback.print_exc()
-        return 1.0
+        wait = 1.0
+    _asleep = wait > _ACTIVE_S
+    return wait
+
+
+def wake() -> None:
+    """Has the timer look at once: something happened in the scene. From the main thread, never from a render's."""
+    global _asleep
+    if _asleep and threading.current_thread() is threading.main_thread() and bpy.app.timers.is_registered(tick):
+        _asleep = False
+        bpy.app.timers.unregister(tick)
+        bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
 
 
 def look() -> float:
     """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
-    if _only_waits():
-        return _ACTIVE_S
+    if _nothing_new():
+        if state.client is not None and state.client.is_busy:
+            return _WAITING_S
+        if not any(_may_refine(run) for run in state.runs.values()):
+            return _IDLE_S
     session.reap()
     _redraw_panels()
     scene = bpy.context.scene
     if state.is_rendering or state.is_baking or scene is None:
-        return _IDLE_S
+        return _LINK_S
     every = faces(scene)
     for proxy in every:
         if not has_own_plate(proxy):
             rig.give_own_plate(proxy)
+    if state.dirty:
+        rig.hide_ownerless_plates(scene)
     live = [proxy for proxy in every if face_of(proxy).source == "LIVE"]
     if state.baked_dirty:
         state.baked_dirty = False
         _check_baked(scene, [proxy for proxy in every if proxy not in live])
     if not session.is_ready():
         _show_outage(live)
-        return _IDLE_S
+        return _LINK_S
     _answers(live)
     for proxy in live:
         _open(proxy, session.run_of(proxy))
@@ -73,12 +97,11 @@ def look() -> float:
     return _ACTIVE_S if is_busy(live) else _IDLE_S
 
 
-def _only_waits() -> bool:
-    """Whether a preview is on its way and nothing can have happened since the last look: most ticks of a slow one."""
+def _nothing_new() -> bool:
+    """Whether nothing can have happened since the last look: most ticks of a slow preview, and all at rest."""
     client = state.client
     return (
         client is not None
-        and client.is_busy
         and not client.has_previews
         and bool(_drawn)
         and client.link is _drawn[0]
@@ -151,6 +174,7 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
     except UnreadableError as error:
         _fail(proxy, run, str(error))
         return
+    run.cache = cache.state_of(run, scene.frame_current, (*session.anchor_of(proxy), wanted.parameters))
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
     if not run.identity or wanted.parameters == run.wanted:
@@ -260,12 +284,16 @@ def _refine(proxy: bpy.types.Object, run: FaceRun) -> None:
 _drawn: tuple[object, ...] = ()
 
 
+def _what_panels_show(run: FaceRun) -> tuple[object, ...]:
+    return run.problem, run.clamped, round(run.milliseconds), run.exact, run.stale, run.cache
+
+
 def _redraw_panels() -> None:
     """Redraws the side panels when something that they show has changed, and only then."""
     global _drawn
     link = session.link()
     runs = state.runs.values()
-    shown = (link, *((run.problem, run.clamped, round(run.milliseconds), run.exact, run.stale) for run in runs))
+    shown = (link, *(_what_panels_show(run) for run in runs))
     if shown == _drawn:
         return
     _drawn = shown

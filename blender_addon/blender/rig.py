@@ -30,7 +30,7 @@ def give_own_plate(proxy: bpy.types.Object) -> None:
     for collection in proxy.users_collection:
         collection.objects.link(plate)
     face.plate, face.image, face.baked, face.source = plate, image, None, "LIVE"
-    face_of(plate).owner = proxy
+    face_of(plate).owner, face_of(plate).is_plate = proxy, True
     _keep_animated(proxy, plate)
     display.renew(proxy)
 
@@ -70,6 +70,27 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     if scene.camera is None or _is_default(scene.camera):
         scene.camera = camera
     return proxy
+
+
+def hide_ownerless_plates(scene: bpy.types.Scene) -> None:
+    """Hides what shows the picture of a face whose proxy was deleted: it would stand there, and render, for ever."""
+    for obj in scene.objects:
+        owner = face_of(obj).owner
+        is_plate = obj.type == "MESH" and (face_of(obj).is_plate or owner is not None)  # files before is_plate
+        if is_plate and not obj.hide_render and (owner is None or owner.name not in scene.objects):
+            obj.hide_render = obj.hide_viewport = True
+
+
+def remove_face(proxy: bpy.types.Object) -> None:
+    """Takes a face away: proxy, plate, its camera and, when nothing else is in it, their collection."""
+    face = face_of(proxy)
+    collections = list(proxy.users_collection)
+    for obj in (face.plate, face.camera, proxy):
+        if obj is not None:
+            bpy.data.objects.remove(obj)
+    for collection in collections:
+        if not collection.all_objects and not collection.children and collection.users:
+            bpy.data.collections.remove(collection)
 
 
 def _is_default(camera: bpy.types.Object) -> bool:

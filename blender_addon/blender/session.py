@@ -55,6 +55,8 @@ class FaceRun:
     rate: float = 0.0  # pictures per second while moving
     drawn: float = 0.0  # time.monotonic() of the last picture
     stale: bool = False  # whether the baked picture of this frame was made from another pose
+    cached: dict[int, tuple[object, ...]] = field(default_factory=dict)  # by frame: what Cache painted it from
+    cache: str = ""  # "fresh" or "stale": what the current frame's cached picture is
 
     def reopen(self) -> None:
         """The service has forgotten the identity, or is another one: open it again."""
@@ -113,6 +115,7 @@ def connect() -> None:
         return
     chosen = preferences.get()
     state.problem = ""
+    state.memory.limit = chosen.memory << 20
     if chosen.source == "LOCAL":
         folder = Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="backend", create=True))
         state.backend = LocalBackend(chosen.command, folder, bpy.path.abspath(chosen.model))

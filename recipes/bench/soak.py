@@ -65,7 +65,7 @@ def _tick_for(seconds: float) -> None:
 
 def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int, minutes: int) -> None:
     install(addon_zip, command)
-    addon("blender.session").state.memory.limit = 1 << 20  # what it holds is meant, not leaked
+    bpy.context.preferences.addons[PACKAGE].preferences.memory = 1  # MB: what it holds is meant, not leaked
     bpy.ops.effigy.connect()
     addon("blender.session").ensure_ready()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)

@@ -40,7 +40,9 @@ def test_a_reopened_face_is_the_same_face(scene, face, settle):
 def test_a_face_of_another_model_is_refused_with_a_reason(scene, face, settle):
     settle()
     face.effigy.model = "0123456789abcdef"
-    addon("blender.session").state.runs.clear()
+    state = addon("blender.session").state
+    state.runs.clear()
+    state.dirty = True
     addon("blender.preview").tick()
     settle()
     run = addon("blender.session").run_of(face)

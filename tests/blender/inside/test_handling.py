@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What artists do to scenes besides posing: delete, rename, append, link, undo and redo; and how soon it shows."""
+
+from __future__ import annotations
+
+import itertools
+
+import bpy
+import numpy as np
+import pytest
+from conftest import PACKAGE, addon
+from helpers import key, pixels
+
+# Everything that the panel offers, so that F3 and the keyboard find it.
+PANEL_ONLY = {"apply_expression", "remove_expression", "grab"}
+
+
+def look():
+    return addon("blender.preview").tick()
+
+
+def sleep(settle):
+    """Lets the preview come to rest, and the timer with it."""
+    settle()
+    preview = addon("blender.preview")
+    for _ in range(100):
+        if preview.tick() > 0.1:
+            return preview
+    raise AssertionError("the preview never rests")
+
+
+def test_a_resting_preview_does_not_look_at_the_scene(scene, face, settle, monkeypatch):
+    preview = sleep(settle)
+    monkeypatch.setattr(preview, "faces", lambda scene: pytest.fail("it looked"))
+    for _ in range(20):
+        assert preview.tick() > 0.1
+
+
+def test_a_change_wakes_the_preview_at_once(scene, face, settle):
+    preview = sleep(settle)
+    assert preview._asleep
+    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    bpy.context.view_layer.update()
+    assert not preview._asleep
+    assert bpy.app.timers.is_registered(preview.tick)
+    settle()
+
+
+def test_every_frame_of_a_cached_range_wakes_the_preview(scene, face, settle):
+    key(face, "jawOpen", (1, 0.0), (4, 1.0))
+    settle()
+    assert bpy.ops.effigy.cache() == {"FINISHED"}
+    shown = []
+    for frame in (1, 2, 3, 4):
+        preview = sleep(settle)
+        scene.frame_set(frame)
+        assert not preview._asleep
+        preview.tick()
+        shown.append(pixels(face.effigy.image))
+        assert addon("blender.session").run_of(face).exact, "what is cached is exact at once"
+    assert all((a != b).any() for a, b in itertools.pairwise(shown))
+
+
+def test_a_cached_frame_that_was_posed_anew_says_so(scene, face, settle):
+    key(face, "jawOpen", (1, 0.0), (4, 1.0))
+    settle()
+    assert bpy.ops.effigy.cache() == {"FINISHED"}
+    run = addon("blender.session").run_of(face)
+    scene.frame_set(2)
+    look()
+    assert run.cache == "fresh"
+    face.data.shape_keys.key_blocks["mouthSmile"].value = 0.5
+    bpy.context.view_layer.update()
+    look()
+    assert run.cache == "stale"
+    settle()
+    assert bpy.ops.effigy.cache() == {"FINISHED"}
+    look()
+    assert run.cache == "fresh"
+    scene.frame_set(9)
+    look()
+    assert run.cache == ""
+
+
+def test_the_preferences_say_how_much_is_remembered(scene, face, settle):
+    settle()
+    preferences = bpy.context.preferences.addons[PACKAGE].preferences
+    memory, before = addon("blender.session").state.memory, preferences.memory
+    try:
+        preferences.memory = 1
+        assert memory.limit == 1 << 20
+        scene.frame_end = 400
+        with pytest.raises(RuntimeError, match="Picture Memory"):
+            bpy.ops.effigy.cache()
+    finally:
+        preferences.memory = before
+
+
+def test_deleting_the_proxy_takes_its_picture_out_of_renders(scene, face, settle):
+    settle()
+    plate = face.effigy.plate
+    bpy.ops.object.select_all(action="DESELECT")
+    face.select_set(True)
+    bpy.ops.object.delete()
+    bpy.context.view_layer.update()
+    look()
+    assert plate.hide_render
+    assert plate.hide_viewport
+
+
+def test_remove_face_leaves_nothing_behind(scene, face, settle):
+    settle()
+    objects = len(bpy.data.objects)
+    bpy.context.view_layer.objects.active = face
+    assert bpy.ops.effigy.remove_face() == {"FINISHED"}
+    look()
+    assert len(bpy.data.objects) == objects - 3
+    assert not [collection for collection in bpy.data.collections if collection.name.startswith("Face")]
+
+
+def test_a_renamed_face_follows_on(scene, face, settle):
+    settle()
+    before = pixels(face.effigy.image)
+    face.name = "Somebody"
+    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    bpy.context.view_layer.update()
+    settle()
+    assert (pixels(face.effigy.image) != before).any()
+
+
+def test_redo_brings_the_expression_and_its_picture_back(scene, face, settle):
+    settle()
+    name = face.name
+    bpy.ops.ed.undo_push(message="before")
+    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    bpy.ops.ed.undo_push(message="open")
+    bpy.context.view_layer.update()
+    settle()
+    wide = pixels(face.effigy.image)
+    bpy.ops.ed.undo()
+    bpy.context.view_layer.update()
+    settle()
+    bpy.ops.ed.redo()
+    proxy = bpy.context.scene.objects[name]
+    bpy.context.view_layer.update()
+    settle()
+    assert proxy.data.shape_keys.key_blocks["jawOpen"].value == 1.0
+    np.testing.assert_array_equal(pixels(proxy.effigy.image), wide)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_face_of_another_file_comes_along_whole(scene, face, settle, tmp_path, link):
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.7
+    bpy.context.view_layer.update()
+    settle()
+    shown, collection = pixels(face.effigy.image), face.users_collection[0].name
+    other = str(tmp_path / "library.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=other)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(other, link=link) as (_, here):
+        here.collections = [collection]
+    bpy.context.scene.collection.children.link(here.collections[0])
+    bpy.context.view_layer.update()
+    [proxy] = addon("blender.properties").faces(bpy.context.scene)
+    for _ in range(5):
+        assert look() <= 1.0
+    np.testing.assert_array_equal(pixels(proxy.effigy.image), shown)
+
+
+def test_scripts_can_be_reloaded(scene, face, settle):
+    settle()
+    registration = addon("blender.registration")
+    handlers = [len(getattr(bpy.app.handlers, name)) for name in ("depsgraph_update_post", "load_post", "save_pre")]
+    registration.unregister()
+    registration.register()
+    again = [len(getattr(bpy.app.handlers, name)) for name in ("depsgraph_update_post", "load_post", "save_pre")]
+    assert again == handlers
+    bpy.ops.effigy.connect()
+    addon("blender.session").ensure_ready()
+    settle()
+
+
+def test_the_menu_has_every_button(scene, face):
+    menu = {name for group in addon("blender.panel")._MENU for name in group}
+    registered = {name for name in dir(bpy.ops.effigy) if not name.startswith("_")}
+    assert menu <= registered
+    assert registered - menu <= PANEL_ONLY
+
+
+def test_exact_pixels_leaves_nothing_that_changes_them(scene, face):
+    scene.view_settings.use_curve_mapping = True
+    scene.render.use_border = True
+    bpy.context.view_layer.objects.active = face
+    bpy.ops.effigy.exact_view()
+    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
+    assert not [text for text in texts if "view transform" in text or "region" in text or "Dithering" in text]
+    assert scene.display_settings.display_device == "sRGB"
+    scene.render.use_border = True
+    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
+    assert any("region" in text for text in texts)
