@@ -54,7 +54,7 @@ def main(blender: Path, size: int) -> None:
     console.print(table)
     window = measured["window_ms"]
     console.print(
-        f"in a window         {window['total']:.1f} ms, {window['total'] - window['synthesis']:.1f} beyond the synthesis; "
+        f"in a window         {window['total']:.1f} ms, {window['total'] - window['synthesis']:.1f} beyond synthesis; "
         f"main thread {window['main_thread']:.2f} ms of a picture, its longest tick {window['longest_tick']:.2f}"
     )
     console.print(f"add-on zip          {addon_zip.stat().st_size / 2**20:.1f} MB")

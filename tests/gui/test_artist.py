@@ -224,6 +224,54 @@ def test_poses_are_keyed_and_played(window):
     window.shot("08-animated")
 
 
+def test_a_cached_range_plays_as_fast_as_its_frames(window):
+    window.ask("bpy.ops.effigy.cache()", timeout=120)
+    hover(window)
+    window.ask(
+        "import importlib\n"
+        "plate = importlib.import_module('bl_ext.user_default.effigy.blender.plate')\n"
+        "counts = bpy.app.driver_namespace['counts'] = {'shown': 0, 'frames': 0, 'show': plate.show}\n"
+        "def show(*arguments):\n"
+        "    counts['shown'] += 1\n"
+        "    counts['show'](*arguments)\n"
+        "def frame(*_):\n"
+        "    counts['frames'] += 1\n"
+        "plate.show = show\n"
+        "bpy.app.handlers.frame_change_post.append(frame)\n"
+        "counts['frame'] = frame\n"
+        "window, area, region = view3d()\n"
+        "area.type = 'TEXT_EDITOR'  # a viewport drawn in software would be what is measured\n"
+        "with bpy.context.temp_override(window=window):\n"
+        "    bpy.ops.screen.animation_play()"
+    )
+    time.sleep(4.0)
+    shown, frames = window.ask(
+        "import importlib\n"
+        "plate = importlib.import_module('bl_ext.user_default.effigy.blender.plate')\n"
+        "counts = bpy.app.driver_namespace.pop('counts')\n"
+        "plate.show = counts['show']\n"
+        "bpy.app.handlers.frame_change_post.remove(counts['frame'])\n"
+        "window = bpy.context.window_manager.windows[0]\n"
+        "with bpy.context.temp_override(window=window):\n"
+        "    bpy.ops.screen.animation_cancel(restore_frame=False)\n"
+        "next(a for a in window.screen.areas if a.type == 'TEXT_EDITOR').type = 'VIEW_3D'\n"
+        "result = [counts['shown'], counts['frames']]"
+    )
+    assert frames > 4 * 10, "with a look ten times a second, fewer would do"
+    assert shown >= 0.8 * frames, "a timer that sleeps between frames shows a picture now and then"
+    settle(window)
+    window.ask(CATEGORY)
+
+
+def test_a_check_lists_what_stands_in_the_way(window):
+    window.ask("bpy.context.scene.view_settings.view_transform = 'AgX'; bpy.context.scene.render.use_border = True")
+    window.press("Check Before", PANEL)
+    window.find("region", timeout=15)
+    window.shot("08b-check")
+    hover(window)
+    window.keys("Escape")
+
+
 def test_the_sequence_is_baked_and_rendered_and_equal(window):
     path = window.work / "scene.blend"
     window.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})")
@@ -263,6 +311,42 @@ def test_f12_shows_the_same_pixels(window):
     with Image.open(target) as image:
         rendered = np.asarray(image.convert("RGB"))
     np.testing.assert_array_equal(rendered[::-1], shown)
+    [baked] = (window.work / "effigy" / "scene").glob("*/*_0007.png")
+    with Image.open(baked) as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), rendered)
+
+
+def test_a_background_render_shows_the_same_pixels(window):
+    out, path = window.work / "farm_", window.work / "scene.blend"
+    window.ask(
+        f"bpy.context.scene.render.filepath = {str(out)!r}\n"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r}, copy=True)"
+    )
+    said = window.background(path, "-f", 7)
+    from PIL import Image
+
+    with Image.open(f"{out}0007.png") as there, Image.open(window.work / "f12.png") as here:
+        np.testing.assert_array_equal(np.asarray(there.convert("RGB")), np.asarray(here.convert("RGB")), said)
+
+
+def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
+    shown = picture(window)
+    window.ask(
+        "import importlib, os, signal\n"
+        "session = importlib.import_module('bl_ext.user_default.effigy.blender.session')\n"
+        "os.kill(session.state.backend.pid, signal.SIGKILL)"
+    )
+    window.find("Lost", PANEL, timeout=30)
+    end = time.monotonic() + 10
+    while (picture(window) == shown).all():
+        assert time.monotonic() < end, "an old picture stands as if it were right"
+        time.sleep(0.2)
+    window.shot("12-lost")
+    window.press("Stop", PANEL)
+    window.press("Start Backend", PANEL)
+    window.find("Ready", PANEL, timeout=90)
+    settle(window)
+    np.testing.assert_array_equal(picture(window), shown)
 
 
 def test_the_window_closes_without_a_word_or_a_stray_process(window):

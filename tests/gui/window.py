@@ -99,6 +99,7 @@ class Window:
             "LANG": "C.UTF-8",
         }
         inside = ["chroot", str(chroot.folder), "blender"]
+        self._inside, self._environment = inside, environment
         subprocess.run(
             [*inside, "--command", "extension", "install-file", "-r", "user_default", "--enable", work / "effigy.zip"],
             env=environment, check=True, capture_output=True, timeout=120,
@@ -123,6 +124,13 @@ class Window:
         said = json.loads(answer.read_text())
         assert "error" not in said, said["error"]
         return said["result"]
+
+    def background(self, *arguments: object) -> str:
+        """What Blender says that runs without a window, with the same preferences; its code must be 0."""
+        command = [*self._inside, "-b", *map(str, arguments)]
+        return subprocess.run(
+            command, env=self._environment, check=True, capture_output=True, text=True, timeout=180
+        ).stdout
 
     def console(self) -> str:
         return self.log.read_text(errors="replace")
