@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
@@ -82,6 +86,48 @@ def test_a_task_file_that_is_none_is_named(tmp_path):
     path.write_bytes(b"damaged")
     with pytest.raises(DetectorError, match="not a face landmarker"):
         load_detector(str(path), EMBEDDED, "cpu")
+
+
+@pytest.fixture()
+def landmarker(monkeypatch):
+    """As much of MediaPipe as we call: it sees a face whose x are the picture's reds and whose y its blues, if any."""
+
+    def detect(image):
+        height, width, channels = image.data.shape
+        assert (image.data.dtype, channels, image.image_format) == (np.uint8, 3, "SRGB")
+        assert image.data.flags["C_CONTIGUOUS"]
+        red, blue = image.data[0, 0, 0] / 255, image.data[0, 0, 2] / 255
+        face = [SimpleNamespace(x=red, y=blue, z=0.0) for _ in range(478)]
+        return SimpleNamespace(face_landmarks=[face] if red > 0 else [])
+
+    vision = SimpleNamespace(
+        FaceLandmarkerOptions=SimpleNamespace,
+        FaceLandmarker=SimpleNamespace(create_from_options=lambda options: SimpleNamespace(detect=detect)),
+    )
+    package, tasks, python = (ModuleType(name) for name in ("mediapipe", "mediapipe.tasks", "mediapipe.tasks.python"))
+    package.Image, package.ImageFormat = SimpleNamespace, SimpleNamespace(SRGB="SRGB")
+    python.BaseOptions, python.vision = SimpleNamespace, vision
+    for module in (package, tasks, python):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+def test_mediapipe_is_given_rgb_bytes_and_gives_points_or_nan(landmarker, tmp_path):
+    path = tmp_path / "face_landmarker.task"
+    path.write_bytes(b"a task")
+    detector = load_detector(str(path), EMBEDDED, "cpu")
+    pictures = torch.full((3, 3, 8, 8), -1.0)
+    pictures[0, 0], pictures[0, 2] = 1.0, 0.0
+    pictures[1, 0], pictures[1, 2] = 0.0, 1.0
+    points = detector.detect(pictures)
+    assert points.shape == (3, 2, 478)
+    assert points.dtype == torch.float32
+    assert points[0, 0].unique().tolist() == [1.0]
+    assert points[0, 1].unique().tolist() == pytest.approx([0.5], abs=0.01)
+    assert points[1, 1].unique().tolist() == [1.0]
+    assert points[2].isnan().all(), "no face"
+    assert detector.topology == "mediapipe478"
+    path.write_bytes(b"another task")
+    assert load_detector(str(path), EMBEDDED, "cpu").fingerprint != detector.fingerprint
 
 
 def test_positions_are_exact_in_mixed_precision_too():

@@ -101,6 +101,18 @@ def test_the_panel_is_there(window):
     assert window.ask("result = len(bpy.context.scene.objects)") == 0
 
 
+def test_the_preferences_say_where_the_backend_is(window):
+    window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
+    window.find("Picture Memory", timeout=30)
+    window.shot("00-preferences")
+    window.ask(
+        "for opened in bpy.context.window_manager.windows[1:]:\n"
+        "    with bpy.context.temp_override(window=opened):\n"
+        "        bpy.ops.wm.window_close()"
+    )
+    time.sleep(0.5)
+
+
 def test_the_backend_starts_by_a_click(window):
     window.press("Start Backend", PANEL)
     window.find("Ready", PANEL, timeout=90)
@@ -326,6 +338,7 @@ def test_a_background_render_shows_the_same_pixels(window):
     from PIL import Image
 
     with Image.open(f"{out}0007.png") as there, Image.open(window.work / "f12.png") as here:
+        there.resize((384, 384), Image.Resampling.NEAREST).save(window.shots / "13-farm.png")
         np.testing.assert_array_equal(np.asarray(there.convert("RGB")), np.asarray(here.convert("RGB")), said)
 
 

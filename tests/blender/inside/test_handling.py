@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -198,3 +199,15 @@ def test_exact_pixels_leaves_nothing_that_changes_them(scene, face):
     scene.render.use_border = True
     texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
     assert any("region" in text for text in texts)
+
+
+def test_the_farms_line_in_the_manual_bakes_every_face(scene, face, settle):
+    bpy.context.scene.cursor.location = (4, 0, 0)
+    bpy.ops.effigy.add_face(seed=5)
+    manual = Path(__file__).parents[3] / "docs" / "artists.md"
+    [line] = [line for line in manual.read_text(encoding="utf-8").splitlines() if "--python-expr" in line]
+    exec(line.split('"')[1], {})
+    found = addon("blender.properties").faces(bpy.context.scene)
+    assert [proxy.effigy.source for proxy in found] == ["BAKED", "BAKED"]
+    folder = Path(bpy.data.filepath).parent / "effigy"
+    assert len(list(folder.rglob("*.png"))) == 8
