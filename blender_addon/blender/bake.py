@@ -82,11 +82,13 @@ class Bake:
     def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         """Raises BakeError when there is nowhere to write, or another face writes there."""
         if not has_own_plate(proxy):
-            raise BakeError(f"{proxy.name} still shares the plate of its original: wait a moment, and try again")
+            raise BakeError(rpt_("{} still shares the plate of its original: wait a moment, and try again", proxy.name))
         self.folder = folder_of(proxy)
         for other in (o for each in bpy.data.scenes for o in faces(each) if o != proxy):
             if folder_of(other) == self.folder:
-                raise BakeError(f"{other.name} would write into the same folder as {proxy.name}: rename one of them")
+                raise BakeError(
+                    rpt_("{} would write into the same folder as {}: rename one of them", other.name, proxy.name)
+                )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.painted = 0
         self.clamped = 0  # pictures for which more was asked than the model has learnt
@@ -166,7 +168,7 @@ def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -
 def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
     """Switches the face to the baked sequence of ``frames`` whose first file is ``first``."""
     if not picture_nodes(proxy):
-        raise BakeError(f"the plate of {proxy.name} has lost its Picture node: add the face again")
+        raise BakeError(rpt_("the plate of {} has lost its Picture node: add the face again", proxy.name))
     face = face_of(proxy)
     image = face.baked or bpy.data.images.load(str(first))
     image.filepath = bpy.path.relpath(str(first))

@@ -10,6 +10,7 @@ from .properties import face_of
 from .scene_reader import FaceState
 from .session import FaceRun, state
 from .walk import Walk, WalkError
+from .words import rpt_
 
 _BYTES = 4  # of a pixel
 
@@ -24,9 +25,13 @@ class Cache:
         size = _BYTES * image.size[0] * image.size[1] if image is not None else 0
         if size * len(frames) > state.memory.limit:
             raise WalkError(
-                f"{len(frames)} frames take {size * len(frames) >> 20} MiB, "
-                f"the cache holds {state.memory.limit >> 20}: give it more in the add-on's preferences "
-                "(Picture Memory), shorten the scene's frame range, or bake"
+                rpt_(
+                    "{} frames take {} MiB, the cache holds {}: give it more in the add-on's preferences "
+                    "(Picture Memory), shorten the scene's frame range, or bake",
+                    len(frames),
+                    size * len(frames) >> 20,
+                    state.memory.limit >> 20,
+                )
             )
         self.walk = Walk(proxy, scene, frames, "rgba8", lambda _, wanted: state.memory.touch(self._key(wanted)))
 

@@ -125,7 +125,7 @@ class EFFIGY_OT_import_landmarks(CaptureImport):
         shape = controls.shape_of(proxy)
         track = read_openface(path)
         if len(shape.rest) != track.points.shape[1]:
-            raise CaptureError(f"this face has {len(shape.rest)} landmarks, the track {track.points.shape[1]}")
+            raise CaptureError(rpt_("this face has {} landmarks, the track {}", len(shape.rest), track.points.shape[1]))
         found, angles = _explain(track, proxy)
         if self.calibrate:
             found = found - np.median(found, axis=0)

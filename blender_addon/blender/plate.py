@@ -12,6 +12,7 @@ from mathutils import Matrix
 from ..core.pixels import Pixels, error_picture
 from .properties import face_of
 from .scene_reader import UnreadableError
+from .words import rpt_
 
 _FLOAT32 = 4e-6  # a few roundings, relative
 
@@ -20,11 +21,13 @@ def show(proxy: bpy.types.Object, pixels: Pixels) -> None:
     """Writes a picture into the face's image. Raises UnreadableError when that cannot be seen any more."""
     image = face_of(proxy).image
     if image is None:
-        raise UnreadableError(f"the picture of {proxy.name} was removed: add the face again")
+        raise UnreadableError(rpt_("the picture of {} was removed: add the face again", proxy.name))
     if len(pixels) != 4 * image.size[0] * image.size[1]:
-        raise UnreadableError(f"the picture {image.name} was resized: undo that, or add the face again")
+        raise UnreadableError(rpt_("the picture {} was resized: undo that, or add the face again", image.name))
     if image.source != "GENERATED" and image.packed_file is None:
-        raise UnreadableError(f"the picture {image.name} was saved to a file and shows that: pack it (Image ▸ Pack)")
+        raise UnreadableError(
+            rpt_("the picture {} was saved to a file and shows that: pack it (Image ▸ Pack)", image.name)
+        )
     image.pixels.foreach_set(pixels)
     image.update()
     # Without a tag, the viewport's anti-aliasing blends the old frame into the new one.

@@ -15,6 +15,7 @@ from . import bake, plate, preferences, session
 from .preferences import PreferencesError
 from .properties import face_of, faces
 from .scene_reader import FaceState, UnreadableError, read_face
+from .words import rpt_
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
 
@@ -94,7 +95,7 @@ def _check_baked(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
     face = face_of(proxy)
     if not face.baked_start <= scene.frame_current <= face.baked_end:
         raise UnreadableError(
-            f"only frames {face.baked_start} to {face.baked_end} are baked: bake again, or go back to live"
+            rpt_("only frames {} to {} are baked: bake again, or go back to live", face.baked_start, face.baked_end)
         )
 
 

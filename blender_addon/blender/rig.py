@@ -11,6 +11,7 @@ from ..core.pose import Angles, landmarks_to_local
 from ..protocol.messages import Array, Control, Identity, Welcome
 from . import controls, display
 from .properties import EffigyFace, face_of, faces
+from .words import rpt_
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 _LENS_MM = 85.0  # a portrait lens
@@ -139,7 +140,7 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     face = face_of(proxy)
     rest = landmarks_to_local(floats(identity.rest))
     if len(rest) != len(proxy.data.vertices) or proxy.data.shape_keys is None:
-        raise ValueError(f"{proxy.name} is the mesh of another kind of model: add a new face instead")
+        raise ValueError(rpt_("{} is the mesh of another kind of model: add a new face instead", proxy.name))
     _describe(face, welcome, identity, seed)
     height, width = welcome.resolution
     if face.image is not None and tuple(face.image.size) != (width, height):

@@ -15,6 +15,7 @@ import numpy as np
 from ..core.pose import Angles, View, angles_of, plate_matrix
 from ..protocol.messages import Encoding, Purpose, Synthesize
 from .properties import EffigyFace, face_of, has_own_plate
+from .words import rpt_
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,18 @@ def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.ty
     """Reads a face as the scene's camera sees it now. Raises UnreadableError."""
     camera = scene.camera or face_of(proxy).camera
     if camera is None or camera.type != "CAMERA":
-        raise UnreadableError(f"scene {scene.name} has no camera: add one, or choose one in its properties")
+        raise UnreadableError(rpt_("scene {} has no camera: add one, or choose one in its properties", scene.name))
     if not has_own_plate(proxy):
-        raise UnreadableError(f"{proxy.name} has no plate of its own: open the file in a window, or add the face again")
+        raise UnreadableError(
+            rpt_("{} has no plate of its own: open the file in a window, or add the face again", proxy.name)
+        )
     if not _is_animated(proxy, depsgraph):
         raise UnreadableError(
-            f"{proxy.name} is hidden and its plate has lost the constraint that keeps it animated: "
-            "show the proxy in viewports and renders, or add the face again"
+            rpt_(
+                "{} is hidden and its plate has lost the constraint that keeps it animated: "
+                "show the proxy in viewports and renders, or add the face again",
+                proxy.name,
+            )
         )
     view = View(
         head=np.array(proxy.evaluated_get(depsgraph).matrix_world, dtype=np.float64),

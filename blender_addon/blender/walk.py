@@ -21,6 +21,7 @@ from ..protocol.messages import Cancel, Encoding, Frame
 from . import preferences, session
 from .properties import face_of
 from .scene_reader import FaceState, read_face
+from .words import rpt_
 
 _AHEAD = 8  # frames on their way at once: twice what a GPU paints together
 _RESTARTS = 3  # of a dying backend, until it is taken for broken
@@ -112,7 +113,7 @@ class Walk:
     def _read(self, frame: int) -> _Asked:
         proxy, scene = self.lookup()
         if bpy.context.scene != scene:
-            raise WalkError(f"the window shows another scene: go back to {scene.name}, and start again")
+            raise WalkError(rpt_("the window shows another scene: go back to {}, and start again", scene.name))
         scene.frame_set(frame)
         return _Asked(frame, read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()), None)
 
@@ -159,7 +160,9 @@ class Walk:
         if backend is not None and backend.exit_code is not None:
             self._restarts += 1
             if self._restarts > _RESTARTS:
-                raise WalkError(f"the backend died {_RESTARTS} times: {backend.last_words() or backend.log_file}")
+                raise WalkError(
+                    rpt_("the backend died {} times: {}", _RESTARTS, backend.last_words() or backend.log_file)
+                )
             session.restart_backend()
 
     def go_back(self) -> None:
@@ -175,7 +178,7 @@ class Walk:
         scene = bpy.data.scenes.get(self._scene)
         proxy = scene.objects.get(self._proxy) if scene is not None else None
         if scene is None or proxy is None or face_of(proxy).plate is None:
-            raise WalkError(f"{self._proxy} is gone from {self._scene}")
+            raise WalkError(rpt_("{} is gone from {}", self._proxy, self._scene))
         if session.anchor_of(proxy) != self.anchor:
-            raise WalkError(f"the identity of {self._proxy} was changed")
+            raise WalkError(rpt_("the identity of {} was changed", self._proxy))
         return proxy, scene

@@ -93,7 +93,7 @@ def landmarker(monkeypatch):
     """As much of MediaPipe as we call: it sees a face whose x are the picture's reds and whose y its blues, if any."""
 
     def detect(image):
-        height, width, channels = image.data.shape
+        channels = image.data.shape[2]
         assert (image.data.dtype, channels, image.image_format) == (np.uint8, 3, "SRGB")
         assert image.data.flags["C_CONTIGUOUS"]
         red, blue = image.data[0, 0, 0] / 255, image.data[0, 0, 2] / 255
