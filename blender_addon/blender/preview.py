@@ -21,7 +21,8 @@ from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
 _ACTIVE_S = 1 / 60
-_WAITING_S = 1 / 250  # a look that finds nothing takes microseconds, and a picture should not wait for the next
+_SOON_S = 1 / 250  # between two looks for a picture that is due
+_EARLY_S = 0.005  # pictures may take a little less than the one before
 _LINK_S = 0.1  # a connection that comes or goes wakes nobody
 _IDLE_S = 0.5  # what happens in the scene wakes the timer
 # Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
@@ -64,7 +65,7 @@ def look() -> float:
     """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
     if _nothing_new():
         if state.client is not None and state.client.is_busy:
-            return _WAITING_S
+            return _until_due()
         if not any(_may_refine(run) for run in state.runs.values()):
             return _IDLE_S
     session.reap()
@@ -108,6 +109,16 @@ def _nothing_new() -> bool:
         and not (state.dirty or state.baked_dirty or state.leaving or state.is_rendering or state.is_baking)
         and not any(run.opening or run.refining for run in state.runs.values())
     )
+
+
+def _until_due() -> float:
+    """Seconds until the preview on its way can be expected, by what the one before took.
+
+    Every look costs the window's time, and a look too late the hand's. What happens before wakes the timer.
+    """
+    asked = [run.changed + 1e-3 * run.milliseconds for run in state.runs.values() if run.wanted != run.shown]
+    left = min(asked, default=0.0) - _EARLY_S - time.monotonic()
+    return min(max(left, _SOON_S), _LINK_S)
 
 
 def is_busy(live: list[bpy.types.Object]) -> bool:
