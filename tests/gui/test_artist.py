@@ -164,6 +164,55 @@ def test_the_head_turns_with_blenders_own_tools(window):
     np.testing.assert_array_equal(picture(window), before)
 
 
+def test_an_expression_by_chance_is_mirrored_and_undone(window):
+    window.press("Randomise", PANEL)
+    settle(window)
+    chosen = values(window)
+    assert any(chosen.values())
+    window.press("Mirror", PANEL)
+    settle(window)
+    mirrored = values(window)
+    for left, right in (("eyeBlinkLeft", "eyeBlinkRight"), ("eyeBlinkRight", "eyeBlinkLeft")):
+        assert mirrored[left] == pytest.approx(chosen[right], abs=1e-4)
+    window.shot("05a-randomised")
+    window.press("Reset Pose", PANEL)
+    window.press("Neutral", PANEL)
+    settle(window)
+    assert set(values(window).values()) == {0.0}
+
+
+def test_the_picture_is_shown_in_three_places(window):
+    for label, display in (("Projected", "PROJECTED"), ("Background", "BACKGROUND"), ("P.ate", "PLATE")):
+        window.press(label, PANEL)
+        settle(window)
+        hover(window)
+        time.sleep(0.5)
+        assert window.ask(f"result = {FACE}.effigy.display") == display
+        window.shot(f"05b-{display.lower()}")
+
+
+def test_another_person_takes_the_place_and_leaves_it(window):
+    before, seed = picture(window), window.ask(f"result = {FACE}.effigy.seed")
+    window.press("Identity", PANEL)
+    window.press("^.{0,3}Random$", PANEL)
+    end = time.monotonic() + 20
+    while window.ask(f"result = {FACE}.effigy.seed") == seed:
+        assert time.monotonic() < end, window.console()
+        time.sleep(0.2)
+    settle(window)
+    assert np.abs(picture(window).astype(int) - before).mean() > 3
+    window.shot("05c-somebody-else")
+    window.ask(f"{FACE}.effigy.wanted_seed = {seed}")
+    window.press("^.{0,3}Change$", PANEL)
+    end = time.monotonic() + 20
+    while window.ask(f"result = {FACE}.effigy.seed") != seed:
+        assert time.monotonic() < end, window.console()
+        time.sleep(0.2)
+    settle(window)
+    np.testing.assert_array_equal(picture(window), before)
+    window.press("Identity", PANEL)
+
+
 def test_a_point_of_the_face_is_dragged_by_the_mouse(window):
     window.press("Grab Points", PANEL)
     hover(window)
