@@ -35,6 +35,10 @@ class FetchError(Exception):
     """A download that did not succeed; the message says what to fetch by hand and where to put it."""
 
 
+class _WrongContentError(FetchError):
+    """What was sent is something else: it is of no use."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublicGenerator:
     """A generator that its publisher offers for download."""
@@ -120,9 +124,13 @@ def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda 
     try:
         _check(model, part)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    except _WrongContentError:
+        part.unlink()
         _edition(part).unlink(missing_ok=True)
+        raise
+    except OSError as error:
+        raise FetchError(f"{path} cannot be written ({error}): make room, or set EFFIGY_MODELS") from None
+    _edition(part).unlink(missing_ok=True)
     return path
 
 
@@ -171,7 +179,7 @@ def _check(model: PublicGenerator, path: Path) -> None:
         with open_checkpoint(path):
             pass
     except GeneratorFileError as error:
-        raise FetchError(
+        raise _WrongContentError(
             f"this is not what {model.address} should send ({error}): download it by hand to {model.path()}"
         ) from None
     record = models_folder() / "checksums.json"
@@ -182,9 +190,10 @@ def _check(model: PublicGenerator, path: Path) -> None:
         if not isinstance(known, dict):
             raise ValueError
         if known.setdefault(model.name, digest) != digest:
-            raise FetchError(
+            raise _WrongContentError(
                 f"{path} is not what was fetched before (sha256 {digest[:12]}…, recorded "
-                f"{str(known[model.name])[:12]}…): try again; if its publisher has changed it, remove it from {record}"
+                f"{str(known[model.name])[:12]}…): remove it and fetch again, or, if its publisher has changed it, "
+                f"remove its line from {record}"
             )
         temporary = record.with_name(record.name + ".part")
         temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")

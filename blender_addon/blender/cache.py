@@ -54,7 +54,9 @@ class Cache:
 
 
 def state_of(run: FaceRun, frame: int, key: tuple[object, ...]) -> str:
-    """ "fresh" where ``frame`` was cached as it is now asked for (``key``) and is still there, "stale", or ""."""
+    """ "fresh" where ``frame`` was cached as it is now asked for (``key``), "stale" if otherwise, "" if it is not."""
     if frame not in run.cached:
         return ""
-    return "fresh" if run.cached[frame] == key and key in state.memory else "stale"
+    if run.cached[frame] != key:
+        return "stale"
+    return "fresh" if key in state.memory else ""  # other frames may have taken its place

@@ -119,7 +119,9 @@ class EFFIGY_OT_remove_face(FaceOperator):
         return super().poll(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        rig.remove_face(face_in(context))
+        proxy = face_in(context)
+        session.state.runs.pop(proxy.name, None)  # the next face of that name is another
+        rig.remove_face(proxy)
         return {"FINISHED"}
 
 

@@ -12,7 +12,7 @@ PACKAGE = __package__.rpartition(".")[0]  # the add-on's own package, whatever B
 def _on_memory(chosen: EffigyPreferences, context: bpy.types.Context) -> None:
     from .session import state  # which reads the preferences
 
-    state.memory.limit = chosen.memory << 20
+    state.memory.resize(chosen.memory << 20)
 
 
 class EffigyPreferences(bpy.types.AddonPreferences):

@@ -63,8 +63,9 @@ def wake() -> None:
 
 def look() -> float:
     """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
+    busy = state.client is not None and state.client.is_busy  # before what has come: it may come in between
     if _nothing_new():
-        if state.client is not None and state.client.is_busy:
+        if busy:
             return _until_due()
         if not any(_may_refine(run) for run in state.runs.values()):
             return _IDLE_S
@@ -104,10 +105,9 @@ def _nothing_new() -> bool:
     return (
         client is not None
         and not client.has_previews
-        and bool(_drawn)
-        and client.link is _drawn[0]
+        and _drawn == _what_panels_show()
         and not (state.dirty or state.baked_dirty or state.leaving or state.is_rendering or state.is_baking)
-        and not any(run.opening or run.refining for run in state.runs.values())
+        and not any(run.opening or run.refining or run.failing for run in state.runs.values())
     )
 
 
@@ -116,7 +116,8 @@ def _until_due() -> float:
 
     Every look costs the window's time, and a look too late the hand's. What happens before wakes the timer.
     """
-    asked = [run.changed + 1e-3 * run.milliseconds for run in state.runs.values() if run.wanted != run.shown]
+    waiting = state.client.waiting if state.client is not None else set()
+    asked = [run.changed + 1e-3 * run.took for run in state.runs.values() if run.stream in waiting]
     left = min(asked, default=0.0) - _EARLY_S - time.monotonic()
     return min(max(left, _SOON_S), _LINK_S)
 
@@ -163,13 +164,13 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
         run.opened, run.identity = anchor, ""
         run.opening = state.client.ask(session.open_request(proxy), session.OPEN_S)
     if run.opening is not None and run.opening.done():
-        opening, run.opening = run.opening, None
+        opening, run.opening, run.failing = run.opening, None, False
         try:
             run.identity = opening.result().identity
             run.problem, run.wanted, state.dirty = "", None, True
         except RequestError as error:
             if error.code not in _FINAL:
-                run.opened = None
+                run.opened, run.failing = None, True
             _fail(proxy, run, str(error))
 
 
@@ -239,7 +240,7 @@ def _receive(proxy: bpy.types.Object, run: FaceRun, preview: Preview) -> None:
     if image is not None and frame.height == image.size[1]:
         run.painting = timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
     now = time.monotonic()
-    run.milliseconds = 1e3 * (now - preview.asked)
+    run.milliseconds, run.took = 1e3 * (now - preview.asked), 1e3 * (preview.finished - preview.asked)
     if now - run.drawn < _SAME_MOVE_S:
         rate = 1 / max(now - run.drawn, 1e-3)
         run.rate = run.rate + 0.2 * (rate - run.rate) if run.rate else rate
@@ -295,16 +296,16 @@ def _refine(proxy: bpy.types.Object, run: FaceRun) -> None:
 _drawn: tuple[object, ...] = ()
 
 
-def _what_panels_show(run: FaceRun) -> tuple[object, ...]:
-    return run.problem, run.clamped, round(run.milliseconds), run.exact, run.stale, run.cache
+def _what_panels_show() -> tuple[object, ...]:
+    runs = state.runs.values()
+    shown = ((run.problem, run.clamped, round(run.milliseconds), run.exact, run.stale, run.cache) for run in runs)
+    return session.link(), *shown
 
 
 def _redraw_panels() -> None:
     """Redraws the side panels when something that they show has changed, and only then."""
     global _drawn
-    link = session.link()
-    runs = state.runs.values()
-    shown = (link, *(_what_panels_show(run) for run in runs))
+    shown = _what_panels_show()
     if shown == _drawn:
         return
     _drawn = shown

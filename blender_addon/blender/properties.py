@@ -23,6 +23,7 @@ class EffigyFace(bpy.types.PropertyGroup):
     is_face: BoolProperty()
     owner: PointerProperty(type=bpy.types.Object, description="On a plate: the proxy whose picture it shows")
     is_plate: BoolProperty()
+    was_left: BoolProperty(description="On a plate: hidden because its proxy was deleted")
     seed: IntProperty(name="Seed", description="The number of this identity; −1 when it is nobody's", min=-1)
     wanted_seed: IntProperty(
         name="Seed", description="The number of an identity: press Change to give it to this face", min=0

@@ -10,7 +10,7 @@ from mathutils import Matrix, Vector
 from ..core.pose import Angles, landmarks_to_local
 from ..protocol.messages import Array, Control, Identity, Welcome
 from . import controls, display
-from .properties import EffigyFace, face_of, faces
+from .properties import EffigyFace, face_of, faces, has_own_plate
 from .words import rpt_
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
@@ -58,7 +58,7 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     _add_controls(proxy, welcome)
     face = face_of(proxy)
     face.is_face, face.plate, face.camera = True, plate, camera
-    face_of(plate).owner = proxy
+    face_of(plate).owner, face_of(plate).is_plate = proxy, True
     _keep_animated(proxy, plate)
     _describe(face, welcome, identity, seed)
     image = _image(name, welcome)
@@ -74,21 +74,37 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
 
 
 def hide_ownerless_plates(scene: bpy.types.Scene) -> None:
-    """Hides what shows the picture of a face whose proxy was deleted: it would stand there, and render, for ever."""
+    """Hides what shows the picture of a face whose proxy was deleted: it would stand there, and render, for ever.
+
+    Shows it again when the proxy is back, by an undo for instance.
+    """
     for obj in scene.objects:
-        owner = face_of(obj).owner
-        is_plate = obj.type == "MESH" and (face_of(obj).is_plate or owner is not None)  # files before is_plate
-        if is_plate and not obj.hide_render and (owner is None or owner.name not in scene.objects):
-            obj.hide_render = obj.hide_viewport = True
+        face = face_of(obj)
+        if obj.type != "MESH" or not (face.is_plate or face.owner is not None):  # files before is_plate have an owner
+            continue
+        left = face.owner is None or not face.owner.users_scene
+        if left and not obj.hide_render:
+            face.was_left = obj.hide_render = obj.hide_viewport = True
+        elif face.was_left and not left:
+            face.was_left = obj.hide_render = obj.hide_viewport = False
 
 
 def remove_face(proxy: bpy.types.Object) -> None:
-    """Takes a face away: proxy, plate, its camera and, when nothing else is in it, their collection."""
-    face = face_of(proxy)
-    collections = list(proxy.users_collection)
-    for obj in (face.plate, face.camera, proxy):
+    """Takes a face away: proxy, plate, its camera and, when nothing else is in it, their collection.
+
+    What other faces share with it stays; a scene that looked through the camera looks through another face's.
+    """
+    face, collections = face_of(proxy), list(proxy.users_collection)
+    others = [other for scene in bpy.data.scenes for other in faces(scene) if other != proxy]
+    plate = face.plate if has_own_plate(proxy) else None
+    camera = None if any(face_of(other).camera == face.camera for other in others) else face.camera
+    blind = [scene for scene in bpy.data.scenes if camera is not None and scene.camera == camera]
+    for obj in (plate, camera, proxy):
         if obj is not None:
             bpy.data.objects.remove(obj)
+    for scene in blind:
+        cameras = (face_of(other).camera for other in faces(scene))
+        scene.camera = next((other for other in cameras if other is not None), None)
     for collection in collections:
         if not collection.all_objects and not collection.children and collection.users:
             bpy.data.collections.remove(collection)

@@ -56,6 +56,8 @@ class FaceRun:
     drawn: float = 0.0  # time.monotonic() of the last picture
     stale: bool = False  # whether the baked picture of this frame was made from another pose
     cached: dict[int, tuple[object, ...]] = field(default_factory=dict)  # by frame: what Cache painted it from
+    failing: bool = False  # whether opening the identity failed for a reason that may pass
+    took: float = 0.0  # milliseconds from asking to the answer, of the last preview
     cache: str = ""  # "fresh" or "stale": what the current frame's cached picture is
 
     def reopen(self) -> None:
@@ -115,7 +117,7 @@ def connect() -> None:
         return
     chosen = preferences.get()
     state.problem = ""
-    state.memory.limit = chosen.memory << 20
+    state.memory.resize(chosen.memory << 20)
     if chosen.source == "LOCAL":
         folder = Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="backend", create=True))
         state.backend = LocalBackend(chosen.command, folder, bpy.path.abspath(chosen.model))

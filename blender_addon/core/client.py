@@ -74,6 +74,7 @@ class Preview:
     stream: int
     tag: Any
     asked: float  # time.monotonic()
+    finished: float
     frame: Frame | None = None
     pixels: Pixels | None = None
     error: RequestError | None = None
@@ -179,6 +180,12 @@ class Client:
         return bool(self._slots or self._in_flight)
 
     @property
+    def waiting(self) -> set[int]:
+        """The streams of which a preview waits or is on its way."""
+        with self._lock:
+            return {*self._slots, *self._in_flight}
+
+    @property
     def has_previews(self) -> bool:
         """Whether ``previews`` would return any."""
         return not self._finished.empty()
@@ -253,7 +260,7 @@ class Client:
         with self._lock:
             waiting, self._slots = self._slots, {}
         for stream, (_, tag, asked) in waiting.items():
-            self._finished.put(Preview(stream, tag, asked, error=error))
+            self._finished.put(Preview(stream, tag, asked, time.monotonic(), error=error))
 
 
 class _Exchange:
@@ -322,15 +329,15 @@ class _Exchange:
                 self._send(*client._outbox.get_nowait())
         with client._lock:
             streams = [stream for stream in client._slots if stream not in client._in_flight]
-            ready = [client._slots.pop(stream) for stream in streams]
             client._in_flight.update(streams)
+            ready = [client._slots.pop(stream) for stream in streams]
         for request, tag, asked in ready:
             self._send(request, self._preview_pending(request.stream, tag, asked))
 
     def _preview_pending(self, stream: int, tag: Any, asked: float) -> _Pending:
         def finish(preview: Preview) -> None:
+            self._client._finished.put(preview)  # before it is in flight no more: it is seen in one of both
             self._client._in_flight.discard(stream)
-            self._client._finished.put(preview)
 
         def deliver(reply: Reply) -> None:
             if isinstance(reply, Frame):
@@ -338,12 +345,12 @@ class _Exchange:
                 halved = welcome is not None and 2 * reply.height == welcome.resolution[0]
                 buffers = self._client.buffers
                 pixels = from_rgba8(reply.data, reply.height, reply.width, doubled=halved, buffers=buffers)
-                finish(Preview(stream, tag, asked, reply, pixels))
+                finish(Preview(stream, tag, asked, time.monotonic(), reply, pixels))
             elif isinstance(reply, Error):
                 fail(RequestError(reply.code, reply.message, reply.hint))
 
         def fail(error: RequestError) -> None:
-            finish(Preview(stream, tag, asked, error=error))
+            finish(Preview(stream, tag, asked, time.monotonic(), error=error))
 
         return _Pending(deliver, fail, _SILENCE_S)
 

@@ -22,6 +22,11 @@ class PictureMemory:
         self.size = 0
         self._pictures: OrderedDict[Hashable, tuple[Bytes, tuple[str, ...]]] = OrderedDict()
 
+    def resize(self, limit: int) -> None:
+        """Holds at most ``limit`` bytes from now on."""
+        self.limit = limit
+        self._make_room()
+
     def __len__(self) -> int:
         return len(self._pictures)
 
@@ -42,8 +47,7 @@ class PictureMemory:
         self._forget(key)
         self._pictures[key] = rows, clamped
         self.size += rows.nbytes
-        while self.size > self.limit and len(self._pictures) > 1:
-            self._forget(next(iter(self._pictures)))
+        self._make_room()
 
     def get(self, key: Hashable) -> tuple[NDArray[np.float32], tuple[str, ...]] | None:
         """Flat float32 values as Blender's images take them and what was clamped, or None."""
@@ -55,6 +59,10 @@ class PictureMemory:
     def clear(self) -> None:
         self._pictures.clear()
         self.size = 0
+
+    def _make_room(self) -> None:
+        while self.size > self.limit and len(self._pictures) > 1:
+            self._forget(next(iter(self._pictures)))
 
     def _forget(self, key: Hashable) -> None:
         picture = self._pictures.pop(key, None)

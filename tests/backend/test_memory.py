@@ -16,7 +16,7 @@ SCRIPT = """
 import ctypes, resource, sys, threading
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of 4 KiB, whatever the machine prefers
 from backend.memory import keep_freed_memory, keep_picture_memory
-mode, size = sys.argv[1], int(sys.argv[2])
+mode, size, total = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 if mode in ("keep", "both"):
     keep_freed_memory()
 if mode in ("picture", "both"):
@@ -24,7 +24,7 @@ if mode in ("picture", "both"):
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    blocks = [bytearray(size << 20) for _ in range(100 // size)]
+    blocks = [bytearray(size << 20) for _ in range(total // size)]
     del blocks
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -41,9 +41,9 @@ else:
 """
 
 
-def faults_of(mode: str, size: int = 100) -> tuple[int, int]:
-    """Page faults of 100 MiB in blocks of ``size``, the first time and at most of five times more."""
-    arguments = [sys.executable, "-c", SCRIPT, mode, str(size)]
+def faults_of(mode: str, size: int = 200, total: int = 200) -> tuple[int, int]:
+    """Page faults of ``total`` MiB in blocks of ``size``, the first time and at most of five times more."""
+    arguments = [sys.executable, "-c", SCRIPT, mode, str(size), str(total)]
     out = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
     first, later = map(int, out.split())
     return first, later
@@ -65,10 +65,10 @@ def test_a_large_block_is_faulted_in_once(mode: str):
 
 @glibc_only
 def test_the_blocks_of_a_picture_are_faulted_in_once():
-    first, later = faults_of("picture", 20)
+    first, later = faults_of("picture", 20, 100)
     assert first > 20_000
     assert later < first / 100
-    assert faults_of("none", 20)[1] > 5_000, "this libc keeps them by itself: the call is not needed here"
+    assert faults_of("none", 20, 100)[1] > 5_000, "this libc keeps them by itself: the call is not needed here"
 
 
 @glibc_only

@@ -267,3 +267,15 @@ def test_bench_measures_compiled_code_with_the_best_batch(run, tmp_path):
 
 def test_bench_names_a_file_that_is_not_there(run):
     assert "no generator file" in run("bench", "synthesis", "--generator", "absent.pkl").output
+
+
+def test_a_record_that_cannot_be_written_costs_no_download(run, publisher):
+    record = catalogue.models_folder() / "checksums.json"
+    catalogue.models_folder().mkdir()
+    record.mkdir()
+    refused = run("models", "fetch", NAME, "--accept-licence")
+    assert refused.exit_code == 2
+    assert "cannot be written" in refused.output
+    record.rmdir()
+    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    assert publisher.asked == [None, f"bytes={len(publisher.content)}-"], "nothing is sent twice"
