@@ -53,7 +53,7 @@ def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOpti
         console.print_json(data=found)
         return
     for key, value in found.items():
-        console.print(f"{key:<12} {value}", markup=False)
+        console.print(f"{key:<14} {value}", markup=False)
 
 
 @models.command()
