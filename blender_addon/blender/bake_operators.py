@@ -11,6 +11,7 @@ import bpy
 from . import session
 from .bake import FAILURES, Bake, reason, show_live
 from .cache import Cache
+from .face_operator import can_ask
 from .properties import active_face, face_in, face_of, scene_of
 from .session import state
 from .walk import Walk
@@ -135,10 +136,7 @@ def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
     if state.is_baking or state.is_rendering:
         cls.poll_message_set("Wait until the bake or render that runs is done")
         return False
-    if not bpy.app.background and not session.is_ready():  # a script in the background starts it by itself
-        cls.poll_message_set("Start the backend first, and wait until it is ready")
-        return False
-    return True
+    return can_ask(cls)
 
 
 class EFFIGY_OT_bake(RangeOperator):

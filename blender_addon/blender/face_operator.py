@@ -1,11 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every operator on a face shares."""
+"""What operators share: when their buttons can be pressed, and what is said when not."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
+from . import session
 from .properties import active_face
+
+
+def can_ask(cls: Any) -> bool:
+    """Whether a backend is there, or may be started and waited for; says so on the button if not."""
+    if session.is_ready() or bpy.app.background:
+        return True
+    cls.poll_message_set("Start the backend first, and wait until it is ready")
+    return False
+
+
+def in_object_mode(cls: Any, context: bpy.types.Context) -> bool:
+    """Whether objects may be added and removed; says so on the button if not."""
+    if context.mode == "OBJECT":
+        return True
+    cls.poll_message_set("Leave the edit mode first")
+    return False
 
 
 class FaceOperator(bpy.types.Operator):

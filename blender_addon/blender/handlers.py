@@ -82,6 +82,7 @@ def on_render_end(*_: Any) -> None:
 def on_load(*_: Any) -> None:
     """Another file: nothing that was known of faces holds."""
     state.runs.clear()
+    state.proxies = None
     state.epoch += 1
     state.is_rendering = state.is_baking = False
     state.restore = None

@@ -19,7 +19,7 @@ from ..core.client import RequestError
 from ..core.files import write_whole
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
-from .face_operator import FaceOperator
+from .face_operator import FaceOperator, can_ask
 from .properties import EffigyFace, active_face, face_in, face_of, faces, scene_of
 from .words import rpt_
 
@@ -89,14 +89,6 @@ class OpeningOperator(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}
-
-
-def can_ask(cls: Any) -> bool:
-    """Whether a backend is there, or may be started and waited for; says so on the button if not."""
-    if session.is_ready() or bpy.app.background:
-        return True
-    cls.poll_message_set("Start the backend first, and wait until it is ready")
-    return False
 
 
 class ChangeOperator(OpeningOperator):

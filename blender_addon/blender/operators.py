@@ -9,8 +9,8 @@ from bpy.props import FloatProperty, IntProperty
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import display, rig, session
-from .face_operator import FaceOperator
-from .identity_operators import LAST_SEED, OpeningOperator, can_ask
+from .face_operator import FaceOperator, can_ask, in_object_mode
+from .identity_operators import LAST_SEED, OpeningOperator
 from .preferences import PreferencesError
 from .properties import face_in, face_of, faces, scene_of
 from .sight import hiding
@@ -72,10 +72,7 @@ class EFFIGY_OT_add_face(OpeningOperator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.mode != "OBJECT":
-            cls.poll_message_set("Leave the edit mode first")
-            return False
-        return can_ask(cls)
+        return in_object_mode(cls, context) and can_ask(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not self.properties.is_property_set("seed"):
@@ -113,10 +110,7 @@ class EFFIGY_OT_remove_face(FaceOperator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.mode != "OBJECT":
-            cls.poll_message_set("Leave the edit mode first")
-            return False
-        return super().poll(context)
+        return in_object_mode(cls, context) and super().poll(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy = face_in(context)

@@ -175,7 +175,7 @@ class EFFIGY_OT_preflight(bpy.types.Operator):
 def _draw_findings(found: list[Finding], menu: Any, context: bpy.types.Context) -> None:
     for finding in found:
         icon = "CANCEL" if finding.level == "error" else "ERROR"
-        menu.layout.label(text=rpt_(finding.text), icon=icon, translate=False)
+        menu.layout.label(text=finding.text, icon=icon)  # values are in it already: it may hold braces
 
 
 def register() -> None:

@@ -12,7 +12,7 @@ import traceback
 
 import bpy
 
-from ..core.client import Phase, Preview, RequestError
+from ..core.client import Client, Phase, Preview, RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
 from . import bake, cache, plate, rig, session
@@ -63,10 +63,11 @@ def wake() -> None:
 
 def look() -> float:
     """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
-    busy = state.client is not None and state.client.is_busy  # before what has come: it may come in between
-    if _nothing_new():
+    client = state.client
+    busy = client is not None and client.is_busy  # before what has come: it may come in between
+    if client is not None and _nothing_new(client):
         if busy:
-            return _until_due()
+            return _until_due(client)
         if not any(_may_refine(run) for run in state.runs.values()):
             return _IDLE_S
     session.reap()
@@ -78,7 +79,8 @@ def look() -> float:
     for proxy in every:
         if not has_own_plate(proxy):
             rig.give_own_plate(proxy)
-    if state.dirty:
+    if state.proxies != (proxies := {proxy.name for proxy in every}):
+        state.proxies = proxies
         rig.hide_ownerless_plates(scene)
     live = [proxy for proxy in every if face_of(proxy).source == "LIVE"]
     if state.baked_dirty:
@@ -99,24 +101,22 @@ def look() -> float:
     return _ACTIVE_S if is_busy(live) else _IDLE_S
 
 
-def _nothing_new() -> bool:
+def _nothing_new(client: Client) -> bool:
     """Whether nothing can have happened since the last look: most ticks of a slow preview, and all at rest."""
-    client = state.client
     return (
-        client is not None
-        and not client.has_previews
+        not client.has_previews
         and _drawn == _what_panels_show()
         and not (state.dirty or state.baked_dirty or state.leaving or state.is_rendering or state.is_baking)
         and not any(run.opening or run.refining or run.failing for run in state.runs.values())
     )
 
 
-def _until_due() -> float:
+def _until_due(client: Client) -> float:
     """Seconds until the preview on its way can be expected, by what the one before took.
 
     Every look costs the window's time, and a look too late the hand's. What happens before wakes the timer.
     """
-    waiting = state.client.waiting if state.client is not None else set()
+    waiting = client.waiting
     asked = [run.changed + 1e-3 * run.took for run in state.runs.values() if run.stream in waiting]
     left = min(asked, default=0.0) - _EARLY_S - time.monotonic()
     return min(max(left, _SOON_S), _LINK_S)

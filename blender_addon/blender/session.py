@@ -72,6 +72,7 @@ class Session:
     backend: LocalBackend | None = None
     leaving: list[LocalBackend] = field(default_factory=list)  # stopped, not yet gone
     runs: dict[str, FaceRun] = field(default_factory=dict)  # by the proxy's name
+    proxies: set[str] | None = None  # the names of the faces that the last look saw
     is_rendering: bool = False
     is_baking: bool = False
     epoch: int = 0  # counts renders, undos and loads: pictures asked before one are not shown after it

@@ -52,11 +52,9 @@ def from_rgba8(
     if doubled:
         pixels = np.repeat(np.repeat(pixels, 2, axis=1), 2, axis=0)
     values = pixels.view(np.uint8)
-    out = None if buffers is None else buffers.take(values.size)
-    filled = np.multiply(
-        values, np.float32(1 / 255), out=None if out is None else out.reshape(values.shape), dtype=np.float32
-    )
-    return filled.reshape(-1)
+    filled = np.empty(values.size, np.float32) if buffers is None else buffers.take(values.size)
+    np.multiply(values, np.float32(1 / 255), out=filled.reshape(values.shape), dtype=np.float32)
+    return filled
 
 
 def error_picture(height: int, width: int) -> Pixels:

@@ -220,7 +220,8 @@ def test_what_is_no_generator_is_not_kept(run, publisher):
     publisher.content = b"<html>please log in</html>" * 100
     refused = run("models", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
-    assert "is not what" in refused.output
+    assert "this is not what" in refused.output
+    assert "should send" in refused.output
     assert not list(catalogue.models_folder().glob("*.p*"))
 
 

@@ -65,6 +65,14 @@ def settle(window, seconds=30.0):
         time.sleep(0.1)
 
 
+def until(holds, seconds, why):
+    """Waits until ``holds()``; ``why()`` says what is wrong when that takes longer."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, why()
+        time.sleep(0.2)
+
+
 def viewport(window):
     return window.look()[120:850, 80 : PANEL.start].astype(float)
 
@@ -195,19 +203,13 @@ def test_another_person_takes_the_place_and_leaves_it(window):
     before, seed = picture(window), window.ask(f"result = {FACE}.effigy.seed")
     window.press("Identity", PANEL)
     window.press("^.{0,3}Random$", PANEL)
-    end = time.monotonic() + 20
-    while window.ask(f"result = {FACE}.effigy.seed") == seed:
-        assert time.monotonic() < end, window.console()
-        time.sleep(0.2)
+    until(lambda: window.ask(f"result = {FACE}.effigy.seed") != seed, 20, window.console)
     settle(window)
     assert np.abs(picture(window).astype(int) - before).mean() > 3
     window.shot("05c-somebody-else")
     window.ask(f"{FACE}.effigy.wanted_seed = {seed}")
     window.press("^.{0,3}Change$", PANEL)
-    end = time.monotonic() + 20
-    while window.ask(f"result = {FACE}.effigy.seed") != seed:
-        assert time.monotonic() < end, window.console()
-        time.sleep(0.2)
+    until(lambda: window.ask(f"result = {FACE}.effigy.seed") == seed, 20, window.console)
     settle(window)
     np.testing.assert_array_equal(picture(window), before)
     window.press("Identity", PANEL)
@@ -341,10 +343,11 @@ def test_the_sequence_is_baked_and_rendered_and_equal(window):
     window.shot("09-before-bake")
     window.press("^.{0,3}Bake", PANEL)
     folder = path.parent / "effigy" / "scene"
-    end = time.monotonic() + 60
-    while len(list(folder.glob("*/*.png"))) < 12 or window.ask(f"result = {FACE}.effigy.source") != "BAKED":
-        assert time.monotonic() < end, window.console()
-        time.sleep(0.3)
+    until(
+        lambda: len(list(folder.glob("*/*.png"))) >= 12 and window.ask(f"result = {FACE}.effigy.source") == "BAKED",
+        60,
+        window.console,
+    )
     time.sleep(0.5)
     window.shot("10-baked")
     journal = json.loads(next(folder.glob("*/frames.json")).read_text())
@@ -399,10 +402,7 @@ def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
         "os.kill(session.state.backend.pid, signal.SIGKILL)"
     )
     window.find("Lost|Refused", PANEL, timeout=30)  # the one soon becomes the other: it will not come back
-    end = time.monotonic() + 10
-    while (picture(window) == shown).all():
-        assert time.monotonic() < end, "an old picture stands as if it were right"
-        time.sleep(0.2)
+    until(lambda: (picture(window) != shown).any(), 10, lambda: "an old picture stands as if it were right")
     window.shot("12-lost")
     window.press("Stop", PANEL)
     window.press("Start Backend", PANEL)
@@ -420,10 +420,7 @@ def test_the_window_closes_without_a_word_or_a_stray_process(window):
     window.ask("bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.3)")
     assert window.process.wait(30) == 0
     assert "Traceback" not in window.console(), window.console()
-    end = time.monotonic() + 10
-    while _lives(pid):
-        assert time.monotonic() < end, "the backend outlives Blender"
-        time.sleep(0.2)
+    until(lambda: not _lives(pid), 10, lambda: "the backend outlives Blender")
 
 
 def _lives(pid):

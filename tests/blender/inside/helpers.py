@@ -34,6 +34,15 @@ def render(scene) -> list[np.ndarray]:
     return [read(Path(f"{scene.render.filepath}{frame:04d}.png")) for frame in frames]
 
 
+def open_mouth_as_a_step(proxy, settle) -> None:
+    """An edit that undo takes back; references to objects do not survive that."""
+    bpy.ops.ed.undo_push(message="before")
+    proxy.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    bpy.ops.ed.undo_push(message="open")
+    bpy.context.view_layer.update()
+    settle()
+
+
 def swing(proxy, scene, degrees: float) -> None:
     """Keys a turn of the head about its axis over the scene's range."""
     proxy.rotation_mode = "XYZ"

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
 import pytest
 from conftest import PACKAGE, addon
-from helpers import key, pixels
+from helpers import key, open_mouth_as_a_step, pixels
 
 # Everything that the panel offers, so that F3 and the keyboard find it.
 PANEL_ONLY = {"apply_expression", "remove_expression", "grab"}
@@ -198,11 +199,7 @@ def test_a_renamed_face_follows_on(scene, face, settle):
 def test_redo_brings_the_expression_and_its_picture_back(scene, face, settle):
     settle()
     name = face.name
-    bpy.ops.ed.undo_push(message="before")
-    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
-    bpy.ops.ed.undo_push(message="open")
-    bpy.context.view_layer.update()
-    settle()
+    open_mouth_as_a_step(face, settle)
     wide = pixels(face.effigy.image)
     bpy.ops.ed.undo()
     bpy.context.view_layer.update()
@@ -277,3 +274,10 @@ def test_the_farms_line_in_the_manual_bakes_every_face(scene, face, settle):
     assert [proxy.effigy.source for proxy in found] == ["BAKED", "BAKED"]
     folder = Path(bpy.data.filepath).parent / "effigy"
     assert len(list(folder.rglob("*.png"))) == 8
+
+
+def test_the_checks_popup_takes_names_as_they_are(scene, face):
+    preflight, shown = addon("blender.preflight"), []
+    menu = SimpleNamespace(layout=SimpleNamespace(label=lambda text, icon: shown.append(text)))
+    preflight._draw_findings([preflight.Finding("error", "{a} stands in front of {}")], menu, bpy.context)
+    assert shown == ["{a} stands in front of {}"]

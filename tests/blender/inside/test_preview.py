@@ -8,7 +8,7 @@ import time
 import bpy
 import numpy as np
 from conftest import addon
-from helpers import pixels
+from helpers import open_mouth_as_a_step, pixels
 
 
 def shown(proxy):
@@ -110,11 +110,7 @@ def test_two_faces_both_follow(scene, face, settle):
 def test_undo_brings_picture_and_rig_together_again(scene, face, settle):
     settle()
     rest, name = shown(face), face.name  # references do not survive undo
-    bpy.ops.ed.undo_push(message="before")
-    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
-    bpy.ops.ed.undo_push(message="open")
-    bpy.context.view_layer.update()
-    settle()
+    open_mouth_as_a_step(face, settle)
     bpy.ops.ed.undo()
     proxy = bpy.context.scene.objects[name]
     bpy.context.view_layer.update()
