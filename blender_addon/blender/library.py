@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import zlib
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -97,15 +96,15 @@ _items: list[tuple[str, str, str, int, int]] = []
 
 
 def items(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, int, int]]:
-    """The stored expressions for Blender's icon view."""
+    """The stored expressions for Blender's icon view, in the order of their names."""
     global _icons, _items
     found = names()
     if _icons is None:
         _icons = bpy.utils.previews.new()
         _items = []
     if [item[0] for item in _items] != found:
-        # Numbers that stay a name's own, whatever else is stored or removed.
-        _items = [(name, name, "", _icon(name), zlib.crc32(name.encode()) & 0x7FFFFFFF) for name in found]
+        # From zero, so that something is always chosen. Buttons keep numbers as floats: no hash would survive.
+        _items = [(name, name, "", _icon(name), number) for number, name in enumerate(found)]
     return _items
 
 
@@ -160,6 +159,7 @@ class EFFIGY_OT_store_expression(FaceOperator):
         except OSError as error:
             self.report({"ERROR"}, rpt_("The expression cannot be written: {}", error.strerror))
             return {"CANCELLED"}
+        context.window_manager.effigy_expression = name
         return {"FINISHED"}
 
 
@@ -212,7 +212,10 @@ class EFFIGY_OT_remove_expression(StoredOperator):
         return set(context.window_manager.invoke_confirm(self, event))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        index = names().index(self.name)
         remove(self.name)
+        if left := names():  # the one that moves up takes its place
+            context.window_manager.effigy_expression = left[min(index, len(left) - 1)]
         return {"FINISHED"}
 
 

@@ -147,20 +147,20 @@ class EFFIGY_PT_library(FacePanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
+        layout.operator("effigy.store_expression", icon="ADD")
         if library.names():
             manager = context.window_manager
             layout.template_icon_view(manager, "effigy_expression", show_labels=True, scale=5.0)
             chosen = manager.effigy_expression
+            layout.label(text=chosen or iface_("Choose an expression"), translate=False)
             row = layout.row(align=True)
             row.enabled = bool(chosen)
-            layout.label(text=chosen or iface_("Choose an expression"), translate=False)
             for operator in (
                 row.operator("effigy.apply_expression", text="Apply", icon="CHECKMARK"),
                 row.operator("effigy.remove_expression", text="", icon="TRASH"),
             ):
                 if chosen:
                     operator.name = chosen
-        layout.operator("effigy.store_expression", icon="ADD")
 
 
 class EFFIGY_PT_animation(FacePanel):

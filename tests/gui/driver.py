@@ -7,6 +7,7 @@ off the screen.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import traceback
@@ -24,6 +25,15 @@ def view3d():
     return window, area, next(region for region in area.regions if region.type == "WINDOW")
 
 
+def addon(name):
+    """A module of the installed add-on."""
+    return importlib.import_module(f"bl_ext.user_default.effigy.{name}")
+
+
+def face():
+    return next(o for o in bpy.context.scene.objects if o.effigy.is_face)
+
+
 def screen(region, place):
     """Region coordinates as the X server counts: from the window's upper left corner."""
     window = bpy.context.window_manager.windows[0]
@@ -33,7 +43,7 @@ def screen(region, place):
 def answer():
     question = BOX / "question.py"
     if question.exists():
-        names = {"bpy": bpy, "view3d": view3d, "screen": screen, "result": None}
+        names = {"bpy": bpy, "view3d": view3d, "screen": screen, "addon": addon, "face": face, "result": None}
         try:
             exec(compile(question.read_text(), "question", "exec"), names)
             said = {"result": names["result"]}

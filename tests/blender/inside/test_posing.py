@@ -156,6 +156,20 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
     assert library.names() == []
 
 
+def test_the_library_always_has_one_expression_chosen(scene, face):
+    manager, library = bpy.context.window_manager, addon("blender.library")
+    for name in ("B", "A", "C"):
+        bpy.ops.effigy.store_expression(name=name)
+        assert manager.effigy_expression == name
+    # Buttons hold numbers as floats: what is clicked must survive that.
+    assert all(int(np.float32(number)) == number for *_, number in library.items(None, None))
+    manager.effigy_expression = "B"
+    for name, beside in (("B", "C"), ("C", "A")):
+        bpy.ops.effigy.remove_expression(name=name)
+        assert manager.effigy_expression == beside
+    bpy.ops.effigy.remove_expression(name="A")
+
+
 def test_letting_the_turn_go_in_mid_drag_brings_the_point_back_under_the_hand(scene, face):
     bpy.context.view_layer.update()
     drag = addon("blender.grab").Drag(face, scene.camera, 57, mirror=False)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gives a generator more channels, or further blocks, without changing a pixel of its pictures.
+
+New channels compute something at random that nothing reads yet, so that training has gradients to begin with
+(Chen, Goodfellow, Shlens, *Net2Net*, ICLR 2016, whose copies of channels would have to be told apart first).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from backend.generators.mapping import initialize
+from backend.generators.stylegan2 import StyleGAN2
+
+
+@torch.no_grad()
+def widened(network: StyleGAN2, channels: tuple[int, ...]) -> StyleGAN2:
+    """``network``, trainable, with ``channels`` in its blocks; blocks beyond its own only double the picture.
+
+    Raises ValueError when a block would have fewer channels than it has.
+    """
+    own = network.config.channels
+    if len(channels) < len(own) or any(new < old for old, new in zip(own, channels, strict=False)):
+        raise ValueError(f"blocks of {own} channels do not fit into blocks of {channels}")
+    wide = StyleGAN2(replace(network.config, channels=channels))
+    initialize(wide)
+    state = wide.state_dict()
+    for name, value in network.state_dict().items():
+        new = state[name]
+        part = name.rpartition(".")[2]
+        if part == "weight" and value.dim() == 4:
+            new[: len(value), value.shape[1] :] = 0  # what is new is not read …
+        if ".torgb.weight" in name:
+            value = value * (new.shape[1] / value.shape[1]) ** 0.5  # which the layer divides by √channels
+        new[tuple(slice(length) for length in value.shape)] = value
+    for block in wide.synthesis.blocks()[len(own) :]:
+        block.torgb.weight.zero_()  # … nor shown
+    return wide

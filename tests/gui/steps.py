@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the steps in the window share: what the face holds, where it is on the screen, waiting until it rests."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+PANEL = slice(955, 1215)  # the side panel's columns
+
+PREPARE = """
+bpy.context.preferences.view.ui_scale = 1.0
+bpy.context.preferences.view.show_tooltips = False
+window, area, region = view3d()
+area.spaces.active.show_region_ui = True
+area.spaces.active.overlay.show_stats = False
+"""
+CATEGORY = """
+window, area, region = view3d()
+ui = next(r for r in area.regions if r.type == "UI")
+ui.active_panel_category = "Effigy"
+ui.tag_redraw()
+"""
+
+
+def values(window):
+    return window.ask("result = {b.name: b.value for b in face().data.shape_keys.key_blocks[1:]}")
+
+
+def picture(window):
+    """The face's picture as Blender holds it, [H, W, 3] bytes."""
+    flat = window.ask(
+        "image = face().effigy.image\n"
+        "import numpy as np\n"
+        "values = np.empty(len(image.pixels), dtype=np.float32)\n"
+        "image.pixels.foreach_get(values)\n"
+        "result = [image.size[1], image.size[0], np.round(values * 255).astype(int).tolist()]"
+    )
+    return np.array(flat[2], dtype=np.uint8).reshape(flat[0], flat[1], 4)[..., :3]
+
+
+def settle(window, seconds=30.0):
+    """Until the picture is the exact one for the scene as it is."""
+    question = (
+        "session = addon('blender.session')\n"
+        "run = session.run_of(face())\n"
+        "result = [run.exact and run.shown == run.wanted and not session.state.dirty, run.problem]"
+    )
+    end = time.monotonic() + seconds
+    quiet = 0
+    while quiet < 3:
+        rests, problem = window.ask(question)
+        assert not problem, problem
+        assert time.monotonic() < end, "the picture does not come to rest"
+        quiet = quiet + 1 if rests else 0
+        time.sleep(0.1)
+
+
+def until(holds, seconds, why):
+    """Waits until ``holds()``; ``why()`` says what is wrong when that takes longer."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, why()
+        time.sleep(0.2)
+
+
+def viewport(window):
+    return window.look()[120:850, 80 : PANEL.start].astype(float)
+
+
+def landmark(window, index):
+    """Where a landmark is on the screen."""
+    return tuple(
+        window.ask(
+            "from bpy_extras.view3d_utils import location_3d_to_region_2d\n"
+            "window, area, region = view3d()\n"
+            f"proxy = face().evaluated_get(bpy.context.evaluated_depsgraph_get())\n"
+            "view = area.spaces.active.region_3d\n"
+            f"place = location_3d_to_region_2d(region, view, proxy.matrix_world @ proxy.data.vertices[{index}].co)\n"
+            "result = screen(region, place)"
+        )
+    )
+
+
+def hover(window):
+    """Puts the mouse into the viewport, beside everything."""
+    window.move(300, 780)
+
+
+def lives(pid):
+    import psutil
+
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def has_colour(screen, colour, near=14):
+    return (np.abs(screen - colour).max(axis=2) < near).mean() > 0.002

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backend, face, sliders, handling: by mouse and keyboard in a real window; every step leaves a screenshot."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from .steps import CATEGORY, PANEL, PREPARE, has_colour, hover, landmark, picture, settle, until, values, viewport
+
+
+def test_the_panel_is_there(window):
+    window.ask(PREPARE)
+    time.sleep(1.5)
+    window.ask(CATEGORY)
+    window.find("Start Backend", PANEL)
+    hover(window)
+    window.keys("a", "x")
+    window.shot("01-panel")
+    window.keys("Return")
+    time.sleep(0.5)
+    assert window.ask("result = len(bpy.context.scene.objects)") == 0
+
+
+def test_the_preferences_say_where_the_backend_is(window):
+    window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
+    window.find("Picture Memory", timeout=30)
+    window.shot("00-preferences")
+    window.ask(
+        "for opened in bpy.context.window_manager.windows[1:]:\n"
+        "    with bpy.context.temp_override(window=opened):\n"
+        "        bpy.ops.wm.window_close()"
+    )
+    time.sleep(0.5)
+
+
+def test_the_backend_starts_by_a_click(window):
+    window.press("Start Backend", PANEL)
+    window.find("Ready", PANEL, timeout=90)
+    window.shot("02-ready")
+
+
+def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
+    before = viewport(window)
+    window.press("^.{0,3}Add Face", PANEL)
+    hover(window)
+    window.keys("KP_0")
+    settle(window)
+    time.sleep(1.0)
+    window.shot("03-first-face")
+    changed = np.abs(viewport(window) - before).max(axis=2) > 40
+    assert changed.mean() > 0.15, "the viewport shows no face"
+    # What stands in the window are the picture's own colours.
+    assert has_colour(viewport(window), np.median(picture(window)[50:80, 50:78].reshape(-1, 3), axis=0))
+
+
+def test_a_slider_opens_the_mouth(window):
+    rest = picture(window)
+    x, y = window.find("awOpen", PANEL)
+    window.drag((x, y), (x + 150, y))
+    settle(window)
+    assert values(window)["jawOpen"] > 0.2
+    assert np.abs(picture(window).astype(int) - rest).max() > 40
+    window.shot("04-slider")
+
+
+def test_neutral_brings_the_first_picture_back(window):
+    window.press("Neutral", PANEL)
+    settle(window)
+    assert set(values(window).values()) == {0.0}
+
+
+def test_the_head_turns_with_blenders_own_tools(window):
+    before = picture(window)
+    window.ask("bpy.context.view_layer.objects.active = face(); face().select_set(True)")
+    hover(window)
+    window.keys("r", "z", "2", "0", "Return")
+    settle(window)
+    time.sleep(0.5)
+    window.shot("05-turned")
+    assert np.abs(picture(window).astype(int) - before).mean() > 3
+    hover(window)
+    window.keys("ctrl+z")
+    settle(window)
+    np.testing.assert_array_equal(picture(window), before)
+
+
+def test_an_expression_by_chance_is_mirrored_and_undone(window):
+    window.press("Randomise", PANEL)
+    settle(window)
+    chosen = values(window)
+    assert any(chosen.values())
+    window.press("Mirror", PANEL)
+    settle(window)
+    mirrored = values(window)
+    for left, right in (("eyeBlinkLeft", "eyeBlinkRight"), ("eyeBlinkRight", "eyeBlinkLeft")):
+        assert mirrored[left] == pytest.approx(chosen[right], abs=1e-4)
+    window.shot("05a-randomised")
+    window.press("Reset Pose", PANEL)
+    window.press("Neutral", PANEL)
+    settle(window)
+    assert set(values(window).values()) == {0.0}
+
+
+def test_the_picture_is_shown_in_three_places(window):
+    for label, display in (("Projected", "PROJECTED"), ("Background", "BACKGROUND"), ("P.ate", "PLATE")):
+        window.press(label, PANEL)
+        settle(window)
+        hover(window)
+        time.sleep(0.5)
+        assert window.ask("result = face().effigy.display") == display
+        window.shot(f"05b-{display.lower()}")
+
+
+def test_another_person_takes_the_place_and_leaves_it(window):
+    before, seed = picture(window), window.ask("result = face().effigy.seed")
+    window.press("Identity", PANEL)
+    window.press("^.{0,3}Random$", PANEL)
+    until(lambda: window.ask("result = face().effigy.seed") != seed, 20, window.console)
+    settle(window)
+    assert np.abs(picture(window).astype(int) - before).mean() > 3
+    window.shot("05c-somebody-else")
+    window.ask(f"face().effigy.wanted_seed = {seed}")
+    window.press("^.{0,3}Change$", PANEL)
+    until(lambda: window.ask("result = face().effigy.seed") == seed, 20, window.console)
+    settle(window)
+    np.testing.assert_array_equal(picture(window), before)
+    window.press("Identity", PANEL)
+
+
+def test_a_point_of_the_face_is_dragged_by_the_mouse(window):
+    window.press("Grab Points", PANEL)
+    hover(window)
+    time.sleep(0.5)
+    window.shot("06-grab-tool")
+    before, start = values(window), landmark(window, 57)  # iBUG 57: the lower lip's lower edge
+    window.drag(start, (start[0], start[1] + 25))
+    settle(window)
+    window.shot("07-grabbed")
+    after = values(window)
+    assert after["jawOpen"] > before["jawOpen"] + 0.1, after
+    end = landmark(window, 57)
+    assert np.hypot(end[0] - start[0], end[1] - start[1] - 25) < 9, "the point did not follow the hand"
+    hover(window)
+    window.keys("ctrl+z")
+    settle(window)
+    assert values(window) == pytest.approx(before, abs=1e-4)
+
+
+def test_an_expression_is_kept_in_the_library_and_given_back(window):
+    x, y = window.find("awOpen", PANEL)
+    window.drag((x, y), (x + 120, y))
+    settle(window)
+    stored, shown = values(window), picture(window)
+    assert stored["jawOpen"] > 0.2
+    window.press("Library", PANEL)
+    for _ in range(2):
+        window.press("Store Expression", PANEL)
+        time.sleep(0.5)
+        window.shot("07d-store")
+        window.keys("Return")
+        window.press("Neutral", PANEL)
+        settle(window)
+    x, y = window.find("Expression 2", PANEL)
+    window.click(x, y - 60)  # the large picture above its name opens the library
+    time.sleep(0.5)
+    window.shot("07e-library")
+    window.press("Expression 1")
+    window.find("Expression 1", PANEL)
+    window.press("^.{0,3}Apply$", PANEL)
+    settle(window)
+    window.shot("07f-applied")
+    assert values(window) == pytest.approx(stored, abs=1e-5)
+    np.testing.assert_array_equal(picture(window), shown)
+    window.press("Library", PANEL)
+    window.press("Neutral", PANEL)
+    settle(window)

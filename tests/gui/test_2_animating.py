@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Capture, keys, cache, recordings, in the window of the steps before."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from blender_addon.core.live_link import ARKIT, PORT
+from tests.addon.test_live_link import packet
+
+from .steps import CATEGORY, PANEL, hover, picture, settle, values
+
+
+def test_the_face_follows_a_live_capture_until_escape(window):
+    hover(window)
+    window.ask(
+        "window, area, region = view3d()\n"
+        "with bpy.context.temp_override(window=window, area=area, region=region):\n"
+        "    bpy.ops.effigy.live_capture('INVOKE_DEFAULT')"
+    )
+    time.sleep(0.5)
+    window.shot("07b-live-capture")
+    window.keys("Return")
+    running = "session = addon('blender.session')\nresult = session.state.capture is not None"
+    end = time.monotonic() + 10
+    while not window.ask(running):
+        assert time.monotonic() < end, window.console()
+        time.sleep(0.2)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        while values(window)["jawOpen"] < 0.4:
+            phone.sendto(packet([0.5 if name == "jawopen" else 0.0 for name in ARKIT]), ("127.0.0.1", PORT))
+            assert time.monotonic() < end + 10, "the face does not follow"
+            time.sleep(0.1)
+    settle(window)
+    window.shot("07c-captured")
+    hover(window)
+    window.keys("Escape")
+    time.sleep(0.5)
+    assert not window.ask(running)
+    window.press("Neutral", PANEL)
+    settle(window)
+
+
+def test_poses_are_keyed_and_played(window):
+    window.ask("bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12; bpy.context.scene.frame_set(1)")
+    x, y = window.find("awOpen", PANEL)  # before keys make it green, which is hard to read
+    window.press("Key All", PANEL)
+    window.ask("bpy.context.scene.frame_set(12)")
+    window.drag((x, y), (x + 150, y))
+    hover(window)
+    window.keys("r", "z", "1", "5", "Return")
+    window.press("Key All", PANEL)
+    settle(window)
+    shown = []
+    for frame in (1, 6, 12):
+        window.ask(f"bpy.context.scene.frame_set({frame})")
+        settle(window)
+        shown.append(picture(window).tobytes())
+    assert len(set(shown)) == 3
+    window.shot("08-animated")
+
+
+def test_a_cached_range_plays_as_fast_as_its_frames(window):
+    window.ask("bpy.ops.effigy.cache()", timeout=120)
+    hover(window)
+    window.ask(
+        "plate = addon('blender.plate')\n"
+        "counts = bpy.app.driver_namespace['counts'] = {'shown': 0, 'frames': 0, 'show': plate.show}\n"
+        "def show(*arguments):\n"
+        "    counts['shown'] += 1\n"
+        "    counts['show'](*arguments)\n"
+        "def frame(*_):\n"
+        "    counts['frames'] += 1\n"
+        "plate.show = show\n"
+        "bpy.app.handlers.frame_change_post.append(frame)\n"
+        "counts['frame'] = frame\n"
+        "window, area, region = view3d()\n"
+        "area.type = 'TEXT_EDITOR'  # a viewport drawn in software would be what is measured\n"
+        "with bpy.context.temp_override(window=window):\n"
+        "    bpy.ops.screen.animation_play()"
+    )
+    time.sleep(4.0)
+    shown, frames = window.ask(
+        "plate = addon('blender.plate')\n"
+        "counts = bpy.app.driver_namespace.pop('counts')\n"
+        "plate.show = counts['show']\n"
+        "bpy.app.handlers.frame_change_post.remove(counts['frame'])\n"
+        "window = bpy.context.window_manager.windows[0]\n"
+        "with bpy.context.temp_override(window=window):\n"
+        "    bpy.ops.screen.animation_cancel(restore_frame=False)\n"
+        "next(a for a in window.screen.areas if a.type == 'TEXT_EDITOR').type = 'VIEW_3D'\n"
+        "result = [counts['shown'], counts['frames']]"
+    )
+    assert frames > 4 * 10, "with a look ten times a second, fewer would do"
+    assert shown >= 0.8 * frames, "a timer that sleeps between frames shows a picture now and then"
+    settle(window)
+    window.ask(CATEGORY)
+
+
+@pytest.mark.parametrize("label", ["Import ARKit", "Import Landmark"])
+def test_a_recording_becomes_keys_and_is_undone(window, label):
+    before = poses(window)
+    path = window.work / "take.csv"
+    path.write_text(window.ask(TRACK) if "Landmark" in label else RECORDING)
+    window.press("^.{0,3}Animation", PANEL)
+    window.press(label, PANEL)
+    time.sleep(1.5)
+    window.ask(
+        "areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]\n"
+        "browser = next(area for area in areas if area.type == 'FILE_BROWSER')\n"
+        f"browser.spaces.active.params.directory = {str(path.parent)!r}.encode()\n"
+        f"browser.spaces.active.params.filename = {path.name!r}\n"
+        "browser.tag_redraw()"
+    )
+    time.sleep(1.0)
+    window.shot(f"08a-{label.split()[1].lower()}")
+    *_, (x, y) = [(x, y) for line, x, y in window.words(slice(None)) if label in line and y > 300]
+    window.click(x, y)
+    settle(window)
+    captured = poses(window)
+    window.shot("08a-imported")
+    assert captured[0]["jawOpen"] == pytest.approx(0.0, abs=0.12)
+    assert captured[-1]["jawOpen"] > before[0]["jawOpen"] + 0.3
+    hover(window)
+    window.keys("ctrl+z")
+    settle(window)
+    assert [pose == pytest.approx(was, abs=1e-4) for pose, was in zip(poses(window), before, strict=True)] == [True] * 3
+    window.press("^.{0,3}Animation", PANEL)
+
+
+RECORDING = "\n".join(
+    [
+        "Timecode,BlendShapeCount,JawOpen,HeadYaw,HeadPitch,HeadRoll",
+        *(f"10:00:00:{row:02d}.000,61,{row / 27},0.1,0,0" for row in range(28)),
+    ]
+)
+# Made in Blender, whose face knows where its own landmarks go.
+TRACK = """
+import numpy as np
+controls, pose = addon("blender.controls"), addon("core.pose")
+shape, names = controls.shape_of(face()), [block.name for block in controls.blocks_of(face())]
+lines = [",".join(["timestamp", "success", *[f"{axis}_{i}" for axis in "xy" for i in range(68)]])]
+for row in range(12):
+    asked = np.zeros(len(names))
+    asked[names.index("jawOpen")] = row / 12
+    R = pose.head_rotation(pose.Angles(row - 6.0, 0.0, 0.0), pose.View(np.eye(4), np.eye(4), False))
+    seen = 200 * (shape.points(asked) @ R.T)[:, :2] + 400
+    lines.append(",".join(map(str, [row / 24, 1, *seen[:, 0], *(-seen[:, 1])])))
+result = "\\n".join(lines)
+"""
+
+
+def poses(window):
+    """The controls' values at three frames."""
+    found = []
+    for frame in (1, 6, 12):
+        window.ask(f"bpy.context.scene.frame_set({frame})")
+        found.append(values(window))
+    return found

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check, bake, renders, in the window of the steps before; a lost backend, and the end."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import imageio.v3 as iio
+import numpy as np
+
+from .steps import PANEL, hover, lives, picture, settle, until
+
+
+def read(path):
+    """A picture file's pixels [H, W, 3]."""
+    return iio.imread(path)[..., :3]
+
+
+def test_a_check_lists_what_stands_in_the_way(window):
+    window.ask("bpy.context.scene.view_settings.view_transform = 'AgX'; bpy.context.scene.render.use_border = True")
+    window.press("Check Before", PANEL)
+    window.find("region", timeout=15)
+    window.shot("08b-check")
+    hover(window)
+    window.keys("Escape")
+
+
+def test_the_sequence_is_baked_and_rendered_and_equal(window):
+    path = window.work / "scene.blend"
+    window.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})")
+    window.press("Exact Pixels", PANEL)
+    settle(window)
+    window.shot("09-before-bake")
+    window.press("^.{0,3}Bake", PANEL)
+    folder = path.parent / "effigy" / "scene"
+    until(
+        lambda: len(list(folder.glob("*/*.png"))) >= 12 and window.ask("result = face().effigy.source") == "BAKED",
+        60,
+        window.console,
+    )
+    time.sleep(0.5)
+    window.shot("10-baked")
+    journal = json.loads(next(folder.glob("*/frames.json")).read_text())
+    assert len({entry["digest"] for entry in journal["frames"].values()}) == 12
+
+
+def test_f12_shows_the_same_pixels(window):
+    window.ask(
+        "scene = bpy.context.scene; scene.render.engine = 'CYCLES'; scene.cycles.samples = 1; scene.frame_set(7)"
+    )
+    window.press("Back to Live", PANEL)
+    settle(window)
+    shown = picture(window)
+    hover(window)
+    window.keys("F12")
+    time.sleep(4.0)
+    window.shot("11-rendered")
+    target = window.work / "f12.png"
+    window.ask(
+        "scene = bpy.context.scene\nscene.render.image_settings.file_format = 'PNG'\n"
+        f"bpy.data.images['Render Result'].save_render({str(target)!r})"
+    )
+    rendered = read(target)
+    np.testing.assert_array_equal(rendered[::-1], shown)
+    [baked] = (window.work / "effigy" / "scene").glob("*/*_0007.png")
+    np.testing.assert_array_equal(read(baked), rendered)
+
+
+def test_render_animation_writes_what_was_baked(window):
+    out = window.work / "film_"
+    window.ask(
+        "scene = bpy.context.scene\nscene.frame_end = 4\n"
+        f"scene.render.filepath = {str(out)!r}\nscene.render.image_settings.file_format = 'PNG'"
+    )
+    hover(window)
+    window.keys("ctrl+F12")
+    until(lambda: len(list(window.work.glob("film_*.png"))) == 4, 60, window.console)
+    time.sleep(1.0)
+    window.shot("11a-animation")
+    for frame in range(1, 5):
+        [baked] = (window.work / "effigy" / "scene").glob(f"*/*_{frame:04d}.png")
+        np.testing.assert_array_equal(read(f"{out}{frame:04d}.png"), read(baked))
+
+
+def test_a_bake_in_16_bits_is_stopped_by_escape_and_resumed(window):
+    window.ask("bpy.context.scene.frame_end = 200")
+    window.press("16 bit", PANEL)
+    files = window.work / "effigy" / "scene"
+    before = {path: path.stat().st_mtime_ns for path in files.glob("*/*.png")}
+    window.press("^.{0,3}Bake", PANEL)
+
+    def painted():
+        return {p: p.stat().st_mtime_ns for p in files.glob("*/*.png") if p.stat().st_mtime_ns != before.get(p)}
+
+    until(lambda: len(painted()) >= 5, 30, window.console)
+    hover(window)
+    window.keys("Escape")
+    until(lambda: not window.ask("result = addon('blender.session').state.is_baking"), 10, window.console)
+    window.shot("11b-stopped")
+    kept = painted()
+    assert 5 <= len(kept) < 200
+    assert window.ask("result = face().effigy.source") == "LIVE"
+    window.press("^.{0,3}Bake", PANEL)
+    until(lambda: window.ask("result = face().effigy.source") == "BAKED", 60, window.console)
+    resumed = painted()
+    assert len(resumed) == 200
+    assert {path: resumed[path] for path in kept} == kept, "frames that were there are painted again"
+    assert all(iio.imread(path).dtype == np.uint16 for path in list(resumed)[::20])
+    window.press("^.{0,3}8 bit", PANEL)
+    window.press("Back to Live", PANEL)
+    window.ask("bpy.context.scene.frame_end = 12; bpy.context.scene.frame_set(7)")
+    settle(window)
+
+
+def test_a_background_render_shows_the_same_pixels(window):
+    out, path = window.work / "farm_", window.work / "scene.blend"
+    window.ask(
+        f"bpy.context.scene.render.filepath = {str(out)!r}\n"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r}, copy=True)"
+    )
+    said = window.background(path, "-f", 7)
+    rendered = read(f"{out}0007.png")
+    iio.imwrite(window.shots / "13-farm.png", rendered.repeat(3, axis=0).repeat(3, axis=1))
+    np.testing.assert_array_equal(rendered, read(window.work / "f12.png"), said)
+
+
+def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
+    shown = picture(window)
+    window.ask(
+        "import os, signal\nsession = addon('blender.session')\nos.kill(session.state.backend.pid, signal.SIGKILL)"
+    )
+    window.find("Lost|Refused", PANEL, timeout=30)  # the one soon becomes the other: it will not come back
+    until(lambda: (picture(window) != shown).any(), 10, lambda: "an old picture stands as if it were right")
+    window.shot("12-lost")
+    window.press("Stop", PANEL)
+    window.press("Start Backend", PANEL)
+    window.find("Ready", PANEL, timeout=90)
+    settle(window)
+    np.testing.assert_array_equal(picture(window), shown)
+
+
+def test_the_window_closes_without_a_word_or_a_stray_process(window):
+    pid = window.ask("session = addon('blender.session')\nresult = session.state.backend.pid")
+    window.ask("bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.3)")
+    assert window.process.wait(30) == 0
+    assert "Traceback" not in window.console(), window.console()
+    until(lambda: not lives(pid), 10, lambda: "the backend outlives Blender")
