@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from . import projection
 from .properties import EffigyFace, face_of
 
 SURFACE = "Picture"  # the texture node of every material that shows the picture
@@ -29,7 +30,7 @@ def show_picture(proxy: bpy.types.Object) -> None:
 
 def renew(proxy: bpy.types.Object) -> None:
     """For a duplicate with a picture of its own: it stops wearing its original's."""
-    _take_off(proxy)
+    projection.take_off(proxy)
     show_picture(proxy)
 
 
@@ -74,41 +75,10 @@ def show_source(proxy: bpy.types.Object) -> None:
 def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
     if shown:
         if not proxy.data.materials and face.image is not None and face.plate is not None:
-            proxy.data.materials.append(_projection(proxy.name, face.image, face.plate))
+            projection.put_on(proxy, face.plate, new_emission(f"{proxy.name} Projection", face.image))
         proxy.display_type, proxy.hide_render = "TEXTURED", False
-    elif _take_off(proxy):
+    elif projection.take_off(proxy):
         proxy.display_type, proxy.hide_render = "WIRE", True
-
-
-def _take_off(proxy: bpy.types.Object) -> bool:
-    """Takes the projection off the proxy and leaves its other materials; says whether there was one."""
-    slots = proxy.data.materials
-    worn = [index for index, material in enumerate(slots) if material and material.get("effigy_projection")]
-    for index in reversed(worn):
-        material = slots.pop(index=index)
-        if material is not None and material.users == 0:
-            bpy.data.materials.remove(material)
-    return bool(worn)
-
-
-def _projection(name: str, image: bpy.types.Image, plate: bpy.types.Object) -> bpy.types.Material:
-    """A material that throws the plate's picture onto whatever stands before it.
-
-    The picture's coordinates are the plate's own: its middle is 0 and its edges ±0.5. The plate always faces
-    the camera and the generator's camera is a weak-perspective one, so this is its exact projection, and it
-    follows without any work.
-    """
-    material = new_emission(f"{name} Projection", image)
-    material["effigy_projection"] = True
-    tree = material.node_tree
-    coordinates = tree.nodes.new("ShaderNodeTexCoord")
-    coordinates.object = plate
-    middle = tree.nodes.new("ShaderNodeVectorMath")
-    middle.inputs[1].default_value = (0.5, 0.5, 0.0)
-    coordinates.location, middle.location = (-700, 0), (-500, 0)
-    tree.links.new(coordinates.outputs["Object"], middle.inputs[0])
-    tree.links.new(middle.outputs["Vector"], tree.nodes[SURFACE].inputs["Vector"])
-    return material
 
 
 def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:

@@ -151,16 +151,13 @@ class EFFIGY_PT_library(FacePanel):
         if library.names():
             manager = context.window_manager
             layout.template_icon_view(manager, "effigy_expression", show_labels=True, scale=5.0)
-            chosen = manager.effigy_expression
-            layout.label(text=chosen or iface_("Choose an expression"), translate=False)
-            row = layout.row(align=True)
-            row.enabled = bool(chosen)
-            for operator in (
-                row.operator("effigy.apply_expression", text="Apply", icon="CHECKMARK"),
-                row.operator("effigy.remove_expression", text="", icon="TRASH"),
-            ):
-                if chosen:
-                    operator.name = chosen
+            if chosen := manager.effigy_expression:  # none is, when another Blender has removed it
+                row = layout.row(align=True)
+                apply = row.operator(
+                    "effigy.apply_expression", text=iface_("Apply {}", chosen), translate=False, icon="CHECKMARK"
+                )
+                apply.name = chosen
+                row.operator("effigy.remove_expression", text="", icon="TRASH").name = chosen
 
 
 class EFFIGY_PT_animation(FacePanel):

@@ -21,7 +21,6 @@ from enum import Enum
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from ..protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
 from ..protocol.connection import ConnectionFileError
@@ -380,7 +379,7 @@ class _Exchange:
 
     def _disconnected(self) -> None:
         while self._monitor.poll(0):
-            recv_monitor_message(self._monitor)
+            self._monitor.recv_multipart()  # zmq's own reader of it would import asyncio
         if self._client.link.phase in (Phase.READY, Phase.LOADING):
             self._lose("the backend closed the connection")
 

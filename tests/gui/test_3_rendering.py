@@ -19,7 +19,7 @@ def read(path):
 
 def test_a_check_lists_what_stands_in_the_way(window):
     window.ask("bpy.context.scene.view_settings.view_transform = 'AgX'; bpy.context.scene.render.use_border = True")
-    window.press("Check Before", PANEL)
+    window.press("Check B.+Rendering", PANEL)
     window.find("region", timeout=15)
     window.shot("08b-check")
     hover(window)

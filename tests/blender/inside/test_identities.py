@@ -125,6 +125,31 @@ def test_a_projected_face_renders_the_plates_pixels_where_the_proxy_stands(scene
     assert np.abs(nose - same).mean() < 12
 
 
+def test_a_projected_faces_texture_coordinates_are_its_points_on_the_plate(scene, face, settle):
+    """Solid viewports and Workbench know no other coordinates."""
+    face.effigy.display = "PROJECTED"
+    face.rotation_euler.z += 0.2
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.7
+    bpy.context.view_layer.update()
+    settle()
+    bpy.context.view_layer.update()
+    worn = face.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    found = np.array([corner.uv[:] for corner in worn.uv_layers.active.data])
+    onto = face.effigy.plate.matrix_world.inverted() @ face.matrix_world
+    places = np.array([(onto @ worn.vertices[loop.vertex_index].co)[:2] for loop in worn.loops])
+    np.testing.assert_allclose(found, places + 0.5, atol=1e-5)
+    assert worn.uv_layers.active.active_render
+    assert np.ptp(found, axis=0).min() > 0.2
+
+
+def test_leaving_projected_leaves_the_artists_own_coordinates(scene, face):
+    own = face.data.uv_layers.new(name="Mine")
+    face.effigy.display = "PROJECTED"
+    face.effigy.display = "PLATE"
+    assert [layer.name for layer in face.data.uv_layers] == [own.name]
+    assert len(face.modifiers) == 0
+
+
 def test_the_add_menu_has_the_face(scene, face):
     assert addon("blender.panel")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
 
