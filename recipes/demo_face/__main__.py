@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -85,11 +84,16 @@ def train(
     out: Annotated[Path, typer.Option(help="The generator to write at the end (.safetensors).")],
     pictures: Annotated[int, typer.Option(min=1, help="Pictures to see in all.")] = Plan().pictures,
     size: Size = 128,
-    start: Annotated[Path | None, typer.Option(help="A generator of this recipe to go on from.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="A generator of this recipe to go on from; it may have fewer channels.")
+    ] = None,
     quarter: Annotated[float, typer.Option(min=0, max=1, help="Share of them to see at a quarter of the size.")] = (
         Plan().quarter
     ),
     half: Annotated[float, typer.Option(min=0, max=1, help="Share to see then at half of it.")] = Plan().half,
+    channel_base: Annotated[int, typer.Option(min=64, help="A block has this many channels over its size.")] = (
+        Plan().channel_base
+    ),
     compiled: Annotated[
         bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
     ] = True,
@@ -99,7 +103,8 @@ def train(
     if checkpoint.exists():
         training = Training.load(checkpoint)
     else:
-        training = Training(replace(Plan(), resolution=size, pictures=pictures, quarter=quarter, half=half))
+        plan = Plan(resolution=size, pictures=pictures, quarter=quarter, half=half, channel_base=channel_base)
+        training = Training(plan)
         training.begin(read_trainable(start) if start is not None else None)
     run(training, renders, checkpoint, compiled=compiled)
     save_generator(training.finished(), out)

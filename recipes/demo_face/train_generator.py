@@ -29,6 +29,7 @@ from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_
 from .latents import Z_DIM, latents_of
 from .parameters import COUNT, EXPRESSION
 from .teach_mapping import teach
+from .widen import widened
 
 HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
@@ -52,7 +53,9 @@ class Plan:
     teaching: int = 12_000  # steps in which the mapping learns the parameters, before the first picture
     editing: float = 0.1  # weight of what changes between the two pictures of a pair, beside painting
     reading: float = 0.1  # and of reading the parameters from w
-    crispness: float = 0.35  # the pictures it is shown are sharper than the renders: what it paints is softer than those
+    crispness: float = (
+        0.35  # the pictures it is shown are sharper than the renders: what it paints is softer than those
+    )
     # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
     quarter: float = 0.4  # the share of the pictures that is seen at a quarter of the size
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
@@ -138,9 +141,9 @@ class Training:
         self.optimiser = torch.optim.Adam(trained, lr=plan.rate, betas=(0.9, 0.99), fused=True)
 
     def begin(self, start: StyleGAN2 | None = None) -> None:
-        """Teaches the mapping, of ``start`` (a generator to go on from) or of the fresh network."""
+        """Teaches the mapping, of ``start`` (a generator to go on from, widened) or of the fresh network."""
         if start is not None:
-            self.network.load_state_dict(start.state_dict())
+            self.network.load_state_dict(widened(start, self.plan.network.channels).state_dict())
         known = None if start is None else copy.deepcopy(self.network.mapping).requires_grad_(False)
         self.reader.load_state_dict(teach(self.network.mapping, self.plan.teaching, known=known).state_dict())
         self.average.load_state_dict(self.network.state_dict())

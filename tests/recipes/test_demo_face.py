@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from backend.generators import load_generator
 from backend.generators.load import save_generator
+from backend.generators.stylegan2 import fir_kernel, upsample2
 from backend.models import DEFAULT_BUNDLE, load_face_model
 from recipes.demo_face import gallery, kernels, latents, train_generator
 from recipes.demo_face.__main__ import app, main
@@ -25,6 +26,7 @@ from recipes.demo_face.parameters import COUNT, EXPRESSION, PARAMETERS, PERSONAL
 from recipes.demo_face.renderer import OVERSAMPLING, Renderer
 from recipes.demo_face.teach_mapping import reader_of, teach, unread
 from recipes.demo_face.train_generator import Plan, Renders, Training
+from recipes.demo_face.widen import widened
 
 from .toy_head import write_toy_head
 
@@ -359,6 +361,53 @@ def test_a_gallery_has_a_strip_for_everything(tmp_path: Path, monkeypatch: pytes
         picture = iio.imread(path)
         assert picture.shape == (height * (2 if path.stem == "people" else 1), 2 * width, 3)
         assert (picture[:, :width] != picture[:, width:]).any()
+
+
+def painted(network, z):
+    return network.synthesize(network.mapping(z)[:, None].expand(-1, network.num_ws, -1), noise=False)
+
+
+def test_a_widened_generator_paints_the_same_and_what_is_new_can_learn():
+    small = Training(PLAN).network
+    channels = tuple(n + 3 for n in small.config.channels)
+    wide = widened(small, channels)
+    z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(painted(wide, z), painted(small, z), atol=1e-5, rtol=1e-5)
+    painted(wide, z).square().sum().backward()
+    weight = wide.synthesis.blocks()[1].conv1.weight
+    unread = weight.grad[: small.config.channels[1], small.config.channels[1] :]
+    assert (unread.abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+def test_blocks_beyond_its_own_only_double_a_generators_picture():
+    small = Training(PLAN).network
+    larger = widened(small, (*small.config.channels, 4))
+    z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
+    assert larger.resolution == (32, 32)
+    doubled = upsample2(painted(small, z), fir_kernel(gain=4.0).expand(3, 1, 4, 4))
+    torch.testing.assert_close(painted(larger, z), doubled, atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="do not fit"):
+        widened(larger, small.config.channels)
+
+
+def test_training_goes_on_from_a_narrower_generator(data: Path):
+    narrow, wide = Training(PLAN), Training(replace(PLAN, channel_max=24, teaching=0))
+    wide.begin(narrow.finished())
+    z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(painted(wide.network, z), painted(narrow.network, z), atol=1e-5, rtol=1e-5)
+    wide.step(Renders([data]))
+
+
+def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surroundings():
+    slope = torch.linspace(-1, 1, 8)[None, None, None].expand(1, 3, 8, 8)
+    sharp = train_generator.sharpened(slope, 0.35)
+    torch.testing.assert_close(sharp[..., 1:-1], slope[..., 1:-1])
+    dot = torch.zeros(1, 3, 5, 5)
+    dot[..., 2, 2] = 1
+    sharp = train_generator.sharpened(dot, 0.35)
+    assert sharp[0, 0, 2, 2] == pytest.approx(1.35)
+    assert sharp.sum() == pytest.approx(dot.sum())
+    assert torch.equal(train_generator.sharpened(dot, 0.0), dot)
 
 
 def test_attention_is_on_the_eyes(data: Path):
