@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ..editing.regressor import Architecture, Regressor, Whitening
 from ..generators import GeneratorFileError, PreviewPainter, load_generator
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
+from ..tensor_files import write_tensors
 from .face import FaceModel
 
 FORMAT = 3
@@ -106,9 +107,7 @@ def save_face_model(
         arrays[f"shape.{name}"] = torch.from_numpy(getattr(shape, name)).float().contiguous()
     arrays["controls.directions"] = torch.from_numpy(np.stack([control.direction for control in controls])).float()
     arrays["controls.readings"] = torch.from_numpy(np.stack([control.reading for control in controls])).float()
-    temporary = folder / "model.safetensors.part"
-    save_file(arrays, temporary)
-    temporary.replace(folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", arrays)
     full = {
         "format": FORMAT,
         "generator": {
@@ -157,9 +156,9 @@ def save_paper_regressor(folder: Path, regressor: Regressor) -> None:
         "regressor": json.dumps(_describe(regressor)),
         "model_sha256": sha256(folder / "model.safetensors"),
     }
-    temporary = folder / "paper.safetensors.part"
-    save_file({k: v.half() for k, v in _regressor_arrays(regressor).items()}, temporary, metadata=description)
-    temporary.replace(folder / "paper.safetensors")
+    write_tensors(
+        folder / "paper.safetensors", {k: v.half() for k, v in _regressor_arrays(regressor).items()}, description
+    )
 
 
 def load_paper_regressor(folder: Path) -> Regressor | None:

@@ -42,7 +42,7 @@ class EffigyFace(bpy.types.PropertyGroup):
                 "Background",
                 "Behind everything in the view of the face's own camera; renders show the plate",
             ),
-            ("PROJECTED", "Projected", "On the proxy mesh itself (in material and rendered view, and in renders)"),
+            ("PROJECTED", "Projected", "On the proxy mesh itself, in the viewport and in renders"),
         ),
         default="PLATE",
         update=_on_display,

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from backend.generators.checkpoints import open_checkpoint
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from backend.tensor_files import write_tensors
 
 _LARGE = 1024  # numbers: what is smaller costs nothing and keeps its precision
 
@@ -18,7 +19,7 @@ def save_half(network: nn.Module, path: Path) -> None:
     """Writes the network's state to the safetensors file ``path``."""
     state = network.state_dict()
     half = {k: v.half() if v.is_floating_point() and v.numel() > _LARGE else v for k, v in state.items()}
-    save_file({name: value.contiguous() for name, value in half.items()}, path)
+    write_tensors(path, half)
 
 
 def read_trainable(path: Path) -> StyleGAN2:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ...tensor_files import write_tensors
 from ..stylegan2 import StyleGAN2Config
 from ..stylegan3 import StyleGAN3Config
 from .checkpoint import Checkpoint, Config
@@ -54,12 +54,4 @@ def write_own(path: Path, config: Config, state: Mapping[str, Tensor], licence: 
     """Writes a generator's tensors as they are; the file is complete or not there. Raises OSError."""
     architecture = "stylegan2" if isinstance(config, StyleGAN2Config) else "stylegan3"
     metadata = {"format": FORMAT, architecture: json.dumps(asdict(config))}
-    temporary = path.with_name(path.name + ".part")
-    tensors = {name: value.contiguous() for name, value in state.items()}
-    try:
-        save_file(tensors, temporary, metadata=metadata | ({"licence": licence} if licence else {}))
-        temporary.replace(path)
-    except SafetensorError as error:
-        raise OSError(str(error)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_tensors(path, state, metadata | ({"licence": licence} if licence else {}))
