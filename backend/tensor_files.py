@@ -18,6 +18,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """
     temporary = path.with_name(path.name + ".part")
     try:
+        temporary.unlink(missing_ok=True)  # a crash's, which only its owner may read
         temporary.touch()
         permissions = temporary.stat().st_mode & 0o777
         whole = {name: value.contiguous() for name, value in tensors.items()}

@@ -74,7 +74,7 @@ def show_source(proxy: bpy.types.Object) -> None:
 
 def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
     if shown:
-        if not proxy.data.materials and face.image is not None and face.plate is not None:
+        if not projection.is_on(proxy) and face.image is not None and face.plate is not None:
             projection.put_on(proxy, face.plate, new_emission(f"{proxy.name} Projection", face.image))
         proxy.display_type, proxy.hide_render = "TEXTURED", False
     elif projection.take_off(proxy):

@@ -37,7 +37,9 @@ def names() -> list[str]:
 
 
 def load(name: str) -> dict[str, float]:
-    """The controls' values of an expression. Raises ValueError that says what is wrong with its file."""
+    """The controls' values of an expression. Raises ValueError that says what is wrong with its file, or its name."""
+    if name not in names():
+        raise ValueError(rpt_("There is no expression {} in your library", name))
     path = folder() / f"{name}.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -159,7 +161,7 @@ class EFFIGY_OT_store_expression(FaceOperator):
         except OSError as error:
             self.report({"ERROR"}, rpt_("The expression cannot be written: {}", error.strerror))
             return {"CANCELLED"}
-        context.window_manager.effigy_expression = name
+        context.window_manager.effigy_expression = next(n for n in names() if n.casefold() == name.casefold())
         return {"FINISHED"}
 
 
@@ -177,7 +179,7 @@ class EFFIGY_OT_apply_expression(StoredOperator):
     bl_label = "Apply Expression"
     bl_description = "Give the active face an expression of your library"
 
-    name: EnumProperty(name="Expression", items=items)
+    name: StringProperty(name="Expression", description="How the library calls it")
     share: FloatProperty(
         name="Share", description="0 leaves the face as it is, 1 takes the whole expression",
         default=1.0, min=0.0, max=1.0, subtype="FACTOR",
@@ -206,16 +208,22 @@ class EFFIGY_OT_remove_expression(StoredOperator):
     bl_description = "Delete an expression from your library"
     bl_options = {"REGISTER"}
 
-    name: EnumProperty(name="Expression", items=items)
+    name: StringProperty(name="Expression", description="How the library calls it", options={"SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return set(context.window_manager.invoke_confirm(self, event))
+        return set(context.window_manager.invoke_confirm(self, event, title=rpt_("Remove {}?", self.name)))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        index = names().index(self.name)
+        stored, manager = names(), context.window_manager
+        if self.name not in stored:
+            self.report({"ERROR"}, rpt_("There is no expression {} in your library", self.name))
+            return {"CANCELLED"}
+        chosen = manager.effigy_expression
         remove(self.name)
-        if left := names():  # the one that moves up takes its place
-            context.window_manager.effigy_expression = left[min(index, len(left) - 1)]
+        left = names()
+        if left:  # where the chosen one is gone, the one that moves up takes its place
+            index = min(stored.index(self.name), len(left) - 1)
+            manager.effigy_expression = chosen if chosen in left else left[index]
         return {"FINISHED"}
 
 

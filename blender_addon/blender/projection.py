@@ -12,55 +12,80 @@ from typing import Any
 
 import bpy
 
-NAME = "Effigy Projection"  # of the modifier, its node group and the texture coordinates
-_MARK = "effigy_projection"  # on materials and node groups that are ours
+NAME = "Effigy Projection"  # of the modifier and the texture coordinates
+_MARK = "effigy_projection"  # on what is ours; a material's says which coordinates were active before
 
 
 def put_on(proxy: bpy.types.Object, plate: bpy.types.Object, material: bpy.types.Material) -> None:
     """Lets ``proxy`` wear ``material``, whose texture node has no coordinates of its own yet."""
-    material[_MARK] = True
+    take_off(proxy)
+    layers: Any = proxy.data.uv_layers
+    material[_MARK] = layers.active.name if layers.active is not None else ""
     tree = material.node_tree
     coordinates = tree.nodes.new("ShaderNodeUVMap")
     coordinates.uv_map, coordinates.location = NAME, (-500, 0)
     texture = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeTexImage")
     tree.links.new(coordinates.outputs["UV"], texture.inputs["Vector"])
-    proxy.data.materials.append(material)
-    layers = proxy.data.uv_layers
-    layers.active = layers.get(NAME) or layers.new(name=NAME)
-    layers.active.active_render = True
+    layers.new(name=NAME)
+    _activate(layers, NAME)
     modifier: Any = proxy.modifiers.new(NAME, "NODES")
     modifier.show_in_editmode = modifier.show_on_cage = True
-    modifier.node_group = group = _group()
-    modifier[next(socket.identifier for socket in group.interface.items_tree if socket.name == "Plate")] = plate
+    modifier.node_group = _coordinates_on(plate)
+    proxy.data.materials.append(material)
+
+
+def is_on(proxy: bpy.types.Object) -> bool:
+    return bool(_modifiers(proxy)) and bool(_worn(proxy.data.materials))
 
 
 def take_off(proxy: bpy.types.Object) -> bool:
-    """Takes the projection off the proxy and leaves its other materials; says whether there was one."""
-    slots = proxy.data.materials
-    worn = [index for index, material in enumerate(slots) if material and material.get(_MARK)]
+    """Takes the projection, or what is left of it, off the proxy and leaves all else; says whether there was any."""
+    modifiers, layers, materials = _modifiers(proxy), proxy.data.uv_layers, proxy.data.materials
+    for modifier in modifiers:
+        group = modifier.node_group
+        proxy.modifiers.remove(modifier)
+        if group.users == 0:
+            bpy.data.node_groups.remove(group)
+    layer, before = layers.get(NAME), ""
+    if layer is not None:
+        layers.remove(layer)
+    worn = _worn(materials)
     for index in reversed(worn):
-        material = slots.pop(index=index)
-        if material is not None and material.users == 0:
+        material = materials.pop(index=index)
+        before = str(material[_MARK])
+        if material.users == 0:
             bpy.data.materials.remove(material)
+    if before in layers:
+        _activate(layers, before)
+    return bool(modifiers or layer is not None or worn)
+
+
+def _activate(layers: Any, name: str) -> None:
+    layers.active = layers[name]
+    layers[name].active_render = True
+
+
+def _worn(materials: Any) -> list[int]:
+    """The slots of materials of ours."""
+    return [index for index, material in enumerate(materials) if material is not None and _MARK in material]
+
+
+def _modifiers(proxy: bpy.types.Object) -> list[Any]:
+    """Those of the proxy that are ours."""
     modifiers: Any = proxy.modifiers
-    for modifier in [m for m in modifiers if m.type == "NODES" and m.node_group and m.node_group.get(_MARK)]:
-        modifiers.remove(modifier)
-    if worn and (layer := proxy.data.uv_layers.get(NAME)) is not None:
-        proxy.data.uv_layers.remove(layer)
-    return bool(worn)
+    return [m for m in modifiers if m.type == "NODES" and m.node_group is not None and _MARK in m.node_group]
 
 
-def _group() -> Any:
-    """The nodes that write texture coordinates, made when the file has none."""
-    group: Any = next((g for g in bpy.data.node_groups if g.get(_MARK) and g.library is None), None)
-    if group is not None:
-        return group
-    group = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
-    group[_MARK] = True
+def _coordinates_on(plate: bpy.types.Object) -> Any:
+    """Nodes that write where on ``plate`` a point is.
+
+    They name the plate themselves: how a modifier is given one differs between Blender's versions.
+    """
+    group: Any = bpy.data.node_groups.new(f"{plate.name} Projection", "GeometryNodeTree")
+    group[_MARK] = ""
     group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    group.interface.new_socket("Plate", in_out="INPUT", socket_type="NodeSocketObject")
     group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-    given, plate, inverse, position, local, middle, store, result = (
+    given, place, inverse, position, local, middle, store, result = nodes = [
         group.nodes.new(kind)
         for kind in (
             "NodeGroupInput",
@@ -72,14 +97,14 @@ def _group() -> Any:
             "GeometryNodeStoreNamedAttribute",
             "NodeGroupOutput",
         )
-    )
-    plate.transform_space = "RELATIVE"
+    ]
+    place.transform_space = "RELATIVE"
+    place.inputs["Object"].default_value = plate
     middle.inputs[1].default_value = (0.5, 0.5, 0.0)
     store.data_type, store.domain = "FLOAT2", "CORNER"
     store.inputs["Name"].default_value = NAME
     for start, end in (
-        (given.outputs["Plate"], plate.inputs["Object"]),
-        (plate.outputs["Transform"], inverse.inputs[0]),
+        (place.outputs["Transform"], inverse.inputs[0]),
         (position.outputs[0], local.inputs["Vector"]),
         (inverse.outputs[0], local.inputs["Transform"]),
         (local.outputs[0], middle.inputs[0]),
@@ -88,6 +113,6 @@ def _group() -> Any:
         (store.outputs["Geometry"], result.inputs["Geometry"]),
     ):
         group.links.new(start, end)
-    for column, node in enumerate((given, plate, inverse, position, local, middle, store, result)):
+    for column, node in enumerate(nodes):
         node.location = (200 * column, 0)
     return group

@@ -22,6 +22,8 @@ _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 def give_own_plate(proxy: bpy.types.Object) -> None:
     """Gives a duplicated proxy a plate and a picture of its own, in the place of its original's."""
     face = face_of(proxy)
+    if face.display == "PROJECTED" and proxy.data.users > 1:
+        proxy.data = proxy.data.copy()  # a linked duplicate may share sliders, but not the picture that the mesh wears
     shown = face.image
     image = shown.copy() if shown is not None else bpy.data.images.new(f"{proxy.name} Picture", 1, 1)
     image.name = f"{proxy.name} Picture"

@@ -91,9 +91,9 @@ def train(
         Plan().quarter
     ),
     half: Annotated[float, typer.Option(min=0, max=1, help="Share to see then at half of it.")] = Plan().half,
-    channel_base: Annotated[int, typer.Option(min=64, help="A block has this many channels over its size.")] = (
-        Plan().channel_base
-    ),
+    channel_base: Annotated[
+        int, typer.Option(min=64, help="A block of n × n pixels has this / n channels, at most 256.")
+    ] = Plan().channel_base,
     compiled: Annotated[
         bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
     ] = True,

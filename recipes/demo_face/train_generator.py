@@ -34,6 +34,7 @@ from .widen import widened
 HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
 READ = 512  # latents whose w is read at every step: a batch of pictures alone lets the mapping forget rare actions
+_BFLOAT16 = has_matrix_units()
 LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
 
 
@@ -53,9 +54,8 @@ class Plan:
     teaching: int = 12_000  # steps in which the mapping learns the parameters, before the first picture
     editing: float = 0.1  # weight of what changes between the two pictures of a pair, beside painting
     reading: float = 0.1  # and of reading the parameters from w
-    crispness: float = (
-        0.35  # the pictures it is shown are sharper than the renders: what it paints is softer than those
-    )
+    # What it paints is softer than what it is shown: so it is shown pictures that are sharper than the renders.
+    crispness: float = 0.35
     # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
     quarter: float = 0.4  # the share of the pictures that is seen at a quarter of the size
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
@@ -141,9 +141,15 @@ class Training:
         self.optimiser = torch.optim.Adam(trained, lr=plan.rate, betas=(0.9, 0.99), fused=True)
 
     def begin(self, start: StyleGAN2 | None = None) -> None:
-        """Teaches the mapping, of ``start`` (a generator to go on from, widened) or of the fresh network."""
+        """Teaches the mapping, of ``start`` (a generator to go on from, widened) or of the fresh network.
+
+        Raises ValueError when ``start`` cannot become what the plan asks for.
+        """
         if start is not None:
-            self.network.load_state_dict(widened(start, self.plan.network.channels).state_dict())
+            wide = widened(start, self.plan.network.channels)
+            if wide.config != self.plan.network:
+                raise ValueError(f"a generator of {wide.config} cannot go on as one of {self.plan.network}")
+            self.network.load_state_dict(wide.state_dict())
         known = None if start is None else copy.deepcopy(self.network.mapping).requires_grad_(False)
         self.reader.load_state_dict(teach(self.network.mapping, self.plan.teaching, known=known).state_dict())
         self.average.load_state_dict(self.network.state_dict())
@@ -155,7 +161,7 @@ class Training:
         pictures, vectors, landmarks = renders.batch(self.seen, plan.batch)
         random = torch.Generator().manual_seed(self.seen)
         z = latents_of(vectors, random)
-        wanted = F.avg_pool2d(sharpened(pictures, plan.crispness), plan.resolution // size)
+        wanted = sharpened(F.avg_pool2d(pictures, plan.resolution // size), plan.crispness)
         weight = attention(landmarks * (size / plan.resolution), size)
         loss = (compute or loss_of)(self.network, z, wanted, weight, plan.editing)
         others = torch.randn(READ, COUNT, generator=random)
@@ -220,7 +226,7 @@ def paint(network: StyleGAN2, w: Tensor, size: int) -> Tensor:
 
     In bfloat16 where the processor multiplies matrices of it; elsewhere float32 is 1.5 times as fast.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_matrix_units()):
+    with torch.autocast("cpu", torch.bfloat16, enabled=_BFLOAT16):
         styles = network.synthesis.styles(w[:, None].expand(-1, network.num_ws, -1))
         return network.synthesis(styles[: 3 * int(math.log2(size)) - 4], noise=False)
 
@@ -283,7 +289,7 @@ def edit_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def psnr(network: StyleGAN2, renders: Renders, size: int) -> float:
-    """Mean peak signal-to-noise ratio (dB) on the held-out pictures."""
+    """Mean peak signal-to-noise ratio (dB) on the held-out pictures as they were rendered."""
     pictures, vectors, _ = renders.held_out()
     z = latents_of(vectors, torch.Generator().manual_seed(1))
     painted = torch.cat([paint(network, network.mapping(part), size) for part in z.split(32)])

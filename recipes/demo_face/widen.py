@@ -17,9 +17,9 @@ from backend.generators.stylegan2 import StyleGAN2
 
 @torch.no_grad()
 def widened(network: StyleGAN2, channels: tuple[int, ...]) -> StyleGAN2:
-    """``network``, trainable, with ``channels`` in its blocks; blocks beyond its own only double the picture.
+    """``network``, trainable and not frozen, with ``channels`` in its blocks, from the first (4 × 4) up.
 
-    Raises ValueError when a block would have fewer channels than it has.
+    Blocks beyond its own only double the picture. Raises ValueError for fewer blocks, or fewer channels in one.
     """
     own = network.config.channels
     if len(channels) < len(own) or any(new < old for old, new in zip(own, channels, strict=False)):

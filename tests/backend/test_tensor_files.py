@@ -13,6 +13,9 @@ from backend.tensor_files import write_tensors
 def test_a_file_is_readable_by_whoever_may_read_new_files(tmp_path: Path):
     other, path = tmp_path / "other", tmp_path / "weights.safetensors"
     other.touch()
+    leftover = path.with_name("weights.safetensors.part")
+    leftover.touch()
+    leftover.chmod(0o600)
     for value in (1.0, 2.0):  # anew, and over the one before
         write_tensors(path, {"a": torch.full((2, 3), value).T}, {"format": "x"})
         assert path.stat().st_mode == other.stat().st_mode

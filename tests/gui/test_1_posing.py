@@ -111,6 +111,8 @@ def test_the_picture_is_shown_in_three_places(window):
         hover(window)
         time.sleep(0.5)
         assert window.ask("result = face().effigy.display") == display
+        cheek = np.median(picture(window)[50:80, 50:78].reshape(-1, 3), axis=0)
+        assert has_colour(viewport(window), cheek), f"{label} shows no face"
         window.shot(f"05b-{display.lower()}")
 
 

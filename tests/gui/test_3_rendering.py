@@ -56,6 +56,8 @@ def test_f12_shows_the_same_pixels(window):
     window.keys("F12")
     time.sleep(4.0)
     window.shot("11-rendered")
+    window.move(200, 800)  # into the render's window
+    window.keys("Escape")
     target = window.work / "f12.png"
     window.ask(
         "scene = bpy.context.scene\nscene.render.image_settings.file_format = 'PNG'\n"
@@ -78,6 +80,8 @@ def test_render_animation_writes_what_was_baked(window):
     until(lambda: len(list(window.work.glob("film_*.png"))) == 4, 60, window.console)
     time.sleep(1.0)
     window.shot("11a-animation")
+    window.move(200, 800)
+    window.keys("Escape")
     for frame in range(1, 5):
         [baked] = (window.work / "effigy" / "scene").glob(f"*/*_{frame:04d}.png")
         np.testing.assert_array_equal(read(f"{out}{frame:04d}.png"), read(baked))

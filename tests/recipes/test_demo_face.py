@@ -363,16 +363,26 @@ def test_a_gallery_has_a_strip_for_everything(tmp_path: Path, monkeypatch: pytes
         assert (picture[:, :width] != picture[:, width:]).any()
 
 
+def small_network():
+    """Nothing in it is what a fresh network has too."""
+    network, random = Training(PLAN).network, torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for values in [*network.parameters(), network.mapping.w_avg]:
+            values += 0.3 * torch.randn(values.shape, generator=random)
+    return network
+
+
 def painted(network, z):
-    return network.synthesize(network.mapping(z)[:, None].expand(-1, network.num_ws, -1), noise=False)
+    return network.synthesize(network.mapping(z)[:, None].expand(-1, network.num_ws, -1), noise=True)
 
 
 def test_a_widened_generator_paints_the_same_and_what_is_new_can_learn():
-    small = Training(PLAN).network
+    small = small_network()
     channels = tuple(n + 3 for n in small.config.channels)
     wide = widened(small, channels)
     z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(painted(wide, z), painted(small, z), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(wide.mapping.w_avg, small.mapping.w_avg)
     painted(wide, z).square().sum().backward()
     weight = wide.synthesis.blocks()[1].conv1.weight
     unread = weight.grad[: small.config.channels[1], small.config.channels[1] :]
@@ -380,7 +390,7 @@ def test_a_widened_generator_paints_the_same_and_what_is_new_can_learn():
 
 
 def test_blocks_beyond_its_own_only_double_a_generators_picture():
-    small = Training(PLAN).network
+    small = small_network()
     larger = widened(small, (*small.config.channels, 4))
     z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
     assert larger.resolution == (32, 32)
@@ -396,6 +406,8 @@ def test_training_goes_on_from_a_narrower_generator(data: Path):
     z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(painted(wide.network, z), painted(narrow.network, z), atol=1e-5, rtol=1e-5)
     wide.step(Renders([data]))
+    with pytest.raises(ValueError, match="cannot go on"):
+        Training(replace(PLAN, mapping_layers=3)).begin(narrow.finished())
 
 
 def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surroundings():

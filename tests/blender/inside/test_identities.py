@@ -142,12 +142,48 @@ def test_a_projected_faces_texture_coordinates_are_its_points_on_the_plate(scene
     assert np.ptp(found, axis=0).min() > 0.2
 
 
-def test_leaving_projected_leaves_the_artists_own_coordinates(scene, face):
-    own = face.data.uv_layers.new(name="Mine")
+def test_leaving_projected_leaves_the_artists_own_coordinates_as_they_were(scene, face):
+    layers = face.data.uv_layers
+    for name in ("First", "Second"):
+        layers.new(name=name)
+    layers.active = layers["First"]
     face.effigy.display = "PROJECTED"
+    assert layers.active.name == addon("blender.projection").NAME
     face.effigy.display = "PLATE"
-    assert [layer.name for layer in face.data.uv_layers] == [own.name]
+    assert [layer.name for layer in layers] == ["First", "Second"]
+    assert layers.active.name == "First"
+    assert layers["First"].active_render
     assert len(face.modifiers) == 0
+    assert not [group for group in bpy.data.node_groups if "Projection" in group.name]
+
+
+@pytest.mark.parametrize("lost", ["material", "modifier"])
+def test_a_projection_that_lost_a_part_is_put_on_anew_or_taken_off(scene, face, lost):
+    for display in ("PROJECTED", "PLATE"):
+        face.effigy.display = "PROJECTED"
+        if lost == "material":
+            face.data.materials.pop(index=0)
+        else:
+            face.modifiers.remove(face.modifiers[0])
+        face.effigy.display = display
+        worn = display == "PROJECTED"
+        assert len(face.modifiers) == len(face.data.materials) == len(face.data.uv_layers) == worn
+        assert face.hide_render is not worn
+        face.effigy.display = "PLATE"
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_duplicate_of_a_projected_face_wears_its_own_picture(scene, face, settle, linked):
+    face.effigy.display = "PROJECTED"
+    bpy.ops.object.duplicate(linked=linked)
+    twin = bpy.context.active_object
+    settle()
+    assert twin.data != face.data
+    for proxy in (face, twin):
+        (modifier,) = proxy.modifiers
+        place = next(n for n in modifier.node_group.nodes if n.bl_idname == "GeometryNodeObjectInfo")
+        assert place.inputs["Object"].default_value == proxy.effigy.plate
+        assert [m.node_tree.nodes["Picture"].image for m in proxy.data.materials] == [proxy.effigy.image]
 
 
 def test_the_add_menu_has_the_face(scene, face):

@@ -156,7 +156,7 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
     assert library.names() == []
 
 
-def test_the_library_always_has_one_expression_chosen(scene, face):
+def test_the_library_keeps_one_expression_chosen(scene, face):
     manager, library = bpy.context.window_manager, addon("blender.library")
     for name in ("B", "A", "C"):
         bpy.ops.effigy.store_expression(name=name)
@@ -164,10 +164,24 @@ def test_the_library_always_has_one_expression_chosen(scene, face):
     # Buttons hold numbers as floats: what is clicked must survive that.
     assert all(int(np.float32(number)) == number for *_, number in library.items(None, None))
     manager.effigy_expression = "B"
-    for name, beside in (("B", "C"), ("C", "A")):
-        bpy.ops.effigy.remove_expression(name=name)
-        assert manager.effigy_expression == beside
-    bpy.ops.effigy.remove_expression(name="A")
+    for removed, chosen in (("A", "B"), ("B", "C")):
+        bpy.ops.effigy.remove_expression(name=removed)
+        assert manager.effigy_expression == chosen
+    bpy.ops.effigy.remove_expression(name="C")
+
+
+def test_an_expression_that_is_gone_is_told_and_no_other_takes_its_place(scene, face):
+    library, before = addon("blender.library"), values(face)
+    for name in ("A", "B"):
+        bpy.ops.effigy.store_expression(name=name)
+    (library.folder() / "A.json").unlink()  # another Blender
+    for operator in (bpy.ops.effigy.apply_expression, bpy.ops.effigy.remove_expression):
+        for name in ("A", "../B", ""):
+            with pytest.raises(RuntimeError, match="There is no expression"):
+                operator(name=name)
+    assert values(face) == before
+    assert library.names() == ["B"]
+    bpy.ops.effigy.remove_expression(name="B")
 
 
 def test_letting_the_turn_go_in_mid_drag_brings_the_point_back_under_the_hand(scene, face):
