@@ -85,7 +85,7 @@ def evaluate(
     random = np.random.default_rng(0)
     turns, moves = [], []
     for number in range(judge.identities):
-        session = _Session(model, judge, model.open_seed(FIRST_SEED + number), options)
+        session = Session(model, judge, model.open_seed(FIRST_SEED + number), options)
         turns.append(session.turn(random))
         moves.append(session.move())
         progress(number + 1, judge.identities)
@@ -111,7 +111,7 @@ def evaluate(
 
 
 @dataclass(slots=True)
-class _Part:
+class Part:
     """What one identity's edits showed."""
 
     asked: Array = field(default_factory=lambda: np.zeros((0, 2)))  # [n, 2] yaw and pitch, degrees
@@ -123,7 +123,7 @@ class _Part:
     seconds: list[float] = field(default_factory=list)
 
 
-class _Session:
+class Session:
     """The edits of one identity."""
 
     def __init__(self, model: FaceModel, judge: Judge, anchor: Identity, options: InverseOptions) -> None:
@@ -133,9 +133,9 @@ class _Session:
             self.term = keep_identity(model.generator, judge.embedder, anchor.ws[None])
         self.options = replace(options, identity_weight=judge.keep)
 
-    def turn(self, random: np.random.Generator) -> _Part:
+    def turn(self, random: np.random.Generator) -> Part:
         """Random turns."""
-        part = _Part()
+        part = Part()
         asked = random.uniform(-_REACH, _REACH, (_POSES, 2)) * self.model.pose_range
         edits = [self._edit(yaw, pitch, {}, part) for yaw, pitch in asked]
         views = self._look(edits, part)
@@ -144,9 +144,9 @@ class _Session:
         part.nme = _nme(self.anchor, asked, views)
         return part
 
-    def move(self) -> _Part:
+    def move(self) -> Part:
         """Every control on its own."""
-        part = _Part()
+        part = Part()
         controls = self.model.controls
         values = [_STRENGTH * control.high for control in controls.values()]
         edits = [self.model.edit(self.anchor, 0.0, 0.0, {}, self.options, self.term)]
@@ -156,14 +156,14 @@ class _Session:
         part.matrix = (views.alpha[1:] - views.alpha[0]) @ readings.T / np.array(values)[:, None]
         return part
 
-    def _edit(self, yaw: float, pitch: float, controls: dict[str, float], part: _Part) -> Edit:
+    def _edit(self, yaw: float, pitch: float, controls: dict[str, float], part: Part) -> Edit:
         started = time.perf_counter()
         edit = self.model.edit(self.anchor, float(yaw), float(pitch), controls, self.options, self.term)
         part.seconds.append(time.perf_counter() - started)
         part.clamped.append(bool(edit.clamped))
         return edit
 
-    def _look(self, edits: list[Edit], part: _Part) -> Views:
+    def _look(self, edits: list[Edit], part: Part) -> Views:
         """Paints the edits, finds their landmarks and what these say; notes how alike the people look."""
         ws = torch.stack([self.anchor.ws, *(edit.ws for edit in edits)])
         pictures = torch.cat([seen(self.model, ws[i : i + _BATCH]) for i in range(0, len(ws), _BATCH)])

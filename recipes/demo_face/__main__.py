@@ -9,16 +9,21 @@ from typing import Annotated
 
 import imageio.v3 as iio
 import numpy as np
+import torch
 import typer
 from rich.progress import Progress
 
 from backend.generators.load import save_generator
+from backend.identity import load_embedder
+from backend.landmarks import load_detector
 from backend.memory import keep_freed_memory
-from backend.models import load_face_model, resolve_bundle
+from backend.models import DEFAULT_BUNDLE, load_face_model, resolve_bundle
+from backend.models.evaluation import Judge
 
 from .bake import bake as bake_assets
 from .bake import load_assets, save_assets
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
+from .fairness import fairness
 from .gallery import gallery
 from .parameters import sample
 from .renderer import Renderer
@@ -169,6 +174,22 @@ def gallery_command(
     """Paints a strip for everything that the face model can be asked."""
     for path in gallery(load_face_model(resolve_bundle(bundle), "cpu"), out):
         typer.echo(path)
+
+
+@app.command(name="fairness")
+def fairness_command(
+    bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
+    people: Annotated[int, typer.Option(min=3, help="Unseen people to turn.")] = 120,
+) -> None:
+    """Measures turns of dark, middle and light faces: yaw and pitch error (°), landmark error (%), similarity."""
+    detector = load_detector("embedded", DEFAULT_BUNDLE / "detector.safetensors")
+    embedder = load_embedder("embedded", DEFAULT_BUNDLE / "identity.safetensors", torch.device("cpu"))
+    model = load_face_model(resolve_bundle(bundle), "cpu")
+    with Progress() as progress:
+        task = progress.add_task("turning", total=people)
+        thirds = fairness(model, Judge(detector, embedder, people), lambda done: progress.update(task, completed=done))
+    for name, third in thirds.items():
+        typer.echo(f"{name:6}  {third.yaw:.2f}°  {third.pitch:.2f}°  {third.landmarks:.2f} %  {third.similarity:.2f}")
 
 
 def main() -> None:

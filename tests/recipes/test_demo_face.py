@@ -21,6 +21,7 @@ from recipes.demo_face import gallery, kernels, latents, train_generator
 from recipes.demo_face.__main__ import app, main
 from recipes.demo_face.bake import load_assets
 from recipes.demo_face.dataset import CHUNK, array, contact_sheet, pair_vectors, people_vectors, render_set
+from recipes.demo_face.fairness import THIRDS
 from recipes.demo_face.figures import moved
 from recipes.demo_face.parameters import COUNT, EXPRESSION, PARAMETERS, PERSONAL, column, decode, sample
 from recipes.demo_face.renderer import OVERSAMPLING, Renderer
@@ -420,6 +421,19 @@ def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surrounding
     assert sharp[0, 0, 2, 2] == pytest.approx(1.35)
     assert sharp.sum() == pytest.approx(dot.sum())
     assert torch.equal(train_generator.sharpened(dot, 0.0), dot)
+
+
+def test_fairness_has_figures_for_dark_and_light_faces():
+    ran = CliRunner().invoke(app, ["fairness", "default", "--people", "3"])
+    assert ran.exit_code == 0, ran.output
+    rows = [line.split() for line in ran.output.splitlines() if line.startswith(THIRDS)]
+    assert [row[0] for row in rows] == list(THIRDS)
+    for row in rows:
+        yaw, pitch, landmarks, similarity = (float(row[column].rstrip("°")) for column in (1, 2, 3, 5))
+        assert 0 < yaw < 6
+        assert 0 < pitch < 6
+        assert 0 < landmarks < 5
+        assert 0.5 < similarity <= 1
 
 
 def test_attention_is_on_the_eyes(data: Path):
