@@ -22,6 +22,7 @@ from backend.models.evaluation import Judge
 
 from .bake import bake as bake_assets
 from .bake import load_assets, save_assets
+from .blend import blended
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
 from .fairness import fairness
 from .gallery import gallery
@@ -113,6 +114,17 @@ def train(
         training.begin(read_trainable(start) if start is not None else None)
     run(training, renders, checkpoint, compiled=compiled)
     save_generator(training.finished(), out)
+
+
+@app.command()
+def blend(
+    one: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
+    other: Annotated[Path, typer.Argument(help="What it wrote, begun with that one.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Argument(help="The generator to write (.safetensors).")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="How much of the other.")] = 0.5,
+) -> None:
+    """Averages the weights of two generators, which then errs less than either."""
+    save_generator(blended(read_trainable(one), read_trainable(other), share), out)
 
 
 @app.command()

@@ -20,11 +20,13 @@ from backend.models import DEFAULT_BUNDLE, load_face_model
 from recipes.demo_face import gallery, kernels, latents, train_generator
 from recipes.demo_face.__main__ import app, main
 from recipes.demo_face.bake import load_assets
+from recipes.demo_face.blend import blended
 from recipes.demo_face.dataset import CHUNK, array, contact_sheet, pair_vectors, people_vectors, render_set
 from recipes.demo_face.fairness import THIRDS
 from recipes.demo_face.figures import moved
 from recipes.demo_face.parameters import COUNT, EXPRESSION, PARAMETERS, PERSONAL, column, decode, sample
 from recipes.demo_face.renderer import OVERSAMPLING, Renderer
+from recipes.demo_face.storage import read_trainable
 from recipes.demo_face.teach_mapping import reader_of, teach, unread
 from recipes.demo_face.train_generator import Plan, Renders, Training
 from recipes.demo_face.widen import widened
@@ -421,6 +423,22 @@ def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surrounding
     assert sharp[0, 0, 2, 2] == pytest.approx(1.35)
     assert sharp.sum() == pytest.approx(dot.sum())
     assert torch.equal(train_generator.sharpened(dot, 0.0), dot)
+
+
+def test_a_blend_lies_between_two_generators(tmp_path: Path):
+    one, other = small_network(), Training(PLAN).network
+    for name, network in (("one", one), ("other", other)):
+        save_generator(network, tmp_path / f"{name}.safetensors")
+    ran = CliRunner().invoke(
+        app, ["blend", *(str(tmp_path / f"{name}.safetensors") for name in ("one", "other", "out")), "--share", "0.25"]
+    )
+    assert ran.exit_code == 0, ran.output
+    found = read_trainable(tmp_path / "out.safetensors").state_dict()
+    for name, value in one.state_dict().items():
+        wanted = 0.75 * value + 0.25 * other.state_dict()[name]
+        torch.testing.assert_close(found[name], wanted, atol=5e-3, rtol=5e-3)  # it is stored in half precision
+    with pytest.raises(ValueError, match="cannot be blended"):
+        blended(one, widened(one, tuple(n + 1 for n in one.config.channels)), 0.5)
 
 
 def test_fairness_has_figures_for_dark_and_light_faces():
