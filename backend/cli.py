@@ -51,7 +51,9 @@ def serve(
     connection_file: Annotated[Path | None, typer.Option(help="Where to write how to connect (mode 0600).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     parent_pid: Annotated[int | None, typer.Option(help="Leave when this process is gone.")] = None,
-    idle_exit: Annotated[float, typer.Option(help="Leave after so many seconds without a client; 0: never.")] = 0.0,
+    idle_exit: Annotated[
+        float, typer.Option(min=0, help="Leave after so many seconds without a client; 0: never.")
+    ] = 0.0,
     verbose: Annotated[bool, typer.Option(help="Log more.")] = False,
 ) -> None:
     """Run the backend that Blender talks to, until Ctrl-C."""

@@ -36,7 +36,7 @@ class FanDetector:
             from face_alignment import FaceAlignment, LandmarksType
         except ImportError as error:
             raise DetectorError(
-                f"the package face-alignment is not here ({error}): pip install 'effigy[face-alignment]'"
+                f"the package face-alignment is not here ({error}): pip install face-alignment"
             ) from None
         try:
             # Compiling it costs a minute and saves seconds.

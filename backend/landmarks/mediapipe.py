@@ -30,9 +30,7 @@ class MediapipeDetector:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise DetectorError(
-                f"the package mediapipe is not here ({error}): pip install 'effigy[mediapipe]'"
-            ) from None
+            raise DetectorError(f"the package mediapipe is not here ({error}): pip install mediapipe") from None
         self._mediapipe: Any = mediapipe
         options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(task)), num_faces=1)
         try:

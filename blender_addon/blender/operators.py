@@ -13,8 +13,11 @@ from .face_operator import FaceOperator, can_ask, in_object_mode
 from .identity_operators import LAST_SEED, OpeningOperator
 from .preferences import PreferencesError
 from .properties import face_in, face_of, faces, scene_of
+from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_
+
+_STRAIGHT = 0.02  # degrees that a plate may be rolled and still show its pixels
 
 
 class EFFIGY_OT_connect(bpy.types.Operator):
@@ -25,7 +28,7 @@ class EFFIGY_OT_connect(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.state.client is not None:
-            cls.poll_message_set("Already connected: stop first")
+            cls.poll_message_set("There is a connection already, or one that was lost: press Stop first")
             return False
         return True
 
@@ -123,7 +126,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
     bl_idname = "effigy.exact_view"
     bl_label = "Exact Pixels"
     bl_description = (
-        "Set this scene so that a render shows the face's own pixels: its camera and resolution, "
+        "Set this scene so that a render shows the face's own pixels: its camera, filled by the plate, its resolution, "
         "the Standard view (AgX changes contrast), no dithering, and no filter that blurs pixels"
     )
     bl_options = {"REGISTER", "UNDO"}
@@ -131,8 +134,9 @@ class EFFIGY_OT_exact_view(FaceOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
         face = face_of(proxy)
-        if face.camera is not None:
+        if face.camera is not None and face.camera.type == "CAMERA":
             scene.camera = face.camera
+            self._frame(proxy, face.camera, context)
         if face.image is not None:
             scene.render.resolution_x, scene.render.resolution_y = face.image.size
         for node in display.picture_nodes(proxy):
@@ -156,6 +160,18 @@ class EFFIGY_OT_exact_view(FaceOperator):
             scene.cycles.filter_width = 0.01
             scene.cycles.use_denoising = False
         return {"FINISHED"}
+
+    def _frame(self, proxy: bpy.types.Object, camera: bpy.types.Object, context: bpy.types.Context) -> None:
+        context.view_layer.update()  # the camera may have become the scene's just now
+        try:
+            plate = read_face(proxy, scene_of(context), context.evaluated_depsgraph_get()).plate
+        except UnreadableError as error:
+            self.report({"WARNING"}, str(error))
+            return
+        roll = rig.fill_frame(camera, plate)
+        if abs(roll) > _STRAIGHT:
+            text = rpt_("The head is rolled by {:.1f}°, so that its picture is resampled: Face the Camera", roll)
+            self.report({"WARNING"}, text)
 
 
 _CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_remove_face, EFFIGY_OT_exact_view)

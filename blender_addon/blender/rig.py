@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
@@ -159,11 +162,15 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     rest = landmarks_to_local(floats(identity.rest))
     if len(rest) != len(proxy.data.vertices) or proxy.data.shape_keys is None:
         raise ValueError(rpt_("{} is the mesh of another kind of model: add a new face instead", proxy.name))
+    before = face.plate_size
     _describe(face, welcome, identity, seed)
     height, width = welcome.resolution
     if face.image is not None and tuple(face.image.size) != (width, height):
         face.image.scale(width, height)
     _set_shapes(proxy, welcome, rest)
+    if face.camera is not None and face.camera.type == "CAMERA":  # which shows as much of the new plate as of the old
+        face.camera.data.lens *= before / face.plate_size
+        face.camera.data.ortho_scale *= face.plate_size / before
     _frame(proxy)
 
 
@@ -224,6 +231,23 @@ def _frame(proxy: bpy.types.Object) -> None:
     if face.camera is not None and face.camera.type == "CAMERA":
         x, y = face.plate_offset
         face.camera.data.shift_x, face.camera.data.shift_y = x / face.plate_size, y / face.plate_size
+
+
+def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> float:
+    """Sets the camera's lens and shift so that ``plate`` [4, 4] fills its picture; returns its roll there in degrees.
+
+    The camera stays where it is; one that has the plate behind it is left alone.
+    """
+    lens: Any = camera.data
+    place, turn, _ = camera.matrix_world.decompose()
+    seen = Matrix.LocRotScale(place, turn, None).inverted() @ Matrix(plate.tolist())
+    x, y, z = seen.translation
+    along, up = seen.col[0], seen.col[1].to_3d().length
+    if z < 0:
+        lens.sensor_fit = "VERTICAL"
+        lens.lens, lens.ortho_scale = -z * lens.sensor_height / up, up
+        lens.shift_x, lens.shift_y = x / up, y / up
+    return math.degrees(math.atan2(along.y, along.x))
 
 
 def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:

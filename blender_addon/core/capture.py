@@ -45,11 +45,8 @@ def read_live_link(path: Path, rate: float = 60.0) -> Capture:
     Columns: Timecode (hh:mm:ss:ff.fff), BlendShapeCount, then one per ARKit shape, and the head's and eyes'
     angles in radians.
     """
-    header, rows = _read(path)
-    names = [name.strip() for name in header]
-    if "timecode" not in (name.lower() for name in names) or "jawopen" not in (name.lower() for name in names):
-        raise CaptureError(f"{path.name} is no Live Link Face recording: it has no columns Timecode and JawOpen")
-    column = {name.lower(): index for index, name in enumerate(names)}
+    header, rows = _read(path, ("Timecode", "JawOpen"), "Live Link Face recording")
+    column = {name.lower(): index for index, name in enumerate(header)}
     times = np.array([_seconds(row[column["timecode"]], rate, path, number) for number, row in enumerate(rows, 2)])
     times = np.unwrap(times, period=86400.0) - times[0]  # recordings may cross midnight
     if (np.diff(times) < 0).any():
@@ -74,10 +71,8 @@ def arkit_capture(times: Array, channels: dict[str, Array]) -> Capture:
 
 def read_openface(path: Path) -> LandmarkTrack:
     """A CSV that OpenFace's FeatureExtraction wrote, with x_0 … x_67 and y_0 … y_67. Raises CaptureError."""
-    header, rows = _read(path)
-    column = {name.strip(): index for index, name in enumerate(header)}
-    if "x_0" not in column or "y_67" not in column:
-        raise CaptureError(f"{path.name} is no landmark track of OpenFace: it has no columns x_0 … y_67")
+    header, rows = _read(path, ("x_0", "y_67"), "landmark track of OpenFace")
+    column = {name: index for index, name in enumerate(header)}
     wanted = [[column[f"{axis}_{point}"] for axis in "xy"] for point in range(68)]
     points = np.full((len(rows), 68, 2), np.nan)
     for index, row in enumerate(rows):
@@ -92,17 +87,20 @@ def read_openface(path: Path) -> LandmarkTrack:
     return LandmarkTrack(times - times[0], points)
 
 
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+def _read(path: Path, needed: tuple[str, str], kind: str) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of a table that has the columns ``needed``."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
-            header = next(lines, [])
+            header = [name.strip() for name in next(lines, [])]
             rows = [row for _, row in zip(range(_MAX_ROWS), lines, strict=False) if row]
     except OSError as error:
         raise CaptureError(f"{path.name} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error):
         raise CaptureError(f"{path.name} is no table of comma-separated values: choose the capture's CSV") from None
-    if not header or not rows:
+    if header and not {name.lower() for name in needed} <= {name.lower() for name in header}:
+        raise CaptureError(f"{path.name} is no {kind}: it has no columns {' and '.join(needed)}")
+    if not rows:
         raise CaptureError(f"{path.name} holds no frames")
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):

@@ -31,6 +31,7 @@ _RETRY_S = 1.0
 _HELLO_EVERY_S = 0.25  # while connecting or while the model loads
 _PING_EVERY_S = 1.0
 _GRACE_S = 3.0  # after a loss: a backend that ended needs a moment to say why
+_AGAIN = "press Stop, then Start Backend"
 _SILENCE_S = 10.0  # without any answer, the service is taken for dead
 
 
@@ -225,7 +226,7 @@ class Client:
             self._sleep(_RETRY_S)
         except Exception as error:  # noqa: BLE001 a thread that dies silently would freeze every picture
             detail = f"the connection failed ({type(error).__name__}: {error})"
-            self.link = Link(Phase.LOST, detail, "start the backend again", self.link.welcome)
+            self.link = Link(Phase.LOST, detail, _AGAIN, self.link.welcome)
             self._sleep(_RETRY_S)
 
     def _locate(self) -> str | None:
@@ -237,7 +238,7 @@ class Client:
                 phase = Phase.LOST
             # The last Welcome stays readable: the interface need not forget the controls.
             hint = (
-                "mend that (effigy doctor, in a terminal, says more), then start the backend again"
+                "mend that (effigy doctor, in a terminal, says more), then press Stop and Start Backend"
                 if phase is Phase.REFUSED
                 else ""
             )
@@ -299,7 +300,7 @@ class _Exchange:
                 self._send_waiting()
                 self._watch()
         finally:
-            error = RequestError("lost", "the connection to the backend is lost", "start the backend again")
+            error = RequestError("lost", "the connection to the backend is lost", _AGAIN)
             for pending in self._pending.values():
                 pending.fail(error)
             self._client._abandon(error)
@@ -384,7 +385,7 @@ class _Exchange:
             self._lose("the backend closed the connection")
 
     def _lose(self, why: str) -> None:
-        self._client.link = replace(self._client.link, phase=Phase.LOST, detail=why, hint="start the backend again")
+        self._client.link = replace(self._client.link, phase=Phase.LOST, detail=why, hint=_AGAIN)
         self._over = True
 
     def _watch(self) -> None:

@@ -101,13 +101,18 @@ def _prune(folder: Path) -> None:
 
 def split_command(command: str) -> list[str]:
     """The program and arguments of ``command``; raises BackendError when there is no such program."""
-    text = command.strip().strip('"')
+    command = command.strip()
+    if command.startswith("~"):
+        command = str(Path(command).expanduser())
+    text = command.strip('"')
     try:
         arguments = [text] if Path(text).is_file() else shlex.split(command, posix=os.name == "posix")
     except ValueError:  # an open quote
         arguments = []
     arguments = [argument.strip('"') for argument in arguments]
     program = shutil.which(arguments[0]) if arguments else None
+    if program is None and text and Path(text).is_dir():
+        raise BackendError(f"the backend command {command!r} is a folder: give the program effigy in it")
     if program is None:
         raise BackendError(
             f"there is no backend command {command!r}: install Effigy's backend, "

@@ -50,6 +50,8 @@ def test_another_table_is_no_recording(tmp_path):
         read_live_link(live_link(tmp_path, ["1,2"], header="a,b"))
     with pytest.raises(CaptureError, match="x_0"):
         read_openface(live_link(tmp_path, ["1,2"], header="a,b"))
+    with pytest.raises(CaptureError, match="Timecode and JawOpen"):
+        read_live_link(live_link(tmp_path, ["- a list, of words", "", "text"], header="# A document"))
     with pytest.raises(CaptureError, match="cannot be read"):
         read_live_link(tmp_path / "nowhere.csv")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,17 @@ def test_stopping_late_does_not_remove_the_file_of_the_next_backend(effigy_comma
 def test_a_command_that_is_none_says_what_to_do(command):
     with pytest.raises(BackendError, match="preferences"):
         split_command(command)
+
+
+def test_a_command_may_begin_at_home_and_a_folder_is_told(tmp_path, monkeypatch):
+    program = tmp_path / "effigy"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert [Path(part).name for part in split_command("~/effigy")] == ["effigy"]
+    with pytest.raises(BackendError, match="is a folder: give the program effigy in it"):
+        split_command(str(tmp_path))
 
 
 def test_a_file_that_cannot_run_says_so(tmp_path):

@@ -186,6 +186,38 @@ def test_a_duplicate_of_a_projected_face_wears_its_own_picture(scene, face, sett
         assert [m.node_tree.nodes["Picture"].image for m in proxy.data.materials] == [proxy.effigy.image]
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_another_person_is_rendered_to_the_pixel_too(scene, face, moved):
+    """Whose plate has another size, and whose camera an artist may have moved and zoomed."""
+    from helpers import read, render
+
+    bpy.ops.effigy.change_identity(seed=7)
+    if moved:
+        face.effigy.camera.location.y -= 1.0
+        face.effigy.camera.data.lens = 50
+    bpy.ops.effigy.face_camera()
+    bpy.ops.effigy.exact_view()
+    scene.frame_end = 1
+    (rendered,) = render(scene)
+    bpy.ops.effigy.bake()
+    folder = addon("blender.bake").folder_of(face)
+    np.testing.assert_array_equal(rendered, read(folder / f"{folder.name}_0001.png"))
+
+
+def test_another_persons_plate_fills_as_much_of_the_frame(scene, face):
+    lens, size = face.effigy.camera.data.lens, face.effigy.plate_size
+    bpy.ops.effigy.change_identity(seed=7)
+    assert face.effigy.plate_size != size
+    assert face.effigy.camera.data.lens * face.effigy.plate_size == pytest.approx(lens * size, rel=1e-5)
+
+
+def test_exact_pixels_tells_of_a_rolled_head(scene, face, capsys):
+    face.rotation_euler.rotate_axis("Y", 0.1)
+    bpy.context.view_layer.update()
+    bpy.ops.effigy.exact_view()
+    assert "The head is rolled by" in capsys.readouterr().out
+
+
 def test_the_add_menu_has_the_face(scene, face):
     assert addon("blender.panel")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
 
