@@ -150,7 +150,7 @@ class EFFIGY_PT_library(FacePanel):
         layout.operator("effigy.store_expression", icon="ADD")
         if library.names():
             manager = context.window_manager
-            layout.template_icon_view(manager, "effigy_expression", show_labels=True, scale=5.0)
+            layout.template_icon_view(manager, "effigy_expression", show_labels=True, scale=4.0)
             if chosen := manager.effigy_expression:  # none is, when another Blender has removed it
                 row = layout.row(align=True)
                 apply = row.operator(

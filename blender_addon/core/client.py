@@ -31,7 +31,7 @@ _RETRY_S = 1.0
 _HELLO_EVERY_S = 0.25  # while connecting or while the model loads
 _PING_EVERY_S = 1.0
 _GRACE_S = 3.0  # after a loss: a backend that ended needs a moment to say why
-_AGAIN = "press Stop, then Start Backend"
+_AGAIN = "stop, then start the backend again"
 _SILENCE_S = 10.0  # without any answer, the service is taken for dead
 
 
@@ -238,7 +238,7 @@ class Client:
                 phase = Phase.LOST
             # The last Welcome stays readable: the interface need not forget the controls.
             hint = (
-                "mend that (effigy doctor, in a terminal, says more), then press Stop and Start Backend"
+                "mend that (effigy doctor, in a terminal, says more), then stop and start the backend again"
                 if phase is Phase.REFUSED
                 else ""
             )

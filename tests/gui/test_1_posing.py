@@ -166,7 +166,7 @@ def test_an_expression_is_kept_in_the_library_and_given_back(window):
         window.press("Neutral", PANEL)
         settle(window)
     x, y = window.find("Apply Expression 2", PANEL)
-    window.click(x, y - 60)  # the large picture above that button opens the library
+    window.click(x, y - 50)  # the large picture above that button opens the library
     time.sleep(0.5)
     window.shot("07e-library")
     window.press("Expression 1")

@@ -12,6 +12,11 @@ import numpy as np
 from .steps import PANEL, hover, lives, picture, settle, until
 
 
+def back_to_live(window):
+    window.press("Back to Live", PANEL)
+    until(lambda: window.ask("result = face().effigy.source") == "LIVE", 10, window.console)
+
+
 def read(path):
     """A picture file's pixels [H, W, 3]."""
     return iio.imread(path)[..., :3]
@@ -49,7 +54,7 @@ def test_f12_shows_the_same_pixels(window):
     window.ask(
         "scene = bpy.context.scene; scene.render.engine = 'CYCLES'; scene.cycles.samples = 1; scene.frame_set(7)"
     )
-    window.press("Back to Live", PANEL)
+    back_to_live(window)
     settle(window)
     shown = picture(window)
     hover(window)
@@ -112,7 +117,7 @@ def test_a_bake_in_16_bits_is_stopped_by_escape_and_resumed(window):
     assert {path: resumed[path] for path in kept} == kept, "frames that were there are painted again"
     assert {path.read_bytes()[24] for path in resumed} == {16}, "bits of a channel, as the PNG's header has them"
     window.press("^.{0,3}8 bit", PANEL)
-    window.press("Back to Live", PANEL)
+    back_to_live(window)
     window.ask("bpy.context.scene.frame_end = 12; bpy.context.scene.frame_set(7)")
     settle(window)
 
