@@ -126,7 +126,9 @@ class Part:
 class Session:
     """The edits of one identity."""
 
-    def __init__(self, model: FaceModel, judge: Judge, anchor: Identity, options: InverseOptions) -> None:
+    def __init__(
+        self, model: FaceModel, judge: Judge, anchor: Identity, options: InverseOptions = InverseOptions()
+    ) -> None:
         self.model, self.judge, self.anchor = model, judge, anchor
         self.term: IdentityTerm | None = None
         if judge.keep and judge.embedder is not None:

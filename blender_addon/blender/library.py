@@ -36,11 +36,16 @@ def names() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.json"))
 
 
-def load(name: str) -> dict[str, float]:
-    """The controls' values of an expression. Raises ValueError that says what is wrong with its file, or its name."""
+def _path(name: str) -> Path:
+    """The file of a stored expression. Raises ValueError when there is none of that name."""
     if name not in names():
         raise ValueError(rpt_("There is no expression {} in your library", name))
-    path = folder() / f"{name}.json"
+    return folder() / f"{name}.json"
+
+
+def load(name: str) -> dict[str, float]:
+    """The controls' values of an expression. Raises ValueError that says what is wrong with its file, or its name."""
+    path = _path(name)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
@@ -64,8 +69,10 @@ def store(name: str, proxy: bpy.types.Object) -> None:
 
 
 def remove(name: str) -> None:
-    for suffix in (".json", ".png"):
-        (folder() / f"{name}{suffix}").unlink(missing_ok=True)
+    """Deletes an expression. Raises ValueError when there is none of that name."""
+    path = _path(name)
+    for file in (path, path.with_suffix(".png")):
+        file.unlink(missing_ok=True)
     forget_icons()
 
 
@@ -215,11 +222,12 @@ class EFFIGY_OT_remove_expression(StoredOperator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         stored, manager = names(), context.window_manager
-        if self.name not in stored:
-            self.report({"ERROR"}, rpt_("There is no expression {} in your library", self.name))
-            return {"CANCELLED"}
         chosen = manager.effigy_expression
-        remove(self.name)
+        try:
+            remove(self.name)
+        except ValueError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         left = names()
         if left:  # where the chosen one is gone, the one that moves up takes its place
             index = min(stored.index(self.name), len(left) - 1)

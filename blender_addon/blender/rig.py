@@ -168,10 +168,7 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     if face.image is not None and tuple(face.image.size) != (width, height):
         face.image.scale(width, height)
     _set_shapes(proxy, welcome, rest)
-    if face.camera is not None and face.camera.type == "CAMERA":  # which shows as much of the new plate as of the old
-        face.camera.data.lens *= before / face.plate_size
-        face.camera.data.ortho_scale *= face.plate_size / before
-    _frame(proxy)
+    _frame(proxy, grown=face.plate_size / before)
 
 
 def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray) -> None:
@@ -225,12 +222,17 @@ def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector) 
     controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
 
 
-def _frame(proxy: bpy.types.Object) -> None:
-    """Points the rig's camera at the plate's middle; an artist's own camera is left alone."""
+def _frame(proxy: bpy.types.Object, grown: float = 1.0) -> None:
+    """Points the rig's camera at the plate's middle; an artist's own camera is left alone.
+
+    Of a plate that has ``grown`` it shows as much as before.
+    """
     face = face_of(proxy)
     if face.camera is not None and face.camera.type == "CAMERA":
         x, y = face.plate_offset
         face.camera.data.shift_x, face.camera.data.shift_y = x / face.plate_size, y / face.plate_size
+        face.camera.data.lens /= grown
+        face.camera.data.ortho_scale *= grown
 
 
 def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> float:

@@ -29,8 +29,7 @@ def widened(network: StyleGAN2, channels: tuple[int, ...]) -> StyleGAN2:
     state = wide.state_dict()
     for name, value in network.state_dict().items():
         new = state[name]
-        part = name.rpartition(".")[2]
-        if part == "weight" and value.dim() == 4:
+        if value.dim() == 4:  # a convolution's weights
             new[: len(value), value.shape[1] :] = 0  # what is new is not read …
         if ".torgb.weight" in name:
             value = value * (new.shape[1] / value.shape[1]) ** 0.5  # which the layer divides by √channels

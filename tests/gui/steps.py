@@ -75,7 +75,7 @@ def landmark(window, index):
         window.ask(
             "from bpy_extras.view3d_utils import location_3d_to_region_2d\n"
             "window, area, region = view3d()\n"
-            f"proxy = face().evaluated_get(bpy.context.evaluated_depsgraph_get())\n"
+            "proxy = face().evaluated_get(bpy.context.evaluated_depsgraph_get())\n"
             "view = area.spaces.active.region_3d\n"
             f"place = location_3d_to_region_2d(region, view, proxy.matrix_world @ proxy.data.vertices[{index}].co)\n"
             "result = screen(region, place)"
@@ -94,5 +94,7 @@ def lives(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def has_colour(screen, colour, near=14):
-    return (np.abs(screen - colour).max(axis=2) < near).mean() > 0.002
+def shows_face(window, near=14):
+    """Whether the cheek's own colour stands in the viewport."""
+    cheek = np.median(picture(window)[50:80, 50:78].reshape(-1, 3), axis=0)
+    return (np.abs(viewport(window) - cheek).max(axis=2) < near).mean() > 0.002
