@@ -324,9 +324,10 @@ def test_files_cost_no_more_memory_than_they_explain(tmp_path):
     initialize(wide)
     rosinality(tmp_path / "average.pt", wide.state_dict(), training=True)
 
+    # The allocator's share differs from run to run (18 to 65 MiB for the average); its latents at once were 312 MiB.
     for name in ("announced.pkl", "filters.safetensors", "average.pt"):
         grown, said = growth(tmp_path / "small.safetensors", tmp_path / name)
-        assert grown < 60, said
+        assert grown < 150, said
 
 
 def small_files(folder):
