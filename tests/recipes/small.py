@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training and a generator small enough for tests."""
+
+from __future__ import annotations
+
+import torch
+
+from recipes.demo_face.train_generator import Plan, Training
+
+PLAN = Plan(resolution=16, channel_base=128, channel_max=16, w_dim=16, mapping_layers=2, pictures=96, batch=8)
+
+
+def small_network():
+    """Nothing in it is what a fresh network has too."""
+    network, random = Training(PLAN).network, torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for values in [*network.parameters(), network.mapping.w_avg]:
+            values += 0.3 * torch.randn(values.shape, generator=random)
+    return network
+
+
+def painted(network, z):
+    return network.synthesize(network.mapping(z)[:, None].expand(-1, network.num_ws, -1), noise=True)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo face's training is told to mind."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from recipes.demo_face import latents, train_generator
+from recipes.demo_face.parameters import sample
+from recipes.demo_face.teach_mapping import reader_of, teach, unread
+from recipes.demo_face.train_generator import Renders, Training
+
+from .small import PLAN
+
+
+def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surroundings():
+    slope = torch.linspace(-1, 1, 8)[None, None, None].expand(1, 3, 8, 8)
+    sharp = train_generator.sharpened(slope, 0.35)
+    torch.testing.assert_close(sharp[..., 1:-1], slope[..., 1:-1])
+    dot = torch.zeros(1, 3, 5, 5)
+    dot[..., 2, 2] = 1
+    sharp = train_generator.sharpened(dot, 0.35)
+    assert sharp[0, 0, 2, 2] == pytest.approx(1.35)
+    assert sharp.sum() == pytest.approx(dot.sum())
+    assert torch.equal(train_generator.sharpened(dot, 0.0), dot)
+
+
+def test_attention_is_on_the_eyes(data: Path):
+    weight = train_generator.attention(128 / 16 * Renders([data]).landmarks[:4], 128)
+    assert weight.shape == (4, 1, 128, 128)
+    assert weight.mean(dim=(1, 2, 3)) == pytest.approx(torch.ones(4), abs=1e-4)
+
+
+def test_no_error_no_loss():
+    picture, weight = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
+    assert train_generator.regression_loss(picture, picture, weight) == 0
+    assert train_generator.regression_loss(picture, 1 - picture, weight) > 0
+
+
+def test_only_changes_count_as_edits():
+    random = torch.Generator().manual_seed(0)
+    still, moved_ = torch.rand(2, 2, 3, 16, 16, generator=random)
+    wanted = torch.stack([still, moved_], dim=1).flatten(0, 1)
+    weight = torch.ones(4, 1, 16, 16)
+    another = wanted + torch.rand(2, 3, 16, 16, generator=random).repeat_interleave(2, dim=0)  # wrong alike in both
+    assert train_generator.edit_loss(another, wanted, weight) == pytest.approx(0, abs=1e-9)
+    frozen = wanted[::2].repeat_interleave(2, dim=0)
+    assert train_generator.edit_loss(frozen, wanted, weight) == pytest.approx(1)
+    half = wanted.clone()
+    half[1::2] = (still + moved_) / 2
+    assert train_generator.edit_loss(half, wanted, weight) == pytest.approx(0.25)
+    assert train_generator.edit_loss(frozen, frozen, weight) == 0, "nothing is asked"
+    elsewhere = wanted.clone()
+    elsewhere[1::2, :, :8] += 1
+    weight[:, :, :8] = 0
+    assert train_generator.edit_loss(elsewhere, wanted, weight) == pytest.approx(0, abs=1e-9)
+
+
+def test_edits_and_reading_have_their_weight_in_a_step(data: Path):
+    renders = Renders([data])
+    pictures, vectors, landmarks = renders.batch(0, 8)
+    network, z = Training(PLAN).network, latents.latents_of(vectors, torch.Generator().manual_seed(1))
+    wanted, weight = pictures, train_generator.attention(landmarks, 16)
+    with torch.no_grad():
+        without, counted = (train_generator.loss_of(network, z, wanted, weight, editing) for editing in (0.0, 1.0))
+        edits = train_generator.edit_loss(train_generator.paint(network, network.mapping(z), 16), wanted, weight)
+    torch.testing.assert_close(counted - without, edits, rtol=1e-2, atol=0)
+    for reading in (0.0, 0.1):
+        training = Training(replace(PLAN, reading=reading))
+        training.step(renders)
+        assert bool(training.reader.weight.grad.any()) == (reading > 0)
+
+
+def test_a_taught_mapping_lets_every_parameter_be_read():
+    network = Training(replace(PLAN, w_dim=64)).network
+    before = unread(network.mapping, reader_of(network.mapping), torch.from_numpy(sample(512, 8)))
+    reader = teach(network.mapping, 300)
+    after = unread(network.mapping, reader, torch.from_numpy(sample(512, 8)))
+    assert after.mean() < 0.96 * before.mean()
+
+
+def test_teaching_a_known_mapping_keeps_what_is_known():
+    network = Training(replace(PLAN, w_dim=64)).network
+    known = copy.deepcopy(network.mapping).requires_grad_(False)
+    teach(network.mapping, 50, known=known)
+    z = torch.randn(512, latents.Z_DIM)
+    assert (network.mapping(z) - known(z)).square().mean() < 0.5 * known(z).var(dim=0).mean()

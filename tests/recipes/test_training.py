@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo face's generator learns, stops and goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from backend.generators import load_generator
+from backend.generators.load import save_generator
+from recipes.demo_face import latents, train_generator
+from recipes.demo_face.__main__ import app
+from recipes.demo_face.parameters import COUNT, PERSONAL, sample
+from recipes.demo_face.train_generator import Plan, Renders, Training
+
+from .small import PLAN, painted
+
+
+def test_training_goes_on_exactly_as_if_it_had_not_stopped(data: Path, tmp_path: Path):
+    renders = Renders([data])
+    whole, first = Training(PLAN), Training(PLAN)
+    for _ in range(6):
+        whole.step(renders)
+    for _ in range(3):
+        first.step(renders)
+    first.save(tmp_path / "state.pt")
+    second = Training.load(tmp_path / "state.pt")
+    for _ in range(3):
+        second.step(renders)
+    assert second.seen == whole.seen == 48
+    for name, value in whole.finished().state_dict().items():
+        torch.testing.assert_close(second.finished().state_dict()[name], value, atol=0, rtol=0)
+
+
+def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, tmp_path: Path):
+    renders, training = Renders([data]), Training(replace(PLAN, quarter=0.0, half=0.0, pictures=400, rate=1e-2))
+    losses = [float(training.step(renders)) for _ in range(50)]
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+    save_generator(training.finished(), tmp_path / "g.safetensors")
+    loaded = load_generator(tmp_path / "g.safetensors", "cpu")
+    assert loaded.resolution == (16, 16)
+    z = latents.latents_of(renders.vectors[:4], torch.Generator().manual_seed(2))
+    painted = latents.paint_vectors(training.finished(), renders.vectors[:4].numpy())
+    torch.testing.assert_close(loaded.synthesize(loaded.map(z)).clamp(-1, 1), painted, atol=2e-2, rtol=0)
+
+
+def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
+    renders = Renders([data])
+    pair = renders.batch(0, 8)[1].reshape(4, 2, COUNT)
+    assert torch.equal(*pair[:, :, PERSONAL].unbind(dim=1)), "pairs stay together"
+    epochs = [torch.cat([renders.batch(24 * epoch + 8 * step, 8)[1] for step in range(3)]) for epoch in range(2)]
+    for epoch in epochs:
+        assert len(torch.unique(epoch, dim=0)) == 24 == renders.training
+    assert not torch.equal(*epochs)
+
+
+def test_plans_grow_the_picture_and_lower_the_rate():
+    plan = Plan(pictures=1000, batch=2)
+    assert [plan.size_at(seen) for seen in (0, 399, 400, 699, 700, 999)] == [32, 32, 64, 64, 128, 128]
+    rates = [plan.rate_at(seen) for seen in range(100, 1001)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == rates[600] == plan.rate, "the rate falls before the pictures are whole"
+    assert rates[-1] == pytest.approx(0.02 * plan.rate)
+
+
+def test_a_plan_leaves_pictures_to_be_seen_whole():
+    with pytest.raises(ValueError, match="leave no pictures"):
+        Plan(quarter=0.5, half=0.5)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 7])
+def test_a_batch_is_made_of_pairs(batch: int):
+    with pytest.raises(ValueError, match=f"a batch of {batch} pictures is not made of pairs"):
+        Plan(batch=batch)
+
+
+def test_a_checkpoint_of_another_version_is_refused_with_what_to_do(tmp_path: Path):
+    Training(PLAN).save(tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    state["plan"]["progressive"] = True
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="another version of this recipe: begin anew"):
+        Training.load(tmp_path / "state.pt")
+
+
+def test_training_goes_on_from_a_narrower_generator(data: Path):
+    narrow, wide = Training(PLAN), Training(replace(PLAN, channel_max=24, teaching=0))
+    wide.begin(narrow.finished())
+    z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(painted(wide.network, z), painted(narrow.network, z), atol=1e-5, rtol=1e-5)
+    wide.step(Renders([data]))
+    with pytest.raises(ValueError, match="cannot go on"):
+        Training(replace(PLAN, mapping_layers=3)).begin(narrow.finished())
+
+
+def test_renders_without_pairs_are_refused(data: Path):
+    np.save(data / "vectors.npy", sample(train_generator.HELD_OUT + 24, 0))
+    with pytest.raises(ValueError, match="noise does not hold pairs: render it with --pairs"):
+        Renders([data])
+
+
+def test_data_without_pairs_is_refused_before_anything_is_taught(data: Path, tmp_path: Path, monkeypatch):
+    np.save(data / "vectors.npy", sample(train_generator.HELD_OUT + 24, 0))
+    monkeypatch.setattr(Training, "begin", lambda *_: pytest.fail("minutes of teaching, for nothing"))
+    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "g.safetensors")]
+    result = CliRunner().invoke(app, ["train", str(data), *files])
+    assert "does not hold pairs" in str(result.exception)
+
+
+def test_train_at_the_command_line_needs_no_more_than_data_and_names(data: Path, tmp_path: Path):
+    training = Training(PLAN)
+    training.seen = PLAN.pictures  # the plan is carried out: what is left is to write the generator
+    training.save(tmp_path / "state.pt")
+    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "g.safetensors")]
+    result = CliRunner().invoke(app, ["train", str(data), *files, "--no-compiled"])
+    assert result.exit_code == 0, result.output
+    assert load_generator(tmp_path / "g.safetensors", "cpu").resolution == (16, 16)
