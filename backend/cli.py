@@ -57,6 +57,8 @@ def serve(
     verbose: Annotated[bool, typer.Option(help="Log more.")] = False,
 ) -> None:
     """Run the backend that Blender talks to, until Ctrl-C."""
+    from .generators import GeneratorFileError
+    from .generators.load import resolve_device
     from .models import resolve_bundle
     from .service.endpoint import EndpointError
     from .service.logs import configure_logs
@@ -66,8 +68,9 @@ def serve(
     configure_logs(verbose=verbose)
     options = ServeOptions(resolve_bundle(model), host, port, connection_file, device, parent_pid, idle_exit)
     try:
+        resolve_device(device)
         code = run(options)
-    except EndpointError as error:
+    except (GeneratorFileError, EndpointError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"the connection file cannot be written ({error}): choose another with --connection-file") from None

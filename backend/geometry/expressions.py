@@ -3,9 +3,10 @@
 
 An action's template is a linear measure of the shape in the face frame, Σ weight · X[axis, landmark] (for
 instance the gap between the inner lips). People move by independent actions, most of them at rest most of
-the time; so from the template's direction a fixed-point search (Hyvärinen, *Fast and Robust Fixed-Point
-Algorithms for Independent Component Analysis*, 1999, one unit, deflation) finds the nearest independent
-component of the data. Where that is another thing than the template measures, the template itself is kept.
+the time and one-sided: lids close, they hardly open further. So from the template's direction a fixed-point
+search (Hyvärinen, *Fast and Robust Fixed-Point Algorithms for Independent Component Analysis*, 1999, one unit,
+deflation, skewness as the contrast) finds the nearest component of the data that is skewed most. Where that is
+another thing than the template measures, the template itself is kept.
 Left and right are apart where the data moves them apart. Controls are uncorrelated with each other.
 """
 
@@ -23,7 +24,7 @@ from .topology import Topology
 _LOW, _HIGH = 2.0, 98.0  # percentiles of the data that bound a control
 _SAME = 0.75  # correlation from which a component still is what its template measures
 _TOGETHER = 0.6  # correlation from which left and right are one action
-_OWN = 0.8  # length of a template's direction beside the earlier actions from which it is one of its own
+_OWN = 0.5**0.5  # length of a template's direction beside the earlier actions: half of its variance is its own
 _ROUNDS = 200
 
 
@@ -89,12 +90,14 @@ def _whiten(alpha: Array) -> tuple[Array, Array]:
 
 
 def _independent(white: Array, start: Array, taken: Array) -> Array:
-    """The unit vector near ``start`` whose coordinate is farthest from Gaussian, apart from those ``taken``."""
+    """The unit vector near ``start`` whose coordinate is most skewed, apart from those ``taken``.
+
+    Skewness, since contrasts that are even, tanh's among them, see little of a lid that is open or closed: it
+    has a long tail on one side and yet no excess of kurtosis. From a lid they went off to other actions.
+    """
     w = start
     for _ in range(_ROUNDS):
-        slope = np.tanh(white @ w)
-        step = (white * slope[:, None]).mean(axis=0) - (1 - slope**2).mean() * w
-        step = _unit(_apart(step, taken))
+        step = _unit(_apart((white * np.square(white @ w)[:, None]).mean(axis=0), taken))
         step *= np.sign(step @ w) or 1.0
         if step @ w > 1 - 1e-10:
             break

@@ -126,7 +126,7 @@ def _run(server: Server, worker: Worker, options: ServeOptions) -> int:
             return 0
         if options.idle_exit and server.idle_s > options.idle_exit:
             log.info("no client was heard", seconds=options.idle_exit)
-            return 0
+            return 0 if failed is None else 3
     return 0
 
 

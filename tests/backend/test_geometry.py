@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kurtosis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -211,6 +212,24 @@ def test_left_and_right_are_apart_where_the_data_moves_them_apart(fitted, topolo
     alpha[:, 5] = alpha[:, 4]
     alpha += 1e-3 * random.normal(size=alpha.shape)
     assert "eyeBlink" in [e.name for e in name_expressions(model, alpha, topology)]
+
+
+def test_lids_are_found_although_only_skewness_tells_them_from_noise(fitted, topology):
+    random = np.random.default_rng(0)
+    measures = {"eyeBlinkLeft": [43, 44], "eyeBlinkRight": [37, 38]}
+    basis = 0.004 * random.normal(size=(8, 3, 68))
+    for row, upper in enumerate(measures.values()):
+        basis[row] = 0
+        basis[row, 1, upper] = -0.05
+    # Lids are a smooth step of a normal number, open more often than closed; the other six have heavy tails.
+    lids = 1 / (1 + np.exp(-3.2 * (random.normal(size=(20_000, 2)) - 0.8)))
+    assert (np.abs(kurtosis(lids)) < 0.25).all()
+    alpha = np.concatenate([lids - lids.mean(axis=0), random.laplace(size=(20_000, 6))], axis=1)
+    lids_only = replace(topology, actions={"eyeBlink": topology.actions["eyeBlink"]})
+    found = {e.name: e for e in name_expressions(replace(fitted.model, basis=basis), alpha, lids_only)}
+    for column, name in enumerate(measures):
+        direction = found[name].direction / np.linalg.norm(found[name].direction)
+        assert direction[column] > 0.99, name
 
 
 def test_controls_are_uncorrelated_and_read_back_what_they_set(fitted, topology):

@@ -92,6 +92,12 @@ def test_inspect_says_what_a_file_is(run):
     assert len(found["sha256"]) == 64
 
 
+def test_inspect_says_that_a_folder_is_none(run, tmp_path):
+    found = run("models", "inspect", tmp_path)
+    assert found.exit_code == 2
+    assert f"{tmp_path} is a folder: give the generator file in it" in found.output
+
+
 def test_convert_writes_a_file_that_inspect_reads(run, tmp_path):
     kwargs, state, _ = parity("sg3r-32")
     source, out = nvidia(tmp_path / "g.pkl", kwargs, state), tmp_path / "g.safetensors"

@@ -130,12 +130,17 @@ def test_who_asks_a_service_that_cannot_load_is_told_why(start, connect, tmp_pat
     assert "none.effigy is not a face model" in reply.message
 
 
-def test_a_device_that_is_none_is_named(start):
+def test_a_device_that_is_none_is_named_before_anything_is_served(start):
     service = start("--device", "gpu")
-    assert service.process.wait(60) == 3
+    assert service.process.wait(60) == 2
     said = service.log.read_text()
     assert "there is no device 'gpu': use auto, cpu or cuda" in said
-    assert "fit it again" not in said
+    assert "serving" not in said
+
+
+def test_a_model_that_cannot_be_loaded_is_no_success_because_nobody_asked_for_it(start, tmp_path):
+    service = start("--model", str(tmp_path / "none.effigy"), "--idle-exit", "0.2")
+    assert service.process.wait(60) == 3
 
 
 @pytest.mark.parametrize("damage", ["missing", "corrupt"])

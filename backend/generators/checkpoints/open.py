@@ -25,6 +25,8 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
 
     Raises GeneratorFileError, also from within, that names the file, what is wrong with it and what to do.
     """
+    if path.is_dir():
+        raise GeneratorFileError(f"{path} is a folder: give the generator file in it")
     if not path.is_file():
         raise GeneratorFileError(f"there is no generator file {path}: give the path of one")
     try:
