@@ -3,16 +3,15 @@
 
 An action's template is a linear measure of the shape in the face frame, Σ weight · X[axis, landmark] (for
 instance the gap between the inner lips). People move by independent actions, most of them at rest most of
-the time and one-sided: lids close, they hardly open further. So from the template's direction a fixed-point
-search (Hyvärinen, *Fast and Robust Fixed-Point Algorithms for Independent Component Analysis*, 1999, one unit,
-deflation, skewness as the contrast) finds the nearest component of the data that is skewed most. Where that is
-another thing than the template measures, the template itself is kept.
+the time; so from the template's direction a fixed-point search (Hyvärinen, *Fast and Robust Fixed-Point
+Algorithms for Independent Component Analysis*, 1999, one unit, deflation) finds the nearest independent
+component of the data. Where that is another thing than the template measures, the template itself is kept.
 Left and right are apart where the data moves them apart. Controls are uncorrelated with each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +49,7 @@ def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> lis
         if np.linalg.norm(template) < _OWN:
             continue  # the data shows this action only as a part of the others
         template = _unit(template)
-        component = _independent(white, template, taken)
+        component = max((_independent(white, template, taken, c) for c in _CONTRASTS), key=template.dot)
         unmixing = component if component @ template >= _SAME else template
         taken = np.vstack([taken, unmixing])
         values = white @ unmixing
@@ -89,15 +88,25 @@ def _whiten(alpha: Array) -> tuple[Array, Array]:
     return whitener, (alpha - alpha.mean(axis=0)) @ whitener
 
 
-def _independent(white: Array, start: Array, taken: Array) -> Array:
-    """The unit vector near ``start`` whose coordinate is most skewed, apart from those ``taken``.
+def _tails(white: Array, w: Array) -> Array:
+    """Towards heavy tails on either side (log cosh): a smile, that many faces have a little of."""
+    slope = np.tanh(white @ w)
+    return np.asarray((white * slope[:, None]).mean(axis=0) - (1 - slope**2).mean() * w)
 
-    Skewness, since contrasts that are even, tanh's among them, see little of a lid that is open or closed: it
-    has a long tail on one side and yet no excess of kurtosis. From a lid they went off to other actions.
-    """
+
+def _skewness(white: Array, w: Array) -> Array:
+    """Towards one long tail. A lid, open or closed, has no excess of kurtosis: even contrasts go past it."""
+    return np.asarray((white * np.square(white @ w)[:, None]).mean(axis=0))
+
+
+_CONTRASTS = (_tails, _skewness)  # of what each finds, what is nearest to the template counts
+
+
+def _independent(white: Array, start: Array, taken: Array, contrast: Callable[[Array, Array], Array]) -> Array:
+    """The unit vector near ``start`` that ``contrast`` leads to, apart from those ``taken``."""
     w = start
     for _ in range(_ROUNDS):
-        step = _unit(_apart((white * np.square(white @ w)[:, None]).mean(axis=0), taken))
+        step = _unit(_apart(contrast(white, w), taken))
         step *= np.sign(step @ w) or 1.0
         if step @ w > 1 - 1e-10:
             break

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import kurtosis
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kurtosis
 
 from backend.geometry import (
     Camera,
