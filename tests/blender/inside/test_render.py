@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
+import pytest
 from conftest import addon
 from helpers import key, pixels, read, render, swing
 
@@ -124,21 +125,13 @@ def test_roll_turns_the_plate_and_not_the_picture(scene, face):
     assert abs(np.degrees(np.arccos((np.trace(turned) - 1) / 2)) - 20) < 1e-3
 
 
-def test_workbench_shows_every_frames_own_picture_too(scene, face):
-    swing(face, scene, 25)
-    scene.render.engine = "BLENDER_WORKBENCH"
-    scene.display.shading.light, scene.display.shading.color_type = "FLAT", "TEXTURE"
-    scene.display.render_aa = "OFF"
-    rendered = render(scene)
-    assert bpy.ops.effigy.bake() == {"FINISHED"}
-    baked = [read(path) for path in sorted(addon("blender.bake").folder_of(face).glob("*.png"))]
-    for picture, file in zip(rendered, baked, strict=True):
-        assert np.abs(picture.astype(float) - file).mean() < 3
+EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
 
 
-def test_eevee_shows_every_frames_own_picture_exactly(scene, face):
+@pytest.mark.parametrize("engine", [EEVEE, "BLENDER_WORKBENCH"])
+def test_other_engines_show_every_frames_own_picture_exactly(scene, face, engine):
     swing(face, scene, 25)
-    scene.render.engine = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
+    scene.render.engine = engine
     scene.eevee.taa_render_samples = 1
     scene.frame_end = 2
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
