@@ -127,7 +127,7 @@ def save_face_model(
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
     if not path.is_file():
-        raise BundleError(f"{folder} is not a face model (no model.json): give the folder of a bundle, or 'default'")
+        raise BundleError(f"{folder} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
         version = header["format"]
