@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local inverse Ω: (w0, q*) → w+, on φ in the whitened latent space.
 
-Every method starts at the identity's own latent v0 and trades |weigh · (φ(v) − q*)|² against
-|v − v0|², a Mahalanobis distance that keeps the identity. All are batched, row by row independent, and a
-change of zero returns w0 itself, bit for bit.
+Every method trades |weigh · (φ(v) − q*)|² against |v − v0|², a Mahalanobis distance from the identity's own
+latent v0 that keeps the identity. All are batched, row by row independent, and a change of zero returns w0
+itself, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from .parameters import POSE
 from .regressor import Regressor
 
 Method = Literal["newton", "linear", "alternating", "gradient"]
@@ -28,17 +29,21 @@ IdentityTerm = Callable[[Tensor], Tensor]
 class InverseOptions:
     """How to invert.
 
-    ``newton`` (default): damped Gauss–Newton, ``steps`` of them, ``pull`` towards the identity, no step longer
-    than ``trust`` in whitened units. The paper's (Haas et al. 2023, section 3.4): ``linear``, one step by the
-    pseudo-inverse of the Jacobian at w0; ``alternating``, such steps in turn with steps down the identity's
-    price; ``gradient``, Adam on both together for ``descents`` steps of ``rate``. ``layers``: only that many
-    coarse rows of w+ move, as pose lives there and colours do not; None moves all.
+    ``newton`` (default): damped Gauss–Newton, ``steps`` of them, no step longer than ``trust`` in whitened units.
+    It starts at, and is held with weight ``pull`` to, the identity's latent moved by ``lead`` times what such a
+    change of shape means on average; what of a step no parameter explains counts ``dear`` times. The paper's (Haas
+    et al. 2023, section 3.4): ``linear``, one step by the pseudo-inverse of the Jacobian at w0; ``alternating``,
+    such steps in turn with steps down the identity's price; ``gradient``, Adam on both together for ``descents``
+    steps of ``rate``. ``layers``: only that many coarse rows of w+ move, as pose lives there and colours do not;
+    None moves all.
     """
 
     method: Method = "newton"
-    steps: int = 5
+    steps: int = 4
     pull: float = 1.0
     trust: float = 3.0
+    lead: float = 0.8
+    dear: float = 4.0
     descents: int = 60
     rate: float = 0.05
     identity_weight: float = 1.0
@@ -93,7 +98,7 @@ class _Problem:
         columns = self.rows[: regressor.rows].expand(-1, len(regressor.whitening.basis))
         self.columns = columns.reshape(1, -1)  # of v that may change
         self.q0 = regressor(self.v0)
-        self.target = self.q0 + change
+        self.change, self.target = change, self.q0 + change
         self.asked = (change != 0).any(dim=1, keepdim=True) * self.columns
 
     def latents(self, moved: Tensor) -> Tensor:
@@ -108,17 +113,24 @@ class _Problem:
 
     def newton(self) -> Tensor:
         with torch.inference_mode():  # a tenth less time: in matrices this small bookkeeping counts
-            moved = torch.zeros_like(self.v0)
+            guide, dear = self.regressor.guide, self.options.dear
+            # Only the shape leads: pose bends on its way, where its slope leads well and its average astray.
+            shape = self.change.clone()
+            shape[:, :POSE] = 0
+            lead = self.options.lead * (shape @ guide.typical.T) * self.columns
             eye = torch.eye(len(self.weigh), dtype=self.v0.dtype)
+            paid = torch.zeros_like(lead)  # v − v0 − lead = squeeze(paid), in the units in which all steps cost alike
+            moved = lead
             for _ in range(self.options.steps):
                 q, J = self._linearised(moved)
-                J = self.weigh @ J
+                J = guide.squeeze(self.weigh @ J, dear)
                 residual = (self.target - q) @ self.weigh.T
                 # In the dual form the system has the size of P, not of v: Jᵀ (J Jᵀ + pull I)⁻¹ (r + J δ) − δ.
                 normal = J @ J.transpose(1, 2) + self.options.pull * eye
-                right = residual + (J @ moved[:, :, None])[..., 0]
+                right = residual + (J @ paid[:, :, None])[..., 0]
                 solution = torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(normal))
-                moved = moved + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - moved)
+                paid = paid + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - paid)
+                moved = lead + guide.squeeze(paid, dear) * self.columns
         return moved.clone()  # as any other tensor
 
     def linear(self) -> Tensor:

@@ -8,12 +8,15 @@ latent on every machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .guide import Guide, guide_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,11 @@ class Regressor(nn.Module):
     def _output(self, x: Tensor, v: Tensor) -> Tensor:
         output = self.layers[-1](x)
         return self.q_mean + self.q_scale * (output if self.linear is None else output + self.linear(v))
+
+    @cached_property
+    def guide(self) -> Guide:
+        """What φ, once trained, says of latents as a whole."""
+        return guide_of(self)
 
     def read(self, ws: Tensor) -> Tensor:
         """w+ [N, num_ws, w_dim] → v [N, rows · M]."""

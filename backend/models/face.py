@@ -34,7 +34,7 @@ __all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
 # What error weighs as much as one standard deviation of latent distance: see editing.inverse.
 _ROTATION_TOLERANCE = 0.01  # radians
 _SHAPE_TOLERANCE = 0.03  # root-mean-square landmark shift, in outer-eye distances
-_CONTROL_TOLERANCE = 0.03  # of a control's full strength
+_CONTROL_TOLERANCE = 0.2  # of a control's full strength: more would rather change the person than miss a little
 # The plate carries size and shift exactly, so the latent edit only keeps them from drifting far.
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
@@ -121,6 +121,8 @@ class FaceModel:
         self.final_batch = _FINAL_BATCH if generator.device.type == "cuda" else 1
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
+        with limited_threads(1):  # as in ``edit``; here, so that the first edit need not wait for it
+            _ = regressor.guide
 
     def with_regressor(self, regressor: Regressor) -> FaceModel:
         """The same model with another regressor, for comparisons."""

@@ -139,6 +139,24 @@ def test_a_layer_mask_moves_the_coarse_rows_alone(regressor, anchors, method):
     assert (reached - change).norm() < 0.5 * change.norm()
 
 
+def test_the_guide_tells_what_latents_of_other_parameters_have_in_common(regressor):
+    random = torch.Generator().manual_seed(1)
+    v = torch.randn(100_000, regressor.rows * len(regressor.whitening.basis), generator=random, dtype=torch.float64)
+    q = regressor(v)
+    fitted = torch.linalg.lstsq(q - q.mean(dim=0), v - v.mean(dim=0)).solution.T
+    typical = regressor.guide.typical
+    assert (fitted - typical).norm() < 0.1 * typical.norm()
+
+
+def test_only_what_no_parameter_explains_is_squeezed(regressor):
+    guide = regressor.guide
+    step = torch.randn(3, len(guide.typical), dtype=torch.float64)
+    along = step @ guide.explained @ guide.explained.T
+    torch.testing.assert_close(guide.squeeze(along, 4.0), along)
+    torch.testing.assert_close(guide.squeeze(step - along, 4.0), (step - along) / 4)
+    torch.testing.assert_close(guide.squeeze(step, 1.0), step)
+
+
 def test_a_regressor_of_w_reads_the_mean_of_differing_rows():
     regressor = make_regressor()
     ws = torch.randn(3, NUM_WS, W_DIM, dtype=torch.float64)
