@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local inverse Ω: (w0, q*) → w+, on φ in the whitened latent space.
 
-Every method trades |weigh · (φ(v) − q*)|² against |v − v0|², a Mahalanobis distance from the identity's own
-latent v0 that keeps the identity. All are batched, row by row independent, and a change of zero returns w0
+All but ``linear`` trade |weigh · (φ(v) − q*)|² against the squared distance from the identity's own latent v0, which
+whitening makes a Mahalanobis distance. All are batched, row by row independent, and a change of zero returns w0
 itself, bit for bit.
 """
 
@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from .guide import Guide
 from .parameters import POSE
 from .regressor import Regressor
 
@@ -29,20 +30,19 @@ IdentityTerm = Callable[[Tensor], Tensor]
 class InverseOptions:
     """How to invert.
 
-    ``newton`` (default): damped Gauss–Newton, ``steps`` of them, no step longer than ``trust`` in whitened units.
-    It starts at, and is held with weight ``pull`` to, the identity's latent moved by ``lead`` times what such a
-    change of shape means on average; what of a step no parameter explains counts ``dear`` times. The paper's (Haas
-    et al. 2023, section 3.4): ``linear``, one step by the pseudo-inverse of the Jacobian at w0; ``alternating``,
-    such steps in turn with steps down the identity's price; ``gradient``, Adam on both together for ``descents``
-    steps of ``rate``. ``layers``: only that many coarse rows of w+ move, as pose lives there and colours do not;
-    None moves all.
+    ``newton`` (default): damped Gauss–Newton, ``steps`` of them, none longer than ``trust`` in whitened units. It
+    starts at the identity's latent moved by what such a change of shape typically means (``guide.py``), and
+    ``pull`` holds it there; what of a step no parameter explains counts as ``dear`` times as long. The paper's
+    (Haas et al. 2023, section 3.4): ``linear``, one step by the pseudo-inverse of the Jacobian at w0;
+    ``alternating``, such steps in turn with steps down the identity's price; ``gradient``, Adam on both together
+    for ``descents`` steps of ``rate``; they are pulled to the identity's latent itself. ``layers``: only that many
+    coarse rows of w+ move, as pose lives there and colours do not; None moves all.
     """
 
     method: Method = "newton"
     steps: int = 4
     pull: float = 1.0
     trust: float = 3.0
-    lead: float = 0.8
     dear: float = 4.0
     descents: int = 60
     rate: float = 0.05
@@ -113,11 +113,11 @@ class _Problem:
 
     def newton(self) -> Tensor:
         with torch.inference_mode():  # a tenth less time: in matrices this small bookkeeping counts
-            guide, dear = self.regressor.guide, self.options.dear
-            # Only the shape leads: pose bends on its way, where its slope leads well and its average astray.
+            guide, dear = self._guide(), self.options.dear
+            # Only the shape leads: on a turn the way bends, where its slope leads well and the average astray.
             shape = self.change.clone()
             shape[:, :POSE] = 0
-            lead = self.options.lead * (shape @ guide.typical.T) * self.columns
+            lead = shape @ guide.typical.T
             eye = torch.eye(len(self.weigh), dtype=self.v0.dtype)
             paid = torch.zeros_like(lead)  # v − v0 − lead = squeeze(paid), in the units in which all steps cost alike
             moved = lead
@@ -132,6 +132,12 @@ class _Problem:
                 paid = paid + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - paid)
                 moved = lead + guide.squeeze(paid, dear) * self.columns
         return moved.clone()  # as any other tensor
+
+    def _guide(self) -> Guide:
+        """Of the columns that may change."""
+        if self.options.layers is None:
+            return self.regressor.guide
+        return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale)
 
     def linear(self) -> Tensor:
         q, J = self._linearised(torch.zeros_like(self.v0))

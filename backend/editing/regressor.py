@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .guide import Guide, guide_of
+from .guide import Guide
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,12 @@ class Regressor(nn.Module):
     """φ: v → q [N, Q], where v [N, rows · M] are whitened latents.
 
     ``rows`` = 1 reads w: where the rows of a w+ differ, their mean. Otherwise it reads all rows of w+, each
-    whitened alike.
+    whitened alike. ``typical`` [rows · M, Q] is what ``guide.typical_of`` learnt once φ was trained; zero before.
     """
 
     q_mean: Tensor
     q_scale: Tensor
+    typical: Tensor
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class Regressor(nn.Module):
         self.register_buffer("q_mean", q_mean)
         self.register_buffer("q_scale", q_scale)
         inputs = rows * len(whitening.basis)
+        self.register_buffer("typical", torch.zeros(inputs, len(q_mean)))
         sizes = [inputs, *[architecture.width] * architecture.depth, len(q_mean)]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         # The linear path carries most of pose and expression; the network the rest.
@@ -112,8 +114,8 @@ class Regressor(nn.Module):
 
     @cached_property
     def guide(self) -> Guide:
-        """What φ, once trained, says of latents as a whole."""
-        return guide_of(self)
+        """What φ says of all latents; of a trained φ, since it is read once."""
+        return Guide.of(self.typical, self.q_scale)
 
     def read(self, ws: Tensor) -> Tensor:
         """w+ [N, num_ws, w_dim] → v [N, rows · M]."""

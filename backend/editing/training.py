@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..geometry.camera import Array
 from ..geometry.shape import ShapeModel
+from .guide import typical_of
 from .parameters import ALPHA, ROTATION, SCALE, SHIFT, Parameters
 from .regressor import Architecture, Regressor, Whitening
 
@@ -95,7 +96,10 @@ def train_regressor(
                 break
     if progress:
         progress(training.steps, training.steps)
-    return best.double().requires_grad_(requires_grad=False), 100 * best_error
+    best = best.double().requires_grad_(requires_grad=False)
+    q = torch.cat([best(part.double()) for part in torch.split(v[:count], training.batch)])
+    best.typical.copy_(typical_of(v[:count], q))
+    return best, 100 * best_error
 
 
 def _regressor(latents: Tensor, target: Tensor, training: Training) -> Regressor:

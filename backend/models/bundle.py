@@ -27,7 +27,7 @@ from ..geometry.expressions import Expression
 from ..tensor_files import write_tensors
 from .face import FaceModel
 
-FORMAT = 3
+FORMAT = 4
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
 
 
@@ -196,8 +196,11 @@ def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> R
 
 
 def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> str:
-    """Identifies what the pictures depend on: weights, shape model, regressor, controls and limits."""
-    limits = json.dumps([header["controls"], header["pose_range"], header["regressor"]], sort_keys=True)
+    """Identifies what the pictures depend on: weights, shape model, regressor, controls and limits.
+
+    And the format: whoever changes what an edit leads to raises it, or bakes of before would pass as fresh.
+    """
+    limits = json.dumps([FORMAT, header["controls"], header["pose_range"], header["regressor"]], sort_keys=True)
     digest = hashlib.sha256((generator_digest + limits).encode())
     digest.update((folder / "model.safetensors").read_bytes())
     return digest.hexdigest()[:16]

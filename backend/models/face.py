@@ -34,7 +34,7 @@ __all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
 # What error weighs as much as one standard deviation of latent distance: see editing.inverse.
 _ROTATION_TOLERANCE = 0.01  # radians
 _SHAPE_TOLERANCE = 0.03  # root-mean-square landmark shift, in outer-eye distances
-_CONTROL_TOLERANCE = 0.2  # of a control's full strength: more would rather change the person than miss a little
+_CONTROL_TOLERANCE = 0.2  # of a control's full strength; with 0.03 the person changed rather than a lid missed a little
 # The plate carries size and shift exactly, so the latent edit only keeps them from drifting far.
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
@@ -121,8 +121,6 @@ class FaceModel:
         self.final_batch = _FINAL_BATCH if generator.device.type == "cuda" else 1
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
-        with limited_threads(1):  # as in ``edit``; here, so that the first edit need not wait for it
-            _ = regressor.guide
 
     def with_regressor(self, regressor: Regressor) -> FaceModel:
         """The same model with another regressor, for comparisons."""
@@ -268,8 +266,8 @@ def _limit(name: str, value: float, low: float, high: float, rest: float, clampe
 def _weigh(shape: ShapeModel, controls: list[Expression]) -> Array:
     """[6 + K + C, 6 + K]: errors of pose, of every coefficient, and of what the controls read from them.
 
-    A control's direction is never quite what the generator can do: its reading must come out, while the
-    rest of the face may follow as the generator's own faces do.
+    A control's direction is never quite what the generator can do: its reading counts by itself, while the rest of
+    the face may follow as the generator's own faces do.
     """
     size = np.sqrt((shape.basis**2).sum(axis=1).mean(axis=1))  # rms landmark shift per unit of α
     tolerance = np.empty(6 + len(size))

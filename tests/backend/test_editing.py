@@ -11,6 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from backend.editing import METHODS, PRESETS, InverseOptions, Parameters, Regressor, invert, train_regressor
+from backend.editing.guide import typical_of
 from backend.editing.regressor import Architecture, Whitening
 from backend.editing.training import nme, rotation_matrix
 from backend.geometry import Camera, ShapeModel, project
@@ -22,7 +23,10 @@ def make_regressor(rows=1, architecture=Architecture(width=32)):
     torch.manual_seed(0)
     w = torch.randn(500, W_DIM, dtype=torch.float64) @ torch.randn(W_DIM, W_DIM, dtype=torch.float64)
     regressor = Regressor(Whitening.of(w), torch.randn(Q), torch.rand(Q) + 0.5, architecture, rows)
-    return regressor.double().requires_grad_(requires_grad=False)
+    regressor.double().requires_grad_(requires_grad=False)
+    v = torch.randn(2000, len(regressor.typical), dtype=torch.float64)
+    regressor.typical.copy_(typical_of(v, regressor(v)))
+    return regressor
 
 
 @pytest.fixture(scope="module", params=[1, NUM_WS], ids=["w", "w+"])
@@ -139,13 +143,16 @@ def test_a_layer_mask_moves_the_coarse_rows_alone(regressor, anchors, method):
     assert (reached - change).norm() < 0.5 * change.norm()
 
 
-def test_the_guide_tells_what_latents_of_other_parameters_have_in_common(regressor):
-    random = torch.Generator().manual_seed(1)
-    v = torch.randn(100_000, regressor.rows * len(regressor.whitening.basis), generator=random, dtype=torch.float64)
-    q = regressor(v)
-    fitted = torch.linalg.lstsq(q - q.mean(dim=0), v - v.mean(dim=0)).solution.T
-    typical = regressor.guide.typical
-    assert (fitted - typical).norm() < 0.1 * typical.norm()
+def test_what_is_typical_is_the_best_linear_prediction():
+    torch.manual_seed(0)
+    v = torch.randn(5000, 12, dtype=torch.float64) @ torch.randn(12, 12, dtype=torch.float64) + 3
+    q = torch.tanh(v @ torch.randn(12, 5, dtype=torch.float64)) * torch.tensor([1e-4, 0.1, 1, 10, 1e4])
+    q[:, 1] = 2.5  # a parameter that never varies says nothing
+    typical = typical_of(v, q)
+    assert typical[:, 1].abs().max() < 0.01
+    missed = v - v.mean(dim=0) - (q - q.mean(dim=0)) @ typical.T
+    related = torch.corrcoef(torch.cat([missed, q[:, [0, 2, 3, 4]]], dim=1).T)[:12, 12:]
+    torch.testing.assert_close(related, torch.zeros_like(related), atol=1e-6, rtol=0)
 
 
 def test_only_what_no_parameter_explains_is_squeezed(regressor):
@@ -155,6 +162,20 @@ def test_only_what_no_parameter_explains_is_squeezed(regressor):
     torch.testing.assert_close(guide.squeeze(along, 4.0), along)
     torch.testing.assert_close(guide.squeeze(step - along, 4.0), (step - along) / 4)
     torch.testing.assert_close(guide.squeeze(step, 1.0), step)
+
+
+def test_a_regressor_that_was_not_trained_has_no_guide():
+    regressor = Regressor(Whitening.none(4), torch.zeros(3), torch.ones(3))
+    assert regressor.guide.explained.shape == (4, 0)
+    torch.testing.assert_close(regressor.guide.squeeze(torch.ones(2, 4), 4.0), torch.full((2, 4), 0.25))
+
+
+@pytest.mark.parametrize("layers", [1, 3, NUM_WS])
+def test_under_a_mask_the_layers_that_move_still_reach_what_was_asked(regressor, anchors, layers):
+    change = torch.zeros(len(anchors), Q, dtype=torch.float64)
+    change[:, 7] = 0.1
+    _, reached = invert(regressor, anchors, change, per(0.002), InverseOptions(steps=20, layers=layers))
+    torch.testing.assert_close(reached, change, atol=0.02, rtol=0)
 
 
 def test_a_regressor_of_w_reads_the_mean_of_differing_rows():

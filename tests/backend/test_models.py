@@ -305,11 +305,12 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("seed", [5, 17, 19, 21])
-def test_a_slider_never_makes_the_person_jump(default_model, seed):
-    """Where lids are open φ's slope is noise: followed alone, it changed these people until their lids fell."""
+def test_a_slider_leads_to_its_end_without_a_leap(default_model, seed):
+    """φ's slope at an open lid is noise: followed, it changes these people until the lid falls, or leaves it open."""
     anchor = default_model.open_seed(seed, 0.8)
     for name, control in default_model.controls.items():
         values = np.linspace(0.0, control.high, 33)
-        ws = torch.stack([default_model.edit(anchor, 0.0, 0.0, {name: float(value)}).ws for value in values])
-        steps = default_model.regressor.read(ws.double()).diff(dim=0).norm(dim=1)
-        assert steps.max() < 1.6, name  # standard deviations of the latents; it was up to 5.3
+        edits = [default_model.edit(anchor, 0.0, 0.0, {name: float(value)}) for value in values]
+        steps = default_model.regressor.read(torch.stack([edit.ws for edit in edits]).double()).diff(dim=0).norm(dim=1)
+        assert steps.max() < 1.2, name  # standard deviations of the latents; it was up to 5.3
+        assert abs(edits[-1].residual[name]) < 0.25, name

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 1500, 1000
 _ENLARGED = 3  # for reading small letters
+_STILL = 3.0  # pixels by which reading may err
 
 
 class Display:
@@ -213,8 +215,11 @@ class Window:
             time.sleep(0.5)
 
     def press(self, text: str, columns: slice = slice(None)) -> None:
-        """Clicks the button that says ``text``."""
-        self.click(*self.find(text, columns))
+        """Clicks the button that says ``text``, once it stands still: rows above it come and go."""
+        place = self.find(text, columns)
+        while math.dist(place, moved := self.find(text, columns)) > _STILL:
+            place = moved
+        self.click(*place)
 
     def close(self) -> None:
         if self.process.poll() is None:
