@@ -95,7 +95,8 @@ def _tails(white: Array, w: Array) -> Array:
 
 
 def _skewness(white: Array, w: Array) -> Array:
-    """Towards one long tail. A lid, open or closed, has no excess of kurtosis: even contrasts go past it."""
+    """Towards one long tail. A lid, open or closed, has no excess of kurtosis: contrasts that treat both sides
+    alike go past it."""
     return np.asarray((white * np.square(white @ w)[:, None]).mean(axis=0))
 
 

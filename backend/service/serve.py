@@ -124,7 +124,7 @@ def _run(server: Server, worker: Worker, options: ServeOptions) -> int:
         if options.parent_pid is not None and not _lives(parent):
             log.info("parent is gone", parent=options.parent_pid)
             return 0
-        if options.idle_exit and server.idle_s > options.idle_exit:
+        if options.idle_exit and server.idle_s > options.idle_exit and worker.phase != "loading":
             log.info("no client was heard", seconds=options.idle_exit)
             return 0 if failed is None else 3
     return 0

@@ -92,7 +92,7 @@ def test_inspect_says_what_a_file_is(run):
     assert len(found["sha256"]) == 64
 
 
-def test_inspect_says_that_a_folder_is_none(run, tmp_path):
+def test_inspect_says_that_a_folder_is_no_generator_file(run, tmp_path):
     found = run("models", "inspect", tmp_path)
     assert found.exit_code == 2
     assert f"{tmp_path} is a folder: give the generator file in it" in found.output

@@ -130,7 +130,7 @@ def test_who_asks_a_service_that_cannot_load_is_told_why(start, connect, tmp_pat
     assert "none.effigy is not a face model" in reply.message
 
 
-def test_a_device_that_is_none_is_named_before_anything_is_served(start):
+def test_an_unknown_device_is_named_before_anything_is_served(start):
     service = start("--device", "gpu")
     assert service.process.wait(60) == 2
     said = service.log.read_text()
