@@ -198,7 +198,7 @@ def nrsfm(
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
-    Console().print_json(data={key: value for key, value in report.items() if key != "objective"})
+    Console().print_json(data={"out": str(out), **{key: report[key] for key in report if key != "objective"}})
     if report["nme_percent"] > BAD_NME:
         errors.print(
             f"effigy: warning: the shape explains the points badly ({report['nme_percent']:.0f} % of the outer-eye "

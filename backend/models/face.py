@@ -38,6 +38,7 @@ _CONTROL_TOLERANCE = 0.2  # of a control's full strength; with 0.03 the person c
 # The plate carries size and shift exactly, so the latent edit only keeps them from drifting far.
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
+_ROUNDING = 1e-6  # a slider's end is the range's, in float32
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 _FINAL_BATCH = 4  # on a GPU, which paints several in little more than the time of one
@@ -256,7 +257,7 @@ def _limit(name: str, value: float, low: float, high: float, rest: float, clampe
     """
     low, high = min(low, rest), max(high, rest)
     inside = min(max(value, low), high)
-    if inside == value:
+    if abs(inside - value) <= _ROUNDING:
         return value
     clamped.append(name)
     give = _GIVE * (high - low) or 1e-9

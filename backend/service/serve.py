@@ -53,11 +53,12 @@ class ServeOptions:
 def serve(options: ServeOptions) -> int:
     """Serves until stopped by a signal, a dead parent or idleness; returns the process's exit code.
 
-    Raises EndpointError when the address cannot be used, or the default connection file is another's. Exit code
+    Raises EndpointError when the address cannot be used, or the connection file is another's. Exit code
     3: the model could not be loaded. A worker that does not come to an end (it loads, or hangs) is left behind,
     and the process must end by itself.
     """
-    path = options.connection_file or _free_connection_file()
+    path = options.connection_file or default_connection_file()
+    _refuse_anothers(path)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     context.linger = 0
     router, outbox = context.socket(zmq.ROUTER), context.socket(zmq.PULL)
@@ -95,22 +96,20 @@ def serve(options: ServeOptions) -> int:
         context.term()
 
 
-def _free_connection_file() -> Path:
-    """The default connection file; raises EndpointError when a backend that lives has written it."""
-    path = default_connection_file()
+def _refuse_anothers(path: Path) -> None:
+    """Raises EndpointError when a backend that lives has written the connection file ``path``."""
     try:
         running = read_connection(path)
     except ConnectionFileError:
-        return path
+        return
     process = _process(running.pid)
     if process is None or process.create_time() > path.stat().st_mtime:
-        return path  # its writer is gone; another process may have got its number
+        return  # its writer is gone; another process may have got its number
     if running.pid != os.getpid():
         raise EndpointError(
             f"a backend runs already as process {running.pid} on {running.endpoint}: stop it, "
             "or give this one a --connection-file of its own"
         )
-    return path
 
 
 def _run(server: Server, worker: Worker, options: ServeOptions) -> int:

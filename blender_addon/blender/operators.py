@@ -134,13 +134,14 @@ class EFFIGY_OT_exact_view(FaceOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
         face = face_of(proxy)
+        tears = False
         if face.camera is not None and face.camera.type == "CAMERA":
             scene.camera = face.camera
-            self._frame(proxy, face.camera, context)
+            tears = self._frame(proxy, face.camera, context)
         if face.image is not None:
             scene.render.resolution_x, scene.render.resolution_y = face.image.size
         for node in display.picture_nodes(proxy):
-            node.interpolation = "Closest"
+            node.interpolation = "Linear" if tears else "Closest"
         scene.render.resolution_percentage = 100
         scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
         scene.render.dither_intensity = 0.0
@@ -161,17 +162,19 @@ class EFFIGY_OT_exact_view(FaceOperator):
             scene.cycles.use_denoising = False
         return {"FINISHED"}
 
-    def _frame(self, proxy: bpy.types.Object, camera: bpy.types.Object, context: bpy.types.Context) -> None:
+    def _frame(self, proxy: bpy.types.Object, camera: bpy.types.Object, context: bpy.types.Context) -> bool:
+        """Fills the camera's picture with the plate; whether its pixels tear there."""
         context.view_layer.update()  # the camera may have become the scene's just now
         try:
             plate = read_face(proxy, scene_of(context), context.evaluated_depsgraph_get()).plate
         except UnreadableError as error:
             self.report({"WARNING"}, str(error))
-            return
+            return False
         roll = rig.fill_frame(camera, plate)
         if abs(roll) > _STRAIGHT:
             text = rpt_("The head is rolled by {:.1f}°, so that its picture is resampled: Face the Camera", roll)
             self.report({"WARNING"}, text)
+        return rig.tears(camera, plate, face_of(proxy).image)
 
 
 _CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_remove_face, EFFIGY_OT_exact_view)

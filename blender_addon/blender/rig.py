@@ -241,15 +241,31 @@ def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> float:
     The camera stays where it is; one that has the plate behind it is left alone.
     """
     lens: Any = camera.data
-    place, turn, _ = camera.matrix_world.decompose()
-    seen = Matrix.LocRotScale(place, turn, None).inverted() @ Matrix(plate.tolist())
-    x, y, z = seen.translation
-    along, up = seen.col[0], seen.col[1].to_3d().length
+    seen = _seen(camera, plate)
+    x, y, z = seen.translation.x, seen.translation.y, seen.translation.z
+    up = seen.col[1].to_3d().length
     if z < 0:
         lens.sensor_fit = "VERTICAL"
         lens.lens, lens.ortho_scale = -z * lens.sensor_height / up, up
         lens.shift_x, lens.shift_y = x / up, y / up
+    return roll_of(camera, plate)
+
+
+def roll_of(camera: bpy.types.Object, plate: np.ndarray) -> float:
+    """By how many degrees ``plate`` [4, 4] is rolled in the camera's picture."""
+    along = _seen(camera, plate).col[0]
     return math.degrees(math.atan2(along.y, along.x))
+
+
+def tears(camera: bpy.types.Object, plate: np.ndarray, image: bpy.types.Image | None) -> bool:
+    """Whether ``plate`` is rolled so far that squares of ``image`` land on other pixels than their own."""
+    return image is not None and abs(math.tan(math.radians(roll_of(camera, plate)))) * max(image.size) > 1.0
+
+
+def _seen(camera: bpy.types.Object, plate: np.ndarray) -> Matrix:
+    """``plate`` in the camera's frame, whose own size does not count."""
+    place, turn, _ = camera.matrix_world.decompose()
+    return Matrix.LocRotScale(place, turn, None).inverted() @ Matrix(plate.tolist())
 
 
 def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:

@@ -304,6 +304,12 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     assert not list(out.glob("*.part"))
 
 
+def test_the_end_of_a_slider_in_single_precision_is_within_its_range(default_model, identity):
+    for name, control in default_model.controls.items():
+        for end in (control.low, control.high):
+            assert not default_model.edit(identity, 0.0, 0.0, {name: float(np.float32(end))}).clamped
+
+
 @pytest.mark.parametrize("seed", [5, 17, 19, 21])
 def test_a_slider_leads_to_its_end_without_a_leap(default_model, seed):
     """φ's slope at an open lid is noise: followed, it changes these people until the lid falls, or leaves it open."""

@@ -185,18 +185,18 @@ def test_an_unwritable_connection_file_is_named(effigy_command, tmp_path):
     assert "Traceback" not in ran.stderr
 
 
-def test_a_second_backend_does_not_take_the_firsts_connection_file(effigy_command, tmp_path):
+@pytest.mark.parametrize("named", [False, True])
+def test_a_second_backend_does_not_take_the_firsts_connection_file(effigy_command, tmp_path, named):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     path = tmp_path / "effigy" / "connection.json"
+    command = [effigy_command, "serve", *(["--connection-file", str(path)] if named else [])]
     with subprocess.Popen([effigy_command, "serve"], env=environment, stderr=subprocess.PIPE) as first:
         try:
             end = time.monotonic() + 60
             while not path.exists():
                 assert time.monotonic() < end
                 time.sleep(0.05)
-            second = subprocess.run(
-                [effigy_command, "serve"], env=environment, capture_output=True, text=True, timeout=60, check=False
-            )
+            second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
             assert second.returncode == 2
             assert f"runs already as process {first.pid}" in second.stderr
             assert path.exists()

@@ -142,6 +142,20 @@ def test_other_engines_show_every_frames_own_picture_exactly(scene, face, engine
         np.testing.assert_array_equal(picture, file)
 
 
+def test_frames_in_which_exact_pixels_would_tear_are_named(scene, face):
+    def torn():
+        return [f.text for f in addon("blender.preflight").findings(scene) if "tear" in f.text]
+
+    scene.frame_end = 2
+    assert bpy.ops.effigy.exact_view() == {"FINISHED"}
+    assert torn() == []
+    face.matrix_world = face.matrix_world @ _about_view_axis(-3)
+    key(face, "jawOpen", (1, 0.0), (2, 1.0))
+    assert len(torn()) == 1
+    assert bpy.ops.effigy.exact_view() == {"FINISHED"}  # smooth, since the squares cannot be shown
+    assert torn() == []
+
+
 def _about_view_axis(degrees):
     from mathutils import Matrix
 
