@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import pickle
+import struct
 import sys
 import types
 from collections import OrderedDict
@@ -14,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from backend.generators import load_generator
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
 NAMES = ("sg2-32", "sg2ada-32", "sg2human-32", "sg3t-32", "sg3r-32")
@@ -182,3 +186,52 @@ def rosinality(path, state, *, zipped=True, training=False):
         file["latent_avg"] = state["mapping.w_avg"]
     torch.save(file, path, _use_new_zipfile_serialization=zipped)
     return path
+
+
+def assert_official(path, data, clamped=True):
+    """The generator in ``path`` computes what the official one computed."""
+    generator = load_generator(path, "cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(generator.map(data["z"]), data["w"], atol=1e-5, rtol=0)
+        for latents, picture in (("w", "img_w"), ("w_trunc", "img_wtrunc"), ("wp", "img_wp")):
+            made = generator.synthesize(data[latents])
+            assert (made - data[picture]).abs().max() <= 1e-4 * data[picture].std()
+    return generator
+
+
+class Call:
+    """Pickles as a call."""
+
+    def __init__(self, function, *arguments):
+        self.reduced = function, arguments
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def one_tensor(path, tensor):
+    """A snapshot whose generator has nothing but ``tensor``."""
+    with foreign_module("torch_utils.persistence", _reconstruct_persistent_obj=lambda meta: None):
+        module = Persistent("G", {"_parameters": {"x": tensor}, "_buffers": {}, "_modules": {}})
+        path.write_bytes(pickle.dumps({"G_ema": module}))
+
+
+def rebuilt(stream, shape, stride):
+    """A tensor over the storage in ``stream``."""
+    storage = Call(torch.storage._load_from_bytes, stream)
+    return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, {})
+
+
+def storage_stream(count, data=b"\0" * 12):
+    """torch.save's old stream of one storage that announces ``count`` floats."""
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value):
+            return ("storage", torch.FloatStorage, "0", "cpu", count, None) if value is Ellipsis else None
+
+    stream = io.BytesIO()
+    for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
+        pickle.dump(value, stream, protocol=2)
+    Pickler(stream, protocol=2).dump(Ellipsis)
+    pickle.dump(["0"], stream, protocol=2)
+    return stream.getvalue() + struct.pack("<q", count) + data

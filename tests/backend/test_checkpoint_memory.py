@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file costs no more memory than its own size explains."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import subprocess
+import sys
+import tracemalloc
+
+import pytest
+import torch
+
+from backend.generators import GeneratorFileError, load_generator
+from backend.generators.checkpoints import write_own
+from backend.generators.checkpoints.nvidia import _tensors
+from backend.generators.checkpoints.tensors import TensorFile
+from backend.generators.mapping import initialize
+from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+
+from .checkpoint_files import (
+    nvidia,
+    one_tensor,
+    parity,
+    rebuilt,
+    rosinality,
+    storage_stream,
+)
+
+
+@pytest.fixture()
+def traced():
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("count", "shape", "stride"),
+    [
+        (2**40, (2**40,), (1,)),
+        (3, (2**40,), (1,)),
+        (3, (2**20, 2**20), (0, 0)),
+        (3, (3,), (2**40,)),
+        (3, (-3,), (1,)),
+        (-1, (3,), (1,)),
+        (3, (4,), (1,)),
+        (2**62, (3,), (1,)),
+    ],
+)
+def test_a_tensor_larger_than_its_file_costs_no_memory(tmp_path, traced, count, shape, stride):
+    path = tmp_path / "large.pkl"
+    one_tensor(path, rebuilt(storage_stream(count), shape, stride))
+    with pytest.raises(GeneratorFileError, match=r"large\.pkl.*(announced|impossible|unknown kind)"):
+        load_generator(path, "cpu")
+    assert traced() < 2e6
+
+
+# Loads what it is told, and says by how many MiB the process grew at most.
+GROWTH = """
+import sys
+from backend.generators import GeneratorFileError, load_generator
+def peak():
+    [line] = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+load_generator(sys.argv[1], "cpu")  # what is imported and allocated once
+before = peak()
+try:
+    load_generator(sys.argv[2], "cpu")
+    print(peak() - before, "loaded")
+except GeneratorFileError as error:
+    print(peak() - before, error)
+"""
+
+
+def growth(valid, path):
+    """Peak memory (MiB) of loading ``path`` after ``valid``, and what came of it."""
+    command = [sys.executable, "-c", GROWTH, str(valid), str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(said.split()[0]), said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux counts it")
+def test_files_cost_no_more_memory_than_they_explain(tmp_path):
+    small = StyleGAN3(StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3))
+    initialize(small)
+    write_own(tmp_path / "small.safetensors", small.config, small.state_dict())
+
+    tensor = rebuilt(storage_stream(2**40), (2**40,), (1,))
+    one_tensor(tmp_path / "announced.pkl", tensor)
+
+    # Filters grow with the ratio of sampling rates: of a file whose rates fall they would fill gigabytes.
+    content = (tmp_path / "small.safetensors").read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    config = json.loads(header["__metadata__"]["stylegan3"]) | {
+        "img_resolution": 8192, "first_cutoff": 4096.0, "first_stopband": 8192.0, "last_stopband_rel": 2**-11,
+        "use_radial_filters": True, "filter_size": 16, "num_layers": 2, "num_critical": 0,
+    }  # fmt: skip
+    header["__metadata__"]["stylegan3"] = json.dumps(config)
+    text = json.dumps(header).encode()
+    (tmp_path / "filters.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+    # A mapping from 8192 numbers to one is a small file; ten thousand latents of it are not.
+    wide = StyleGAN2(StyleGAN2Config(8192, 1, (1, 1, 1), 1))
+    initialize(wide)
+    rosinality(tmp_path / "average.pt", wide.state_dict(), training=True)
+
+    # The allocator's share differs from run to run (18 to 65 MiB for the average); its latents at once were 312 MiB.
+    for name in ("announced.pkl", "filters.safetensors", "average.pt"):
+        grown, said = growth(tmp_path / "small.safetensors", tmp_path / name)
+        assert grown < 150, said
+
+
+def test_a_network_larger_than_its_file_takes_no_memory(tmp_path, traced):
+    kwargs, state, _ = parity("sg3r-32")
+    path = nvidia(tmp_path / "g.pkl", kwargs | {"channel_base": 10**15, "channel_max": 10**9}, state)
+    with pytest.raises(GeneratorFileError, match=r"g\.pkl"):
+        load_generator(path, "cpu")
+    assert traced() < 1e7
+
+
+def test_copies_of_one_list_are_refused(tmp_path, traced):
+    # What a pickler writes for many dictionaries of the same pairs: two bytes a piece, and each would be as large.
+    pairs = b"]\x94(" + b"".join(b"X\x05\0\0\0" + b"%05d" % number + b"N\x86" for number in range(10_000)) + b"e"
+    path = tmp_path / "copies.pkl"
+    path.write_bytes(b"\x80\x04ccollections\nOrderedDict\n\x94" + pairs + b"(" + b"h\0h\1\x85R" * 20_000 + b"l.")
+    with pytest.raises(GeneratorFileError, match=r"copies\.pkl.*again and again"):
+        load_generator(path, "cpu")
+    assert traced() < 2e7
+
+
+def test_weights_that_share_their_numbers_are_refused(tmp_path):
+    network = StyleGAN2(StyleGAN2Config(64, 64, (3, 3, 3, 3), 40))
+    initialize(network)
+    path = rosinality(tmp_path / "g.pt", network.state_dict())
+    load_generator(path, "cpu")
+    file = torch.load(path, weights_only=True)
+    shared = torch.zeros(64, 64, dtype=torch.uint8)
+    state = {n: shared if re.fullmatch(r"style\.\d+\.weight", n) else v for n, v in file["g_ema"].items()}
+    torch.save(file | {"g_ema": state}, path)
+    with pytest.raises(GeneratorFileError, match=r"g\.pt announces \d+ weights"):
+        load_generator(path, "cpu")
+
+
+def test_networks_that_are_not_wanted_are_not_read(tmp_path, traced):
+    kwargs, state, _ = parity("sg2-32")
+    path = nvidia(tmp_path / "g.pkl", kwargs, {**state, "ballast": torch.zeros(4_000_000)})
+    with path.open("rb") as file:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        names = [name for name, _ in _tensors(TensorFile(file).load_pickle()["G_ema"])]
+        assert "ballast" in names
+        assert traced() - before < 4e6, "48 MB of ballast stay in the file"
