@@ -45,8 +45,7 @@ def read_live_link(path: Path, rate: float = 60.0) -> Capture:
     Columns: Timecode (hh:mm:ss:ff.fff), BlendShapeCount, then one per ARKit shape, and the head's and eyes'
     angles in radians.
     """
-    header, rows = _read(path, ("Timecode", "JawOpen"), "Live Link Face recording")
-    column = {name.lower(): index for index, name in enumerate(header)}
+    column, rows = _read(path, ["Timecode", "JawOpen"], "Live Link Face recording")
     times = np.array([_seconds(row[column["timecode"]], rate, path, number) for number, row in enumerate(rows, 2)])
     times = np.unwrap(times, period=86400.0) - times[0]  # recordings may cross midnight
     if (np.diff(times) < 0).any():
@@ -71,9 +70,9 @@ def arkit_capture(times: Array, channels: dict[str, Array]) -> Capture:
 
 def read_openface(path: Path) -> LandmarkTrack:
     """A CSV that OpenFace's FeatureExtraction wrote, with x_0 … x_67 and y_0 … y_67. Raises CaptureError."""
-    header, rows = _read(path, ("x_0", "y_67"), "landmark track of OpenFace")
-    column = {name: index for index, name in enumerate(header)}
-    wanted = [[column[f"{axis}_{point}"] for axis in "xy"] for point in range(68)]
+    names = [f"{axis}_{point}" for point in range(68) for axis in "xy"]
+    column, rows = _read(path, names, "landmark track of OpenFace")
+    wanted = [(column[x], column[y]) for x, y in zip(names[::2], names[1::2], strict=True)]
     points = np.full((len(rows), 68, 2), np.nan)
     for index, row in enumerate(rows):
         if "success" not in column or _number(row, column["success"], path, index + 2) >= 0.5:
@@ -87,8 +86,8 @@ def read_openface(path: Path) -> LandmarkTrack:
     return LandmarkTrack(times - times[0], points)
 
 
-def _read(path: Path, needed: tuple[str, str], kind: str) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a table that has the columns ``needed``."""
+def _read(path: Path, needed: list[str], kind: str) -> tuple[dict[str, int], list[list[str]]]:
+    """Where each column is, by its name in lower case, and the rows of a table that has the columns ``needed``."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
@@ -98,14 +97,15 @@ def _read(path: Path, needed: tuple[str, str], kind: str) -> tuple[list[str], li
         raise CaptureError(f"{path.name} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error):
         raise CaptureError(f"{path.name} is no table of comma-separated values: choose the capture's CSV") from None
-    if header and not {name.lower() for name in needed} <= {name.lower() for name in header}:
-        raise CaptureError(f"{path.name} is no {kind}: it has no columns {' and '.join(needed)}")
+    column = {name.lower(): index for index, name in enumerate(header)}
+    if header and (missing := [name for name in needed if name.lower() not in column]):
+        raise CaptureError(f"{path.name} is no {kind}: it has no columns {' and '.join(missing[:2])}")
     if not rows:
         raise CaptureError(f"{path.name} holds no frames")
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise CaptureError(f"{path.name}, line {number}: {len(row)} values under {len(header)} columns")
-    return header, rows
+    return column, rows
 
 
 def _number(row: list[str], index: int, path: Path, line: int) -> float:

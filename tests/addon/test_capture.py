@@ -46,6 +46,9 @@ def test_a_bad_recording_is_refused_by_line(tmp_path, rows, why):
 
 
 def test_another_table_is_no_recording(tmp_path):
+    names = [f"{axis}_{point}" for point in range(68) for axis in "XY" if point != 5]
+    with pytest.raises(CaptureError, match="no columns x_5 and y_5"):
+        read_openface(live_link(tmp_path, [",".join("1" * len(names))], header=",".join(names)))
     with pytest.raises(CaptureError, match="Timecode and JawOpen"):
         read_live_link(live_link(tmp_path, ["1,2"], header="a,b"))
     with pytest.raises(CaptureError, match="x_0"):
