@@ -40,6 +40,7 @@ def typical_of(v: Tensor, q: Tensor) -> Tensor:
     """The best linear prediction of v [N, rows · M] from q [N, Q], as [rows · M, Q]: Cov(v, q) Cov(q)⁻¹."""
     scale = q.std(dim=0).clamp_min(1e-12)
     apart = (q - q.mean(dim=0)) / scale
+    # v, which for w+ is large, stays in its own precision.
     together = apart.T.to(v) @ (v - v.mean(dim=0)) / len(v)
     # The smallest solution: of a parameter that never varies nothing is known.
     spread = torch.linalg.pinv(apart.T @ apart / len(q), rtol=1e-9, hermitian=True)

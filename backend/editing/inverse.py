@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local inverse Ω: (w0, q*) → w+, on φ in the whitened latent space.
 
-All but ``linear`` trade |weigh · (φ(v) − q*)|² against the squared distance from the identity's own latent v0, which
-whitening makes a Mahalanobis distance. All are batched, row by row independent, and a change of zero returns w0
-itself, bit for bit.
+All but ``linear`` trade |weigh · (φ(v) − q*)|² against a squared distance that keeps the identity: from its own
+latent v0 or, in ``newton``, from v0 moved by what such a change of shape typically means. Whitening makes it a
+Mahalanobis distance. All are batched, row by row independent, and a change of zero returns w0 itself, bit for bit.
 """
 
 from __future__ import annotations

@@ -170,11 +170,12 @@ class EFFIGY_OT_exact_view(FaceOperator):
         except UnreadableError as error:
             self.report({"WARNING"}, str(error))
             return False
-        roll = rig.fill_frame(camera, plate)
+        rig.fill_frame(camera, plate)
+        roll = rig.roll_of(camera, plate)
         if abs(roll) > _STRAIGHT:
             text = rpt_("The head is rolled by {:.1f}°, so that its picture is resampled: Face the Camera", roll)
             self.report({"WARNING"}, text)
-        return rig.tears(camera, plate, face_of(proxy).image)
+        return rig.tears(roll, face_of(proxy).image)
 
 
 _CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_remove_face, EFFIGY_OT_exact_view)

@@ -15,7 +15,7 @@ from . import bake, preferences, render, session
 from .display import picture_nodes
 from .preferences import PreferencesError
 from .properties import face_of, faces
-from .rig import tears
+from .rig import roll_of, tears
 from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_
@@ -130,7 +130,11 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
             if face_of(proxy).source == "BAKED" and bake.is_stale(proxy, scene, depsgraph):
                 found.setdefault(("warning", rpt_("{}: its bake is stale; bake again", proxy.name)), []).append(frame)
             squares = any(node.interpolation == "Closest" for node in picture_nodes(proxy))  # as Exact Pixels sets
-            if squares and scene.camera is not None and tears(scene.camera, wanted.plate, face_of(proxy).image):
+            if (
+                squares
+                and scene.camera is not None
+                and tears(roll_of(scene.camera, wanted.plate), face_of(proxy).image)
+            ):
                 text = rpt_("{}: a rolled picture's pixels tear; press Exact Pixels in that frame", proxy.name)
                 found.setdefault(("warning", text), []).append(frame)
             for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):

@@ -235,8 +235,8 @@ def _frame(proxy: bpy.types.Object, grown: float = 1.0) -> None:
         face.camera.data.ortho_scale *= grown
 
 
-def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> float:
-    """Sets the camera's lens and shift so that ``plate`` [4, 4] fills its picture; returns its roll there in degrees.
+def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> None:
+    """Sets the camera's lens and shift so that ``plate`` [4, 4] fills its picture.
 
     The camera stays where it is; one that has the plate behind it is left alone.
     """
@@ -248,7 +248,6 @@ def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> float:
         lens.sensor_fit = "VERTICAL"
         lens.lens, lens.ortho_scale = -z * lens.sensor_height / up, up
         lens.shift_x, lens.shift_y = x / up, y / up
-    return roll_of(camera, plate)
 
 
 def roll_of(camera: bpy.types.Object, plate: np.ndarray) -> float:
@@ -257,9 +256,9 @@ def roll_of(camera: bpy.types.Object, plate: np.ndarray) -> float:
     return math.degrees(math.atan2(along.y, along.x))
 
 
-def tears(camera: bpy.types.Object, plate: np.ndarray, image: bpy.types.Image | None) -> bool:
-    """Whether ``plate`` is rolled so far that squares of ``image`` land on other pixels than their own."""
-    return image is not None and abs(math.tan(math.radians(roll_of(camera, plate)))) * max(image.size) > 1.0
+def tears(roll: float, image: bpy.types.Image | None) -> bool:
+    """Whether squares of ``image``, rolled by so many degrees, land on other pixels than their own."""
+    return image is not None and abs(math.tan(math.radians(roll))) * max(image.size) > 1.0
 
 
 def _seen(camera: bpy.types.Object, plate: np.ndarray) -> Matrix:
