@@ -17,7 +17,7 @@ from .limits import MAX_ITEMS, MAX_TEXT, REPLY_LIMITS, REQUEST_LIMITS, Limits
 from .messages import Buffer, Reply, Request
 from .schema import brief, pack, unpack_dataclass
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 _REQUESTS: dict[str, type] = {cls.__name__: cls for cls in get_args(Request)}
 _REPLIES: dict[str, type] = {cls.__name__: cls for cls in get_args(Reply)}

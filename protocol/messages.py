@@ -88,6 +88,8 @@ class Hello:
 class OpenIdentity:
     """Anchors a face: by ``seed`` and ``truncation``, or by a ``latent`` that an Identity carried earlier.
 
+    Of ``seeds`` numbers from ``seed`` on, the one whose expression is nearest to the average face's is taken: some
+    people whom a generator knows laugh, or have their eyes shut.
     With a latent, ``model`` is the model it came from; the service refuses a latent of another model.
     ``other`` is a second latent of the same model, of which ``share`` (0 … 1) is mixed in: w0 + share · (w1 − w0).
     """
@@ -98,6 +100,7 @@ class OpenIdentity:
     model: str | None = None
     other: Buffer | None = None
     share: float = 0.0
+    seeds: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ class Identity:
     """An open identity. Keep ``latent`` (and ``model``): it opens the same face again, on any machine.
 
     ``rest`` is [3, L], the identity's own face with all controls at 0; ``pose`` the camera of its picture.
+    ``seed`` is the number that was taken; nil for a latent.
     """
 
     identity: str
@@ -180,6 +184,7 @@ class Identity:
     latent: Buffer
     pose: Pose
     rest: Array
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

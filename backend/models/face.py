@@ -135,6 +135,23 @@ class FaceModel:
         z32 = torch.from_numpy(z).float().to(self.generator.device)
         return self._open(self.generator.map(z32, truncation)[0].cpu().numpy())
 
+    def calmest(self, seed: int, seeds: int, truncation: float = 0.7) -> int:
+        """Of ``seeds`` numbers from ``seed`` on the one whose expression is nearest to the average face's.
+
+        Some people whom a generator knows laugh, or have an eye shut, and would do so with every slider at rest.
+        """
+        average = self._expression(self.open_seed(0, truncation=0.0))
+
+        def strongest(number: int) -> float:
+            apart = self._expression(self.open_seed(number, truncation)) - average
+            return float(np.abs(apart).max(initial=0.0))
+
+        return min(range(seed, seed + seeds), key=strongest)
+
+    def _expression(self, identity: Identity) -> Array:
+        """What each control reads in a face, [C], up to a constant."""
+        return np.array([control.reading @ identity.q[ALPHA] for control in self.controls.values()])
+
     def open_latent(
         self, latent: bytes | memoryview, other: bytes | memoryview | None = None, share: float = 0.0
     ) -> Identity:

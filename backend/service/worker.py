@@ -42,6 +42,9 @@ from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
 
+_SEEDS = 2**32
+_MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
+
 T = TypeVar("T")
 
 
@@ -125,25 +128,29 @@ class Worker(threading.Thread):
         return self._open(model, client, request)
 
     def _open(self, model: FaceModel, client: bytes, request: OpenIdentity) -> Identity:
+        seed: int | None = None
         match request:
-            case OpenIdentity(seed=int(seed), latent=None, truncation=truncation):
-                anchor = self._open_seed(model, seed, truncation)
+            case OpenIdentity(seed=int(), latent=None):
+                seed = self._seed(model, request)
+                anchor = model.open_seed(seed, request.truncation)
             case OpenIdentity(seed=None, latent=bytes() | memoryview()):
                 anchor = self._open_latent(model, request)
             case _:
                 raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
         self._identities.setdefault(anchor.key, (anchor, set()))[1].add(client)
         pose = Pose(**asdict(anchor.pose))
-        return Identity(anchor.key, model.model_id, anchor.latent, pose, encode_floats(anchor.rest))
+        return Identity(anchor.key, model.model_id, anchor.latent, pose, encode_floats(anchor.rest), seed)
 
-    def _open_seed(self, model: FaceModel, seed: int, truncation: float) -> Anchor:
-        if not 0 <= seed < 2**32 or not 0 <= truncation <= 2:
+    def _seed(self, model: FaceModel, request: OpenIdentity) -> int:
+        seed, seeds, truncation = request.seed, request.seeds, request.truncation
+        assert seed is not None
+        if not 0 <= seed < _SEEDS or not 1 <= seeds <= _MOST_SEEDS or not 0 <= truncation <= 2:
             raise RefusedError(
                 "bad-field",
-                f"seed {seed} or truncation {truncation} is out of range",
-                "seeds run from 0 to 4294967295, truncation from 0 to 2",
+                f"seed {seed}, seeds {seeds} or truncation {truncation} is out of range",
+                f"a seed runs from 0 to {_SEEDS - 1}, seeds from 1 to {_MOST_SEEDS}, truncation from 0 to 2",
             )
-        return model.open_seed(seed, truncation)
+        return seed if seeds == 1 else model.calmest(seed, min(seeds, _SEEDS - seed), truncation)
 
     def _open_latent(self, model: FaceModel, request: OpenIdentity) -> Anchor:
         assert request.latent is not None

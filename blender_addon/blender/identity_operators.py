@@ -24,6 +24,7 @@ from .properties import EffigyFace, active_face, face_in, face_of, faces, scene_
 from .words import rpt_
 
 LAST_SEED = 2**31 - 1  # of Blender's integers
+SEEDS = 8  # of so many the one whose face is most at rest, where the number does not matter
 REDO_S = 2.0  # the longest that a redo in a window may take
 _FORMAT = 1
 
@@ -136,23 +137,21 @@ class ByNumber(ChangeOperator):
         name="Truncation", description="0 is the average face, 1 the full variety", default=0.7, min=0.0, max=1.5
     )
 
-    def begin(self, context: bpy.types.Context) -> set[str]:
-        face = face_of(self.target(context))
-        if not self.properties.is_property_set("seed"):
-            self.seed = self.number(face)
-        if not self.properties.is_property_set("truncation"):
-            self.truncation = face.truncation
-        return super().begin(context)
-
-    def number(self, face: EffigyFace) -> int:
-        """Whose number it is when nobody says one."""
+    def number(self, face: EffigyFace) -> tuple[int, int]:
+        """Whose number it is when nobody says one, and among how many from there on the backend may choose."""
         raise NotImplementedError
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
-        self.target(context)
-        return OpenIdentity(seed=self.seed, truncation=self.truncation)
+        face, seeds = face_of(self.target(context)), 1
+        if not self.properties.is_property_set("seed"):
+            self.seed, seeds = self.number(face)
+        if not self.properties.is_property_set("truncation"):
+            self.truncation = face.truncation
+        return OpenIdentity(seed=self.seed, truncation=self.truncation, seeds=seeds)
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
+        assert identity.seed is not None
+        self.seed = identity.seed
         super().opened(context, identity)
         face_of(self.target(context)).truncation = self.truncation
 
@@ -162,17 +161,17 @@ class EFFIGY_OT_change_identity(ByNumber):
     bl_label = "Change Identity"
     bl_description = "Give this face the identity of a number; pose, expression and animation stay"
 
-    def number(self, face: EffigyFace) -> int:
-        return int(face.wanted_seed)
+    def number(self, face: EffigyFace) -> tuple[int, int]:
+        return int(face.wanted_seed), 1
 
 
 class EFFIGY_OT_random_identity(ByNumber):
     bl_idname = "effigy.random_identity"
     bl_label = "Random Identity"
-    bl_description = "Give this face somebody new; pose, expression and animation stay"
+    bl_description = "Give this face somebody new, with a calm face; pose, expression and animation stay"
 
-    def number(self, face: EffigyFace) -> int:
-        return int(np.random.default_rng().integers(LAST_SEED))
+    def number(self, face: EffigyFace) -> tuple[int, int]:
+        return int(np.random.default_rng().integers(LAST_SEED - SEEDS)), SEEDS
 
 
 class FromDialog(ChangeOperator):

@@ -10,7 +10,7 @@ from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import display, rig, session
 from .face_operator import FaceOperator, can_ask, in_object_mode
-from .identity_operators import LAST_SEED, OpeningOperator
+from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
 from .preferences import PreferencesError
 from .properties import face_in, face_of, faces, scene_of
 from .scene_reader import UnreadableError, read_face
@@ -62,7 +62,10 @@ class EFFIGY_OT_disconnect(bpy.types.Operator):
 class EFFIGY_OT_add_face(OpeningOperator):
     bl_idname = "effigy.add_face"
     bl_label = "Add Face"
-    bl_description = "Add a face at the 3D cursor: proxy mesh with expression sliders, camera and picture plate"
+    bl_description = (
+        "Add somebody new at the 3D cursor: proxy mesh with expression sliders, camera and picture plate. "
+        "Another number for the same face can be given afterwards, at the lower left"
+    )
 
     seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
     truncation: FloatProperty(
@@ -77,18 +80,18 @@ class EFFIGY_OT_add_face(OpeningOperator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return in_object_mode(cls, context) and can_ask(cls)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not self.properties.is_property_set("seed"):
-            # Somebody new each time.
-            self.seed = min(max((face_of(proxy).seed + 1 for proxy in faces(scene_of(context))), default=0), LAST_SEED)
-        return super().invoke(context, event)
-
     def request(self, context: bpy.types.Context) -> OpenIdentity:
-        return OpenIdentity(seed=self.seed, truncation=self.truncation)
+        if self.properties.is_property_set("seed"):
+            return OpenIdentity(seed=self.seed, truncation=self.truncation)
+        # Somebody new each time.
+        following = max((face_of(proxy).seed + 1 for proxy in faces(scene_of(context))), default=0)
+        return OpenIdentity(seed=min(following, LAST_SEED - SEEDS), truncation=self.truncation, seeds=SEEDS)
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
         welcome = session.welcome()
         assert welcome is not None
+        assert identity.seed is not None
+        self.seed = identity.seed  # for a redo
         proxy = rig.add_face(context, welcome, identity, self.seed)
         face_of(proxy).truncation = self.truncation
         for obj in context.selected_objects:

@@ -135,6 +135,8 @@ def test_a_latent_opens_the_same_face_and_a_foreign_one_is_refused(client):
         (OpenIdentity(seed=-1), "bad-field"),
         (OpenIdentity(seed=2**40), "bad-field"),
         (OpenIdentity(seed=1, truncation=9.0), "bad-field"),
+        (OpenIdentity(seed=1, seeds=0), "bad-field"),
+        (OpenIdentity(seed=1, seeds=65), "bad-field"),
         (OpenIdentity(latent=b"nonsense"), "bad-field"),
         (Synthesize("nobody", 0.0, 0.0, {}), "unknown-identity"),
     ],
@@ -267,6 +269,15 @@ def test_messages_of_too_many_frames_are_refused_and_leave_no_memory_behind(clie
     assert isinstance(client.ask(Ping()), Pong)
     time.sleep(0.2)
     assert process.memory_info().rss - before < 200 * 2**20
+
+
+def test_of_several_seeds_the_calmest_is_opened_and_named(client, default_model):
+    chosen = client.ask(OpenIdentity(seed=1, seeds=8))
+    assert chosen.seed == default_model.calmest(1, 8)
+    exact = client.ask(OpenIdentity(seed=chosen.seed))
+    assert (exact.identity, exact.seed) == (chosen.identity, chosen.seed)
+    assert client.ask(OpenIdentity(seed=2**32 - 2, seeds=8)).seed >= 2**32 - 2
+    assert client.ask(OpenIdentity(latent=bytes(chosen.latent))).seed is None
 
 
 def test_identity_carries_what_a_blend_file_keeps(client, default_model):

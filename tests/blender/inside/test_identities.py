@@ -41,6 +41,20 @@ def test_controls_move_the_new_persons_mesh_by_the_same_directions(scene, face):
     np.testing.assert_allclose(opening(), before, atol=1e-6)
 
 
+def test_somebody_new_is_another_person_at_rest_and_keeps_the_number(scene, face):
+    taken = {face.effigy.seed}
+    for _ in range(3):
+        assert bpy.ops.effigy.add_face() == {"FINISHED"}
+        added = bpy.context.active_object
+        assert added.effigy.seed not in taken
+        taken.add(added.effigy.seed)
+        latent = added.effigy.latent
+        assert bpy.ops.effigy.change_identity(seed=added.effigy.seed) == {"FINISHED"}
+        assert added.effigy.latent == latent
+    assert bpy.ops.effigy.random_identity() == {"FINISHED"}
+    assert added.effigy.seed not in taken
+
+
 def test_a_locked_identity_is_not_changed(scene, face):
     face.effigy.locked = True
     assert not bpy.ops.effigy.random_identity.poll()
