@@ -11,8 +11,9 @@ import bpy
 from . import session
 from .bake import FAILURES, Bake, reason, show_live
 from .cache import Cache
+from .census import active_face, face_in
 from .face_operator import can_ask
-from .properties import active_face, face_in, face_of, scene_of
+from .properties import face_of, scene_of
 from .session import state
 from .walk import Walk
 from .words import rpt_

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from . import session
-from .properties import active_face
+from .census import active_face
 
 
 def can_ask(cls: Any) -> bool:

@@ -13,7 +13,8 @@ from mathutils import Matrix, Vector
 
 from ..core.follow import follow, mirror_of
 from . import controls, session
-from .properties import active_face, face_in, scene_of
+from .census import active_face, face_in
+from .properties import scene_of
 
 _REACH = 24  # pixels from a landmark at which it is still picked
 _DOT = 0.05  # of the gizmo's size setting

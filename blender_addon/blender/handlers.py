@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import plate, preferences, preview, render
+from . import census, plate, preferences, preview, render
 from .properties import face_of, faces
 from .session import state
 
@@ -18,6 +18,8 @@ from .session import state
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """The scene may have changed: the preview looks."""
+    if depsgraph.id_type_updated("COLLECTION"):
+        census.forget()
     state.dirty = state.baked_dirty = True
     if not (state.is_rendering or state.is_baking):
         preview.wake()
@@ -81,6 +83,7 @@ def on_render_end(*_: Any) -> None:
 @persistent
 def on_load(*_: Any) -> None:
     """Another file: nothing that was known of faces holds."""
+    census.forget()
     state.runs.clear()
     state.proxies = None
     state.epoch += 1
@@ -94,6 +97,7 @@ def on_load(*_: Any) -> None:
 @persistent
 def on_undo(*_: Any) -> None:
     """Undo may have changed anything, the picture's pixels included."""
+    census.forget()
     state.epoch += 1
     for run in state.runs.values():
         run.wanted = run.shown = None

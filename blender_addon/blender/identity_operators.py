@@ -19,8 +19,9 @@ from ..core.client import RequestError
 from ..core.files import write_whole
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
+from .census import active_face, face_in
 from .face_operator import FaceOperator, can_ask
-from .properties import EffigyFace, active_face, face_in, face_of, faces, scene_of
+from .properties import EffigyFace, face_of, faces, scene_of
 from .words import rpt_
 
 LAST_SEED = 2**31 - 1  # of Blender's integers

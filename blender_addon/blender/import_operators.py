@@ -17,9 +17,10 @@ from ..core.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
 from ..core.retarget import fill_gaps, resample, retarget, smooth
 from . import controls
 from .capture_settings import CaptureSettings
+from .census import face_in
 from .fcurves import write_keys
 from .pose_operators import CameraOperator
-from .properties import face_in, scene_of
+from .properties import scene_of
 from .words import rpt_
 
 

@@ -17,9 +17,10 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..core.files import write_whole
 from . import controls, preferences
+from .census import face_in
 from .face_operator import FaceOperator
 from .pose_operators import PoseOperator
-from .properties import face_in, face_of
+from .properties import face_of
 from .words import rpt_
 
 _FORMAT = 1

@@ -15,8 +15,9 @@ from ..core.pose import Angles, head_rotation
 from ..core.retarget import retarget
 from . import controls
 from .capture_settings import CaptureSettings
+from .census import face_in
 from .pose_operators import has_camera
-from .properties import face_in, face_of, scene_of
+from .properties import face_of, scene_of
 from .session import state
 from .words import rpt_
 

@@ -9,10 +9,11 @@ from bpy.props import FloatProperty, IntProperty
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
 from . import display, rig, session
+from .census import face_in
 from .face_operator import FaceOperator, can_ask, in_object_mode
 from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
 from .preferences import PreferencesError
-from .properties import face_in, face_of, faces, scene_of
+from .properties import face_of, faces, scene_of
 from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_

@@ -9,7 +9,8 @@ import bpy
 
 from ..core.client import Phase
 from . import library, session
-from .properties import EffigyFace, active_face, face_in, face_of, scene_of
+from .census import active_face, face_in
+from .properties import EffigyFace, face_of, scene_of
 from .session import FaceRun, state
 from .words import iface_
 

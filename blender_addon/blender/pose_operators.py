@@ -11,8 +11,9 @@ from bpy.props import FloatProperty, IntProperty
 
 from ..core.pose import Angles
 from . import controls
+from .census import active_face, face_in
 from .face_operator import FaceOperator
-from .properties import active_face, face_in, face_of, scene_of
+from .properties import face_of, scene_of
 
 
 class PoseOperator(FaceOperator):

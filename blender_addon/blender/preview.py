@@ -16,7 +16,8 @@ from ..core.client import Client, Phase, Preview, RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
 from . import bake, cache, plate, rig, session
-from .properties import face_of, faces, has_own_plate
+from .census import known_faces
+from .properties import face_of, has_own_plate
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
@@ -75,7 +76,7 @@ def look() -> float:
     scene = bpy.context.scene
     if state.is_rendering or state.is_baking or scene is None:
         return _LINK_S
-    every = faces(scene)
+    every = known_faces(scene)
     for proxy in every:
         if not has_own_plate(proxy):
             rig.give_own_plate(proxy)

@@ -121,23 +121,6 @@ def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
     return context.scene
 
 
-def face_in(context: bpy.types.Context) -> bpy.types.Object:
-    """The active face, where an operator's poll has seen that there is one."""
-    proxy = active_face(context)
-    assert proxy is not None
-    return proxy
-
-
-def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
-    scene_faces = faces(scene_of(context))
-    active = context.active_object
-    for proxy in scene_faces:
-        if active is not None and active in (proxy, face_of(proxy).plate, face_of(proxy).camera):
-            return proxy
-    return scene_faces[0] if len(scene_faces) == 1 else None
-
-
 def register() -> None:
     bpy.utils.register_class(EffigyFace)
     bpy.types.Object.effigy = PointerProperty(type=EffigyFace)  # type: ignore[attr-defined]

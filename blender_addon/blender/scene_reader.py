@@ -87,7 +87,10 @@ def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> boo
     shown = face_of(proxy).plate
     tied = any(getattr(constraint, "target", None) == proxy for constraint in shown.constraints)
     animated = (proxy, shown) if tied else (proxy,)
-    return any(obj.original in animated for obj in depsgraph.objects)
+    # By name, since a scene may hold thousands of objects; a library may hold another of that name.
+    named = (depsgraph.objects.get(obj.name) for obj in animated)
+    found = any(obj is not None and obj.original in animated for obj in named)
+    return found or any(obj.original in animated for obj in depsgraph.objects)
 
 
 def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:

@@ -33,7 +33,7 @@ def sleep(settle):
 
 def test_a_resting_preview_does_not_look_at_the_scene(scene, face, settle, monkeypatch):
     preview = sleep(settle)
-    monkeypatch.setattr(preview, "faces", lambda scene: pytest.fail("it looked"))
+    monkeypatch.setattr(preview, "known_faces", lambda scene: pytest.fail("it looked"))
     for _ in range(20):
         assert 0.1 < preview.tick() < 1.0
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which faces a scene holds, for what asks many times a second.
+
+To look at every object takes 1.4 µs each: 7 ms in a scene of 5000. So what was found is kept, by names, since
+references do not survive an undo, until something was added, removed or linked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .properties import face_of, faces, scene_of
+
+_Name = tuple[str, str | None]  # and the file of the library that it comes from
+
+_known: tuple[str, list[_Name]] | None = None  # the scene's name, and those of its faces
+
+
+def known_faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """As ``faces``."""
+    global _known
+    if _known is not None and _known[0] == scene.name:
+        named: list[Any] = [bpy.data.objects.get(name) for name in _known[1]]
+        if all(proxy is not None and face_of(proxy).is_face for proxy in named):
+            return named
+    found = faces(scene)
+    _known = scene.name, [(proxy.name, proxy.library.filepath if proxy.library else None) for proxy in found]
+    return found
+
+
+def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
+    active = context.active_object
+    if active is not None and face_of(active).is_face:
+        return active
+    in_scene = known_faces(scene_of(context))
+    for proxy in in_scene:
+        if active is not None and active in (face_of(proxy).plate, face_of(proxy).camera):
+            return proxy
+    return in_scene[0] if len(in_scene) == 1 else None
+
+
+def face_in(context: bpy.types.Context) -> bpy.types.Object:
+    """The active face, where an operator's poll has seen that there is one."""
+    proxy = active_face(context)
+    assert proxy is not None
+    return proxy
+
+
+def forget() -> None:
+    """Objects came or went."""
+    global _known
+    _known = None
