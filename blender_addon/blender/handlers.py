@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import census, plate, preferences, preview, render
+from . import census, plate, preview, render
 from .properties import face_of, faces
 from .session import state
 
@@ -44,13 +44,8 @@ def on_render_start(scene: bpy.types.Scene, *_: Any) -> None:
 
 def _prepare(scene: bpy.types.Scene) -> None:
     render.check_scene(scene)
-    live = [proxy for proxy in faces(scene) if face_of(proxy).source == "LIVE"]
-    if not live:
+    if not any(face_of(proxy).source == "LIVE" for proxy in faces(scene)):
         return
-    if state.client is None and bpy.app.background and not preferences.get().autostart:
-        render.give_up(
-            "no backend is connected, and the preferences forbid to connect when rendering in the background"
-        )
     # Persistent data would keep the first picture for the whole animation; an unlocked interface would let
     # scrubbing write another frame's picture into the one that renders.
     settings = scene.render

@@ -9,19 +9,37 @@ import sys
 import bpy
 
 from ..core.client import RequestError
-from ..core.pixels import from_rgba8
+from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
 from . import bake, plate, preferences, session
 from .preferences import PreferencesError
 from .properties import face_of, faces
-from .scene_reader import FaceState, UnreadableError, read_face
+from .scene_reader import FaceState, UnreadableError, is_evaluated, read_face
+from .session import state
 from .words import rpt_
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
 
 
-def paint(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
-    """The final picture of a face, waited for. Raises RequestError."""
+def paint(proxy: bpy.types.Object, wanted: FaceState) -> tuple[Pixels, tuple[str, ...]]:
+    """The final picture of a face, waited for, and what was clamped for it. Raises RequestError.
+
+    View layers, motion blur and stereo ask for one moment several times: it is painted once.
+    """
+    key = *session.anchor_of(proxy), wanted.parameters
+    remembered = state.memory.get(key)
+    if remembered is None:
+        frame = _painted(proxy, wanted)
+        state.memory.put(key, frame.data, frame.height, frame.width, frame.clamped)
+        remembered = from_rgba8(frame.data, frame.height, frame.width), frame.clamped
+    return remembered
+
+
+def _painted(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
+    if state.client is None and bpy.app.background and not preferences.get().autostart:
+        raise PreferencesError(
+            "no backend is connected, and the preferences forbid to connect when rendering in the background"
+        )
     timeout = preferences.get().timeout
     for attempt in (1, 2):
         identity = session.ensure_open(proxy)
@@ -37,12 +55,12 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
 
 
 def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Puts the exact picture of this frame on every plate that the scene renders.
+    """Puts the exact picture of this frame on every plate that ``depsgraph``, of one view layer, renders.
 
     When that fails, a background render ends with EXIT_CODE; in a window the plate shows the error picture.
     """
     for proxy in faces(scene):
-        if not _is_rendered(proxy, scene):
+        if not _is_rendered(proxy, depsgraph):
             continue
         run = session.run_of(proxy)
         try:
@@ -51,8 +69,8 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
                 _warn_if_stale(proxy, scene, depsgraph)
                 continue
             wanted = read_face(proxy, scene, depsgraph)
-            frame = paint(proxy, wanted)
-            plate.show(proxy, from_rgba8(frame.data, frame.height, frame.width))
+            pixels, clamped = paint(proxy, wanted)
+            plate.show(proxy, pixels)
         except (RequestError, UnreadableError, PreferencesError) as error:
             run.shown, run.wanted, run.problem = None, None, str(error)
             plate.show_error(proxy)
@@ -60,10 +78,10 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
             continue
         plate.place(proxy, wanted.plate)
         run.shown = run.wanted = wanted.parameters
-        if frame.clamped and frame.clamped != run.clamped:
-            asked = ", ".join(frame.clamped)
+        if clamped and clamped != run.clamped:
+            asked = ", ".join(clamped)
             _say(f"warning: frame {scene.frame_current} of {proxy.name} asks beyond the model's range: {asked}")
-        run.problem, run.clamped = "", frame.clamped
+        run.problem, run.clamped = "", clamped
 
 
 def check_scene(scene: bpy.types.Scene) -> None:
@@ -73,8 +91,15 @@ def check_scene(scene: bpy.types.Scene) -> None:
 
 
 def frozen_instances(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """The objects that instance a collection with a live face in it."""
-    instancers = [obj for obj in scene.objects if obj.instance_type == "COLLECTION" and obj.instance_collection]
+    """The objects that instance a collection with a live face in it, and render."""
+    instancers = [
+        obj
+        for obj in scene.objects
+        if obj.instance_type == "COLLECTION"
+        and obj.instance_collection
+        and not obj.hide_render
+        and any(obj.name in layer.objects for layer in scene.view_layers)
+    ]
     return [
         obj
         for obj in instancers
@@ -82,18 +107,17 @@ def frozen_instances(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     ]
 
 
-def _is_rendered(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
-    """Whether any of the scene's views shows what carries the face's picture."""
+def _is_rendered(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether ``depsgraph`` shows what carries the face's picture."""
     face = face_of(proxy)
     shown = proxy if face.display == "PROJECTED" else face.plate
-    if shown is None:
-        return True  # which reading the face then reports
-    return not shown.hide_render and any(shown.name in layer.objects for layer in scene.view_layers)
+    return shown is None or is_evaluated(shown, depsgraph)  # without a plate, reading the face says so
 
 
 def _check_baked(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
     face = face_of(proxy)
-    if not face.baked_start <= scene.frame_current <= face.baked_end:
+    # Motion blur looks a part of a frame beyond the range; Blender then shows the sequence's first or last picture.
+    if not face.baked_start - 1 < scene.frame_current_final < face.baked_end + 1:
         raise UnreadableError(
             rpt_("only frames {} to {} are baked: bake again, or go back to live", face.baked_start, face.baked_end)
         )
@@ -101,6 +125,8 @@ def _check_baked(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
 
 def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Only said, not refused: a bake may be rendered on purpose where its scene has gone on."""
+    if scene.frame_subframe:
+        return  # which no picture is of
     stale, run = bake.is_stale(proxy, scene, depsgraph), session.run_of(proxy)
     if stale and not run.stale:
         _say(

@@ -86,11 +86,15 @@ def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> boo
     """Whether ``depsgraph`` evaluates the proxy's animation: see rig._keep_animated."""
     shown = face_of(proxy).plate
     tied = any(getattr(constraint, "target", None) == proxy for constraint in shown.constraints)
-    animated = (proxy, shown) if tied else (proxy,)
-    # By name, since a scene may hold thousands of objects; a library may hold another of that name.
-    named = (depsgraph.objects.get(obj.name) for obj in animated)
-    found = any(obj is not None and obj.original in animated for obj in named)
-    return found or any(obj.original in animated for obj in depsgraph.objects)
+    return is_evaluated(proxy, depsgraph) or (tied and is_evaluated(shown, depsgraph))
+
+
+def is_evaluated(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether ``depsgraph`` evaluates an object for its own sake: it is visible there, in its view layer."""
+    named = depsgraph.objects.get(obj.name)  # a scene may hold thousands
+    if named is None or named.original == obj:
+        return named is not None
+    return any(other.original == obj for other in depsgraph.objects)  # a library has another of that name
 
 
 def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:

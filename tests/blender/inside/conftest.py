@@ -69,6 +69,7 @@ def scene(tmp_path):
     scene.render.filepath = str(tmp_path / "render_")
     scene.render.image_settings.file_format = "PNG"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    addon("blender.session").state.memory.clear()  # pictures of other tests' faces
     return scene
 
 

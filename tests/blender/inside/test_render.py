@@ -165,3 +165,70 @@ def _about_view_axis(degrees):
 def _painted():
     messages = addon("protocol.messages")
     return addon("blender.session").ensure_ready().call(messages.Status(), 5).painted
+
+
+def _refuse_to_give_up(monkeypatch):
+    monkeypatch.setattr(addon("blender.render"), "give_up", lambda message: pytest.fail(message))
+
+
+def test_a_view_layer_without_the_face_renders_too(scene, face, settle, monkeypatch):
+    swing(face, scene, 25)
+    expected = render(scene)
+    without = scene.view_layers.new("Without")
+    without.layer_collection.children[face.users_collection[0].name].exclude = True
+    _refuse_to_give_up(monkeypatch)
+    for shown, wanted in zip(render(scene), expected, strict=True):
+        np.testing.assert_array_equal(shown, wanted)
+
+
+@pytest.mark.parametrize("hidden", ["collection", "excluded"])
+def test_a_face_that_nothing_renders_is_not_painted(scene, face, settle, monkeypatch, hidden):
+    settle()
+    collection = face.users_collection[0]
+    layer = bpy.context.view_layer.layer_collection.children[collection.name]
+    if hidden == "collection":
+        collection.hide_render = True
+    else:
+        layer.exclude = True
+    bpy.context.view_layer.update()
+    _refuse_to_give_up(monkeypatch)
+    monkeypatch.setattr(addon("blender.render"), "paint", lambda *_: pytest.fail("it was painted"))
+    render(scene)
+
+
+def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monkeypatch):
+    swing(face, scene, 25)
+    scene.view_layers.new("Again")
+    module, asked = addon("blender.render"), []
+    painted = module._painted
+    monkeypatch.setattr(module, "_painted", lambda *arguments: asked.append(1) or painted(*arguments))
+    addon("blender.session").state.memory.clear()
+    render(scene)
+    assert len(asked) == 4
+
+
+def test_a_bake_renders_with_motion_blur(scene, face, settle, monkeypatch):
+    # Which looks half a frame before the first and after the last.
+    swing(face, scene, 25)
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    expected = render(scene)
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.device = 1, "CPU"
+    scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, 0.5
+    _refuse_to_give_up(monkeypatch)
+    said = []
+    monkeypatch.setattr(addon("blender.render"), "_say", said.append)
+    shown = render(scene)
+    assert len(shown) == len(expected)
+    assert said == [], "an unchanged bake was called stale"
+
+
+def test_a_hidden_instance_of_a_live_face_is_no_obstacle(scene, face, settle):
+    instancer = bpy.data.objects.new("Instance", None)
+    instancer.instance_type, instancer.instance_collection = "COLLECTION", face.users_collection[0]
+    scene.collection.objects.link(instancer)
+    bpy.context.view_layer.update()
+    module = addon("blender.render")
+    assert module.frozen_instances(scene) == [instancer]
+    instancer.hide_render = True
+    assert module.frozen_instances(scene) == []
