@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from conftest import addon
 
 
 def pixels(image) -> np.ndarray:
@@ -57,3 +58,10 @@ def key(proxy, name: str, *values: tuple[int, float]) -> None:
     for frame, value in values:
         block.value = value
         block.keyframe_insert("value", frame=frame)
+
+
+def give_ups(monkeypatch):
+    """Collects why a render would end, instead of ending this process."""
+    said = []
+    monkeypatch.setattr(addon("blender.render"), "give_up", said.append)
+    return said

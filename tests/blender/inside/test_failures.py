@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import pixels, swing
+from helpers import give_ups, pixels, swing
 from test_preview import error_pixels
 
 
@@ -248,13 +248,6 @@ def test_a_frame_outside_the_baked_range_is_an_error_and_not_the_last_picture(sc
     bpy.ops.render.render(animation=True)
     assert len(said) == 1
     assert "only frames 1 to 4 are baked" in said[0]
-
-
-def give_ups(monkeypatch):
-    """Collects why a render would end, instead of ending this process."""
-    said = []
-    monkeypatch.setattr(addon("blender.render"), "give_up", said.append)
-    return said
 
 
 def test_two_faces_that_would_share_a_folder_are_refused(scene, face, settle):

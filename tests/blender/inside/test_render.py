@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import key, pixels, read, render, swing
+from helpers import give_ups, key, pixels, read, render, swing
 
 
 def test_a_keyframed_turn_changes_every_rendered_frame(scene, face):
@@ -167,18 +167,15 @@ def _painted():
     return addon("blender.session").ensure_ready().call(messages.Status(), 5).painted
 
 
-def _refuse_to_give_up(monkeypatch):
-    monkeypatch.setattr(addon("blender.render"), "give_up", lambda message: pytest.fail(message))
-
-
 def test_a_view_layer_without_the_face_renders_too(scene, face, settle, monkeypatch):
     swing(face, scene, 25)
     expected = render(scene)
     without = scene.view_layers.new("Without")
     without.layer_collection.children[face.users_collection[0].name].exclude = True
-    _refuse_to_give_up(monkeypatch)
+    said = give_ups(monkeypatch)
     for shown, wanted in zip(render(scene), expected, strict=True):
         np.testing.assert_array_equal(shown, wanted)
+    assert said == []
 
 
 @pytest.mark.parametrize("hidden", ["collection", "excluded"])
@@ -191,9 +188,10 @@ def test_a_face_that_nothing_renders_is_not_painted(scene, face, settle, monkeyp
     else:
         layer.exclude = True
     bpy.context.view_layer.update()
-    _refuse_to_give_up(monkeypatch)
-    monkeypatch.setattr(addon("blender.render"), "paint", lambda *_: pytest.fail("it was painted"))
+    said, painted = give_ups(monkeypatch), []
+    monkeypatch.setattr(addon("blender.render"), "paint", lambda *_: painted.append(1))
     render(scene)
+    assert said == painted == []
 
 
 def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monkeypatch):
@@ -215,11 +213,10 @@ def test_a_bake_renders_with_motion_blur(scene, face, settle, monkeypatch):
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.device = 1, "CPU"
     scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, 0.5
-    _refuse_to_give_up(monkeypatch)
-    said = []
+    said, given_up = [], give_ups(monkeypatch)
     monkeypatch.setattr(addon("blender.render"), "_say", said.append)
-    shown = render(scene)
-    assert len(shown) == len(expected)
+    assert len(render(scene)) == len(expected)
+    assert given_up == []
     assert said == [], "an unchanged bake was called stale"
 
 
