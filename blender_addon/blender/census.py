@@ -11,11 +11,9 @@ from typing import Any
 
 import bpy
 
-from .properties import face_of, faces, scene_of
+from .properties import face_of, faces, name_of, scene_of
 
-_Name = tuple[str, str | None]  # and the file of the library that it comes from
-
-_known: tuple[str, list[_Name]] | None = None  # the scene's name, and those of its faces
+_known: tuple[str, list[tuple[str, str | None]]] | None = None  # the scene's name, and those of its faces
 
 
 def known_faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
@@ -26,7 +24,7 @@ def known_faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
         if all(proxy is not None and face_of(proxy).is_face for proxy in named):
             return named
     found = faces(scene)
-    _known = scene.name, [(proxy.name, proxy.library.filepath if proxy.library else None) for proxy in found]
+    _known = scene.name, [name_of(proxy) for proxy in found]
     return found
 
 

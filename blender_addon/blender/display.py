@@ -49,6 +49,10 @@ def _set_background(face: EffigyFace, *, shown: bool) -> None:
         camera.data.show_background_images = True
 
 
+def take_background_off(face: EffigyFace) -> None:
+    _set_background(face, shown=False)
+
+
 def _background(face: EffigyFace) -> bpy.types.CameraBackgroundImage | None:
     """The entry of the face's camera that shows its picture."""
     if face.camera is None or face.camera.type != "CAMERA":

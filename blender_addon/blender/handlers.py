@@ -32,6 +32,7 @@ def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
     if state.is_rendering:
         _or_give_up(render.render_frame, scene, depsgraph)
     elif not state.is_baking:
+        preview.recall_frame(scene, depsgraph)
         preview.wake()
 
 

@@ -13,7 +13,7 @@ from .census import face_in
 from .face_operator import FaceOperator, can_ask, in_object_mode
 from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
 from .preferences import PreferencesError
-from .properties import face_of, faces, scene_of
+from .properties import face_of, faces, name_of, scene_of
 from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_
@@ -121,7 +121,7 @@ class EFFIGY_OT_remove_face(FaceOperator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy = face_in(context)
-        session.state.runs.pop(proxy.name, None)  # the next face of that name is another
+        session.state.runs.pop(name_of(proxy), None)  # the next face of that name is another
         rig.remove_face(proxy)
         return {"FINISHED"}
 

@@ -6,6 +6,7 @@ While something moves, pictures are the fastest that the backend has; at rest th
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import traceback
@@ -17,7 +18,7 @@ from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
 from . import bake, cache, plate, rig, session
 from .census import known_faces
-from .properties import face_of, has_own_plate
+from .properties import face_of, has_own_plate, name_of
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
@@ -66,7 +67,11 @@ def look() -> float:
     """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
     client = state.client
     busy = client is not None and client.is_busy  # before what has come: it may come in between
-    if client is not None and _nothing_new(client):
+    if _nothing_new(client):
+        if client is None:
+            return _IDLE_S
+        if not session.is_ready():
+            return _LINK_S
         if busy:
             return _until_due(client)
         if not any(_may_refine(run) for run in state.runs.values()):
@@ -80,7 +85,7 @@ def look() -> float:
     for proxy in every:
         if not has_own_plate(proxy):
             rig.give_own_plate(proxy)
-    if state.proxies != (proxies := {proxy.name for proxy in every}):
+    if state.proxies != (proxies := {name_of(proxy) for proxy in every}):
         state.proxies = proxies
         rig.hide_ownerless_plates(scene)
     live = [proxy for proxy in every if face_of(proxy).source == "LIVE"]
@@ -90,6 +95,8 @@ def look() -> float:
     if not session.is_ready():
         _show_outage(live)
         return _LINK_S
+    if state.outage:
+        state.outage, state.dirty = False, True
     _answers(live)
     for proxy in live:
         _open(proxy, session.run_of(proxy))
@@ -102,10 +109,10 @@ def look() -> float:
     return _ACTIVE_S if is_busy(live) else _IDLE_S
 
 
-def _nothing_new(client: Client) -> bool:
+def _nothing_new(client: Client | None) -> bool:
     """Whether nothing can have happened since the last look: most ticks of a slow preview, and all at rest."""
     return (
-        not client.has_previews
+        (client is None or not client.has_previews)
         and _drawn == _what_panels_show()
         and not (state.dirty or state.baked_dirty or state.leaving or state.is_rendering or state.is_baking)
         and not any(run.opening or run.refining or run.failing for run in state.runs.values())
@@ -138,7 +145,7 @@ def _may_refine(run: FaceRun) -> bool:
 def _show_outage(live: list[bpy.types.Object]) -> None:
     """A lost backend must not leave an old picture standing as if it were a new one."""
     link = session.link()
-    state.dirty = True  # look at the scene as soon as the backend is back
+    state.outage, state.dirty = True, False
     lost = link is not None and link.phase in (Phase.LOST, Phase.REFUSED)
     for proxy in live:
         run = session.run_of(proxy)
@@ -163,11 +170,13 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
     if run.opening is None and run.opened != anchor:
         assert state.client is not None
         run.opened, run.identity = anchor, ""
-        run.opening = state.client.ask(session.open_request(proxy), session.OPEN_S)
-    if run.opening is not None and run.opening.done():
-        opening, run.opening, run.failing = run.opening, None, False
+        run.opening = state.client.ask(session.open_request(proxy), session.OPEN_S), anchor
+    if run.opening is not None and run.opening[0].done():
+        (answer, opened), run.opening, run.failing = run.opening, None, False
+        if opened != anchor:
+            return  # the face became somebody else meanwhile
         try:
-            run.identity = opening.result().identity
+            run.identity = answer.result().identity
             run.problem, run.wanted, state.dirty = "", None, True
         except RequestError as error:
             if error.code not in _FINAL:
@@ -190,19 +199,35 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
     run.cache = cache.state_of(run, scene.frame_current, (*session.anchor_of(proxy), wanted.parameters))
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
-    if not run.identity or wanted.parameters == run.wanted:
+    if not run.identity or wanted.parameters == run.wanted or _recall(proxy, run, wanted):
         return
     assert state.client is not None
-    run.wanted, run.changed, run.asked = wanted.parameters, time.monotonic(), run.asked + 1
-    anchor = session.anchor_of(proxy)
-    remembered = state.memory.get((*anchor, wanted.parameters))
-    if remembered is not None:
-        pixels, run.clamped = remembered
-        if _show(proxy, run, wanted, run.asked, pixels, exact=True):
-            plate.place(proxy, wanted.plate)
-        return
+    run.ask_for(wanted.parameters)
     request = wanted.request(run.identity, "preview", stream=run.stream, half=run.painting > _SLOW_MS)
-    state.client.preview(request, tag=(state.epoch, anchor, run.asked, wanted))
+    state.client.preview(request, tag=(state.epoch, session.anchor_of(proxy), run.asked, wanted))
+
+
+def _recall(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState) -> bool:
+    """Shows the exact picture of this moment if it is remembered; says whether it is."""
+    remembered = state.memory.get((*session.anchor_of(proxy), wanted.parameters))
+    if remembered is None:
+        return False
+    run.ask_for(wanted.parameters)
+    pixels, run.clamped = remembered
+    if _show(proxy, run, wanted, run.asked, pixels, exact=True):
+        plate.place(proxy, wanted.plate)
+    return True
+
+
+def recall_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Shows what is remembered of a frame within that frame: a viewport render draws it before the timer looks."""
+    for proxy in known_faces(scene) if not state.outage else ():
+        if face_of(proxy).source == "LIVE":
+            run = session.run_of(proxy)
+            with contextlib.suppress(UnreadableError):  # the next look says it
+                wanted = read_face(proxy, scene, depsgraph)
+                if wanted.parameters != run.shown:
+                    _recall(proxy, run, wanted)
 
 
 def _answers(live: list[bpy.types.Object]) -> None:

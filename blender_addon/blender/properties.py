@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
@@ -109,10 +110,21 @@ def faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     return [obj for obj in scene.objects if obj.type == "MESH" and face_of(obj).is_face]
 
 
-def has_own_plate(proxy: bpy.types.Object) -> bool:
-    """Whether the plate is this proxy's alone: a duplicated proxy still points at the plate of its original."""
+def name_of(obj: bpy.types.Object) -> tuple[str, str | None]:
+    """What ``bpy.data.objects.get`` takes: a library's objects may have the names of others."""
+    return obj.name, obj.library.filepath if obj.library is not None else None
+
+
+def owns_plate(proxy: bpy.types.Object) -> bool:
+    """Whether the plate is this proxy's: one that was duplicated alone still points at the plate of its original."""
     plate = face_of(proxy).plate
     return plate is not None and face_of(plate).owner == proxy
+
+
+def has_own_plate(proxy: bpy.types.Object) -> bool:
+    """Whether plate and picture are this proxy's alone: one that was duplicated with its plate shares the picture."""
+    image: Any = face_of(proxy).image
+    return owns_plate(proxy) and (image is None or image.library is not None or image.effigy_owner in (None, proxy))
 
 
 def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
@@ -124,8 +136,12 @@ def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
 def register() -> None:
     bpy.utils.register_class(EffigyFace)
     bpy.types.Object.effigy = PointerProperty(type=EffigyFace)  # type: ignore[attr-defined]
+    bpy.types.Image.effigy_owner = PointerProperty(  # type: ignore[attr-defined]
+        type=bpy.types.Object, description="The proxy whose picture this is"
+    )
 
 
 def unregister() -> None:
+    del bpy.types.Image.effigy_owner  # type: ignore[attr-defined]
     del bpy.types.Object.effigy  # type: ignore[attr-defined]
     bpy.utils.unregister_class(EffigyFace)

@@ -13,7 +13,7 @@ from mathutils import Matrix, Vector
 from ..core.pose import Angles, landmarks_to_local
 from ..protocol.messages import Array, Control, Identity, Welcome
 from . import controls, display
-from .properties import EffigyFace, face_of, faces, has_own_plate
+from .properties import EffigyFace, face_of, faces, owns_plate
 from .words import rpt_
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
@@ -23,22 +23,38 @@ _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
 
 def give_own_plate(proxy: bpy.types.Object) -> None:
-    """Gives a duplicated proxy a plate and a picture of its own, in the place of its original's."""
+    """Gives a duplicated proxy a plate and a picture of its own, in the place of its original's.
+
+    Where it was duplicated with its plate, that one stays, without the keys of its original's bake.
+    """
     face = face_of(proxy)
     if face.display == "PROJECTED" and proxy.data.users > 1:
         proxy.data = proxy.data.copy()  # a linked duplicate may share sliders, but not the picture that the mesh wears
     shown = face.image
     image = shown.copy() if shown is not None else bpy.data.images.new(f"{proxy.name} Picture", 1, 1)
     image.name = f"{proxy.name} Picture"
-    plate = bpy.data.objects.new(f"{proxy.name} Plate", _plate_mesh(proxy.name))
-    plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image))
-    plate.hide_select = True
-    for collection in proxy.users_collection:
-        collection.objects.link(plate)
-    face.plate, face.image, face.baked, face.source = plate, image, None, "LIVE"
-    face_of(plate).owner, face_of(plate).is_plate = proxy, True
-    _keep_animated(proxy, plate)
+    mesh = _plate_mesh(proxy.name)
+    mesh.materials.append(display.new_emission(f"{proxy.name} Plate", image))
+    if owns_plate(proxy) and face.plate is not None:
+        plate = face.plate
+        plate.data = mesh
+        plate.animation_data_clear()
+        display.take_background_off(face)
+    else:
+        plate = bpy.data.objects.new(f"{proxy.name} Plate", mesh)
+        plate.hide_select = True
+        for collection in proxy.users_collection:
+            collection.objects.link(plate)
+        face_of(plate).owner, face_of(plate).is_plate = proxy, True
+        _keep_animated(proxy, plate)
+    face.plate, face.baked, face.source = plate, None, "LIVE"
+    _own(proxy, image)
     display.renew(proxy)
+
+
+def _own(proxy: bpy.types.Object, image: Any) -> None:
+    face_of(proxy).image = image
+    image.effigy_owner = proxy
 
 
 def floats(array: Array) -> np.ndarray:
@@ -67,7 +83,7 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     _keep_animated(proxy, plate)
     _describe(face, welcome, identity, seed)
     image = _image(name, welcome)
-    face.image = image
+    _own(proxy, image)
     plate.data.materials.append(display.new_emission(f"{name} Plate", image))
     _stand(proxy, camera, _free_place(scene, proxy))
     proxy.display_type, proxy.show_in_front = "WIRE", True
@@ -101,7 +117,7 @@ def remove_face(proxy: bpy.types.Object) -> None:
     """
     face, collections = face_of(proxy), list(proxy.users_collection)
     others = [other for scene in bpy.data.scenes for other in faces(scene) if other != proxy]
-    plate = face.plate if has_own_plate(proxy) else None
+    plate = face.plate if owns_plate(proxy) else None
     camera = None if any(face_of(other).camera == face.camera for other in others) else face.camera
     blind = [scene for scene in bpy.data.scenes if camera is not None and scene.camera == camera]
     for obj in (plate, camera, proxy):
@@ -288,7 +304,6 @@ def _plate_mesh(name: str) -> bpy.types.Mesh:
 
 def _image(name: str, welcome: Welcome) -> bpy.types.Image:
     height, width = welcome.resolution
-    # A byte image in sRGB: what the generator painted is what a Standard view shows.
-    image = bpy.data.images.new(f"{name} Picture", width, height, alpha=False, float_buffer=False)
-    image.colorspace_settings.name = "sRGB"
-    return image
+    # A byte image, which is in sRGB, by whatever name the colour configuration calls that: what the generator
+    # painted is what a Standard view shows.
+    return bpy.data.images.new(f"{name} Picture", width, height, alpha=False, float_buffer=False)

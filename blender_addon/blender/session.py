@@ -25,11 +25,13 @@ from ..protocol.connection import ConnectionFileError, read_connection
 from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
 from .preferences import PreferencesError
-from .properties import face_of
+from .properties import face_of, name_of
 
 _START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
 _FIND_S = 15.0  # for a backend that is said to run already
 OPEN_S = 30.0  # for an identity to open
+
+Name = tuple[str, str | None]  # an object's, and the file of its library
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class FaceRun:
 
     stream: int
     identity: str = ""  # the service's key, once open
-    opening: Any = None  # the future of an OpenIdentity on its way
+    opening: Any = None  # (future, anchor) of an OpenIdentity on its way
     opened: tuple[str, str] | None = None  # (model, latent) that was last tried to open; None: try
     wanted: Any = None  # parameters last asked for
     shown: Any = None  # parameters of the picture on the plate; None: nothing valid
@@ -60,10 +62,14 @@ class FaceRun:
     took: float = 0.0  # milliseconds from asking to the answer, of the last preview
     cache: str = ""  # "fresh" or "stale": what the current frame's cached picture is
 
+    def ask_for(self, parameters: Any) -> None:
+        """Another picture is wanted from now on."""
+        self.wanted, self.changed, self.asked = parameters, time.monotonic(), self.asked + 1
+
     def reopen(self) -> None:
         """The service has forgotten the identity, or is another one: open it again."""
         self.identity, self.opening, self.opened = "", None, None
-        self.wanted, self.refining, self.milliseconds = None, None, 0.0
+        self.wanted, self.refining, self.milliseconds, self.failing = None, None, 0.0, False
 
 
 @dataclass(slots=True)
@@ -71,8 +77,9 @@ class Session:
     client: Client | None = None
     backend: LocalBackend | None = None
     leaving: list[LocalBackend] = field(default_factory=list)  # stopped, not yet gone
-    runs: dict[str, FaceRun] = field(default_factory=dict)  # by the proxy's name
-    proxies: set[str] | None = None  # the names of the faces that the last look saw
+    runs: dict[Name, FaceRun] = field(default_factory=dict)  # by the proxy's name
+    proxies: set[Name] | None = None  # the names of the faces that the last look saw
+    outage: bool = True  # whether the last look found no backend
     is_rendering: bool = False
     is_baking: bool = False
     epoch: int = 0  # counts renders, undos and loads: pictures asked before one are not shown after it
@@ -103,10 +110,11 @@ def is_ready() -> bool:
 
 def run_of(proxy: bpy.types.Object) -> FaceRun:
     """The run-time state of a face, made on first use."""
-    if proxy.name not in state.runs:
+    name = name_of(proxy)
+    if name not in state.runs:
         state.streams += 1
-        state.runs[proxy.name] = FaceRun(state.streams)
-    return state.runs[proxy.name]
+        state.runs[name] = FaceRun(state.streams)
+    return state.runs[name]
 
 
 def connect() -> None:

@@ -19,7 +19,7 @@ import bpy
 from ..core.client import RequestError
 from ..protocol.messages import Cancel, Encoding, Frame
 from . import preferences, session
-from .properties import face_of
+from .properties import face_of, name_of
 from .scene_reader import FaceState, read_face
 from .words import rpt_
 
@@ -61,7 +61,7 @@ class Walk:
     ) -> None:
         self.total = len(frames)
         self.done = 0
-        self._proxy, self._scene = proxy.name, scene.name
+        self._proxy, self._scene = name_of(proxy), scene.name
         self._before = scene.frame_current
         self.anchor = session.anchor_of(proxy)
         self._open_request = session.open_request(proxy)
@@ -176,9 +176,9 @@ class Walk:
 
     def lookup(self) -> tuple[bpy.types.Object, bpy.types.Scene]:
         scene = bpy.data.scenes.get(self._scene)
-        proxy = scene.objects.get(self._proxy) if scene is not None else None
-        if scene is None or proxy is None or face_of(proxy).plate is None:
-            raise WalkError(rpt_("{} is gone from {}", self._proxy, self._scene))
+        proxy: Any = bpy.data.objects.get(self._proxy)
+        if scene is None or proxy is None or scene not in proxy.users_scene or face_of(proxy).plate is None:
+            raise WalkError(rpt_("{} is gone from {}", self._proxy[0], self._scene))
         if session.anchor_of(proxy) != self.anchor:
-            raise WalkError(rpt_("the identity of {} was changed", self._proxy))
+            raise WalkError(rpt_("the identity of {} was changed", proxy.name))
         return proxy, scene

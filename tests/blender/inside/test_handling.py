@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,6 +37,54 @@ def test_a_resting_preview_does_not_look_at_the_scene(scene, face, settle, monke
     monkeypatch.setattr(preview, "known_faces", lambda scene: pytest.fail("it looked"))
     for _ in range(20):
         assert 0.1 < preview.tick() < 1.0
+
+
+@pytest.mark.parametrize("source", ["LIVE", "BAKED"])
+def test_without_a_backend_nobody_looks_at_an_unchanged_scene(scene, face, settle, monkeypatch, source):
+    if source == "BAKED":
+        assert bpy.ops.effigy.bake() == {"FINISHED"}
+    preview, session = sleep(settle), addon("blender.session")
+    bpy.ops.effigy.disconnect()
+    try:
+        for _ in range(200):
+            preview.tick()
+            if not session.state.leaving:
+                break
+            time.sleep(0.05)
+        preview.tick()
+        looks = []
+        monkeypatch.setattr(preview, "known_faces", lambda scene: looks.append(1) or [face])
+        assert all(preview.tick() == preview._IDLE_S for _ in range(20))
+        assert looks == []
+        face.location.x += 0.1
+        bpy.context.view_layer.update()
+        preview.tick()
+        assert looks == [1], "a change is looked at"
+    finally:
+        monkeypatch.undo()
+        bpy.ops.effigy.connect()
+        session.ensure_ready()
+    settle()
+    assert source == "BAKED" or session.run_of(face).exact
+
+
+def test_a_remembered_frame_is_shown_within_that_frame(scene, face, settle):
+    # A viewport render draws the frame before any timer looks.
+    key(face, "jawOpen", (1, 0.0), (4, 1.0))
+    scene.frame_set(1)
+    settle()
+    assert bpy.ops.effigy.cache() == {"FINISHED"}
+    settle()
+    shown = []
+    for frame in (2, 3, 4):
+        scene.frame_set(frame)
+        shown.append(pixels(face.effigy.image))
+        assert addon("blender.session").run_of(face).exact
+    assert len({picture.tobytes() for picture in shown}) == 3
+    for frame, picture in zip((2, 3, 4), shown, strict=True):
+        scene.frame_set(frame)
+        settle()
+        np.testing.assert_array_equal(pixels(face.effigy.image), picture)
 
 
 def test_a_change_wakes_the_preview_at_once(scene, face, settle):

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from concurrent import futures
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -236,17 +238,20 @@ def test_the_add_menu_has_the_face(scene, face):
     assert addon("blender.panel")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
 
 
-def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face):
+def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face, monkeypatch):
     from helpers import render, swing
 
+    module, painted = addon("blender.render"), []
+    paint = module.paint
+    monkeypatch.setattr(module, "paint", lambda proxy, wanted: painted.append(wanted) or paint(proxy, wanted))
     swing(face, scene, 20)
     face.effigy.display = "PROJECTED"
     frames = render(scene)
     assert len({frame.tobytes() for frame in frames}) == len(frames)
-    shown = addon("blender.session").run_of(face).shown
     scene.frame_set(scene.frame_end)
     wanted = addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
-    assert shown == wanted.parameters
+    assert len(painted) == len(frames)
+    assert painted[-1].parameters == wanted.parameters
 
 
 @pytest.mark.parametrize("display", ["PLATE", "BACKGROUND", "PROJECTED"])
@@ -278,6 +283,20 @@ def test_a_duplicate_of_a_baked_and_projected_face_has_all_of_its_own(scene, fac
     assert twin.data.materials[0] != face.data.materials[0]
     assert twin.effigy.source == "LIVE"
     assert {node.image for node in addon("blender.display").picture_nodes(face)} == {face.effigy.baked}
+
+
+def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):
+    """The redo panel opens the next person at once while the tick's own opening of the one before is on its way."""
+    settle()
+    preview, session = addon("blender.preview"), addon("blender.session")
+    late, before = futures.Future(), session.anchor_of(face)
+    late.set_result(SimpleNamespace(identity="somebody else's"))
+    bpy.ops.effigy.change_identity(seed=21)
+    own = session.ensure_open(face)
+    session.run_of(face).opening = late, before
+    preview.tick()
+    assert session.run_of(face).identity == own
+    settle()
 
 
 def test_an_answer_about_somebody_else_is_not_shown(scene, face, settle):
