@@ -33,6 +33,7 @@ from .words import rpt_
 
 _JOURNAL = "frames.json"
 _JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
+_MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")
 
 
@@ -56,7 +57,7 @@ def reason(error: Exception) -> str:
 def folder_of(proxy: bpy.types.Object) -> Path:
     """Where a face's pictures go: beside the .blend. Raises BakeError when it was never saved."""
     if not bpy.data.filepath:
-        raise BakeError("save the .blend first: the pictures are written beside it")
+        raise BakeError(rpt_("save the .blend first: the pictures are written beside it"))
     blend = Path(bpy.data.filepath)
     return blend.parent / "effigy" / blend.stem / bpy.path.clean_name(proxy.name)
 
@@ -136,6 +137,7 @@ class Bake:
         self._save()
         proxy = self.walk.lookup()[0]
         face = face_of(proxy)
+        _check_shown(proxy)
         if face.source == "BAKED":
             remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
         _key_places(face.plate, self._frames.start, self._places)
@@ -167,8 +169,7 @@ def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -
 
 def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
     """Switches the face to the baked sequence of ``frames`` whose first file is ``first``."""
-    if not picture_nodes(proxy):
-        raise BakeError(rpt_("the plate of {} has lost its Picture node: add the face again", proxy.name))
+    _check_shown(proxy)
     face = face_of(proxy)
     image = face.baked or bpy.data.images.load(str(first))
     image.filepath = bpy.path.relpath(str(first))
@@ -179,6 +180,11 @@ def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
     face.baked_start, face.baked_end = frames.start, frames.stop - 1
     show_source(proxy)
     state.dirty = state.baked_dirty = True
+
+
+def _check_shown(proxy: bpy.types.Object) -> None:
+    if not picture_nodes(proxy):
+        raise BakeError(rpt_("the plate of {} has lost its Picture node: add the face again", proxy.name))
 
 
 def show_live(proxy: bpy.types.Object) -> None:
@@ -206,7 +212,10 @@ def remove_keys(proxy: bpy.types.Object, frames: range) -> None:
 
 
 def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether the baked picture of the current frame was made from another pose than the scene asks for now."""
+    """Whether the baked picture of the current frame was made from another pose than the scene asks for now.
+
+    Or stands where the head is no more: roll, size and place need no other picture, but the plate's keys hold them.
+    """
     try:
         wanted = read_face(proxy, scene, depsgraph)
     except UnreadableError:
@@ -215,7 +224,12 @@ def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.typ
     if entry is None:
         return False  # a bake of an earlier version, or another frame range: nothing is known
     encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
-    return bool(entry.get("digest") != record_of(proxy, wanted, encoding).digest)
+    if entry.get("digest") != record_of(proxy, wanted, encoding).digest:
+        return True
+    shown = face_of(proxy).plate
+    assert shown is not None  # which reading the face has seen
+    stands = np.array(shown.evaluated_get(depsgraph).matrix_world)
+    return bool(np.abs(stands - wanted.plate).max() > _MOVED * max(1.0, float(np.abs(wanted.plate).max())))
 
 
 _journals: dict[Path, tuple[int, Journal]] = {}  # as they were read, with their files' times

@@ -148,6 +148,7 @@ class EFFIGY_OT_bake(RangeOperator):
         "they render anywhere, without a backend and without this add-on. Frames that are there already and "
         "still right are kept. ESC stops"
     )
+    bl_options = {"UNDO"}  # it switches the plate to its pictures
     noun = "Bake"
 
     @classmethod

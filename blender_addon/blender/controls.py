@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, TypeVar
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
 from ..core.follow import Shape
 from ..core.pose import Angles, View, angles_of, head_rotation
@@ -17,6 +18,7 @@ from .properties import face_of
 V = TypeVar("V")
 
 _SIDES = (("Left", "Right"), ("Right", "Left"))
+_CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about as a parent does
 
 
 def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
@@ -99,8 +101,21 @@ def turn(proxy: bpy.types.Object, camera: bpy.types.Object, angles: Angles) -> N
 
 def set_rotation(proxy: bpy.types.Object, rotation: np.ndarray) -> None:
     """Gives the head the world rotation [3, 3]; place and size stay."""
-    location, _, scale = proxy.matrix_world.decompose()
-    proxy.matrix_world = Matrix.LocRotScale(location, Matrix(rotation.tolist()), scale)
+    carried = any(
+        constraint.type in _CARRYING and not constraint.mute and constraint.influence > 0
+        for constraint in proxy.constraints
+    )
+    if carried:
+        bpy.context.view_layer.update()  # so that where it stands and what it was given belong together
+    world = proxy.matrix_world
+    scale = Vector([column.length for column in world.to_3x3().col])
+    scale.x *= -1.0 if world.determinant() < 0 else 1.0
+    wanted = Matrix.LocRotScale(world.translation, Matrix(rotation.tolist()), scale)
+    if carried:
+        # Blender's own way counts parents only: the constraint would carry the head once more.
+        proxy.matrix_basis = proxy.matrix_basis @ world.inverted_safe() @ wanted
+    else:
+        proxy.matrix_world = wanted
 
 
 def turn_next(proxy: bpy.types.Object, rotation: np.ndarray, last: Any) -> Any:
@@ -118,12 +133,16 @@ def turn_next(proxy: bpy.types.Object, rotation: np.ndarray, last: Any) -> Any:
     return turn
 
 
-def key_all(proxy: bpy.types.Object, frame: float) -> None:
-    """Keyframes place, turn and every control at ``frame``."""
-    proxy.keyframe_insert("location", frame=frame)
+def key_turn(proxy: bpy.types.Object, frame: float) -> None:
+    """Keyframes the head's turn at ``frame``."""
     proxy.keyframe_insert(rotation_path(proxy), frame=frame)
+
+
+def key_controls(proxy: bpy.types.Object, frame: float, names: Container[str] | None = None) -> None:
+    """Keyframes the controls at ``frame``: those of ``names``, or all."""
     for block in blocks_of(proxy):
-        block.keyframe_insert("value", frame=frame)
+        if names is None or block.name in names:
+            block.keyframe_insert("value", frame=frame)
 
 
 def rotation_path(proxy: bpy.types.Object) -> str:
@@ -133,7 +152,21 @@ def rotation_path(proxy: bpy.types.Object) -> str:
     )
 
 
-def auto_key(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """Keyframes the face when Blender's own Auto Keying is on."""
-    if scene.tool_settings.use_keyframe_insert_auto:
-        key_all(proxy, scene.frame_current)
+def auto_key(proxy: bpy.types.Object, scene: bpy.types.Scene, *, shape: bool, head: bool) -> None:
+    """Keyframes what was changed when Blender's own Auto Keying is on: the controls, the head's turn."""
+    if not scene.tool_settings.use_keyframe_insert_auto:
+        return
+    if shape:
+        key_controls(proxy, scene.frame_current)
+    if head:
+        key_turn(proxy, scene.frame_current)
+
+
+def placement_of(proxy: bpy.types.Object) -> dict[str, tuple[float, ...]]:
+    """Where the head was put, by its own values: a matrix would lose whole turns."""
+    return {path: tuple(getattr(proxy, path)) for path in ("location", rotation_path(proxy), "scale")}
+
+
+def put_back(proxy: bpy.types.Object, placement: dict[str, tuple[float, ...]]) -> None:
+    for path, values in placement.items():
+        setattr(proxy, path, values)

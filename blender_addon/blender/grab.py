@@ -12,6 +12,7 @@ from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_locat
 from mathutils import Matrix, Vector
 
 from ..core.follow import follow, mirror_of
+from ..core.pose import rotation_of
 from . import controls, session
 from .census import active_face, face_in
 from .properties import scene_of
@@ -31,12 +32,14 @@ class Drag:
         self.landmark = landmark
         self.before = controls.values_of(proxy)
         self.matrix = proxy.matrix_world.copy()
+        self._placement = controls.placement_of(proxy)
+        self.shape = self.head = False  # whether they were changed
         self._shape = controls.shape_of(proxy)
         self._start = np.array(list(self.before.values()))
         view = controls.view_of(proxy, camera)
         self._sight = view.sight
         self._size = float(np.mean(self.matrix.to_scale()[:]))
-        self._rotation = self._sight.T @ np.array(self.matrix.to_quaternion().to_matrix())
+        self._rotation = self._sight.T @ rotation_of(view.head)
         twin = int(mirror_of(self._shape.rest)[landmark])
         self.landmarks = [landmark, twin] if mirror and twin != landmark else [landmark]
 
@@ -62,12 +65,13 @@ class Drag:
         controls.set_values(self.proxy, dict(zip(self.before, solution.controls.tolist(), strict=True)))
         if may_turn:
             controls.set_rotation(self.proxy, self._sight @ solution.rotation)
-        else:
-            self.proxy.matrix_world = self.matrix
+        elif self.head:
+            controls.put_back(self.proxy, self._placement)
+        self.shape, self.head = may_change, may_turn
 
     def cancel(self) -> None:
         controls.set_values(self.proxy, self.before)
-        self.proxy.matrix_world = self.matrix
+        controls.put_back(self.proxy, self._placement)
 
 
 class EFFIGY_OT_grab(bpy.types.Operator):
@@ -129,7 +133,8 @@ class EFFIGY_OT_grab(bpy.types.Operator):
         released = event.type == "LEFTMOUSE" and event.value == "RELEASE"
         if released or (event.type in {"RET", "NUMPAD_ENTER", "SPACE"} and event.value == "PRESS"):
             if self._moved:
-                controls.auto_key(self._drag.proxy, scene_of(context))
+                drag = self._drag
+                controls.auto_key(drag.proxy, scene_of(context), shape=drag.shape, head=drag.head)
             return {"FINISHED"} if self._moved else {"CANCELLED"}
         if event.type == "X" and event.value == "PRESS":
             self._drag.cancel()

@@ -95,7 +95,10 @@ def _write_thumbnail(image: bpy.types.Image, path: Path) -> None:
     try:
         thumbnail.pixels.foreach_set(np.ascontiguousarray(small).reshape(-1))  # type: ignore[attr-defined]
         thumbnail.filepath_raw, thumbnail.file_format = str(path), "PNG"
-        thumbnail.save()
+        try:
+            thumbnail.save()
+        except RuntimeError as error:  # how Blender says that there is no room, or no right
+            raise OSError(None, str(error).strip()) from None
     finally:
         bpy.data.images.remove(thumbnail)
 

@@ -63,11 +63,9 @@ class LiveCapture:
             rotation = head_rotation(angles, controls.view_of(proxy, camera))
             self._turn = controls.turn_next(proxy, rotation, self._turn)
         if scene.tool_settings.use_keyframe_insert_auto:
-            for block in controls.blocks_of(proxy):
-                if block.name in values:
-                    block.keyframe_insert("value", frame=scene.frame_current)
+            controls.key_controls(proxy, scene.frame_current, values)
             if turns:
-                proxy.keyframe_insert(controls.rotation_path(proxy), frame=scene.frame_current)
+                controls.key_turn(proxy, scene.frame_current)
 
 
 class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):

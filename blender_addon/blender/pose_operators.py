@@ -17,12 +17,15 @@ from .properties import face_of, scene_of
 
 
 class PoseOperator(FaceOperator):
-    """One that changes a face's pose or expression, and keys what it changed when Auto Keying is on."""
+    """One that changes a face's expression (``shape``) or turn (``head``), and keys that when Auto Keying is on."""
+
+    shape = True
+    head = False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
         self.change(proxy, scene)
-        controls.auto_key(proxy, scene)
+        controls.auto_key(proxy, scene, shape=self.shape, head=self.head)
         return {"FINISHED"}
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
@@ -30,7 +33,9 @@ class PoseOperator(FaceOperator):
 
 
 class CameraOperator(PoseOperator):
-    """One that needs a camera too, since turns are as it sees them."""
+    """One that turns the head, and so needs a camera too, since turns are as it sees them."""
+
+    head = True
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -72,6 +77,8 @@ class EFFIGY_OT_reset_pose(CameraOperator):
     bl_label = "Reset Pose"
     bl_description = "Turn the head back to the pose of the identity's own picture. The expression stays"
 
+    shape = False
+
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         camera, face = controls.camera_of(proxy, scene), face_of(proxy)
         assert camera is not None
@@ -82,6 +89,8 @@ class EFFIGY_OT_face_camera(CameraOperator):
     bl_idname = "effigy.face_camera"
     bl_label = "Face the Camera"
     bl_description = "Turn the head straight to the scene's camera"
+
+    shape = False
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         camera = controls.camera_of(proxy, scene)
@@ -120,7 +129,9 @@ class EFFIGY_OT_key_all(PoseOperator):
     bl_description = "Keyframe the head's place and turn and every control at the current frame"
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        controls.key_all(proxy, scene.frame_current)
+        proxy.keyframe_insert("location", frame=scene.frame_current)
+        controls.key_turn(proxy, scene.frame_current)
+        controls.key_controls(proxy, scene.frame_current)
 
 
 _CLASSES = (

@@ -131,7 +131,7 @@ def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: b
     if stale and not run.stale:
         _say(
             f"warning: from frame {scene.frame_current} on, {proxy.name} shows pictures that were baked from "
-            "another pose or identity: bake again"
+            "another pose, place or identity: bake again"
         )
     run.stale = stale
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _ONE = np.eye(3)
+_MIRROR = np.array([-1.0, 1.0, 1.0])  # of the columns
 _FLOAT32 = 1e-6  # how far from a rotation Blender's own matrices of one are; 0.0001° at the most
 FACE_TO_LOCAL: Array = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 
@@ -50,7 +51,7 @@ class View:
 
         They are the camera's own, turned by the smallest rotation that does it.
         """
-        axes = _rotation(self.camera)
+        axes = rotation_of(self.camera)
         if not self.perspective:
             return axes
         towards = self.camera[:3, 3] - self.head[:3, 3]
@@ -67,7 +68,7 @@ def landmarks_to_local(points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def angles_of(view: View) -> Angles:
     """The head's turn as the camera sees it: R = Rz(roll) · Rx(−pitch) · Ry(yaw)."""
-    return angles_from(view.sight.T @ _rotation(view.head) @ FACE_TO_LOCAL)
+    return angles_from(view.sight.T @ rotation_of(view.head) @ FACE_TO_LOCAL)
 
 
 def angles_from(R: Array) -> Angles:
@@ -124,17 +125,22 @@ def _cross(a: Array, b: Array) -> tuple[float, float, float]:
     return a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
 
 
-def _rotation(matrix: Array) -> Array:
-    """The rotation nearest to a world matrix: without scale, shear or mirroring."""
+def rotation_of(matrix: Array) -> Array:
+    """The rotation nearest to a world matrix: without scale and shear.
+
+    What is mirrored counts as mirrored from side to side, as a face is.
+    """
     part = matrix[:3, :3]
     volume = float(np.linalg.det(part))
+    if volume < 0:
+        part, volume = part * _MIRROR, -volume
     if volume > 0:
         plain = part / volume ** (1 / 3)
         # Turned and scaled alike in every direction, as nearly all are: three times as fast as what follows.
         if np.abs(plain.T @ plain - _ONE).max() < _FLOAT32:
             return plain
     U, _, Vt = np.linalg.svd(part)
-    if np.linalg.det(U @ Vt) < 0:
+    if np.linalg.det(U @ Vt) < 0:  # flat: without volume
         U[:, 2] *= -1
     return np.asarray(U @ Vt)
 

@@ -91,6 +91,15 @@ def test_scale_and_mirroring_do_not_turn_a_head():
     assert angles_of(View(head, front(), perspective=False)) == Angles(0.0, 0.0, 0.0)
 
 
+@given(degrees, degrees, degrees, st.floats(0.1, 10))
+def test_a_mirrored_head_turns_as_the_same_head_that_is_not(yaw, pitch, roll, size):
+    asked = Angles(yaw, pitch, roll)
+    axes = head_rotation(asked, View(matrix(), front(), perspective=False))
+    head = matrix(axes @ np.diag([-1.0, 1.0, 1.0]), scale=size)
+    found = angles_of(View(head, front(), perspective=False))
+    assert (found.yaw, found.pitch, found.roll) == pytest.approx((yaw, pitch, roll), abs=1e-6)
+
+
 def test_a_camera_inside_the_head_or_behind_it_is_no_error():
     assert angles_of(View(matrix(), matrix(FRONT), perspective=True)) == Angles(0.0, 0.0, 0.0)
     behind = angles_of(View(matrix(), matrix(FRONT, (0, 10, 0)), perspective=True))

@@ -146,6 +146,55 @@ def test_a_stale_bake_is_told(scene, face, settle):
     assert session.run_of(face).stale
 
 
+@pytest.mark.parametrize("what", ["nearer", "rolled", "larger", "all together"])
+def test_a_bake_in_the_wrong_place_is_stale_too(scene, face, settle, what):
+    session = addon("blender.session")
+    swing(face, scene, 20)
+    bpy.ops.effigy.bake()
+    scene.frame_set(2)
+    settle()
+    assert not session.run_of(face).stale
+    parent = bpy.data.objects.new("Parent", None)
+    scene.collection.objects.link(parent)
+    sight = face.matrix_world.translation - scene.camera.matrix_world.translation
+    parent.location = scene.camera.matrix_world.translation if what == "rolled" else face.matrix_world.translation
+    bpy.context.view_layer.update()
+    for obj in [face, *([scene.camera] if what == "all together" else [])]:
+        obj.parent, obj.matrix_parent_inverse = parent, parent.matrix_world.inverted()
+    if what == "rolled":
+        parent.rotation_mode, parent.rotation_axis_angle = "AXIS_ANGLE", (0.2, *sight.normalized())
+    elif what == "larger":
+        parent.scale = (1.2, 1.2, 1.2)
+    else:
+        parent.location -= sight * 0.1
+    bpy.context.view_layer.update()
+    settle()
+    assert session.run_of(face).stale
+    assert any("stale" in finding.text for finding in addon("blender.preflight").findings(scene))
+
+
+def test_a_bake_is_one_step_to_undo(scene, face, settle):
+    name = face.name
+    bpy.ops.ed.undo_push(message="Before")
+    bpy.ops.effigy.bake("EXEC_DEFAULT", True)
+    assert bpy.data.objects[name].effigy.source == "BAKED"
+    bpy.ops.ed.undo()
+    face = bpy.data.objects[name]
+    assert face.effigy.source == "LIVE"
+    assert not addon("blender.fcurves").curves_of(face.effigy.plate)
+    bpy.ops.ed.redo()
+    assert bpy.data.objects[name].effigy.source == "BAKED"
+    folder = addon("blender.bake").folder_of(bpy.data.objects[name])
+    assert len(list(folder.glob("*.png"))) == 4
+
+
+def test_a_bake_that_cannot_be_shown_leaves_no_keys(scene, face, settle):
+    face.effigy.plate.data.materials.clear()
+    with pytest.raises(RuntimeError, match="lost its Picture node"):
+        bpy.ops.effigy.bake()
+    assert not addon("blender.fcurves").curves_of(face.effigy.plate)
+
+
 def test_baked_files_say_what_they_were_made_from(scene, face):
     import json
 

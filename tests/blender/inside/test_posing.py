@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import bpy
 import numpy as np
 import pytest
@@ -91,6 +93,12 @@ def test_auto_keying_keys_what_a_button_changes(scene, face):
         bpy.ops.effigy.randomise(seed=1)
         curves = addon("blender.fcurves").curves_of(face.data.shape_keys)
         assert {point.co[0] for curve in curves for point in curve.keyframe_points} == {3.0}
+        assert not addon("blender.fcurves").curves_of(face), "an expression keyed the head's motion too"
+        scene.frame_set(5)
+        bpy.ops.effigy.reset_pose()
+        turned = addon("blender.fcurves").curves_of(face)
+        assert {curve.data_path for curve in turned} == {addon("blender.controls").rotation_path(face)}
+        assert {point.co[0] for curve in curves for point in curve.keyframe_points} == {3.0}
     finally:
         scene.tool_settings.use_keyframe_insert_auto = False
 
@@ -131,6 +139,50 @@ def test_a_cancelled_drag_leaves_no_trace(scene, face):
     np.testing.assert_allclose(angles(face, scene), pose, atol=1e-4)
 
 
+def test_a_cancelled_drag_leaves_whole_turns_as_they_were(scene, face):
+    face.rotation_mode = "XYZ"
+    face.rotation_euler.z = math.radians(370)
+    bpy.context.view_layer.update()
+    _, drag = grab(face, scene, 48, (0.1, 0.1), may_turn=True)
+    drag.cancel()
+    assert face.rotation_euler.z == pytest.approx(math.radians(370), abs=1e-6)
+
+
+@pytest.mark.parametrize("carrier", ["CHILD_OF", "ARMATURE"])
+def test_a_head_that_a_constraint_carries_is_turned_in_its_place(scene, face, carrier):
+    bpy.context.view_layer.update()
+    if carrier == "CHILD_OF":
+        support = bpy.data.objects.new("Support", None)
+        scene.collection.objects.link(support)
+        face.constraints.new("CHILD_OF").target = support
+    else:
+        support = bpy.data.objects.new("Support", bpy.data.armatures.new("Support"))
+        scene.collection.objects.link(support)
+        bpy.context.view_layer.objects.active = support
+        bpy.ops.object.mode_set(mode="EDIT")
+        bone = support.data.edit_bones.new("Head")
+        bone.tail = (0, 0, 1)
+        bpy.ops.object.mode_set(mode="OBJECT")
+        bpy.context.view_layer.objects.active = face
+        target = face.constraints.new("ARMATURE").targets.new()
+        target.target, target.subtarget = support, "Head"
+    support.location, support.rotation_euler = (2, 1, 0.5), (0.2, 0.1, 0.6)
+    bpy.context.view_layer.update()
+    place = face.matrix_world.translation.copy()
+    for _ in range(3):
+        bpy.ops.effigy.face_camera()
+        bpy.context.view_layer.update()
+        assert (face.matrix_world.translation - place).length < 1e-4, "the head ran away"
+        assert angles(face, scene)[:2] == pytest.approx((0, 0), abs=1e-2)
+    before = np.array(face.matrix_world)
+    _, drag = grab(face, scene, 30, (0.15, 0.0), may_turn=True)
+    assert abs(angles(face, scene)[0]) > 3
+    drag.to(drag.place(30), may_turn=False, may_change=True)
+    drag.cancel()
+    bpy.context.view_layer.update()
+    np.testing.assert_allclose(np.array(face.matrix_world), before, atol=1e-5)
+
+
 def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
     library = addon("blender.library")
     bpy.ops.effigy.randomise(seed=5, strength=1.0)
@@ -154,6 +206,16 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
         bpy.ops.effigy.apply_expression(name=name)
     bpy.ops.effigy.remove_expression(name=name)
     assert library.names() == []
+
+
+def test_a_library_without_room_says_so(scene, face, settle, monkeypatch):
+    settle()
+    library = addon("blender.library")
+    here = library.folder() / "taken"
+    here.write_text("a file where a folder should be")
+    monkeypatch.setattr(library, "folder", lambda: here)
+    with pytest.raises(RuntimeError, match="The expression cannot be written"):
+        bpy.ops.effigy.store_expression(name="Lost")
 
 
 def test_the_library_keeps_one_expression_chosen(scene, face):

@@ -112,8 +112,13 @@ def test_a_mirrored_and_stretched_parent_does_no_harm(scene, face):
     assert read(face, scene).yaw == pytest.approx(before.yaw, abs=8)
     face.scale = (-1, 1, 1)
     found = read(face, scene)
-    assert np.isfinite([found.yaw, found.pitch]).all()
+    assert (found.yaw, found.pitch) == pytest.approx((before.yaw, before.pitch), abs=1e-3)
     assert np.isfinite(found.plate).all()
+    # Its buttons turn it as they do any other, and it stays mirrored.
+    bpy.ops.effigy.face_camera()
+    found = read(face, scene)
+    assert (found.yaw, found.pitch) == pytest.approx((0, 0), abs=1e-3)
+    assert face.matrix_world.determinant() < 0
 
 
 def test_a_face_takes_the_place_of_blenders_own_camera_but_of_no_other(scene, backend):
