@@ -22,9 +22,9 @@ _CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about a
 
 
 def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
-    """The shape keys that are controls: all but the basis. Empty when somebody removed them."""
-    keys = proxy.data.shape_keys
-    return list(keys.key_blocks)[1:] if keys is not None else []
+    """The shape keys that are controls: not the basis, nor an artist's own. Empty when somebody removed them."""
+    keys, face = proxy.data.shape_keys, face_of(proxy)
+    return [block for block in list(keys.key_blocks)[1:] if face.controls(block.name)] if keys is not None else []
 
 
 def values_of(proxy: bpy.types.Object) -> dict[str, float]:
@@ -59,17 +59,17 @@ def mirrored(values: dict[str, V]) -> dict[str, V]:
 def shape_of(proxy: bpy.types.Object) -> Shape:
     """The proxy mesh as the solver takes it, in the proxy's local frame."""
     basis = proxy.data.shape_keys.key_blocks[0]
-    rest = _points(basis)
+    rest = points_of(basis)
     blocks = blocks_of(proxy)
     return Shape(
         rest,
-        np.stack([_points(block) - rest for block in blocks]) if blocks else np.zeros((0, *rest.shape)),
+        np.stack([points_of(block) - rest for block in blocks]) if blocks else np.zeros((0, *rest.shape)),
         np.array([block.slider_min for block in blocks]),
         np.array([block.slider_max for block in blocks]),
     )
 
 
-def _points(block: bpy.types.ShapeKey) -> np.ndarray:
+def points_of(block: bpy.types.ShapeKey) -> np.ndarray:
     points = np.empty(3 * len(block.data), dtype=np.float32)
     block.data.foreach_get("co", points)
     return points.reshape(-1, 3).astype(np.float64)

@@ -18,6 +18,7 @@ from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_
 
+_VIEW = "Standard"  # which changes no colours
 _STRAIGHT = 0.02  # degrees that a plate may be rolled and still show its pixels
 
 
@@ -131,7 +132,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
     bl_label = "Exact Pixels"
     bl_description = (
         "Set this scene so that a render shows the face's own pixels: its camera, filled by the plate, its resolution, "
-        "the Standard view (AgX changes contrast), no dithering, and no filter that blurs pixels"
+        "the Standard view (AgX changes contrast), no dithering, and no filter or motion or focus that blurs pixels"
     )
     bl_options = {"REGISTER", "UNDO"}
 
@@ -141,6 +142,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
         tears = False
         if face.camera is not None and face.camera.type == "CAMERA":
             scene.camera = face.camera
+            face.camera.data.dof.use_dof = False
             tears = self._frame(proxy, face.camera, context)
         if face.image is not None:
             scene.render.resolution_x, scene.render.resolution_y = face.image.size
@@ -150,11 +152,17 @@ class EFFIGY_OT_exact_view(FaceOperator):
         scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
         scene.render.dither_intensity = 0.0
         scene.render.filter_size = 0.0
-        scene.view_settings.view_transform = "Standard"
-        scene.view_settings.look = "None"
+        scene.render.use_motion_blur = False
+        try:
+            scene.display_settings.display_device = "sRGB"
+            scene.view_settings.view_transform, scene.view_settings.look = _VIEW, "None"
+        except TypeError:  # a colour configuration of the studio's own
+            text = "This colour configuration has no Standard view: choose the one that shows textures as they are"
+            self.report({"WARNING"}, text)
         scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
         scene.view_settings.use_curve_mapping = False
-        scene.display_settings.display_device = "sRGB"
+        if bpy.app.version >= (4, 3, 0):
+            scene.view_settings.use_white_balance = False
         scene.render.image_settings.color_management = "FOLLOW_SCENE"
         scene.render.use_border = False
         shading = scene.display.shading  # Workbench

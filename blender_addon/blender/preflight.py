@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from .rig import roll_of, tears
 from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_
+
+_LOSSY = {"JPEG", "JPEG2000", "WEBP", "FFMPEG"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,14 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield from _of_backend()
     for obj in render.frozen_instances(scene):
         yield Finding("error", rpt_("{} instances a collection with a live face: bake that face first", obj.name))
-    view = scene.view_settings
-    if view.view_transform != "Standard" or view.look != "None" or view.use_curve_mapping:
-        yield Finding(
-            "warning",
-            rpt_(
-                "The view transform is {}: faces are graded by it. Exact Pixels shows them as painted",
-                view.view_transform,
-            ),
-        )
+    yield from _of_colours(scene)
+    yield from _of_output(scene)
+    if scene.render.use_motion_blur:
+        yield Finding("warning", "Motion blur: live faces are painted several times a frame, and then blurred")
+    if scene.camera is not None and scene.camera.type == "CAMERA" and scene.camera.data.dof.use_dof:
+        yield Finding("warning", "Depth of field may blur the faces")
+    if scene.render.use_multiview:
+        yield Finding("warning", "Stereo: both eyes see the picture that is painted for the scene's camera")
     shading = scene.display.shading
     if str(scene.render.engine) == "BLENDER_WORKBENCH" and (shading.color_type, shading.light) != ("TEXTURE", "FLAT"):
         yield Finding("warning", "Workbench does not show textures as they are: Exact Pixels sets it so that it does")
@@ -68,6 +70,33 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield Finding("warning", "The video sequencer is rendered instead of the scene")
     if scene.render.use_persistent_data and live:
         yield Finding("warning", "Persistent Data is switched off while live faces render")
+
+
+def _of_colours(scene: bpy.types.Scene) -> Iterator[Finding]:
+    output = scene.render.image_settings
+    view = output.view_settings if output.color_management == "OVERRIDE" else scene.view_settings
+    balanced = bpy.app.version >= (4, 3, 0) and view.use_white_balance
+    plain = view.view_transform == "Standard" and view.look == "None" and not view.use_curve_mapping
+    if not plain or balanced or view.exposure != 0 or view.gamma != 1:
+        yield Finding(
+            "warning",
+            rpt_(
+                "The view ({}, exposure {:.2g}, gamma {:.2g}) grades faces: Exact Pixels shows them as painted",
+                view.view_transform,
+                view.exposure,
+                view.gamma,
+            ),
+        )
+
+
+def _of_output(scene: bpy.types.Scene) -> Iterator[Finding]:
+    folder = Path(bpy.path.abspath(scene.render.filepath)).parent
+    there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
+    taken = folder.exists() and not folder.is_dir()
+    if taken or there is None or not os.access(there, os.W_OK):
+        yield Finding("error", rpt_("{} cannot be written to: choose another output", folder))
+    if (kind := str(scene.render.image_settings.file_format)) in _LOSSY:
+        yield Finding("warning", rpt_("{} changes pixels: PNG and OpenEXR keep them", kind))
 
 
 def _has_compositor(scene: bpy.types.Scene) -> bool:
@@ -100,6 +129,13 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
     face, welcome = face_of(proxy), session.welcome()
     if not picture_nodes(proxy):
         yield Finding("error", rpt_("{}: its plate has lost its Picture node; add the face again", proxy.name))
+    blocks = list(proxy.data.shape_keys.key_blocks)[1:] if proxy.data.shape_keys is not None else []
+    if idle := [block.name for block in blocks if block.value and not face.controls(block.name)]:
+        yield Finding(
+            "warning", rpt_("{}: {} changes the mesh only: no control of the model", proxy.name, ", ".join(idle))
+        )
+    if not any(proxy.name in layer.objects for layer in scene.view_layers):
+        yield Finding("warning", rpt_("{}: is in no view layer, and does not render", proxy.name))
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
         yield Finding("warning", rpt_("{}: its plate is hidden in renders", proxy.name))
     if scene.camera is not None and (before := hiding(bpy.context, proxy, scene.camera)):

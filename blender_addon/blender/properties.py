@@ -50,6 +50,7 @@ class EffigyFace(bpy.types.PropertyGroup):
     )
     latent: StringProperty(description="The identity's latent, base64")
     model: StringProperty(description="The face model that the latent belongs to")
+    control_names: StringProperty(description="Which shape keys are its controls, a line each; empty: all")
     model_name: StringProperty(name="Model")
     plate: PointerProperty(type=bpy.types.Object)
     camera: PointerProperty(type=bpy.types.Object)
@@ -88,6 +89,10 @@ class EffigyFace(bpy.types.PropertyGroup):
 
     def set_latent(self, latent: bytes | memoryview) -> None:
         self.latent = base64.b64encode(latent).decode("ascii")
+
+    def controls(self, name: str) -> bool:
+        """Whether the shape key ``name`` is a control: an artist may add others, which change the mesh alone."""
+        return not self.control_names or name in self.control_names.split("\n")
 
     @property
     def plate_size(self) -> float:

@@ -163,6 +163,7 @@ def _describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int)
     face.wanted_seed = max(seed, 0)
     face.set_latent(identity.latent)
     face.model, face.model_name = identity.model, welcome.model_name
+    face.control_names = "\n".join(control.name for control in welcome.controls)
     pose = identity.pose
     face.rest_yaw, face.rest_pitch, face.rest_roll = pose.yaw, pose.pitch, pose.roll
     face.rest_scale, face.rest_x, face.rest_y = pose.scale, pose.x, pose.y
@@ -178,23 +179,25 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     rest = landmarks_to_local(floats(identity.rest))
     if len(rest) != len(proxy.data.vertices) or proxy.data.shape_keys is None:
         raise ValueError(rpt_("{} is the mesh of another kind of model: add a new face instead", proxy.name))
-    before = face.plate_size
+    before, were = face.plate_size, {block.name for block in controls.blocks_of(proxy)}
     _describe(face, welcome, identity, seed)
     height, width = welcome.resolution
     if face.image is not None and tuple(face.image.size) != (width, height):
         face.image.scale(width, height)
-    _set_shapes(proxy, welcome, rest)
+    _set_shapes(proxy, welcome, rest, were)
     _frame(proxy, grown=face.plate_size / before)
 
 
-def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray) -> None:
-    """Moves the basis to ``rest`` [L, 3] and every control's key with it."""
+def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, were: set[str]) -> None:
+    """Moves the basis to ``rest`` [L, 3] and every key with it; those that ``were`` controls and are not are muted."""
     keys = proxy.data.shape_keys.key_blocks
-    known = {keys[0].name, *(control.name for control in welcome.controls)}
+    known = {control.name for control in welcome.controls}
+    moved = rest - controls.points_of(keys[0])
     proxy.data.vertices.foreach_set("co", rest.astype(np.float32).reshape(-1))
     for block in keys:
-        block.data.foreach_set("co", rest.astype(np.float32).reshape(-1))
-        block.mute = block.name not in known
+        block.data.foreach_set("co", (controls.points_of(block) + moved).astype(np.float32).reshape(-1))
+        if block.name in known | were:
+            block.mute = block.name not in known
     for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
         block = keys.get(control.name) or proxy.shape_key_add(name=control.name, from_mix=False)
         block.slider_min, block.slider_max = _limits(control)

@@ -110,4 +110,9 @@ def _controls(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[
     if keys is None:
         return ()
     blocks = keys.evaluated_get(depsgraph).key_blocks[1:]  # without the basis
-    return tuple((block.name, round(block.value, 6)) for block in blocks if block.value != 0.0 and not block.mute)
+    face = face_of(proxy)
+    return tuple(
+        (block.name, round(block.value, 6))
+        for block in blocks
+        if block.value != 0.0 and not block.mute and face.controls(block.name)
+    )

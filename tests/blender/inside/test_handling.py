@@ -301,16 +301,55 @@ def test_the_menu_has_every_button(scene, face):
 
 
 def test_exact_pixels_leaves_nothing_that_changes_them(scene, face):
-    scene.view_settings.use_curve_mapping = True
-    scene.render.use_border = True
+    view, preflight = scene.view_settings, addon("blender.preflight")
+    view.use_curve_mapping, view.exposure, view.gamma = True, 0.5, 1.2
+    if bpy.app.version >= (4, 3, 0):
+        view.use_white_balance = True
+    scene.render.use_border, scene.render.use_motion_blur, scene.render.dither_intensity = True, True, 1.0
+    face.effigy.camera.data.dof.use_dof = True
+    texts = [finding.text for finding in preflight.findings(scene)]
+    for word in ("exposure 0.5, gamma 1.2", "region", "Dithering", "Motion blur", "Depth of field"):
+        assert [text for text in texts if word in text], (word, texts)
     bpy.context.view_layer.objects.active = face
     bpy.ops.effigy.exact_view()
-    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
-    assert not [text for text in texts if "view transform" in text or "region" in text or "Dithering" in text]
+    assert preflight.findings(scene) == []
     assert scene.display_settings.display_device == "sRGB"
     scene.render.use_border = True
     texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
     assert any("region" in text for text in texts)
+
+
+def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path):
+    def texts():
+        return [f"{finding.level}: {finding.text}" for finding in addon("blender.preflight").findings(scene)]
+
+    bpy.ops.effigy.exact_view()
+    assert texts() == []
+    spoilt = tmp_path / "taken"
+    spoilt.write_text("a file where a folder should be")
+    output, scene.render.filepath = scene.render.filepath, str(spoilt / "render_")
+    assert any(text.startswith("error") and "cannot be written to" in text for text in texts())
+    scene.render.filepath, scene.render.image_settings.file_format = output, "JPEG"
+    assert any("JPEG changes pixels" in text for text in texts())
+    scene.render.image_settings.file_format = "PNG"
+    scene.render.image_settings.color_management = "OVERRIDE"
+    scene.render.image_settings.view_settings.view_transform = "Raw"
+    assert any("The view (Raw" in text for text in texts())
+    scene.render.image_settings.color_management = "FOLLOW_SCENE"
+    scene.render.use_multiview = True
+    assert any("Stereo" in text for text in texts())
+    scene.render.use_multiview = False
+    bpy.context.view_layer.layer_collection.children[face.users_collection[0].name].exclude = True
+    bpy.context.view_layer.update()
+    assert any("in no view layer" in text for text in texts())
+
+
+def test_a_studios_colours_without_a_standard_view_are_told(scene, face, capsys, monkeypatch):
+    # What Blender raises for a name that its colour configuration does not have.
+    monkeypatch.setattr(addon("blender.operators"), "_VIEW", "Un-tone-mapped")
+    assert bpy.ops.effigy.exact_view() == {"FINISHED"}
+    assert "no Standard view" in capsys.readouterr().out
+    assert scene.view_settings.exposure == 0
 
 
 def test_the_farms_line_in_the_manual_bakes_every_face(scene, face, settle):

@@ -57,6 +57,28 @@ def test_somebody_new_is_another_person_at_rest_and_keeps_the_number(scene, face
     assert added.effigy.seed not in taken
 
 
+def test_an_artists_own_shape_key_changes_the_mesh_alone(scene, face, settle):
+    settle()
+    shown = pixels(face.effigy.image)
+    own = face.shape_key_add(name="Bump", from_mix=False)
+    own.data[30].co.y -= 0.2
+    bump = np.array(own.data[30].co) - np.array(face.data.shape_keys.key_blocks[0].data[30].co)
+    own.value = 1.0
+    bpy.context.view_layer.update()
+    settle()
+    assert not addon("blender.session").run_of(face).problem
+    np.testing.assert_array_equal(pixels(face.effigy.image), shown)
+    assert any("Bump changes the mesh only" in f.text for f in addon("blender.preflight").findings(scene))
+    bpy.ops.effigy.change_identity(seed=11)
+    own = face.data.shape_keys.key_blocks["Bump"]
+    assert not own.mute
+    moved = np.array(own.data[30].co) - np.array(face.data.shape_keys.key_blocks[0].data[30].co)
+    np.testing.assert_allclose(moved, bump, atol=1e-5)
+    bpy.ops.effigy.neutral()
+    assert own.value == 1.0
+    assert "Bump" not in addon("blender.controls").values_of(face)
+
+
 def test_a_locked_identity_is_not_changed(scene, face):
     face.effigy.locked = True
     assert not bpy.ops.effigy.random_identity.poll()
@@ -320,6 +342,7 @@ def test_an_answer_about_somebody_else_is_not_shown(scene, face, settle):
 
 def test_controls_that_the_model_lacks_are_muted(scene, face):
     face.shape_key_add(name="tongueOut", from_mix=False).value = 0.5
+    face.effigy.control_names += "\ntongueOut"  # as of a model that has it
     bpy.ops.effigy.change_identity(seed=3)
     assert face.data.shape_keys.key_blocks["tongueOut"].mute
     assert not face.data.shape_keys.key_blocks["jawOpen"].mute
