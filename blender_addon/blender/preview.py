@@ -83,7 +83,7 @@ def look() -> float:
         return _LINK_S
     every = known_faces(scene)
     for proxy in every:
-        if not has_own_plate(proxy):
+        if proxy.library is None and not has_own_plate(proxy):
             rig.give_own_plate(proxy)
     if state.proxies != (proxies := {name_of(proxy) for proxy in every}):
         state.proxies = proxies

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+# A linked face is animated as a library override, which keeps what was changed of these.
+_OVERRIDABLE: set[Literal["LIBRARY_OVERRIDABLE"]] = {"LIBRARY_OVERRIDABLE"}
 
 
 def _on_display(face: EffigyFace, context: bpy.types.Context) -> None:
@@ -21,18 +24,30 @@ def _on_display(face: EffigyFace, context: bpy.types.Context) -> None:
 class EffigyFace(bpy.types.PropertyGroup):
     """One face. The shape keys of the proxy mesh are its controls; the latent is its identity."""
 
-    is_face: BoolProperty()
-    owner: PointerProperty(type=bpy.types.Object, description="On a plate: the proxy whose picture it shows")
-    is_plate: BoolProperty()
-    was_left: BoolProperty(description="On a plate: hidden because its proxy was deleted")
-    seed: IntProperty(name="Seed", description="The number of this identity; −1 when it is nobody's", min=-1)
+    is_face: BoolProperty(override=_OVERRIDABLE)
+    owner: PointerProperty(
+        type=bpy.types.Object, description="On a plate: the proxy whose picture it shows", override=_OVERRIDABLE
+    )
+    is_plate: BoolProperty(override=_OVERRIDABLE)
+    was_left: BoolProperty(description="On a plate: hidden because its proxy was deleted", override=_OVERRIDABLE)
+    seed: IntProperty(
+        name="Seed", description="The number of this identity; −1 when it is nobody's", min=-1, override=_OVERRIDABLE
+    )
     wanted_seed: IntProperty(
-        name="Seed", description="The number of an identity: press Change to give it to this face", min=0
+        name="Seed",
+        description="The number of an identity: press Change to give it to this face",
+        min=0,
+        override=_OVERRIDABLE,
     )
     truncation: FloatProperty(
-        name="Truncation", description="0 is the average face, 1 the full variety", default=0.7, min=0.0, max=1.5
+        name="Truncation",
+        description="0 is the average face, 1 the full variety",
+        default=0.7,
+        min=0.0,
+        max=1.5,
+        override=_OVERRIDABLE,
     )
-    locked: BoolProperty(name="Lock", description="Protect this identity from being changed")
+    locked: BoolProperty(name="Lock", description="Protect this identity from being changed", override=_OVERRIDABLE)
     display: EnumProperty(
         name="Picture",
         description="Where the picture is seen",
@@ -47,15 +62,18 @@ class EffigyFace(bpy.types.PropertyGroup):
         ),
         default="PLATE",
         update=_on_display,
+        override=_OVERRIDABLE,
     )
-    latent: StringProperty(description="The identity's latent, base64")
-    model: StringProperty(description="The face model that the latent belongs to")
-    control_names: StringProperty(description="Which shape keys are its controls, a line each; empty: all")
-    model_name: StringProperty(name="Model")
-    plate: PointerProperty(type=bpy.types.Object)
-    camera: PointerProperty(type=bpy.types.Object)
-    image: PointerProperty(type=bpy.types.Image)
-    baked: PointerProperty(type=bpy.types.Image)
+    latent: StringProperty(description="The identity's latent, base64", override=_OVERRIDABLE)
+    model: StringProperty(description="The face model that the latent belongs to", override=_OVERRIDABLE)
+    control_names: StringProperty(
+        description="Which shape keys are its controls, a line each; empty: all", override=_OVERRIDABLE
+    )
+    model_name: StringProperty(name="Model", override=_OVERRIDABLE)
+    plate: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
+    camera: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
+    image: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
+    baked: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
     source: EnumProperty(
         name="Picture",
         items=(
@@ -63,22 +81,24 @@ class EffigyFace(bpy.types.PropertyGroup):
             ("BAKED", "Baked", "The plate shows the baked sequence; no backend is needed"),
         ),
         default="LIVE",
+        override=_OVERRIDABLE,
     )
     bake_depth: EnumProperty(
         name="Depth",
         description="Bits of every colour channel of baked pictures",
         items=(("8", "8 bits", "What the preview shows, exactly"), ("16", "16 bits", "For grading: no banding")),
         default="8",
+        override=_OVERRIDABLE,
     )
-    baked_start: IntProperty()
-    baked_end: IntProperty()
+    baked_start: IntProperty(override=_OVERRIDABLE)
+    baked_end: IntProperty(override=_OVERRIDABLE)
     # The camera of the identity's own picture (see docs/protocol.md, Pose).
-    rest_yaw: FloatProperty()
-    rest_pitch: FloatProperty()
-    rest_roll: FloatProperty()
-    rest_scale: FloatProperty(default=0.3)
-    rest_x: FloatProperty(default=0.5)
-    rest_y: FloatProperty(default=0.5)
+    rest_yaw: FloatProperty(override=_OVERRIDABLE)
+    rest_pitch: FloatProperty(override=_OVERRIDABLE)
+    rest_roll: FloatProperty(override=_OVERRIDABLE)
+    rest_scale: FloatProperty(default=0.3, override=_OVERRIDABLE)
+    rest_x: FloatProperty(default=0.5, override=_OVERRIDABLE)
+    rest_y: FloatProperty(default=0.5, override=_OVERRIDABLE)
 
     def latent_bytes(self) -> bytes:
         """The identity's latent; empty when the stored text is damaged, which no service accepts."""
@@ -127,9 +147,15 @@ def owns_plate(proxy: bpy.types.Object) -> bool:
 
 
 def has_own_plate(proxy: bpy.types.Object) -> bool:
-    """Whether plate and picture are this proxy's alone: one that was duplicated with its plate shares the picture."""
+    """Whether plate and picture are this proxy's alone.
+
+    One that was duplicated with its plate shares the picture with its original, a library override with the library.
+    """
     image: Any = face_of(proxy).image
-    return owns_plate(proxy) and (image is None or image.library is not None or image.effigy_owner in (None, proxy))
+    if proxy.library is not None or image is None:
+        return owns_plate(proxy)
+    unnamed = image.effigy_owner is None and image.library is None  # files before effigy_owner
+    return owns_plate(proxy) and (unnamed or image.effigy_owner == proxy)
 
 
 def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
@@ -140,7 +166,9 @@ def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
 
 def register() -> None:
     bpy.utils.register_class(EffigyFace)
-    bpy.types.Object.effigy = PointerProperty(type=EffigyFace)  # type: ignore[attr-defined]
+    bpy.types.Object.effigy = PointerProperty(  # type: ignore[attr-defined]
+        type=EffigyFace, override=_OVERRIDABLE
+    )
     bpy.types.Image.effigy_owner = PointerProperty(  # type: ignore[attr-defined]
         type=bpy.types.Object, description="The proxy whose picture this is"
     )

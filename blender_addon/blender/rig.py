@@ -25,9 +25,12 @@ _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 def give_own_plate(proxy: bpy.types.Object) -> None:
     """Gives a duplicated proxy a plate and a picture of its own, in the place of its original's.
 
-    Where it was duplicated with its plate, that one stays, without the keys of its original's bake.
+    Where it was duplicated with its plate, that one stays, without the keys of its original's bake. A library
+    override also gets sliders of its own: the mesh that carries them is the library's.
     """
     face = face_of(proxy)
+    if proxy.override_library is not None and proxy.data.library is not None:
+        proxy.data = proxy.data.override_create(remap_local_usages=False)
     if face.display == "PROJECTED" and proxy.data.users > 1:
         proxy.data = proxy.data.copy()  # a linked duplicate may share sliders, but not the picture that the mesh wears
     shown = face.image
@@ -43,13 +46,19 @@ def give_own_plate(proxy: bpy.types.Object) -> None:
     else:
         plate = bpy.data.objects.new(f"{proxy.name} Plate", mesh)
         plate.hide_select = True
-        for collection in proxy.users_collection:
+        for collection in _open_collections(proxy):
             collection.objects.link(plate)
         face_of(plate).owner, face_of(plate).is_plate = proxy, True
         _keep_animated(proxy, plate)
     face.plate, face.baked, face.source = plate, None, "LIVE"
     _own(proxy, image)
     display.renew(proxy)
+
+
+def _open_collections(proxy: bpy.types.Object) -> list[bpy.types.Collection]:
+    """Where an object can be put beside the proxy: a library's collections are closed, and their overrides too."""
+    homes = [home for home in proxy.users_collection if home.library is None and home.override_library is None]
+    return homes or [scene.collection for scene in proxy.users_scene]
 
 
 def _own(proxy: bpy.types.Object, image: Any) -> None:

@@ -101,3 +101,40 @@ def test_faces_of_one_name_in_two_files_are_two(scene, face, settle, tmp_path):
     assert (pixels(local.effigy.image) != shown).any()
     names = addon("blender.census").known_faces(bpy.context.scene)
     assert set(names) == {local, linked}
+
+
+def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, settle, tmp_path):
+    settle()
+    shown, collection = pixels(face.effigy.image), face.users_collection[0].name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, here):
+        here.collections = [collection]
+    scene = bpy.context.scene
+    for _ in range(2):
+        here.collections[0].override_hierarchy_create(scene, bpy.context.view_layer)
+    bpy.context.view_layer.update()
+    first, second = addon("blender.properties").faces(scene)
+    scene.camera = first.effigy.camera
+    second.effigy.truncation = 0.3
+    objects = len(bpy.data.objects)
+    settle()
+    _open_mouth(first)
+    settle()
+    assert len(bpy.data.objects) == objects, "objects are made again and again"
+    assert {image.library for image in (first.effigy.image, second.effigy.image)} == {None}
+    np.testing.assert_array_equal(pixels(second.effigy.image), shown)
+    opened = pixels(first.effigy.image)
+    assert (opened != shown).any()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    again = addon("blender.properties").faces(bpy.context.scene)
+    plates = {proxy.effigy.plate.name: proxy.effigy.plate.effigy.owner for proxy in again}
+    assert sorted(owner.name for owner in plates.values()) == sorted(proxy.name for proxy in again)
+    assert [round(proxy.effigy.truncation, 2) for proxy in again] == [0.7, 0.3]
+    for proxy, picture in zip(again, (opened, shown), strict=True):
+        np.testing.assert_array_equal(pixels(proxy.effigy.image), picture)
+    settle()
+    for proxy, picture in zip(again, (opened, shown), strict=True):
+        np.testing.assert_array_equal(pixels(proxy.effigy.image), picture)
+    assert len(bpy.data.objects) == objects
