@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+import numpy as np
 
-from . import projection
+from . import backdrop, projection
 from .properties import EffigyFace, face_of
 
 SURFACE = "Picture"  # the texture node of every material that shows the picture
@@ -17,7 +18,10 @@ def show_picture(proxy: bpy.types.Object) -> None:
     """Sets the scene up for the face's ``display``; calling it again changes nothing."""
     face = face_of(proxy)
     projected = face.display == "PROJECTED"
-    _set_background(face, shown=face.display == "BACKGROUND")
+    if face.display != "BACKGROUND":
+        backdrop.take_off(face)
+    elif face.plate is not None and bpy.context.scene is not None:
+        backdrop.follow(proxy, bpy.context.scene, np.array(face.plate.matrix_world))
     _project(proxy, face, shown=projected)
     show_source(proxy)
     if face.plate is not None:
@@ -34,38 +38,11 @@ def renew(proxy: bpy.types.Object) -> None:
     show_picture(proxy)
 
 
-def _set_background(face: EffigyFace, *, shown: bool) -> None:
-    camera, image = face.camera, face.image
-    if camera is None or camera.type != "CAMERA":
-        return
-    backgrounds = camera.data.background_images
-    own = _background(face)
-    if shown and own is None and image is not None:
-        own = backgrounds.new()
-        own.image, own.alpha, own.display_depth, own.frame_method = image, 1.0, "BACK", "FIT"
-    elif not shown and own is not None:
-        backgrounds.remove(own)
-    if shown:
-        camera.data.show_background_images = True
-
-
-def take_background_off(face: EffigyFace) -> None:
-    _set_background(face, shown=False)
-
-
-def _background(face: EffigyFace) -> bpy.types.CameraBackgroundImage | None:
-    """The entry of the face's camera that shows its picture."""
-    if face.camera is None or face.camera.type != "CAMERA":
-        return None
-    pictures = [image for image in (face.image, face.baked) if image is not None]
-    return next((entry for entry in face.camera.data.background_images if entry.image in pictures), None)
-
-
 def show_source(proxy: bpy.types.Object) -> None:
     """Points all that shows the face's picture at the live one or at the baked sequence."""
-    face, background = face_of(proxy), _background(face_of(proxy))
+    face = face_of(proxy)
     baked = face.source == "BAKED" and face.baked is not None
-    showers: list[Any] = [*picture_nodes(proxy), *([background] if background is not None else [])]
+    showers: list[Any] = [*picture_nodes(proxy), *backdrop.entries(face)]
     for shower in showers:
         shower.image = face.baked if baked else face.image
         if baked:

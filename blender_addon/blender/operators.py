@@ -8,7 +8,7 @@ from bpy.props import FloatProperty, IntProperty
 
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
-from . import display, rig, session
+from . import display, framing, rig, session
 from .census import face_in
 from .face_operator import FaceOperator, can_ask, in_object_mode
 from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
@@ -182,12 +182,12 @@ class EFFIGY_OT_exact_view(FaceOperator):
         except UnreadableError as error:
             self.report({"WARNING"}, str(error))
             return False
-        rig.fill_frame(camera, plate)
-        roll = rig.roll_of(camera, plate)
+        framing.fill_frame(camera, plate)
+        roll = framing.roll_of(camera, plate)
         if abs(roll) > _STRAIGHT:
             text = rpt_("The head is rolled by {:.1f}°, so that its picture is resampled: Face the Camera", roll)
             self.report({"WARNING"}, text)
-        return rig.tears(roll, face_of(proxy).image)
+        return framing.tears(roll, face_of(proxy).image)
 
 
 _CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_remove_face, EFFIGY_OT_exact_view)

@@ -14,9 +14,9 @@ import bpy
 
 from . import bake, preferences, render, session
 from .display import picture_nodes
+from .framing import roll_of, tears
 from .preferences import PreferencesError
 from .properties import face_of, faces
-from .rig import roll_of, tears
 from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_

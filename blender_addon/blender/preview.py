@@ -16,7 +16,7 @@ import bpy
 from ..core.client import Client, Phase, Preview, RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
-from . import bake, cache, plate, rig, session
+from . import backdrop, bake, cache, plate, rig, session
 from .census import known_faces
 from .properties import face_of, has_own_plate, name_of
 from .scene_reader import FaceState, UnreadableError, read_face
@@ -188,6 +188,8 @@ def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
     """Whether the baked pictures are still what the scene asks for; no backend is needed for that."""
     for proxy in baked:
         session.run_of(proxy).stale = bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get())
+        if face_of(proxy).display == "BACKGROUND":
+            backdrop.follow(proxy, scene, plate.matrix(proxy))
 
 
 def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -197,6 +199,8 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
         _fail(proxy, run, str(error))
         return
     run.cache = cache.state_of(run, scene.frame_current, (*session.anchor_of(proxy), wanted.parameters))
+    if face_of(proxy).display == "BACKGROUND":
+        backdrop.follow(proxy, scene, wanted.plate)
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
     if not run.identity or wanted.parameters == run.wanted or _recall(proxy, run, wanted):

@@ -56,7 +56,7 @@ class EffigyFace(bpy.types.PropertyGroup):
             (
                 "BACKGROUND",
                 "Background",
-                "Behind everything in the view of the face's own camera; renders show the plate",
+                "Behind everything in the view of the scene's camera; renders show the plate",
             ),
             ("PROJECTED", "Projected", "On the proxy mesh itself, in the viewport and in renders"),
         ),

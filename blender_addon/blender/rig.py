@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import bpy
@@ -12,7 +11,7 @@ from mathutils import Matrix, Vector
 
 from ..core.pose import Angles, landmarks_to_local
 from ..protocol.messages import Array, Control, Identity, Welcome
-from . import controls, display
+from . import backdrop, controls, display
 from .properties import EffigyFace, face_of, faces, owns_plate
 from .words import rpt_
 
@@ -42,7 +41,8 @@ def give_own_plate(proxy: bpy.types.Object) -> None:
         plate = face.plate
         plate.data = mesh
         plate.animation_data_clear()
-        display.take_background_off(face)
+        lens = face.camera.data if face.camera is not None else None
+        backdrop.take_off(face, [lens] if isinstance(lens, bpy.types.Camera) and lens.users == 1 else [])
     else:
         plate = bpy.data.objects.new(f"{proxy.name} Plate", mesh)
         plate.hide_select = True
@@ -261,38 +261,6 @@ def _frame(proxy: bpy.types.Object, grown: float = 1.0) -> None:
         face.camera.data.shift_x, face.camera.data.shift_y = x / face.plate_size, y / face.plate_size
         face.camera.data.lens /= grown
         face.camera.data.ortho_scale *= grown
-
-
-def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> None:
-    """Sets the camera's lens and shift so that ``plate`` [4, 4] fills its picture.
-
-    The camera stays where it is; one that has the plate behind it is left alone.
-    """
-    lens: Any = camera.data
-    seen = _seen(camera, plate)
-    x, y, z = seen.translation.x, seen.translation.y, seen.translation.z
-    up = seen.col[1].to_3d().length
-    if z < 0:
-        lens.sensor_fit = "VERTICAL"
-        lens.lens, lens.ortho_scale = -z * lens.sensor_height / up, up
-        lens.shift_x, lens.shift_y = x / up, y / up
-
-
-def roll_of(camera: bpy.types.Object, plate: np.ndarray) -> float:
-    """By how many degrees ``plate`` [4, 4] is rolled in the camera's picture."""
-    along = _seen(camera, plate).col[0]
-    return math.degrees(math.atan2(along.y, along.x))
-
-
-def tears(roll: float, image: bpy.types.Image | None) -> bool:
-    """Whether squares of ``image``, rolled by so many degrees, land on other pixels than their own."""
-    return image is not None and abs(math.tan(math.radians(roll))) * max(image.size) > 1.0
-
-
-def _seen(camera: bpy.types.Object, plate: np.ndarray) -> Matrix:
-    """``plate`` in the camera's frame, whose own size does not count."""
-    place, turn, _ = camera.matrix_world.decompose()
-    return Matrix.LocRotScale(place, turn, None).inverted() @ Matrix(plate.tolist())
 
 
 def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:

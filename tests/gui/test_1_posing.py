@@ -115,6 +115,40 @@ def test_the_picture_is_shown_in_three_places(window):
         window.shot(f"05b-{display.lower()}")
 
 
+def test_the_picture_behind_the_camera_lies_where_the_plate_was(window):
+    # An artist's own camera, from the side, and a head that is rolled.
+    window.ask(
+        "from mathutils import Matrix, Vector\n"
+        "scene, proxy = bpy.context.scene, face()\n"
+        "own = bpy.data.objects.new('Mine', bpy.data.cameras.new('Mine'))\n"
+        "scene.collection.objects.link(own)\n"
+        "own.matrix_world = scene.camera.matrix_world @ Matrix.Translation((0.4, 0.2, 1.0))\n"
+        "own.data.lens, own.data.shift_x, scene.camera = 60, 0.05, own\n"
+        "sight = own.matrix_world.to_3x3() @ Vector((0, 0, 1))\n"
+        "place = Matrix.Translation(proxy.location)\n"
+        "proxy.matrix_world = place @ Matrix.Rotation(0.4, 4, sight) @ place.inverted() @ proxy.matrix_world"
+    )
+    settle(window)
+    shots = []
+    for label in ("P.ate", "Background"):
+        window.press(label, PANEL)
+        settle(window)
+        hover(window)
+        time.sleep(1.0)
+        shots.append(viewport(window))
+        window.shot(f"05c-{label.strip('.').lower()}")
+    apart = np.abs(shots[0] - shots[1]).max(axis=2)
+    assert (apart > 60).mean() < 0.01, "the background lies elsewhere"
+    window.press("P.ate", PANEL)
+    window.ask(
+        "rig, own = face().effigy.camera, bpy.data.objects['Mine']\n"
+        "bpy.context.scene.camera = rig\n"
+        "bpy.data.objects.remove(own)"
+    )
+    window.press("Reset Pose", PANEL)
+    settle(window)
+
+
 def test_another_person_takes_the_place_and_leaves_it(window):
     before, seed = picture(window), window.ask("result = face().effigy.seed")
     window.press("Identity", PANEL)

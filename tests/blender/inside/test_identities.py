@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import json
+import math
 from concurrent import futures
 from types import SimpleNamespace
 
 import bpy
 import numpy as np
 import pytest
+from bpy_extras.object_utils import world_to_camera_view
 from conftest import addon
 from helpers import pixels
+from mathutils import Vector
 
 
 def test_another_number_is_another_person_in_the_same_pose(scene, face, settle):
@@ -274,6 +277,55 @@ def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face, monkey
     wanted = addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
     assert len(painted) == len(frames)
     assert painted[-1].parameters == wanted.parameters
+
+
+def _covered(entry, camera, scene):
+    """The corners of a background image in the camera's frame (0 … 1), as Blender's overlay lays it there."""
+    frame = camera.data.view_frame(scene=scene)
+    wide, high = frame[0].x - frame[3].x, frame[0].y - frame[1].y
+    aspect, shape = wide / high, entry.image.size[0] / entry.image.size[1]
+    fitted = wide if shape > aspect else high * shape
+    unit = camera.data.ortho_scale if camera.data.type == "ORTHO" else 1.0
+    middle = np.array(entry.offset) * unit * (min(1.0, aspect), aspect / (max(1.0, aspect) * shape))
+    c, s = math.cos(-entry.rotation), math.sin(-entry.rotation)
+    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * fitted * entry.scale
+    return 0.5 + (middle + corners @ np.array([(c, s), (-s, c)])) / (wide, high)
+
+
+@pytest.mark.parametrize("lens", ["PERSP", "ORTHO"])
+@pytest.mark.parametrize("resolution", [(1920, 1080), (600, 900)])
+def test_the_picture_behind_the_camera_lies_where_the_plate_would_be_seen(scene, face, settle, lens, resolution):
+    settle()
+    face.effigy.display = "BACKGROUND"
+    rig, own = scene.camera, bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    scene.collection.objects.link(own)
+    own.matrix_world = rig.matrix_world.copy()
+    own.location += Vector((0.3, -2.0, 0.2))
+    own.data.type, own.data.ortho_scale, own.data.lens, own.data.shift_x = lens, 7.0, 60.0, 0.05
+    scene.camera = own
+    scene.render.resolution_x, scene.render.resolution_y = resolution
+    face.rotation_mode = "XYZ"
+    face.rotation_euler.rotate_axis("Y", 0.4)  # a roll
+    bpy.context.view_layer.update()
+    settle()
+    assert len(rig.data.background_images) == 0
+    [entry] = own.data.background_images
+    plate = face.effigy.plate
+    seen = [world_to_camera_view(scene, own, plate.matrix_world @ vertex.co) for vertex in plate.data.vertices]
+    # The plate faces the camera's eye and not its middle: a hundredth of the picture is that difference.
+    np.testing.assert_allclose(_covered(entry, own, scene), np.array(seen)[:, :2], atol=0.01)
+    offset = tuple(entry.offset)
+    face.location.x += 0.5
+    bpy.context.view_layer.update()
+    settle()
+    assert tuple(entry.offset) != offset, "the picture stands still when the head moves"
+    own.location = face.location + Vector((0, 3, 0))  # behind it
+    own.rotation_euler = (math.pi / 2, 0, 0)
+    bpy.context.view_layer.update()
+    settle()
+    assert entry.show_background_image == (lens == "ORTHO")
+    face.effigy.display = "PLATE"
+    assert len(own.data.background_images) == 0
 
 
 @pytest.mark.parametrize("display", ["PLATE", "BACKGROUND", "PROJECTED"])
