@@ -96,9 +96,8 @@ def fit(
 ) -> None:
     """Fit a face model to a generator: sample, detect landmarks, factor, regress. Writes OUT/report/ as well."""
     from .generators import GeneratorFileError
-    from .generators.catalogue import generator_file
     from .geometry import GeometryError
-    from .models import BundleError, load_face_model
+    from .models import BundleError, generator_of, load_face_model
     from .models.fitting import FitPlan, fit_face_model
     from .models.report import write_report
     from .models.samples import SamplesError
@@ -112,13 +111,13 @@ def fit(
     try:
         with stage_progress() as progress:
             folder = work or out.with_name(out.name + ".samples")
-            report = fit_face_model(generator_file(generator), detector, out, folder, plan, progress)
+            report = fit_face_model(generator_of(generator), detector, out, folder, plan, progress)
             try:
                 model = load_face_model(out)
                 write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))
             except (BundleError, OSError) as error:
                 raise fail(f"{out} is complete, but its report cannot be written: {error}") from None
-    except (GeneratorFileError, GeometryError, SamplesError) as error:
+    except (BundleError, GeneratorFileError, GeometryError, SamplesError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} or its samples cannot be written or read ({error})") from None

@@ -15,7 +15,7 @@ from .console import fail, stage_progress
 models = typer.Typer(help="Generator files: list, inspect, convert, fetch.", no_args_is_help=True)
 bench = typer.Typer(help="Measure this machine.", no_args_is_help=True)
 
-GENERATOR = "A generator file (.pkl, .pt or .safetensors), or the name of one that was fetched."
+GENERATOR = "A generator file (.pkl, .pt, .safetensors), a name that was fetched, or a bundle, whose own is meant."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -42,11 +42,11 @@ def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOpti
     """What a generator file holds. Nothing in it is executed."""
     from .commands.models import inspect_generator
     from .generators import GeneratorFileError
-    from .generators.catalogue import generator_file
+    from .models import BundleError, generator_of
 
     try:
-        found = inspect_generator(generator_file(file))
-    except GeneratorFileError as error:
+        found = inspect_generator(generator_of(file))
+    except (BundleError, GeneratorFileError) as error:
         raise fail(error) from None
     console = Console(soft_wrap=True, highlight=False)
     if json:
@@ -63,7 +63,7 @@ def convert(
 ) -> None:
     """Rewrite a generator as safetensors, number by number."""
     from .generators import GeneratorFileError, convert_generator
-    from .generators.catalogue import generator_file
+    from .models import BundleError, generator_of
 
     if out.suffix != ".safetensors":
         raise fail(f"{out} must end in .safetensors: other formats are only read")
@@ -72,8 +72,8 @@ def convert(
     if not out.parent.is_dir():
         raise fail(f"there is no folder {out.parent}: make it first")
     try:
-        convert_generator(generator_file(file), out)
-    except GeneratorFileError as error:
+        convert_generator(generator_of(file), out)
+    except (BundleError, GeneratorFileError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} cannot be written ({error})") from None
@@ -118,11 +118,12 @@ def synthesis(
     """How fast a generator paints here, beside the fastest convolution that this machine does."""
     from .commands.bench import BenchError, bench_synthesis
     from .generators import GeneratorFileError
+    from .models import BundleError
 
     try:
         with stage_progress() as progress:
             found = bench_synthesis(generator, device, compiled, lambda done, total: progress("bench", done, total))
-    except (GeneratorFileError, BenchError) as error:
+    except (BundleError, GeneratorFileError, BenchError) as error:
         raise fail(error) from None
     console = Console(soft_wrap=True)
     if json:

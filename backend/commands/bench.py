@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..generators import Generator, load_generator
-from ..generators.catalogue import generator_file
 from ..generators.checkpoints import Config, open_checkpoint, write_own
 from ..generators.compiled import Compilation, load_compiled
 from ..generators.load import build_network, resolve_device
@@ -24,6 +23,7 @@ from ..generators.mapping import channels_last, initialize
 from ..generators.previews import Graphed, has_native_bfloat16
 from ..generators.stylegan2 import StyleGAN2Config
 from ..generators.stylegan3 import StyleGAN3Config
+from ..models import generator_of
 
 # As the official releases for faces have them.
 KNOWN: dict[str, Config] = {
@@ -126,7 +126,7 @@ def _ways(network: Generator, path: Path, folder: Path, where: torch.device, com
 
 def _file(generator: str, folder: Path) -> Path:
     if generator not in KNOWN:
-        return generator_file(generator)
+        return generator_of(generator)
     config = KNOWN[generator]
     network = build_network(config)
     initialize(network)

@@ -119,7 +119,8 @@ def _port(port: int) -> Finding:
     try:
         return Finding("port", True, f"can listen on {bind(socket, '127.0.0.1', port)}")
     except EndpointError as error:
-        return Finding("port", False, str(error), "choose another: effigy serve --port 0 takes any free one")
+        what, _, hint = str(error).partition(": ")
+        return Finding("port", False, what, hint)
     finally:
         socket.close(linger=0)
         context.term()

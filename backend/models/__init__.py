@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The face model: generator, shape model and regressor in one, on disk as a bundle."""
 
-from .bundle import DEFAULT_BUNDLE, BundleError, load_face_model, load_paper_regressor, resolve_bundle
+from .bundle import DEFAULT_BUNDLE, BundleError, generator_of, load_face_model, load_paper_regressor, resolve_bundle
 from .face import Edit, FaceModel, Identity, LatentError
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "FaceModel",
     "Identity",
     "LatentError",
+    "generator_of",
     "load_face_model",
     "load_paper_regressor",
     "resolve_bundle",

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..editing.regressor import Architecture, Regressor, Whitening
 from ..generators import GeneratorFileError, PreviewPainter, load_generator
+from ..generators.catalogue import generator_file
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from ..tensor_files import write_tensors
@@ -38,6 +39,17 @@ class BundleError(Exception):
 def resolve_bundle(name: str) -> Path:
     """The folder that ``name`` means: "default" is the embedded one, anything else a path."""
     return DEFAULT_BUNDLE if name == "default" else Path(name).expanduser()
+
+
+def generator_of(name: str) -> Path:
+    """The generator that a user means: a face model's own ("default", or a bundle's folder), else ``generator_file``'s.
+
+    Raises GeneratorFileError or BundleError.
+    """
+    folder = resolve_bundle(name)
+    if not (folder / "model.json").is_file():
+        return generator_file(name)
+    return _generator_path(folder, _read_header(folder)["generator"])
 
 
 def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool = False) -> FaceModel:

@@ -77,7 +77,7 @@ class OpeningOperator(bpy.types.Operator):
             request = self.request(context)
             client = session.ensure_ready() if bpy.app.background else session.state.client
             if client is None:
-                raise ValueError("Start the backend first, and wait until it is ready")
+                raise ValueError(rpt_("Start the backend first, and wait until it is ready"))
         except (RequestError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -116,7 +116,7 @@ class ChangeOperator(OpeningOperator):
         if face_of(proxy).locked:
             raise ValueError(rpt_("{} was locked meanwhile", proxy.name))
         if context.mode != "OBJECT":
-            raise ValueError("Leave the edit mode first")
+            raise ValueError(rpt_("Leave the edit mode first"))
         rig.change_identity(proxy, welcome, identity, self.seed)
         session.state.dirty = True
 
@@ -216,7 +216,7 @@ class EFFIGY_OT_mix_identities(FromDialog):
         proxy, scene = self.target(context), scene_of(context)
         other = scene.objects.get(self.other) if self.other else None
         if other is None or not face_of(other).is_face:
-            raise ValueError("There is no other face in this scene: add one to mix with")
+            raise ValueError(rpt_("There is no other face in this scene: add one to mix with"))
         if face_of(other).model != face_of(proxy).model:
             raise ValueError(rpt_("{} was made with another model", other.name))
         face = face_of(proxy)

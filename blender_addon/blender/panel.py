@@ -10,6 +10,7 @@ import bpy
 from ..core.client import Phase
 from . import library, session
 from .census import active_face, face_in
+from .controls import blocks_of
 from .properties import EffigyFace, face_of, scene_of
 from .session import FaceRun, state
 from .words import iface_
@@ -81,7 +82,7 @@ def _draw_state(layout: Any, face: EffigyFace, run: FaceRun) -> None:
         text = iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end)
         layout.label(text=text, icon="FILE_IMAGE")
         if run.stale:
-            write(layout, iface_("Stale: this frame was baked from another pose. Bake again."), "ERROR")
+            write(layout, iface_("Stale: this frame was baked from another pose or place. Bake again."), "ERROR")
     elif not session.is_ready():
         write(layout, iface_("Not connected: the picture does not follow."), "ERROR")
     elif run.milliseconds:
@@ -127,11 +128,9 @@ class EFFIGY_PT_pose(FacePanel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, proxy = self.layout, face_in(context)
         layout.operator("effigy.use_grab", text="Grab Points of the Face", icon="VIEW_PAN")
-        keys = proxy.data.shape_keys
-        if keys is not None:
-            column = layout.column(align=True)
-            for block in keys.key_blocks[1:]:
-                column.prop(block, "value", text=block.name, slider=True, translate=False)
+        column = layout.column(align=True)
+        for block in blocks_of(proxy):
+            column.prop(block, "value", text=block.name, slider=True, translate=False)
         grid = layout.grid_flow(columns=2, align=True)
         grid.operator("effigy.neutral", icon="LOOP_BACK")
         grid.operator("effigy.randomise", icon="QUESTION")

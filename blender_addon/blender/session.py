@@ -26,6 +26,7 @@ from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
 from .preferences import PreferencesError
 from .properties import face_of, name_of
+from .words import rpt_
 
 _START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
 _FIND_S = 15.0  # for a backend that is said to run already
@@ -133,7 +134,7 @@ def connect() -> None:
         path = state.backend.connection_file
     else:
         if not chosen.connection_file:
-            raise BackendError("no connection file is set: choose one in the add-on's preferences")
+            raise BackendError(rpt_("no connection file is set: choose one in the add-on's preferences"))
         path = Path(bpy.path.abspath(chosen.connection_file))
     state.client = Client(_finder(path, state.backend), f"Blender {bpy.app.version_string}")
     for start in on_connect:

@@ -92,6 +92,18 @@ def test_inspect_says_what_a_file_is(run):
     assert len(found["sha256"]) == 64
 
 
+@pytest.mark.parametrize("name", ["default", GENERATOR.parent])
+def test_inspect_takes_a_bundle_for_its_generator(run, name):
+    assert run("models", "inspect", name, "--json").output == run("models", "inspect", GENERATOR, "--json").output
+
+
+def test_a_damaged_bundle_is_no_traceback(run, tmp_path):
+    (tmp_path / "model.json").write_text("{")
+    found = run("models", "inspect", tmp_path)
+    assert found.exit_code == 2
+    assert "is damaged" in found.output
+
+
 def test_inspect_says_that_a_folder_is_no_generator_file(run, tmp_path):
     found = run("models", "inspect", tmp_path)
     assert found.exit_code == 2

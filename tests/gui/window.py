@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -152,14 +154,32 @@ class Window:
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
         """Presses, moves in steps as a hand does, and lets go."""
-        self.move(*start)
+        self.hold(start)
+        self.lead(start, end, steps)
+        self.let_go()
+
+    def hold(self, place: tuple[float, float]) -> None:
+        self.move(*place)
         self._do("mousedown", 1)
+
+    def lead(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
         for step in range(1, steps + 1):
             x, y = (a + (b - a) * step / steps for a, b in zip(start, end, strict=True))
             self._do("mousemove", round(x), round(y))
             time.sleep(0.08)
+
+    def let_go(self) -> None:
         self._do("mouseup", 1)
         time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def pressed(self, key: str) -> Iterator[None]:
+        """While a key is held down."""
+        self._do("keydown", key)
+        try:
+            yield
+        finally:
+            self._do("keyup", key)
 
     def keys(self, *names: str) -> None:
         for name in names:

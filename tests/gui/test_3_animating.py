@@ -6,6 +6,8 @@ from __future__ import annotations
 import socket
 import time
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 
 from blender_addon.core.live_link import ARKIT, PORT
@@ -62,7 +64,11 @@ def test_poses_are_keyed_and_played(window):
 
 
 def test_a_cached_range_plays_as_fast_as_its_frames(window):
-    window.ask("bpy.ops.effigy.cache()", timeout=120)
+    window.press("^.{0,3}Animation", PANEL)
+    window.press("^.{0,3}Cache", PANEL)
+    until(lambda: window.ask("result = len(addon('blender.session').run_of(face()).cached)") == 12, 60, window.console)
+    window.find("This frame is in memory", PANEL)
+    window.press("^.{0,3}Animation", PANEL)
     hover(window)
     window.ask(
         "plate = addon('blender.plate')\n"
@@ -96,6 +102,31 @@ def test_a_cached_range_plays_as_fast_as_its_frames(window):
     assert shown >= 0.8 * frames, "a timer that sleeps between frames shows a picture now and then"
     settle(window)
     window.ask(CATEGORY)
+
+
+def test_a_viewport_render_of_a_cached_range_shows_every_frames_own_picture(window):
+    render = (
+        "window, area, region = view3d()\n"
+        "scene = bpy.context.scene\n"
+        "scene.render.resolution_percentage = 25\n"
+        "scene.render.filepath = {path!r}\n"
+        "scene.frame_set({frame})\n"
+        "with bpy.context.temp_override(window=window, area=area, region=region):\n"
+        "    bpy.ops.render.opengl(animation={animation}, write_still=True)"
+    )
+    folder = window.work / "viewport"
+    window.ask(render.format(path=str(folder / "film_"), frame=1, animation=True), timeout=180)
+    film = [iio.imread(path)[..., :3].astype(int) for path in sorted(folder.glob("film_*.png"))]
+    assert len(film) == 12
+    assert len({frame.tobytes() for frame in film}) == 12
+    for frame in (2, 7, 12):
+        window.ask(f"bpy.context.scene.frame_set({frame})")
+        settle(window)
+        still = folder / f"still_{frame}.png"
+        window.ask(render.format(path=str(still), frame=frame, animation=False), timeout=60)
+        apart = np.abs(iio.imread(still)[..., :3].astype(int) - film[frame - 1]).max(axis=2)
+        assert (apart > 8).mean() < 0.002, f"frame {frame} was drawn with another frame's picture"
+    window.ask("bpy.context.scene.render.resolution_percentage = 100")
 
 
 @pytest.mark.parametrize(
