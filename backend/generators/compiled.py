@@ -13,9 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -109,7 +112,7 @@ def is_private(folder: Path) -> bool:
 
 
 class Compilation:
-    """A compilation in a child process."""
+    """A compilation in a child process, which ends with this one however that ends."""
 
     def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
         """Starts it. Its environment is ours: it finds the same packages and the same compiler."""
@@ -120,7 +123,7 @@ class Compilation:
         self._deadline = time.monotonic() + _PATIENCE_S
         self._child = subprocess.Popen(  # noqa: S603  our own module
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # nothing is ever said there: its end is our end
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
@@ -137,7 +140,7 @@ class Compilation:
         self._child.wait()
         self._errors.seek(0)
         errors = self._errors.read()
-        self._errors.close()
+        self._close()
         if self._child.returncode == 0 and self._package.is_file():
             return self._package
         last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no word of it"]
@@ -148,14 +151,17 @@ class Compilation:
         """Ends it and what it started; does nothing when it has ended."""
         _end_group(self._child)
         self._child.wait()
-        self._errors.close()
+        self._close()
         for rest in self._package.parent.glob(f"{self._child.pid}-*"):
             rest.unlink(missing_ok=True)
 
+    def _close(self) -> None:
+        self._errors.close()
+        assert self._child.stdin is not None
+        self._child.stdin.close()
+
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    import signal
-
     if child.poll() is not None:
         return
     if hasattr(os, "killpg"):
@@ -171,11 +177,23 @@ def prune(folder: Path) -> None:
         package.unlink(missing_ok=True)
 
 
+def _leave_with_parent(package: Path, folder: str) -> None:
+    """Ends this child, and the compilers it started, when its parent is gone."""
+    os.read(sys.stdin.fileno(), 1)
+    shutil.rmtree(folder, ignore_errors=True)
+    for rest in package.parent.glob(f"{os.getpid()}-*"):
+        rest.unlink(missing_ok=True)
+    if hasattr(os, "killpg"):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
+
+
 def _main(generator: str, dtype: str, package: str, batch: str) -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="effigy-compile-") as folder:  # not one that others could have made
+        threading.Thread(target=_leave_with_parent, args=(Path(package), folder), daemon=True).start()
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         compile_generator(Path(generator), next(d for d in DTYPES if str(d) == dtype), Path(package), int(batch))
     prune(Path(package).parent)

@@ -7,11 +7,14 @@ import contextlib
 import gc
 import os
 import shutil
+import subprocess
+import sys
 import time
 import weakref
 import zipfile
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
@@ -129,6 +132,25 @@ def test_a_compilation_that_fails_says_so_and_leaves_nothing(tmp_path):
     compilation = Compilation(tmp_path / "absent.safetensors", torch.float32, tmp_path / "p.pt2")
     assert compilation.package() is None
     assert compilation.ended()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_compilation_ends_with_a_parent_that_is_killed(small, tmp_path):
+    script = (
+        "import time; from pathlib import Path; import torch; from backend.generators.compiled import Compilation\n"
+        f"compilation = Compilation(Path({str(small)!r}), torch.float32, Path({str(tmp_path / 'p.pt2')!r}))\n"
+        "print(compilation._child.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        child = psutil.Process(int(parent.stdout.readline()))
+    time.sleep(3.0)  # until it compiles
+    parent.kill()
+    parent.wait()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        child.wait(20)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert not list(tmp_path.iterdir())
 
 
