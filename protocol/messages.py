@@ -155,7 +155,8 @@ class Welcome:
 
     ``mean`` is [3, L] in the face frame (x right, y up, z towards the viewer), ``directions`` [C, 3, L]
     what one unit of each control adds to it, ``triangles`` [T, 3] a surface over the L landmarks,
-    counter-clockwise seen from outside. ``pose_range`` is the largest |yaw| and |pitch| of the data.
+    counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose_range`` is the
+    largest |yaw| and |pitch| of the data.
     """
 
     server: str
@@ -166,6 +167,7 @@ class Welcome:
     topology: str
     mean: Array
     triangles: Array
+    mirror: Array
     controls: tuple[Control, ...]
     directions: Array
     pose_range: tuple[float, float]

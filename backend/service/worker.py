@@ -284,6 +284,7 @@ def welcome(model: FaceModel) -> Welcome:
         topology=model.topology.name,
         mean=encode_floats(model.shape.mean),
         triangles=encode_ints(model.triangles),
+        mirror=encode_ints(model.topology.mirror),
         controls=controls,
         directions=encode_floats(directions.reshape(-1, 3, L)),
         pose_range=model.pose_range,

@@ -69,6 +69,15 @@ def shape_of(proxy: bpy.types.Object) -> Shape:
     )
 
 
+TWINS = "Effigy Mirror"  # the mesh attribute that tells it
+
+
+def twin_of(proxy: bpy.types.Object, landmark: int) -> int:
+    """The landmark on the other side of the face; itself on the middle line."""
+    attribute: Any = proxy.data.attributes.get(TWINS)
+    return int(attribute.data[landmark].value) if attribute is not None else landmark
+
+
 def points_of(block: bpy.types.ShapeKey) -> np.ndarray:
     points = np.empty(3 * len(block.data), dtype=np.float32)
     block.data.foreach_get("co", points)

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty
 from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_location_3d
 from mathutils import Matrix, Vector
 
-from ..core.follow import follow, mirror_of
+from ..core.follow import follow
 from ..core.pose import rotation_of
 from . import controls, session
 from .census import active_face, face_in
@@ -40,7 +40,7 @@ class Drag:
         self._sight = view.sight
         self._size = float(np.mean(self.matrix.to_scale()[:]))
         self._rotation = self._sight.T @ rotation_of(view.head)
-        twin = int(mirror_of(self._shape.rest)[landmark])
+        twin = controls.twin_of(proxy, landmark)
         self.landmarks = [landmark, twin] if mirror and twin != landmark else [landmark]
 
     def place(self, landmark: int) -> Vector:

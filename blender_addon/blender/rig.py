@@ -150,8 +150,14 @@ def _proxy_mesh(name: str, welcome: Welcome, identity: Identity) -> bpy.types.Me
     mesh = bpy.data.meshes.new(f"{name} Proxy")
     mesh.from_pydata(landmarks_to_local(floats(identity.rest)).tolist(), [], triangles.tolist())
     mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
+    _tell_twins(mesh, welcome)
     mesh.update()
     return mesh
+
+
+def _tell_twins(mesh: Any, welcome: Welcome) -> None:
+    told = mesh.attributes.get(controls.TWINS) or mesh.attributes.new(controls.TWINS, "INT", "POINT")
+    told.data.foreach_set("value", np.frombuffer(welcome.mirror.data, dtype="<i4"))
 
 
 def _add_controls(proxy: bpy.types.Object, welcome: Welcome) -> None:
@@ -194,6 +200,7 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     if face.image is not None and tuple(face.image.size) != (width, height):
         face.image.scale(width, height)
     _set_shapes(proxy, welcome, rest, were)
+    _tell_twins(proxy.data, welcome)  # which files of earlier versions lack
     _frame(proxy, grown=face.plate_size / before)
 
 

@@ -110,12 +110,6 @@ def _rotation(vector: Array) -> Array:
     return np.asarray(np.eye(3) + np.sin(angle) * K + (1 - np.cos(angle)) * K @ K)
 
 
-def mirror_of(rest: Array) -> NDArray[np.intp]:
-    """[L] the landmark on the other side of the face's middle (local x = 0), found by place; itself on the midline."""
-    distances = np.linalg.norm(rest[:, None] * np.array([-1.0, 1, 1]) - rest[None], axis=2)
-    return np.argmin(distances, axis=1)
-
-
 def fit_view(
     shape: Shape, controls: Array, rotation: Array, picture: Array, rounds: int = 4
 ) -> tuple[Solution, float, Array]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blender_addon.core.follow import Shape, fit_view, follow, mirror_of
+from blender_addon.core.follow import Shape, fit_view, follow
 
 
 def shape(controls=3, landmarks=20):
@@ -74,12 +74,3 @@ def test_all_landmarks_of_a_picture_tell_pose_expression_and_camera():
     np.testing.assert_allclose(found.rotation, rotation, atol=0.01)
     assert scale == pytest.approx(120, rel=0.01)
     np.testing.assert_allclose(shift, [300, -200], atol=2)
-
-
-def test_the_mirror_of_a_mirror_is_the_landmark_itself():
-    half = np.random.default_rng(1).normal(size=(8, 3)) + np.array([2.0, 0, 0])
-    face = np.vstack([half, half * np.array([-1, 1, 1]), np.array([[0, 1, 1]])])
-    twins = mirror_of(face)
-    np.testing.assert_array_equal(twins[twins], np.arange(17))
-    assert twins[16] == 16
-    assert twins[3] == 11

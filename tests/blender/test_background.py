@@ -6,6 +6,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import psutil
 import pytest
 
@@ -78,6 +80,17 @@ def test_a_baked_file_renders_without_the_add_on(run, blender, tmp_path):
     ran = run(blender, "render-without", BLENDER_USER_RESOURCES=str(tmp_path / "another"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert len(set(frames(tmp_path))) == 4
+    baked = [iio.imread(path) for path in sorted(tmp_path.glob("render_*.png"))]
+    # What the backend paints for a render is what it painted for the bake, and both are the bake's own files.
+    run(blender, "make")
+    ran = run(blender, "render")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    live = [iio.imread(path) for path in sorted(tmp_path.glob("render_*.png"))]
+    files = [iio.imread(path) for path in sorted((tmp_path / "effigy").rglob("*.png"))]
+    assert len(baked) == len(live) == len(files) == 4
+    for one, other, file in zip(baked, live, files, strict=True):
+        np.testing.assert_array_equal(one[..., :3], other[..., :3])
+        np.testing.assert_array_equal(one[..., :3], file[..., :3])
 
 
 def backends(folder: Path) -> list[psutil.Process]:

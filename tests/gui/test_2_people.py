@@ -77,14 +77,15 @@ def test_people_are_mixed_and_a_lock_holds(window):
     window.shot("07h-mix")
     window.keys("Return")
     until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") != own, 20, window.console)
-    _, y = window.find("A mixture", PANEL)
+    _, y = window.find_still("A mixture", PANEL)
     mixed = window.ask(ACTIVE + "result = proxy.effigy.latent")
-    window.click(1195, y)  # the padlock at the row's end
+    window.click(1184, y)  # the padlock at the row's end
     assert window.ask(ACTIVE + "result = proxy.effigy.locked")
     window.press("^.{0,3}Random$", PANEL)
     time.sleep(2.0)
     assert window.ask(ACTIVE + "result = proxy.effigy.latent") == mixed, "a locked identity was changed"
-    window.click(1195, y)
+    _, y = window.find_still("A mixture", PANEL)
+    window.click(1184, y)
     assert not window.ask(ACTIVE + "result = proxy.effigy.locked")
 
 
@@ -121,5 +122,6 @@ def test_a_face_turns_to_the_camera_and_is_removed(window):
     window.press("Remove Face", PANEL)
     until(lambda: window.ask(COUNT) == 1, 10, window.console)
     window.ask("bpy.context.scene.cursor.location = (0, 0, 0)\nbpy.context.view_layer.objects.active = face()")
+    window.ask("face().select_set(True)")
     settle(window)
     assert picture(window).std() > 10

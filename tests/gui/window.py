@@ -235,11 +235,15 @@ class Window:
             time.sleep(0.5)
 
     def press(self, text: str, columns: slice = slice(None)) -> None:
-        """Clicks the button that says ``text``, once it stands still: rows above it come and go."""
+        """Clicks the button that says ``text``."""
+        self.click(*self.find_still(text, columns))
+
+    def find_still(self, text: str, columns: slice = slice(None)) -> tuple[float, float]:
+        """Where ``text`` stands once it does not move any more: rows above it come and go."""
         place = self.find(text, columns)
         while math.dist(place, moved := self.find(text, columns)) > _STILL:
             place = moved
-        self.click(*place)
+        return place
 
     def close(self) -> None:
         if self.process.poll() is None:

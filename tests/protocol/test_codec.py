@@ -221,7 +221,10 @@ def test_a_welcome_with_many_controls_fits_the_reply_limits():
     zeros = Array("f4", (3, landmarks), bytes(12 * landmarks))
     directions = Array("f4", (count, 3, landmarks), bytes(12 * landmarks * count))
     triangles = Array("i4", (900, 3), bytes(12 * 900))
-    message = Welcome("s", "cpu", "m", "n", (1024, 1024), "t", zeros, triangles, controls, directions, (40.0, 20.0))
+    mirror = Array("i4", (landmarks,), bytes(4 * landmarks))
+    message = Welcome(
+        "s", "cpu", "m", "n", (1024, 1024), "t", zeros, triangles, mirror, controls, directions, (40.0, 20.0)
+    )
     assert decode_reply(encode(1, message)).message == message
 
 

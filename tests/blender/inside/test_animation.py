@@ -196,8 +196,10 @@ def test_a_bake_that_cannot_be_shown_leaves_no_keys(scene, face, settle):
 
 
 def test_baked_files_say_what_they_were_made_from(scene, face):
+    import hashlib
     import json
 
+    key(face, "jawOpen", (1, 0.25), (4, 1.0))
     bpy.ops.effigy.bake()
     folder = addon("blender.bake").folder_of(face)
     journal = json.loads((folder / "frames.json").read_text())
@@ -206,6 +208,12 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
         said, entry = json.loads(text), journal["frames"][str(frame)]
         assert said["model"] == face.effigy.model == entry["model"]
         assert said["digest"] == entry["digest"]
+        assert said["latent"] == hashlib.sha256(face.effigy.latent_bytes()).hexdigest()[:16]
+        scene.frame_set(frame)
+        wanted = addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+        assert (said["yaw"], said["pitch"]) == (wanted.yaw, wanted.pitch)
+        assert said["controls"] == dict(wanted.controls)
+        assert said["controls"]["jawOpen"] >= 0.25
 
 
 def test_sixteen_bits_render_as_the_eight_bit_picture_and_are_finer(scene, face):

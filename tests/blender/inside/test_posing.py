@@ -121,6 +121,33 @@ def test_dragging_the_lower_lip_down_opens_the_jaw(scene, face):
     assert came == pytest.approx(0.15, abs=0.05)
 
 
+def test_a_mirrored_drag_moves_both_sides_alike(scene, face):
+    bpy.ops.effigy.face_camera()
+    bpy.context.view_layer.update()
+    axes = np.array(scene.camera.matrix_world)[:3, :2].T
+    # iBUG: two upper lids, down; two corners of the mouth, up and outwards.
+    for landmark, other, move in ((44, 37, (0.0, -0.08)), (37, 44, (0.0, -0.08)), (54, 48, (0.05, 0.05))):
+        drag = addon("blender.grab").Drag(face, scene.camera, landmark, mirror=True)
+        assert drag.landmarks == [landmark, other]
+        places = [drag.place(each) for each in (landmark, other)]
+        drag.to(places[0] + Vector((np.array(move) @ axes).tolist()), may_turn=False, may_change=True)
+        bpy.context.view_layer.update()
+        moved = [
+            axes @ np.array(drag.place(each) - place) for each, place in zip((landmark, other), places, strict=True)
+        ]
+        np.testing.assert_allclose(moved[0], move, atol=0.03)
+        np.testing.assert_allclose(moved[1], np.array(move) * (-1, 1), atol=0.03)
+        drag.cancel()
+
+
+def test_every_landmark_knows_its_twin(scene, face):
+    # By place alone, a lid that is nearly closed would be taken for the other one's lower lid.
+    controls = addon("blender.controls")
+    twins = [controls.twin_of(face, landmark) for landmark in range(68)]
+    assert [twins[twin] for twin in twins] == list(range(68))
+    assert [twins[landmark] for landmark in (0, 8, 19, 27, 37, 41, 48, 57)] == [16, 8, 24, 27, 44, 46, 54, 57]
+
+
 def test_dragging_the_nose_turns_the_head(scene, face):
     bpy.context.view_layer.update()
     before = angles(face, scene)
