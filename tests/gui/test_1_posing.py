@@ -58,7 +58,7 @@ def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
 
 def test_a_slider_opens_the_mouth(window):
     rest = picture(window)
-    x, y = window.find("awOpen", PANEL)
+    x, y = window.find_still("awOpen", PANEL)
     window.drag((x, y), (x + 150, y))
     settle(window)
     assert values(window)["jawOpen"] > 0.2
@@ -185,7 +185,7 @@ def test_a_point_of_the_face_is_dragged_by_the_mouse(window):
 
 
 def test_an_expression_is_kept_in_the_library_and_given_back(window):
-    x, y = window.find("awOpen", PANEL)
+    x, y = window.find_still("awOpen", PANEL)
     window.drag((x, y), (x + 120, y))
     settle(window)
     stored, shown = values(window), picture(window)

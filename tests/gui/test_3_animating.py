@@ -46,7 +46,7 @@ def test_the_face_follows_a_live_capture_until_escape(window):
 
 def test_poses_are_keyed_and_played(window):
     window.ask("bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12; bpy.context.scene.frame_set(1)")
-    x, y = window.find("awOpen", PANEL)  # before keys make it green, which is hard to read
+    x, y = window.find_still("awOpen", PANEL)  # before keys make it green, which is hard to read
     window.press("Key All", PANEL)
     window.ask("bpy.context.scene.frame_set(12)")
     window.drag((x, y), (x + 150, y))
@@ -60,6 +60,7 @@ def test_poses_are_keyed_and_played(window):
         settle(window)
         shown.append(picture(window).tobytes())
     assert len(set(shown)) == 3
+    assert values(window)["jawOpen"] > 0.2
     window.shot("08-animated")
 
 
