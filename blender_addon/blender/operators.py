@@ -19,7 +19,6 @@ from .sight import hiding
 from .words import rpt_
 
 _VIEW = "Standard"  # which changes no colours
-_STRAIGHT = 0.02  # degrees that a plate may be rolled and still show its pixels
 
 
 class EFFIGY_OT_connect(bpy.types.Operator):
@@ -184,10 +183,11 @@ class EFFIGY_OT_exact_view(FaceOperator):
             return False
         framing.fill_frame(camera, plate)
         roll = framing.roll_of(camera, plate)
-        if abs(roll) > _STRAIGHT:
+        tears = framing.tears(roll, face_of(proxy).image)
+        if tears:
             text = rpt_("The head is rolled by {:.1f}°, so that its picture is resampled: Face the Camera", roll)
             self.report({"WARNING"}, text)
-        return framing.tears(roll, face_of(proxy).image)
+        return tears
 
 
 _CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_remove_face, EFFIGY_OT_exact_view)
