@@ -119,8 +119,7 @@ def _port(port: int) -> Finding:
     try:
         return Finding("port", True, f"can listen on {bind(socket, '127.0.0.1', port)}")
     except EndpointError as error:
-        what, _, hint = str(error).partition(": ")
-        return Finding("port", False, what, hint)
+        return Finding("port", False, error.what, error.hint)
     finally:
         socket.close(linger=0)
         context.term()

@@ -4,8 +4,6 @@
 A child process compiles (half a minute, at the lowest priority) and leaves a package in a cache folder of the
 user's own; loading one takes a fraction of a second. Compiling in the painting process would hold Python's lock
 and make the preview stutter. Without a C++ compiler there is no package, and nothing else changes.
-
-    python -m backend.generators.compiled GENERATOR DTYPE PACKAGE BATCH
 """
 
 from __future__ import annotations
@@ -183,7 +181,7 @@ def _leave_with_parent(package: Path, folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for rest in package.parent.glob(f"{os.getpid()}-*"):
         rest.unlink(missing_ok=True)
-    if hasattr(os, "killpg"):
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():  # the group that Compilation made
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)
 

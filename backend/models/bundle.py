@@ -143,6 +143,8 @@ def _read_header(folder: Path) -> dict[str, Any]:
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
         version = header["format"]
+        if version == FORMAT and "sha256" not in header["generator"]:
+            raise KeyError("generator")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} is damaged ({error}): fit the bundle again") from None
     if version != FORMAT:

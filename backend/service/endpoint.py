@@ -11,7 +11,11 @@ import zmq
 
 
 class EndpointError(Exception):
-    """An address that the service cannot or must not listen on; the message says what to do."""
+    """An address that the service cannot or must not listen on; the message ends with the ``hint``, what to do."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(f"{what}: {hint}")
+        self.what, self.hint = what, hint
 
 
 def default_connection_file() -> Path:
@@ -27,11 +31,11 @@ def bind(socket: zmq.Socket[bytes], host: str, port: int) -> str:
     address = _loopback(host)
     if address is None:
         raise EndpointError(
-            f"{host} is not a loopback address, and the connection is not encrypted: use 127.0.0.1, "
-            "and an ssh tunnel (ssh -L) to reach it from another machine"
+            f"{host} is not a loopback address, and the connection is not encrypted",
+            "use 127.0.0.1, and an ssh tunnel (ssh -L) to reach it from another machine",
         )
     if not 0 <= port <= 65535:
-        raise EndpointError(f"port {port} is not between 0 and 65535")
+        raise EndpointError(f"port {port} is not between 0 and 65535", "choose one that is; 0 takes any free one")
     if address.version == 6:
         socket.setsockopt(zmq.IPV6, 1)
     shown = f"[{address}]" if address.version == 6 else str(address)
@@ -39,8 +43,8 @@ def bind(socket: zmq.Socket[bytes], host: str, port: int) -> str:
         socket.bind(f"tcp://{shown}:{port or '*'}")
     except zmq.ZMQError as error:
         raise EndpointError(
-            f"port {port} of {host} cannot be used ({error.strerror}): "
-            "stop what uses it, or choose another (--port 0 takes any free one)"
+            f"port {port} of {host} cannot be used ({error.strerror})",
+            "stop what uses it, or choose another (--port 0 takes any free one)",
         ) from None
     return socket.getsockopt_string(zmq.LAST_ENDPOINT)
 

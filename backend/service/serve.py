@@ -107,8 +107,8 @@ def _refuse_anothers(path: Path) -> None:
         return  # its writer is gone; another process may have got its number
     if running.pid != os.getpid():
         raise EndpointError(
-            f"a backend runs already as process {running.pid} on {running.endpoint}: stop it, "
-            "or give this one a --connection-file of its own"
+            f"a backend runs already as process {running.pid} on {running.endpoint}",
+            "stop it, or give this one a --connection-file of its own",
         )
 
 

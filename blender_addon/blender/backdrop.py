@@ -4,24 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import bpy
 import numpy as np
 
-from . import framing
+from . import controls, framing
 from .properties import EffigyFace, face_of
 
-_STILL = 1e-5  # what differs by less is not written, since that would wake the scene
+_STILL = 1e-5  # relative: what differs by less is not written, since that would wake the scene
 
 
-def follow(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> None:
-    """Lays the picture over where the scene's camera would see ``plate`` [4, 4]."""
-    face = face_of(proxy)
-    camera = scene.camera or face.camera
+def follow(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> bool:
+    """Lays the picture over where the scene's camera would see ``plate`` [4, 4]; says whether it was not there yet.
+
+    A library's camera cannot carry it.
+    """
+    face, camera = face_of(proxy), controls.camera_of(proxy, scene)
     lens = camera.data if camera is not None else None
     if face.image is None or camera is None or not isinstance(lens, bpy.types.Camera) or lens.library is not None:
-        return
+        take_off(face)
+        return False
     entry = next(iter(entries(face, [lens])), None)
+    made = entry is None
     if entry is None:
         take_off(face)  # another camera's
         entry = lens.background_images.new()
@@ -33,11 +38,13 @@ def follow(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -
         entry.show_background_image = lies is not None
     if lies is not None:
         wanted = np.array([*lies.offset, lies.rotation, lies.scale])
-        if np.abs(wanted - (*entry.offset, entry.rotation, entry.scale)).max() > _STILL:
+        apart = np.abs(wanted - (*entry.offset, entry.rotation, entry.scale))
+        if (apart > _STILL * np.maximum(1.0, np.abs(wanted))).any():
             entry.offset, entry.rotation, entry.scale = lies.offset, lies.rotation, lies.scale
+    return made
 
 
-def take_off(face: EffigyFace, lenses: Iterable[bpy.types.Camera] | None = None) -> None:
+def take_off(face: EffigyFace, lenses: Iterable[Any] | None = None) -> None:
     """Removes the picture from behind the view of ``lenses``, or of all."""
     for lens in bpy.data.cameras if lenses is None else lenses:
         for entry in entries(face, [lens]):

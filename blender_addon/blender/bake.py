@@ -24,9 +24,10 @@ from ..protocol.messages import Encoding
 from . import session
 from .display import picture_nodes, show_source
 from .fcurves import write_keys
+from .plate import remove_keys
 from .preferences import PreferencesError
 from .properties import face_of, faces, has_own_plate
-from .scene_reader import FaceState, UnreadableError, read_face
+from .scene_reader import FaceState, UnreadableError, is_evaluated, read_face
 from .session import state
 from .walk import Step, Walk, WalkError
 from .words import rpt_
@@ -34,7 +35,6 @@ from .words import rpt_
 _JOURNAL = "frames.json"
 _JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
 _MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
-_TRANSFORMS = ("location", "rotation_quaternion", "scale")
 
 
 class BakeError(Exception):
@@ -84,6 +84,11 @@ class Bake:
         """Raises BakeError when there is nowhere to write, or another face writes there."""
         if not has_own_plate(proxy):
             raise BakeError(rpt_("{} still shares the plate of its original: wait a moment, and try again", proxy.name))
+        shown = face_of(proxy).plate
+        if shown is not None and shown.parent is not None:
+            raise BakeError(
+                rpt_("{} has a parent: clear it (Alt P), since a bake keys where it stands in the world", shown.name)
+            )
         self.folder = folder_of(proxy)
         for other in (o for each in bpy.data.scenes for o in faces(each) if o != proxy):
             if folder_of(other) == self.folder:
@@ -139,7 +144,7 @@ class Bake:
         face = face_of(proxy)
         _check_shown(proxy)
         if face.source == "BAKED":
-            remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
+            remove_keys(face.plate, range(face.baked_start, face.baked_end + 1))
         _key_places(face.plate, self._frames.start, self._places)
         show_baked(proxy, self._frames, self._path(self._frames.start))
         self.walk.go_back()
@@ -191,24 +196,13 @@ def show_live(proxy: bpy.types.Object) -> None:
     """Switches the face back to the backend's pictures; the files stay."""
     face = face_of(proxy)
     if has_own_plate(proxy):
-        remove_keys(proxy, range(face.baked_start, face.baked_end + 1))
+        remove_keys(face.plate, range(face.baked_start, face.baked_end + 1))
     face.source = "LIVE"
     show_source(proxy)
     run = session.run_of(proxy)
     run.shown = run.wanted = None
     run.stale = False
     state.dirty = True
-
-
-def remove_keys(proxy: bpy.types.Object, frames: range) -> None:
-    """Removes the keys that a bake put on the plate, and no other animation of it."""
-    shown = face_of(proxy).plate
-    if shown is None or shown.animation_data is None:
-        return
-    for transform in _TRANSFORMS:
-        for frame in frames:
-            with contextlib.suppress(RuntimeError):  # this frame has none
-                shown.keyframe_delete(transform, frame=frame)
 
 
 def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> bool:
@@ -221,13 +215,14 @@ def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.typ
     except UnreadableError:
         return False
     entry = _journal(baked_folder(proxy) / _JOURNAL).frames.get(scene.frame_current)
-    if entry is None:
-        return False  # a bake of an earlier version, or another frame range: nothing is known
+    if entry is None or scene.frame_subframe:
+        return False  # a bake of an earlier version, another frame range, or between two frames: nothing is known
     encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
     if entry.get("digest") != record_of(proxy, wanted, encoding).digest:
         return True
     shown = face_of(proxy).plate
-    assert shown is not None  # which reading the face has seen
+    if shown is None or not is_evaluated(shown, depsgraph):
+        return False  # hidden: it stands where it stood when it was seen
     stands = np.array(shown.evaluated_get(depsgraph).matrix_world)
     return bool(np.abs(stands - wanted.plate).max() > _MOVED * max(1.0, float(np.abs(wanted.plate).max())))
 

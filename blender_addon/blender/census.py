@@ -11,27 +11,30 @@ from typing import Any
 
 import bpy
 
-from .properties import face_of, faces, name_of, scene_of
+from .properties import Name, face_of, faces, name_of, scene_of
 
-_known: tuple[str, list[tuple[str, str | None]]] | None = None  # the scene's name, and those of its faces
+_known: dict[str, list[Name]] = {}  # of a scene, by its name, those of its faces
 
 
 def known_faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     """As ``faces``."""
-    global _known
-    if _known is not None and _known[0] == scene.name:
-        named: list[Any] = [bpy.data.objects.get(name) for name in _known[1]]
-        if all(proxy is not None and face_of(proxy).is_face for proxy in named):
+    if scene.name in _known:
+        named: list[Any] = [bpy.data.objects.get(name) for name in _known[scene.name]]
+        if all(_is_face(proxy) for proxy in named):
             return named
     found = faces(scene)
-    _known = scene.name, [name_of(proxy) for proxy in found]
+    _known[scene.name] = [name_of(proxy) for proxy in found]
     return found
+
+
+def _is_face(obj: bpy.types.Object | None) -> bool:
+    return obj is not None and obj.type == "MESH" and face_of(obj).is_face
 
 
 def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
     """The face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
     active = context.active_object
-    if active is not None and face_of(active).is_face:
+    if active is not None and _is_face(active):
         return active
     in_scene = known_faces(scene_of(context))
     for proxy in in_scene:
@@ -49,5 +52,4 @@ def face_in(context: bpy.types.Context) -> bpy.types.Object:
 
 def forget() -> None:
     """Objects came or went."""
-    global _known
-    _known = None
+    _known.clear()

@@ -24,7 +24,7 @@ _CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about a
 def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     """The shape keys that are controls: not the basis, nor an artist's own. Empty when somebody removed them."""
     keys, face = proxy.data.shape_keys, face_of(proxy)
-    return [block for block in list(keys.key_blocks)[1:] if face.controls(block.name)] if keys is not None else []
+    return [block for block in list(keys.key_blocks)[1:] if face.is_control(block.name)] if keys is not None else []
 
 
 def values_of(proxy: bpy.types.Object) -> dict[str, float]:

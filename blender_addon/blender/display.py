@@ -27,9 +27,24 @@ def show_picture(proxy: bpy.types.Object) -> None:
     if face.plate is not None:
         # What renders shows the picture in either way: the plate, or the proxy that wears it.
         face.plate.hide_render = projected
-        # A mere viewport matter, so that a face behind the camera's view still renders.
-        if face.plate.name in bpy.context.view_layer.objects:
-            face.plate.hide_set(face.display != "PLATE")
+        _hide_plate(face, hidden=projected or bool(backdrop.entries(face)))
+
+
+def follow(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> None:
+    """Keeps a picture that is shown behind the camera's view where ``plate`` [4, 4] would be seen."""
+    face = face_of(proxy)
+    if face.display != "BACKGROUND":
+        return
+    if backdrop.follow(proxy, scene, plate):
+        show_source(proxy)
+    _hide_plate(face, hidden=bool(backdrop.entries(face)))  # a library's camera cannot carry it
+
+
+def _hide_plate(face: EffigyFace, *, hidden: bool) -> None:
+    """A mere viewport matter, so that a face behind the camera's view still renders."""
+    plate = face.plate
+    if plate is not None and plate.name in bpy.context.view_layer.objects and plate.hide_get() != hidden:
+        plate.hide_set(hidden)
 
 
 def renew(proxy: bpy.types.Object) -> None:
@@ -82,6 +97,10 @@ def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
     return material
 
 
+def shows_picture(material: bpy.types.Material) -> bool:
+    return material.node_tree is not None and SURFACE in material.node_tree.nodes
+
+
 def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]:
     """The texture nodes that show the face's picture: the plate's, and the proxy's when it wears it."""
     face = face_of(proxy)
@@ -89,8 +108,6 @@ def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]
     nodes = []
     for mesh in [*meshes, proxy.data]:
         for material in mesh.materials:
-            tree = material.node_tree if material is not None else None
-            node = tree.nodes.get(SURFACE) if tree is not None else None
-            if node is not None:
-                nodes.append(node)
+            if material is not None and shows_picture(material):
+                nodes.append(material.node_tree.nodes[SURFACE])
     return nodes

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -18,22 +19,36 @@ from .session import state
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """The scene may have changed: the preview looks."""
-    if depsgraph.id_type_updated("COLLECTION"):
-        census.forget()
+    _count(depsgraph)
     state.dirty = state.baked_dirty = True
     if not (state.is_rendering or state.is_baking):
         preview.wake()
 
 
+def _count(depsgraph: Any) -> None:
+    """Has the faces counted again when objects came or went."""
+    if depsgraph.id_type_updated("COLLECTION"):
+        census.forget()
+
+
 @persistent
 def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """A new frame is evaluated. While rendering, its pictures are painted here, before Blender renders it."""
+    _count(depsgraph)
     state.dirty = state.baked_dirty = True
     if state.is_rendering:
         _or_give_up(render.render_frame, scene, depsgraph)
     elif not state.is_baking:
-        preview.recall_frame(scene, depsgraph)
+        # Exporters evaluate frames too, some in threads of their own.
+        in_window = depsgraph.mode == "VIEWPORT" and scene == bpy.context.scene
+        if in_window and threading.current_thread() is threading.main_thread():
+            preview.recall_frame(scene, depsgraph)
         preview.wake()
+
+
+@persistent
+def on_render_frame(scene: bpy.types.Scene, *_: Any) -> None:
+    state.frame = scene.frame_current
 
 
 @persistent
@@ -112,6 +127,7 @@ _HANDLERS = (
     (bpy.app.handlers.depsgraph_update_post, on_change),
     (bpy.app.handlers.frame_change_post, on_frame),
     (bpy.app.handlers.render_init, on_render_start),
+    (bpy.app.handlers.render_pre, on_render_frame),
     (bpy.app.handlers.render_complete, on_render_end),
     (bpy.app.handlers.render_cancel, on_render_end),
     (bpy.app.handlers.load_post, on_load),

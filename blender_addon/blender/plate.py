@@ -14,6 +14,7 @@ from .properties import face_of
 from .scene_reader import UnreadableError
 from .words import rpt_
 
+_TRANSFORMS = ("location", "rotation_quaternion", "scale")  # which a bake keys
 _FLOAT32 = 4e-6  # a few roundings, relative
 
 
@@ -58,3 +59,13 @@ def place(proxy: bpy.types.Object, matrix: np.ndarray) -> None:
     tolerance = _FLOAT32 * max(1.0, float(np.abs(matrix).max()))
     if not np.abs(np.array(plate.matrix_world) - matrix).max() <= tolerance:
         plate.matrix_world = Matrix(matrix.tolist())
+
+
+def remove_keys(shown: bpy.types.Object | None, frames: range) -> None:
+    """Removes the keys that a bake put on a plate, and no other animation of it."""
+    if shown is None or shown.animation_data is None:
+        return
+    for transform in _TRANSFORMS:
+        for frame in frames:
+            with contextlib.suppress(RuntimeError):  # this frame has none
+                shown.keyframe_delete(transform, frame=frame)

@@ -75,22 +75,20 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
 def _of_colours(scene: bpy.types.Scene) -> Iterator[Finding]:
     output = scene.render.image_settings
     view = output.view_settings if output.color_management == "OVERRIDE" else scene.view_settings
-    balanced = bpy.app.version >= (4, 3, 0) and view.use_white_balance
-    plain = view.view_transform == "Standard" and view.look == "None" and not view.use_curve_mapping
-    if not plain or balanced or view.exposure != 0 or view.gamma != 1:
-        yield Finding(
-            "warning",
-            rpt_(
-                "The view ({}, exposure {:.2g}, gamma {:.2g}) grades faces: Exact Pixels shows them as painted",
-                view.view_transform,
-                view.exposure,
-                view.gamma,
-            ),
-        )
+    grading = {
+        rpt_("the view transform {}", view.view_transform): view.view_transform != "Standard",
+        rpt_("the look {}", view.look): view.look != "None",
+        rpt_("exposure {:.2g}", view.exposure): view.exposure != 0,
+        rpt_("gamma {:.2g}", view.gamma): view.gamma != 1,
+        rpt_("curves"): view.use_curve_mapping,
+        rpt_("white balance"): bpy.app.version >= (4, 3, 0) and view.use_white_balance,
+    }
+    if found := [name for name, grades in grading.items() if grades]:
+        yield Finding("warning", rpt_("Faces are graded by {}: Exact Pixels shows them as painted", ", ".join(found)))
 
 
 def _of_output(scene: bpy.types.Scene) -> Iterator[Finding]:
-    folder = Path(bpy.path.abspath(scene.render.filepath)).parent
+    folder = Path(bpy.path.abspath(scene.render.filepath) + "0001").parent  # a path may end with the folder
     there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
     taken = folder.exists() and not folder.is_dir()
     if taken or there is None or not os.access(there, os.W_OK):
@@ -130,11 +128,12 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
     if not picture_nodes(proxy):
         yield Finding("error", rpt_("{}: its plate has lost its Picture node; add the face again", proxy.name))
     blocks = list(proxy.data.shape_keys.key_blocks)[1:] if proxy.data.shape_keys is not None else []
-    if idle := [block.name for block in blocks if block.value and not face.controls(block.name)]:
+    if idle := [block.name for block in blocks if block.value and not face.is_control(block.name)]:
         yield Finding(
             "warning", rpt_("{}: {} changes the mesh only: no control of the model", proxy.name, ", ".join(idle))
         )
-    if not any(proxy.name in layer.objects for layer in scene.view_layers):
+    shown = proxy if face.display == "PROJECTED" else face.plate
+    if shown is not None and not any(shown.name in layer.objects for layer in scene.view_layers):
         yield Finding("warning", rpt_("{}: is in no view layer, and does not render", proxy.name))
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
         yield Finding("warning", rpt_("{}: its plate is hidden in renders", proxy.name))

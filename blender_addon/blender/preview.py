@@ -16,9 +16,9 @@ import bpy
 from ..core.client import Client, Phase, Preview, RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
-from . import backdrop, bake, cache, plate, rig, session
+from . import bake, cache, display, doubles, plate, rig, session
 from .census import known_faces
-from .properties import face_of, has_own_plate, name_of
+from .properties import face_of, name_of
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
 
@@ -83,8 +83,7 @@ def look() -> float:
         return _LINK_S
     every = known_faces(scene)
     for proxy in every:
-        if proxy.library is None and not has_own_plate(proxy):
-            rig.give_own_plate(proxy)
+        doubles.mend(proxy, session.welcome())
     if state.proxies != (proxies := {name_of(proxy) for proxy in every}):
         state.proxies = proxies
         rig.hide_ownerless_plates(scene)
@@ -174,7 +173,8 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
     if run.opening is not None and run.opening[0].done():
         (answer, opened), run.opening, run.failing = run.opening, None, False
         if opened != anchor:
-            return  # the face became somebody else meanwhile
+            state.dirty = True  # the face became somebody else meanwhile: the next look opens them
+            return
         try:
             run.identity = answer.result().identity
             run.problem, run.wanted, state.dirty = "", None, True
@@ -188,8 +188,7 @@ def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
     """Whether the baked pictures are still what the scene asks for; no backend is needed for that."""
     for proxy in baked:
         session.run_of(proxy).stale = bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get())
-        if face_of(proxy).display == "BACKGROUND":
-            backdrop.follow(proxy, scene, plate.matrix(proxy))
+        display.follow(proxy, scene, plate.matrix(proxy))
 
 
 def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -199,8 +198,7 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
         _fail(proxy, run, str(error))
         return
     run.cache = cache.state_of(run, scene.frame_current, (*session.anchor_of(proxy), wanted.parameters))
-    if face_of(proxy).display == "BACKGROUND":
-        backdrop.follow(proxy, scene, wanted.plate)
+    display.follow(proxy, scene, wanted.plate)
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
     if not run.identity or wanted.parameters == run.wanted or _recall(proxy, run, wanted):
@@ -230,7 +228,9 @@ def recall_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
             run = session.run_of(proxy)
             with contextlib.suppress(UnreadableError):  # the next look says it
                 wanted = read_face(proxy, scene, depsgraph)
-                if wanted.parameters != run.shown:
+                if wanted.parameters == run.shown:
+                    plate.place(proxy, wanted.plate)
+                else:
                     _recall(proxy, run, wanted)
 
 

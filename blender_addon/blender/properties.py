@@ -110,9 +110,9 @@ class EffigyFace(bpy.types.PropertyGroup):
     def set_latent(self, latent: bytes | memoryview) -> None:
         self.latent = base64.b64encode(latent).decode("ascii")
 
-    def controls(self, name: str) -> bool:
+    def is_control(self, name: str) -> bool:
         """Whether the shape key ``name`` is a control: an artist may add others, which change the mesh alone."""
-        return not self.control_names or name in self.control_names.split("\n")
+        return not self.control_names or f"\n{name}\n" in f"\n{self.control_names}\n"
 
     @property
     def plate_size(self) -> float:
@@ -135,8 +135,11 @@ def faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     return [obj for obj in scene.objects if obj.type == "MESH" and face_of(obj).is_face]
 
 
-def name_of(obj: bpy.types.Object) -> tuple[str, str | None]:
-    """What ``bpy.data.objects.get`` takes: a library's objects may have the names of others."""
+Name = tuple[str, str | None]  # an object's, and the file of its library: which may hold names of this file
+
+
+def name_of(obj: bpy.types.Object) -> Name:
+    """What ``bpy.data.objects.get`` takes."""
     return obj.name, obj.library.filepath if obj.library is not None else None
 
 
@@ -152,10 +155,12 @@ def has_own_plate(proxy: bpy.types.Object) -> bool:
     One that was duplicated with its plate shares the picture with its original, a library override with the library.
     """
     image: Any = face_of(proxy).image
-    if proxy.library is not None or image is None:
+    if not owns_plate(proxy) or proxy.library is not None or image is None:
         return owns_plate(proxy)
-    unnamed = image.effigy_owner is None and image.library is None  # files before effigy_owner
-    return owns_plate(proxy) and (unnamed or image.effigy_owner == proxy)
+    mesh: Any = face_of(proxy).plate.data
+    alone = mesh.users - mesh.use_fake_user <= 2  # the plate and the picture
+    # Files of earlier versions say of no picture whose it is: see doubles.mend.
+    return image.library is None and (image.effigy_mesh is None or (image.effigy_mesh == mesh and alone))
 
 
 def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
@@ -169,12 +174,13 @@ def register() -> None:
     bpy.types.Object.effigy = PointerProperty(  # type: ignore[attr-defined]
         type=EffigyFace, override=_OVERRIDABLE
     )
-    bpy.types.Image.effigy_owner = PointerProperty(  # type: ignore[attr-defined]
-        type=bpy.types.Object, description="The proxy whose picture this is"
+    # A mesh and not the plate itself: who appends a picture or a material does not get a whole rig with it.
+    bpy.types.Image.effigy_mesh = PointerProperty(  # type: ignore[attr-defined]
+        type=bpy.types.Mesh, description="The mesh of the plate that shows this picture"
     )
 
 
 def unregister() -> None:
-    del bpy.types.Image.effigy_owner  # type: ignore[attr-defined]
+    del bpy.types.Image.effigy_mesh  # type: ignore[attr-defined]
     del bpy.types.Object.effigy  # type: ignore[attr-defined]
     bpy.utils.unregister_class(EffigyFace)

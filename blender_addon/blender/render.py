@@ -65,7 +65,7 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
         run = session.run_of(proxy)
         try:
             if face_of(proxy).source == "BAKED":
-                _check_baked(proxy, scene)
+                _check_baked(proxy)
                 _warn_if_stale(proxy, scene, depsgraph)
                 continue
             wanted = read_face(proxy, scene, depsgraph)
@@ -114,10 +114,10 @@ def _is_rendered(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> boo
     return shown is None or is_evaluated(shown, depsgraph)  # without a plate, reading the face says so
 
 
-def _check_baked(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+def _check_baked(proxy: bpy.types.Object) -> None:
     face = face_of(proxy)
-    # Motion blur looks a part of a frame beyond the range; Blender then shows the sequence's first or last picture.
-    if not face.baked_start - 1 < scene.frame_current_final < face.baked_end + 1:
+    # Motion blur also looks before and after the frame; beyond the range Blender shows the first or last picture.
+    if not face.baked_start <= state.frame <= face.baked_end:
         raise UnreadableError(
             rpt_("only frames {} to {} are baked: bake again, or go back to live", face.baked_start, face.baked_end)
         )
@@ -125,8 +125,8 @@ def _check_baked(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
 
 def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Only said, not refused: a bake may be rendered on purpose where its scene has gone on."""
-    if scene.frame_subframe:
-        return  # which no picture is of
+    if scene.frame_current != state.frame:
+        return  # where only a shutter looks
     stale, run = bake.is_stale(proxy, scene, depsgraph), session.run_of(proxy)
     if stale and not run.stale:
         _say(

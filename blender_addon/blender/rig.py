@@ -11,7 +11,7 @@ from mathutils import Matrix, Vector
 
 from ..core.pose import Angles, landmarks_to_local
 from ..protocol.messages import Array, Control, Identity, Welcome
-from . import backdrop, controls, display
+from . import controls, display
 from .properties import EffigyFace, face_of, faces, owns_plate
 from .words import rpt_
 
@@ -19,51 +19,6 @@ _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-u
 _LENS_MM = 85.0  # a portrait lens
 _SENSOR_MM = 36.0
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
-
-
-def give_own_plate(proxy: bpy.types.Object) -> None:
-    """Gives a duplicated proxy a plate and a picture of its own, in the place of its original's.
-
-    Where it was duplicated with its plate, that one stays, without the keys of its original's bake. A library
-    override also gets sliders of its own: the mesh that carries them is the library's.
-    """
-    face = face_of(proxy)
-    if proxy.override_library is not None and proxy.data.library is not None:
-        proxy.data = proxy.data.override_create(remap_local_usages=False)
-    if face.display == "PROJECTED" and proxy.data.users > 1:
-        proxy.data = proxy.data.copy()  # a linked duplicate may share sliders, but not the picture that the mesh wears
-    shown = face.image
-    image = shown.copy() if shown is not None else bpy.data.images.new(f"{proxy.name} Picture", 1, 1)
-    image.name = f"{proxy.name} Picture"
-    mesh = _plate_mesh(proxy.name)
-    mesh.materials.append(display.new_emission(f"{proxy.name} Plate", image))
-    if owns_plate(proxy) and face.plate is not None:
-        plate = face.plate
-        plate.data = mesh
-        plate.animation_data_clear()
-        lens = face.camera.data if face.camera is not None else None
-        backdrop.take_off(face, [lens] if isinstance(lens, bpy.types.Camera) and lens.users == 1 else [])
-    else:
-        plate = bpy.data.objects.new(f"{proxy.name} Plate", mesh)
-        plate.hide_select = True
-        for collection in _open_collections(proxy):
-            collection.objects.link(plate)
-        face_of(plate).owner, face_of(plate).is_plate = proxy, True
-        _keep_animated(proxy, plate)
-    face.plate, face.baked, face.source = plate, None, "LIVE"
-    _own(proxy, image)
-    display.renew(proxy)
-
-
-def _open_collections(proxy: bpy.types.Object) -> list[bpy.types.Collection]:
-    """Where an object can be put beside the proxy: a library's collections are closed, and their overrides too."""
-    homes = [home for home in proxy.users_collection if home.library is None and home.override_library is None]
-    return homes or [scene.collection for scene in proxy.users_scene]
-
-
-def _own(proxy: bpy.types.Object, image: Any) -> None:
-    face_of(proxy).image = image
-    image.effigy_owner = proxy
 
 
 def floats(array: Array) -> np.ndarray:
@@ -82,25 +37,38 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     scene.collection.children.link(collection)
     proxy = bpy.data.objects.new(name, _proxy_mesh(name, welcome, identity))
     camera = _camera(name)
-    plate = bpy.data.objects.new(f"{name} Plate", _plate_mesh(name))
+    plate = new_plate(proxy)
     for obj in (proxy, camera, plate):
         collection.objects.link(obj)
     _add_controls(proxy, welcome)
     face = face_of(proxy)
     face.is_face, face.plate, face.camera = True, plate, camera
-    face_of(plate).owner, face_of(plate).is_plate = proxy, True
-    _keep_animated(proxy, plate)
     _describe(face, welcome, identity, seed)
     image = _image(name, welcome)
-    _own(proxy, image)
+    own(face, image)
     plate.data.materials.append(display.new_emission(f"{name} Plate", image))
     _stand(proxy, camera, _free_place(scene, proxy))
     proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True
-    plate.hide_select = True
     if scene.camera is None or _is_default(scene.camera):
         scene.camera = camera
     return proxy
+
+
+def new_plate(proxy: bpy.types.Object) -> bpy.types.Object:
+    """A plate that is the proxy's, in no collection yet and without a picture."""
+    plate = bpy.data.objects.new(f"{proxy.name} Plate", _plate_mesh(proxy.name))
+    plate.hide_select = True
+    face_of(plate).owner, face_of(plate).is_plate = proxy, True
+    _keep_animated(proxy, plate)
+    return plate
+
+
+def own(face: EffigyFace, image: Any) -> None:
+    """Makes ``image`` the face's picture and no other's: see properties.has_own_plate."""
+    face.image = image
+    if face.plate is not None:
+        image.effigy_mesh = face.plate.data
 
 
 def hide_ownerless_plates(scene: bpy.types.Scene) -> None:
@@ -150,12 +118,15 @@ def _proxy_mesh(name: str, welcome: Welcome, identity: Identity) -> bpy.types.Me
     mesh = bpy.data.meshes.new(f"{name} Proxy")
     mesh.from_pydata(landmarks_to_local(floats(identity.rest)).tolist(), [], triangles.tolist())
     mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
-    _tell_twins(mesh, welcome)
+    tell_twins(mesh, welcome)
     mesh.update()
     return mesh
 
 
-def _tell_twins(mesh: Any, welcome: Welcome) -> None:
+def tell_twins(mesh: Any, welcome: Welcome) -> None:
+    """Keeps on the mesh which landmark lies on the other side; does nothing for a mesh of another model."""
+    if len(mesh.vertices) != welcome.mirror.shape[0]:
+        return
     told = mesh.attributes.get(controls.TWINS) or mesh.attributes.new(controls.TWINS, "INT", "POINT")
     told.data.foreach_set("value", np.frombuffer(welcome.mirror.data, dtype="<i4"))
 
@@ -200,7 +171,6 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     if face.image is not None and tuple(face.image.size) != (width, height):
         face.image.scale(width, height)
     _set_shapes(proxy, welcome, rest, were)
-    _tell_twins(proxy.data, welcome)  # which files of earlier versions lack
     _frame(proxy, grown=face.plate_size / before)
 
 
@@ -214,6 +184,9 @@ def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, wer
         block.data.foreach_set("co", (controls.points_of(block) + moved).astype(np.float32).reshape(-1))
         if block.name in known | were:
             block.mute = block.name not in known
+    for name in known - were:
+        if name in keys:
+            keys[name].name = f"{name} (own)"  # an artist's, which is not to become the model's
     for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
         block = keys.get(control.name) or proxy.shape_key_add(name=control.name, from_mix=False)
         block.slider_min, block.slider_max = _limits(control)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.pose import Angles, View, angles_of, plate_matrix
 from ..protocol.messages import Encoding, Purpose, Synthesize
+from .controls import camera_of
 from .properties import EffigyFace, face_of, has_own_plate
 from .words import rpt_
 
@@ -55,8 +56,8 @@ class UnreadableError(Exception):
 
 def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> FaceState:
     """Reads a face as the scene's camera sees it now. Raises UnreadableError."""
-    camera = scene.camera or face_of(proxy).camera
-    if camera is None or camera.type != "CAMERA":
+    camera = camera_of(proxy, scene)
+    if camera is None:
         raise UnreadableError(rpt_("scene {} has no camera: add one, or choose one in its properties", scene.name))
     if not has_own_plate(proxy):
         raise UnreadableError(
@@ -114,5 +115,5 @@ def _controls(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[
     return tuple(
         (block.name, round(block.value, 6))
         for block in blocks
-        if block.value != 0.0 and not block.mute and face.controls(block.name)
+        if block.value != 0.0 and not block.mute and face.is_control(block.name)
     )

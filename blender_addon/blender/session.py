@@ -25,14 +25,12 @@ from ..protocol.connection import ConnectionFileError, read_connection
 from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
 from .preferences import PreferencesError
-from .properties import face_of, name_of
+from .properties import Name, face_of, name_of
 from .words import rpt_
 
 _START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
 _FIND_S = 15.0  # for a backend that is said to run already
 OPEN_S = 30.0  # for an identity to open
-
-Name = tuple[str, str | None]  # an object's, and the file of its library
 
 
 @dataclass(slots=True)
@@ -83,6 +81,7 @@ class Session:
     outage: bool = True  # whether the last look found no backend
     is_rendering: bool = False
     is_baking: bool = False
+    frame: int = 0  # the one that renders; shutters look beside it
     epoch: int = 0  # counts renders, undos and loads: pictures asked before one are not shown after it
     dirty: bool = True  # the scene may have changed since the last look
     baked_dirty: bool = True  # the same, for the look at baked faces

@@ -91,7 +91,7 @@ def test_disabling_and_enabling_leaves_one_of_each_handler(scene, backend):
     assert ours == []
     addon_utils.enable(PACKAGE, default_set=True)
     expected = addon("blender.handlers")._HANDLERS
-    assert len(expected) == 9
+    assert len(expected) == 10
     for hook, function in expected:
         assert [h for h in hook if "effigy" in getattr(h, "__module__", "")] == [function]
     bpy.context.preferences.addons[PACKAGE].preferences.command = __import__("os").environ["EFFIGY_COMMAND"]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faces that were duplicated, overridden or made by an earlier version: each gets what has to be its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..protocol.messages import Welcome
+from . import backdrop, controls, display, rig
+from .plate import remove_keys
+from .properties import EffigyFace, face_of, has_own_plate, owns_plate
+
+
+def mend(proxy: bpy.types.Object, welcome: Welcome | None) -> None:
+    """Gives a face what it lacks; does nothing for most, and for what a library holds."""
+    if proxy.library is not None:
+        return
+    face = face_of(proxy)
+    if not has_own_plate(proxy):
+        _part(proxy, face)
+    image: Any = face.image
+    if image is not None and image.effigy_mesh is None and face.plate is not None:
+        rig.own(face, image)
+    if welcome is not None and controls.TWINS not in proxy.data.attributes:
+        rig.tell_twins(proxy.data, welcome)
+
+
+def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
+    """Plate and picture of its own, and, for a library override, sliders and lens: the library's cannot change."""
+    if proxy.override_library is not None and proxy.data.library is not None:
+        proxy.data = proxy.data.copy()
+    camera = face.camera
+    if camera is not None and camera.override_library is not None and camera.data.library is not None:
+        camera.data = camera.data.copy()
+    if face.display == "PROJECTED" and proxy.data.users > 1:
+        proxy.data = proxy.data.copy()  # a linked duplicate may share sliders, but not the picture that the mesh wears
+    shown = face.image
+    image = shown.copy() if shown is not None else bpy.data.images.new(f"{proxy.name} Picture", 1, 1)
+    image.name = f"{proxy.name} Picture"
+    if owns_plate(proxy):
+        _keep_plate(face)
+    else:
+        face.plate = rig.new_plate(proxy)
+        for collection in _open_collections(proxy):
+            collection.objects.link(face.plate)
+    face.baked, face.source = None, "LIVE"
+    rig.own(face, image)
+    if not display.picture_nodes(proxy):
+        face.plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image))
+    display.renew(proxy)
+
+
+def _keep_plate(face: EffigyFace) -> None:
+    """A plate that was duplicated with its proxy: all on it stays, but for the keys of its original's bake."""
+    plate, camera = face.plate, face.camera
+    plate.data = plate.data.copy()
+    for index, material in enumerate(plate.data.materials):
+        if material is not None and display.shows_picture(material):
+            plate.data.materials[index] = material.copy()
+    animation = plate.animation_data
+    if animation is not None and animation.action is not None and face.source == "BAKED":
+        animation.action = animation.action.copy()
+        remove_keys(plate, range(face.baked_start, face.baked_end + 1))
+    own_lens = camera is not None and camera.type == "CAMERA" and camera.data.users == 1
+    backdrop.take_off(face, [camera.data] if own_lens else [])
+
+
+def _open_collections(proxy: bpy.types.Object) -> list[bpy.types.Collection]:
+    """Where an object can be put beside the proxy: a library's collections are closed, and their overrides too."""
+    homes = [home for home in proxy.users_collection if home.library is None and home.override_library is None]
+    return homes or [scene.collection for scene in proxy.users_scene]
