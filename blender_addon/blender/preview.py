@@ -166,22 +166,20 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
     What was refused for good is not asked again until it changes.
     """
     anchor = session.anchor_of(proxy)
+    if run.opening is not None and run.opening[0].done():
+        (answer, opened), run.opening, run.failing = run.opening, None, False
+        if opened == anchor:  # else the face became somebody else meanwhile
+            try:
+                run.identity = answer.result().identity
+                run.problem, run.wanted, state.dirty = "", None, True
+            except RequestError as error:
+                if error.code not in _FINAL:
+                    run.opened, run.failing = None, True
+                _fail(proxy, run, str(error))
     if run.opening is None and run.opened != anchor:
         assert state.client is not None
         run.opened, run.identity = anchor, ""
         run.opening = state.client.ask(session.open_request(proxy), session.OPEN_S), anchor
-    if run.opening is not None and run.opening[0].done():
-        (answer, opened), run.opening, run.failing = run.opening, None, False
-        if opened != anchor:
-            state.dirty = True  # the face became somebody else meanwhile: the next look opens them
-            return
-        try:
-            run.identity = answer.result().identity
-            run.problem, run.wanted, state.dirty = "", None, True
-        except RequestError as error:
-            if error.code not in _FINAL:
-                run.opened, run.failing = None, True
-            _fail(proxy, run, str(error))
 
 
 def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:

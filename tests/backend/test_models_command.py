@@ -97,8 +97,9 @@ def test_inspect_takes_a_bundle_for_its_generator(run, name):
     assert run("models", "inspect", name, "--json").output == run("models", "inspect", GENERATOR, "--json").output
 
 
-def test_a_damaged_bundle_is_no_traceback(run, tmp_path):
-    (tmp_path / "model.json").write_text("{")
+@pytest.mark.parametrize("header", ["{", '{"format": 4}', '{"format": 4, "generator": {}}', "[]"])
+def test_a_damaged_bundle_is_no_traceback(run, tmp_path, header):
+    (tmp_path / "model.json").write_text(header)
     found = run("models", "inspect", tmp_path)
     assert found.exit_code == 2
     assert "is damaged" in found.output

@@ -173,6 +173,26 @@ def test_a_bake_in_the_wrong_place_is_stale_too(scene, face, settle, what):
     assert any("stale" in finding.text for finding in addon("blender.preflight").findings(scene))
 
 
+def test_a_plate_with_a_parent_is_told_before_a_bake(scene, face, settle):
+    face.effigy.plate.parent = scene.camera
+    with pytest.raises(RuntimeError, match="has a parent: clear it"):
+        bpy.ops.effigy.bake()
+
+
+def test_between_frames_and_where_the_plate_is_hidden_no_bake_is_stale(scene, face, settle):
+    swing(face, scene, 20)
+    bpy.ops.effigy.bake()
+    bake = addon("blender.bake")
+    scene.frame_set(2, subframe=0.5)
+    assert not bake.is_stale(face, scene, bpy.context.evaluated_depsgraph_get())
+    face.effigy.plate.hide_viewport = True
+    scene.frame_set(3)
+    assert not bake.is_stale(face, scene, bpy.context.evaluated_depsgraph_get())
+    key(face, "jawOpen", (3, 1.0))
+    scene.frame_set(3)
+    assert bake.is_stale(face, scene, bpy.context.evaluated_depsgraph_get())
+
+
 def test_a_bake_is_one_step_to_undo(scene, face, settle):
     name = face.name
     bpy.ops.ed.undo_push(message="Before")

@@ -69,6 +69,37 @@ def test_faces_that_come_and_go_are_known(scene, face, settle, known):
     assert len(known()) == 1
 
 
+def test_a_face_that_comes_with_a_new_frame_is_known(scene, face, known):
+    # The new frame's evaluation, and no other, tells that something was linked.
+    known()
+    double = _double(face)
+    scene.frame_set(3)
+    assert addon("blender.census").known_faces(scene) == addon("blender.properties").faces(scene)
+    assert double in addon("blender.census").known_faces(scene)
+
+
+def test_what_is_no_mesh_is_no_face(scene, face):
+    empty = bpy.data.objects.new("Empty", None)
+    scene.collection.objects.link(empty)
+    empty.effigy.is_face = True  # as what was converted from a face
+    bpy.context.view_layer.update()
+    bpy.context.view_layer.objects.active = empty
+    assert addon("blender.census").active_face(bpy.context) == face
+
+
+def test_two_scenes_in_two_windows_are_both_known(scene, face, known):
+    other = bpy.data.scenes.new("Other")
+    census = addon("blender.census")
+    for each in (scene, other):
+        census.known_faces(each)
+    looks = known.looks
+    for _ in range(5):
+        assert census.known_faces(scene) == [face]
+        assert census.known_faces(other) == []
+    assert known.looks == looks
+    bpy.data.scenes.remove(other)
+
+
 def test_faces_of_an_undo_and_of_another_scene_are_known(scene, face, settle, known):
     name = face.name
     open_mouth_as_a_step(face, settle)

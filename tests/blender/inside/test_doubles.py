@@ -66,6 +66,50 @@ def test_a_double_of_a_baked_face_is_live_and_the_bake_stays(scene, face, settle
     assert len(curves_of(face.effigy.plate)) == keys > 0
 
 
+def test_a_double_keeps_what_the_artist_made_of_its_plate(scene, face, settle):
+    plate = face.effigy.plate
+    plate.data.materials[0].node_tree.nodes.new("ShaderNodeMixRGB").name = "Mine"
+    plate.keyframe_insert("pass_index", frame=2)
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    double = _double(face, "objects")
+    settle()
+    curves_of = addon("blender.fcurves").curves_of
+    assert {curve.data_path for curve in curves_of(double.effigy.plate)} >= {"pass_index"}
+    assert not [c for c in curves_of(double.effigy.plate) if c.data_path == "location" and len(c.keyframe_points)]
+    assert [c for c in curves_of(plate) if c.data_path == "location" and len(c.keyframe_points) == 4]
+    material = double.effigy.plate.data.materials[0]
+    assert material != plate.data.materials[0]
+    assert "Mine" in material.node_tree.nodes
+    assert material.node_tree.nodes["Picture"].image == double.effigy.image
+
+
+def test_a_face_of_an_earlier_version_gets_what_it_lacks(scene, face, settle):
+    settle()
+    controls = addon("blender.controls")
+    face.effigy.image.effigy_mesh = None
+    face.data.attributes.remove(face.data.attributes[controls.TWINS])
+    face.effigy.control_names = ""
+    double = _double(face, "objects")
+    settle()
+    assert face.effigy.image.effigy_mesh == face.effigy.plate.data
+    assert double.effigy.image != face.effigy.image
+    assert controls.twin_of(face, 37) == 44
+    assert controls.twin_of(double, 37) == 44
+    assert len(controls.blocks_of(face)) == 6
+
+
+@pytest.mark.parametrize("kind", ["images", "materials"])
+def test_a_picture_that_is_appended_brings_nobody(scene, face, settle, tmp_path, kind):
+    settle()
+    name = face.effigy.image.name if kind == "images" else face.effigy.plate.data.materials[0].name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend")) as (_, here):
+        setattr(here, kind, [name])
+    assert len(getattr(bpy.data, kind)) >= 1
+    assert len(bpy.data.objects) == 0
+
+
 def test_a_render_of_doubles_that_nobody_looked_at_says_so(scene, face, settle, monkeypatch):
     # In the background no timer gives the double a picture of its own: both would show the last that was painted.
     settle()
@@ -138,3 +182,48 @@ def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, s
     for proxy, picture in zip(again, (opened, shown), strict=True):
         np.testing.assert_array_equal(pixels(proxy.effigy.image), picture)
     assert len(bpy.data.objects) == objects
+
+
+def test_an_override_may_become_somebody_else_and_stays_so(scene, face, settle, tmp_path):
+    collection = face.users_collection[0].name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, here):
+        here.collections = [collection]
+    here.collections[0].override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
+    bpy.context.view_layer.update()
+    [proxy] = addon("blender.properties").faces(bpy.context.scene)
+    bpy.context.scene.camera = proxy.effigy.camera
+    settle()
+    bpy.context.view_layer.objects.active = proxy
+    before = np.array([vertex.co for vertex in proxy.data.vertices])
+    assert bpy.ops.effigy.change_identity(seed=21) == {"FINISHED"}
+    proxy.effigy.display = "BACKGROUND"
+    bpy.context.view_layer.update()
+    settle()
+    changed = np.array([vertex.co for vertex in proxy.data.vertices])
+    assert np.abs(changed - before).max() > 0.01
+    assert [entry.image for entry in proxy.effigy.camera.data.background_images] == [proxy.effigy.image]
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    [proxy] = addon("blender.properties").faces(bpy.context.scene)
+    assert proxy.effigy.seed == 21
+    np.testing.assert_allclose([vertex.co[:] for vertex in proxy.data.vertices], changed, atol=1e-5)
+
+
+def test_a_camera_of_a_library_cannot_carry_the_picture_and_the_plate_stays(scene, face, settle, tmp_path):
+    own = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    scene.collection.objects.link(own)
+    own.matrix_world = scene.camera.matrix_world
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"), copy=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, here):
+        here.objects = ["Mine"]
+    linked = next(obj for obj in bpy.data.objects if obj.library is not None)
+    scene.collection.objects.link(linked)
+    face.effigy.display = "BACKGROUND"
+    settle()
+    assert face.effigy.plate.hide_get()
+    scene.camera = linked
+    bpy.context.view_layer.update()
+    settle()
+    assert not face.effigy.plate.hide_get()

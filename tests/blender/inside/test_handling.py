@@ -88,6 +88,37 @@ def test_a_remembered_frame_is_shown_within_that_frame(scene, face, settle):
         np.testing.assert_array_equal(pixels(face.effigy.image), picture)
 
 
+def test_the_plate_moves_with_a_remembered_frame(scene, face, settle):
+    face.keyframe_insert("location", frame=1)
+    scene.frame_set(4)
+    # Away from the camera, which needs no other picture.
+    sight = face.matrix_world.translation - scene.camera.matrix_world.translation
+    face.location += sight * 0.3
+    face.keyframe_insert("location", frame=4)
+    settle()
+    assert bpy.ops.effigy.cache() == {"FINISHED"}
+    settle()
+    for frame in (1, 3, 4):
+        scene.frame_set(frame)
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        wanted = addon("blender.scene_reader").read_face(face, scene, depsgraph)
+        np.testing.assert_allclose(np.array(face.effigy.plate.matrix_world), wanted.plate, atol=1e-4)
+
+
+def test_frames_of_another_scene_are_not_shown_in_this_one(scene, face, settle):
+    key(face, "jawOpen", (1, 0.0), (4, 1.0))
+    scene.frame_set(1)
+    assert bpy.ops.effigy.cache() == {"FINISHED"}
+    settle()
+    shown = pixels(face.effigy.image)
+    other = bpy.data.scenes.new("Other")
+    other.collection.children.link(face.users_collection[0])
+    other.camera = scene.camera
+    other.frame_set(4)
+    np.testing.assert_array_equal(pixels(face.effigy.image), shown)
+    bpy.data.scenes.remove(other)
+
+
 def test_a_change_wakes_the_preview_at_once(scene, face, settle):
     preview = sleep(settle)
     assert preview._asleep
@@ -347,9 +378,16 @@ def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path, monk
     scene.render.use_multiview = True
     assert any("Stereo" in text for text in texts())
     scene.render.use_multiview = False
-    bpy.context.view_layer.layer_collection.children[face.users_collection[0].name].exclude = True
-    bpy.context.view_layer.update()
-    assert any("in no view layer" in text for text in texts())
+    alone = bpy.data.collections.new("Alone")
+    scene.collection.children.link(alone)
+    for part, left in ((face, False), (face.effigy.plate, True)):  # the plate is what renders
+        home = part.users_collection[0]
+        alone.objects.link(part)
+        home.objects.unlink(part)
+        bpy.context.view_layer.layer_collection.children["Alone"].exclude = True
+        bpy.context.view_layer.update()
+        assert any("in no view layer" in text for text in texts()) == left
+        bpy.context.view_layer.layer_collection.children["Alone"].exclude = False
 
 
 def test_a_studios_colours_without_a_standard_view_are_told(scene, face, capsys, monkeypatch):

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from concurrent import futures
+from dataclasses import replace
 from types import SimpleNamespace
 
 import bpy
@@ -371,6 +373,57 @@ def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):
     preview.tick()
     assert session.run_of(face).identity == own
     settle()
+
+
+def test_two_quick_changes_open_the_last_person(scene, face, settle):
+    settle()
+    preview, session = addon("blender.preview"), addon("blender.session")
+    bpy.ops.effigy.change_identity(seed=21)
+    late, run = futures.Future(), session.run_of(face)
+    late.set_result(SimpleNamespace(identity="somebody else's"))
+    # The first person's opening is answered when the face is the second already; nothing else happens in the scene.
+    run.opened, run.opening, run.identity = ("model", "first"), (late, ("model", "first")), ""
+    session.state.dirty = False
+    for _ in range(200):
+        assert preview.tick() < 1.0, "an exception"
+        if run.identity:
+            break
+        time.sleep(0.01)
+    assert run.identity
+    assert run.opened == session.anchor_of(face)
+
+
+def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
+    rig, session = addon("blender.rig"), addon("blender.session")
+    own = face.shape_key_add(name="tongueOut", from_mix=False)
+    own.data[30].co.y -= 0.2
+    bump = np.array(own.data[30].co) - np.array(face.data.shape_keys.key_blocks[0].data[30].co)
+    welcome = session.welcome()
+    tongue = replace(welcome.controls[0], name="tongueOut")
+    another = replace(welcome, controls=(tongue, *welcome.controls[1:]))  # a model with such a control
+    identity = session.ensure_ready().call(session.open_request(face), 30)
+    rig.change_identity(face, another, identity, 4)
+    keys = face.data.shape_keys.key_blocks
+    kept = np.array(keys["tongueOut (own)"].data[30].co) - np.array(keys[0].data[30].co)
+    np.testing.assert_allclose(kept, bump, atol=1e-5)
+    assert not keys["tongueOut (own)"].mute
+    assert keys["jawOpen"].mute
+    assert face.effigy.is_control("tongueOut")
+    assert not face.effigy.is_control("tongueOut (own)")
+
+
+def test_a_baked_picture_is_behind_every_camera(scene, face, settle):
+    face.effigy.display = "BACKGROUND"
+    settle()
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    other = bpy.data.objects.new("Other", bpy.data.cameras.new("Other"))
+    scene.collection.objects.link(other)
+    other.matrix_world = scene.camera.matrix_world
+    scene.camera = other
+    bpy.context.view_layer.update()
+    settle()
+    assert [entry.image for entry in other.data.background_images] == [face.effigy.baked]
+    assert len(face.effigy.camera.data.background_images) == 0
 
 
 def test_an_answer_about_somebody_else_is_not_shown(scene, face, settle):

@@ -205,14 +205,16 @@ def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monke
     assert len(asked) == 4
 
 
-def test_a_bake_renders_with_motion_blur(scene, face, settle, monkeypatch):
-    # Which looks half a frame before the first and after the last.
+@pytest.mark.parametrize(("position", "shutter"), [("CENTER", 0.5), ("CENTER", 2.0), ("START", 1.0), ("END", 1.0)])
+def test_a_bake_renders_with_motion_blur(scene, face, settle, monkeypatch, position, shutter):
+    # Which looks before the first frame and after the last.
     swing(face, scene, 25)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     expected = render(scene)
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.device = 1, "CPU"
-    scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, 0.5
+    scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, shutter
+    scene.render.motion_blur_position = position
     said, given_up = [], give_ups(monkeypatch)
     monkeypatch.setattr(addon("blender.render"), "_say", said.append)
     assert len(render(scene)) == len(expected)
