@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,15 @@ class Record:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that are the same for the same picture."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self._values(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def _values(self) -> dict[str, Any]:
+        """By name. dataclasses.asdict copies every value, and took a tenth of Blender's time for a baked frame."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def as_text(self) -> str:
         """JSON, for a PNG's text and for people."""
-        values = asdict(self)
-        return json.dumps({**values, "controls": dict(self.controls), "digest": self.digest}, sort_keys=True)
+        return json.dumps({**self._values(), "controls": dict(self.controls), "digest": self.digest}, sort_keys=True)
 
 
 def latent_hash(latent: bytes) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
@@ -120,11 +121,20 @@ def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
     """Frames per second that the add-on's own work allows when a cached range is scrubbed."""
     bpy.ops.effigy.cache()
     preview, spent = addon("blender.preview"), 0.0
+
+    def timed(work: Callable[..., object]) -> Callable[..., None]:
+        def run(*arguments: object) -> None:
+            nonlocal spent
+            started = time.perf_counter()
+            work(*arguments)
+            spent += time.perf_counter() - started
+
+        return run
+
+    preview.recall_frame, look = timed(preview.recall_frame), timed(preview.look)
     for frame in range(1, frames + 1):
-        scene.frame_set(frame)
-        started = time.perf_counter()
-        preview.look()
-        spent += time.perf_counter() - started
+        scene.frame_set(frame)  # within which the picture is shown
+        look()
     return frames / spent
 
 
