@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from . import backdrop, projection
-from .properties import EffigyFace, face_of
+from .properties import EffigyFace, face_of, on_display
 
 SURFACE = "Picture"  # the texture node of every material that shows the picture
 
@@ -111,3 +111,11 @@ def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]
             if material is not None and shows_picture(material):
                 nodes.append(material.node_tree.nodes[SURFACE])
     return nodes
+
+
+def register() -> None:
+    on_display.append(show_picture)
+
+
+def unregister() -> None:
+    on_display.remove(show_picture)

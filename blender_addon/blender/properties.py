@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any, Literal
 
 import bpy
@@ -13,12 +14,15 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 _OVERRIDABLE: set[Literal["LIBRARY_OVERRIDABLE"]] = {"LIBRARY_OVERRIDABLE"}
 
 
-def _on_display(face: EffigyFace, context: bpy.types.Context) -> None:
-    from . import display  # which reads what this module stores
+# Called with a proxy whose ``display`` was changed; what shows pictures adds itself here.
+on_display: list[Callable[[bpy.types.Object], None]] = []
 
+
+def _on_display(face: EffigyFace, context: bpy.types.Context) -> None:
     proxy = face.id_data
     if face.is_face and isinstance(proxy, bpy.types.Object):
-        display.show_picture(proxy)
+        for show in on_display:
+            show(proxy)
 
 
 class EffigyFace(bpy.types.PropertyGroup):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import (
     bake_operators,
+    display,
     grab,
     handlers,
     identity_operators,
@@ -25,6 +26,7 @@ from . import (
 _MODULES = (
     preferences,
     properties,
+    display,
     session,
     operators,
     identity_operators,
