@@ -68,6 +68,13 @@ def baked_folder(proxy: bpy.types.Object) -> Path:
     return Path(bpy.path.abspath(baked.filepath)).parent if baked is not None else Path()
 
 
+def file_of(proxy: bpy.types.Object, frame: int) -> Path:
+    """The picture that a baked face shows in ``frame``."""
+    baked = face_of(proxy).baked
+    first = Path(bpy.path.abspath(baked.filepath)) if baked is not None else Path()
+    return first.with_name(f"{first.stem.rpartition('_')[0]}_{frame:04d}.png") if first.name else first
+
+
 def record_of(proxy: bpy.types.Object, wanted: FaceState, encoding: Encoding) -> Record:
     """What the picture of this moment is made from."""
     face = face_of(proxy)
@@ -91,7 +98,7 @@ class Bake:
             )
         self.folder = folder_of(proxy)
         for other in (o for each in bpy.data.scenes for o in faces(each) if o != proxy):
-            if folder_of(other) == self.folder:
+            if other.library is None and folder_of(other) == self.folder:  # a linked one is baked in its own file
                 raise BakeError(
                     rpt_("{} would write into the same folder as {}: rename one of them", other.name, proxy.name)
                 )

@@ -12,7 +12,7 @@ from . import session
 from .bake import FAILURES, Bake, reason, show_live
 from .cache import Cache
 from .census import active_face, face_in
-from .face_operator import can_ask
+from .face_operator import can_ask, is_ours
 from .properties import face_of, scene_of
 from .session import state
 from .walk import Walk
@@ -131,8 +131,11 @@ class RangeOperator(bpy.types.Operator):
 
 
 def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
-    if active_face(context) is None:
+    proxy = active_face(context)
+    if proxy is None:
         cls.poll_message_set("Select a face")
+        return False
+    if not is_ours(cls, proxy):
         return False
     if state.is_baking or state.is_rendering:
         cls.poll_message_set("Wait until the bake or render that runs is done")
@@ -201,7 +204,7 @@ class EFFIGY_OT_show_live(bpy.types.Operator):
         if proxy is None or face_of(proxy).source != "BAKED":
             cls.poll_message_set("Select a face that shows baked pictures")
             return False
-        return True
+        return is_ours(cls, proxy)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         show_live(face_in(context))

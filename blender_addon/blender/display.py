@@ -101,6 +101,17 @@ def shows_picture(material: bpy.types.Material) -> bool:
     return material.node_tree is not None and SURFACE in material.node_tree.nodes
 
 
+def shows_its_picture(proxy: bpy.types.Object) -> bool:
+    """Whether a material shows the face's picture: ours, or one that an artist built around the image."""
+    face = face_of(proxy)
+    if picture_nodes(proxy):
+        return True
+    meshes = [proxy.data, *([face.plate.data] if face.plate is not None else [])]
+    trees = [m.node_tree for mesh in meshes for m in mesh.materials if m is not None and m.node_tree is not None]
+    pictures = [image for image in (face.image, face.baked) if image is not None]
+    return any(getattr(node, "image", None) in pictures for tree in trees for node in tree.nodes)
+
+
 def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]:
     """The texture nodes that show the face's picture: the plate's, and the proxy's when it wears it."""
     face = face_of(proxy)

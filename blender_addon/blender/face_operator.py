@@ -27,6 +27,14 @@ def in_object_mode(cls: Any, context: bpy.types.Context) -> bool:
     return False
 
 
+def is_ours(cls: Any, proxy: bpy.types.Object) -> bool:
+    """Whether the face can be changed in this file; says on the button what to do if not."""
+    if proxy.library is None:
+        return True
+    cls.poll_message_set("This face is another file's: make a library override (Object ▸ Library Override ▸ Make)")
+    return False
+
+
 class FaceOperator(bpy.types.Operator):
     """An operator on the active face, which it needs."""
 
@@ -34,7 +42,8 @@ class FaceOperator(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if active_face(context) is None:
+        proxy = active_face(context)
+        if proxy is None:
             cls.poll_message_set("Select a face")
             return False
-        return True
+        return is_ours(cls, proxy)

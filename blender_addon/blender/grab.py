@@ -15,6 +15,7 @@ from ..core.follow import follow
 from ..core.pose import rotation_of
 from . import controls, session
 from .census import active_face, face_in
+from .face_operator import is_ours
 from .properties import scene_of
 
 _REACH = 24  # pixels from a landmark at which it is still picked
@@ -103,7 +104,7 @@ class EFFIGY_OT_grab(bpy.types.Operator):
         if proxy is None or context.mode != "OBJECT" or controls.camera_of(proxy, scene_of(context)) is None:
             cls.poll_message_set("Select a face in object mode, in a scene with a camera")
             return False
-        return True
+        return is_ours(cls, proxy)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         proxy = face_in(context)

@@ -55,6 +55,7 @@ def on_render_frame(scene: bpy.types.Scene, *_: Any) -> None:
 def on_render_start(scene: bpy.types.Scene, *_: Any) -> None:
     state.is_rendering = True
     state.epoch += 1
+    state.told.clear()
     _or_give_up(_prepare, scene)
 
 

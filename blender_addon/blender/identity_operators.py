@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -20,8 +20,8 @@ from ..core.files import write_whole
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
 from .census import active_face, face_in
-from .face_operator import FaceOperator, can_ask
-from .properties import EffigyFace, face_of, faces, scene_of
+from .face_operator import FaceOperator, can_ask, is_ours
+from .properties import EffigyFace, Name, face_of, faces, name_of, scene_of
 from .words import rpt_
 
 LAST_SEED = 2**31 - 1  # of Blender's integers
@@ -97,13 +97,15 @@ class ChangeOperator(OpeningOperator):
     """One that gives the active face another identity."""
 
     seed = -1
-    _face = ""  # the name of the face that was active when the operator was called
+    _face: Name | None = None  # the face that was active when the operator was called
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         proxy = active_face(context)
         if proxy is None or context.mode != "OBJECT":
             cls.poll_message_set("Select a face, in object mode")
+            return False
+        if not is_ours(cls, proxy):
             return False
         if face_of(proxy).locked:
             cls.poll_message_set("This identity is locked: unlock it first")
@@ -122,12 +124,12 @@ class ChangeOperator(OpeningOperator):
 
     def target(self, context: bpy.types.Context) -> bpy.types.Object:
         """The face that this was called for, whatever was selected since. Raises ValueError when it is gone."""
-        if not self._face:
-            self._face = face_in(context).name
-        proxy = scene_of(context).objects.get(self._face)
+        if self._face is None:
+            self._face = name_of(face_in(context))
+        proxy: Any = bpy.data.objects.get(self._face)
         if proxy is None or not face_of(proxy).is_face:
-            raise ValueError(rpt_("{} is gone", self._face))
-        return proxy
+            raise ValueError(rpt_("{} is gone", self._face[0]))
+        return cast(bpy.types.Object, proxy)
 
 
 class ByNumber(ChangeOperator):

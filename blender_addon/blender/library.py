@@ -173,6 +173,8 @@ class EFFIGY_OT_store_expression(FaceOperator):
             self.report({"ERROR"}, rpt_("The expression cannot be written: {}", error.strerror))
             return {"CANCELLED"}
         context.window_manager.effigy_expression = next(n for n in names() if n.casefold() == name.casefold())
+        if name != self.name:
+            self.report({"INFO"}, rpt_("Stored as {}", name))
         return {"FINISHED"}
 
 

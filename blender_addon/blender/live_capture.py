@@ -17,7 +17,7 @@ from . import controls
 from .capture_settings import CaptureSettings
 from .census import face_in
 from .pose_operators import has_camera
-from .properties import face_of, scene_of
+from .properties import face_of, name_of, scene_of
 from .session import state
 from .words import rpt_
 
@@ -33,14 +33,14 @@ class LiveCapture:
         self.listener = listener
         self.timer: Any = None  # in a window
         self.said = ""  # the status line
-        self._proxy = proxy.name
+        self._proxy = name_of(proxy)
         self._gain, self._head, self._flip = gain, head, flip
         self._turn: Any = None  # the last one, in the head's rotation mode
 
     def proxy(self, scene: bpy.types.Scene) -> bpy.types.Object | None:
         """The face, if it is still there. Looked up by name: references do not survive undo."""
-        found = scene.objects.get(self._proxy)
-        return found if found is not None and face_of(found).is_face else None
+        found: Any = bpy.data.objects.get(self._proxy)
+        return found if found is not None and scene in found.users_scene and face_of(found).is_face else None
 
     def step(self, scene: bpy.types.Scene) -> None:
         """Gives the face the newest moment. While frames are baked or rendered it passes unseen."""

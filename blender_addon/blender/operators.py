@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import bpy
 from bpy.props import FloatProperty, IntProperty
 
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
-from . import display, framing, rig, session
+from . import controls, display, framing, rig, session
 from .census import face_in
 from .face_operator import FaceOperator, can_ask, in_object_mode
 from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
@@ -138,6 +140,9 @@ class EFFIGY_OT_exact_view(FaceOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
         face = face_of(proxy)
+        if controls.camera_of(proxy, scene) is None:
+            self.report({"ERROR"}, "There is no camera: add one, or choose one in the scene's properties")
+            return {"CANCELLED"}
         tears = False
         if face.camera is not None and face.camera.type == "CAMERA":
             scene.camera = face.camera
@@ -182,12 +187,30 @@ class EFFIGY_OT_exact_view(FaceOperator):
             self.report({"WARNING"}, str(error))
             return False
         framing.fill_frame(camera, plate)
-        roll = framing.roll_of(camera, plate)
+        rolls = [framing.roll_of(camera, plate), *self._later_rolls(proxy, camera, scene_of(context))]
+        roll = max(rolls, key=abs)
         tears = framing.tears(roll, face_of(proxy).image)
         if tears:
-            text = rpt_("The head is rolled by {:.1f}°, so that its picture is resampled: Face the Camera", roll)
+            text = rpt_("The head is rolled, by {:.1f}° at most: its picture is drawn smoothly, not by pixels", roll)
             self.report({"WARNING"}, text)
         return tears
+
+    def _later_rolls(self, proxy: bpy.types.Object, camera: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
+        """By how many degrees the picture is rolled in the scene's frames, if anything moves there."""
+        if not any(obj.animation_data or obj.parent or obj.constraints for obj in (proxy, camera)):
+            return []
+        frame, rolls, values = scene.frame_current, [], controls.values_of(proxy)
+        places = [(obj, controls.placement_of(obj)) for obj in (proxy, camera)]
+        for each in framing.spread(scene):
+            scene.frame_set(each)
+            with contextlib.suppress(UnreadableError):
+                plate = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()).plate
+                rolls.append(framing.roll_of(camera, plate))
+        scene.frame_set(frame)
+        for obj, place in places:  # what was not keyed yet
+            controls.put_back(obj, place)
+        controls.set_values(proxy, values)
+        return rolls
 
 
 _CLASSES = (EFFIGY_OT_connect, EFFIGY_OT_disconnect, EFFIGY_OT_add_face, EFFIGY_OT_remove_face, EFFIGY_OT_exact_view)

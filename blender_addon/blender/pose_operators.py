@@ -12,7 +12,7 @@ from bpy.props import FloatProperty, IntProperty
 from ..core.pose import Angles
 from . import controls
 from .census import active_face, face_in
-from .face_operator import FaceOperator
+from .face_operator import FaceOperator, is_ours
 from .properties import face_of, scene_of
 
 
@@ -48,7 +48,7 @@ def has_camera(operator: Any, context: bpy.types.Context) -> bool:
     if proxy is None or controls.camera_of(proxy, scene_of(context)) is None:
         operator.poll_message_set("Select a face, in a scene with a camera")
         return False
-    return True
+    return is_ours(operator, proxy)
 
 
 class EFFIGY_OT_neutral(PoseOperator):

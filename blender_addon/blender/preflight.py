@@ -13,8 +13,9 @@ from typing import Any, Literal
 import bpy
 
 from . import bake, preferences, render, session
-from .display import picture_nodes
-from .framing import roll_of, tears
+from .controls import camera_of
+from .display import picture_nodes, shows_its_picture
+from .framing import roll_of, spread, tears
 from .preferences import PreferencesError
 from .properties import face_of, faces
 from .scene_reader import UnreadableError, read_face
@@ -90,7 +91,7 @@ def _of_colours(scene: bpy.types.Scene) -> Iterator[Finding]:
 def _of_output(scene: bpy.types.Scene) -> Iterator[Finding]:
     folder = Path(bpy.path.abspath(scene.render.filepath) + "0001").parent  # a path may end with the folder
     there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
-    taken = folder.exists() and not folder.is_dir()
+    taken = any(parent.exists() and not parent.is_dir() for parent in (folder, *folder.parents))
     if taken or there is None or not os.access(there, os.W_OK):
         yield Finding("error", rpt_("{} cannot be written to: choose another output", folder))
     if (kind := str(scene.render.image_settings.file_format)) in _LOSSY:
@@ -125,15 +126,16 @@ def _of_backend() -> Iterator[Finding]:
 
 def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
     face, welcome = face_of(proxy), session.welcome()
-    if not picture_nodes(proxy):
-        yield Finding("error", rpt_("{}: its plate has lost its Picture node; add the face again", proxy.name))
+    if not shows_its_picture(proxy):
+        yield Finding("error", rpt_("{}: its plate has lost its picture; add the face again", proxy.name))
+    if face.display != "PROJECTED" and not proxy.hide_render:
+        yield Finding("warning", rpt_("{}: the proxy mesh renders over its picture; hide it in renders", proxy.name))
     blocks = list(proxy.data.shape_keys.key_blocks)[1:] if proxy.data.shape_keys is not None else []
     if idle := [block.name for block in blocks if block.value and not face.is_control(block.name)]:
         yield Finding(
             "warning", rpt_("{}: {} changes the mesh only: no control of the model", proxy.name, ", ".join(idle))
         )
-    shown = proxy if face.display == "PROJECTED" else face.plate
-    if shown is not None and not any(shown.name in layer.objects for layer in scene.view_layers):
+    if not _is_in_a_layer(proxy, scene):
         yield Finding("warning", rpt_("{}: is in no view layer, and does not render", proxy.name))
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
         yield Finding("warning", rpt_("{}: its plate is hidden in renders", proxy.name))
@@ -149,14 +151,22 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield from _of_bake(proxy, scene)
 
 
+def _is_in_a_layer(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
+    """Whether what carries the picture is in any view layer; of a lost plate other findings tell."""
+    shown = proxy if face_of(proxy).display == "PROJECTED" else face_of(proxy).plate
+    return shown is None or any(shown.name in layer.objects for layer in scene.view_layers)
+
+
 def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
     """What only a look at every frame tells; the scene goes back to the current one."""
     welcome, before = session.welcome(), scene.frame_current
     found: dict[tuple[Literal["error", "warning"], str], list[int]] = {}
-    for frame in range(scene.frame_start, scene.frame_end + 1):
+    rendered = [proxy for proxy in faces(scene) if camera_of(proxy, scene) and _is_in_a_layer(proxy, scene)]
+    frames = spread(scene)
+    for frame in frames:
         scene.frame_set(frame)
         depsgraph = bpy.context.evaluated_depsgraph_get()
-        for proxy in faces(scene):
+        for proxy in rendered:
             try:
                 wanted = read_face(proxy, scene, depsgraph)
             except UnreadableError as error:
@@ -170,18 +180,22 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
                 and scene.camera is not None
                 and tears(roll_of(scene.camera, wanted.plate), face_of(proxy).image)
             ):
-                text = rpt_("{}: a rolled picture's pixels tear; press Exact Pixels in that frame", proxy.name)
+                text = rpt_(
+                    "{}: a rolled picture's pixels tear; press Exact Pixels, which looks at all frames", proxy.name
+                )
                 found.setdefault(("warning", text), []).append(frame)
             for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
                 if welcome is not None and abs(value) > welcome.pose_range[limit]:
                     text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, name, welcome.pose_range[limit])
                     found.setdefault(("warning", text), []).append(frame)
     scene.frame_set(before)
-    for (level, text), frames in found.items():
-        if len(frames) > 1:
-            yield Finding(level, rpt_("{} (frame {}, {} frames in all)", text, frames[0], len(frames)))
+    for (level, text), where in found.items():
+        if frames.step > 1:
+            yield Finding(level, rpt_("{} (frame {}; every {}th was looked at)", text, where[0], frames.step))
+        elif len(where) > 1:
+            yield Finding(level, rpt_("{} (frame {}, {} frames in all)", text, where[0], len(where)))
         else:
-            yield Finding(level, rpt_("{} (frame {})", text, frames[0]))
+            yield Finding(level, rpt_("{} (frame {})", text, where[0]))
 
 
 def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
@@ -189,9 +203,7 @@ def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
     frames = range(scene.frame_start, scene.frame_end + 1)
     if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
         yield Finding("error", rpt_("{}: only frames {} to {} are baked", proxy.name, face.baked_start, face.baked_end))
-    first = Path(bpy.path.abspath(face.baked.filepath)) if face.baked is not None else Path()
-    stem = first.stem.rpartition("_")[0]
-    missing = [frame for frame in frames if not (first.parent / f"{stem}_{frame:04d}.png").is_file()]
+    missing = [frame for frame in frames if not bake.file_of(proxy, frame).is_file()]
     if missing:
         yield Finding(
             "error",

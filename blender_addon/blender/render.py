@@ -12,8 +12,9 @@ from ..core.client import RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
 from . import bake, plate, preferences, session
+from .display import shows_its_picture
 from .preferences import PreferencesError
-from .properties import face_of, faces
+from .properties import face_of, faces, name_of
 from .scene_reader import FaceState, UnreadableError, is_evaluated, read_face
 from .session import state
 from .words import rpt_
@@ -64,6 +65,8 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
             continue
         run = session.run_of(proxy)
         try:
+            if not shows_its_picture(proxy):
+                raise UnreadableError(rpt_("its plate has lost its picture: add the face again"))
             if face_of(proxy).source == "BAKED":
                 _check_baked(proxy)
                 _warn_if_stale(proxy, scene, depsgraph)
@@ -121,6 +124,8 @@ def _check_baked(proxy: bpy.types.Object) -> None:
         raise UnreadableError(
             rpt_("only frames {} to {} are baked: bake again, or go back to live", face.baked_start, face.baked_end)
         )
+    if not (file := bake.file_of(proxy, state.frame)).is_file():
+        raise UnreadableError(rpt_("its picture {} is missing: bake again, or bring it back", file))
 
 
 def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -128,7 +133,8 @@ def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: b
     if scene.frame_current != state.frame:
         return  # where only a shutter looks
     stale, run = bake.is_stale(proxy, scene, depsgraph), session.run_of(proxy)
-    if stale and not run.stale:
+    if stale and name_of(proxy) not in state.told:
+        state.told.add(name_of(proxy))
         _say(
             f"warning: from frame {scene.frame_current} on, {proxy.name} shows pictures that were baked from "
             "another pose, place or identity: bake again"

@@ -81,6 +81,7 @@ class Session:
     outage: bool = True  # whether the last look found no backend
     is_rendering: bool = False
     is_baking: bool = False
+    told: set[Name] = field(default_factory=set)  # faces whose stale bake this render has told
     frame: int = 0  # the one that renders; shutters look beside it
     epoch: int = 0  # counts renders, undos and loads: pictures asked before one are not shown after it
     dirty: bool = True  # the scene may have changed since the last look

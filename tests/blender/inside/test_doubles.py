@@ -145,6 +145,15 @@ def test_faces_of_one_name_in_two_files_are_two(scene, face, settle, tmp_path):
     assert (pixels(local.effigy.image) != shown).any()
     names = addon("blender.census").known_faces(bpy.context.scene)
     assert set(names) == {local, linked}
+    # What is asked of the local one changes no other, and the linked one takes nothing that would be lost.
+    latent = linked.effigy.latent
+    bpy.context.view_layer.objects.active = local
+    assert bpy.ops.effigy.random_identity() == {"FINISHED"}
+    assert linked.effigy.latent == latent
+    bpy.context.view_layer.objects.active = linked
+    for name in ("random_identity", "neutral", "key_all", "reset_pose", "bake", "remove_face", "grab", "cache"):
+        assert not getattr(bpy.ops.effigy, name).poll(), name
+    assert addon("blender.census").known_faces(bpy.context.scene)
 
 
 def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, settle, tmp_path):

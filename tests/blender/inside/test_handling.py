@@ -361,6 +361,8 @@ def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path, monk
     spoilt.write_text("a file where a folder should be")
     output, scene.render.filepath = scene.render.filepath, str(spoilt / "render_")
     assert any(text.startswith("error") and "cannot be written to" in text for text in texts())
+    scene.render.filepath = str(spoilt / "deeper" / "render_")
+    assert any(text.startswith("error") and "cannot be written to" in text for text in texts())
     # A folder that is there and may not be written to; this test may run as root, who may.
     allowed = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) == str(tmp_path) and allowed(path, mode))
@@ -378,6 +380,9 @@ def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path, monk
     scene.render.use_multiview = True
     assert any("Stereo" in text for text in texts())
     scene.render.use_multiview = False
+    face.hide_render = False
+    assert any("the proxy mesh renders over its picture" in text for text in texts())
+    face.hide_render = True
     alone = bpy.data.collections.new("Alone")
     scene.collection.children.link(alone)
     for part, left in ((face, False), (face.effigy.plate, True)):  # the plate is what renders
@@ -387,6 +392,7 @@ def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path, monk
         bpy.context.view_layer.layer_collection.children["Alone"].exclude = True
         bpy.context.view_layer.update()
         assert any("in no view layer" in text for text in texts()) == left
+        assert not any(text.startswith("error") for text in texts())
         bpy.context.view_layer.layer_collection.children["Alone"].exclude = False
 
 

@@ -258,7 +258,34 @@ def test_exact_pixels_tells_of_a_rolled_head(scene, face, capsys):
     face.rotation_euler.rotate_axis("Y", 0.1)
     bpy.context.view_layer.update()
     bpy.ops.effigy.exact_view()
-    assert "The head is rolled by" in capsys.readouterr().out
+    assert "The head is rolled, by -5.6° at most" in capsys.readouterr().out
+
+
+def test_exact_pixels_looks_at_what_is_animated_and_loses_nothing(scene, face):
+    squares = addon("blender.display").picture_nodes(face)[0]
+    bpy.ops.effigy.exact_view()
+    assert squares.interpolation == "Closest"
+    face.rotation_mode = "XYZ"
+    face.keyframe_insert("rotation_euler", frame=1)
+    face.rotation_euler.z += 0.3  # a head that nods turns about Z: that rolls it, in later frames only
+    face.keyframe_insert("rotation_euler", frame=4)
+    scene.frame_set(1)
+    block = face.data.shape_keys.key_blocks["jawOpen"]
+    block.keyframe_insert("value", frame=1)
+    block.value, face.location.x = 0.5, 1.25
+    face.keyframe_insert("location", frame=1)
+    face.location.x = 1.5
+    bpy.ops.effigy.exact_view()
+    assert squares.interpolation == "Linear"
+    assert (block.value, face.location.x) == (0.5, 1.5), "what was not keyed yet is lost"
+    assert scene.frame_current == 1
+
+
+def test_exact_pixels_without_a_camera_says_so(scene, face):
+    bpy.data.objects.remove(face.effigy.camera)
+    scene.camera = None
+    with pytest.raises(RuntimeError, match="There is no camera"):
+        bpy.ops.effigy.exact_view()
 
 
 def test_the_add_menu_has_the_face(scene, face):

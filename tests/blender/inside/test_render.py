@@ -205,6 +205,48 @@ def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monke
     assert len(asked) == 4
 
 
+def test_a_missing_file_of_a_bake_ends_the_render(scene, face, settle, monkeypatch):
+    swing(face, scene, 25)
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    gone = addon("blender.bake").file_of(face, 2)
+    gone.unlink()
+    said = give_ups(monkeypatch)
+    render(scene)
+    assert len(said) == 1
+    assert "frame 2 of Face 4" in said[0]
+    assert f"{gone} is missing" in said[0]
+    assert any("1 baked pictures are missing" in f.text for f in addon("blender.preflight").findings(scene))
+
+
+def test_a_plate_without_its_picture_ends_the_render_and_an_artists_own_material_does_not(
+    scene, face, settle, monkeypatch
+):
+    settle()
+    scene.frame_end = 1
+    plate = face.effigy.plate.data
+    plate.materials[0].node_tree.nodes["Picture"].name = "Mine"  # built anew around the image
+    said = give_ups(monkeypatch)
+    render(scene)
+    assert said == []
+    plate.materials.clear()
+    render(scene)
+    assert len(said) == 1
+    assert "lost its picture" in said[0]
+    assert any("lost its picture" in f.text for f in addon("blender.preflight").findings(scene))
+
+
+def test_every_render_tells_of_a_stale_bake(scene, face, settle, monkeypatch):
+    said = []
+    monkeypatch.setattr(addon("blender.render"), "_say", said.append)
+    bpy.ops.effigy.bake()
+    face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
+    bpy.context.view_layer.update()
+    settle()  # the preview has noticed it
+    for times in (1, 2):
+        render(scene)
+        assert len(said) == times
+
+
 @pytest.mark.parametrize(("position", "shutter"), [("CENTER", 0.5), ("CENTER", 2.0), ("START", 1.0), ("END", 1.0)])
 def test_a_bake_renders_with_motion_blur(scene, face, settle, monkeypatch, position, shutter):
     # Which looks before the first frame and after the last.
