@@ -141,6 +141,7 @@ def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
     )
     window.find("Lost|Refused", PANEL, timeout=30)  # the one soon becomes the other: it will not come back
     until(lambda: (picture(window) != shown).any(), 10, lambda: "an old picture stands as if it were right")
+    window.find("Refused", PANEL, timeout=60)  # whose longer text moves the button
     window.shot("12-lost")
     window.press("^.{0,3}Stop$", PANEL)
     window.press("^.{0,3}Start Backend", PANEL)
