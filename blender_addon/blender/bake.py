@@ -64,15 +64,18 @@ def folder_of(proxy: bpy.types.Object) -> Path:
 
 def baked_folder(proxy: bpy.types.Object) -> Path:
     """Where the pictures lie that a baked face shows: they stay there when the .blend is saved under another name."""
-    baked = face_of(proxy).baked
-    return Path(bpy.path.abspath(baked.filepath)).parent if baked is not None else Path()
+    return _first_file(proxy).parent
 
 
 def file_of(proxy: bpy.types.Object, frame: int) -> Path:
     """The picture that a baked face shows in ``frame``."""
-    baked = face_of(proxy).baked
-    first = Path(bpy.path.abspath(baked.filepath)) if baked is not None else Path()
+    first = _first_file(proxy)
     return first.with_name(f"{first.stem.rpartition('_')[0]}_{frame:04d}.png") if first.name else first
+
+
+def _first_file(proxy: bpy.types.Object) -> Path:
+    baked = face_of(proxy).baked
+    return Path(bpy.path.abspath(baked.filepath)) if baked is not None else Path()
 
 
 def record_of(proxy: bpy.types.Object, wanted: FaceState, encoding: Encoding) -> Record:
@@ -149,7 +152,8 @@ class Bake:
         self._save()
         proxy = self.walk.lookup()[0]
         face = face_of(proxy)
-        _check_shown(proxy)
+        if not picture_nodes(proxy):
+            raise BakeError(rpt_("the plate of {} has lost its Picture node: add the face again", proxy.name))
         if face.source == "BAKED":
             remove_keys(face.plate, range(face.baked_start, face.baked_end + 1))
         _key_places(face.plate, self._frames.start, self._places)
@@ -181,7 +185,6 @@ def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -
 
 def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
     """Switches the face to the baked sequence of ``frames`` whose first file is ``first``."""
-    _check_shown(proxy)
     face = face_of(proxy)
     image = face.baked or bpy.data.images.load(str(first))
     image.filepath = bpy.path.relpath(str(first))
@@ -192,11 +195,6 @@ def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
     face.baked_start, face.baked_end = frames.start, frames.stop - 1
     show_source(proxy)
     state.dirty = state.baked_dirty = True
-
-
-def _check_shown(proxy: bpy.types.Object) -> None:
-    if not picture_nodes(proxy):
-        raise BakeError(rpt_("the plate of {} has lost its Picture node: add the face again", proxy.name))
 
 
 def show_live(proxy: bpy.types.Object) -> None:

@@ -20,14 +20,14 @@ def show_picture(proxy: bpy.types.Object) -> None:
     projected = face.display == "PROJECTED"
     if face.display != "BACKGROUND":
         backdrop.take_off(face)
-    elif face.plate is not None and bpy.context.scene is not None:
-        backdrop.follow(proxy, bpy.context.scene, np.array(face.plate.matrix_world))
     _project(proxy, face, shown=projected)
     show_source(proxy)
     if face.plate is not None:
         # What renders shows the picture in either way: the plate, or the proxy that wears it.
         face.plate.hide_render = projected
-        _hide_plate(face, hidden=projected or bool(backdrop.entries(face)))
+        _hide_plate(face, hidden=projected)
+        if bpy.context.scene is not None:
+            follow(proxy, bpy.context.scene, np.array(face.plate.matrix_world))
 
 
 def follow(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> None:

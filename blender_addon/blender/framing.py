@@ -11,8 +11,6 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-_MOST_FRAMES = 4000
-
 
 def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> None:
     """Sets the camera's lens and shift so that ``plate`` [4, 4] fills its picture.
@@ -38,12 +36,6 @@ def roll_of(camera: bpy.types.Object, plate: np.ndarray) -> float:
 def tears(roll: float, image: bpy.types.Image | None) -> bool:
     """Whether squares of ``image``, rolled by so many degrees, land on other pixels than their own."""
     return image is not None and abs(math.tan(math.radians(roll))) * max(image.size) > 1.0
-
-
-def spread(scene: bpy.types.Scene) -> range:
-    """The scene's frames; of very many only every so-manieth, as each takes half a millisecond and more to look at."""
-    frames = range(scene.frame_start, scene.frame_end + 1)
-    return frames[:: 1 + len(frames) // _MOST_FRAMES]
 
 
 @dataclass(frozen=True, slots=True)

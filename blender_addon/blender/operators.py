@@ -10,7 +10,7 @@ from bpy.props import FloatProperty, IntProperty
 
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
-from . import controls, display, framing, rig, session
+from . import controls, display, frames, framing, rig, session
 from .census import face_in
 from .face_operator import FaceOperator, can_ask, in_object_mode
 from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
@@ -199,17 +199,11 @@ class EFFIGY_OT_exact_view(FaceOperator):
         """By how many degrees the picture is rolled in the scene's frames, if anything moves there."""
         if not any(obj.animation_data or obj.parent or obj.constraints for obj in (proxy, camera)):
             return []
-        frame, rolls, values = scene.frame_current, [], controls.values_of(proxy)
-        places = [(obj, controls.placement_of(obj)) for obj in (proxy, camera)]
-        for each in framing.spread(scene):
-            scene.frame_set(each)
+        rolls = []
+        for _ in frames.visit(scene, [proxy]):
             with contextlib.suppress(UnreadableError):
                 plate = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()).plate
                 rolls.append(framing.roll_of(camera, plate))
-        scene.frame_set(frame)
-        for obj, place in places:  # what was not keyed yet
-            controls.put_back(obj, place)
-        controls.set_values(proxy, values)
         return rolls
 
 

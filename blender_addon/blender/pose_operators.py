@@ -128,6 +128,8 @@ class EFFIGY_OT_key_all(PoseOperator):
     bl_label = "Key All"
     bl_description = "Keyframe the head's place and turn and every control at the current frame"
 
+    shape = False  # keyed already
+
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         proxy.keyframe_insert("location", frame=scene.frame_current)
         controls.key_turn(proxy, scene.frame_current)

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import bpy
 
-from . import bake, preferences, render, session
+from . import bake, frames, preferences, render, session
 from .controls import camera_of
 from .display import picture_nodes, shows_its_picture
-from .framing import roll_of, spread, tears
+from .framing import roll_of, tears
 from .preferences import PreferencesError
-from .properties import face_of, faces
+from .properties import carrier_of, face_of, faces, is_in_a_layer
 from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_
@@ -90,9 +90,8 @@ def _of_colours(scene: bpy.types.Scene) -> Iterator[Finding]:
 
 def _of_output(scene: bpy.types.Scene) -> Iterator[Finding]:
     folder = Path(bpy.path.abspath(scene.render.filepath) + "0001").parent  # a path may end with the folder
-    there = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
-    taken = any(parent.exists() and not parent.is_dir() for parent in (folder, *folder.parents))
-    if taken or there is None or not os.access(there, os.W_OK):
+    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), None)
+    if there is None or not there.is_dir() or not os.access(there, os.W_OK):
         yield Finding("error", rpt_("{} cannot be written to: choose another output", folder))
     if (kind := str(scene.render.image_settings.file_format)) in _LOSSY:
         yield Finding("warning", rpt_("{} changes pixels: PNG and OpenEXR keep them", kind))
@@ -135,7 +134,7 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield Finding(
             "warning", rpt_("{}: {} changes the mesh only: no control of the model", proxy.name, ", ".join(idle))
         )
-    if not _is_in_a_layer(proxy, scene):
+    if not _may_render(proxy, scene):
         yield Finding("warning", rpt_("{}: is in no view layer, and does not render", proxy.name))
     if face.plate is not None and face.plate.hide_render and face.display != "PROJECTED":
         yield Finding("warning", rpt_("{}: its plate is hidden in renders", proxy.name))
@@ -151,20 +150,18 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield from _of_bake(proxy, scene)
 
 
-def _is_in_a_layer(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
+def _may_render(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
     """Whether what carries the picture is in any view layer; of a lost plate other findings tell."""
-    shown = proxy if face_of(proxy).display == "PROJECTED" else face_of(proxy).plate
-    return shown is None or any(shown.name in layer.objects for layer in scene.view_layers)
+    shown = carrier_of(proxy)
+    return shown is None or is_in_a_layer(shown, scene)
 
 
 def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
     """What only a look at every frame tells; the scene goes back to the current one."""
-    welcome, before = session.welcome(), scene.frame_current
+    welcome = session.welcome()
     found: dict[tuple[Literal["error", "warning"], str], list[int]] = {}
-    rendered = [proxy for proxy in faces(scene) if camera_of(proxy, scene) and _is_in_a_layer(proxy, scene)]
-    frames = spread(scene)
-    for frame in frames:
-        scene.frame_set(frame)
+    rendered = [proxy for proxy in faces(scene) if camera_of(proxy, scene) and _may_render(proxy, scene)]
+    for frame in frames.visit(scene, rendered):
         depsgraph = bpy.context.evaluated_depsgraph_get()
         for proxy in rendered:
             try:
@@ -188,10 +185,10 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
                 if welcome is not None and abs(value) > welcome.pose_range[limit]:
                     text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, name, welcome.pose_range[limit])
                     found.setdefault(("warning", text), []).append(frame)
-    scene.frame_set(before)
+    step = frames.spread(scene).step
     for (level, text), where in found.items():
-        if frames.step > 1:
-            yield Finding(level, rpt_("{} (frame {}; every {}th was looked at)", text, where[0], frames.step))
+        if step > 1:
+            yield Finding(level, rpt_("{} (frame {}; every {}th was looked at)", text, where[0], step))
         elif len(where) > 1:
             yield Finding(level, rpt_("{} (frame {}, {} frames in all)", text, where[0], len(where)))
         else:
@@ -200,10 +197,10 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
 
 def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
     face = face_of(proxy)
-    frames = range(scene.frame_start, scene.frame_end + 1)
     if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
         yield Finding("error", rpt_("{}: only frames {} to {} are baked", proxy.name, face.baked_start, face.baked_end))
-    missing = [frame for frame in frames if not bake.file_of(proxy, frame).is_file()]
+    every = range(scene.frame_start, scene.frame_end + 1)
+    missing = [frame for frame in every if not bake.file_of(proxy, frame).is_file()]
     if missing:
         yield Finding(
             "error",

@@ -195,7 +195,7 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
     except UnreadableError as error:
         _fail(proxy, run, str(error))
         return
-    run.cache = cache.state_of(run, scene.frame_current, (*session.anchor_of(proxy), wanted.parameters))
+    run.cache = cache.state_of(run, scene.frame_current, session.key_of(proxy, wanted.parameters))
     display.follow(proxy, scene, wanted.plate)
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
@@ -209,7 +209,7 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
 
 def _recall(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState) -> bool:
     """Shows the exact picture of this moment if it is remembered; says whether it is."""
-    remembered = state.memory.get((*session.anchor_of(proxy), wanted.parameters))
+    remembered = state.memory.get(session.key_of(proxy, wanted.parameters))
     if remembered is None:
         return False
     run.ask_for(wanted.parameters)

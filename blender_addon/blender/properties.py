@@ -147,6 +147,17 @@ def name_of(obj: bpy.types.Object) -> Name:
     return obj.name, obj.library.filepath if obj.library is not None else None
 
 
+def carrier_of(proxy: bpy.types.Object) -> bpy.types.Object | None:
+    """What a render shows the face's picture on: its plate, or the proxy that wears it; None when the plate is lost."""
+    face = face_of(proxy)
+    return proxy if face.display == "PROJECTED" else face.plate
+
+
+def is_in_a_layer(obj: bpy.types.Object, scene: bpy.types.Scene) -> bool:
+    """Whether any view layer of the scene has the object: its collection is not excluded in all."""
+    return any(obj.name in layer.objects for layer in scene.view_layers)
+
+
 def owns_plate(proxy: bpy.types.Object) -> bool:
     """Whether the plate is this proxy's: one that was duplicated alone still points at the plate of its original."""
     plate = face_of(proxy).plate

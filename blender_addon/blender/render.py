@@ -14,7 +14,7 @@ from ..protocol.messages import Frame
 from . import bake, plate, preferences, session
 from .display import shows_its_picture
 from .preferences import PreferencesError
-from .properties import face_of, faces, name_of
+from .properties import carrier_of, face_of, faces, is_in_a_layer, name_of
 from .scene_reader import FaceState, UnreadableError, is_evaluated, read_face
 from .session import state
 from .words import rpt_
@@ -27,7 +27,7 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> tuple[Pixels, tuple[str
 
     View layers, motion blur and stereo ask for one moment several times: it is painted once.
     """
-    key = *session.anchor_of(proxy), wanted.parameters
+    key = session.key_of(proxy, wanted.parameters)
     remembered = state.memory.get(key)
     if remembered is None:
         frame = _painted(proxy, wanted)
@@ -101,7 +101,7 @@ def frozen_instances(scene: bpy.types.Scene) -> list[bpy.types.Object]:
         if obj.instance_type == "COLLECTION"
         and obj.instance_collection
         and not obj.hide_render
-        and any(obj.name in layer.objects for layer in scene.view_layers)
+        and is_in_a_layer(obj, scene)
     ]
     return [
         obj
@@ -112,8 +112,7 @@ def frozen_instances(scene: bpy.types.Scene) -> list[bpy.types.Object]:
 
 def _is_rendered(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
     """Whether ``depsgraph`` shows what carries the face's picture."""
-    face = face_of(proxy)
-    shown = proxy if face.display == "PROJECTED" else face.plate
+    shown = carrier_of(proxy)
     return shown is None or is_evaluated(shown, depsgraph)  # without a plate, reading the face says so
 
 

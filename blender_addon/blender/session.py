@@ -202,6 +202,11 @@ def anchor_of(proxy: bpy.types.Object) -> tuple[str, str]:
     return face_of(proxy).model, face_of(proxy).latent
 
 
+def key_of(proxy: bpy.types.Object, parameters: Any) -> tuple[object, ...]:
+    """What the exact picture of a face is remembered under."""
+    return *anchor_of(proxy), parameters
+
+
 def restart_backend() -> None:
     """Starts this Blender's own backend again when it has died. Raises RequestError when it cannot be started."""
     if state.backend is None or state.backend.exit_code is None:

@@ -83,6 +83,28 @@ def landmark(window, index):
     )
 
 
+def choose_file(window, path, shot=None):
+    """Gives the file browser that a button opened a path, and presses its button."""
+    until(lambda: window.ask(_BROWSER + "result = browser is not None"), 10, window.console)
+    window.ask(
+        _BROWSER + f"browser.spaces.active.params.directory = {str(path.parent)!r}.encode()\n"
+        f"browser.spaces.active.params.filename = {path.name!r}\n"
+        "browser.tag_redraw()"
+    )
+    time.sleep(1.0)
+    if shot is not None:
+        window.shot(shot)
+    window.move(600, 450)  # into the browser, where Return is its button
+    window.keys("Return")
+    until(lambda: window.ask(_BROWSER + "result = browser is None"), 10, window.console)
+
+
+_BROWSER = """
+areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+browser = next((area for area in areas if area.type == "FILE_BROWSER"), None)
+"""
+
+
 def hover(window):
     """Puts the mouse into the viewport, beside everything."""
     window.move(300, 780)

@@ -8,14 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from .steps import PANEL, hover, landmark, picture, settle, until, values
+from .steps import PANEL, choose_file, hover, landmark, picture, settle, until, values
 
 ACTIVE = "proxy = addon('blender.census').active_face(bpy.context)\n"
 COUNT = "result = len(addon('blender.properties').faces(bpy.context.scene))"
-BROWSER = """
-areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
-browser = next((area for area in areas if area.type == "FILE_BROWSER"), None)
-"""
 
 
 def test_escape_and_the_other_keys_of_a_drag(window):
@@ -94,16 +90,7 @@ def test_a_person_is_saved_and_loaded(window):
     path = window.work / "person.effigy-identity"
     for label in ("Save", "Load"):
         window.press(f"^.{{0,3}}{label}", PANEL)
-        until(lambda: window.ask(BROWSER + "result = browser is not None"), 10, window.console)
-        window.ask(
-            BROWSER + f"browser.spaces.active.params.directory = {str(path.parent)!r}.encode()\n"
-            f"browser.spaces.active.params.filename = {path.name!r}\n"
-            "browser.tag_redraw()"
-        )
-        time.sleep(1.0)
-        window.move(600, 450)
-        window.keys("Return")
-        until(lambda: window.ask(BROWSER + "result = browser is None"), 10, window.console)
+        choose_file(window, path)
         if label == "Save":
             until(path.is_file, 10, window.console)
             window.press("^.{0,3}Random$", PANEL)

@@ -13,7 +13,7 @@ import pytest
 from blender_addon.core.live_link import ARKIT, PORT
 from tests.addon.test_live_link import packet
 
-from .steps import CATEGORY, PANEL, hover, picture, settle, until, values
+from .steps import CATEGORY, PANEL, choose_file, hover, picture, settle, until, values
 
 
 def test_the_face_follows_a_live_capture_until_escape(window):
@@ -146,17 +146,7 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     path.write_text(window.ask(TRACK) if "Landmark" in label else RECORDING)
     window.press("^.{0,3}Animation", PANEL)
     window.press(label, PANEL)
-    until(lambda: window.ask(BROWSER + "result = browser is not None"), 10, window.console)
-    window.ask(
-        BROWSER + f"browser.spaces.active.params.directory = {str(path.parent)!r}.encode()\n"
-        f"browser.spaces.active.params.filename = {path.name!r}\n"
-        "browser.tag_redraw()"
-    )
-    time.sleep(1.0)
-    window.shot(f"08a-{label.split()[1].lower()}")
-    window.move(600, 450)  # into the browser, where Return is its button
-    window.keys("Return")
-    until(lambda: window.ask(BROWSER + "result = browser is None"), 10, window.console)
+    choose_file(window, path, shot=f"08a-{label.split()[1].lower()}")
     settle(window)
     captured = poses(window)
     window.shot("08a-imported")
@@ -170,10 +160,6 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     window.press("^.{0,3}Animation", PANEL)
 
 
-BROWSER = """
-areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
-browser = next((area for area in areas if area.type == "FILE_BROWSER"), None)
-"""
 RECORDING = "\n".join(
     [
         "Timecode,BlendShapeCount,JawOpen,HeadYaw,HeadPitch,HeadRoll",

@@ -326,6 +326,17 @@ def test_a_stale_bake_is_rendered_and_said_to_be_stale(scene, face, monkeypatch)
     assert "from frame 4 on" in said[0]
 
 
+def test_preflight_leaves_what_is_not_keyed_yet(scene, face):
+    key(face, "jawOpen", (1, 0.0), (4, 0.2))
+    swing(face, scene, 10)
+    scene.frame_set(2)
+    block = face.data.shape_keys.key_blocks["jawOpen"]
+    block.value, face.rotation_euler.z = 0.5, 0.25
+    addon("blender.preflight").findings(scene)
+    assert scene.frame_current == 2
+    assert (block.value, face.rotation_euler.z) == (0.5, 0.25)
+
+
 def test_preflight_looks_at_every_frame(scene, face):
     bpy.ops.effigy.bake()
     key(face, "jawOpen", (3, 0.0), (4, 1.0))

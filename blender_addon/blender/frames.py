@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at the frames of a scene, for what has to know of all of them before anything is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import bpy
+
+from . import controls
+
+_MOST = 4000
+
+
+def spread(scene: bpy.types.Scene) -> range:
+    """The scene's frames; of very many only every so-manieth, as each takes half a millisecond and more to look at."""
+    frames = range(scene.frame_start, scene.frame_end + 1)
+    return frames[:: 1 + len(frames) // _MOST]
+
+
+def visit(scene: bpy.types.Scene, proxies: Sequence[bpy.types.Object]) -> Iterator[int]:
+    """Goes through those frames, and at the end back to the current one.
+
+    What of the faces and the scene's camera was changed there and is not keyed yet would be lost: it is put back.
+    """
+    before = scene.frame_current
+    own = [proxy for proxy in proxies if proxy.library is None]
+    moved = [*own, scene.camera] if scene.camera is not None and scene.camera.library is None else own
+    places = [(obj, controls.placement_of(obj)) for obj in moved]
+    values = [(proxy, controls.values_of(proxy)) for proxy in own]
+    try:
+        for frame in spread(scene):
+            scene.frame_set(frame)
+            yield frame
+    finally:
+        scene.frame_set(before)
+        for obj, place in places:
+            controls.put_back(obj, place)
+        for proxy, shape in values:
+            controls.set_values(proxy, shape)
