@@ -103,8 +103,9 @@ class Regressor(nn.Module):
         self._activate = F.silu if architecture.activation == "silu" else F.relu
 
     def forward(self, v: Tensor) -> Tensor:
+        *hidden, _ = self.layers  # a slice of them would be a module of its own, made anew each time
         x = v
-        for layer in self.layers[:-1]:
+        for layer in hidden:
             x = self._activate(layer(x))
         return self._output(x, v)
 
@@ -132,8 +133,9 @@ class Regressor(nn.Module):
 
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """q [N, Q] and dq/dv [N, Q, rows · M] at v, by the chain rule from the output back: Q is the short side."""
+        *hidden, _ = self.layers
         x, slopes = v, []
-        for layer in self.layers[:-1]:
+        for layer in hidden:
             h = layer(x)
             slopes.append(self._slope(h))
             x = self._activate(h)

@@ -22,15 +22,18 @@ class FullyConnected(nn.Module):
         self.bias = nn.Parameter(torch.empty(features_out))
         self.weight_gain = lr_multiplier / math.sqrt(features_in)
         self.bias_gain = lr_multiplier
+        self.is_frozen = False
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.is_frozen:
+            return F.linear(x, self.weight, self.bias)
         return F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
 
     def freeze(self) -> None:
         """Multiplies the gains into the parameters, for good."""
         self.weight.data = self.weight.data * self.weight_gain
         self.bias.data = self.bias.data * self.bias_gain
-        self.weight_gain = self.bias_gain = 1.0
+        self.is_frozen = True
 
 
 class Mapping(nn.Module):

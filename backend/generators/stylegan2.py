@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .alone import alone
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .strips import strip_step, strips, within
 from .stylegan import StyleGAN, Synthesis
@@ -25,6 +26,7 @@ from .winograd import pays, transformed, winograd_conv2d
 # rounded there spreads over the whole picture: at 256, mean error 0.56 instead of 0.74 % of std.
 _COARSE = 16
 _ALL = slice(None)
+_FEW = 64  # pixels of a layer's input: see ``alone``
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,29 +143,39 @@ class SynthesisLayer(nn.Module):
         self.noise_strength.data = torch.full_like(self.noise_strength.data, 1 / SQRT2)
         self.affine.freeze()
 
-    def forward(self, x: Tensor, style: Tensor, *, noise: bool, rows: slice = _ALL) -> Tensor:
-        """[N, channels_in, h, w] and style [N, channels_in] → [N, channels_out, h or 2 h, w or 2 w].
+    def scales(self, style: Tensor) -> Tensor:
+        """Style [N, channels_in] → [N, channels_in + channels_out]: what input and output are multiplied by."""
+        if self.weight.dtype == torch.float16:
+            style = style / style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
+        squares = energy(self.weight) if self.energy is None else self.energy
+        # The gain √2 of the activation is positive and passes through it.
+        demodulation = alone(lambda style: (style.square() @ squares + 1e-8).rsqrt() * SQRT2, style)
+        return torch.cat([style, demodulation], dim=1)
+
+    def forward(self, x: Tensor, scales: Tensor, *, noise: bool, rows: slice = _ALL) -> Tensor:
+        """[N, channels_in, h, w] and ``scales`` → [N, channels_out, h or 2 h, w or 2 w].
 
         ``rows`` says which of the layer's rows that is, where ``x`` is a strip. Without gradients ``x`` is used up.
         """
+        style, demodulation = torch.split(scales, [x.shape[1], len(self.bias)], dim=1)
+        x = modulate(x, style).to(self.weight.dtype)
+        if x.shape[2] * x.shape[3] <= _FEW:
+            x = alone(self._convolve, x, threads=None if self.up else 1)
+        else:
+            x = self._convolve(x)
+        return self._activate(x, demodulation, self.noise_const[rows] if noise else None)
+
+    def _convolve(self, x: Tensor) -> Tensor:
         weight = self.weight
-        if weight.dtype == torch.float16:
-            style = style / style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
-        squares = energy(weight) if self.energy is None else self.energy
-        # The gain √2 of the activation is positive and passes through it.
-        demodulation = (style.square() @ squares + 1e-8).rsqrt() * SQRT2
-        x = modulate(x, style).to(weight.dtype)
         if self.winograd:
-            x = winograd_conv2d(x, transformed(self.weight))
-        elif self.phases:
-            x = phases_to_space(F.conv2d(x, weight, padding=1))
-        elif self.up:
+            return winograd_conv2d(x, transformed(weight))
+        if self.phases:
+            return phases_to_space(F.conv2d(x, weight, padding=1))
+        if self.up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
             fir = fir_kernel(gain=4.0).to(x).expand(len(weight), 1, 4, 4) if self.fir is None else self.fir
-            x = F.conv2d(x, fir, padding=1, groups=len(weight))
-        else:
-            x = F.conv2d(x, weight, padding=1)
-        return self._activate(x, demodulation, self.noise_const[rows] if noise else None)
+            return F.conv2d(x, fir, padding=1, groups=len(weight))
+        return F.conv2d(x, weight, padding=1)
 
     def _activate(self, x: Tensor, demodulation: Tensor, noise: Tensor | None) -> Tensor:
         inplace = may_overwrite()
@@ -190,10 +202,14 @@ class ToRGB(nn.Module):
         self.affine = FullyConnected(config.w_dim, channels_in)
         self.gain = channels_in**-0.5
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """[N, channels_in, h, w] and style [N, channels_in] → [N, 3, h, w]."""
+    def scales(self, style: Tensor) -> Tensor:
+        """Style [N, channels_in] → [N, channels_in]: what the input is multiplied by."""
+        return style * self.gain
+
+    def forward(self, x: Tensor, scales: Tensor) -> Tensor:
+        """[N, channels_in, h, w] and ``scales`` → [N, 3, h, w]."""
         N, C, height, width = x.shape
-        weight = self.weight[:, :, 0, 0].T * (style * self.gain)[:, :, None]  # [N, C, 3]
+        weight = self.weight[:, :, 0, 0].T * scales[:, :, None]  # [N, C, 3]
         pixels = x.float().permute(0, 2, 3, 1).reshape(N, height * width, C)
         image = torch.baddbmm(self.bias, pixels, weight).view(N, height, width, 3).permute(0, 3, 1, 2)
         return image if self.clamp is None else image.clamp(-self.clamp, self.clamp)
@@ -214,36 +230,36 @@ class Block(nn.Module):
         self.conv1 = SynthesisLayer(channels_out, channels_out, config, size, up=False)
         self.torgb = ToRGB(channels_out, config)
 
-    def forward(self, x: Tensor, styles: Sequence[Tensor], *, noise: bool, last: bool) -> tuple[Tensor, Tensor]:
-        """[N, channels_in, h, w] and the layers' styles → [N, channels_out, 2 h, 2 w], and a picture [N, 3, 2 h, 2 w].
+    def forward(self, x: Tensor, scales: Sequence[Tensor], *, noise: bool, last: bool) -> tuple[Tensor, Tensor]:
+        """[N, channels_in, h, w] and the layers' scales → [N, channels_out, 2 h, 2 w], and a picture [N, 3, 2 h, 2 w].
 
         The first block, which has no up-convolution, keeps the size. What the ``last`` makes besides the picture nobody
         reads, and may be empty. Without gradients ``x`` is used up.
         """
         if self.is_first:
-            x = self.conv1(x, styles[0], noise=noise)
-            return x, self.torgb(x, styles[1])
+            x = self.conv1(x, scales[0], noise=noise)
+            return x, self.torgb(x, scales[1])
         step = strip_step(x, len(self.conv1.bias))
         if step < x.shape[2]:
             each = [
-                self._in_strips(x[n : n + 1], [style[n : n + 1] for style in styles], step, noise=noise, last=last)
+                self._in_strips(x[n : n + 1], [each[n : n + 1] for each in scales], step, noise=noise, last=last)
                 for n in range(len(x))
             ]
             return torch.cat([result for result, _ in each]), torch.cat([share for _, share in each])
-        x = self.conv1(self.conv0(x, styles[0], noise=noise), styles[1], noise=noise)
-        return x, self.torgb(x, styles[2])
+        x = self.conv1(self.conv0(x, scales[0], noise=noise), scales[1], noise=noise)
+        return x, self.torgb(x, scales[2])
 
     def _in_strips(
-        self, x: Tensor, styles: Sequence[Tensor], step: int, *, noise: bool, last: bool
+        self, x: Tensor, scales: Sequence[Tensor], step: int, *, noise: bool, last: bool
     ) -> tuple[Tensor, Tensor]:
         """As ``forward`` for one picture, ``step`` rows of ``x`` at a time."""
         results, shares = [], []
         for strip in strips(x.shape[2], step):
             # A copy: the next strip reads some of these rows too, and conv0 uses its input up.
-            y = self.conv0(channels_last(x[:, :, strip.read].clone()), styles[0], noise=noise, rows=strip.grown)
+            y = self.conv0(channels_last(x[:, :, strip.read].clone()), scales[0], noise=noise, rows=strip.grown)
             y = y[:, :, within(strip.smoothed, strip.grown)]
-            y = self.conv1(y, styles[1], noise=noise, rows=strip.smoothed)[:, :, within(strip.kept, strip.smoothed)]
-            shares.append(self.torgb(y, styles[2]))
+            y = self.conv1(y, scales[1], noise=noise, rows=strip.smoothed)[:, :, within(strip.kept, strip.smoothed)]
+            shares.append(self.torgb(y, scales[2]))
             results.append(y[:, :, :0].clone() if last else y)  # a clone holds nothing of the strip
         return torch.cat(results, dim=2), torch.cat(shares, dim=2)
 
@@ -292,7 +308,7 @@ class StyleGAN2Synthesis(Synthesis):
         """The style space S: one style [N, channels_in] for every layer, in order."""
         # A block's picture shares its row with the next block's first convolution.
         return [
-            layer.affine(ws[:, max(2 * level - 1, 0) + offset])
+            alone(layer.affine, ws[:, max(2 * level - 1, 0) + offset])
             for level, block in enumerate(self.blocks())
             for offset, layer in enumerate(block.layers())
         ]
@@ -301,10 +317,13 @@ class StyleGAN2Synthesis(Synthesis):
         """The picture of all layers' styles; the styles of the first blocks alone give a smaller one."""
         fir = fir_kernel(gain=4.0).to(styles[0]).expand(3, 1, 4, 4) if self.fir is None else self.fir
         first, *others = self.blocks()[: (len(styles) + 1) // 3]
+        layers = [layer for block in (first, *others) for layer in block.layers()]
+        # All of them before anything is painted: between the layers, threads that wait would fall asleep.
+        scales = [layer.scales(style) for layer, style in zip(layers, styles, strict=True)]
         x = channels_last(first.const.repeat(len(styles[0]), 1, 1, 1))
-        x, image = first(x, styles[:2], noise=noise, last=False)
+        x, image = first(x, scales[:2], noise=noise, last=False)
         for level, block in enumerate(others):
-            x, share = block(x, styles[3 * level + 2 : 3 * level + 5], noise=noise, last=block is others[-1])
+            x, share = block(x, scales[3 * level + 2 : 3 * level + 5], noise=noise, last=block is others[-1])
             image = upsample2(image, fir) + share
         return image
 

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .alone import alone
 from .filters import design_lowpass, filtered_leaky_relu
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
@@ -220,7 +221,7 @@ class Layer(nn.Module):
             style = style * style.square().mean(dim=1, keepdim=True).rsqrt()
             squares = energy(weight) if self.energy is None else self.energy
             # The gain √2 of the activation is positive and passes through it.
-            gain = (style.square() @ squares + 1e-8).rsqrt()[:, :, None, None] * SQRT2
+            gain = alone(lambda style: (style.square() @ squares + 1e-8).rsqrt() * SQRT2, style)[:, :, None, None]
         # The input's gain goes first: half precision could not hold the sums without it.
         x = modulate(x, style * self.magnitude_ema.rsqrt()).to(weight.dtype)
         if self.winograd:
@@ -265,7 +266,7 @@ class StyleGAN3Synthesis(Synthesis):
     def styles(self, ws: Tensor) -> list[Tensor]:
         """The input's turn and shift [N, 4], then one style [N, channels_in] for every layer."""
         modules: list[Input | Layer] = [self.input, *self.layers()]
-        return [module.affine(ws[:, row]) for row, module in enumerate(modules)]
+        return [alone(module.affine, ws[:, row]) for row, module in enumerate(modules)]
 
     def forward(self, styles: Sequence[Tensor], motion: Tensor | None = None) -> Tensor:
         x = channels_last(self.input(styles[0], motion))

@@ -27,6 +27,7 @@ from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
 from ..threads import limited_threads
+from .finals import Finals
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 
 __all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
@@ -41,7 +42,6 @@ _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _ROUNDING = 1e-6  # a slider's end is the range's, in float32
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
-_FINAL_BATCH = 4  # on a GPU, which paints several in little more than the time of one
 
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 
@@ -119,7 +119,7 @@ class FaceModel:
         self.controls = {control.name: control for control in controls}
         self.pose_range = pose_range
         self._previews = previews
-        self.final_batch = _FINAL_BATCH if generator.device.type == "cuda" else 1
+        self._finals = Finals.of(generator)
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
 
@@ -213,25 +213,23 @@ class FaceModel:
         residual |= {n: v - float(self.controls[n].reading @ moved[ALPHA]) for n, v in moves.items() if v}
         return Edit(ws[0].float(), pose, tuple(clamped), residual)
 
+    @property
+    def final_batch(self) -> int:
+        """How many finals are painted at once, when so many are asked for."""
+        return self._finals.batch
+
     @torch.inference_mode()
     def paint(self, ws: Tensor) -> NDArray[np.uint8]:
         """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], rounded as the official scripts do."""
-        return _to_pixels(self._finals(ws))
+        return _to_pixels(self._finals(ws.to(self.generator.device)))
 
     @torch.inference_mode()
     def paint16(self, ws: Tensor) -> NDArray[np.uint16]:
         """As ``paint``, with 65535 for 255: what the 8 bits of ``paint`` leave of it."""
-        images = self._finals(ws)
+        images = self._finals(ws.to(self.generator.device))
         # 257 levels of 16 bits to one of 8. The first step is ``paint``'s own, so that both round alike.
         pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
-
-    def _finals(self, ws: Tensor) -> Tensor:
-        """Pictures [N, 3, H, W], always ``final_batch`` at a time: another size of batch could round otherwise."""
-        missing = -len(ws) % self.final_batch
-        whole = torch.cat([ws, ws[-1:].expand(missing, -1, -1)]).to(self.generator.device)
-        images = [self.generator.synthesize(batch) for batch in torch.split(whole, self.final_batch)]
-        return torch.cat(images)[: len(ws)]
 
     @torch.inference_mode()
     def preview(self, ws: Tensor, *, half: bool = False) -> NDArray[np.uint8]:

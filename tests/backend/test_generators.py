@@ -14,7 +14,7 @@ from backend.generators import GeneratorFileError, load_generator, save_generato
 from backend.generators.checkpoints import open_checkpoint
 from backend.generators.checkpoints.networks import read_config
 from backend.generators.load import build_network
-from backend.generators.mapping import initialize
+from backend.generators.mapping import channels_last, initialize
 from backend.generators.stylegan2 import (
     StyleGAN2,
     StyleGAN2Config,
@@ -26,6 +26,7 @@ from backend.generators.stylegan2 import (
 from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
 from backend.generators.winograd import pays, transform_weight, winograd_conv2d
 from backend.models import DEFAULT_BUNDLE
+from backend.threads import limited_threads
 
 from .checkpoint_files import NAMES, parity
 from .devices import DEVICES
@@ -207,7 +208,7 @@ def test_the_last_block_holds_no_more_than_a_strip(monkeypatch, small_strips):
     together = torch.cat
 
     def watched(parts, dim=0):
-        held.append(sum(part.untyped_storage().nbytes() for part in parts if part.shape[1] == 4))
+        held.append(sum(part.untyped_storage().nbytes() for part in parts if part.ndim == part.shape[1] == 4))
         return together(parts, dim)
 
     monkeypatch.setattr(torch, "cat", watched)
@@ -347,6 +348,25 @@ def test_a_picture_does_not_depend_on_its_batch():
     for number in range(3):
         alone = generator.synthesize(ws[number : number + 1])
         assert (together[number] - alone[0]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+def test_products_of_few_rows_have_the_bits_of_each_row_alone_in_one_thread(count):
+    """What larger layers do is the libraries' affair, and seen to by ``backend.models.finals``."""
+    generator = load_generator(GENERATOR, "cpu")
+    ws = generator.map(torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(0)))
+    small = generator.synthesis.blocks()[1].conv1  # 8 × 8
+    x = torch.randn(count, 256, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def made(rows):
+        scales = small.scales(generator.styles(ws[rows])[3])
+        return [*generator.styles(ws[rows]), scales, small(channels_last(x[rows].clone()), scales, noise=False)]
+
+    with torch.inference_mode(), limited_threads(1):
+        alone = [torch.cat(parts) for parts in zip(*(made([row]) for row in range(count)), strict=True)]
+    for threads in (1, 2, 3, 4):
+        with torch.inference_mode(), limited_threads(threads):
+            assert all(map(torch.equal, made(slice(None)), alone)), threads
 
 
 def test_a_saved_generator_loads_as_the_same_network(tmp_path):

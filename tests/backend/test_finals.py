@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finals painted together have the bits of each painted alone, or are not painted together."""
+
+from __future__ import annotations
+
+import torch
+
+from backend.models.finals import Finals
+
+
+def painter(rounding, calls):
+    """Pictures [N, 3, 1, 1] that are off by ``rounding`` where several are painted at once."""
+
+    def paint(ws):
+        calls.append(len(ws))
+        return ws.sum(dim=(1, 2))[:, None, None, None].expand(-1, 3, 1, 1) + rounding * (len(ws) > 1)
+
+    return paint
+
+
+def test_the_default_paints_the_same_bits_in_whatever_company(default_model):
+    anchor = default_model.open_seed(5, 0.7)
+    ws = torch.stack([default_model.edit(anchor, yaw, 0.0, {}).ws for yaw in (-20.0, -5.0, 0.0, 8.0, 20.0)])
+    alone = [default_model.paint16(row)[0].tobytes() for row in ws.split(1)]
+    for start in range(5):
+        for stop in range(start + 1, 6):
+            assert [picture.tobytes() for picture in default_model.paint16(ws[start:stop])] == alone[start:stop]
+
+
+def test_a_whole_batch_is_proven_once_and_less_is_painted_one_by_one():
+    calls = []
+    finals = Finals(painter(0.0, calls), 3, always_whole=False)
+    ws = torch.rand(5, 2, 4)
+    first = finals(ws)
+    assert calls == [1, 1, 1, 3, 1, 1]
+    calls.clear()
+    assert torch.equal(finals(ws), first)
+    assert calls == [3, 1, 1]
+    assert finals.batch == 3
+
+
+def test_where_company_changes_bits_they_are_painted_one_by_one():
+    calls = []
+    finals = Finals(painter(1e-6, calls), 2, always_whole=False)
+    ws = torch.rand(6, 2, 4)
+    alone = torch.cat([painter(1e-6, [])(row) for row in ws.split(1)])
+    assert torch.equal(finals(ws), alone)
+    assert finals.batch == 1
+    calls.clear()
+    assert torch.equal(finals(ws), alone)
+    assert calls == [1] * 6
+
+
+def test_a_gpu_always_paints_as_many():
+    calls = []
+    finals = Finals(painter(1e-6, calls), 4, always_whole=True)
+    ws = torch.rand(5, 2, 4)
+    together = finals(ws)
+    assert calls == [4, 4]
+    assert torch.equal(torch.cat([finals(row) for row in ws.split(1)]), together)
