@@ -11,7 +11,10 @@ import torch
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """Lets ``count`` threads compute, and afterwards as many as before; None is no limit."""
+    """Lets ``count`` threads compute, and afterwards as many as before; None is no limit.
+
+    Part of that is PyTorch's for the whole process: one thread of it may paint at a time.
+    """
     if count is None:
         yield
         return

@@ -103,11 +103,14 @@ class Regressor(nn.Module):
         self._activate = F.silu if architecture.activation == "silu" else F.relu
 
     def forward(self, v: Tensor) -> Tensor:
-        *hidden, _ = self.layers  # a slice of them would be a module of its own, made anew each time
         x = v
-        for layer in hidden:
+        for layer in self._hidden():
             x = self._activate(layer(x))
         return self._output(x, v)
+
+    def _hidden(self) -> list[nn.Module]:
+        """All layers but the last. A slice of them would be a module of its own, made anew each time."""
+        return list(self.layers)[:-1]
 
     def _output(self, x: Tensor, v: Tensor) -> Tensor:
         output = self.layers[-1](x)
@@ -133,9 +136,8 @@ class Regressor(nn.Module):
 
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """q [N, Q] and dq/dv [N, Q, rows · M] at v, by the chain rule from the output back: Q is the short side."""
-        *hidden, _ = self.layers
         x, slopes = v, []
-        for layer in hidden:
+        for layer in self._hidden():
             h = layer(x)
             slopes.append(self._slope(h))
             x = self._activate(h)

@@ -26,7 +26,9 @@ from .winograd import pays, transformed, winograd_conv2d
 # rounded there spreads over the whole picture: at 256, mean error 0.56 instead of 0.74 % of std.
 _COARSE = 16
 _ALL = slice(None)
-_FEW = 64  # pixels of a layer's input: see ``alone``
+# Pixels of a layer's input, of which convolutions are cut along their sums (256 channels; with 512 only those of 16
+# pixels were): see ``alone``. Up-convolutions round alike in any number of threads, and differ by their batch only.
+_FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +160,14 @@ class SynthesisLayer(nn.Module):
         ``rows`` says which of the layer's rows that is, where ``x`` is a strip. Without gradients ``x`` is used up.
         """
         style, demodulation = torch.split(scales, [x.shape[1], len(self.bias)], dim=1)
-        x = modulate(x, style).to(self.weight.dtype)
-        if x.shape[2] * x.shape[3] <= _FEW:
-            x = alone(self._convolve, x, threads=None if self.up else 1)
-        else:
-            x = self._convolve(x)
+        x = self.convolve(modulate(x, style).to(self.weight.dtype))
         return self._activate(x, demodulation, self.noise_const[rows] if noise else None)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """[N, channels_in, h, w] → [N, channels_out, h or 2 h, w or 2 w]."""
+        if x.shape[2] * x.shape[3] <= _FEW:
+            return alone(self._convolve, x, threads=None if self.up else 1)
+        return self._convolve(x)
 
     def _convolve(self, x: Tensor) -> Tensor:
         weight = self.weight

@@ -133,7 +133,9 @@ class FaceModel:
         """The identity of ``seed`` as the official scripts number them; truncation pulls it to the mean face."""
         z = np.random.RandomState(seed).randn(1, self.generator.z_dim)
         z32 = torch.from_numpy(z).float().to(self.generator.device)
-        return self._open(self.generator.map(z32, truncation)[0].cpu().numpy())
+        with limited_threads(1):  # as in ``edit``
+            ws = self.generator.map(z32, truncation)
+        return self._open(ws[0].cpu().numpy())
 
     def calmest(self, seed: int, seeds: int, truncation: float = 0.7) -> int:
         """Of ``seeds`` numbers from ``seed`` on the one whose expression is nearest to the average face's.
@@ -166,7 +168,8 @@ class FaceModel:
     def _open(self, ws: NDArray[np.float32]) -> Identity:
         latent = latent_to_bytes(ws)
         anchor = torch.from_numpy(ws.copy())
-        q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
+        with limited_threads(1):
+            q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
         return Identity(key, anchor, latent, q, PoseAngles.of(q), self.shape.shape(q[None, ALPHA])[0])
 

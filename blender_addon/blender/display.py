@@ -25,8 +25,9 @@ def show_picture(proxy: bpy.types.Object) -> None:
     if face.plate is not None:
         # What renders shows the picture in either way: the plate, or the proxy that wears it.
         face.plate.hide_render = projected
-        _hide_plate(face, hidden=projected)
-        if bpy.context.scene is not None:
+        if face.display != "BACKGROUND":
+            _hide_plate(face, hidden=projected)
+        elif bpy.context.scene is not None:
             follow(proxy, bpy.context.scene, np.array(face.plate.matrix_world))
 
 

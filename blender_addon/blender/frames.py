@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import bpy
 
 from . import controls
+from .properties import faces
 
 _MOST = 4000
 
@@ -18,14 +19,14 @@ def spread(scene: bpy.types.Scene) -> range:
     return frames[:: 1 + len(frames) // _MOST]
 
 
-def visit(scene: bpy.types.Scene, proxies: Sequence[bpy.types.Object]) -> Iterator[int]:
+def visit(scene: bpy.types.Scene) -> Iterator[int]:
     """Goes through those frames, and at the end back to the current one.
 
     What of the faces and the scene's camera was changed there and is not keyed yet would be lost: it is put back.
     """
-    before = scene.frame_current
-    own = [proxy for proxy in proxies if proxy.library is None]
-    moved = [*own, scene.camera] if scene.camera is not None and scene.camera.library is None else own
+    before, camera = scene.frame_current, scene.camera
+    own = [proxy for proxy in faces(scene) if proxy.library is None]
+    moved = [*own, camera] if camera is not None and camera.library is None else own
     places = [(obj, controls.placement_of(obj)) for obj in moved]
     values = [(proxy, controls.values_of(proxy)) for proxy in own]
     try:
@@ -38,3 +39,4 @@ def visit(scene: bpy.types.Scene, proxies: Sequence[bpy.types.Object]) -> Iterat
             controls.put_back(obj, place)
         for proxy, shape in values:
             controls.set_values(proxy, shape)
+        scene.camera = camera  # markers may have bound another

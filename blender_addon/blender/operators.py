@@ -200,7 +200,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
         if not any(obj.animation_data or obj.parent or obj.constraints for obj in (proxy, camera)):
             return []
         rolls = []
-        for _ in frames.visit(scene, [proxy]):
+        for _ in frames.visit(scene):
             with contextlib.suppress(UnreadableError):
                 plate = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()).plate
                 rolls.append(framing.roll_of(camera, plate))

@@ -161,7 +161,7 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
     welcome = session.welcome()
     found: dict[tuple[Literal["error", "warning"], str], list[int]] = {}
     rendered = [proxy for proxy in faces(scene) if camera_of(proxy, scene) and _may_render(proxy, scene)]
-    for frame in frames.visit(scene, rendered):
+    for frame in frames.visit(scene):
         depsgraph = bpy.context.evaluated_depsgraph_get()
         for proxy in rendered:
             try:

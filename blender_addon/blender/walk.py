@@ -23,7 +23,7 @@ from .properties import face_of, name_of
 from .scene_reader import FaceState, read_face
 from .words import rpt_
 
-_AHEAD = 8  # frames on their way at once: twice what a GPU paints together
+_AHEAD = 8  # frames on their way at once: twice what the backend paints together
 _RESTARTS = 3  # of a dying backend, until it is taken for broken
 _TRANSIENT = {"lost", "no-backend", "closed", "timeout", "unknown-identity", "shutting-down", "loading", "refused"}
 

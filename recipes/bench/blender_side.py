@@ -131,6 +131,7 @@ def one_by_one() -> list[Any]:
 
 def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
     """Frames per second that the add-on's own work allows when a cached range is scrubbed."""
+    scene.frame_start, scene.frame_end = 1, frames
     bpy.ops.effigy.cache()
     preview, spent = addon("blender.preview"), 0.0
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 
 from backend.models.finals import Finals
+from backend.threads import limited_threads
 
 
 def painter(rounding, calls):
@@ -25,6 +29,29 @@ def test_the_default_paints_the_same_bits_in_whatever_company(default_model):
     for start in range(5):
         for stop in range(start + 1, 6):
             assert [picture.tobytes() for picture in default_model.paint16(ws[start:stop])] == alone[start:stop]
+
+
+@pytest.mark.parametrize(
+    ("device", "size", "batch"), [("cpu", 64, 4), ("cpu", 128, 4), ("cpu", 256, 1), ("cpu", 1024, 1), ("cuda", 1024, 4)]
+)
+def test_as_many_are_painted_together_as_a_device_gains_by(device, size, batch):
+    calls = []
+    generator = SimpleNamespace(device=torch.device(device), resolution=(size, size), synthesize=painter(0.0, calls))
+    finals = Finals.of(generator)
+    assert finals.batch == batch
+    finals(torch.rand(1, 2, 4))
+    assert calls == ([4] if device == "cuda" else [1])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_identity_and_its_edits_have_the_same_bits_in_any_number_of_threads(default_model, threads):
+    def made():
+        identity = default_model.open_seed(3)
+        return identity.key, identity.q.tobytes(), default_model.edit(identity, 12.0, 3.0, {}).ws.numpy().tobytes()
+
+    usual = made()
+    with limited_threads(threads):
+        assert made() == usual
 
 
 def test_a_whole_batch_is_proven_once_and_less_is_painted_one_by_one():

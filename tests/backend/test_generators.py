@@ -208,7 +208,8 @@ def test_the_last_block_holds_no_more_than_a_strip(monkeypatch, small_strips):
     together = torch.cat
 
     def watched(parts, dim=0):
-        held.append(sum(part.untyped_storage().nbytes() for part in parts if part.ndim == part.shape[1] == 4))
+        pictures = [part for part in parts if part.ndim == 4]  # and no styles
+        held.append(sum(part.untyped_storage().nbytes() for part in pictures if part.shape[1] == 4))
         return together(parts, dim)
 
     monkeypatch.setattr(torch, "cat", watched)
@@ -353,20 +354,28 @@ def test_a_picture_does_not_depend_on_its_batch():
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 def test_products_of_few_rows_have_the_bits_of_each_row_alone_in_one_thread(count):
     """What larger layers do is the libraries' affair, and seen to by ``backend.models.finals``."""
-    generator = load_generator(GENERATOR, "cpu")
-    ws = generator.map(torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(0)))
-    small = generator.synthesis.blocks()[1].conv1  # 8 × 8
-    x = torch.randn(count, 256, 8, 8, generator=torch.Generator().manual_seed(1))
+    generator, other = load_generator(GENERATOR, "cpu"), StyleGAN3(StyleGAN3Config(64, 256, 16, channel_max=203))
+    initialize(other)
+    other.freeze()
+    random = torch.Generator().manual_seed(0)
+    ws, ws3 = (network.map(torch.randn(count, network.z_dim, generator=random)) for network in (generator, other))
+    small = generator.synthesis.blocks()[1]  # 8 × 8
+    x4, x8 = torch.randn(count, 256, 4, 4, generator=random), torch.randn(count, 256, 8, 8, generator=random)
 
     def made(rows):
-        scales = small.scales(generator.styles(ws[rows])[3])
-        return [*generator.styles(ws[rows]), scales, small(channels_last(x[rows].clone()), scales, noise=False)]
+        styles = generator.styles(ws[rows])
+        convolved = small.conv1.convolve(channels_last(x8[rows]))
+        return [*styles, small.conv1.scales(styles[3]), convolved, *other.styles(ws3[rows])]
+
+    def grown(rows):
+        return small.conv0.convolve(channels_last(x4[rows]))
 
     with torch.inference_mode(), limited_threads(1):
         alone = [torch.cat(parts) for parts in zip(*(made([row]) for row in range(count)), strict=True)]
     for threads in (1, 2, 3, 4):
         with torch.inference_mode(), limited_threads(threads):
             assert all(map(torch.equal, made(slice(None)), alone)), threads
+            assert torch.equal(grown(slice(None)), torch.cat([grown([row]) for row in range(count)])), threads
 
 
 def test_a_saved_generator_loads_as_the_same_network(tmp_path):

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import zmq
 
+from backend.models.finals import Finals
 from backend.service.scheduler import Job, Scheduler
 from backend.service.worker import Worker
 from protocol import decode_reply
@@ -14,12 +17,25 @@ from protocol.messages import Error, Frame, OpenIdentity, Synthesize
 
 
 @pytest.fixture()
-def work(default_model):
-    """Gives jobs to a worker, and returns its answers with their clients."""
+def together():
+    """How many pictures were painted at a time."""
+    return []
+
+
+@pytest.fixture()
+def work(default_model, together):
+    """Gives jobs to a worker whose finals go four at a time, and returns its answers with their clients."""
+    model = copy.copy(default_model)
+
+    def paint(ws):
+        together.append(len(ws))
+        return default_model.generator.synthesize(ws)
+
+    model._finals = Finals(paint, 4, always_whole=False)
     context, scheduler = zmq.Context(), Scheduler()
     inbox = context.socket(zmq.PULL)
     inbox.bind("inproc://answers")
-    worker = Worker(lambda: default_model, scheduler, context, "inproc://answers")
+    worker = Worker(lambda: model, scheduler, context, "inproc://answers")
 
     def answers(jobs):
         for job in jobs:
@@ -40,7 +56,7 @@ def work(default_model):
     context.term()
 
 
-def test_finals_painted_together_are_answered_one_by_one(work, default_model):
+def test_finals_painted_together_are_answered_one_by_one(work, default_model, together):
     anchor = default_model.open_seed(3, 0.7)
     yaws = [float(yaw) for yaw in range(-25, 25, 8)]
 
@@ -64,3 +80,4 @@ def test_finals_painted_together_are_answered_one_by_one(work, default_model):
     assert refused.code == "unknown-identity"
     assert bytes(deep.data) == bytes(again.data), "a picture does not depend on what is painted beside it"
     assert last.encoding == "rgba8"
+    assert 4 in together

@@ -327,14 +327,27 @@ def test_a_stale_bake_is_rendered_and_said_to_be_stale(scene, face, monkeypatch)
 
 
 def test_preflight_leaves_what_is_not_keyed_yet(scene, face):
-    key(face, "jawOpen", (1, 0.0), (4, 0.2))
-    swing(face, scene, 10)
+    bpy.ops.effigy.add_face(seed=4)
+    other = bpy.context.active_object
+    for proxy in (face, other):
+        key(proxy, "jawOpen", (1, 0.0), (4, 0.2))
+        swing(proxy, scene, 10)
+    other.hide_render = other.effigy.plate.hide_render = True  # it is animated, and the check need not look at it
+    camera = scene.camera
+    camera.keyframe_insert("location", frame=1)
+    scene.timeline_markers.new("Cut", frame=3).camera = other.effigy.camera
     scene.frame_set(2)
-    block = face.data.shape_keys.key_blocks["jawOpen"]
-    block.value, face.rotation_euler.z = 0.5, 0.25
+    values = {proxy: proxy.data.shape_keys.key_blocks["jawOpen"] for proxy in (face, other)}
+    for proxy, block in values.items():
+        block.value, proxy.rotation_euler.z = 0.5, 0.25
+    scene.camera = camera
+    camera.location.x = 0.75
     addon("blender.preflight").findings(scene)
     assert scene.frame_current == 2
-    assert (block.value, face.rotation_euler.z) == (0.5, 0.25)
+    for proxy, block in values.items():
+        assert (block.value, proxy.rotation_euler.z) == (0.5, 0.25)
+    assert scene.camera == camera
+    assert camera.location.x == 0.75
 
 
 def test_preflight_looks_at_every_frame(scene, face):
