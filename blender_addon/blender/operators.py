@@ -173,7 +173,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
         shading.light, shading.color_type = "FLAT", "TEXTURE"
         scene.display.render_aa = "OFF"
         if hasattr(scene, "cycles"):
-            scene.cycles.pixel_filter_type = "BOX"
+            scene.cycles.pixel_filter_type = "BLACKMAN_HARRIS"  # a box is a pixel wide, whatever its width says
             scene.cycles.filter_width = 0.01
             scene.cycles.use_denoising = False
         return {"FINISHED"}

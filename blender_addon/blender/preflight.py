@@ -22,6 +22,7 @@ from .scene_reader import UnreadableError, read_face
 from .sight import hiding
 from .words import rpt_
 
+_SHARP = 0.02  # pixels: how wide a filter may be that leaves pixels as they are
 _LOSSY = {"JPEG", "JPEG2000", "WEBP", "FFMPEG"}
 
 
@@ -86,6 +87,15 @@ def _of_colours(scene: bpy.types.Scene) -> Iterator[Finding]:
     }
     if found := [name for name, grades in grading.items() if grades]:
         yield Finding("warning", rpt_("Faces are graded by {}: Exact Pixels shows them as painted", ", ".join(found)))
+    if str(scene.render.engine) == "CYCLES":
+        cycles = scene.cycles
+        softening = {
+            rpt_("denoising"): cycles.use_denoising,
+            rpt_("the pixel filter"): cycles.pixel_filter_type == "BOX" or cycles.filter_width > _SHARP,
+        }
+        if found := [name for name, softens in softening.items() if softens and cycles.samples > 1]:
+            text = rpt_("Faces are softened by {}: Exact Pixels shows them as painted", ", ".join(found))
+            yield Finding("warning", text)
 
 
 def _of_output(scene: bpy.types.Scene) -> Iterator[Finding]:

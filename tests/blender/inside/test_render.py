@@ -235,6 +235,22 @@ def test_a_plate_without_its_picture_ends_the_render_and_an_artists_own_material
     assert any("lost its picture" in f.text for f in addon("blender.preflight").findings(scene))
 
 
+@pytest.mark.parametrize("samples", [4, 16])
+@pytest.mark.parametrize("roll", [0.0, 3e-4])
+def test_cycles_is_exact_with_many_samples_too(scene, face, samples, roll):
+    assert bpy.ops.effigy.face_camera() == {"FINISHED"}
+    face.rotation_euler.rotate_axis("Y", roll)  # a hundredth of a degree, as a hand may leave it
+    scene.frame_end, scene.cycles.samples, scene.cycles.filter_width = 1, samples, 1.5
+    assert any("softened by" in f.text for f in addon("blender.preflight").findings(scene))
+    assert bpy.ops.effigy.exact_view() == {"FINISHED"}
+    assert not any("softened by" in f.text for f in addon("blender.preflight").findings(scene))
+    (rendered,) = render(scene)
+    # Of the samples of a rolled square one in fifty thousand falls beside it: a box blurs nine hundred values.
+    assert np.count_nonzero(rendered != pixels(face.effigy.image)) <= (20 if roll else 0)
+    scene.cycles.use_denoising = True
+    assert any("softened by denoising" in f.text for f in addon("blender.preflight").findings(scene))
+
+
 def test_every_render_tells_of_a_stale_bake(scene, face, settle, monkeypatch):
     said = []
     monkeypatch.setattr(addon("blender.render"), "_say", said.append)
