@@ -166,10 +166,11 @@ def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
     scene.frame_end = scene.frame_start + 30
     bake = addon("blender.bake").Bake(face, scene)
     session = addon("blender.session")
-    while bake.step() < 1:
+    while not bake.walk._asked:
+        bake.step()
         session.pause()
     on_their_way = [asked.answer for asked in bake.walk._asked]
-    assert len(on_their_way) > 1
+    assert len(on_their_way) > 4, "the backend may have begun with four of them"
     bake.abandon()
     errors = [answer.exception(20) for answer in on_their_way]
     assert "cancelled" in {error.code for error in errors if error is not None}
