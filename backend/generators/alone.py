@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..threads import limited_threads
-from .mapping import may_overwrite
+from .mapping import SQRT2, may_overwrite
 
 
 def alone(compute: Callable[[Tensor], Tensor], rows: Tensor, threads: int | None = 1) -> Tensor:
@@ -25,3 +25,11 @@ def alone(compute: Callable[[Tensor], Tensor], rows: Tensor, threads: int | None
         return compute(rows)
     with limited_threads(threads):
         return torch.cat([compute(row) for row in torch.split(rows, 1)]) if len(rows) > 1 else compute(rows)
+
+
+def demodulation(style: Tensor, squares: Tensor) -> Tensor:
+    """Style [N, in] and a convolution's ``energy`` [in, out] → [N, out]: what brings its output back to unit variance.
+
+    Times the gain √2 of the activation behind it, which is positive and passes through.
+    """
+    return alone(lambda style: (style.square() @ squares + 1e-8).rsqrt() * SQRT2, style)

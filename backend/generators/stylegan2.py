@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .alone import alone
+from .alone import alone, demodulation
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .strips import strip_step, strips, within
 from .stylegan import StyleGAN, Synthesis
@@ -150,18 +150,16 @@ class SynthesisLayer(nn.Module):
         if self.weight.dtype == torch.float16:
             style = style / style.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
         squares = energy(self.weight) if self.energy is None else self.energy
-        # The gain √2 of the activation is positive and passes through it.
-        demodulation = alone(lambda style: (style.square() @ squares + 1e-8).rsqrt() * SQRT2, style)
-        return torch.cat([style, demodulation], dim=1)
+        return torch.cat([style, demodulation(style, squares)], dim=1)
 
     def forward(self, x: Tensor, scales: Tensor, *, noise: bool, rows: slice = _ALL) -> Tensor:
         """[N, channels_in, h, w] and ``scales`` → [N, channels_out, h or 2 h, w or 2 w].
 
         ``rows`` says which of the layer's rows that is, where ``x`` is a strip. Without gradients ``x`` is used up.
         """
-        style, demodulation = torch.split(scales, [x.shape[1], len(self.bias)], dim=1)
+        style, gain = torch.split(scales, [x.shape[1], len(self.bias)], dim=1)
         x = self.convolve(modulate(x, style).to(self.weight.dtype))
-        return self._activate(x, demodulation, self.noise_const[rows] if noise else None)
+        return self._activate(x, gain[:, :, None, None], self.noise_const[rows] if noise else None)
 
     def convolve(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] → [N, channels_out, h or 2 h, w or 2 w]."""
@@ -181,12 +179,11 @@ class SynthesisLayer(nn.Module):
             return F.conv2d(x, fir, padding=1, groups=len(weight))
         return F.conv2d(x, weight, padding=1)
 
-    def _activate(self, x: Tensor, demodulation: Tensor, noise: Tensor | None) -> Tensor:
+    def _activate(self, x: Tensor, gain: Tensor, noise: Tensor | None) -> Tensor:
         inplace = may_overwrite()
         if x.dtype == torch.bfloat16:
             x = x.float()  # whose 8 bits would round away what the steps below add up
         bias = (self.bias * SQRT2)[:, None, None]
-        gain = demodulation[:, :, None, None]
         x = torch.addcmul(bias, x, gain, out=x) if inplace else x * gain + bias
         if noise is not None:
             shown = noise * (self.noise_strength * SQRT2)
@@ -246,7 +243,7 @@ class Block(nn.Module):
         step = strip_step(x, len(self.conv1.bias))
         if step < x.shape[2]:
             each = [
-                self._in_strips(x[n : n + 1], [each[n : n + 1] for each in scales], step, noise=noise, last=last)
+                self._in_strips(x[n : n + 1], [scale[n : n + 1] for scale in scales], step, noise=noise, last=last)
                 for n in range(len(x))
             ]
             return torch.cat([result for result, _ in each]), torch.cat([share for _, share in each])

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .alone import alone
+from .alone import alone, demodulation
 from .filters import design_lowpass, filtered_leaky_relu
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
@@ -220,8 +220,7 @@ class Layer(nn.Module):
         if not self.is_rgb:
             style = style * style.square().mean(dim=1, keepdim=True).rsqrt()
             squares = energy(weight) if self.energy is None else self.energy
-            # The gain √2 of the activation is positive and passes through it.
-            gain = alone(lambda style: (style.square() @ squares + 1e-8).rsqrt() * SQRT2, style)[:, :, None, None]
+            gain = demodulation(style, squares)[:, :, None, None]
         # The input's gain goes first: half precision could not hold the sums without it.
         x = modulate(x, style * self.magnitude_ema.rsqrt()).to(weight.dtype)
         if self.winograd:

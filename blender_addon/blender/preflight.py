@@ -52,6 +52,7 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
     for obj in render.frozen_instances(scene):
         yield Finding("error", rpt_("{} instances a collection with a live face: bake that face first", obj.name))
     yield from _of_colours(scene)
+    yield from _of_sampling(scene)
     yield from _of_output(scene)
     if scene.render.use_motion_blur:
         yield Finding("warning", "Motion blur: live faces are painted several times a frame, and then blurred")
@@ -87,15 +88,17 @@ def _of_colours(scene: bpy.types.Scene) -> Iterator[Finding]:
     }
     if found := [name for name, grades in grading.items() if grades]:
         yield Finding("warning", rpt_("Faces are graded by {}: Exact Pixels shows them as painted", ", ".join(found)))
-    if str(scene.render.engine) == "CYCLES":
-        cycles = scene.cycles
-        softening = {
-            rpt_("denoising"): cycles.use_denoising,
-            rpt_("the pixel filter"): cycles.pixel_filter_type == "BOX" or cycles.filter_width > _SHARP,
-        }
-        if found := [name for name, softens in softening.items() if softens and cycles.samples > 1]:
-            text = rpt_("Faces are softened by {}: Exact Pixels shows them as painted", ", ".join(found))
-            yield Finding("warning", text)
+
+
+def _of_sampling(scene: bpy.types.Scene) -> Iterator[Finding]:
+    if str(scene.render.engine) != "CYCLES" or scene.cycles.samples == 1:
+        return
+    softening = {
+        rpt_("denoising"): scene.cycles.use_denoising,
+        rpt_("the pixel filter"): scene.cycles.pixel_filter_type == "BOX" or scene.cycles.filter_width > _SHARP,
+    }
+    if found := [name for name, softens in softening.items() if softens]:
+        yield Finding("warning", rpt_("Faces are softened by {}: Exact Pixels shows them as painted", ", ".join(found)))
 
 
 def _of_output(scene: bpy.types.Scene) -> Iterator[Finding]:
