@@ -49,10 +49,8 @@ def test_poses_are_keyed_and_played(window):
     x, y = window.find_still("awOpen", PANEL)  # before keys make it green, which is hard to read
     window.press("Key All", PANEL)
     window.ask("bpy.context.scene.frame_set(12)")
-    for _ in range(3):  # a drag of a keyed slider in a window drawn in software sometimes springs back
-        window.drag((x, y), (x + 150, y))
-        if values(window)["jawOpen"] > 0.2:
-            break
+    window.drag((x, y), (x + 150, y))
+    assert values(window)["jawOpen"] > 0.2
     hover(window)
     window.keys("r", "z", "1", "5", "Return")
     window.press("Key All", PANEL)

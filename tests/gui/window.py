@@ -161,12 +161,18 @@ class Window:
     def hold(self, place: tuple[float, float]) -> None:
         self.move(*place)
         self._do("mousedown", 1)
+        self.ask("")
 
     def lead(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
-        for step in range(1, steps + 1):
-            x, y = (a + (b - a) * step / steps for a, b in zip(start, end, strict=True))
-            self._do("mousemove", round(x), round(y))
-            time.sleep(0.08)
+        """Moves from where the mouse is, step by step, as a hand does.
+
+        A slider takes hold of the pointer and puts it back after every step that Blender has seen: places on the screen
+        mean nothing then, and a step too early is lost.
+        """
+        path = np.rint(np.linspace(start, end, steps + 1)).astype(int)
+        for x, y in np.diff(path, axis=0):
+            self._do("mousemove_relative", "--", x, y)
+            self.ask("")
 
     def let_go(self) -> None:
         self._do("mouseup", 1)
