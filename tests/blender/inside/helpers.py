@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import bpy
@@ -33,6 +34,24 @@ def render(scene) -> list[np.ndarray]:
     bpy.ops.render.render(animation=True)
     frames = range(scene.frame_start, scene.frame_end + 1)
     return [read(Path(f"{scene.render.filepath}{frame:04d}.png")) for frame in frames]
+
+
+def begun_bake(proxy, scene):
+    """A bake with something written, and more frames to go than are asked for ahead: those may come together."""
+    scene.frame_end = scene.frame_start + 30
+    bake = addon("blender.bake").Bake(proxy, scene)
+    while bake.step() < 1:
+        addon("blender.session").pause()
+    return bake
+
+
+def go_on(work) -> None:
+    """Steps a bake or a cache to its end."""
+    end = time.monotonic() + 20
+    while not work.walk.is_done:
+        assert time.monotonic() < end
+        work.step()
+        addon("blender.session").pause()
 
 
 def open_mouth_as_a_step(proxy, settle) -> None:

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import time
-
 import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import key, render, swing
+from helpers import begun_bake, go_on, key, render, swing
 
 
 def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
@@ -192,27 +190,14 @@ def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
         return failed
 
     monkeypatch.setattr(cache.walk, "_ask", fail_second)
-    end = time.monotonic() + 20
-    while not cache.walk.is_done:
-        assert time.monotonic() < end
-        cache.step()
-        addon("blender.session").pause()
+    go_on(cache)
 
 
 def test_a_bake_does_not_mix_identities(scene, face):
-    scene.frame_end = scene.frame_start + 30  # more than are asked for ahead, which may come together
-    bake = addon("blender.bake").Bake(face, scene)
-    while bake.step() < 1:
-        addon("blender.session").pause()
+    bake = begun_bake(face, scene)
     bpy.ops.effigy.change_identity(seed=30)
-
-    def go_on():
-        for _ in range(200):
-            bake.step()
-            addon("blender.session").pause()
-
     with pytest.raises(addon("blender.walk").WalkError, match="identity"):
-        go_on()
+        go_on(bake)
 
 
 def test_a_stale_bake_is_rendered_and_said_to_be_stale(scene, face, monkeypatch):

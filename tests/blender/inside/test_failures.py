@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import give_ups, pixels, swing
+from helpers import begun_bake, give_ups, go_on, pixels, swing
 from test_preview import error_pixels
 
 
@@ -139,21 +139,11 @@ def test_a_proxy_that_nothing_keeps_animated_ends_the_render(scene, face, settle
 
 
 def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written(scene, face, settle, backend):
-    scene.frame_end = scene.frame_start + 30  # more than are asked for ahead, which may come together
-    bake = addon("blender.bake").Bake(face, scene)
-    session = addon("blender.session")
-    while bake.step() < 1:
-        session.pause()
+    bake = begun_bake(face, scene)
     written = bake.walk.done
     face.effigy.model = "another model"
-
-    def go_on():
-        while True:
-            bake.step()
-            session.pause()
-
     with pytest.raises(addon("blender.walk").WalkError, match="identity"):
-        go_on()
+        go_on(bake)
     bake.abandon()
     names = [path.name for path in sorted(bake.folder.iterdir())]
     assert names[-1] == "frames.json"
