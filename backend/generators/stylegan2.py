@@ -42,6 +42,7 @@ class StyleGAN2Config:
     mapping_lr_multiplier: float = 0.01
     conv_clamp: float | None = None
     first: tuple[int, int] = (4, 4)  # height and width of the first block; (4, 2) in StyleGAN-Human
+    image_channels: int = 3  # planes of a picture: RGB, and whatever else was learnt
 
     def __post_init__(self) -> None:
         check_mapping(self.z_dim, self.w_dim, self.mapping_layers)
@@ -50,6 +51,8 @@ class StyleGAN2Config:
             raise ValueError(f"no StyleGAN2 has layers of {max(self.channels)} channels")
         if not 1 <= len(self.channels) <= 12 or len(self.first) != 2 or not all(1 <= n <= 64 for n in self.first):
             raise ValueError(f"no StyleGAN2 has {len(self.channels)} blocks, the first of {self.first} pixels")
+        if not 1 <= self.image_channels <= 64:
+            raise ValueError(f"no StyleGAN2 paints pictures of {self.image_channels} channels")
 
     @property
     def resolution(self) -> tuple[int, int]:
@@ -75,8 +78,8 @@ def fir_kernel(gain: float) -> Tensor:
 
 
 def upsample2(image: Tensor, fir: Tensor) -> Tensor:
-    """[N, 3, H, W] → [N, 3, 2H, 2W], zeros inserted and filtered, as the official upsample2d."""
-    return F.conv_transpose2d(image, fir, stride=2, padding=1, groups=3)
+    """[N, C, H, W] → [N, C, 2H, 2W], zeros inserted, filtered by ``fir`` [C, 1, 4, 4], as the official upsample2d."""
+    return F.conv_transpose2d(image, fir, stride=2, padding=1, groups=len(fir))
 
 
 def phase_weights(weight: Tensor) -> Tensor:
@@ -193,13 +196,13 @@ class SynthesisLayer(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Modulated 1 × 1 convolution to three channels, without demodulation; always in float32."""
+    """Modulated 1 × 1 convolution to the picture's channels, without demodulation; always in float32."""
 
     def __init__(self, channels_in: int, config: StyleGAN2Config) -> None:
         super().__init__()
         self.clamp = config.conv_clamp
-        self.weight = nn.Parameter(torch.empty(3, channels_in, 1, 1))
-        self.bias = nn.Parameter(torch.empty(3))
+        self.weight = nn.Parameter(torch.empty(config.image_channels, channels_in, 1, 1))
+        self.bias = nn.Parameter(torch.empty(config.image_channels))
         self.affine = FullyConnected(config.w_dim, channels_in)
         self.gain = channels_in**-0.5
 
@@ -208,11 +211,11 @@ class ToRGB(nn.Module):
         return style * self.gain
 
     def forward(self, x: Tensor, scales: Tensor) -> Tensor:
-        """[N, channels_in, h, w] and ``scales`` → [N, 3, h, w]."""
+        """[N, channels_in, h, w] and ``scales`` → [N, image_channels, h, w]."""
         N, C, height, width = x.shape
-        weight = self.weight[:, :, 0, 0].T * scales[:, :, None]  # [N, C, 3]
+        weight = self.weight[:, :, 0, 0].T * scales[:, :, None]  # [N, C, image_channels]
         pixels = x.float().permute(0, 2, 3, 1).reshape(N, height * width, C)
-        image = torch.baddbmm(self.bias, pixels, weight).view(N, height, width, 3).permute(0, 3, 1, 2)
+        image = torch.baddbmm(self.bias, pixels, weight).view(N, height, width, len(self.bias)).permute(0, 3, 1, 2)
         return image if self.clamp is None else image.clamp(-self.clamp, self.clamp)
 
 
@@ -232,7 +235,7 @@ class Block(nn.Module):
         self.torgb = ToRGB(channels_out, config)
 
     def forward(self, x: Tensor, scales: Sequence[Tensor], *, noise: bool, last: bool) -> tuple[Tensor, Tensor]:
-        """[N, channels_in, h, w] and the layers' scales → [N, channels_out, 2 h, 2 w], and a picture [N, 3, 2 h, 2 w].
+        """[N, channels_in, h, w] and the layers' scales → [N, channels_out, 2 h, 2 w], and a picture of that size.
 
         The first block, which has no up-convolution, keeps the size. What the ``last`` makes besides the picture nobody
         reads, and may be empty. Without gradients ``x`` is used up.
@@ -273,7 +276,7 @@ class Block(nn.Module):
 
 
 class StyleGAN2Synthesis(Synthesis):
-    """w+ [N, num_ws, w_dim] → picture [N, 3, H, W]."""
+    """w+ [N, num_ws, w_dim] → picture [N, image_channels, H, W]."""
 
     fir: Tensor | None
 
@@ -295,7 +298,7 @@ class StyleGAN2Synthesis(Synthesis):
     def freeze(self, dtype: torch.dtype) -> None:
         """Folds the constants of every layer. What is made here is never copied to the device again."""
         first = self.blocks()[0]
-        self.fir = fir_kernel(gain=4.0).to(first.const.device).expand(3, 1, 4, 4).contiguous()
+        self.fir = self._fir(first.const.device).contiguous()
         for block in self.blocks():
             for layer in block.layers():
                 if isinstance(layer, SynthesisLayer):
@@ -304,6 +307,10 @@ class StyleGAN2Synthesis(Synthesis):
                 else:
                     layer.affine.freeze()
         first.const.data = first.const.data.to(first.conv1.weight.dtype)
+
+    def _fir(self, device: torch.device) -> Tensor:
+        """[image_channels, 1, 4, 4]: what ``upsample2`` filters a picture by."""
+        return fir_kernel(gain=4.0).to(device).expand(self.config.image_channels, 1, 4, 4)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
         """The style space S: one style [N, channels_in] for every layer, in order."""
@@ -316,7 +323,7 @@ class StyleGAN2Synthesis(Synthesis):
 
     def forward(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
         """The picture of all layers' styles; the styles of the first blocks alone give a smaller one."""
-        fir = fir_kernel(gain=4.0).to(styles[0]).expand(3, 1, 4, 4) if self.fir is None else self.fir
+        fir = self._fir(styles[0].device) if self.fir is None else self.fir
         first, *others = self.blocks()[: (len(styles) + 1) // 3]
         layers = [layer for block in (first, *others) for layer in block.layers()]
         # All of them before anything is painted: between the layers, threads that wait would fall asleep.
@@ -337,14 +344,14 @@ class StyleGAN2(StyleGAN):
         self.config = config
 
     def synthesize(self, ws: Tensor, *, noise: bool = True) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable."""
+        """w+ [N, num_ws, w_dim] → pictures [N, image_channels, H, W] float32, not clamped; differentiable."""
         return self.synthesize_styles(self.styles(ws), noise=noise)
 
     def synthesize_half(self, ws: Tensor) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3, H/2, W/2], by all blocks but the last: a cheap likeness."""
+        """w+ [N, num_ws, w_dim] → pictures [N, image_channels, H/2, W/2], by all blocks but the last: cheap."""
         return self.synthesize_styles(self.styles(ws)[: -3 if len(self.config.channels) > 1 else None])
 
     def synthesize_styles(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
-        """Styles as ``styles`` gives them → pictures [N, 3, H, W]."""
+        """Styles as ``styles`` gives them → pictures [N, image_channels, H, W]."""
         image: Tensor = self.synthesis(styles, noise=noise)
         return image.contiguous()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data sets of renders, and contact sheets.
 
-A data set is a folder: ``pictures.npy`` [N, S, S, 3] uint8, ``vectors.npy`` [N, COUNT] (the parameters),
-``landmarks.npy`` [N, 68, 2] pixels, and ``done.npy``, which chunks are rendered.
+A data set is a folder: ``pictures.npy`` [N, S, S, PLANES] uint8, ``vectors.npy`` [N, COUNT] (the parameters),
+``landmarks.npy`` [N, LANDMARKS, 2] pixels, and ``done.npy``, which chunks are rendered.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from backend.generators.stylegan2 import StyleGAN2
 
 from .bake import load_assets
-from .latents import paint_vectors
+from .latents import gate, paint_vectors
 from .parameters import EXPRESSION, PERSONAL, sample
-from .renderer import Renderer
+from .planes import PLANES, planes_of
+from .renderer import LANDMARKS, Renderer
 
 CHUNK = 200  # pictures that one process renders at a time
 
@@ -40,8 +42,8 @@ def render_set(
     if (out / "vectors.npy").exists() and not np.array_equal(np.load(out / "vectors.npy"), vectors):
         raise ValueError(f"{out} holds a data set of other parameters: choose another folder")
     count = len(vectors)
-    array(out / "pictures.npy", (count, size, size, 3), np.uint8)
-    array(out / "landmarks.npy", (count, 68, 2), np.float32)
+    array(out / "pictures.npy", (count, size, size, PLANES), np.uint8)
+    array(out / "landmarks.npy", (count, LANDMARKS, 2), np.float32)
     done = array(out / "done.npy", (-(-count // CHUNK),), np.bool_)
     np.save(out / "vectors.npy", vectors)
     report(min(count, int(done.sum()) * CHUNK))
@@ -89,14 +91,18 @@ def _render(out: Path, chunk: int) -> None:
     vectors = np.load(out / "vectors.npy", mmap_mode="r")
     for row in range(chunk * CHUNK, min(len(vectors), (chunk + 1) * CHUNK)):
         rendering = _renderer(vectors[row])
-        pictures[row], landmarks[row] = rendering.picture, rendering.landmarks
+        pictures[row], landmarks[row] = planes_of(rendering), rendering.landmarks
     pictures.flush()
     landmarks.flush()
 
 
 def pair_vectors(pairs: int, seed: int) -> NDArray[np.float32]:
-    """[2 · pairs, COUNT]: rows 2k and 2k + 1 are one picture twice, but for about half of what the face does."""
+    """[2 · pairs, COUNT]: rows 2k and 2k + 1 are one picture twice, but for about half of what the face does.
+
+    Every other pair begins with a face as users draw them, which hold still: see ``latents.gate``.
+    """
     first = sample(pairs, seed)
+    first[::2] = gate(torch.from_numpy(first[::2])).numpy()
     random = np.random.default_rng((seed, 1))
     anew = random.random((pairs, len(EXPRESSION))) < 0.5
     second = first.copy()

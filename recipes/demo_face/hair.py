@@ -7,18 +7,37 @@ lobe in the hair's own colour after Marschner et al. (SIGGRAPH 2003).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from .kernels import add, clamp, dot, half_way, inlined, kernel, row, smooth, stroke, turned, unit
+from .skin import irradiance
 
-CLUMPS = 150  # locks that an eye can tell apart
-CLUMPED = 0.93  # share of a strand's fate that its lock decides
-WIDTH = 0.19  # cm
-CURL = 0.188
+CLUMPS = 260  # locks that an eye can tell apart
+CLUMPED = 0.86  # share of a strand's fate that its lock decides
+CHILDREN = 4  # strands that grow beside each root's
+APART, STRAY = 0.11, 0.16  # cm: how far from each other they start, and how much further they end
+WIDTH = 0.085  # cm
 SIDES = 0.6  # length of short hair at the sides, over that at the top
+EDGE_WIDTH, EDGE_OPACITY, EDGE_LIFT = 0.8, 0.55, 0.12  # of the hairline's strands, which skin shines through
 # What chance decides for each strand.
 LENGTH, LIFT, RISE, EDGE, LEFT, FORWARD, PHASE, WAVES, TINT, GLOSS = range(10)
+
+
+class Style(NamedTuple):
+    """How hair is worn: as ``parameters.Hair``."""
+
+    length: float
+    long: float
+    volume: float
+    parting: float
+    swept: float
+    fringe: float
+    receding: float
+    curl: float
 
 
 def fates(roots: np.ndarray) -> np.ndarray:
@@ -29,30 +48,60 @@ def fates(roots: np.ndarray) -> np.ndarray:
     return (CLUMPED * shared[clump] + (1 - CLUMPED) * own).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What each of the CHILDREN · N strands differs in from its root's."""
+
+    start: np.ndarray  # [CHILDREN, N, 1, 3] cm
+    end: np.ndarray  # [CHILDREN, N, 1, 3] cm more at the tip
+    fates: np.ndarray  # [CHILDREN · N, 10]
+    edge: np.ndarray  # [CHILDREN · N] 0 … 1: how far within the hairline it still counts as of its edge
+
+    @classmethod
+    def of(cls, own: np.ndarray) -> Children:
+        """Of roots with the fates ``own`` [N, 10]; tint and gloss are half a child's own."""
+        random, count = np.random.default_rng(9), len(own)
+        start = (APART * random.standard_normal((CHILDREN, count, 1, 3))).astype(np.float32)
+        end = (STRAY * random.standard_normal((CHILDREN, count, 1, 3))).astype(np.float32)
+        start[0], end[0] = 0, 0.4 * end[0]
+        shared = np.tile(own, (CHILDREN, 1))
+        share = np.zeros(10, np.float32)
+        share[[TINT, GLOSS]] = 0.5
+        mixed = shared + share * (random.random(shared.shape, np.float32) - shared)
+        return cls(start, end, mixed, random.random(CHILDREN * count, np.float32))
+
+    def beside(self, strands: np.ndarray, length: float) -> np.ndarray:
+        """[N, K, 3] → [CHILDREN · N, K, 3]: the children of strands of ``length`` cm."""
+        along = np.linspace(0, 1, strands.shape[1], dtype=np.float32)[:, None]
+        stray = np.float32(min(1.0, 0.25 * length))
+        every = strands + self.start * (0.6 + 0.8 * along) + self.end * (along * along * stray)
+        return every.reshape(-1, *strands.shape[1:])
+
+
 @kernel
-def grow(roots, normals, inside, fate, length, long, volume, field, low, high, strands, outward, grows):
+def grow(roots, normals, inside, fate, style, field, low, high, strands, outward, grows):
     """Fills ``strands`` [N, K, 3] and, of each point, the direction out of the hair and the depth in it [N, K, 4].
 
-    ``inside`` [N] is how far each root lies within the hairline (cm), ``long`` 0 for short and 1 for hanging
-    hair. ``field`` [G, G, G, 4] is the distance to the skin and its gradient on a grid from ``low`` to ``high``.
-    ``grows`` [N] becomes 0 for roots that are bald.
+    ``inside`` [N] is how far each root lies within the hairline (cm). ``field`` [G, G, G, 4] is the distance to the
+    skin and its gradient on a grid from ``low`` to ``high``. ``grows`` [N] becomes 0 for roots that are bald.
     """
+    length, long, volume = style.length, style.long, style.volume
     cut = 2.0 - 0.62 * length - 15.0 * (1.0 - long)  # cm, the height where long hair ends; short hair never gets there
     for i in range(len(roots)):
-        grows[i] = inside[i] >= -0.1 + 0.35 * fate[i, EDGE] ** 2
+        p, n = row(roots, i), row(normals, i)
+        grows[i] = inside[i] >= -0.1 + 0.5 * fate[i, EDGE] ** 2 + _bare(p, style.receding)
         if not grows[i]:
             continue
-        p, n = row(roots, i), row(normals, i)
         top = smooth(clamp((p[1] - 5.5) / 5.5))
         reach = _reach(p, top, min(1.0, inside[i] / 2.0), length, long) * (0.90 + 0.2 * fate[i, LENGTH])
         step = reach / (strands.shape[1] - 1)
-        d = _first_direction(p, n, top, long, volume, fate[i])
+        d = _first_direction(p, n, top, style, fate[i])
         strands[i, 0, 0], strands[i, 0, 1], strands[i, 0, 2] = p
         outward[i, 0, 0], outward[i, 0, 1], outward[i, 0, 2] = n
         outward[i, 0, 3] = 0.0
         for k in range(1, strands.shape[1]):
             s = k * step
-            d = _bend(d, p, s, step, long, fate[i])
+            d = _bend(d, p, s, step, style, fate[i])
             p = add(p, d, step)
             distance, gradient = _look_up(field, low, high, p)
             clearance = 0.12 + (0.55 * volume * fate[i, LIFT] + 0.15) * min(1.0, s / 1.5)
@@ -86,31 +135,44 @@ def _reach(p, top, edge, length, long):
 
 
 @inlined
-def _first_direction(p, n, top, long, volume, fate):
-    """Parted in the middle, combed along the skin, lifted off it; not a unit vector."""
+def _bare(p, receding):
+    """How far (cm) the front hairline lies above where it could: ragged, and receding most at the temples."""
+    front = smooth(clamp((p[2] - 1.0) / 6.0)) * smooth(clamp((p[1] - 3.5) / 3.0))
+    ragged = 0.22 * np.sin(1.7 * p[0] + 0.6) + 0.16 * np.sin(3.9 * p[0] + 1.1 * p[1])
+    ragged += 0.12 * np.sin(7.3 * p[0] - 2.0 * p[1])
+    temple = np.exp(-(((abs(p[0]) - 4.6) / 1.5) ** 2))
+    return front * (0.35 + ragged + receding * (0.5 + 1.3 * temple))
+
+
+@inlined
+def _first_direction(p, n, top, style, fate):
+    """Parted, combed along the skin, swept back or over the forehead, lifted off it; not a unit vector."""
     back = clamp(-p[2] / 5.0)
+    aside = p[0] - style.parting
+    across = aside / (abs(aside) + 0.9) * (0.55 + 0.55 * style.long) * (1 - 0.6 * style.swept)
     comb = (
-        p[0] / (abs(p[0]) + 0.6) * (0.55 + 0.55 * long) * top + 0.05 * p[0] * (1 - top),
-        -0.15 * top - (1 - top),
-        -0.35 * long * top - 0.42 * (1 - top) * (1 - back),
+        across * top + 0.05 * p[0] * (1 - top),
+        (-0.15 + 0.35 * style.swept) * top - (1 - top) * (1 - 0.5 * style.swept),
+        (-0.35 * style.long - 1.1 * style.swept + 0.9 * style.fringe) * top
+        - (0.42 + 0.5 * style.swept) * (1 - top) * (1 - back),
     )
     comb = unit(add(comb, n, -dot(comb, n)))
-    lift = volume * (0.30 + 0.75 * top) * (1 - 0.3 * long) + 0.12 * (fate[LIFT] - 0.5)
-    x, y, z = add(comb, n, lift)
+    lift = style.volume * (0.25 + 0.65 * top + 0.35 * style.swept * top) * (1 - 0.3 * style.long)
+    x, y, z = add(comb, n, lift + 0.22 * (fate[LIFT] - 0.5))
     return x + 0.2 * (fate[LEFT] - 0.5), y + 0.15 * (fate[RISE] - 0.5), z + 0.2 * (fate[FORWARD] - 0.5)
 
 
 @inlined
-def _bend(d, p, s, step, long, fate):
+def _bend(d, p, s, step, style, fate):
     """Weight, waves, and long hair that falls away from the face."""
-    weight = 0.10 * step * (0.5 + long) * (1.0 + 0.25 * min(s, 8.0))
-    wave = CURL * 0.42 * min(1.0, 1.4 * step)
+    weight = 0.10 * step * (0.5 + style.long) * (1.0 + 0.25 * min(s, 8.0))
+    wave = (0.188 + style.curl) * 0.42 * min(1.0, 1.4 * step)
     phase, waves = 6.283 * fate[PHASE], 1.3 + 0.7 * fate[WAVES]
     x = d[0] + wave * np.cos(phase + waves * s)
     y = d[1] - weight + 0.35 * wave * np.sin(2.1 * phase + 1.3 * waves * s)
     z = d[2] + 0.8 * wave * np.sin(phase + waves * s)
     if p[2] > 3.5 and p[1] < 9.5:
-        aside = 0.34 * step * long * min(1.0, (p[2] - 3.5) / 3.0)
+        aside = 0.34 * step * style.long * min(1.0, (p[2] - 3.5) / 3.0)
         x += aside * p[0] / (abs(p[0]) + 0.5)
         z -= 0.5 * aside
     return unit((x, y, z))
@@ -141,17 +203,24 @@ def _look_up(field, low, high, p):
 
 
 @kernel
-def draw(strands, pixels, outward, grows, fate, R, colour, lights, width, canvas):
-    """Draws strands [N, K, 3] (camera space, cm) at ``pixels`` [N, K, 3]; ``R`` turns ``outward`` to the camera."""
+def draw(strands, pixels, outward, shown, fate, R, colour, lights, width, opacity, lift, canvas):
+    """Draws the strands [N, K, 3] (camera space, cm) that are ``shown`` at ``pixels`` [N, K, 3].
+
+    ``R`` turns ``outward`` to the camera; ``outward`` and ``shown`` [M, …] belong to every M strands anew. Strands of
+    an ``opacity`` below 1 are fainter at their roots, and ``lift`` cm nearer than they are.
+    """
     K = strands.shape[1]
+    roots = len(outward)
     for i in range(len(strands)):
-        if not grows[i]:
+        if not shown[i]:
             continue
-        previous = colour_at(strands[i], outward[i], fate[i], 0, R, colour, lights)
+        out = outward[i % roots]
+        previous = colour_at(strands[i], out, fate[i], 0, R, colour, lights)
         for k in range(K - 1):
-            following = colour_at(strands[i], outward[i], fate[i], k + 1, R, colour, lights)
-            taper = max(1.0, width * (1.0 - 0.75 * k / (K - 1)))
-            stroke(row(pixels[i], k), row(pixels[i], k + 1), previous, following, taper, 1.0, 0.0, canvas)
+            following = colour_at(strands[i], out, fate[i], k + 1, R, colour, lights)
+            taper = max(1.0, width * (1.0 - 0.6 * k / (K - 1)))
+            strength = opacity if opacity > 0.99 else opacity * min(1.0, 0.35 + 0.65 * k)
+            stroke(row(pixels[i], k), row(pixels[i], k + 1), previous, following, taper, strength, lift, canvas)
             previous = following
 
 
@@ -161,7 +230,7 @@ def colour_at(strand, outward, fate, k, R, colour, lights):
     last = len(strand) - 1
     t = unit(add(row(strand, min(last, k + 1)), row(strand, max(0, k - 1)), -1.0))
     n = turned(R, row(outward, k))
-    open_air = (0.30 + 0.70 * clamp(outward[k, 3] / 1.3)) * (0.70 + 0.30 * k / last)
+    open_air = (0.38 + 0.62 * clamp(outward[k, 3] / 1.1)) * (0.62 + 0.38 * k / last)
     facing = clamp((dot(n, lights.key) + 0.25) / 0.9)
     along = dot(t, lights.key)
     diffuse = np.sqrt(max(0.0, 1 - along * along)) * facing
@@ -172,15 +241,15 @@ def colour_at(strand, outward, fate, k, R, colour, lights):
     filled = np.sqrt(max(0.0, 1 - along_fill * along_fill)) * clamp((dot(n, lights.fill) + 0.3) / 1.1)
     along_rim = dot(t, lights.rim)
     rim = lights.rim_strength * np.sqrt(max(0.0, 1 - along_rim * along_rim)) * max(0.0, dot(n, lights.rim) + 0.15)
-    up = 0.5 + 0.5 * n[1]
-    tint = 0.76 + 0.48 * fate[TINT]
+    ambient = irradiance(lights.around, unit(n))
+    tint = 0.68 + 0.64 * fate[TINT]
     key = lights.key_strength * diffuse * 0.75 * (0.35 + 0.65 * open_air)
     even = key + lights.fill_strength * filled * (0.4 + 0.6 * open_air) + 0.8 * rim
-    gloss = open_air * (lights.key_strength * 0.35 * shine + 0.04 * rim)
-    own = open_air * lights.key_strength * 1.2 * sheen
-    r = colour[0] * (tint * (even + open_air * (lights.ground[0] * (1 - up) + lights.sky[0] * up)) + own) + gloss
-    g = colour[1] * (tint * (even + open_air * (lights.ground[1] * (1 - up) + lights.sky[1] * up)) + own) + gloss
-    b = colour[2] * (tint * (even + open_air * (lights.ground[2] * (1 - up) + lights.sky[2] * up)) + own) + gloss
+    gloss = open_air * (lights.key_strength * 0.55 * shine + 0.05 * rim + 0.008 * ambient[1])
+    own = open_air * lights.key_strength * 1.9 * sheen
+    r = colour[0] * (tint * (even + open_air * ambient[0]) + own) + gloss
+    g = colour[1] * (tint * (even + open_air * ambient[1]) + own) + gloss
+    b = colour[2] * (tint * (even + open_air * ambient[2]) + own) + gloss
     return r, g, b
 
 

@@ -19,6 +19,7 @@ FAR = np.float32(-1e30)
 STROKE = -2  # in ``Canvas.triangle`` where a hair is nearest
 # What of a triangle is drawn.
 NOTHING, FRONT, BOTH_SIDES, STIPPLED = 0, 1, 2, 3
+HOLE = -3  # in ``Canvas.triangle`` where one sees into the head
 
 
 class Canvas(NamedTuple):
@@ -196,34 +197,38 @@ def stroke(start, end, colour_0, colour_1, width, opacity, lift, canvas):
 
 
 @kernel
-def develop(canvas, background, oversampling, out):
-    """Makes ``out`` [S, S, 3] uint8 of S · ``oversampling`` samples a side: a soft shoulder, sRGB, some contrast.
+def gather(canvas, normals, triangles, oversampling, light, alpha, normal, depth):
+    """Averages S · ``oversampling`` samples a side into planes of S × S pixels.
 
+    Fills ``light`` [S, S, 3] (linear, premultiplied by ``alpha``), ``alpha`` [S, S], and of the covered samples, times
+    alpha too, the camera-space ``normal`` [S, S, 3] (of triangles alone) and ``depth`` [S, S] (cm).
     A pixel is the mean of the samples less than a pixel from its middle, weighted by a tent. A box, of those within
-    the pixel alone, leaves stairs along every edge. ``background`` is the linear colour where nothing was drawn; it
-    darkens towards the corners.
+    the pixel alone, leaves stairs along every edge.
     """
     size = len(canvas.depth)
     beyond = oversampling // 2
-    for y in range(len(out)):
-        for x in range(len(out)):
-            r, g, b, total = 0.0, 0.0, 0.0, 0.0
+    for y in range(len(alpha)):
+        for x in range(len(alpha)):
+            colour, n = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+            total, covered, z = 0.0, 0.0, 0.0
             for j in range(max(0, oversampling * y - beyond), min(size, oversampling * (y + 1) + beyond)):
                 for i in range(max(0, oversampling * x - beyond), min(size, oversampling * (x + 1) + beyond)):
                     away = abs(j + 0.5 - oversampling * (y + 0.5)), abs(i + 0.5 - oversampling * (x + 0.5))
                     weight = (oversampling - away[0]) * (oversampling - away[1])
                     total += weight
                     if canvas.depth[j, i] == FAR:
-                        u, v = (i + 0.5) / size * 2 - 1, (j + 0.5) / size * 2 - 1
-                        fall = 1 - 0.126 * (u * u + v * v)
-                        r, g, b = add((r, g, b), background, fall * weight)
-                    else:
-                        r, g, b = add((r, g, b), row(canvas.colour[j], i), weight)
+                        continue
+                    covered += weight
+                    z += weight * canvas.depth[j, i]
+                    colour = add(colour, row(canvas.colour[j], i), weight)
+                    t = canvas.triangle[j, i]
+                    if t >= 0:
+                        w1, w2 = canvas.weight_1[j, i], canvas.weight_2[j, i]
+                        n = add(n, row(normals, triangles[t, 0]), weight * (1 - w1 - w2))
+                        n = add(n, row(normals, triangles[t, 1]), weight * w1)
+                        n = add(n, row(normals, triangles[t, 2]), weight * w2)
             for c in range(3):
-                light = (r, g, b)[c] / total
-                if light > 0.5:
-                    light = 0.5 + 0.48 * (1 - np.exp((0.5 - light) / 0.48))
-                light = clamp(light)
-                tone = 12.92 * light if light < 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
-                tone += 0.24 * (tone - 0.5) * tone * (1 - tone)
-                out[y, x, c] = np.uint8(min(255.0, max(0.0, 255 * tone + 0.5)))
+                light[y, x, c] = colour[c] / total
+                normal[y, x, c] = n[c] / total
+            alpha[y, x] = covered / total
+            depth[y, x] = z / total

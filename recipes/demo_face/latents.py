@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How latents z say the renderer's parameters p: entangled, as a real generator's are.
+"""How latents z say the renderer's parameters p.
 
-Forty-three orthonormal directions of the normalised latent carry g = A ẑ; the rest of z means nothing. A flow
-of conditional rotations turns g into p: a pair (g_i, g_j) turns by STRENGTH · tanh(g_k). A rotation keeps the
-standard normal distribution, whatever its angle, so p is standard normal when z is; and because g_k stays as
-it is, every step can be undone. No single direction of z is a parameter any more: what a step along it does
-depends on where it starts.
+COUNT orthonormal directions of the normalised latent carry g = A ẑ, standard normal; the rest of z means nothing.
+p = g, but for what a face does: there p = gate(g), which lets most people hold still and some smile, gape or wink,
+as on photographs. The gate is monotone, so every expression has its latents; a training draws p evenly instead
+(``parameters.sample``), and ``latents_of`` finds z for it.
 """
 
 from __future__ import annotations
@@ -16,11 +15,23 @@ from torch import Tensor
 
 from backend.generators.stylegan2 import StyleGAN2
 
-from .parameters import COUNT
+from .parameters import COUNT, ROWS
 
 Z_DIM = 512
-ROUNDS = 2
-STRENGTH = 0.7  # radians
+WIDTH = 0.22  # of the gate's opening
+# The gate of each expression: where it opens (standard deviations), and what passes before.
+GATES = {
+    "jaw": (2.0, 0.12),
+    "pucker": (2.0, 0.12),
+    "lower_lip": (2.0, 0.12),
+    "lids": (2.4, 0.12),
+    "eyes_wide": (2.0, 0.12),
+    "brows": (2.0, 0.12),
+    "inner_brow": (2.0, 0.12),
+    "gaze": (2.0, 0.35),
+}
+_STEPS = 40  # of the bisection that undoes the gate
+_FARTHEST = 8.0  # standard deviations
 
 
 def directions() -> Tensor:
@@ -30,43 +41,37 @@ def directions() -> Tensor:
     return torch.from_numpy(rows).float()
 
 
-def triples() -> Tensor:
-    """[ROUNDS, COUNT // 3, 3] disjoint indices (i, j, k) of each round, always the same."""
-    random = np.random.default_rng(20260301)
-    rounds = [random.permutation(COUNT)[: COUNT // 3 * 3].reshape(-1, 3) for _ in range(ROUNDS)]
-    return torch.from_numpy(np.stack(rounds))
+def _openings() -> tuple[Tensor, Tensor]:
+    """[COUNT] where each parameter's gate opens, and what passes before; 1 where there is no gate."""
+    at, before = torch.zeros(COUNT), torch.ones(COUNT)
+    for name, (opening, share) in GATES.items():
+        at[ROWS[name]], before[ROWS[name]] = opening, share
+    return at, before
 
 
-_A, _TRIPLES = directions(), triples()
+_A = directions()
+_AT, _BEFORE = _openings()
 
 
-def entangle(g: Tensor) -> Tensor:
-    """g [N, COUNT] → p [N, COUNT]."""
-    for round_ in _TRIPLES:
-        g = _rotate(g, round_, 1.0)
-    return g
+def gate(g: Tensor) -> Tensor:
+    """g [N, COUNT] → p [N, COUNT] = g · (before + (1 − before) · σ((|g| − at) / WIDTH)), monotone in each."""
+    return g * (_BEFORE + (1 - _BEFORE) * torch.sigmoid((g.abs() - _AT) / WIDTH))
 
 
-def disentangle(p: Tensor) -> Tensor:
-    """p [N, COUNT] → g [N, COUNT], the inverse of ``entangle``."""
-    for round_ in reversed(list(_TRIPLES)):
-        p = _rotate(p, round_, -1.0)
-    return p
-
-
-def _rotate(values: Tensor, round_: Tensor, sign: float) -> Tensor:
-    i, j, k = round_.unbind(dim=1)
-    angle = sign * STRENGTH * torch.tanh(values[:, k])
-    c, s = angle.cos(), angle.sin()
-    out = values.clone()
-    out[:, i] = c * values[:, i] - s * values[:, j]
-    out[:, j] = s * values[:, i] + c * values[:, j]
-    return out
+def ungate(p: Tensor) -> Tensor:
+    """p [N, COUNT] → g [N, COUNT], the inverse of ``gate`` for values within ±8."""
+    low, high = torch.zeros_like(p), torch.full_like(p, _FARTHEST)
+    size = p.abs()
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        below = gate(middle) < size
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return p.sign() * (low + high) / 2
 
 
 def latents_of(p: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Latents z [N, Z_DIM], of length √Z_DIM, that mean the parameters p [N, COUNT]; the rest is drawn."""
-    g = disentangle(p)
+    g = ungate(p)
     rest = torch.randn(len(p), Z_DIM, generator=generator)
     rest = rest - (rest @ _A.T) @ _A
     length = (Z_DIM - g.square().sum(dim=1, keepdim=True)).clamp_min(1.0).sqrt()
@@ -76,12 +81,17 @@ def latents_of(p: Tensor, generator: torch.Generator | None = None) -> Tensor:
 def parameters_of(z: Tensor) -> Tensor:
     """The parameters p [N, COUNT] that latents z [N, Z_DIM] mean; the length of z does not matter."""
     unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-    return entangle(unit @ _A.T)
+    return gate(unit @ _A.T)
+
+
+def drawn(count: int, seed: int) -> np.ndarray:
+    """[count, COUNT] parameters of people as users draw them: of random z."""
+    return gate(torch.from_numpy(np.random.default_rng(seed).standard_normal((count, COUNT), np.float32))).numpy()
 
 
 @torch.no_grad()
 def paint_vectors(network: StyleGAN2, vectors: np.ndarray, seed: int = 2) -> Tensor:
-    """Pictures [N, 3, S, S] in [−1, 1] of latents that mean ``vectors`` [N, COUNT], in float32."""
+    """Pictures [N, image_channels, S, S] in [−1, 1] of latents that mean ``vectors`` [N, COUNT], in float32."""
     z = latents_of(torch.from_numpy(vectors), torch.Generator().manual_seed(seed))
     parts = []
     for part in z.split(32):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shades what the z-buffer shows of the head: skin with its make-up and beard, eyes, teeth, clothes.
+"""Shades what the z-buffer shows of the head: skin, eyes, teeth, clothes.
 
 Wrapped diffuse light stands in for scattering under the skin (redder where light fades), Blinn–Phong for its
-gloss. Visibility of the two lights and ambient occlusion were baked per vertex.
+gloss. Light comes from all around, in spherical harmonics, and from two lamps. Visibility of the lamps and ambient
+occlusion were baked per vertex.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .eyes import IRIS_RADIUS
 from .head import Part
 from .kernels import add, clamp, dot, half_way, inlined, kernel, mix, row, smooth, tint, turned, unit
 
-IRIS_RADIUS = 0.455  # of the eyeball's
-BLUSH, BAGS, LINER = 0.5, 0.35, 0.073
 SKIN, MOUTH, GUMS, TEETH, EYE = (int(part) for part in (Part.SKIN, Part.MOUTH, Part.GUMS, Part.TEETH, Part.EYE))
 LASHES, SOCKET, FACE = int(Part.LASHES), int(Part.SOCKET), int(Part.FACE)
 
@@ -26,21 +26,13 @@ class Mask(IntEnum):
     """Channels of the face's texture."""
 
     LIPS = 0
-    BROWS = 1
-    BLUSH = 2
-    BAGS = 3
-    BEARD = 4
-    LASHES = 5
-    LINER = 6
-    CREASE = 7
-    LID_SHADOW = 8
-    PORES = 9
-    MOTTLE = 10
-    LIP_STREAKS = 11
+    BEARD = 1
+    LASHES = 2
+    PORES = 3
 
 
 class Lights(NamedTuple):
-    """Directions are unit vectors in camera space; strengths are grey, sky and ground linear RGB."""
+    """Directions are unit vectors in camera space; strengths are grey."""
 
     key: tuple[float, float, float]
     key_strength: float
@@ -48,21 +40,31 @@ class Lights(NamedTuple):
     fill_strength: float
     rim: tuple[float, float, float]
     rim_strength: float
-    sky: tuple[float, float, float]
-    ground: tuple[float, float, float]
+    around: NDArray[np.float32]  # [9, 3] irradiance / π, as ``surroundings.harmonics``
 
 
 class Look(NamedTuple):
     """Linear colours, and how much of each effect."""
 
-    skin: tuple[float, float, float]
-    lips: tuple[float, float, float]
+    skin: tuple[float, float, float]  # even skin, where there is no texture
     hair: tuple[float, float, float]
     iris: tuple[float, float, float]
     clothes: tuple[float, float, float]
     melanin: float
-    beard: float
+    stubble: float
     mouth_open: float
+    receding: float
+    scalp: float  # how much of the hair's colour shows between the roots
+
+
+class Texture(NamedTuple):
+    """The face's: ``masks`` [S, S, len(Mask)] uint8, 200 for one; ``skin`` [T, T, 3] and, with ``detail`` [D, D] added,
+    log(albedo + 0.01).
+    """
+
+    masks: NDArray[np.uint8]
+    skin: NDArray[np.float32]
+    detail: NDArray[np.float32]
 
 
 class Surface(NamedTuple):
@@ -93,14 +95,14 @@ class Material(NamedTuple):
 
 
 @kernel
-def shade(canvas, surface, texture, eyes, R, look, lights):
+def shade(canvas, surface, texture, eyes, axes, R, look, lights):
     """Fills the canvas's colour where a triangle is nearest.
 
-    ``texture`` [S, S, len(Mask)] uint8, 200 for one; ``eyes`` [2, 3] the centres of the right and left eyeball
-    at rest; ``R`` turns the head.
+    ``eyes`` [2, 3] the centres of the right and the left eyeball at rest, ``axes`` [2, 3] where they look, head space;
+    ``R`` turns the head.
     """
     height, width = canvas.depth.shape
-    masks = np.zeros(texture.shape[2], np.float32)
+    masks = np.zeros(texture.masks.shape[2], np.float32)
     for y in range(height):
         for x in range(width):
             t = canvas.triangle[y, x]
@@ -111,18 +113,21 @@ def shade(canvas, surface, texture, eyes, R, look, lights):
             weights = 1 - w1 - w2, w1, w2
             n = unit(blend3(surface.normals, corners, weights))
             rest = blend3(surface.rest, corners, weights)
-            up = 0.5 + 0.5 * turned(R, blend3(surface.bent, corners, weights))[1]
+            bent = turned(R, blend3(surface.bent, corners, weights))
+            ambient = irradiance(lights.around, unit(add(n, bent, 1.0)))
             open_air = blend(surface.open_air, corners, weights)
             key, fill = blend(surface.key_seen, corners, weights), blend(surface.fill_seen, corners, weights)
             part = surface.parts[t]
             if part == EYE:
-                colour = eye_light(rest, eyes[0 if rest[0] < 0 else 1], n, up, open_air, key, fill, look, lights)
+                side = 0 if rest[0] < 0 else 1
+                axis = row(axes, side)
+                colour = eye_light(rest, eyes[side], axis, n, ambient, open_air, key, fill, look, lights)
             else:
                 if part in (FACE, SKIN):
                     material = skin(part, surface, corners, weights, texture, masks, rest, open_air, key, fill, look)
                 else:
                     material = inner(part, rest, open_air, key, fill, look)
-                colour = lit(material, n, up, lights)
+                colour = lit(material, n, ambient, lights)
             canvas.colour[y, x, 0], canvas.colour[y, x, 1], canvas.colour[y, x, 2] = colour
 
 
@@ -142,38 +147,82 @@ def blend3(values, corners, weights):
 
 
 @inlined
-def sample_texture(texture, u, v, out):
-    """Bilinear, into ``out``."""
-    size = texture.shape[0]
+def cell_of(size, u, v):
+    """Row and column of the first of four texels, and how far beyond it (u, v) lies."""
     fx, fy = u * size - 0.5, (1 - v) * size - 0.5
     i, j = min(size - 2, max(0, int(fx))), min(size - 2, max(0, int(fy)))
-    du, dv = clamp(fx - i), clamp(fy - j)
+    return j, i, clamp(fy - j), clamp(fx - i)
+
+
+@inlined
+def sample_masks(masks, u, v, out):
+    """Bilinear, into ``out``."""
+    j, i, dv, du = cell_of(masks.shape[0], u, v)
     for c in range(len(out)):
-        above = np.float32(texture[j, i, c]) * (1 - du) + np.float32(texture[j, i + 1, c]) * du
-        below = np.float32(texture[j + 1, i, c]) * (1 - du) + np.float32(texture[j + 1, i + 1, c]) * du
+        above = np.float32(masks[j, i, c]) * (1 - du) + np.float32(masks[j, i + 1, c]) * du
+        below = np.float32(masks[j + 1, i, c]) * (1 - du) + np.float32(masks[j + 1, i + 1, c]) * du
         out[c] = (above * (1 - dv) + below * dv) / 200
 
 
 @inlined
+def sample_skin(texture, u, v):
+    """Linear albedo: the texture and its detail, both bilinear in the logarithm."""
+    j, i, dv, du = cell_of(texture.detail.shape[0], u, v)
+    above = texture.detail[j, i] * (1 - du) + texture.detail[j, i + 1] * du
+    fine = above * (1 - dv) + (texture.detail[j + 1, i] * (1 - du) + texture.detail[j + 1, i + 1] * du) * dv
+    j, i, dv, du = cell_of(texture.skin.shape[0], u, v)
+    above = mix(row(texture.skin[j], i), row(texture.skin[j], i + 1), du)
+    below = mix(row(texture.skin[j + 1], i), row(texture.skin[j + 1], i + 1), du)
+    r, g, b = mix(above, below, dv)
+    return albedo_of(r + fine), albedo_of(g + fine), albedo_of(b + fine)
+
+
+@inlined
+def albedo_of(logarithm):
+    return min(0.95, max(0.004, np.exp(logarithm) - 0.01))
+
+
+@inlined
+def irradiance(e, n):
+    """Irradiance / π [3] of the harmonics ``e`` [9, 3] on a surface with the camera-space normal ``n``."""
+    return harmonic_sum(e, n, 0), harmonic_sum(e, n, 1), harmonic_sum(e, n, 2)
+
+
+@inlined
+def harmonic_sum(e, n, c):
+    x, y, z = n
+    linear = e[0, c] + e[1, c] * y + e[2, c] * z + e[3, c] * x
+    quadratic = e[4, c] * x * y + e[5, c] * y * z + e[6, c] * (3 * z * z - 1) + e[7, c] * x * z
+    return max(0.02, linear + quadratic + e[8, c] * (x * x - y * y))
+
+
+@inlined
 def skin(part, surface, corners, weights, texture, masks, rest, open_air, key, fill, look):
-    """Skin, what is painted on it, the scalp under the hair, and clothes from the collar down."""
+    """Skin, what grows on it, the scalp under the hair, and clothes from the collar down."""
     albedo, gloss, sharpness = look.skin, 0.30, 16.0
-    wrap = (0.30, 0.16, 0.10)
+    wrap = (0.30 - 0.14 * look.melanin, 0.16 - 0.04 * look.melanin, 0.10)
     if part == FACE:
-        sample_texture(
-            texture, blend(surface.uv[:, 0], corners, weights), blend(surface.uv[:, 1], corners, weights), masks
-        )
-        albedo, gloss, sharpness = painted(masks, look)
+        u, v = blend(surface.uv[:, 0], corners, weights), blend(surface.uv[:, 1], corners, weights)
+        sample_masks(texture.masks, u, v, masks)
+        albedo = sample_skin(texture, u, v)
+        pores, lips = 2 * masks[Mask.PORES] - 1, masks[Mask.LIPS]
+        stubble = min(0.75, masks[Mask.BEARD] * look.stubble * (0.8 + 0.4 * pores))
+        albedo = mix(albedo, add((0.010, 0.009, 0.009), look.hair, 0.6), stubble)
+        lashes = min(1.0, masks[Mask.LASHES] * 0.75)
+        albedo = tint(albedo, 1 - 0.85 * lashes, 1 - 0.87 * lashes, 1 - 0.86 * lashes)
+        gloss = (0.34 + 0.22 * lips) * (1 - lashes) * (1 - 0.6 * stubble) * (1 + 0.9 * pores)
+        gloss *= 1 + 0.9 * look.melanin * look.melanin
+        sharpness = 14.0 + 14.0 * lips
     x, y, z = rest
     within = blend(surface.within_hairline, corners, weights)
     in_front_of_ear = clamp((abs(x) - 7.25) / 0.35) if -3.0 < y < 4.4 and -3.2 < z < 3.4 else 0.0
-    scalp = smooth(clamp((within + 0.05) / 0.9) * (1 - in_front_of_ear))
+    scalp = look.scalp * smooth(clamp((within - 0.45 - 0.6 * look.receding) / 1.6) * (1 - in_front_of_ear))
     albedo = mix(albedo, tint(look.hair, 0.55, 0.55, 0.55), scalp)
     gloss *= 1 - scalp
     if within > -4.0:
         beside_hair = np.exp(min(0.0, within) / 0.9) * (1 - scalp) * (1 - in_front_of_ear)
-        open_air *= 1 - 0.38 * beside_hair
-        key *= 1 - 0.30 * beside_hair
+        open_air *= 1 - 0.22 * beside_hair
+        key *= 1 - 0.20 * beside_hair
     collar = -12.6 + 0.10 * z + 0.020 * x * x
     clothed = clamp((collar - y) / 0.22)
     if clothed > 0:
@@ -187,45 +236,16 @@ def skin(part, surface, corners, weights, texture, masks, rest, open_air, key, f
 
 
 @inlined
-def darker(albedo, amount, r, g, b):
-    """``albedo`` with each channel's share taken away."""
-    return tint(albedo, 1 - r * amount, 1 - g * amount, 1 - b * amount)
-
-
-@inlined
-def painted(masks, look):
-    """The face's albedo, gloss and its sharpness, from the texture's masks."""
-    mottle, pores = 2 * masks[Mask.MOTTLE] - 1, 2 * masks[Mask.PORES] - 1
-    a = tint(
-        look.skin, 1 + 0.06 * mottle + 0.05 * pores, 1 + 0.10 * mottle + 0.06 * pores, 1 + 0.10 * mottle + 0.07 * pores
-    )
-    a = darker(a, BLUSH * masks[Mask.BLUSH] * (1 - 0.5 * look.melanin), -0.06, 0.42, 0.38)
-    a = darker(a, BAGS * masks[Mask.BAGS], 0.22, 0.30, 0.22)
-    a = darker(a, 0.22 * masks[Mask.LID_SHADOW], 0.8, 1.0, 1.0)
-    a = darker(a, 0.25 * masks[Mask.CREASE], 0.8, 1.0, 1.0)
-    beard = masks[Mask.BEARD] * look.beard
-    beard = min(0.92, max(0.0, beard * (0.55 + 0.6 * look.beard + 0.2 * pores + 0.06 * mottle)))
-    a = mix(a, add((0.012, 0.011, 0.011), look.hair, 0.75), beard)
-    a = mix(a, tint(look.hair, 0.8, 0.8, 0.8), 0.26 * masks[Mask.BROWS])
-    lips, streaks = masks[Mask.LIPS], 1 + 0.35 * (masks[Mask.LIP_STREAKS] - 0.5)
-    a = mix(a, tint(look.lips, streaks, streaks, streaks), lips)
-    lashes = min(1.0, masks[Mask.LASHES] * (0.60 + 0.4 * LINER) + masks[Mask.LINER] * 0.55 * LINER)
-    a = darker(a, lashes, 0.85, 0.87, 0.86)
-    gloss = (0.30 * (1 - 0.7 * beard) + 0.35 * lips) * (1 - lashes) * (1 + 0.5 * pores)
-    return a, gloss, 16.0 + 14.0 * lips
-
-
-@inlined
 def inner(part, rest, open_air, key, fill, look):
-    """Teeth, gums, lashes and what lies behind them; the mouth is darker the deeper and the more closed it is."""
+    """Teeth, gums, tongue, lashes and what lies behind; a mouth is darker the deeper and the more closed it is."""
     z = rest[2]
     even = (0.30, 0.16, 0.10)
     if part == TEETH:
         deep = clamp((z - 6.0) / 4.2) ** 2 * (0.35 + 0.65 * min(1.0, 0.35 + look.mouth_open))
-        return Material((0.74, 0.68, 0.58), even, 0.5 * deep, 40.0, 0.85 * deep, 0.75 * deep, 0.8 * deep)
+        return Material((0.64, 0.57, 0.47), even, 0.4 * deep, 40.0, 0.80 * deep, 0.65 * deep, 0.7 * deep)
     if part == GUMS:
         deep = clamp((z - 4.0) / 6.0) ** 2 * (0.3 + 0.6 * min(1.0, 0.3 + look.mouth_open))
-        return Material((0.55, 0.20, 0.19), even, 0.3 * deep, 30.0, 0.7 * deep, 0.5 * deep, 0.6 * deep)
+        return Material((0.52, 0.20, 0.19), even, 0.3 * deep, 30.0, 0.7 * deep, 0.5 * deep, 0.6 * deep)
     if part == LASHES:
         return Material((0.018, 0.014, 0.013), even, 0.0, 20.0, 0.8, key, fill)
     deep = clamp((z - 5.5) / 5.5) ** 3 * 0.8
@@ -235,8 +255,8 @@ def inner(part, rest, open_air, key, fill, look):
 
 
 @inlined
-def lit(material, n, up, lights):
-    """Linear RGB of a material with the camera-space normal ``n``."""
+def lit(material, n, ambient, lights):
+    """Linear RGB of a material with the camera-space normal ``n``, under ``ambient`` irradiance / π."""
     key_seen, fill_seen = smooth(clamp(material.key_seen)), clamp(material.fill_seen)
     to_key, to_fill, to_rim = dot(n, lights.key), dot(n, lights.fill), dot(n, lights.rim)
     fresnel = (1 - max(0.0, n[2])) ** 5
@@ -248,27 +268,17 @@ def lit(material, n, up, lights):
     gleam = material.gloss * gleam**material.sharpness * 0.16 * fill_seen
     specular = lights.key_strength * shine + lights.fill_strength * gleam
     rim = lights.rim_strength * max(0.0, to_rim + 0.05) * (0.25 + 1.125 * fresnel) * 0.7 * material.open_air
-    sky, ground, a, w = lights.sky, lights.ground, material.albedo, material.wrap
+    a, w = material.albedo, material.wrap
     # Where the key light fades, red reaches further: it scatters widest under the skin.
-    red = scattered(
-        a[0], w[0], to_key, to_fill, key_seen, fill_seen, 0.22, material.open_air, mixed(ground[0], sky[0], up), lights
-    )
-    green = scattered(
-        a[1], w[1], to_key, to_fill, key_seen, fill_seen, 0.055, material.open_air, mixed(ground[1], sky[1], up), lights
-    )
-    blue = scattered(
-        a[2], w[2], to_key, to_fill, key_seen, fill_seen, 0.055, material.open_air, mixed(ground[2], sky[2], up), lights
-    )
+    open_air = material.open_air
+    red = scattered(a[0], w[0], to_key, to_fill, key_seen, fill_seen, 0.22, open_air, ambient[0], lights)
+    green = scattered(a[1], w[1], to_key, to_fill, key_seen, fill_seen, 0.055, open_air, ambient[1], lights)
+    blue = scattered(a[2], w[2], to_key, to_fill, key_seen, fill_seen, 0.055, open_air, ambient[2], lights)
     return (
         a[0] * (red + rim) + specular,
         a[1] * (green + rim) + specular,
         a[2] * (blue + rim) + specular,
     )
-
-
-@inlined
-def mixed(a, b, share):
-    return a + (b - a) * share
 
 
 @inlined
@@ -281,29 +291,33 @@ def scattered(albedo, wrap, to_key, to_fill, key_seen, fill_seen, bleed, open_ai
 
 
 @inlined
-def eye_light(rest, centre, n, up, open_air, key_seen, fill_seen, look, lights):
-    """The eyeball: white with veins, iris with fibres, pupil, the upper lid's shadow, and the lights' reflections."""
-    x, y, z = add(rest, centre, -1.0)
-    distance = np.sqrt(x * x + y * y) / np.sqrt(x * x + y * y + z * z)
+def eye_light(rest, centre, axis, n, ambient, open_air, key_seen, fill_seen, look, lights):
+    """The eyeball: white with veins, an iris with fibres around ``axis``, pupil, the lid's shadow, and reflections."""
+    ball = add(rest, centre, -1.0)
+    size = np.sqrt(dot(ball, ball))
+    along = dot(ball, axis) / size
+    off = add(tint(ball, 1 / size, 1 / size, 1 / size), axis, -along)
+    distance = np.sqrt(dot(off, off)) if along > 0 else 1.0
     vein = clamp((distance - 0.5) / 0.5)
-    white = 0.86 * (1 - 0.05 * vein), 0.82 * (1 - 0.22 * vein), 0.79 * (1 - 0.24 * vein)
+    calm = 1 - 0.34 * look.melanin * look.melanin  # a camera exposed for dark skin would let the white glow
+    white = 0.62 * calm * (1 - 0.10 * vein), 0.56 * calm * (1 - 0.30 * vein), 0.535 * calm * (1 - 0.32 * vein)
     q = distance / IRIS_RADIUS
-    angle = np.arctan2(y, x)
+    angle = np.arctan2(off[1], off[0])
     fibres = 0.85 + 0.154 * np.sin(23.0 * angle + 3 * np.sin(7 * angle))
-    fibres *= (0.62 + 0.9 * max(0.0, q - 0.35)) * (1 - 0.65 * clamp((q - 0.78) / 0.22))
+    fibres *= (0.62 + 0.9 * max(0.0, q - 0.35)) * (1 - 0.78 * clamp((q - 0.72) / 0.28))
     fibres *= 1 - 0.97 * clamp((0.40 - q) / 0.10 + 0.5)
-    albedo = mix(white, tint(look.iris, fibres, fibres, fibres), clamp((IRIS_RADIUS - distance) / 0.04 + 0.5))
-    shadow = clamp((y - 0.02) / 0.5)
-    open_air = (0.40 + 0.60 * open_air) * (1 - 0.5 * shadow)
-    key_seen = 0.25 + 0.75 * key_seen * (1 - 0.45 * shadow)
-    colour = lit(Material(albedo, (0.2, 0.2, 0.2), 0.0, 20.0, open_air, key_seen, fill_seen), n, up, lights)
+    albedo = mix(white, tint(look.iris, fibres, fibres, fibres), clamp((IRIS_RADIUS - distance) / 0.07 + 0.5))
+    shadow = clamp((ball[1] - 0.02) / 0.5)
+    open_air = (0.30 + 0.60 * open_air) * (1 - 0.65 * shadow)
+    key_seen = 0.12 + 0.75 * key_seen * (1 - 0.6 * shadow)
+    colour = lit(Material(albedo, (0.2, 0.2, 0.2), 0.0, 20.0, open_air, key_seen, fill_seen), n, ambient, lights)
     reflected = 2 * n[2] * n[0], 2 * n[2] * n[1], 2 * n[2] * n[2] - 1
     seen = smooth(clamp(key_seen))
     glint = clamp((dot(reflected, lights.key) - 0.955) / 0.02) * 1.32 * seen * lights.key_strength
     glint += clamp((dot(reflected, lights.fill) - 0.96) / 0.02) * 0.25 * lights.fill_strength
-    around = 0.035 * (0.5 + 0.5 * reflected[1]) * open_air
+    around = 0.03 * (0.5 + 0.5 * reflected[1]) * open_air
     return (
-        colour[0] + glint + lights.sky[0] * around,
-        colour[1] + glint + lights.sky[1] * around,
-        colour[2] + glint + lights.sky[2] * around,
+        colour[0] + glint + ambient[0] * around,
+        colour[1] + glint + ambient[1] * around,
+        colour[2] + glint + ambient[2] * around,
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from backend.generators.mapping import Mapping
 
-from .latents import Z_DIM, latents_of
+from .latents import Z_DIM, gate, latents_of
 from .parameters import COUNT
 
 BATCH = 1024
@@ -23,9 +23,16 @@ RATE = 3e-3
 STAY = 0.3  # weight of staying near a mapping that a synthesis knows already
 
 
+def drawn_evenly(count: int, random: torch.Generator) -> Tensor:
+    """p [count, COUNT]: what faces can do, and in every other row what users draw (see ``latents.gate``)."""
+    p = torch.randn(count, COUNT, generator=random)
+    p[::2] = gate(p[::2])
+    return p
+
+
 def reader_of(mapping: Mapping) -> nn.Linear:
     """The linear reading of parameters from w that fits ``mapping`` best, by least squares."""
-    p = torch.randn(8192, COUNT, generator=torch.Generator().manual_seed(5))
+    p = drawn_evenly(8192, torch.Generator().manual_seed(5))
     reader = nn.Linear(len(mapping.w_avg), COUNT)
     with torch.no_grad():
         w = mapping(latents_of(p, torch.Generator().manual_seed(6)))
@@ -54,7 +61,7 @@ def teach(mapping: Mapping, steps: int, *, known: Mapping | None = None) -> nn.L
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100) * (1 - step / steps)
-        p = torch.randn(BATCH, COUNT, generator=random)
+        p = drawn_evenly(BATCH, random)
         z = latents_of(p, random)
         w = mapping(z)
         loss = F.mse_loss(reader(w), p)

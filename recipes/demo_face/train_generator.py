@@ -2,9 +2,9 @@
 """Trains the embedded default's generator: a StyleGAN2 that learns, by plain regression, to paint the renders.
 
 Latents have known meaning (``latents``), so no discriminator is needed: the picture that z should give is the
-render of its parameters. The loss counts most where people look, and what changes between two expressions of one
-face. Everything is a function of the number of pictures seen (order, rest of the latents, rates), so a run that was
-stopped goes on exactly as if it had not been.
+render of its parameters, with alpha, normals and depth (``planes``). The loss counts most where people look, and what
+changes between two expressions of one face. Everything is a function of the number of pictures seen (order, rest of
+the latents, rates), so a run that was stopped goes on exactly as if it had not been.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_
 
 from .latents import Z_DIM, latents_of
 from .parameters import COUNT, EXPRESSION
-from .teach_mapping import teach
+from .planes import ALPHA, PLANES, RGB
+from .teach_mapping import drawn_evenly, teach
 from .widen import widened
 
 HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
 READ = 512  # latents whose w is read at every step: a batch of pictures alone lets the mapping forget rare actions
 _BFLOAT16 = has_matrix_units()
+# How much an error counts in each plane. Alpha ends in an edge, which costs more than a shade that is off.
+SHARES = (1.0, 1.0, 1.0, 0.6, 0.4, 0.4, 0.4, 0.6)
 LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
 
 
@@ -43,7 +46,7 @@ class Plan:
     """What decides a training; a checkpoint goes on only under the plan that it was begun with."""
 
     resolution: int = 128
-    channel_base: int = 6144  # as in the official code: channel_base / resolution, channel_max at most
+    channel_base: int = 8192  # as in the official code: channel_base / resolution, channel_max at most
     channel_max: int = 256
     w_dim: int = 256
     mapping_layers: int = 8
@@ -71,7 +74,9 @@ class Plan:
     def network(self) -> StyleGAN2Config:
         sizes = [4 << level for level in range(int(math.log2(self.resolution)) - 1)]
         channels = tuple(min(self.channel_base // size, self.channel_max) for size in sizes)
-        return StyleGAN2Config(Z_DIM, self.w_dim, channels, self.mapping_layers, mapping_lr_multiplier=1.0)
+        return StyleGAN2Config(
+            Z_DIM, self.w_dim, channels, self.mapping_layers, mapping_lr_multiplier=1.0, image_channels=PLANES
+        )
 
     def size_at(self, seen: int) -> int:
         """The pictures' size after ``seen`` of them."""
@@ -106,7 +111,7 @@ class Renders:
                 raise ValueError(f"{folder} does not hold pairs: render it with --pairs")
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures [N, 3, S, S] in [−1, 1], their parameters [N, COUNT] and landmarks [N, 68, 2] in pixels."""
+        """Pictures [N, PLANES, S, S] in [−1, 1], their parameters [N, COUNT] and landmarks [N, 70, 2] in pixels."""
         sets = np.searchsorted(self.starts, rows, side="right") - 1
         chosen = np.stack([self.pictures[k][row - self.starts[k]] for k, row in zip(sets, rows, strict=True)])
         pictures = torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -161,10 +166,11 @@ class Training:
         pictures, vectors, landmarks = renders.batch(self.seen, plan.batch)
         random = torch.Generator().manual_seed(self.seen)
         z = latents_of(vectors, random)
-        wanted = sharpened(F.avg_pool2d(pictures, plan.resolution // size), plan.crispness)
+        wanted = F.avg_pool2d(pictures, plan.resolution // size)
+        wanted[:, RGB] = sharpened(wanted[:, RGB], plan.crispness)
         weight = attention(landmarks * (size / plan.resolution), size)
         loss = (compute or loss_of)(self.network, z, wanted, weight, plan.editing)
-        others = torch.randn(READ, COUNT, generator=random)
+        others = drawn_evenly(READ, random)
         w = self.network.mapping(latents_of(others, random))
         loss = loss + plan.reading * F.mse_loss(self.reader(w), others)
         self.optimiser.param_groups[0]["lr"] = plan.rate_at(self.seen)
@@ -218,11 +224,13 @@ class Training:
 def loss_of(network: StyleGAN2, z: Tensor, wanted: Tensor, weight: Tensor, editing: float) -> Tensor:
     """How far the pictures of latents z are from those wanted, and their changes within pairs from those wanted."""
     painted = paint(network, network.mapping(z), wanted.shape[-1])
-    return regression_loss(painted, wanted, weight) + editing * edit_loss(painted, wanted, weight)
+    shares = painted.new_tensor(SHARES)[:, None, None]
+    regression = regression_loss(shares * painted, shares * wanted, weight)
+    return regression + editing * edit_loss(painted[:, RGB], wanted[:, RGB], weight)
 
 
 def paint(network: StyleGAN2, w: Tensor, size: int) -> Tensor:
-    """w [N, w_dim] → pictures [N, 3, size, size], by as many blocks as it takes.
+    """w [N, w_dim] → pictures [N, PLANES, size, size], by as many blocks as it takes.
 
     In bfloat16 where the processor multiplies matrices of it; elsewhere float32 is 1.5 times as fast.
     """
@@ -241,7 +249,7 @@ def sharpened(pictures: Tensor, amount: float) -> Tensor:
 def attention(landmarks: Tensor, size: int) -> Tensor:
     """[N, 1, size, size] with mean 1: most on eyes and mouth, some on the nose, little on the rest.
 
-    ``landmarks`` [N, 68, 2] in pixels of that size.
+    ``landmarks`` [N, 70, 2] in pixels of that size.
     """
     unit = size / 128
     grid = torch.arange(size) + 0.5
@@ -250,8 +258,8 @@ def attention(landmarks: Tensor, size: int) -> Tensor:
         (landmarks[:, 27:36], (34, 40), 0.9),
         (landmarks[:, 36:42], (11, 10), 3.0),
         (landmarks[:, 42:48], (11, 10), 3.0),
-        (landmarks[:, 36:42], (6, 4), 6.0),  # irises: where they look is a matter of few pixels
-        (landmarks[:, 42:48], (6, 4), 6.0),
+        (landmarks[:, 68:69], (6, 4), 6.0),  # irises: where they look is a matter of few pixels
+        (landmarks[:, 69:70], (6, 4), 6.0),
         (landmarks[:, 48:68], (15, 12), 3.0),
     ):
         x, y = points.mean(dim=1).unbind(dim=1)
@@ -288,14 +296,15 @@ def edit_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def psnr(network: StyleGAN2, renders: Renders, size: int) -> float:
-    """Mean peak signal-to-noise ratio (dB) on the held-out pictures as they were rendered."""
+def judged(network: StyleGAN2, renders: Renders, size: int) -> tuple[float, float]:
+    """On the held-out pictures as rendered: mean peak signal-to-noise ratio of RGB (dB), and mean error of alpha."""
     pictures, vectors, _ = renders.held_out()
     z = latents_of(vectors, torch.Generator().manual_seed(1))
     painted = torch.cat([paint(network, network.mapping(part), size) for part in z.split(32)])
     wanted = F.avg_pool2d(pictures, pictures.shape[2] // size)
-    squares = ((painted.clamp(-1, 1) - wanted) / 2).square().mean(dim=(1, 2, 3))
-    return float((-10 * squares.log10()).mean())
+    error = (painted.clamp(-1, 1) - wanted) / 2
+    squares = error[:, RGB].square().mean(dim=(1, 2, 3))
+    return float((-10 * squares.log10()).mean()), float(error[:, ALPHA].abs().mean())
 
 
 def run(training: Training, renders: Renders, checkpoint: Path, *, compiled: bool = False) -> None:
@@ -312,9 +321,10 @@ def run(training: Training, renders: Renders, checkpoint: Path, *, compiled: boo
         if training.seen // VALIDATE > (training.seen - plan.batch) // VALIDATE or training.seen >= plan.pictures:
             speed = (training.seen - first) / (time.monotonic() - started)
             size = plan.size_at(training.seen - 1)
+            decibels, alpha = judged(training.average, renders, size)
             print(
                 f"{training.seen} of {plan.pictures}  {size}²  {speed:.1f} pictures/s  loss {np.mean(losses):.4f}  "
-                f"{psnr(training.average, renders, size):.2f} dB",
+                f"{decibels:.2f} dB  alpha {100 * alpha:.2f} %",
                 flush=True,
             )
             losses.clear()
