@@ -26,6 +26,7 @@ from .blend import blended
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
 from .fairness import fairness
 from .gallery import gallery
+from .latents import drawn
 from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
@@ -53,8 +54,8 @@ def bake(
 
 @app.command()
 def sheet(head: Head, out: Path, count: int = 48, columns: int = 12, size: Size = 128, seed: int = 1) -> None:
-    """Renders a contact sheet of random people."""
-    iio.imwrite(out, contact_sheet(pictures_of(Renderer(load_assets(head), size), sample(count, seed)), columns))
+    """Renders a contact sheet of random people, as users draw them at truncation 0.8."""
+    iio.imwrite(out, contact_sheet(pictures_of(Renderer(load_assets(head), size), 0.8 * drawn(count, seed)), columns))
 
 
 @app.command()
@@ -100,17 +101,21 @@ def train(
     channel_base: Annotated[
         int, typer.Option(min=64, help="A block of n × n pixels has this / n channels, at most 256.")
     ] = Plan().channel_base,
+    batch: Annotated[int, typer.Option(min=2, help="Pictures of a step.")] = Plan().batch,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     compiled: Annotated[
         bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
     ] = True,
 ) -> None:
     """Trains the generator; stopped and called again, it goes on exactly as if it had not been stopped."""
-    renders = Renders(data)
+    renders = Renders(data, device)
     if checkpoint.exists():
-        training = Training.load(checkpoint)
+        training = Training.load(checkpoint, device)
     else:
-        plan = Plan(resolution=size, pictures=pictures, quarter=quarter, half=half, channel_base=channel_base)
-        training = Training(plan)
+        plan = Plan(
+            resolution=size, pictures=pictures, quarter=quarter, half=half, channel_base=channel_base, batch=batch
+        )
+        training = Training(plan, device)
         training.begin(read_trainable(start) if start is not None else None)
     run(training, renders, checkpoint, compiled=compiled)
     save_generator(training.finished(), out)

@@ -80,7 +80,7 @@ class Complexion:
 
 
 def detail_of(arrays: dict[str, NDArray], size: int) -> NDArray[np.float32]:
-    """[FINE, FINE] of log albedo: pores, and noise with the portraits' spectrum and local strength, nobody's residual."""
+    """[FINE, FINE] of log albedo: pores, and noise of the portraits' spectrum and local strength: nobody's residual."""
     random = np.random.default_rng(3)
     across = np.fft.fftfreq(size)
     frequency = np.hypot(across[:, None], across[None])

@@ -21,17 +21,17 @@ Z_DIM = 512
 WIDTH = 0.22  # of the gate's opening
 # The gate of each expression: where it opens (standard deviations), and what passes before.
 GATES = {
-    "jaw": (2.0, 0.12),
-    "pucker": (2.0, 0.12),
+    "jaw": (2.2, 0.12),
+    "pucker": (2.2, 0.12),
     "lower_lip": (2.0, 0.12),
-    "lids": (2.4, 0.12),
+    "lids": (2.6, 0.12),
     "eyes_wide": (2.0, 0.12),
     "brows": (2.0, 0.12),
     "inner_brow": (2.0, 0.12),
     "gaze": (2.0, 0.35),
 }
-_STEPS = 40  # of the bisection that undoes the gate
-_FARTHEST = 8.0  # standard deviations
+_STEPS = 30  # of the bisection that undoes the gate
+_FARTHEST = 16.0  # standard deviations
 
 
 def directions() -> Tensor:
@@ -41,47 +41,52 @@ def directions() -> Tensor:
     return torch.from_numpy(rows).float()
 
 
-def _openings() -> tuple[Tensor, Tensor]:
-    """[COUNT] where each parameter's gate opens, and what passes before; 1 where there is no gate."""
-    at, before = torch.zeros(COUNT), torch.ones(COUNT)
-    for name, (opening, share) in GATES.items():
-        at[ROWS[name]], before[ROWS[name]] = opening, share
-    return at, before
-
-
 _A = directions()
-_AT, _BEFORE = _openings()
+_GATED = torch.cat([torch.arange(COUNT)[ROWS[name]] for name in GATES])
+_AT, _BEFORE = (
+    torch.cat([torch.full((ROWS[name].stop - ROWS[name].start,), values[which]) for name, values in GATES.items()])
+    for which in (0, 1)
+)
 
 
 def gate(g: Tensor) -> Tensor:
-    """g [N, COUNT] → p [N, COUNT] = g · (before + (1 − before) · σ((|g| − at) / WIDTH)), monotone in each."""
-    return g * (_BEFORE + (1 - _BEFORE) * torch.sigmoid((g.abs() - _AT) / WIDTH))
+    """g [N, COUNT] → p [N, COUNT] = g · (before + (1 − before) · σ((|g| − at) / WIDTH)) in each column of GATES."""
+    p = g.clone()
+    p[:, _GATED] = _gated(g[:, _GATED])
+    return p
+
+
+def _gated(g: Tensor) -> Tensor:
+    at, before = _AT.to(g.device), _BEFORE.to(g.device)
+    return g * (before + (1 - before) * torch.sigmoid((g.abs() - at) / WIDTH))
 
 
 def ungate(p: Tensor) -> Tensor:
-    """p [N, COUNT] → g [N, COUNT], the inverse of ``gate`` for values within ±8."""
-    low, high = torch.zeros_like(p), torch.full_like(p, _FARTHEST)
-    size = p.abs()
+    """p [N, COUNT] → g [N, COUNT], the inverse of ``gate``, by bisection, for values up to _FARTHEST."""
+    size = p[:, _GATED].abs()
+    low, high = torch.zeros_like(size), torch.full_like(size, _FARTHEST)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        below = gate(middle) < size
+        below = _gated(middle) < size
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return p.sign() * (low + high) / 2
+    g = p.clone()
+    g[:, _GATED] = p[:, _GATED].sign() * (low + high) / 2
+    return g
 
 
 def latents_of(p: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Latents z [N, Z_DIM], of length √Z_DIM, that mean the parameters p [N, COUNT]; the rest is drawn."""
-    g = ungate(p)
-    rest = torch.randn(len(p), Z_DIM, generator=generator)
-    rest = rest - (rest @ _A.T) @ _A
+    g, A = ungate(p), _A.to(p.device)
+    rest = torch.randn(len(p), Z_DIM, generator=generator, device=p.device)
+    rest = rest - (rest @ A.T) @ A
     length = (Z_DIM - g.square().sum(dim=1, keepdim=True)).clamp_min(1.0).sqrt()
-    return g @ _A + rest / rest.norm(dim=1, keepdim=True) * length
+    return g @ A + rest / rest.norm(dim=1, keepdim=True) * length
 
 
 def parameters_of(z: Tensor) -> Tensor:
     """The parameters p [N, COUNT] that latents z [N, Z_DIM] mean; the length of z does not matter."""
     unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-    return gate(unit @ _A.T)
+    return gate(unit @ _A.T.to(z.device))
 
 
 def drawn(count: int, seed: int) -> np.ndarray:

@@ -25,18 +25,19 @@ STAY = 0.3  # weight of staying near a mapping that a synthesis knows already
 
 def drawn_evenly(count: int, random: torch.Generator) -> Tensor:
     """p [count, COUNT]: what faces can do, and in every other row what users draw (see ``latents.gate``)."""
-    p = torch.randn(count, COUNT, generator=random)
+    p = torch.randn(count, COUNT, generator=random, device=random.device)
     p[::2] = gate(p[::2])
     return p
 
 
 def reader_of(mapping: Mapping) -> nn.Linear:
     """The linear reading of parameters from w that fits ``mapping`` best, by least squares."""
-    p = drawn_evenly(8192, torch.Generator().manual_seed(5))
-    reader = nn.Linear(len(mapping.w_avg), COUNT)
+    device = mapping.w_avg.device
+    p = drawn_evenly(8192, torch.Generator(device).manual_seed(5))
+    reader = nn.Linear(len(mapping.w_avg), COUNT, device=device)
     with torch.no_grad():
-        w = mapping(latents_of(p, torch.Generator().manual_seed(6)))
-        ones = torch.ones(len(w), 1)
+        w = mapping(latents_of(p, torch.Generator(device).manual_seed(6)))
+        ones = torch.ones(len(w), 1, device=device)
         solved = torch.linalg.lstsq(torch.cat([w, ones], dim=1).double(), p.double()).solution.float()
         reader.weight.copy_(solved[:-1].T)
         reader.bias.copy_(solved[-1])
@@ -56,8 +57,12 @@ def teach(mapping: Mapping, steps: int, *, known: Mapping | None = None) -> nn.L
     reader = reader_of(mapping)
     parameters = [*mapping.parameters(), *reader.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=RATE, betas=(0.9, 0.99))
-    scale = None if known is None else known(torch.randn(4096, Z_DIM)).var(dim=0).mean().detach()
-    random = torch.Generator().manual_seed(7)
+    scale = (
+        None
+        if known is None
+        else known(torch.randn(4096, Z_DIM, device=mapping.w_avg.device)).var(dim=0).mean().detach()
+    )
+    random = torch.Generator(mapping.w_avg.device).manual_seed(7)
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100) * (1 - step / steps)

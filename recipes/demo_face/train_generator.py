@@ -98,10 +98,12 @@ class Renders:
     Raises ValueError for a data set that was not rendered in pairs.
     """
 
-    def __init__(self, folders: list[Path]) -> None:
+    def __init__(self, folders: list[Path], device: str = "cpu") -> None:
         self.pictures = [np.load(folder / "pictures.npy", mmap_mode="r") for folder in folders]
-        self.vectors = torch.from_numpy(np.concatenate([np.load(folder / "vectors.npy") for folder in folders]))
-        self.landmarks = torch.from_numpy(np.concatenate([np.load(folder / "landmarks.npy") for folder in folders]))
+        self.vectors, self.landmarks = (
+            torch.from_numpy(np.concatenate([np.load(folder / f"{name}.npy") for folder in folders])).to(device)
+            for name in ("vectors", "landmarks")
+        )
         self.starts = np.cumsum([0, *[len(pictures) for pictures in self.pictures]])
         self.training = len(self.vectors) - HELD_OUT
         same = np.delete(np.arange(COUNT), EXPRESSION)
@@ -114,7 +116,7 @@ class Renders:
         """Pictures [N, PLANES, S, S] in [−1, 1], their parameters [N, COUNT] and landmarks [N, 70, 2] in pixels."""
         sets = np.searchsorted(self.starts, rows, side="right") - 1
         chosen = np.stack([self.pictures[k][row - self.starts[k]] for k, row in zip(sets, rows, strict=True)])
-        pictures = torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 127.5 - 1
+        pictures = torch.from_numpy(chosen).to(self.vectors.device).permute(0, 3, 1, 2).float() / 127.5 - 1
         return pictures, self.vectors[rows], self.landmarks[rows]
 
     def batch(self, seen: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,13 +134,13 @@ class Renders:
 class Training:
     """A generator on its way: its weights, their running average, the optimiser and how much was seen."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, device: str = "cpu") -> None:
         self.plan = plan
         self.seen = 0
         self.network = StyleGAN2(plan.network)
         initialize(self.network)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.reader = nn.Linear(plan.w_dim, COUNT)
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.reader = nn.Linear(plan.w_dim, COUNT, device=device)
         nn.init.zeros_(self.reader.weight)  # until ``begin`` has a better one; never by chance
         nn.init.zeros_(self.reader.bias)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
@@ -164,7 +166,7 @@ class Training:
         plan = self.plan
         size = plan.size_at(self.seen)
         pictures, vectors, landmarks = renders.batch(self.seen, plan.batch)
-        random = torch.Generator().manual_seed(self.seen)
+        random = torch.Generator(vectors.device).manual_seed(self.seen)
         z = latents_of(vectors, random)
         wanted = F.avg_pool2d(pictures, plan.resolution // size)
         wanted[:, RGB] = sharpened(wanted[:, RGB], plan.crispness)
@@ -187,8 +189,8 @@ class Training:
 
     @torch.no_grad()
     def finished(self) -> StyleGAN2:
-        """The averaged weights as a generator to store, with the mean w that truncation needs."""
-        network = copy.deepcopy(self.average)
+        """The averaged weights as a generator to store, on the CPU, with the mean w that truncation needs."""
+        network = copy.deepcopy(self.average).cpu()
         z = torch.randn(100_000, Z_DIM, generator=torch.Generator().manual_seed(3))
         network.mapping.w_avg.copy_(network.mapping(z).mean(dim=0))
         return network
@@ -207,12 +209,12 @@ class Training:
         temporary.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> Training:
+    def load(cls, path: Path, device: str = "cpu") -> Training:
         """What ``save`` wrote. Raises ValueError for what an earlier version of this recipe wrote."""
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         if state["plan"].keys() != asdict(Plan()).keys():
             raise ValueError(f"{path} was begun with another version of this recipe: begin anew, with --start")
-        training = cls(Plan(**state["plan"]))
+        training = cls(Plan(**state["plan"]), device)
         training.seen = state["seen"]
         training.network.load_state_dict(state["network"])
         training.reader.load_state_dict(state["reader"])
@@ -234,7 +236,8 @@ def paint(network: StyleGAN2, w: Tensor, size: int) -> Tensor:
 
     In bfloat16 where the processor multiplies matrices of it; elsewhere float32 is 1.5 times as fast.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=_BFLOAT16):
+    on_cpu = w.device.type == "cpu"
+    with torch.autocast(w.device.type, torch.bfloat16, enabled=_BFLOAT16 or not on_cpu):
         styles = network.synthesis.styles(w[:, None].expand(-1, network.num_ws, -1))
         return network.synthesis(styles[: 3 * int(math.log2(size)) - 4], noise=False)
 
@@ -252,8 +255,8 @@ def attention(landmarks: Tensor, size: int) -> Tensor:
     ``landmarks`` [N, 70, 2] in pixels of that size.
     """
     unit = size / 128
-    grid = torch.arange(size) + 0.5
-    weight = torch.full((len(landmarks), size, size), 0.8)
+    grid = torch.arange(size, device=landmarks.device) + 0.5
+    weight = torch.full((len(landmarks), size, size), 0.8, device=landmarks.device)
     for points, (width, height), strength in (
         (landmarks[:, 27:36], (34, 40), 0.9),
         (landmarks[:, 36:42], (11, 10), 3.0),
@@ -299,7 +302,7 @@ def edit_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 def judged(network: StyleGAN2, renders: Renders, size: int) -> tuple[float, float]:
     """On the held-out pictures as rendered: mean peak signal-to-noise ratio of RGB (dB), and mean error of alpha."""
     pictures, vectors, _ = renders.held_out()
-    z = latents_of(vectors, torch.Generator().manual_seed(1))
+    z = latents_of(vectors, torch.Generator(vectors.device).manual_seed(1))
     painted = torch.cat([paint(network, network.mapping(part), size) for part in z.split(32)])
     wanted = F.avg_pool2d(pictures, pictures.shape[2] // size)
     error = (painted.clamp(-1, 1) - wanted) / 2

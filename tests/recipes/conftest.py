@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from recipes.demo_face import train_generator
+from recipes.demo_face import surroundings, train_generator
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.bake import load_assets
 from recipes.demo_face.dataset import pair_vectors
-from recipes.demo_face.renderer import Renderer
+from recipes.demo_face.planes import PLANES
+from recipes.demo_face.renderer import LANDMARKS, Renderer
 
 from .toy_head import write_toy_head
 
@@ -23,7 +24,9 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A baked toy head, by the command that a user types."""
     folder = tmp_path_factory.mktemp("head")
     write_toy_head(folder / "FaceXModel")
-    result = CliRunner().invoke(app, ["bake", str(folder / "FaceXModel"), str(folder / "head.npz")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surroundings, "TURNS", 1)
+        result = CliRunner().invoke(app, ["bake", str(folder / "FaceXModel"), str(folder / "head.npz")])
     assert result.exit_code == 0, result.output
     return folder / "head.npz"
 
@@ -40,7 +43,7 @@ def data(tmp_path: Path) -> Path:
     folder.mkdir()
     random = np.random.default_rng(0)
     count = train_generator.HELD_OUT + 24
-    np.save(folder / "pictures.npy", random.integers(0, 255, (count, 16, 16, 3), np.uint8))
+    np.save(folder / "pictures.npy", random.integers(0, 255, (count, 16, 16, PLANES), np.uint8))
     np.save(folder / "vectors.npy", pair_vectors(count // 2, 0))
-    np.save(folder / "landmarks.npy", random.uniform(2, 14, (count, 68, 2)).astype(np.float32))
+    np.save(folder / "landmarks.npy", random.uniform(2, 14, (count, LANDMARKS, 2)).astype(np.float32))
     return folder

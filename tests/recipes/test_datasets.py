@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from recipes.demo_face.__main__ import app, main
 from recipes.demo_face.dataset import CHUNK, array, contact_sheet, pair_vectors, render_set
 from recipes.demo_face.parameters import sample
+from recipes.demo_face.planes import PLANES
 from recipes.demo_face.renderer import Renderer
 
 
@@ -29,7 +30,7 @@ def test_a_data_set_goes_on_where_it_stopped(head: Path, renderer: Renderer, tmp
     out = tmp_path / "set"
     out.mkdir()
     # As if the first chunk had been rendered and the machine switched off.
-    array(out / "pictures.npy", (len(vectors), 16, 16, 3), np.uint8)[0] = 77
+    array(out / "pictures.npy", (len(vectors), 16, 16, PLANES), np.uint8)[0] = 77
     array(out / "done.npy", (2,), np.bool_)[0] = True
     np.save(out / "vectors.npy", vectors)
     render_set(head, out, vectors, 16)

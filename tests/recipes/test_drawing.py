@@ -8,7 +8,9 @@ import pytest
 
 from recipes.demo_face import kernels
 from recipes.demo_face.figures import moved
-from recipes.demo_face.parameters import COUNT, sample
+from recipes.demo_face.film import Film, toned
+from recipes.demo_face.parameters import COUNT, column, sample
+from recipes.demo_face.planes import DEEP, DEPTH, NORMAL, PLANES, RGB, planes_of
 from recipes.demo_face.renderer import OVERSAMPLING, Renderer
 
 
@@ -61,28 +63,46 @@ def test_normals_of_a_plane_point_out_of_it():
     assert np.abs(normals) == pytest.approx(np.tile([0.0, 0.0, 1.0], (4, 1)))
 
 
-def test_developing_keeps_black_and_darkens_corners():
-    canvas = kernels.Canvas.of(12)
-    canvas.depth[:] = kernels.FAR
-    out = np.empty((4, 4, 3), np.uint8)
-    kernels.develop(canvas, (0.0, 0.0, 0.0), 3, out)
-    assert out.max() == 0
-    kernels.develop(canvas, (0.3, 0.3, 0.3), 3, out)
-    assert out[0, 0, 0] < out[1, 1, 0]
+def gathered(canvas: kernels.Canvas, size: int) -> Film:
+    return Film.of(canvas, np.tile(np.float32([0, 0, 1]), (4, 1)), np.zeros((1, 3), np.int32), size, 1.0)
 
 
 @pytest.mark.parametrize("oversampling", [2, 3])
 def test_edges_are_developed_without_stairs(oversampling: int):
-    canvas = kernels.Canvas.of(6 * oversampling)
-    canvas.depth[:] = 0.0
+    canvas = kernels.Canvas.of(12 * oversampling)
     canvas.colour[:] = 0.4
-    even, edge = np.empty((6, 6, 3), np.uint8), np.empty((6, 6, 3), np.uint8)
-    kernels.develop(canvas, (0.0, 0.0, 0.0), oversampling, even)
-    assert even.min() == even.max()  # up to the border
-    canvas.colour[:, : 3 * oversampling] = 0.0  # an edge between two pixels
-    kernels.develop(canvas, (0.0, 0.0, 0.0), oversampling, edge)
-    dark, faint, strong, light = edge[3, 1:5, 0]
-    assert dark == 0 < faint < strong < light == even[0, 0, 0]
+    even = gathered(canvas, 12)  # the canvas is full of the first triangle, up to its border
+    assert even.alpha == pytest.approx(np.ones((12, 12)), abs=1e-6)
+    assert even.light == pytest.approx(np.full((12, 12, 3), 0.4), abs=1e-6)
+    canvas.depth[:, : 6 * oversampling] = kernels.FAR  # an edge between two pixels
+    edge = gathered(canvas, 12)
+    assert (np.diff(edge.alpha[6]) > -1e-6).all()
+    assert edge.alpha[6, 5] + edge.alpha[6, 6] == pytest.approx(1, abs=0.02)
+    assert edge.alpha[6, 2] < 1e-3 < edge.alpha[6, 5] < 0.5
+    np.testing.assert_allclose(edge.light[..., 0], 0.4 * edge.alpha, atol=1e-6)  # premultiplied
+
+
+def test_normals_are_as_long_as_alpha_and_strands_take_theirs_from_depth():
+    canvas = kernels.Canvas.of(36)
+    canvas.triangle[:] = kernels.STROKE
+    canvas.depth[:] = np.arange(36, dtype=np.float32) / 3  # cm, at a pixel per cm: it rises to the right
+    canvas.depth[:, :9] = kernels.FAR
+    film = gathered(canvas, 12)
+    np.testing.assert_allclose(np.linalg.norm(film.normal, axis=2), film.alpha, atol=0.02)
+    inner = film.normal[6, 8]
+    assert inner[0] == pytest.approx(-(0.5**0.5), abs=0.1)
+    assert inner[2] == pytest.approx(0.5**0.5, abs=0.1)
+    assert film.depth[6, 8] == pytest.approx(8.5, abs=0.5)
+
+
+def test_a_head_stands_before_any_background(renderer: Renderer):
+    film = renderer(sample(1, 3)[0]).film
+    green = np.broadcast_to(np.float32([0.05, 0.6, 0.1]), (64, 64, 3))
+    picture = film.over(green)
+    empty, full = film.alpha == 0, film.alpha > 1 - 1e-5
+    assert empty.any()
+    assert (picture[empty] == toned(green)[0, 0]).all()
+    assert (picture[full] == film.over(0 * green)[full]).all()
 
 
 def test_a_render_knows_its_landmarks_and_camera(renderer: Renderer):
@@ -106,6 +126,31 @@ def test_yaw_turns_to_the_heads_left_pitch_nods_and_the_jaw_opens(renderer: Rend
         points = renderer.landmarks(moved(still, name, value)[0])
         return points[landmark] - points[[36, 45]].mean(axis=0)
 
-    assert place("yaw", 1, nose)[0] > place("yaw", -1, nose)[0] + 2
+    assert place("yaw", 1, nose)[0] > place("yaw", -1, nose)[0] + 1.5
     assert place("pitch", 1, nose)[1] > place("pitch", -1, nose)[1]
     assert place("jaw", 2, chin)[1] > place("jaw", 0, chin)[1] + 1
+
+
+def test_irises_turn_with_the_gaze_in_landmarks_and_in_the_picture(renderer: Renderer):
+    still = np.zeros((1, COUNT))
+    still[:, column("eyes_wide")] = 2.0
+    left, right = (renderer(moved(still, "gaze.0", value)[0]) for value in (1.5, -1.5))
+    up, down = (renderer(moved(still, "gaze.1", value)[0]) for value in (1.5, -1.5))
+    assert (left.landmarks[68:, 0] > right.landmarks[68:, 0] + 1).all()
+    assert (up.landmarks[68:, 1] < down.landmarks[68:, 1] - 0.5).all()
+    assert np.abs(left.landmarks[:17] - right.landmarks[:17]).max() < 0.3, "the head holds still"
+    for rendering in (left, right):  # what is dark is where the landmark says that the pupil is
+        for x, y in rendering.landmarks[68:]:
+            row, column_ = int(y), int(x)
+            around = rendering.picture[row - 4 : row + 5, column_ - 4 : column_ + 5].mean(axis=2)
+            assert rendering.picture[row, column_].mean() < around.mean()
+
+
+def test_planes_hold_the_picture_and_the_truth(renderer: Renderer):
+    rendering = renderer(sample(1, 3)[0])
+    planes = planes_of(rendering)
+    assert planes.shape == (64, 64, PLANES)
+    assert (planes[..., RGB] == rendering.picture).all()
+    values = (planes.astype(float) + 0.5 - 128) / 127.5
+    np.testing.assert_allclose(values[..., NORMAL], rendering.film.normal, atol=5e-3)
+    np.testing.assert_allclose(DEEP * values[..., DEPTH][..., 0], rendering.film.depth, atol=0.1)

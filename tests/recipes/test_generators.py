@@ -17,6 +17,7 @@ from recipes.demo_face import gallery, latents
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.blend import blended
 from recipes.demo_face.fairness import THIRDS
+from recipes.demo_face.planes import PLANES
 from recipes.demo_face.storage import read_trainable
 from recipes.demo_face.train_generator import Training
 from recipes.demo_face.widen import widened
@@ -55,7 +56,7 @@ def test_blocks_beyond_its_own_only_double_a_generators_picture():
     larger = widened(small, (*small.config.channels, 4))
     z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
     assert larger.resolution == (32, 32)
-    doubled = upsample2(painted(small, z), fir_kernel(gain=4.0).expand(3, 1, 4, 4))
+    doubled = upsample2(painted(small, z), fir_kernel(gain=4.0).expand(PLANES, 1, 4, 4))
     torch.testing.assert_close(painted(larger, z), doubled, atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError, match="do not fit"):
         widened(larger, small.config.channels)

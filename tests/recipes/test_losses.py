@@ -12,6 +12,7 @@ import torch
 
 from recipes.demo_face import latents, train_generator
 from recipes.demo_face.parameters import sample
+from recipes.demo_face.planes import RGB
 from recipes.demo_face.teach_mapping import reader_of, teach, unread
 from recipes.demo_face.train_generator import Renders, Training
 
@@ -68,7 +69,8 @@ def test_edits_and_reading_have_their_weight_in_a_step(data: Path):
     wanted, weight = pictures, train_generator.attention(landmarks, 16)
     with torch.no_grad():
         without, counted = (train_generator.loss_of(network, z, wanted, weight, editing) for editing in (0.0, 1.0))
-        edits = train_generator.edit_loss(train_generator.paint(network, network.mapping(z), 16), wanted, weight)
+        painted = train_generator.paint(network, network.mapping(z), 16)
+        edits = train_generator.edit_loss(painted[:, RGB], wanted[:, RGB], weight)
     torch.testing.assert_close(counted - without, edits, rtol=1e-2, atol=0)
     for reading in (0.0, 0.1):
         training = Training(replace(PLAN, reading=reading))

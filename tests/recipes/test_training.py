@@ -33,8 +33,9 @@ def test_training_goes_on_exactly_as_if_it_had_not_stopped(data: Path, tmp_path:
     for _ in range(3):
         second.step(renders)
     assert second.seen == whole.seen == 48
+    found = second.finished().state_dict()
     for name, value in whole.finished().state_dict().items():
-        torch.testing.assert_close(second.finished().state_dict()[name], value, atol=0, rtol=0)
+        torch.testing.assert_close(found[name], value, atol=0, rtol=0)
 
 
 def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, tmp_path: Path):
