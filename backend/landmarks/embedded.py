@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded 68-landmark detector: a small U-shaped CNN with a soft-argmax at a quarter of 128 × 128.
+"""The embedded landmark detector: a small U-shaped CNN with a soft-argmax at a quarter of 128 × 128.
 
 Soft-argmax over heat maps: Nibali et al., *Numerical Coordinate Regression with CNNs*, 2018.
 """
@@ -37,7 +37,7 @@ class Residual(nn.Module):
 
 
 class LandmarkNetwork(nn.Module):
-    """[N, 3, 128, 128] in [−1, 1] → [N, 68, 2] in [0, 1]."""
+    """[N, 3, 128, 128] in [−1, 1] → [N, landmarks, 2] in [0, 1]."""
 
     def __init__(self, width: int = 24, landmarks: int = 68) -> None:
         super().__init__()
@@ -80,24 +80,29 @@ def soft_argmax(heat: Tensor) -> Tensor:
         return torch.stack([probability.sum(dim=2) @ x, probability.sum(dim=3) @ y], dim=-1)
 
 
+# The landmark set of a network by how many it finds: iBUG's points, without or with the irises.
+_TOPOLOGIES = {68: "ibug68", 70: "ibug70"}
+
+
 class EmbeddedDetector:
     """Implements ``backend.landmarks.Detector`` for the embedded default's pictures."""
-
-    topology = "ibug68"
 
     def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
         """Reads the network's weights from the safetensors file ``path``; "auto" means CUDA when there is one."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.fingerprint = "embedded-" + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        self.network = LandmarkNetwork()
-        self.network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        state = {name: value.float() for name, value in load_file(path).items()}
+        landmarks = len(state["heat.bias"])
+        self.topology = _TOPOLOGIES[landmarks]
+        self.network = LandmarkNetwork(landmarks=landmarks)
+        self.network.load_state_dict(state)
         self.network.requires_grad_(requires_grad=False).eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def detect(self, images: Tensor) -> Tensor:
-        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, 68] in [0, 1] (x right, y down)."""
+        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down)."""
         if images.shape[-2:] != (INPUT, INPUT):
             images = F.interpolate(images, size=(INPUT, INPUT), mode="area")
         points: Tensor = self.network(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last))

@@ -21,6 +21,13 @@ _SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
     "eyeblink": (("eyeblink", 1.0), ("eyewide", -0.5)),
     "browup": (("browinnerup", 0.5), ("browouterup", 0.5), ("browdown", -1.0)),
     "browinnerup": (("browinnerup", 1.0), ("browdown", -0.5)),
+    "gazeside": (
+        ("eyelookoutleft", 0.5),
+        ("eyelookinright", 0.5),
+        ("eyelookinleft", -0.5),
+        ("eyelookoutright", -0.5),
+    ),
+    "gazeup": (("eyelookup", 1.0), ("eyelookdown", -1.0)),
     "jawside": (("jawleft", 1.0), ("jawright", -1.0)),
 }
 _SIDES = ("left", "right")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the embedded landmark detector on pictures with exact landmarks.
 
-Each data set is a folder with ``pictures.npy`` [N, 128, 128, 3] uint8 and ``landmarks.npy`` [N, 68, 2] float32 in
+Each data set is a folder with ``pictures.npy`` [N, 128, 128, PLANES] uint8 and ``landmarks.npy`` [N, 70, 2] float32 in
 pixels (x right, y down): renders of the demo head, and pictures of the generator whose landmarks are known
 because its latents mean parameters. Training starts from a file of weights, if there is one, and replaces it
 at the end; every minute it saves its state beside it, from which it goes on when it was stopped.
@@ -24,6 +24,8 @@ from torch import Tensor
 from backend.geometry import load_topology
 from backend.landmarks.embedded import INPUT, LandmarkNetwork
 
+from .planes import RGB
+from .renderer import LANDMARKS
 from .storage import save_half
 
 BATCH = 32
@@ -44,8 +46,8 @@ class Pictures:
         self.count = len(self.landmarks) - HELD_OUT
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Pictures [N, 3, 128, 128] in [−1, 1] and landmarks [N, 68, 2] in [0, 1]."""
-        pictures = torch.from_numpy(self.pictures[np.sort(rows)]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        """Pictures [N, 3, 128, 128] in [−1, 1] and landmarks [N, 70, 2] in [0, 1]."""
+        pictures = torch.from_numpy(self.pictures[np.sort(rows)][..., RGB]).permute(0, 3, 1, 2).float() / 127.5 - 1
         return pictures, self.landmarks[np.sort(rows)]
 
 
@@ -61,7 +63,7 @@ def augment(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """Mirrored, turned, scaled, shifted, recoloured, blurred and noisy versions, with their landmarks."""
     n = len(x)
     mirrored = torch.rand(n) < 0.5
-    flipped = points[:, load_topology("ibug68").mirror] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
+    flipped = points[:, load_topology("ibug70").mirror] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
     x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
     points = torch.where(mirrored[:, None, None], flipped, points)
     angle, scale = 0.4 * (torch.rand(n) - 0.5), 1 + 0.3 * (torch.rand(n) - 0.5)
@@ -82,7 +84,7 @@ def augment(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
 def loss_of(found: Tensor, wanted: Tensor) -> Tensor:
     """Distances in pixels, eyes and mouth weighted up, plus the error of the expressive gaps."""
     error = INPUT * (found - wanted)
-    weight = torch.ones(68)
+    weight = torch.ones(LANDMARKS)
     weight[36:] = EXPRESSIVE
     a, b = zip(*GAPS, strict=True)
     gaps = error[:, list(a)] - error[:, list(b)]
@@ -107,7 +109,7 @@ def train_detector(folders: list[Path], weights: Path, minutes: float) -> None:
     """Trains on the data sets in ``folders``, an equal share of each."""
     torch.manual_seed(0)
     sets = [Pictures(folder) for folder in folders]
-    network = LandmarkNetwork()
+    network = LandmarkNetwork(landmarks=LANDMARKS)
     if weights.exists():
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(weights).items()})
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the embedded identity network on pictures of known people.
 
-Each data set is a folder with ``pictures.npy`` [N, 128, 128, 3] uint8 and ``people.npy`` [N], a number per picture:
+Each data set is a folder with ``pictures.npy`` [N, 128, 128, PLANES] uint8 and ``people.npy`` [N], numbers:
 pictures of one person differ in pose, expression, light, clothes and background. The loss is the supervised
 contrastive one (Khosla et al., NeurIPS 2020): a person's pictures attract, all others repel.
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from backend.identity.embedded import INPUT, IdentityNetwork
 
+from .planes import RGB
 from .storage import save_half
 
 PEOPLE, PICTURES = 48, 3  # of a batch
@@ -50,7 +51,7 @@ class People:
 
 
 def shrink(pictures: np.ndarray) -> Tensor:
-    images = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float()
+    images = torch.from_numpy(np.array(pictures[..., RGB])).permute(0, 3, 1, 2).float()
     return F.interpolate(images, size=(INPUT, INPUT), mode="area").round().byte()
 
 

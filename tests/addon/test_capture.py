@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blender_addon.core.capture import CaptureError, read_live_link, read_openface
+from blender_addon.core.capture import Capture, CaptureError, read_live_link, read_openface
 from blender_addon.core.retarget import Target, fill_gaps, resample, retarget, smooth
 
 
@@ -94,3 +94,13 @@ def test_gaps_are_bridged_and_nothing_at_all_is_an_error():
     np.testing.assert_allclose(fill_gaps(np.array([0.0, np.nan, 2.0])[:, None]).ravel(), [0, 1, 2])
     with pytest.raises(ValueError, match="no face"):
         fill_gaps(np.full((3, 2), np.nan))
+
+
+def test_eyes_that_look_aside_and_up_are_one_control_each():
+    channels = {"eyelookoutleft": [0.8, 0.0], "eyelookinright": [0.6, 0.0], "eyelookinleft": [0.0, 0.5],
+                "eyelookoutright": [0.0, 0.5], "eyelookupleft": [0.4, 0.0], "eyelookupright": [0.4, 0.0],
+                "eyelookdownleft": [0.0, 0.2], "eyelookdownright": [0.0, 0.2]}  # fmt: skip
+    capture = Capture(np.array([0.0, 1.0]), {name: np.array(values) for name, values in channels.items()})
+    values = retarget(capture, [Target("gazeSide", -1.0, 1.0), Target("gazeUp", -1.0, 1.0)])
+    assert values["gazeSide"] == pytest.approx([0.7, -0.5])
+    assert values["gazeUp"] == pytest.approx([0.4, -0.2])

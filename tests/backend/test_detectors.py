@@ -9,9 +9,10 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from backend.landmarks import DetectorError, load_detector
-from backend.landmarks.embedded import soft_argmax
+from backend.landmarks.embedded import LandmarkNetwork, soft_argmax
 from backend.models import DEFAULT_BUNDLE
 
 EMBEDDED = DEFAULT_BUNDLE / "detector.safetensors"
@@ -55,6 +56,14 @@ def test_face_alignment_finds_68_points_in_every_picture(torch_home, monkeypatch
     for number in range(3):
         torch.testing.assert_close(detector.detect(pictures[number : number + 1])[0], points[number], atol=1e-4, rtol=0)
     assert detector.fingerprint != load_detector("embedded", EMBEDDED, "cpu").fingerprint
+
+
+@pytest.mark.parametrize(("landmarks", "topology"), [(68, "ibug68"), (70, "ibug70")])
+def test_an_embedded_detector_finds_as_many_points_as_it_was_trained_for(tmp_path, landmarks, topology):
+    save_file(LandmarkNetwork(landmarks=landmarks).state_dict(), tmp_path / "detector.safetensors")
+    detector = load_detector("embedded", tmp_path / "detector.safetensors", "cpu")
+    assert detector.topology == topology
+    assert detector.detect(torch.zeros(2, 3, 128, 128)).shape == (2, 2, landmarks)
 
 
 def test_missing_weights_are_named_with_their_folder(torch_home, monkeypatch):

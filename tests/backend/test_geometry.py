@@ -303,7 +303,24 @@ def shape_error(X, truth):
     return 100 * (distance / truth["iod"]).mean()
 
 
-@pytest.mark.parametrize("name", ["ibug68", "mediapipe478"])
+def test_the_irises_are_two_more_points_of_the_68_and_tell_where_eyes_look(topology):
+    with_irises = load_topology("ibug70")
+    np.testing.assert_array_equal(with_irises.mirror[:68], topology.mirror)
+    assert with_irises.mirror[68:].tolist() == [69, 68]
+    assert topology.actions.items() <= with_irises.actions.items()
+    triangles = {frozenset(t) for t in with_irises.triangles.tolist()}
+    assert {frozenset(with_irises.mirror[list(t)].tolist()) for t in triangles} == triangles
+    assert {i for t in triangles for i in t} == set(range(70))
+    for name, axis in (("gazeSide", 0), ("gazeUp", 1)):
+        action = with_irises.actions[name]
+        X = np.zeros((3, 70))
+        X[axis] += 7.0  # a head that moves does not look elsewhere
+        assert sum(w * X[a, p] for p, a, w in action.left + action.right) == pytest.approx(0)
+        X[axis, 68:] += 1.0
+        assert sum(w * X[a, p] for p, a, w in action.left + action.right) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("name", ["ibug68", "ibug70", "mediapipe478"])
 def test_a_surface_is_found_over_any_landmarks(name):
     """Symmetric, facing the viewer, over all points but at most a few that lie on one another."""
     landmarks = load_topology(name)
