@@ -103,6 +103,7 @@ def train(
     ] = Plan().channel_base,
     batch: Annotated[int, typer.Option(min=2, help="Pictures of a step.")] = Plan().batch,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    bfloat16: Annotated[bool, typer.Option(help="Convolutions in bfloat16.")] = Plan().bfloat16,
     compiled: Annotated[
         bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
     ] = True,
@@ -113,7 +114,13 @@ def train(
         training = Training.load(checkpoint, device)
     else:
         plan = Plan(
-            resolution=size, pictures=pictures, quarter=quarter, half=half, channel_base=channel_base, batch=batch
+            resolution=size,
+            pictures=pictures,
+            quarter=quarter,
+            half=half,
+            channel_base=channel_base,
+            batch=batch,
+            bfloat16=bfloat16,
         )
         training = Training(plan, device)
         training.begin(read_trainable(start) if start is not None else None)

@@ -35,7 +35,6 @@ from .widen import widened
 HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
 READ = 512  # latents whose w is read at every step: a batch of pictures alone lets the mapping forget rare actions
-_BFLOAT16 = has_matrix_units()
 # How much an error counts in each plane. Alpha ends in an edge, which costs more than a shade that is off.
 SHARES = (1.0, 1.0, 1.0, 0.6, 0.4, 0.4, 0.4, 0.6)
 LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
@@ -62,6 +61,7 @@ class Plan:
     # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
     quarter: float = 0.4  # the share of the pictures that is seen at a quarter of the size
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
+    bfloat16: bool = has_matrix_units()  # whether convolutions are; twice as fast with AMX, or on Zen 5 (not on Zen 4)
 
     def __post_init__(self) -> None:
         """Raises ValueError for shares that leave nothing to be seen whole, and for half pairs."""
@@ -171,7 +171,7 @@ class Training:
         wanted = F.avg_pool2d(pictures, plan.resolution // size)
         wanted[:, RGB] = sharpened(wanted[:, RGB], plan.crispness)
         weight = attention(landmarks * (size / plan.resolution), size)
-        loss = (compute or loss_of)(self.network, z, wanted, weight, plan.editing)
+        loss = (compute or loss_of)(self.network, z, wanted, weight, plan)
         others = drawn_evenly(READ, random)
         w = self.network.mapping(latents_of(others, random))
         loss = loss + plan.reading * F.mse_loss(self.reader(w), others)
@@ -223,21 +223,17 @@ class Training:
         return training
 
 
-def loss_of(network: StyleGAN2, z: Tensor, wanted: Tensor, weight: Tensor, editing: float) -> Tensor:
+def loss_of(network: StyleGAN2, z: Tensor, wanted: Tensor, weight: Tensor, plan: Plan) -> Tensor:
     """How far the pictures of latents z are from those wanted, and their changes within pairs from those wanted."""
-    painted = paint(network, network.mapping(z), wanted.shape[-1])
+    painted = paint(network, network.mapping(z), wanted.shape[-1], bfloat16=plan.bfloat16)
     shares = painted.new_tensor(SHARES)[:, None, None]
     regression = regression_loss(shares * painted, shares * wanted, weight)
-    return regression + editing * edit_loss(painted[:, RGB], wanted[:, RGB], weight)
+    return regression + plan.editing * edit_loss(painted[:, RGB], wanted[:, RGB], weight)
 
 
-def paint(network: StyleGAN2, w: Tensor, size: int) -> Tensor:
-    """w [N, w_dim] → pictures [N, PLANES, size, size], by as many blocks as it takes.
-
-    In bfloat16 where the processor multiplies matrices of it; elsewhere float32 is 1.5 times as fast.
-    """
-    on_cpu = w.device.type == "cpu"
-    with torch.autocast(w.device.type, torch.bfloat16, enabled=_BFLOAT16 or not on_cpu):
+def paint(network: StyleGAN2, w: Tensor, size: int, *, bfloat16: bool = False) -> Tensor:
+    """w [N, w_dim] → pictures [N, PLANES, size, size], by as many blocks as it takes."""
+    with torch.autocast(w.device.type, torch.bfloat16, enabled=bfloat16):
         styles = network.synthesis.styles(w[:, None].expand(-1, network.num_ws, -1))
         return network.synthesis(styles[: 3 * int(math.log2(size)) - 4], noise=False)
 

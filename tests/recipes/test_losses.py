@@ -68,7 +68,10 @@ def test_edits_and_reading_have_their_weight_in_a_step(data: Path):
     network, z = Training(PLAN).network, latents.latents_of(vectors, torch.Generator().manual_seed(1))
     wanted, weight = pictures, train_generator.attention(landmarks, 16)
     with torch.no_grad():
-        without, counted = (train_generator.loss_of(network, z, wanted, weight, editing) for editing in (0.0, 1.0))
+        without, counted = (
+            train_generator.loss_of(network, z, wanted, weight, replace(PLAN, editing=editing))
+            for editing in (0.0, 1.0)
+        )
         painted = train_generator.paint(network, network.mapping(z), 16)
         edits = train_generator.edit_loss(painted[:, RGB], wanted[:, RGB], weight)
     torch.testing.assert_close(counted - without, edits, rtol=1e-2, atol=0)
