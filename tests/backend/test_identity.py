@@ -14,6 +14,8 @@ from backend.identity import ArcFace, EmbeddedIdentity, IdentityFileError, load_
 from backend.identity.arcface import IRSE50
 from backend.models import DEFAULT_BUNDLE
 
+from ..closeness import assert_same, roundings_of
+
 CPU = torch.device("cpu")
 
 
@@ -36,7 +38,7 @@ def test_the_embedded_network_tells_people_apart_whatever_their_pose(default_mod
     people = [default_model.open_seed(seed, truncation=1.0) for seed in range(count)]
     turns = [torch.stack([default_model.edit(p, yaw, 0.0, {}).ws for p in people]) for yaw in (-20.0, 20.0)]
     left, right = (embedder.embed(default_model.generator.synthesize(ws)) for ws in turns)
-    torch.testing.assert_close(left.norm(dim=1), torch.ones(count))
+    assert_same(left.norm(dim=1), torch.ones(count), left.shape[1])
     similarity = left @ right.T
     # One of these twelve it takes for his likeness (docs/benchmarks.md: of a hundred it knows 77 % again).
     assert (similarity.argmax(dim=1) == torch.arange(count)).sum() >= count - 1
@@ -50,8 +52,8 @@ def test_arcface_reads_the_published_names_and_batches_alike(arcface_weights):
     images = torch.rand(2, 3, 256, 256) * 2 - 1
     vectors = network.embed(images)
     assert vectors.shape == (2, 512)
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
-    torch.testing.assert_close(network.embed(images[1:]), vectors[1:], atol=1e-4, rtol=0)
+    assert_same(vectors.norm(dim=1), torch.ones(2), 512)
+    assert_same(network.embed(images[1:]), vectors[1:], roundings_of(network.network))
     # Published blocks: three of 64 channels, then 4, 14 and 3, each stage halving the picture.
     assert {f"body.{i}.res_layer.5.fc1.weight" for i in range(24)} <= network.network.state_dict().keys()
 
@@ -86,7 +88,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path, content):
 def test_the_identity_term_is_zero_at_the_anchor_and_keeps_an_edit_nearer_to_the_person(default_model, embedder):
     anchor = default_model.open_seed(4)
     term = keep_identity(default_model.generator, embedder, anchor.ws[None])
-    assert float(term(anchor.ws[None].double())) == pytest.approx(0, abs=1e-5)
+    assert_same(1 - float(term(anchor.ws[None].double())), 1.0, roundings_of(default_model.generator))
     few = InverseOptions("gradient", descents=12, rate=0.15)
     free = default_model.edit(anchor, 30.0, 0.0, {}, few)
     kept = default_model.edit(

@@ -26,7 +26,10 @@ from backend.generators.previews import Graphed, preview_dtype
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
+from ..closeness import assert_same, roundings_of, typical_error
 from .devices import DEVICES
+
+HALF_ROUNDINGS = 22  # ``small`` has eleven convolutions, each of which rounds what it reads and what it writes
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,16 @@ def small(tmp_path_factory):
     network = StyleGAN2(StyleGAN2Config(8, 8, (16, 16, 16, 16), 2, conv_clamp=256.0))
     initialize(network)
     path = tmp_path_factory.mktemp("generator") / "g.safetensors"
+    write_own(path, network.config, network.state_dict())
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """One that is compiled in a third of the time, where only the compilation matters."""
+    network = StyleGAN2(StyleGAN2Config(8, 8, (4, 4), 1))
+    initialize(network)
+    path = tmp_path_factory.mktemp("tiny") / "g.safetensors"
     write_own(path, network.config, network.state_dict())
     return path
 
@@ -66,8 +79,10 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
     assert painter.state == "compiling"
     fast = paint_until(painter, ws, "fast")
     fast = painter(ws)
-    near = 0.02 if previews.has_native_bfloat16() else 1e-4
-    assert (fast - exact).abs().max() <= near * exact.std()
+    if preview_dtype(generator) == torch.bfloat16:  # beyond 16 × 16: two convolutions read and write it
+        assert (fast - exact).abs().mean() <= typical_error(4, exact.std(), torch.bfloat16)
+    else:
+        assert_same(fast, exact, roundings_of(generator))
     assert torch.get_num_threads() == threads
     [package] = cache.glob("*")
     assert cache.stat().st_mode & 0o077 == 0, "nobody else may put code there"
@@ -78,7 +93,7 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
 
     again = PreviewPainter(generator, small)
     assert again.state == "fast", "the next session needs no compiler"
-    torch.testing.assert_close(again(ws), fast)
+    assert torch.equal(again(ws), fast)
 
     package.write_bytes(b"not native code")
     damaged = PreviewPainter(generator, small)
@@ -87,12 +102,12 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
     assert not package.exists()
 
 
-def test_without_a_compiler_previews_stay_plain(small, cache, monkeypatch):
+def test_without_a_compiler_previews_stay_plain(tiny, cache, monkeypatch):
     monkeypatch.setenv("CXX", "/nowhere/c++")
     monkeypatch.setenv("PATH", "/nowhere")
-    generator = load_generator(small, "cpu")
+    generator = load_generator(tiny, "cpu")
     ws = generator.map(torch.ones(1, 8))
-    painter = PreviewPainter(generator, small)
+    painter = PreviewPainter(generator, tiny)
     for _ in range(3):
         painter(ws)
     end = time.monotonic() + 120
@@ -104,10 +119,10 @@ def test_without_a_compiler_previews_stay_plain(small, cache, monkeypatch):
     assert not list(cache.glob("*"))
 
 
-def test_a_closed_painter_leaves_no_process(small, cache):
-    generator = load_generator(small, "cpu")
+def test_a_closed_painter_leaves_no_process(tiny, cache):
+    generator = load_generator(tiny, "cpu")
     threads = torch.get_num_threads()
-    painter = PreviewPainter(generator, small)
+    painter = PreviewPainter(generator, tiny)
     for _ in range(3):
         painter(generator.map(torch.ones(1, 8)))
     child = painter._compilation._child
@@ -117,11 +132,11 @@ def test_a_closed_painter_leaves_no_process(small, cache):
     assert not list(cache.glob("*"))
 
 
-def test_a_cache_that_others_may_write_to_is_not_used(small, cache):
+def test_a_cache_that_others_may_write_to_is_not_used(tiny, cache):
     cache.mkdir()
     cache.chmod(0o777)
-    generator = load_generator(small, "cpu")
-    painter = PreviewPainter(generator, small)
+    generator = load_generator(tiny, "cpu")
+    painter = PreviewPainter(generator, tiny)
     for _ in range(5):
         painter(generator.map(torch.ones(1, 8)))
     assert painter.state != "compiling"
@@ -135,10 +150,10 @@ def test_a_compilation_that_fails_says_so_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_compilation_ends_with_a_parent_that_is_killed(small, tmp_path):
+def test_a_compilation_ends_with_a_parent_that_is_killed(tiny, tmp_path):
     script = (
         "import time; from pathlib import Path; import torch; from backend.generators.compiled import Compilation\n"
-        f"compilation = Compilation(Path({str(small)!r}), torch.float32, Path({str(tmp_path / 'p.pt2')!r}))\n"
+        f"compilation = Compilation(Path({str(tiny)!r}), torch.float32, Path({str(tmp_path / 'p.pt2')!r}))\n"
         "print(compilation._child.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -164,16 +179,16 @@ def test_only_the_newest_packages_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-4), (torch.float16, 0.03)])
-def test_a_generator_paints_the_same_on_every_device(small, device, dtype, allowed):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_generator_paints_the_same_on_every_device(small, device, dtype):
     exact = load_generator(small, "cpu")
     generator = load_generator(small, device, dtype)
     ws = exact.map(torch.ones(2, 8))
     with torch.inference_mode():
-        pictures = generator.synthesize(ws.to(device)).cpu()
-    error = (pictures - exact.synthesize(ws)).abs() / pictures.std()
-    assert error.mean() <= 0.003
-    assert error.max() <= allowed
+        pictures, wanted = generator.synthesize(ws.to(device)).cpu(), exact.synthesize(ws)
+    roundings = roundings_of(exact) if dtype == torch.float32 else HALF_ROUNDINGS
+    assert_same(pictures, wanted, roundings, dtype)
+    assert (pictures - wanted).abs().mean() <= typical_error(roundings, wanted.std(), dtype)
 
 
 class FakeCuda:
@@ -223,7 +238,7 @@ def test_a_recorded_graph_paints_what_the_network_paints(small, graph_device):
         ws = generator.map(torch.randn(1, 8, generator=torch.Generator().manual_seed(seed)).to(device))
         with torch.inference_mode():
             pictures.append(graphed(ws))
-            torch.testing.assert_close(pictures[-1], generator.synthesize(ws), rtol=0, atol=1e-3)
+            assert_same(pictures[-1], generator.synthesize(ws), HALF_ROUNDINGS, torch.float16)
     assert not torch.equal(pictures[0], pictures[1]), "what was painted before is the caller's"
 
 
@@ -240,7 +255,7 @@ def test_previews_of_a_generator_on_cuda_are_recorded(small, graph_device, monke
     fake.graphed = lambda: painter._paint
     ws = generator.map(torch.ones(1, 8, device=device))
     exact = generator.synthesize(ws)
-    assert (painter(ws) - exact).abs().mean() <= 0.003 * exact.std()
+    assert (painter(ws) - exact).abs().mean() <= typical_error(HALF_ROUNDINGS, exact.std(), torch.float16)
     painter.close()
 
 

@@ -30,6 +30,8 @@ from protocol.messages import (
     Synthesize,
 )
 
+from ..closeness import assert_same
+
 
 @pytest.fixture()
 def identity(client):
@@ -49,7 +51,7 @@ def test_the_welcome_describes_the_model(client, default_model):
     directions = np.frombuffer(welcome.directions.data, "<f4").reshape(welcome.directions.shape)
     assert directions.shape == (len(welcome.controls), 3, 68)
     mean = np.frombuffer(welcome.mean.data, "<f4").reshape(welcome.mean.shape)
-    np.testing.assert_allclose(mean, default_model.shape.mean, atol=1e-6)
+    assert_same(mean, default_model.shape.mean, 1)
 
 
 def test_a_frame_is_the_models_own_picture(client, identity, default_model):
@@ -285,7 +287,7 @@ def test_identity_carries_what_a_blend_file_keeps(client, default_model):
     assert isinstance(opened, Identity)
     assert opened.model == default_model.model_id
     rest = np.frombuffer(opened.rest.data, "<f4").reshape(opened.rest.shape)
-    np.testing.assert_allclose(rest, default_model.open_seed(4).rest, atol=1e-5)
+    assert_same(rest, default_model.open_seed(4).rest, 1)
     assert len(opened.latent) < 2000
 
 
@@ -334,7 +336,7 @@ def test_identities_mix_and_the_ends_of_a_mixture_are_exact(client):
     assert mixed(1.0).identity == b.identity
     ends = [np.frombuffer(bytes(end.latent), "<f4", offset=12) for end in (a, b)]
     middle = np.frombuffer(bytes(mixed(0.25).latent), "<f4", offset=12)
-    np.testing.assert_allclose(middle, 0.75 * ends[0] + 0.25 * ends[1], atol=1e-6)
+    assert_same(middle, 0.75 * ends[0] + 0.25 * ends[1], 3)
 
 
 @pytest.mark.parametrize("change", [{"share": 1.5}, {"share": -0.1}, {"other": b"no latent", "share": 0.5}])

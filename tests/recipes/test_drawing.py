@@ -9,9 +9,14 @@ import pytest
 from recipes.demo_face import kernels
 from recipes.demo_face.figures import moved
 from recipes.demo_face.film import Film, toned
+from recipes.demo_face.head import EXPRESSIONS, IDENTITY_MODES
 from recipes.demo_face.parameters import COUNT, column, sample
 from recipes.demo_face.planes import DEEP, DEPTH, NORMAL, PLANES, RGB, planes_of
 from recipes.demo_face.renderer import OVERSAMPLING, Renderer
+
+from ..closeness import assert_same
+
+SUMMED = IDENTITY_MODES + len(EXPRESSIONS)  # for each vertex
 
 
 def square(z: float, mode: int, low: float = 1.0, high: float = 9.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -110,12 +115,12 @@ def test_a_render_knows_its_landmarks_and_camera(renderer: Renderer):
     rendering = renderer(vector)
     assert rendering.picture.std() > 20
     assert (rendering.picture == renderer(vector).picture).all()  # the canvas keeps nothing
-    np.testing.assert_allclose(renderer.landmarks(vector), rendering.landmarks, atol=1e-3)
+    assert_same(renderer.landmarks(vector), rendering.landmarks, SUMMED)
     # The documented camera, up to where its centre is.
     flat = rendering.scale * rendering.points[:, :2] * [1, -1]
     centred = [points - points.mean(axis=0) for points in (flat, rendering.landmarks)]
-    np.testing.assert_allclose(*centred, atol=1e-3)
-    np.testing.assert_allclose(rendering.rotation @ rendering.rotation.T, np.eye(3), atol=1e-6)
+    assert_same(*centred, SUMMED)
+    assert_same(rendering.rotation @ rendering.rotation.T, np.eye(3), 3)
 
 
 def test_yaw_turns_to_the_heads_left_pitch_nods_and_the_jaw_opens(renderer: Renderer):

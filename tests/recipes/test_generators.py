@@ -22,6 +22,7 @@ from recipes.demo_face.storage import read_trainable
 from recipes.demo_face.train_generator import Training
 from recipes.demo_face.widen import widened
 
+from ..closeness import assert_same, roundings_of
 from .small import PLAN, painted, small_network
 
 
@@ -43,8 +44,8 @@ def test_a_widened_generator_paints_the_same_and_what_is_new_can_learn():
     channels = tuple(n + 3 for n in small.config.channels)
     wide = widened(small, channels)
     z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(painted(wide, z), painted(small, z), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(wide.mapping.w_avg, small.mapping.w_avg)
+    assert_same(painted(wide, z), painted(small, z), roundings_of(wide))
+    assert torch.equal(wide.mapping.w_avg, small.mapping.w_avg)
     painted(wide, z).square().sum().backward()
     weight = wide.synthesis.blocks()[1].conv1.weight
     unread = weight.grad[: small.config.channels[1], small.config.channels[1] :]
@@ -57,7 +58,7 @@ def test_blocks_beyond_its_own_only_double_a_generators_picture():
     z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
     assert larger.resolution == (32, 32)
     doubled = upsample2(painted(small, z), fir_kernel(gain=4.0).expand(PLANES, 1, 4, 4))
-    torch.testing.assert_close(painted(larger, z), doubled, atol=1e-5, rtol=1e-5)
+    assert_same(painted(larger, z), doubled, roundings_of(larger))
     with pytest.raises(ValueError, match="do not fit"):
         widened(larger, small.config.channels)
 
@@ -73,7 +74,7 @@ def test_a_blend_lies_between_two_generators(tmp_path: Path):
     found = read_trainable(tmp_path / "out.safetensors").state_dict()
     for name, value in one.state_dict().items():
         wanted = 0.75 * value + 0.25 * other.state_dict()[name]
-        torch.testing.assert_close(found[name], wanted, atol=5e-3, rtol=5e-3)  # it is stored in half precision
+        assert_same(found[name], wanted, 3, torch.float16)  # both and their mean are stored in half precision
     with pytest.raises(ValueError, match="cannot be blended"):
         blended(one, widened(one, tuple(n + 1 for n in one.config.channels)), 0.5)
 

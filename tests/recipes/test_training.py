@@ -18,6 +18,7 @@ from recipes.demo_face.__main__ import app
 from recipes.demo_face.parameters import COUNT, PERSONAL, sample
 from recipes.demo_face.train_generator import Plan, Renders, Training
 
+from ..closeness import assert_same, roundings_of
 from .small import PLAN, painted
 
 
@@ -35,7 +36,7 @@ def test_training_goes_on_exactly_as_if_it_had_not_stopped(data: Path, tmp_path:
     assert second.seen == whole.seen == 48
     found = second.finished().state_dict()
     for name, value in whole.finished().state_dict().items():
-        torch.testing.assert_close(found[name], value, atol=0, rtol=0)
+        assert torch.equal(found[name], value)
 
 
 def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, tmp_path: Path):
@@ -47,7 +48,10 @@ def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, 
     assert loaded.resolution == (16, 16)
     z = latents.latents_of(renders.vectors[:4], torch.Generator().manual_seed(2))
     painted = latents.paint_vectors(training.finished(), renders.vectors[:4].numpy())
-    torch.testing.assert_close(loaded.synthesize(loaded.map(z)).clamp(-1, 1), painted, atol=2e-2, rtol=0)
+    layers = sum(
+        values.ndim > 1 for values in training.network.parameters()
+    )  # whose weights are stored in half precision
+    assert_same(loaded.synthesize(loaded.map(z)).clamp(-1, 1), painted, layers, torch.float16)
 
 
 def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
@@ -93,7 +97,7 @@ def test_training_goes_on_from_a_narrower_generator(data: Path):
     narrow, wide = Training(PLAN), Training(replace(PLAN, channel_max=24, teaching=0))
     wide.begin(narrow.finished())
     z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(painted(wide.network, z), painted(narrow.network, z), atol=1e-5, rtol=1e-5)
+    assert_same(painted(wide.network, z), painted(narrow.network, z), roundings_of(wide.network))
     wide.step(Renders([data]))
     with pytest.raises(ValueError, match="cannot go on"):
         Training(replace(PLAN, mapping_layers=3)).begin(narrow.finished())
