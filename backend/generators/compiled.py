@@ -36,6 +36,7 @@ log = structlog.get_logger()
 _KEPT = 6  # packages, of about the size of the weights each
 _NICE = 19
 _PATIENCE_S = 900.0
+_PRECOMPILED_HEADERS = ("cpp_cache_precompile_headers", "aot_inductor.precompile_headers")
 
 
 class _Painter(nn.Module):
@@ -67,6 +68,9 @@ def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch:
         # convolutions of plain weights are the faster ones, by an eighth at 1024.
         # Threads are counted when it runs: this process has one, and would write loops for one.
         options: dict[str, Any] = {"freezing": dtype == torch.float32, "cpp.dynamic_threads": True}
+        # Each header would be compiled for one file: half of all the time. PyTorch 2.6 has no such options yet.
+        known = torch._inductor.config.get_config_copy()
+        options |= {name: False for name in _PRECOMPILED_HEADERS if name in known}
         if isinstance(network, StyleGAN2):
             # Loops of several strips must not become one, which would need the memory of all strips at once.
             options["cpp.max_horizontal_fusion_size"] = 1

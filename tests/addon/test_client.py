@@ -44,7 +44,7 @@ def finder(service):
     return lambda: read_connection(service.connection_file).endpoint
 
 
-def wait_for(condition, timeout=20.0):
+def wait_for(condition, timeout=120.0):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "it does not happen"

@@ -13,7 +13,7 @@ import pytest
 from blender_addon.core.process import BackendError, LocalBackend, split_command
 
 
-def wait(condition, timeout=30.0):
+def wait(condition, timeout=120.0):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end

@@ -196,7 +196,7 @@ def test_training_learns_what_latents_say_of_pose_and_shape(preset, rows):
     R = Rotation.from_rotvec(0.5 * hidden[:, :3]).as_matrix()
     views = Parameters(Camera(R, np.full(600, 0.2), np.full((600, 2), 0.5)), hidden[:, 3:])
     W = project(model.shape(views.alpha), views.camera)
-    training = replace(PRESETS[preset], steps=600, rate=2e-3)
+    training = replace(PRESETS[preset], steps=400, rate=2e-3)
     regressor, error = train_regressor(ws, W, views, model, 100, training)
     guess = torch.from_numpy(views.to_vector().mean(axis=0)).float().expand(100, -1)
     shape = (torch.from_numpy(model.mean).float(), torch.from_numpy(model.basis).float())

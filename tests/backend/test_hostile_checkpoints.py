@@ -151,7 +151,7 @@ def test_random_damage_never_raises_anything_else_nor_runs_anything(tmp_path):
     kwargs, _, _ = parity("sg2-32")
     nvidia(hostile, kwargs, {}, training_set_kwargs=Call(os.system, f"touch {mark}"))
     good = hostile.read_bytes()
-    for _ in range(1000):
+    for _ in range(400):
         bad = bytearray(good)
         for _ in range(dice.choice((1, 3))):
             bad[dice.randrange(len(bad))] ^= dice.randrange(1, 256)
@@ -162,7 +162,7 @@ def test_random_damage_never_raises_anything_else_nor_runs_anything(tmp_path):
     for source in list(small_files(tmp_path)):
         load_generator(source, "cpu")
         good = source.read_bytes()
-        for round_number in range(340):
+        for round_number in range(130):
             bad = bytearray(good)
             if round_number % 5 == 0:
                 bad = bad[: dice.randrange(len(bad))]

@@ -293,12 +293,15 @@ def test_a_bundle_of_another_format_or_with_a_path_outside_is_refused(bundle):
 
 
 def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "SHARD", 250)
+    for name, smaller in {"_PEOPLE": 1, "_STEPS": 3, "_CALIBRATED": 2, "_ANGLES": 5}.items():
+        monkeypatch.setattr(f"backend.models.report.{name}", smaller)
     detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
     stages = []
     out = tmp_path / "small.effigy"
-    plan = FitPlan("small", samples=500, basis=8, latent="w+", paper=True)
-    monkeypatch.setitem(PRESETS, "effigy", replace(PRESETS["effigy"], steps=800))
-    monkeypatch.setitem(PRESETS, "paper", replace(PRESETS["paper"], steps=200))
+    plan = FitPlan("small", samples=250, basis=6, latent="w+", paper=True)
+    monkeypatch.setitem(PRESETS, "effigy", replace(PRESETS["effigy"], steps=200))
+    monkeypatch.setitem(PRESETS, "paper", replace(PRESETS["paper"], steps=60))
     report = fit_face_model(
         DEFAULT_BUNDLE / "generator.safetensors", detector, out, tmp_path / "samples", plan,
         lambda stage, done, total: stages.append(stage),

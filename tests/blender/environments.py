@@ -30,4 +30,5 @@ BLENDERS = [
     for folder in sorted((ROOT / ".venvs").glob("blender-*"))
     if (folder / "ready").is_file()
 ]
+OLDEST_AND_NEWEST = BLENDERS[:1] + BLENDERS[1:][-1:]
 NEWEST_3_11 = next((blender for blender in BLENDERS if blender.version == "5.0"), None)

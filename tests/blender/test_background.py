@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -11,23 +13,46 @@ import numpy as np
 import psutil
 import pytest
 
-from .environments import BLENDERS, NEWEST_3_11, Blender
+from .environments import BLENDERS, NEWEST_3_11, OLDEST_AND_NEWEST, Blender
 
 SCRIPT = Path(__file__).with_name("background_render.py")
 each_blender = pytest.mark.parametrize("blender", BLENDERS, ids=lambda blender: blender.version)
+oldest_and_newest = pytest.mark.parametrize("blender", OLDEST_AND_NEWEST, ids=lambda blender: blender.version)
 newest = pytest.mark.parametrize("blender", [NEWEST_3_11], ids=["newest"])
 
 
+def start(blender: Blender, action: str, path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs background_render.py in a Blender."""
+    command = [blender.python, SCRIPT, action, path]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def made(addon_zip, effigy_command, tmp_path_factory):
+    """The scene that a Blender makes, once for all tests: blender → .blend."""
+
+    @cache
+    def make(blender: Blender) -> Path:
+        folder = tmp_path_factory.mktemp("made")
+        path = folder / "face.blend"
+        ran = start(blender, "make", path, blender.environment(folder, addon_zip, effigy_command))
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return path
+
+    return make
+
+
 @pytest.fixture()
-def run(addon_zip, effigy_command, tmp_path):
-    """Runs background_render.py in a Blender: (blender, action, extra environment) → finished process."""
+def run(made, addon_zip, effigy_command, tmp_path):
+    """What becomes of a scene in ``tmp_path``: (blender, action, extra environment) → finished process."""
 
-    def start(blender: Blender, action: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        command = [blender.python, SCRIPT, action, tmp_path / "face.blend"]
-        environment = blender.environment(tmp_path, addon_zip, effigy_command) | extra
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+    def act(blender: Blender, action: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        path = tmp_path / "face.blend"
+        if not path.exists():
+            shutil.copy(made(blender), path)
+        return start(blender, action, path, blender.environment(tmp_path, addon_zip, effigy_command) | extra)
 
-    return start
+    return act
 
 
 def frames(folder: Path) -> list[bytes]:
@@ -36,17 +61,14 @@ def frames(folder: Path) -> list[bytes]:
 
 @each_blender
 def test_a_background_render_starts_a_backend_and_leaves_none_behind(run, blender, tmp_path):
-    made = run(blender, "make")
-    assert made.returncode == 0, made.stdout + made.stderr
     ran = run(blender, "render")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert len(set(frames(tmp_path))) == 4
     assert not backends(tmp_path)
 
 
-@each_blender
+@oldest_and_newest
 def test_a_backend_killed_in_the_middle_ends_the_render_with_an_error(run, blender, tmp_path):
-    run(blender, "make")
     ran = run(blender, "render-and-kill")
     assert ran.returncode == 3, ran.stdout + ran.stderr
     assert "Effigy: error: frame 3 of Face 7 cannot be painted" in ran.stderr
@@ -56,7 +78,6 @@ def test_a_backend_killed_in_the_middle_ends_the_render_with_an_error(run, blend
 
 @newest
 def test_a_background_render_that_may_not_connect_says_so_and_fails(run, blender, tmp_path):
-    run(blender, "make")
     ran = run(blender, "render", EFFIGY_NO_AUTOSTART="1")
     assert ran.returncode == 3, ran.stdout + ran.stderr
     assert "the preferences forbid" in ran.stderr
@@ -65,7 +86,6 @@ def test_a_background_render_that_may_not_connect_says_so_and_fails(run, blender
 
 @newest
 def test_a_backend_that_cannot_start_fails_the_render(run, blender, tmp_path):
-    run(blender, "make")
     ran = run(blender, "render", EFFIGY_COMMAND="/nowhere/effigy")
     assert ran.returncode == 3, ran.stdout + ran.stderr
     assert "no backend command '/nowhere/effigy'" in ran.stderr
@@ -74,15 +94,15 @@ def test_a_backend_that_cannot_start_fails_the_render(run, blender, tmp_path):
 
 @newest
 def test_a_baked_file_renders_without_the_add_on(run, blender, tmp_path):
-    made = run(blender, "make", EFFIGY_BAKE="1")
-    assert made.returncode == 0, made.stdout + made.stderr
+    ran = run(blender, "make", EFFIGY_BAKE="1")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
     # Another user folder: this Blender has never seen the add-on.
     ran = run(blender, "render-without", BLENDER_USER_RESOURCES=str(tmp_path / "another"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert len(set(frames(tmp_path))) == 4
     baked = [iio.imread(path) for path in sorted(tmp_path.glob("render_*.png"))]
     # What the backend paints for a render is what it painted for the bake, and both are the bake's own files.
-    run(blender, "make")
+    (tmp_path / "face.blend").unlink()
     ran = run(blender, "render")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     live = [iio.imread(path) for path in sorted(tmp_path.glob("render_*.png"))]

@@ -30,7 +30,7 @@ class Service:
                 [command, "serve", "--connection-file", str(self.connection_file), *options], stdout=log, stderr=log
             )
 
-    def endpoint(self, timeout: float = 60.0) -> str:
+    def endpoint(self, timeout: float = 300.0) -> str:
         end = time.monotonic() + timeout
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -41,7 +41,7 @@ class Service:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 class RawClient:
@@ -57,7 +57,7 @@ class RawClient:
         self.socket.send_multipart(encode(request_id, message))
         return request_id
 
-    def receive(self, timeout: float = 30.0) -> tuple[int, Any]:
+    def receive(self, timeout: float = 120.0) -> tuple[int, Any]:
         assert self.socket.poll(int(timeout * 1000)), "no reply"
         envelope = decode_reply(self.socket.recv_multipart())
         return envelope.id, envelope.message

@@ -98,7 +98,7 @@ def face(scene, backend):
 def settle():
     """Runs the preview's timer by hand (timers never fire in the wheel) until the picture is up to date."""
 
-    def run(seconds=20.0):
+    def run(seconds=120.0):
         preview = addon("blender.preview")
         end = time.monotonic() + seconds
         quiet = 0

@@ -47,7 +47,7 @@ def begun_bake(proxy, scene):
 
 def go_on(work) -> None:
     """Steps a bake or a cache to its end."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not work.walk.is_done:
         assert time.monotonic() < end
         work.step()

@@ -35,7 +35,7 @@ def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settl
     os.kill(killable.state.backend.pid, signal.SIGKILL)
     started = time.monotonic()
     while not killable.run_of(face).problem:
-        assert time.monotonic() - started < 10, "the loss is not noticed"
+        assert time.monotonic() - started < 60, "the loss is not noticed"
         before = time.perf_counter()
         addon("blender.preview").tick()
         assert time.perf_counter() - before < 0.2
@@ -184,13 +184,13 @@ def curves(obj):
 def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, face, settle, killable, monkeypatch):
     settle()
     swing(face, scene, 20)
-    scene.frame_end = 300
+    scene.frame_end = 40
     pid, bake = killable.state.backend.pid, addon("blender.bake").Bake
     keep = bake.keep
 
     def keep_and_kill(self, step):
         keep(self, step)
-        if self.painted == 100:
+        if self.painted == 15:
             os.kill(pid, signal.SIGKILL)
 
     monkeypatch.setattr(bake, "keep", keep_and_kill)
@@ -198,12 +198,12 @@ def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, fac
     monkeypatch.undo()
     assert killable.state.backend.pid != pid
     folder = addon("blender.bake").folder_of(face)
-    files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 301)]
+    files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 41)]
     for path in folder.glob("*.png"):
         path.unlink()
     bpy.ops.effigy.show_live()
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    assert files == [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 301)]
+    assert files == [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 41)]
     assert not killable.state.is_baking
 
 
