@@ -54,6 +54,7 @@ def test_the_doctor_finds_a_port_in_use():
         (("fit", "--generator", "x", "--out", "y", "--landmarks", "magic"), "unknown detector 'magic'"),
         (("serve", "--host", "8.8.8.8"), "not a loopback address"),
         (("serve", "--port", "99999"), "not between 0 and 65535"),
+        (("serve", "--device", "gpu"), "there is no device 'gpu': use auto, cpu or cuda"),
     ],
 )
 def test_bad_arguments_are_named(run, arguments, said):
@@ -61,3 +62,4 @@ def test_bad_arguments_are_named(run, arguments, said):
     assert ran.exit_code == 2
     assert said in ran.output
     assert "Traceback" not in ran.output
+    assert "serving" not in ran.output

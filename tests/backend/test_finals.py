@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from backend.models.finals import Finals
 from backend.threads import limited_threads
+from recipes.bench.processors import OLDEST, finals, finals_of
 
 
 def painter(rounding, calls):
@@ -29,6 +31,10 @@ def test_the_default_paints_the_same_bits_in_whatever_company(default_model):
     for start in range(5):
         for stop in range(start + 1, 6):
             assert [picture.tobytes() for picture in default_model.paint16(ws[start:stop])] == alone[start:stop]
+
+
+def test_finals_are_within_a_level_on_processors_with_less():
+    assert np.abs(finals_of(OLDEST, people=2).astype(int) - finals(people=2)).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ class Blender:
             "BLENDER_USER_RESOURCES": str(user / "blender"),
             "EFFIGY_ZIP": str(addon_zip),
             "EFFIGY_COMMAND": effigy_command,
+            # Threads that wait for each other at every layer would use up what other processes could.
+            "OMP_NUM_THREADS": "1",
         }
 
 

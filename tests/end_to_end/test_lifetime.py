@@ -80,15 +80,8 @@ def test_a_port_in_use_is_named_with_what_to_do(start):
     assert "Traceback" not in said
 
 
-def test_an_address_off_this_machine_is_refused(start):
-    service = start("--host", "0.0.0.0")
-    assert service.process.wait(60) == 2
-    assert "not a loopback address" in service.log.read_text()
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_loopback_has_more_than_one_name(start, connect, host):
-    service = start("--host", host)
+def test_loopback_has_more_than_one_name(start, connect):
+    service = start("--host", "localhost")
     connect(service).hello()
     assert service.stop() == 0
 
@@ -128,14 +121,6 @@ def test_who_asks_a_service_that_cannot_load_is_told_why(start, connect, tmp_pat
         time.sleep(0.01)
     assert reply.code == "failed"
     assert "none.effigy is not a face model" in reply.message
-
-
-def test_an_unknown_device_is_named_before_anything_is_served(start):
-    service = start("--device", "gpu")
-    assert service.process.wait(60) == 2
-    said = service.log.read_text()
-    assert "there is no device 'gpu': use auto, cpu or cuda" in said
-    assert "serving" not in said
 
 
 def test_a_model_that_cannot_be_loaded_is_no_success_because_nobody_asked_for_it(start, tmp_path):
