@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..generators import Generator, load_generator
+from ..generators.build import build_network
 from ..generators.checkpoints import Config, open_checkpoint, write_own
 from ..generators.compiled import Compilation, load_compiled
-from ..generators.load import build_network, resolve_device
+from ..generators.load import resolve_device
 from ..generators.mapping import channels_last, initialize
 from ..generators.previews import Graphed, has_native_bfloat16
 from ..generators.stylegan2 import StyleGAN2Config

@@ -13,11 +13,11 @@ from ..generators.stylegan3 import bands
 
 
 def inspect_generator(path: Path) -> dict[str, Any]:
-    """Format, shape, licence note and checksum of ``path``; raises GeneratorFileError."""
+    """Format, shape, licence note and checksum of ``path``, for what can be loaded; raises GeneratorFileError."""
     with open_checkpoint(path) as checkpoint:
         config = checkpoint.config
         height, width = config.resolution
-        values = sum(read().numel() for read in checkpoint.tensors.values())
+        values = sum(weight.read().numel() for weight in checkpoint.tensors.values())
         found = {
             "format": checkpoint.format,
             "architecture": "StyleGAN2" if isinstance(config, StyleGAN2Config) else "StyleGAN3",
@@ -29,6 +29,8 @@ def inspect_generator(path: Path) -> dict[str, Any]:
             "parameters": values,
             "licence": checkpoint.licence,
         }
+        if checkpoint.remarks:
+            found["remarks"] = "; ".join(checkpoint.remarks)
     with path.open("rb") as file:
         found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

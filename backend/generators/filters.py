@@ -36,7 +36,7 @@ def design_lowpass(taps: int, cutoff: float, width: float, rate: float, *, radia
 
 
 def filtered_leaky_relu(
-    x: Tensor, clamp: float | None, taps: Tensor, up: int, crop: int, kernel: Tensor, down: int
+    x: Tensor, clamp: float | None, taps: Tensor, up: int, crop: tuple[int, int], kernel: Tensor, down: int
 ) -> Tensor:
     """Upsamples, applies leaky ReLU and clamp, and samples down again: the nonlinearity between two filters.
 
@@ -57,15 +57,16 @@ def filtered_leaky_relu(
     )
 
 
-def upsample(x: Tensor, taps: Tensor, factor: int, crop: int) -> Tensor:
+def upsample(x: Tensor, taps: Tensor, factor: int, crop: tuple[int, int]) -> Tensor:
     """[N, C, H, W] → sampled ``factor`` times as finely, filtered by ``taps`` [T] along both axes.
 
-    ``crop`` samples are cut off all around. Zeros are never inserted: each output reads its own taps alone.
+    ``crop`` samples are cut off above and below, and left and right. Zeros are never inserted: each output reads its
+    own taps alone.
     """
     C = x.shape[1]
     taps = (taps * factor).to(x.dtype)
-    x = F.conv_transpose2d(x, taps[:, None].expand(C, 1, -1, 1), stride=(factor, 1), padding=(crop, 0), groups=C)
-    return F.conv_transpose2d(x, taps.expand(C, 1, 1, -1), stride=(1, factor), padding=(0, crop), groups=C)
+    x = F.conv_transpose2d(x, taps[:, None].expand(C, 1, -1, 1), stride=(factor, 1), padding=(crop[0], 0), groups=C)
+    return F.conv_transpose2d(x, taps.expand(C, 1, 1, -1), stride=(1, factor), padding=(0, crop[1]), groups=C)
 
 
 def downsample(x: Tensor, kernel: Tensor, factor: int) -> Tensor:

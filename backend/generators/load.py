@@ -8,28 +8,27 @@ from pathlib import Path
 import torch
 
 from ..memory import keep_picture_memory
-from .checkpoints import Checkpoint, GeneratorFileError, open_checkpoint, write_own
+from .checkpoints import GeneratorFileError, open_checkpoint, read_network, write_own
 from .generator import Generator
-from .stylegan2 import StyleGAN2, StyleGAN2Config
-from .stylegan3 import StyleGAN3, StyleGAN3Config
+from .stylegan2 import StyleGAN2
+from .stylegan3 import StyleGAN3
 
 _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float32
-_SMALLEST = 2  # bytes of a stored weight
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = torch.float32) -> Generator:
     """The generator in ``path`` on ``device`` ("auto": CUDA when there is one), its convolutions in ``dtype``.
 
-    Reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, rosinality's
-    .pt files and our own, and executes nothing in them. Raises GeneratorFileError that names the file, what is
-    wrong with it and what to do.
+    Reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, .pt files of these and
+    of rosinality's, encoders' with their generators, and our own, and executes nothing in them. Raises
+    GeneratorFileError that names the file, what is wrong with it and what to do.
     """
     if dtype not in DTYPES:
         raise ValueError(f"a generator computes in float32, bfloat16 or float16, not in {dtype}")
     path, where = Path(path), resolve_device(device)
     with open_checkpoint(path) as checkpoint:
-        network = _build(path, checkpoint)
+        network = read_network(checkpoint)
     try:
         network = network.to(where)
         network.freeze(dtype)
@@ -39,35 +38,6 @@ def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = 
         torch.backends.cudnn.allow_tf32 = False
     else:
         keep_picture_memory()
-    return network
-
-
-def build_network(config: StyleGAN2Config | StyleGAN3Config) -> StyleGAN2 | StyleGAN3:
-    """The network of that shape; its weights are whatever lay in memory."""
-    return StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
-
-
-def _build(path: Path, checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:
-    config = checkpoint.config
-    try:
-        with torch.device("meta"):  # no memory is taken for what a file only claims to hold
-            network = build_network(config)
-    except RuntimeError as error:
-        raise GeneratorFileError(f"{path} describes no network ({str(error)[:200]}): fetch it again") from None
-    expected = network.state_dict().keys()
-    if missing := expected - checkpoint.tensors.keys():
-        raise GeneratorFileError(
-            f"{path} lacks {len(missing)} of its tensors, {min(missing)} among them: fetch it again"
-        )
-    if unknown := checkpoint.tensors.keys() - expected:
-        raise GeneratorFileError(f"{path} has tensors that its network has no use for, {min(unknown)} among them")
-    values, stored = sum(value.numel() for value in network.state_dict().values()), path.stat().st_size
-    if _SMALLEST * values > stored:  # many names for the same few numbers
-        raise GeneratorFileError(f"{path} announces {values} weights in {stored} bytes: fetch it again")
-    try:
-        network.load_state_dict({name: checkpoint.tensors[name]() for name in expected}, assign=True)
-    except RuntimeError as error:
-        raise GeneratorFileError(f"the weights in {path} do not fit the network it describes: {error}") from None
     return network
 
 
@@ -90,7 +60,7 @@ def convert_generator(path: Path, out: Path) -> None:
     Raises GeneratorFileError for the one, OSError for the other.
     """
     with open_checkpoint(path) as checkpoint:
-        network = _build(path, checkpoint)
+        network = read_network(checkpoint)
     write_own(out, network.config, network.state_dict(), checkpoint.licence)
 
 

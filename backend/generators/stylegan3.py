@@ -51,6 +51,7 @@ class StyleGAN3Config:
     lrelu_upsampling: int = 2
     use_radial_filters: bool = False
     conv_clamp: float | None = 256.0
+    square: bool = True  # if not, half as wide as high: StyleGAN-Human
 
     def __post_init__(self) -> None:
         check_mapping(self.z_dim, self.w_dim, self.mapping_layers)
@@ -73,7 +74,7 @@ class StyleGAN3Config:
     @property
     def resolution(self) -> tuple[int, int]:
         """(height, width)."""
-        return self.img_resolution, self.img_resolution
+        return self.img_resolution, self.img_resolution if self.square else self.img_resolution // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,9 @@ class Band:
 
     cutoff: float
     half_width: float  # of the transition band
-    rate: int  # samples per picture
-    size: int  # samples along an edge, the margin included
+    rate: int  # samples per picture's height
+    size: int  # samples from top to bottom, the margin included
+    width: int  # and from left to right
     channels: int
 
 
@@ -107,7 +109,7 @@ def bands(config: StyleGAN3Config) -> list[Band]:
         raise ValueError("its layers' sampling rates jump as no StyleGAN3's do")
     widths = np.maximum(stopbands, rates / 2) - cutoffs
     return [
-        Band(float(c), float(w), int(r), int(s), int(n))
+        Band(float(c), float(w), int(r), int(s), int(s) if config.square else int(s) // 2, int(n))
         for c, w, r, s, n in zip(cutoffs, widths, rates, sizes, channels, strict=True)
     ]
 
@@ -140,7 +142,7 @@ class Input(nn.Module):
         self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
 
     def forward(self, style: Tensor, motion: Tensor | None) -> Tensor:
-        """Style [N, 4] (cosine, sine, shift) and motion [3, 3] → features [N, C, size, size]."""
+        """Style [N, 4] (cosine, sine, shift) and motion [3, 3] → features [N, C, size, width]."""
         style = style / style[:, :2].norm(dim=1, keepdim=True)
         cosine, sine, shift = style[:, 0], style[:, 1], style[:, 2:]
         turn = torch.stack([torch.stack([cosine, -sine], dim=1), torch.stack([sine, cosine], dim=1)], dim=1)
@@ -151,11 +153,12 @@ class Input(nn.Module):
         phases = self.phases + (self.freqs @ offset)[:, :, 0]
         freqs = self.freqs @ matrix
         damping = (1 - (freqs.norm(dim=2) - self.band.cutoff) / (self.band.rate / 2 - self.band.cutoff)).clamp(0, 1)
-        edge = (torch.arange(self.band.size, device=style.device) + 0.5 - self.band.size / 2) / self.band.rate
-        grid = torch.stack(torch.meshgrid(edge, edge, indexing="xy"), dim=2).view(1, -1, 2)
+        sizes = self.band.width, self.band.size
+        edges = [(torch.arange(size, device=style.device) + 0.5 - size / 2) / self.band.rate for size in sizes]
+        grid = torch.stack(torch.meshgrid(edges, indexing="xy"), dim=2).view(1, -1, 2)
         waves = torch.sin((grid @ freqs.transpose(1, 2) + phases[:, None]) * (2 * math.pi)) * damping[:, None]
         features = waves @ (self.weight.T * self.weight.shape[0] ** -0.5)
-        return features.view(len(style), self.band.size, self.band.size, -1).permute(0, 3, 1, 2)
+        return features.view(len(style), self.band.size, self.band.width, -1).permute(0, 3, 1, 2)
 
 
 class Layer(nn.Module):
@@ -172,7 +175,7 @@ class Layer(nn.Module):
         self.clamp = config.conv_clamp
         kernel = 1 if is_rgb else config.conv_kernel
         self.padding = kernel - 1
-        self.size = before.size
+        self.size = before.size, before.width
         self.winograd = False  # whether ``weight`` will be what ``transform_weight`` makes of it
         self.weight = nn.Parameter(torch.empty(after.channels, before.channels, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(after.channels))
@@ -190,8 +193,11 @@ class Layer(nn.Module):
             "down_filter", design_lowpass(down_taps, after.cutoff, after.half_width * 2, rate, radial=radial)
         )
         # How many of the upsampled signal's samples lie beyond what the layer's output needs, on either side.
-        missing = (after.size - 1) * self.down + 1 + up_taps + down_taps - 2 - (before.size + self.padding) * self.up
-        self.crop = up_taps - 1 - (missing + self.up) // 2
+        crops = []
+        for wanted, given in ((after.size, before.size), (after.width, before.width)):
+            missing = (wanted - 1) * self.down + 1 + up_taps + down_taps - 2 - (given + self.padding) * self.up
+            crops.append(up_taps - 1 - (missing + self.up) // 2)
+        self.crop = crops[0], crops[1]
 
     def freeze(self, dtype: torch.dtype) -> None:
         """Folds all that does not depend on the style, for good; the convolution then runs in ``dtype``."""
@@ -199,7 +205,7 @@ class Layer(nn.Module):
         if dtype == torch.float16 and not self.is_rgb:  # keeps sums within its range; demodulation cancels it
             self.weight.data = self.weight.data * self.weight[0].numel() ** -0.5
         self.energy = energy(self.weight)
-        self.winograd = pays(self.weight, (self.size, self.size), dtype)
+        self.winograd = pays(self.weight, self.size, dtype)
         if not self.winograd:
             self.weight.data = channels_last(self.weight.data.to(torch.float32 if self.is_rgb else dtype))
         self.affine.freeze()
@@ -211,7 +217,7 @@ class Layer(nn.Module):
         return self.weight * self.weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """[N, channels_in, size, size] and style [N, channels_in] → [N, channels_out, size', size'].
+        """[N, channels_in, size, width] and style [N, channels_in] → [N, channels_out, size', width'].
 
         Without gradients ``x`` is used up.
         """
@@ -247,7 +253,7 @@ class StyleGAN3Synthesis(Synthesis):
         self.input = Input(config, spectrum[0])
         self.names = []
         for index, (before, after) in enumerate(zip([spectrum[0], *spectrum], spectrum, strict=False)):
-            name = f"L{index}_{after.size}_{after.channels}"
+            name = f"L{index}_{after.width}_{after.channels}"
             critical = index >= config.num_layers - config.num_critical
             layer = Layer(config, before, after, critical=critical, is_rgb=index == config.num_layers)
             self.add_module(name, layer)
@@ -277,7 +283,7 @@ class StyleGAN3Synthesis(Synthesis):
 def in_plane(roll: float, shift: tuple[float, float] = (0.0, 0.0)) -> Tensor:
     """The motion [3, 3] that rolls the picture by degrees, counter-clockwise, then shifts it right and down.
 
-    ``shift`` is in picture widths. As it is the plane that is sampled elsewhere, this is the inverse map.
+    ``shift`` is in picture heights. As it is the plane that is sampled elsewhere, this is the inverse map.
     """
     c, s = math.cos(math.radians(roll)), math.sin(math.radians(roll))
     x, y = shift

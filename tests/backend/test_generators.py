@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from backend.generators import GeneratorFileError, load_generator, save_generator, strips, stylegan2, stylegan3
 from backend.generators.checkpoints import open_checkpoint
 from backend.generators.checkpoints.networks import read_config
-from backend.generators.load import build_network
+from backend.generators.build import build_network
 from backend.generators.mapping import channels_last, initialize
 from backend.generators.stylegan2 import (
     StyleGAN2,
@@ -416,7 +416,7 @@ def test_the_default_generators_wide_layers_go_by_winograd_and_paint_the_same():
     config = load_generator(GENERATOR, "cpu").config
     with open_checkpoint(GENERATOR) as checkpoint:
         network = build_network(config)
-        network.load_state_dict({name: read() for name, read in checkpoint.tensors.items()})
+        network.load_state_dict({name: weight.read() for name, weight in checkpoint.tensors.items()})
     frozen = load_generator(GENERATOR, "cpu")
     assert sum(getattr(layer, "winograd", False) for layer in frozen.modules()) >= 2
     ws = frozen.map(torch.randn(2, frozen.z_dim, generator=torch.Generator().manual_seed(0))).requires_grad_()

@@ -19,10 +19,19 @@ class GeneratorFileError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Weight:
+    """A tensor of a file, which is read when ``read`` is called."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An opened generator file. Tensors are read when they are called."""
+    """An opened generator file. ``remarks``: what it does not say, and what is assumed instead."""
 
     format: str
     config: Config
-    tensors: dict[str, Callable[[], Tensor]]
+    tensors: dict[str, Weight]
     licence: str
+    remarks: tuple[str, ...] = ()

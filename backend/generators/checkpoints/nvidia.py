@@ -1,42 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """Snapshots of NVIDIA's StyleGAN2-ADA and StyleGAN3 code bases and of what grew from them.
 
-A snapshot is a dictionary of networks. Each module in it is a record of its class's name and source text
-(never looked at) and of its attributes: parameters, buffers, modules, and the arguments that made it.
+A snapshot is a dictionary of networks, or one network. Each module in it is a record of its class's name and source
+text (never looked at) and of its attributes: parameters, buffers, modules, and the arguments that made it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor
-
-from .checkpoint import Checkpoint
+from .attributes import check_attributes
+from .checkpoint import Checkpoint, Weight
 from .networks import read_config, regular, short
 from .tensors import TensorFile
-from .unpickle import MalformedError, Object
+from .unpickle import ForeignError, MalformedError, Object
 
 LICENCE = (
     "NVIDIA publishes its StyleGAN weights for non-commercial use (NVIDIA Source Code License; faces: FFHQ, "
     "CC BY-NC-SA 4.0). The file itself names no licence: ask where you got it."
 )
+_ENTRIES = 20_000  # modules, parameters and buffers; a generator has some hundreds
 
 
 def read_nvidia(file: TensorFile, root: Any) -> Checkpoint:
-    """The checkpoint in a snapshot's unpickled ``root``; raises MalformedError."""
+    """The checkpoint in a snapshot's unpickled ``root``; raises MalformedError or ForeignError."""
     network = root.get("G_ema") if isinstance(root, dict) else root
     if network is None:
-        raise MalformedError("it is a snapshot without G_ema, the generator")
-    tensors: dict[str, Callable[[], Tensor]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+        raise ForeignError("it holds no G_ema, the generator of NVIDIA's snapshots: give one that does")
+    tensors = {}
     for name, value in _tensors(network):
         stored = file.tensor(value)
         if stored is not None:
-            tensors[name], shapes[name] = stored.read, stored.shape
-    settings = {name: file.number(value) for name, value in _settings(network).items()}
-    config = read_config(settings, shapes)
-    return Checkpoint("NVIDIA snapshot (pickle)", config, regular(config, tensors), LICENCE)
+            tensors[name] = Weight(stored.shape, stored.read)
+    settings = _settings(network)
+    mapping = {name: file.number(value) for name, value in settings.pop("mapping").items()}
+    numbers = {name: file.number(value) for name, value in settings.items()}
+    config = read_config({**numbers, "mapping": mapping}, {name: weight.shape for name, weight in tensors.items()})
+    check_attributes(file, _modules(network), config)
+    kept, remarks = regular(config, tensors)
+    return Checkpoint("NVIDIA snapshot (pickle)", config, kept, LICENCE, remarks)
 
 
 def _record(module: Any) -> dict[str, Any]:
@@ -44,34 +47,55 @@ def _record(module: Any) -> dict[str, Any]:
     match module:
         case Object(name="torch_utils.persistence._reconstruct_persistent_obj", args=({"state": dict(state)},)):
             return state
-    raise MalformedError("a network in it is not stored as NVIDIA's programs do")
+        case Object(name=name, state=dict(state)) if name.startswith("torch.nn."):
+            return state
+    raise ForeignError("a network in it is not stored as NVIDIA's programs do: save its state_dict() instead")
+
+
+def _modules(network: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Paths and attributes of all modules. None may stand in two places: that could take for ever."""
+    queue, entries = [("", network)], 0
+    seen: set[int] = set()
+    while queue:
+        path, module = queue.pop()
+        state = _record(module)
+        parts = [_dictionary(state, kind) for kind in ("_parameters", "_buffers", "_modules")]
+        if {id(module), *map(id, parts)} & seen:
+            raise MalformedError("its modules contain each other, or share what they contain")
+        seen |= {id(module), *(id(part) for part in parts if part)}
+        entries += 1 + sum(map(len, parts))
+        if entries > _ENTRIES:
+            raise MalformedError("it has more modules and tensors than any generator")
+        yield path, state
+        for name, child in parts[2].items():
+            if child is not None:
+                queue.append((short(f"{path}.{short(name)}" if path else short(name)), child))
 
 
 def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of all parameters and buffers. No module may stand in two places: that could take for ever."""
-    queue, seen = [("", network)], set()
-    while queue:
-        prefix, module = queue.pop()
-        if id(module) in seen:
-            raise MalformedError("its modules contain each other")
-        seen.add(id(module))
-        state = _record(module)
+    """Names and values of all parameters and buffers."""
+    for path, state in _modules(network):
         for kind in ("_parameters", "_buffers"):
-            for name, value in dict(state.get(kind, {})).items():
-                yield prefix + short(name), value
-        for name, child in dict(state.get("_modules", {})).items():
-            if child is not None:
-                queue.append((f"{prefix}{short(name)}.", child))
+            for name, value in _dictionary(state, kind).items():
+                yield short(f"{path}.{short(name)}" if path else short(name)), value
+
+
+def _dictionary(state: dict[str, Any], name: str) -> dict[Any, Any]:
+    """An attribute that is a dictionary where it is there at all."""
+    value = state.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise MalformedError(f"the {name} of a module in it are none")
+    return value or {}
 
 
 def _settings(network: Any) -> dict[str, Any]:
     """What the network was made with: its arguments, overruled by what its layers then had."""
     state = _record(network)
-    given = dict(state.get("_init_kwargs", {}))
+    given = _dictionary(state, "_init_kwargs")
     mapping = _child(state, "mapping")
     synthesis = _child(state, "synthesis")
-    settings = {**given, **dict(given.get("synthesis_kwargs", {})), **dict(synthesis.get("_init_kwargs", {}))}
-    settings["mapping"] = {**dict(given.get("mapping_kwargs", {})), **dict(mapping.get("_init_kwargs", {}))}
+    settings = {**given, **_dictionary(given, "synthesis_kwargs"), **_dictionary(synthesis, "_init_kwargs")}
+    settings["mapping"] = {**_dictionary(given, "mapping_kwargs"), **_dictionary(mapping, "_init_kwargs")}
     # Defaults differ between NVIDIA's code bases, so what the layers keep decides.
     dense = _child(mapping, "fc0")
     if "bias_gain" in dense:
@@ -85,5 +109,5 @@ def _settings(network: Any) -> dict[str, Any]:
 
 def _child(state: dict[str, Any], name: str) -> dict[str, Any]:
     """The attributes of a module's part, none if it has no such part."""
-    module = dict(state.get("_modules", {})).get(name)
+    module = _dictionary(state, "_modules").get(name)
     return {} if module is None else _record(module)

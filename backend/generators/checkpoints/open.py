@@ -3,18 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from .checkpoint import Checkpoint, GeneratorFileError
+import torch
+from torch import Tensor
+
+from ...files import file_problem
+from .checkpoint import Checkpoint, GeneratorFileError, Weight
+from .fit import check_size, misfit, skeleton
 from .nvidia import read_nvidia
 from .own import read_own
-from .rosinality import read_rosinality
 from .tensorflow import is_tensorflow, read_tensorflow
 from .tensors import TensorFile
-from .unpickle import MalformedError
+from .torch_files import read_torch_file
+from .unpickle import ForeignError, MalformedError
 
 _LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # the number with which torch.save began
 
@@ -23,20 +30,42 @@ _LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # the numbe
 def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     """The checkpoint in ``path``, for as long as the context lasts. Nothing in the file is executed.
 
+    Its tensors are all that its network needs, in the right shapes, and reading one checks that its numbers are finite.
     Raises GeneratorFileError, also from within, that names the file, what is wrong with it and what to do.
     """
-    if path.is_dir():
-        raise GeneratorFileError(f"{path} is a folder: give the generator file in it")
-    if not path.is_file():
-        raise GeneratorFileError(f"there is no generator file {path}: give the path of one")
+    if problem := file_problem(path, "generator file"):
+        raise GeneratorFileError(problem)
     try:
         with path.open("rb") as file:
-            yield _read(path, file)
+            checkpoint = _read(path, file)
+            network = skeleton(checkpoint.config)
+            shapes = {name: weight.shape for name, weight in checkpoint.tensors.items()}
+            if difference := misfit(network, checkpoint.config, shapes):
+                raise ForeignError(difference)
+            check_size(network, path.stat().st_size)
+            yield replace(checkpoint, tensors={name: _checked(name, w) for name, w in checkpoint.tensors.items()})
+    except ForeignError as error:
+        raise GeneratorFileError(f"{path} cannot be used: {error}") from None
     except (MalformedError, OSError) as error:
         raise GeneratorFileError(f"{path} cannot be read: {error}. Fetch it again, or give another file") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
-        raise GeneratorFileError(f"{path} is damaged ({reason}): fetch it again") from None
+        unknown = f"{path} is damaged, or of a kind that Effigy does not know ({reason})"
+        raise GeneratorFileError(f"{unknown}: fetch it again, or give another file") from None
+
+
+def _checked(name: str, weight: Weight) -> Weight:
+    return Weight(weight.shape, partial(_read_finite, name, weight.read))
+
+
+def _read_finite(name: str, read: Callable[[], Tensor]) -> Tensor:
+    values = read()
+    if not torch.isfinite(values).all():
+        raise ForeignError(
+            f"its {name} holds NaN or infinite values, with which nothing can be painted: "
+            "if its training went astray, give an earlier snapshot"
+        )
+    return values
 
 
 def _read(path: Path, file: BinaryIO) -> Checkpoint:
@@ -45,9 +74,9 @@ def _read(path: Path, file: BinaryIO) -> Checkpoint:
         return read_own(path)
     tensors = TensorFile(file)
     if head[:2] == b"PK":
-        return read_rosinality(tensors, tensors.load_zip())
+        return read_torch_file(tensors, tensors.load_zip())
     if head[2:14] == _LEGACY_TORCH:
-        return read_rosinality(tensors, tensors.load_stream())
+        return read_torch_file(tensors, tensors.load_stream())
     if head[:1] == b"\x80":
         root = tensors.load_pickle()
         return read_tensorflow(tensors, root) if is_tensorflow(root) else read_nvidia(tensors, root)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,32 +13,38 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ...files import parse_json
 from ...tensor_files import write_tensors
 from ..stylegan2 import StyleGAN2Config
 from ..stylegan3 import StyleGAN3Config
-from .checkpoint import Checkpoint, Config
-from .unpickle import MalformedError
+from .checkpoint import Checkpoint, Config, Weight
+from .networks import make_config
+from .unpickle import ForeignError, MalformedError
 
 FORMAT = "effigy-generator-1"
 _ARCHITECTURES: dict[str, type[Any]] = {"stylegan2": StyleGAN2Config, "stylegan3": StyleGAN3Config}
 
 
 def read_own(path: Path) -> Checkpoint:
-    """The checkpoint in our own file ``path``; raises MalformedError."""
+    """The checkpoint in our own file ``path``; raises MalformedError or ForeignError."""
     try:
         file: Any = safe_open(path, framework="pt")
         metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise MalformedError("it holds no Effigy generator, but other tensors: give a generator's file")
-        architecture = next(name for name in _ARCHITECTURES if name in metadata)
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata[architecture]).items()}
-        config = _ARCHITECTURES[architecture](**fields)
-        names = file.keys()
-    except (SafetensorError, OSError, StopIteration, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, MalformedError):
-            raise
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  no mapping
+    except (SafetensorError, OSError) as error:
         raise MalformedError(f"it is damaged or not a safetensors file ({error})") from None
-    tensors: dict[str, Callable[[], Tensor]] = {name: partial(_read, file, name) for name in names}
+    architecture = next((name for name in _ARCHITECTURES if name in metadata), None)
+    if metadata.get("format") != FORMAT or architecture is None:
+        raise ForeignError("it holds no Effigy generator, but other tensors: give a generator's file")
+    try:
+        settings = parse_json(metadata[architecture])
+    except ValueError as error:
+        raise MalformedError(f"the shape of its network is no JSON ({error})") from None
+    if not isinstance(settings, dict):
+        raise MalformedError("it does not say what shape its network has")
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    tensors = {name: Weight(shape, partial(_read, file, name)) for name, shape in shapes.items()}
+    config = make_config(_ARCHITECTURES[architecture], fields)
     return Checkpoint("Effigy (safetensors)", config, tensors, metadata.get("licence", "none named"))
 
 
@@ -47,6 +53,8 @@ def _read(file: Any, name: str) -> Tensor:
         tensor: Tensor = file.get_tensor(name)
     except SafetensorError as error:
         raise MalformedError(f"its tensor {name[:80]!r} cannot be read ({error})") from None
+    if not tensor.is_floating_point():
+        raise MalformedError(f"its tensor {name[:80]!r} is of {tensor.dtype}, which weights are not")
     return tensor.float()
 
 

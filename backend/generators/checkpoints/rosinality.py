@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints of rosinality's stylegan2-pytorch: ``g_ema`` in its own names, converted or as training wrote it."""
+"""Generators of rosinality's stylegan2-pytorch, in its own names, and of the encoders that were built on it."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from .checkpoint import Checkpoint
-from .networks import read_config, regular
+from .checkpoint import Checkpoint, Weight
+from .networks import check_filter, read_config, refuse_relatives, regular
 from .tensors import StoredTensor, TensorFile
-from .unpickle import MalformedError
+from .unpickle import ForeignError
 
-_LICENCE = (
+LICENCE = (
     "The file names no licence. Weights converted from NVIDIA's remain under NVIDIA's terms (non-commercial); "
     "others are under their trainer's."
 )
@@ -28,34 +27,50 @@ _PARTS = {
     "conv.modulation.weight": "affine.weight",
     "conv.modulation.bias": "affine.bias",
 }
-_LR_MULTIPLIER = 0.01  # of the mapping, fixed in that code base
-_AVERAGED = 10_000  # random latents, where a file has no average of its own
-_TOGETHER = 250  # of them at a time: as many rows of 8192 numbers are all that a small file may cost
+_SETTINGS = {"mapping": {"lr_multiplier": 0.01}}  # fixed in that code base
+_KERNEL = re.compile(r"(convs\.\d{1,2}\.conv\.blur|to_rgbs\.\d{1,2}\.upsample)\.kernel")
+_KERNEL_GAIN = 4.0  # of their resampling filters, which insert zeros first
 
 
-def read_rosinality(file: TensorFile, root: Any) -> Checkpoint:
-    """The checkpoint in a .pt file's unpickled ``root``; raises MalformedError."""
-    state = root.get("g_ema") if isinstance(root, dict) else None
-    if not isinstance(state, dict):
-        raise MalformedError("it holds no g_ema, the generator of rosinality's checkpoints")
-    tensors: dict[str, Callable[[], Tensor]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, value in [*state.items(), ("latent_avg", root.get("latent_avg"))]:
+def read_rosinality(
+    file: TensorFile, state: Mapping[str, Any], average: Any, remarks: tuple[str, ...] = ()
+) -> Checkpoint:
+    """The checkpoint of a generator's ``state`` and its ``average`` latent, if there is one.
+
+    Raises MalformedError or ForeignError.
+    """
+    refuse_relatives(dict.fromkeys(state, ()))
+    tensors: dict[str, Weight] = {}
+    for name, value in state.items():
         stored = file.tensor(value)
-        official = _official(str(name))
-        if stored is not None and official:
-            tensors[official], shapes[official] = _reshaped(official, stored)
-    settings = {"mapping": {"lr_multiplier": _LR_MULTIPLIER}}
-    config = read_config(settings, shapes)
-    tensors.setdefault("mapping.w_avg", lambda: _average(tensors, config.mapping_layers))
-    return Checkpoint("rosinality stylegan2-pytorch (.pt)", config, regular(config, tensors), _LICENCE)
+        if stored is None:
+            raise ForeignError(f"its {name[:80]!r} is no tensor")
+        if _KERNEL.fullmatch(name):
+            check_filter(name, Weight(stored.shape, stored.read), _KERNEL_GAIN)
+        elif (official := _official(name)) is None:
+            raise ForeignError(f"its generator has a part {name[:80]!r}, which rosinality's StyleGAN2 has not")
+        else:
+            tensors[official] = _reshaped(official, stored)
+    if (mean := file.tensor(average)) is not None and (weight := _mean(mean)) is not None:
+        tensors["mapping.w_avg"] = weight
+    config = read_config(_SETTINGS, {name: weight.shape for name, weight in tensors.items()})
+    kept, more = regular(config, tensors)
+    return Checkpoint("rosinality stylegan2-pytorch (.pt)", config, kept, LICENCE, remarks + more)
+
+
+def _mean(stored: StoredTensor) -> Weight | None:
+    """The mean of w in [w_dim], or in as many equal rows as there are layers; None where the rows differ."""
+    if len(stored.shape) == 1:
+        return Weight(stored.shape, stored.read)
+    rows = stored.read().reshape(-1, stored.shape[-1]) if stored.shape else None
+    if rows is None or not len(rows) or not (rows == rows[0]).all():
+        return None
+    return Weight(rows[0].shape, lambda: rows[0])
 
 
 def _official(name: str) -> str | None:
     """NVIDIA's name of one of rosinality's tensors; None for what they do not share."""
-    if name == "latent_avg":
-        return "mapping.w_avg"
-    if match := re.fullmatch(r"style\.(\d+)\.(weight|bias)", name):
+    if match := re.fullmatch(r"style\.(\d{1,2})\.(weight|bias)", name):
         return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
     if name == "input.input":
         return "synthesis.b4.const"
@@ -76,7 +91,7 @@ def _official(name: str) -> str | None:
     return None
 
 
-def _reshaped(official: str, stored: StoredTensor) -> tuple[Callable[[], Tensor], tuple[int, ...]]:
+def _reshaped(official: str, stored: StoredTensor) -> Weight:
     """Without the dimensions of size one that rosinality keeps around everything."""
     shape = stored.shape
     part = official.rpartition(".")[2]
@@ -86,20 +101,8 @@ def _reshaped(official: str, stored: StoredTensor) -> tuple[Callable[[], Tensor]
         shape = ()
     else:
         shape = shape[{"const": 1, "noise_const": 2}.get(part, int(len(shape) == 5)) :]
-    return lambda: stored.read().reshape(shape), shape
 
+    def read() -> Tensor:
+        return stored.read().reshape(shape)
 
-def _average(tensors: dict[str, Callable[[], Tensor]], layers: int) -> Tensor:
-    """The mean of w, where training has not kept it: over fixed random latents."""
-    from ..mapping import Mapping
-
-    w_dim, z_dim = tensors["mapping.fc0.weight"]().shape
-    with torch.device("meta"):
-        mapping = Mapping(z_dim, w_dim, layers, _LR_MULTIPLIER)
-    state = {f"fc{i}.{p}": tensors[f"mapping.fc{i}.{p}"]() for i in range(layers) for p in ("weight", "bias")}
-    mapping.load_state_dict({**state, "w_avg": torch.zeros(w_dim)}, assign=True)
-    random, total = torch.Generator().manual_seed(0), torch.zeros(w_dim, dtype=torch.float64)
-    with torch.no_grad():
-        for _ in range(_AVERAGED // _TOGETHER):
-            total += mapping(torch.randn(_TOGETHER, z_dim, generator=random)).sum(dim=0)
-    return (total / _AVERAGED).float()
+    return Weight(shape, read)

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
 
-from .checkpoint import Checkpoint
-from .networks import read_config, regular, short
+from .checkpoint import Checkpoint, Weight
+from .networks import read_config, refuse_relatives, regular, short
 from .nvidia import LICENCE
 from .tensors import StoredTensor, TensorFile
-from .unpickle import MalformedError, Object
+from .unpickle import ForeignError, MalformedError, Object
 
 _SETTINGS = {  # NVIDIA's names in PyTorch → those in TensorFlow
     "c_dim": "label_size",
@@ -24,10 +23,16 @@ _SETTINGS = {  # NVIDIA's names in PyTorch → those in TensorFlow
     "architecture": "architecture",
     "activation": "nonlinearity",
 }
-_MAPPING_SETTINGS = {"activation": "mapping_nonlinearity", "lr_multiplier": "mapping_lrmul"}
+_MAPPING_SETTINGS = {
+    "activation": "mapping_nonlinearity",
+    "lr_multiplier": "mapping_lrmul",
+    "normalize_latents": "normalize_latents",
+}
 _PARTS = {"weight": "weight", "bias": "bias", "noise_strength": "noise_strength"}
 _PARTS |= {"mod_weight": "affine.weight", "mod_bias": "affine.bias"}
-_NETWORKS = 20  # in a network; it has two
+_NETWORKS = 40  # in a network; it has two, and as many lists of variables
+_VARIABLES = 20_000  # a generator has some hundreds
+_TRAINING = ("lod", "pl_mean")  # variables that painting does not need
 _LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
 
 
@@ -36,22 +41,37 @@ def is_tensorflow(root: Any) -> bool:
 
 
 def read_tensorflow(file: TensorFile, root: Any) -> Checkpoint:
-    """The checkpoint in the unpickled tuple ``root``; raises MalformedError."""
+    """The checkpoint in the unpickled tuple ``root``; raises MalformedError or ForeignError."""
     network = root[-1]  # Gs, the running average
-    given = dict(_state(network).get("static_kwargs", {}))
+    variables = [(name, file.tensor(value)) for name, value in _variables(network)]
+    refuse_relatives({name: () for name, _ in variables})
+    tensors: dict[str, Weight] = {}
+    for name, stored in variables:
+        if stored is not None and (found := _translate(name, stored)):
+            tensors[found[0]] = found[1]
+    config = read_config(_settings(file, network), {name: weight.shape for name, weight in tensors.items()})
+    kept, remarks = regular(config, tensors)
+    return Checkpoint("NVIDIA StyleGAN2 of 2020 (TensorFlow pickle)", config, kept, LICENCE, remarks)
+
+
+def _settings(file: TensorFile, network: Any) -> dict[str, Any]:
+    """What the network and its two parts were made with."""
+    given: dict[str, Any] = {}
+    for part in (network, *_dictionary(_state(network), "components").values()):
+        given |= {name: file.number(value) for name, value in _dictionary(_state(part), "static_kwargs").items()}
+    kernel = given.get("resample_kernel") or [1, 3, 3, 1]
+    if not isinstance(kernel, list | tuple) or list(kernel) != [1, 3, 3, 1]:
+        raise ForeignError("its resampling filter is not [1, 3, 3, 1], the only one that Effigy has")
     settings: dict[str, Any] = {ours: given[theirs] for ours, theirs in _SETTINGS.items() if theirs in given}
     settings["mapping"] = {ours: given[theirs] for ours, theirs in _MAPPING_SETTINGS.items() if theirs in given}
-    if list(given.get("resample_kernel") or [1, 3, 3, 1]) != [1, 3, 3, 1]:
-        raise MalformedError("its resampling filter is not [1, 3, 3, 1], the only one that Effigy has")
-    tensors: dict[str, Callable[[], Tensor]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, value in _variables(network):
-        stored = file.tensor(value)
-        if stored is not None and (found := _translate(name, stored)):
-            official, shape, tensors[found[0]] = found
-            shapes[official] = shape
-    config = read_config(settings, shapes)
-    return Checkpoint("NVIDIA StyleGAN2 of 2020 (TensorFlow pickle)", config, regular(config, tensors), LICENCE)
+    return settings
+
+
+def _dictionary(state: dict[str, Any], name: str) -> dict[str, Any]:
+    value = state.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise MalformedError(f"the {name} of a network in it are none")
+    return value or {}
 
 
 def _state(network: Any) -> dict[str, Any]:
@@ -62,54 +82,65 @@ def _state(network: Any) -> dict[str, Any]:
 
 
 def _variables(network: Any) -> Iterator[tuple[str, Any]]:
-    queue = [("", network)]
-    for _ in range(_NETWORKS):
-        if not queue:
-            return
+    """Names and values of the network's variables and its parts'. No part may stand in two places."""
+    queue, count = [("", network)], 0
+    seen: set[int] = set()
+    while queue:
         prefix, part = queue.pop()
         state = _state(part)
-        for name, value in state.get("variables", []):
-            yield prefix + short(name), value
-        queue += [(f"{prefix}{short(name)}/", child) for name, child in dict(state.get("components", {})).items()]
-    raise MalformedError("its networks contain each other")
+        variables = state.get("variables")
+        if id(part) in seen or id(variables) in seen:
+            raise MalformedError("its networks contain each other, or share what they contain")
+        seen |= {id(part), id(variables)} if variables else {id(part)}
+        for pair in variables if isinstance(variables, list) else ():
+            count += 1
+            if count > _VARIABLES or not isinstance(pair, tuple) or len(pair) != 2:
+                raise MalformedError("the variables of a network in it are none, or more than any generator has")
+            yield short(prefix + short(pair[0])), pair[1]
+        components = _dictionary(state, "components")
+        if len(seen) + len(components) > _NETWORKS:
+            raise MalformedError("it has more networks than any generator")
+        queue += [(short(f"{prefix}{short(name)}/"), child) for name, child in components.items()]
 
 
-def _translate(name: str, stored: StoredTensor) -> tuple[str, tuple[int, ...], Callable[[], Tensor]] | None:
-    """Official name, shape and reader of a TensorFlow variable; None for one that only training needs."""
+def _translate(name: str, stored: StoredTensor) -> tuple[str, Weight] | None:
+    """Official name and tensor of a TensorFlow variable; None for one that only training needs."""
     shape, read = stored.shape, stored.read
     if name == "dlatent_avg":
-        return "mapping.w_avg", shape, read
-    if match := re.fullmatch(r"mapping/Dense(\d+)/(weight|bias)", name):
-        official = f"mapping.fc{match[1]}.{match[2]}"
-        return official, shape[::-1], partial(_transposed, read)
+        return "mapping.w_avg", Weight(shape, read)
+    if match := re.fullmatch(r"mapping/Dense(\d{1,2})/(weight|bias)", name):
+        return f"mapping.fc{match[1]}.{match[2]}", Weight(shape[::-1], lambda: _transposed(read()))
     if name == "synthesis/4x4/Const/const":
-        return "synthesis.b4.const", shape[1:], lambda: read()[0]
+        return "synthesis.b4.const", Weight(shape[1:], lambda: read()[0])
     if match := re.fullmatch(r"synthesis/noise(\d{1,2})", name):
         layer = int(match[1])
         official = f"synthesis.b{4 << (layer + 1) // 2}.conv{int(layer % 2 == 0)}.noise_const"
-        return official, shape[2:], lambda: read()[0, 0]
-    if match := re.fullmatch(r"synthesis/(\d+)x\1/(\w+)/(\w+)", name):
+        return official, Weight(shape[2:], lambda: read()[0, 0])
+    if match := re.fullmatch(r"synthesis/(\d{1,5})x\1/(\w+)/(\w+)", name):
         resolution, layer_name, part = match[1], match[2], match[3]
         if layer_name in _LAYERS and part in _PARTS:
-            official = f"synthesis.b{resolution}.{_LAYERS[layer_name]}.{_PARTS[part]}"
-            return _part(official, part, layer_name, shape, read)
-    return None
+            return f"synthesis.b{resolution}.{_LAYERS[layer_name]}.{_PARTS[part]}", _part(part, layer_name, stored)
+    if name.rpartition("/")[2] in _TRAINING:
+        return None
+    raise ForeignError(f"its generator has a part {name!r}, which NVIDIA's StyleGAN2 has not")
 
 
-def _part(
-    official: str, part: str, layer: str, shape: tuple[int, ...], read: Callable[[], Tensor]
-) -> tuple[str, tuple[int, ...], Callable[[], Tensor]]:
+def _part(part: str, layer: str, stored: StoredTensor) -> Weight:
+    shape, read = stored.shape, stored.read
     if part == "weight":  # height, width, in, out; what upsamples is kept mirrored
+        if len(shape) != 4:
+            raise MalformedError(f"a convolution in it has weights {list(shape)}")
         h, w, channels_in, channels_out = shape
         flipped = (0, 1) if layer == "Conv0_up" else ()
-        return official, (channels_out, channels_in, h, w), lambda: read().flip(flipped).permute(3, 2, 0, 1)
+        return Weight((channels_out, channels_in, h, w), lambda: read().flip(flipped).permute(3, 2, 0, 1))
     if part == "mod_weight":
-        return official, shape[::-1], partial(_transposed, read)
+        return Weight(shape[::-1], lambda: _transposed(read()))
     if part == "mod_bias":
-        return official, shape, lambda: read() + 1
-    return official, (() if math.prod(shape) == 1 and part == "noise_strength" else shape), read
+        return Weight(shape, lambda: read() + 1)
+    if part == "noise_strength" and math.prod(shape) == 1:
+        return Weight((), lambda: read().reshape(()))
+    return Weight(shape, read)
 
 
-def _transposed(read: Callable[[], Tensor]) -> Tensor:
-    tensor = read()
+def _transposed(tensor: Tensor) -> Tensor:
     return tensor.T if tensor.ndim == 2 else tensor

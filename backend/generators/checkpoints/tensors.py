@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zipfile
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from .unpickle import Blob, Global, MalformedError, Object, Window, unpickle
+from .unpickle import Blob, Budget, Global, LongText, MalformedError, Object, Window, unpickle
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before its zip files
 _DTYPES = {
@@ -28,6 +29,7 @@ _DTYPES = {
     "Bool": torch.bool,
 }
 _DIMENSIONS = 8
+_DIRECTORY = 1 << 20  # bytes of a zip file's directory: more than 10 000 tensors
 _LARGEST = 1 << 48
 _NUMPY = {"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i4": torch.int32, "i8": torch.int64}
 _NUMPY |= {"u1": torch.uint8, "b1": torch.bool}
@@ -38,6 +40,7 @@ class StoredTensor:
     """Where a tensor lies in a file."""
 
     file: BinaryIO
+    budget: Budget
     data: Blob
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -56,23 +59,28 @@ class StoredTensor:
 
     def read(self) -> Tensor:
         """The tensor, in float32."""
+        return self.stored().float()
+
+    def stored(self) -> Tensor:
+        """The tensor in the type that the file has."""
         span = 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
         span = span if math.prod(self.shape) else 0
         self.file.seek(self.data.start + self.offset * self.dtype.itemsize)
+        self.budget.copy(span * self.dtype.itemsize)
         buffer = bytearray(span * self.dtype.itemsize)
         if self.file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
             raise MalformedError("the file breaks off")
         if not buffer:
-            return torch.zeros(self.shape)
+            return torch.zeros(self.shape, dtype=self.dtype)
         flat = torch.frombuffer(buffer, dtype=self.dtype)
-        return flat.as_strided(self.shape, self.stride).contiguous().float()
+        return flat.as_strided(self.shape, self.stride).contiguous()
 
 
 def _is_size(value: Any) -> bool:
     return type(value) is int and 0 <= value < _LARGEST
 
 
-Storage = tuple[torch.dtype, Blob]
+Storage = tuple[torch.dtype, BinaryIO, Blob]
 
 
 class TensorFile:
@@ -81,24 +89,30 @@ class TensorFile:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.size = file.seek(0, 2)
-        self._in_zip: dict[str, Blob] = {}
-        self._in_stream: dict[str, Blob] = {}
-        self._nested: dict[Blob, Storage] = {}
+        self._budget = Budget(self.size)
+        self._blobs: dict[str, Blob] = {}  # of the storages that the file's own pickle names
+        self._nested: dict[tuple[int, Blob], Storage] = {}
+        self._decoded: dict[int, tuple[Object, io.BytesIO]] = {}
 
     def load_pickle(self) -> Any:
         """The object of a bare pickle, as Python and NVIDIA write them."""
-        return unpickle(Window(self._file, 0, self.size))
+        return unpickle(Window(self._file, 0, self.size), self._budget)
 
-    def load_stream(self, start: int = 0, end: int | None = None) -> Any:
-        """The object of a stream of torch.save before version 1.6: five pickles, then the numbers."""
-        window = Window(self._file, start, self.size if end is None else end)
-        if unpickle(window) != _MAGIC or unpickle(window) != 1001:
+    def load_stream(self) -> Any:
+        """The object of a file of torch.save before version 1.6."""
+        root, self._blobs = self._stream(self._file, 0, self.size)
+        return root
+
+    def _stream(self, file: BinaryIO, start: int, end: int) -> tuple[Any, dict[str, Blob]]:
+        """Five pickles, then the numbers: the fourth pickle's object, and where its storages lie."""
+        window = Window(file, start, end)
+        if unpickle(window, self._budget) != _MAGIC or unpickle(window, self._budget) != 1001:
             raise MalformedError("it is not a file of torch.save")
-        unpickle(window)  # what system wrote it
-        root, keys = unpickle(window), unpickle(window)
+        unpickle(window, self._budget)  # what system wrote it
+        root, keys = unpickle(window, self._budget), unpickle(window, self._budget)
         if not isinstance(keys, list):
             raise MalformedError("its list of tensors is damaged")
-        self._in_stream = {}
+        blobs: dict[str, Blob] = {}
         sizes = _item_sizes(root)
         for key in keys:
             (count,) = struct.unpack("<q", window.read(8))
@@ -107,23 +121,23 @@ class TensorFile:
             length = count * sizes[key]
             if not 0 <= length <= window.remaining():
                 raise MalformedError(f"{length} bytes are announced where {window.remaining()} are left")
-            self._in_stream[key] = Blob(window.tell(), length)
-            self._file.seek(length, 1)
-        return root
+            blobs[key] = Blob(window.tell(), length)
+            file.seek(length, 1)
+        return root, blobs
 
     def load_zip(self) -> Any:
         """The object of a zip file of torch.save."""
         try:
-            with zipfile.ZipFile(self._file) as archive:
+            with zipfile.ZipFile(_Sparing(self._file)) as archive:
                 entries = {i.filename.partition("/")[2]: self._entry(i) for i in archive.infolist()}
         # NotImplementedError: zipfile's word for what torch.save never writes, and damage can ask for.
         except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError) as error:
             raise MalformedError(f"its zip archive is damaged ({error})") from None
         if "data.pkl" not in entries:
             raise MalformedError("it is a zip archive, but not one of torch.save")
-        self._in_zip = {name.removeprefix("data/"): blob for name, blob in entries.items() if name.startswith("data/")}
+        self._blobs = {name.removeprefix("data/"): blob for name, blob in entries.items() if name.startswith("data/")}
         start, length = entries["data.pkl"]
-        return unpickle(Window(self._file, start, start + length))
+        return unpickle(Window(self._file, start, start + length), self._budget)
 
     def _entry(self, info: zipfile.ZipInfo) -> Blob:
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
@@ -139,47 +153,89 @@ class TensorFile:
         """The tensor or array that ``value`` describes; None when it describes something else."""
         match value:
             case Object(name="torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state"):
-                return self.tensor(value.args[0])
+                return self._rebuilt(value.args[0])
+        return self._rebuilt(value)
+
+    def _rebuilt(self, value: Any) -> StoredTensor | None:
+        match value:
             case Object(name="torch._utils._rebuild_tensor_v2", args=(storage, offset, tuple(size), tuple(stride), *_)):
-                dtype, blob = self._storage(storage)
-                return StoredTensor(self._file, blob, dtype, size, stride, offset)
-            case Object(state=(_, tuple(shape), dtype, fortran, Blob() as data)) if value.name.endswith(
+                dtype, file, blob = self._storage(storage)
+                return StoredTensor(file, self._budget, blob, dtype, size, stride, offset)
+            case Object(state=(_, tuple(shape), dtype, fortran, data)) if value.name.endswith(
                 ".multiarray._reconstruct"
             ):
                 return self._array(shape, _numpy_dtype(dtype), data, fortran=bool(fortran))
-            case Object(args=(dtype, Blob() as data)) if value.name.endswith(".multiarray.scalar"):
-                return StoredTensor(self._file, data, _numpy_dtype(dtype), (), ())
+            case Object(args=(dtype, data)) if value.name.endswith(".multiarray.scalar"):
+                return self._array((), _numpy_dtype(dtype), data, fortran=False)
         return None
 
     def number(self, value: Any) -> Any:
         """``value``, as a plain number where it is one of NumPy's."""
-        stored = self.tensor(value)
-        return stored.read().item() if stored is not None and stored.shape == () else value
+        match value:
+            case Object(args=(Object(args=(str(kind), *_)), _)) if value.name.endswith(".scalar") and kind in _NUMPY:
+                stored = self._rebuilt(value)
+                return value if stored is None else stored.stored().item()
+        return value
 
     def _storage(self, value: Any) -> Storage:
         match value:
-            case Object(name="torch.storage._load_from_bytes", args=(Blob() as stream,)):
-                if stream not in self._nested:  # tensors may share it
-                    root = self.load_stream(stream.start, stream.start + stream.length)
-                    self._nested[stream] = self._persistent(root, self._in_stream)
-                return self._nested[stream]
-            case Object(name="torch.storage._load_from_bytes"):
-                raise MalformedError("a tensor's numbers are missing")
-        return self._persistent(value, self._in_zip or self._in_stream)
+            case Object(name="torch.storage._load_from_bytes", args=(stream,)):
+                file, blob = self._bytes(stream)
+                key = id(file), blob
+                if key not in self._nested:  # tensors may share it
+                    root, blobs = self._stream(file, blob.start, blob.start + blob.length)
+                    self._nested[key] = _persistent(root, file, blobs)
+                return self._nested[key]
+        return _persistent(value, self._file, self._blobs)
 
-    def _persistent(self, value: Any, blobs: dict[str, Blob]) -> Storage:
-        dtype, key, count = _storage_key(value)
-        blob = blobs.get(key)
-        if blob is None or blob.length != count * dtype.itemsize:
-            raise MalformedError(f"a tensor of {count} values is announced, and others are stored")
-        return dtype, blob
+    def _bytes(self, value: Any) -> tuple[BinaryIO, Blob]:
+        """Where the bytes ``value`` lie. Pickles of protocol 2 and before have them as text, one character for each."""
+        match value:
+            case Blob():
+                return self._file, value
+            case Object(name="_codecs.encode", args=(str() | LongText() as text, "latin1" | "latin-1")):
+                if id(value) not in self._decoded:
+                    self._decoded[id(value)] = value, io.BytesIO(self._decode(text))
+                stream = self._decoded[id(value)][1]
+                return stream, Blob(0, stream.getbuffer().nbytes)
+        raise MalformedError("a tensor's numbers are missing")
 
-    def _array(self, shape: tuple[int, ...], dtype: torch.dtype, data: Blob, *, fortran: bool) -> StoredTensor:
+    def _decode(self, text: str | LongText) -> bytes:
+        if isinstance(text, LongText):
+            self._budget.copy(text.length)
+            self._file.seek(text.start)
+            text = self._file.read(text.length).decode("utf-8")
+        else:
+            self._budget.copy(len(text))
+        return text.encode("latin1")
+
+    def _array(self, shape: tuple[int, ...], dtype: torch.dtype, data: Any, *, fortran: bool) -> StoredTensor:
         if len(shape) > _DIMENSIONS or not all(map(_is_size, shape)):
             raise MalformedError("an array in it has an impossible shape")
         order = shape if fortran else shape[::-1]
         strides = [math.prod(order[:i]) for i in range(len(order))]
-        return StoredTensor(self._file, data, dtype, shape, tuple(strides if fortran else strides[::-1]))
+        file, blob = self._bytes(data)
+        return StoredTensor(file, self._budget, blob, dtype, shape, tuple(strides if fortran else strides[::-1]))
+
+
+class _Sparing:
+    """A file for ``zipfile``, which reads an archive's directory at once: one longer than torch.save's is refused."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell, self.seekable, self._file = file.seek, file.tell, file.seekable, file
+
+    def read(self, length: int = -1) -> bytes:
+        if length > _DIRECTORY:
+            raise MalformedError(f"its zip archive has a directory of {length} bytes, which no weights need")
+        return self._file.read(length)
+
+
+def _persistent(value: Any, file: BinaryIO, blobs: dict[str, Blob]) -> Storage:
+    dtype, key, count = _storage_key(value)
+    blob = blobs.get(key)
+    if blob is None or blob.length != count * dtype.itemsize:
+        raise MalformedError(f"a tensor of {count} values is announced, and others are stored")
+    return dtype, file, blob
 
 
 def _storage_key(value: Any) -> tuple[torch.dtype, str, int]:

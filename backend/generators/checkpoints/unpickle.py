@@ -9,11 +9,13 @@ asks for any other is refused, so that nobody passes it on to a program that wou
 from __future__ import annotations
 
 import pickletools
+import re
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
-_TEXT = 1 << 20  # bytes: longer texts are refused
-_STEPS = 2_000_000  # the largest snapshots take some 100 000
+_TEXT = 1 << 20  # bytes: what is longer stays in the file
+_STEPS = 300_000  # operations of all pickles in a file; the largest snapshots take some 100 000
+_COPIES = 8  # times a file's size: what may be copied out of it. Loading copies each number once or twice
 _KEYS = (str, int, bytes, float, bool, type(None))  # hashing these is quick; nested tuples can take for ever
 _STORAGES = "Float Double Half BFloat16 Long Int Short Char Byte Bool Untyped"
 _CALLABLE = {
@@ -21,14 +23,23 @@ _CALLABLE = {
     "builtins.set",
     "__builtin__.set",
     "_codecs.encode",
+    "builtins.bytes",
+    "__builtin__.bytes",
     "argparse.Namespace",
     "dnnlib.util.EasyDict",
+    "easydict.EasyDict",
+    "pathlib.PosixPath",
+    "pathlib.PurePosixPath",
+    "pathlib.PureWindowsPath",
+    "pathlib.WindowsPath",
     "dnnlib.tflib.network.Network",
     "torch._utils._rebuild_parameter",
     "torch._utils._rebuild_parameter_with_state",
     "torch._utils._rebuild_tensor_v2",
     "torch.storage._load_from_bytes",
     "torch.Size",
+    "torch.device",
+    "torch.nn.parameter.Parameter",
     "torch_utils.persistence._reconstruct_persistent_obj",
     "numpy.dtype",
     "numpy.ndarray",
@@ -40,10 +51,19 @@ _CALLABLE = {
     *(f"torch.{kind}Storage" for kind in _STORAGES.split()),
     "torch.storage.UntypedStorage",
 }
+# The layers that PyTorch comes with, in networks that were saved whole.
+_PLAIN_LAYER = re.compile(
+    r"torch\.nn\.modules\.(activation|batchnorm|container|conv|dropout|flatten|instancenorm|linear|module|"
+    r"normalization|padding|pixelshuffle|pooling|sparse|upsampling)\.[A-Z][A-Za-z0-9]*"
+)
 
 
 class MalformedError(ValueError):
     """A file that is not what it claims to be. All that damaged bytes can cause is raised as this."""
+
+
+class ForeignError(ValueError):
+    """An intact file of something that Effigy has not; the message says of what, and what to do."""
 
 
 class Global(NamedTuple):
@@ -57,6 +77,37 @@ class Blob(NamedTuple):
 
     start: int
     length: int
+
+
+class LongText(NamedTuple):
+    """A text that is longer than any name, as UTF-8, which stays in the file."""
+
+    start: int
+    length: int
+
+
+@dataclass(slots=True)
+class Budget:
+    """What reading a file of ``size`` bytes may still cost, all of its pickles and tensors together."""
+
+    size: int
+    steps: int = _STEPS
+    copies: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.copies = _COPIES * self.size + _TEXT
+
+    def step(self) -> None:
+        """Counts one operation of a pickle; raises MalformedError for one too many."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise MalformedError("it has more operations than weights need")
+
+    def copy(self, length: int) -> None:
+        """Counts ``length`` bytes copied from the file; raises MalformedError when they are read again and again."""
+        self.copies -= length
+        if self.copies < 0:
+            raise MalformedError("its tensors are many times larger than the file, which they share")
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -75,6 +126,7 @@ class Window:
     def __init__(self, file: BinaryIO, start: int, end: int) -> None:
         self._file = file
         self._end = end
+        self.skipped: int | None = None  # where the bytes begin that the last reading stepped over
         file.seek(start)
 
     def tell(self) -> int:
@@ -87,8 +139,9 @@ class Window:
         if length > self.remaining():
             raise MalformedError(f"{length} bytes are announced where {self.remaining()} are left")
         if length > _TEXT:
+            self.skipped = self._file.tell()
             self._file.seek(length, 1)
-            return _Skipped(length)  # type: ignore[return-value]  # pickletools asks only for its length
+            return _Skipped(length)
         return self._file.read(length)
 
     def readline(self) -> bytes:
@@ -98,26 +151,34 @@ class Window:
         return line
 
 
-class _Skipped:
-    def __init__(self, length: int) -> None:
-        self._length = length
+class _Skipped(bytes):
+    """Stands for bytes that stay in the file: pickletools asks for their number, or decodes them (to nothing)."""
+
+    def __new__(cls, length: int) -> _Skipped:
+        skipped = super().__new__(cls)
+        skipped._length = length
+        return skipped
+
+    _length: int
 
     def __len__(self) -> int:
         return self._length
 
 
-def unpickle(window: Window) -> Any:
+def unpickle(window: Window, budget: Budget) -> Any:
     """The next pickle of ``window``, which then stands behind it; raises MalformedError."""
-    machine, steps = _Machine(), 0
+    machine = _Machine()
     try:
         for opcode, argument, position in pickletools.genops(window):  # type: ignore[arg-type]  # reads and tells
+            budget.step()
             if opcode.name == "STOP":
                 return machine.pop()
+            if window.skipped is not None:
+                if opcode.name in _TEXTS:
+                    argument = LongText(window.skipped, window.tell() - window.skipped)
+                window.skipped = None
             machine.step(opcode.name, argument, position)
-            steps += 1
-            if steps > _STEPS:
-                raise MalformedError("it has more operations than weights need")
-    except MalformedError:
+    except (MalformedError, ForeignError):
         raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, EOFError) as error:
         raise MalformedError(f"it breaks off or is damaged: {error}") from None
@@ -128,6 +189,7 @@ _MARK = object()
 _SINGLES = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING"}
 _VALUES |= {"SHORT_BINSTRING", "LONG4", "BINUNICODE8"}
+_TEXTS = {"BINUNICODE", "BINUNICODE8"}
 _BYTES = {"BINBYTES": 5, "SHORT_BINBYTES": 2, "BINBYTES8": 9}  # and how long opcode and length are
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -232,12 +294,15 @@ class _Machine:
             raise MalformedError("a state is given to what has none")
 
     def _call(self, function: Any, arguments: Any) -> Any:
+        match function:  # torch.save before its zip files has a network's class and source text in its place
+            case Object(name="persistent", args=(("module", Global() as layer, *_),)):
+                function = layer
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise MalformedError("it calls what is no function")
         match function.name, arguments:
-            case "collections.OrderedDict" | "dnnlib.util.EasyDict", ():
+            case "collections.OrderedDict" | "dnnlib.util.EasyDict" | "easydict.EasyDict", ():
                 return {}
-            case "collections.OrderedDict" | "dnnlib.util.EasyDict", (list(pairs),):
+            case "collections.OrderedDict" | "dnnlib.util.EasyDict" | "easydict.EasyDict", (list(pairs),):
                 self._copied += len(pairs)
                 if self._copied > self._appended:  # else a few bytes for each copy would fill the memory
                     raise MalformedError("it makes dictionaries of the same list again and again")
@@ -246,14 +311,17 @@ class _Machine:
                 return dict(pairs)
             case "builtins.set" | "__builtin__.set", (list(values),):
                 return values
+            case "builtins.bytes" | "__builtin__.bytes", ():
+                return Blob(0, 0)
         return Object(function.name, arguments)
 
 
 def _allowed(name: str) -> Global:
     _package, helper, function = name.rpartition("torch_utils.persistence.")
     known = helper + function if helper else name  # programs keep NVIDIA's helper in packages of their own
-    if known not in _CALLABLE:
-        raise MalformedError(
-            f"it asks to run {name[:80]!r}, which weights do not need: unless you trust it, open it nowhere else"
+    if known not in _CALLABLE and not _PLAIN_LAYER.fullmatch(known):
+        raise ForeignError(
+            f"it asks to run {name[:80]!r}, which weights do not need: unless you trust it, open it nowhere else. "
+            "If that is the class of a network which was saved whole, save its state_dict() instead"
         )
     return Global(known)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a file's tensors are those of the network that it describes: decided once, for whatever reads it."""
+
+from __future__ import annotations
+
+import torch
+
+from ..build import build_network
+from ..stylegan2 import StyleGAN2, StyleGAN2Config
+from ..stylegan3 import StyleGAN3
+from .checkpoint import Checkpoint, Config
+from .networks import Shapes
+from .unpickle import MalformedError
+
+_SMALLEST = 2  # bytes of a stored weight
+
+
+def skeleton(config: Config) -> StyleGAN2 | StyleGAN3:
+    """The network of that shape without memory for its weights. Raises MalformedError for a shape that is none."""
+    try:
+        with torch.device("meta"):
+            return build_network(config)
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        raise MalformedError(f"it describes no network ({str(error)[:200]})") from None
+
+
+def misfit(network: StyleGAN2 | StyleGAN3, config: Config, shapes: Shapes) -> str:
+    """How tensors of these ``shapes`` differ from the network's; empty where they do not."""
+    kind = "StyleGAN2" if isinstance(config, StyleGAN2Config) else "StyleGAN3"
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    missing, unknown = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
+    if missing or unknown:
+        lacks = f"lacks {len(missing)} tensors of the {kind} that it seems to be ({missing[0]})" if missing else ""
+        has = f"has {len(unknown)} that this {kind} has not ({unknown[0][:80]})" if unknown else ""
+        return f"it {' and '.join(filter(None, (lacks, has)))}: it is another network, or a part of one"
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            return f"its {name} is {list(shapes[name])} where this {kind} has {list(shape)}: it is another network"
+    return ""
+
+
+def check_size(network: StyleGAN2 | StyleGAN3, stored: int) -> None:
+    """Raises MalformedError where many names stand for the same few numbers of a file of ``stored`` bytes."""
+    values = sum(value.numel() for value in network.state_dict().values())
+    if _SMALLEST * values > stored:
+        raise MalformedError(f"it announces {values} weights in {stored} bytes")
+
+
+def read_network(checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:
+    """The network with its weights, while the file is open; raises MalformedError or ForeignError."""
+    network = skeleton(checkpoint.config)
+    network.load_state_dict({name: weight.read() for name, weight in checkpoint.tensors.items()}, assign=True)
+    return network
