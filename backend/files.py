@@ -14,7 +14,7 @@ _DEEP = "nested too deeply"
 
 
 def file_problem(path: Path, what: str = "file") -> str:
-    """Why ``path`` cannot be read as a file, and what to do; empty where nothing stands against it.
+    """Why ``path`` cannot be read as a file; empty where nothing stands against it.
 
     Only regular files can: a pipe or a device might never end.
     """
@@ -22,12 +22,12 @@ def file_problem(path: Path, what: str = "file") -> str:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return f"there is no {what} {shown}: give the path of one"
+        return f"there is no {what} {shown}"
     except (OSError, ValueError) as error:  # a name that is too long, has a zero in it, or leads into a circle
-        return f"{shown} cannot be a {what} ({getattr(error, 'strerror', None) or error}): give the path of one"
+        return f"{shown} cannot be a {what} ({getattr(error, 'strerror', None) or error})"
     if stat.S_ISDIR(mode):
-        return f"{shown} is a folder: give the {what} in it"
-    return "" if stat.S_ISREG(mode) else f"{shown} is a pipe or a device: give a {what} that is a regular one"
+        return f"{shown} is a folder"
+    return "" if stat.S_ISREG(mode) else f"{shown} is a pipe or a device, and no regular file"
 
 
 def is_file(path: Path) -> bool:

@@ -1,14 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing safetensors files as any other file is written."""
+"""Safetensors files: read with numbers that can be computed with, written as any other file is written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from .files import file_problem
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in the file ``path``, all of them finite. Raises ValueError that says what is wrong."""
+    if problem := file_problem(path):
+        raise ValueError(problem)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged, or no safetensors file ({error})") from None
+    check_finite(tensors)
+    return tensors
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raises ValueError that names a tensor with NaN or infinite values."""
+    for name, values in tensors.items():
+        if not torch.isfinite(values).all():
+            raise ValueError(f"its {name[:80]} holds NaN or infinite values")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

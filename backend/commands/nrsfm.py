@@ -8,13 +8,14 @@ computer vision has it; inside, y is up and z towards the viewer.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..array_files import read_arrays
+from ..files import parse_json
 from ..geometry import Camera, FitOptions, GeometryError, ShapeModel, fit, infer, load_topology, project
 from ..geometry.camera import Array
 from ..geometry.expressions import name_expressions
@@ -93,7 +94,7 @@ def read_fit(path: Path) -> tuple[ShapeModel, Array, dict[str, Any]]:
         raise GeometryError(f"{path} is not a fit (it lacks {', '.join(sorted(missing))}): make one with effigy nrsfm")
     try:
         model = ShapeModel(*(archive[name].astype(np.float64) for name in ("mean", "basis", "noise")))
-        return model, archive["readings"], dict(json.loads(bytes(archive["diagnostics"])))
+        return model, archive["readings"], dict(parse_json(bytes(archive["diagnostics"]).decode()))
     except (ValueError, TypeError) as error:
         raise GeometryError(f"the fit {path} is damaged ({error}): make it again") from None
 
@@ -119,12 +120,9 @@ def _topology(name: str | None, count: int) -> Topology:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise GeometryError(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
-        raise GeometryError(f"{path} is not an .npz archive of plain arrays, as numpy.savez writes it") from None
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
+        raise GeometryError(f"{error}: give an .npz archive of plain arrays, as numpy.savez writes it") from None
 
 
 def _nme(W: Array, weights: Array | None, reprojection: Array, camera: Camera) -> float:

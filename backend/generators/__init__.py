@@ -2,8 +2,18 @@
 """Pretrained generators: latents in, pictures out."""
 
 from .checkpoints import GeneratorFileError
+from .finite import PictureError, check_pictures
 from .generator import Generator
 from .load import convert_generator, load_generator, save_generator
 from .previews import PreviewPainter
 
-__all__ = ["Generator", "GeneratorFileError", "PreviewPainter", "convert_generator", "load_generator", "save_generator"]
+__all__ = [
+    "Generator",
+    "GeneratorFileError",
+    "PictureError",
+    "PreviewPainter",
+    "check_pictures",
+    "convert_generator",
+    "load_generator",
+    "save_generator",
+]

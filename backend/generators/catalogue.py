@@ -20,6 +20,7 @@ from ssl import SSLError
 
 import platformdirs
 
+from ..files import is_file, read_json
 from .checkpoints import GeneratorFileError, open_checkpoint
 
 _NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
@@ -93,7 +94,7 @@ def generator_file(name: str) -> Path:
     Raises GeneratorFileError for one that was not.
     """
     model = CATALOGUE.get(name) or next((m for m in CATALOGUE.values() if m.path().name == name), None)
-    if model is None or Path(name).is_file():
+    if model is None or is_file(Path(name)):
         return Path(name)
     if not model.path().is_file():
         raise GeneratorFileError(f"{model.name} is not here yet: effigy models fetch {model.name}")
@@ -186,7 +187,7 @@ def _check(model: PublicGenerator, path: Path) -> None:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+        known = read_json(record) if record.is_file() else {}
         if not isinstance(known, dict):
             raise ValueError
         if known.setdefault(model.name, digest) != digest:

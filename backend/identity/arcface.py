@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..files import file_problem
+from ..tensor_files import check_finite
 from .embedder import IdentityFileError
 
 INPUT = 112  # pixels
@@ -85,11 +87,12 @@ class ArcFace:
 
     def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
         """Reads the weights without running anything in the file; raises IdentityFileError."""
+        if problem := file_problem(path):
+            raise IdentityFileError(f"{problem}: give ArcFace's model_ir_se50.pth, or embedded")
         self.network = IRSE50()
         try:
             self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except FileNotFoundError:
-            raise IdentityFileError(f"there is no file {path}: give ArcFace's model_ir_se50.pth, or embedded") from None
+            check_finite(self.network.state_dict())
         except Exception as error:  # noqa: BLE001 broken bytes may lead the unpickler anywhere
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise IdentityFileError(f"{path} is not ArcFace's IR-SE50 (model_ir_se50.pth): {reason}") from None

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..tensor_files import read_tensors
 from .embedder import IdentityFileError
 
 INPUT = 64  # pixels
@@ -51,8 +50,8 @@ class EmbeddedIdentity:
         """Reads the weights from the safetensors file ``path``; raises IdentityFileError."""
         self.network = IdentityNetwork()
         try:
-            self.network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-        except (OSError, SafetensorError, RuntimeError) as error:
+            self.network.load_state_dict({name: value.float() for name, value in read_tensors(path).items()})
+        except (ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise IdentityFileError(f"the identity network {path} cannot be read ({reason}): install again") from None
         self.network.requires_grad_(requires_grad=False).eval().to(device)

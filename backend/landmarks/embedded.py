@@ -11,8 +11,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from ..tensor_files import read_tensors
+from .detector import DetectorError
 
 INPUT = 128  # pixels
 
@@ -88,15 +90,22 @@ class EmbeddedDetector:
     """Implements ``backend.landmarks.Detector`` for the embedded default's pictures."""
 
     def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
-        """Reads the network's weights from the safetensors file ``path``; "auto" means CUDA when there is one."""
+        """Reads the network's weights from the safetensors file ``path``; "auto" means CUDA when there is one.
+
+        Raises DetectorError.
+        """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            state = {name: value.float() for name, value in read_tensors(path).items()}
+            landmarks = len(state["heat.bias"])
+            self.topology = _TOPOLOGIES[landmarks]
+            self.network = LandmarkNetwork(landmarks=landmarks)
+            self.network.load_state_dict(state)
+        except (ValueError, LookupError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise DetectorError(f"the landmark network {path} cannot be read ({reason}): install again") from None
         self.fingerprint = "embedded-" + hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        state = {name: value.float() for name, value in load_file(path).items()}
-        landmarks = len(state["heat.bias"])
-        self.topology = _TOPOLOGIES[landmarks]
-        self.network = LandmarkNetwork(landmarks=landmarks)
-        self.network.load_state_dict(state)
         self.network.requires_grad_(requires_grad=False).eval().to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -5,8 +5,6 @@ Face Alignment problem?*, ICCV 2017. For photographic faces, aligned as in FFHQ.
 from __future__ import annotations
 
 import hashlib
-import pickle
-import urllib.error
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..files import file_problem
+from ..tensor_files import check_finite
 from .detector import DetectorError
 
 # Where the detector of boxes puts a face in pictures aligned as FFHQ's, in picture widths: left, top, right, bottom.
@@ -38,12 +38,16 @@ class FanDetector:
             raise DetectorError(
                 f"the package face-alignment is not here ({error}): pip install face-alignment"
             ) from None
+        for name in _WEIGHTS:
+            if (weights_folder() / name).exists() and (problem := file_problem(weights_folder() / name)):
+                raise DetectorError(f"{problem}, which face-alignment would read: remove it")
         try:
             # Compiling it costs a minute and saves seconds.
             self._network: Any = FaceAlignment(
                 LandmarksType.TWO_D, device=device, compile=False, flip_input=False, max_batch_size=_BATCH
             )
-        except (urllib.error.URLError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+            check_finite(self._network.face_alignment_net.state_dict())
+        except Exception as error:  # noqa: BLE001 broken bytes may lead the package anywhere
             raise DetectorError(_how_to_get_weights(error)) from None
         weights = weights_folder() / "2DFAN4-11f355bf06.pth.tar"
         with weights.open("rb") as file:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..files import file_problem
 from .detector import DetectorError
 
 _TASK = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
@@ -24,8 +25,8 @@ class MediapipeDetector:
 
     def __init__(self, task: Path) -> None:
         """Loads MediaPipe and the file ``task``; raises DetectorError."""
-        if not task.is_file():
-            raise DetectorError(f"there is no file {task}: download {_TASK} and give its path")
+        if problem := file_problem(task):
+            raise DetectorError(f"{problem}: download {_TASK} and give its path")
         try:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision

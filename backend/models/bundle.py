@@ -17,18 +17,21 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ..editing.regressor import Architecture, Regressor, Whitening
+from ..files import file_problem, is_file, parse_json, read_json
 from ..generators import GeneratorFileError, PreviewPainter, load_generator
 from ..generators.catalogue import generator_file
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
-from ..tensor_files import write_tensors
+from ..tensor_files import read_tensors, write_tensors
 from .face import FaceModel
+from .welcome import check_model
 
 FORMAT = 4
+_REASON = 300  # characters
+_ROWS = 128  # of w+, of the deepest generator
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
 
 
@@ -38,7 +41,12 @@ class BundleError(Exception):
 
 def resolve_bundle(name: str) -> Path:
     """The folder that ``name`` means: "default" is the embedded one, anything else a path."""
-    return DEFAULT_BUNDLE if name == "default" else Path(name).expanduser()
+    if name == "default":
+        return DEFAULT_BUNDLE
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # the home of a user who is not there
+        return Path(name)
 
 
 def generator_of(name: str) -> Path:
@@ -47,7 +55,7 @@ def generator_of(name: str) -> Path:
     Raises GeneratorFileError or BundleError.
     """
     folder = resolve_bundle(name)
-    if not (folder / "model.json").is_file():
+    if not is_file(folder / "model.json"):
         return generator_file(name)
     return _generator_path(folder, _read_header(folder)["generator"])
 
@@ -70,7 +78,7 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
             raise BundleError(
                 f"{folder / 'model.safetensors'} is damaged (its checksum is wrong): fit the bundle again"
             )
-        arrays = load_file(folder / "model.safetensors")
+        arrays = read_tensors(folder / "model.safetensors")
         shape = ShapeModel(*(arrays[f"shape.{name}"].numpy().astype(np.float64) for name in ("mean", "basis", "noise")))
         controls = [
             Expression(c["name"], c["group"], direction, reading, c["low"], c["high"])
@@ -82,7 +90,7 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
             )
         ]
         generator = load_generator(generator_path, device)
-        return FaceModel(
+        model = FaceModel(
             name=header["name"],
             model_id=_model_id(folder, header, digest),
             generator=generator,
@@ -93,14 +101,17 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
             pose_range=(header["pose_range"][0], header["pose_range"][1]),
             previews=PreviewPainter(generator, generator_path) if fast_previews else None,
         )
+        check_model(model)
+        return model
     except GeneratorFileError as error:
         raise BundleError(str(error)) from None
     except torch.OutOfMemoryError as error:
         raise BundleError(
             f"{folder} does not fit into memory ({str(error).splitlines()[0]}): use --device cpu"
         ) from None
-    except (SafetensorError, OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(f"the bundle {folder} is damaged ({type(error).__name__}: {error}): fit it again") from None
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}"[:_REASON]
+        raise BundleError(f"the bundle {folder} is damaged ({reason}): fit it again") from None
 
 
 def save_face_model(
@@ -138,18 +149,26 @@ def save_face_model(
 
 def _read_header(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
-    if not path.is_file():
+    if not is_file(path):
         raise BundleError(f"{folder} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        header = read_json(path)
         version = header["format"]
-        if version == FORMAT and "sha256" not in header["generator"]:
-            raise KeyError("generator")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} is damaged ({error}): fit the bundle again") from None
+        if version == FORMAT:
+            _check_reference(header["generator"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path} is damaged ({str(error)[:_REASON]}): fit the bundle again") from None
     if version != FORMAT:
+        version = str(version)[:20]
         raise BundleError(f"{folder} has bundle format {version}, this Effigy reads {FORMAT}: update it, or fit again")
     return dict(header)
+
+
+def _check_reference(generator: dict[str, Any]) -> None:
+    """Raises unless a header names its generator: a file of the folder or a path, and a checksum."""
+    for name in ("sha256", "path" if "path" in generator else "file"):
+        if not isinstance(generator[name], str):
+            raise ValueError(f"its generator's {name} is no text")
 
 
 def _generator_path(folder: Path, reference: dict[str, str]) -> Path:
@@ -159,7 +178,7 @@ def _generator_path(folder: Path, reference: dict[str, str]) -> Path:
     if Path(name).name != name:
         raise BundleError(f"the bundle {folder} names a generator outside of its folder: {name!r}")
     path = folder / name
-    if not path.is_file():
+    if not is_file(path):
         raise GeneratorFileError(f"there is no generator file {path}: restore it, or install Effigy again")
     return path
 
@@ -178,16 +197,17 @@ def save_paper_regressor(folder: Path, regressor: Regressor) -> None:
 def load_paper_regressor(folder: Path) -> Regressor | None:
     """The paper's regressor, if the bundle in ``folder`` was fitted with one; raises BundleError."""
     path = folder / "paper.safetensors"
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
         if metadata["model_sha256"] != sha256(folder / "model.safetensors"):
             return None  # left from an earlier fit
-        return _read_regressor(load_file(path), json.loads(metadata["regressor"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(f"{path} is damaged ({type(error).__name__}: {error}): remove it, or fit again") from None
+        return _read_regressor(read_tensors(path), parse_json(metadata["regressor"]))
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}"[:_REASON]
+        raise BundleError(f"{path} is damaged ({reason}): remove it, or fit again") from None
 
 
 def _describe(regressor: Regressor) -> dict[str, Any]:
@@ -201,11 +221,15 @@ def _regressor_arrays(regressor: Regressor) -> dict[str, Tensor]:
 def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> Regressor:
     state = {k.removeprefix("regressor."): v.double() for k, v in arrays.items() if k.startswith("regressor.")}
     architecture = Architecture(**{k: v for k, v in description.items() if k != "rows"})
-    if architecture.activation not in ("silu", "relu") or architecture.depth < 1 or description["rows"] < 1:
-        raise ValueError(f"no regressor is {description}")
+    # What it only claims to have, no layer is made for.
+    if architecture.activation not in ("silu", "relu") or not 1 <= architecture.depth < len(state):
+        raise ValueError(f"no regressor is {str(description)[:_REASON]}")
+    if not 1 <= description["rows"] <= _ROWS:
+        raise ValueError(f"no regressor reads {str(description['rows'])[:20]} rows of w+")
     whitening = Whitening(state["whitening.mean"], state["whitening.basis"])
-    regressor = Regressor(whitening, state["q_mean"], state["q_scale"], architecture, description["rows"]).double()
-    regressor.load_state_dict(state)
+    with torch.device("meta"):
+        regressor = Regressor(whitening, state["q_mean"], state["q_scale"], architecture, description["rows"]).double()
+    regressor.load_state_dict(state, assign=True)
     return regressor.requires_grad_(requires_grad=False)
 
 
@@ -222,7 +246,7 @@ def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> st
 
 def sha256(path: Path) -> str:
     """The checksum by which a bundle knows its files; raises GeneratorFileError when one is missing."""
-    if not path.is_file():
-        raise GeneratorFileError(f"there is no file {path}: put it back, or fit the bundle again")
+    if problem := file_problem(path):
+        raise GeneratorFileError(f"{problem}: put it back, or fit the bundle again")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

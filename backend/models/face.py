@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
-from ..generators import Generator, PreviewPainter
+from ..generators import Generator, PreviewPainter, check_pictures
 from ..generators.stylegan2 import StyleGAN2
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
@@ -223,32 +223,39 @@ class FaceModel:
 
     @torch.inference_mode()
     def paint(self, ws: Tensor) -> NDArray[np.uint8]:
-        """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], rounded as the official scripts do."""
-        return _to_pixels(self._finals(ws.to(self.generator.device)))
+        """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], rounded as the official scripts do. Raises PictureError."""
+        return _to_pixels(self._painted(ws))
 
     @torch.inference_mode()
     def paint16(self, ws: Tensor) -> NDArray[np.uint16]:
         """As ``paint``, with 65535 for 255: what the 8 bits of ``paint`` leave of it."""
-        images = self._finals(ws.to(self.generator.device))
+        images = self._painted(ws)
         # 257 levels of 16 bits to one of 8. The first step is ``paint``'s own, so that both round alike.
         pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
 
-    @torch.inference_mode()
-    def preview(self, ws: Tensor, *, half: bool = False) -> NDArray[np.uint8]:
-        """w+ [num_ws, w_dim] → picture [H, W, 3], by the fastest way there is.
+    def _painted(self, ws: Tensor) -> Tensor:
+        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W], finite; raises PictureError."""
+        ws = ws.to(self.generator.device)
+        images = self._finals(ws)
+        check_pictures(images, self.generator, ws)
+        return images
 
-        ``half``: at half the width and height, where the generator's first blocks alone can paint that.
+    @torch.inference_mode()
+    def preview(self, ws: Tensor, *, half: bool = False) -> tuple[NDArray[np.uint8], bool]:
+        """w+ [num_ws, w_dim] → picture [H, W, 3], by the fastest way there is, and whether it is what ``paint`` paints.
+
+        ``half``: at half the width and height, where the generator's first blocks alone can paint that. Raises
+        PictureError.
         """
         ws = ws[None].to(self.generator.device)
-        if half and isinstance(self.generator, StyleGAN2):
-            return _to_pixels(self.generator.synthesize_half(ws))[0]
-        return _to_pixels((self._previews or self.generator.synthesize)(ws))[0]
-
-    @property
-    def exact_previews(self) -> bool:
-        """Whether a preview of full size is painted as a final is."""
-        return self._previews is None or self._previews.state == "plain"
+        if half and isinstance(self.generator, StyleGAN2) and len(self.generator.config.channels) > 1:
+            images, exact = self.generator.synthesize_half(ws), False
+        else:
+            images = (self._previews or self.generator.synthesize)(ws)
+            exact = self._previews is None or self._previews.state == "plain"
+        check_pictures(images, self.generator, ws)
+        return _to_pixels(images)[0], exact
 
     def close(self) -> None:
         """Ends what prepares faster previews."""

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..generators import Generator
+from ..array_files import read_arrays
+from ..files import is_file, read_json
+from ..generators import Generator, check_pictures
 from ..landmarks import Detector
 
 SHARD = 500  # pictures
@@ -55,11 +57,14 @@ def sample(
     shards = -(-count // SHARD)
     for number in range(shards):
         path = folder / f"shard_{number:05d}.npz"
-        if not path.is_file():
+        if not is_file(path):
             _make(path, generator, detector, np.random.RandomState([recipe.seed, number]), recipe.latent)
-        with np.load(path) as shard:
+        try:
+            shard = read_arrays(path)
             latents.append(shard["ws"].astype(np.float64))
             points.append(shard["W"].astype(np.float64))
+        except (OSError, ValueError, KeyError) as error:
+            raise SamplesError(f"the samples {path} are damaged ({error}): remove the file, and run again") from None
         progress("sample", min((number + 1) * SHARD, count), count)
     return np.concatenate(latents)[:count], np.concatenate(points)[:count]
 
@@ -78,7 +83,9 @@ def _make(path: Path, generator: Generator, detector: Detector, random: np.rando
             fine = (torch.arange(cut, device=ws.device) >= cuts[:, None])[:, :, None]
             ws = torch.where(fine, ws.roll(1, dims=0), ws)
         latents.append((ws if latent == "w+" else ws[:, :1]).cpu().numpy())
-        points.append(detector.detect(generator.synthesize(ws)).cpu().numpy())
+        pictures = generator.synthesize(ws)
+        check_pictures(pictures, generator, ws)
+        points.append(detector.detect(pictures).cpu().numpy())
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
         np.savez(file, ws=np.concatenate(latents), W=np.concatenate(points))
@@ -91,7 +98,7 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     path = folder / "samples.json"
     if path.is_file():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
         except ValueError:
             found = None
         if found != asdict(recipe):

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and arrays as the bytes that travel."""
+"""Pictures as the bytes that travel."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.messages import Array, Buffer, Encoding
+from protocol.messages import Buffer, Encoding
 
 # Differences of rows hardly repeat: looking for repeats costs zlib time and saves few bytes (docs/benchmarks.md).
 _PNG_LEVEL, _PNG_STRATEGY = 1, zlib.Z_RLE
@@ -52,11 +51,3 @@ def png(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def encode_floats(values: NDArray[Any]) -> Array:
-    return Array("f4", values.shape, np.ascontiguousarray(values, dtype="<f4").tobytes())
-
-
-def encode_ints(values: NDArray[Any]) -> Array:
-    return Array("i4", values.shape, np.ascontiguousarray(values, dtype="<i4").tobytes())

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from protocol import encode
 from protocol.errors import ErrorCode
 from protocol.messages import (
-    Control,
     Done,
     Error,
     Frame,
@@ -34,10 +33,11 @@ from protocol.messages import (
     Welcome,
 )
 
-from .. import __version__
+from ..generators import PictureError
 from ..models import BundleError, Edit, FaceModel, LatentError
 from ..models import Identity as Anchor
-from .encode import encode_floats, encode_ints, encode_picture
+from ..models.welcome import encode_floats, welcome
+from .encode import encode_picture
 from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
@@ -230,6 +230,8 @@ def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
         return work()
     except RefusedError as refusal:
         return refusal.reply
+    except PictureError as error:
+        return Error("failed", str(error), "nothing is shown instead of a black picture")
     except Exception as error:
         log.exception("request failed", kind=type(job.request).__name__)
         return Error("failed", f"{type(error).__name__}: {error}"[:500], "the backend's log has the details")
@@ -240,13 +242,14 @@ def _paint(model: FaceModel, edited: list[_Edited]) -> list[Frame]:
     started, request = time.monotonic(), edited[0].request
     ws = torch.stack([each.edit.ws for each in edited])
     pictures: NDArray[np.uint8] | NDArray[np.uint16]
+    exact = True
     if request.encoding == "png16":
         pictures = model.paint16(ws)
     elif request.purpose == "final":
         pictures = model.paint(ws)
     else:
-        pictures = model.preview(ws[0], half=request.half)[None]
-    exact = request.purpose == "final" or (model.exact_previews and not request.half)
+        picture, exact = model.preview(ws[0], half=request.half)
+        pictures = picture[None]
     synthesis = (time.monotonic() - started) / len(edited)
     return [_frame(each, picture, synthesis, exact=exact) for each, picture in zip(edited, pictures, strict=True)]
 
@@ -267,25 +270,4 @@ def _frame(edited: _Edited, picture: NDArray[Any], synthesis: float, *, exact: b
         clamped=edit.clamped,
         residual=edit.residual,
         timings=Timings(*(1e3 * each for each in seconds)),
-    )
-
-
-def welcome(model: FaceModel) -> Welcome:
-    """The model's description of itself, from which a client builds its interface."""
-    controls = tuple(Control(c.name, c.group, c.low, c.high) for c in model.controls.values())
-    K, _, L = model.shape.basis.shape
-    directions = np.stack([c.direction for c in model.controls.values()]) @ model.shape.basis.reshape(K, -1)
-    return Welcome(
-        server=f"effigy {__version__}",
-        device=str(model.generator.device),
-        model=model.model_id,
-        model_name=model.name,
-        resolution=model.generator.resolution,
-        topology=model.topology.name,
-        mean=encode_floats(model.shape.mean),
-        triangles=encode_ints(model.triangles),
-        mirror=encode_ints(model.topology.mirror),
-        controls=controls,
-        directions=encode_floats(directions.reshape(-1, 3, L)),
-        pose_range=model.pose_range,
     )

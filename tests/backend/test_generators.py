@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from backend.generators import GeneratorFileError, load_generator, save_generator, strips, stylegan2, stylegan3
+from backend.generators.build import build_network
 from backend.generators.checkpoints import open_checkpoint
 from backend.generators.checkpoints.networks import read_config
-from backend.generators.build import build_network
 from backend.generators.mapping import channels_last, initialize
 from backend.generators.stylegan2 import (
     StyleGAN2,

@@ -34,7 +34,7 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     Raises GeneratorFileError, also from within, that names the file, what is wrong with it and what to do.
     """
     if problem := file_problem(path, "generator file"):
-        raise GeneratorFileError(problem)
+        raise GeneratorFileError(f"{problem}: give the generator file{' in it' if problem.endswith('folder') else ''}")
     try:
         with path.open("rb") as file:
             checkpoint = _read(path, file)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NumPy's .npz archives, read with no more memory than their size explains."""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from .files import file_problem
+
+_RATIO = 32  # bytes in memory for one in the file: numbers of measurements compress to half at best
+_FREE = 64 << 20  # bytes that every file may take
+_MEMBERS = 1000
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays in ``path``, as numpy.savez writes them. Raises ValueError that says what is wrong, or OSError."""
+    if problem := file_problem(path):
+        raise ValueError(problem)
+    left = _FREE + _RATIO * path.stat().st_size
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > _MEMBERS:
+                raise ValueError(f"{path} holds {len(members)} files, where an .npz archive has an array each")
+            for member in members:
+                if not member.filename.endswith(".npy"):
+                    raise ValueError(f"{path} holds {member.filename[:80]!r}, which is no array")
+                left -= member.file_size
+                if left < 0:
+                    raise ValueError(f"{path} would take {_FREE + _RATIO * path.stat().st_size - left} bytes of memory")
+                with archive.open(member) as stream:
+                    arrays[member.filename.removesuffix(".npy")] = _read(stream, member)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,  # zipfile's word for ways to pack that it has not
+        RuntimeError,  # and for what is encrypted; RecursionError of a header
+        SyntaxError,
+        TypeError,
+        tokenize.TokenError,
+        MemoryError,
+    ) as error:
+        raise ValueError(f"{path} is not an .npz archive of arrays, or damaged ({str(error)[:100]})") from None
+    return arrays
+
+
+def _read(stream: IO[bytes], member: zipfile.ZipInfo) -> NDArray[Any]:
+    """The array in ``stream``, if it is as large as its header says: NumPy would take memory for it first."""
+    version = npy.read_magic(stream)
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+    if read_header is None:
+        raise ValueError(f"{member.filename[:80]!r} has a header of version {version}, which plain arrays have not")
+    shape, is_fortran, dtype = read_header(stream)
+    data = stream.read()
+    if dtype.hasobject or np.prod(shape, dtype=object) * dtype.itemsize != len(data):
+        raise ValueError(f"{member.filename[:80]!r} holds {len(data)} bytes, where its header says otherwise")
+    return np.ndarray(shape, dtype, bytearray(data), order="F" if is_fortran else "C")

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A face model as it is described to clients; and whether it can be, before anybody asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol import ProtocolError, decode_reply, encode
+from protocol.messages import Array, Control, Welcome
+
+from .. import __version__
+from .face import FaceModel
+
+_TURN = 1.0  # degrees
+
+
+def welcome(model: FaceModel) -> Welcome:
+    """The model's description of itself, from which a client builds its interface."""
+    controls = tuple(Control(c.name, c.group, c.low, c.high) for c in model.controls.values())
+    K, _, L = model.shape.basis.shape
+    moves = np.array([c.direction for c in model.controls.values()]).reshape(-1, K)
+    directions = moves @ model.shape.basis.reshape(K, -1)
+    return Welcome(
+        server=f"effigy {__version__}",
+        device=str(model.generator.device),
+        model=model.model_id,
+        model_name=model.name,
+        resolution=model.generator.resolution,
+        topology=model.topology.name,
+        mean=encode_floats(model.shape.mean),
+        triangles=encode_ints(model.triangles),
+        mirror=encode_ints(model.topology.mirror),
+        controls=controls,
+        directions=encode_floats(directions.reshape(-1, 3, L)),
+        pose_range=model.pose_range,
+    )
+
+
+def check_model(model: FaceModel) -> None:
+    """Raises ValueError for a model that could not be described, opened or edited, whatever its numbers are."""
+    L, Q = model.topology.count, len(model.regressor.q_mean)
+    K = len(model.shape.basis)
+    shapes = {
+        "shape.mean": (model.shape.mean.shape, (3, L)),
+        "shape.basis": (model.shape.basis.shape, (K, 3, L)),
+        "shape.noise": (model.shape.noise.shape, (L,)),
+        "regressor.q_mean": ((Q,), (6 + K,)),
+        "regressor.whitening.basis": (model.regressor.whitening.basis.shape[1:], (model.generator.w_dim,)),
+    }
+    for control in model.controls.values():
+        shapes[f"direction of {control.name[:40]}"] = (control.direction.shape, (K,))
+        shapes[f"reading of {control.name[:40]}"] = (control.reading.shape, (K,))
+    for name, (found, wanted) in shapes.items():
+        if tuple(found) != wanted:
+            raise ValueError(f"its {name} is {list(found)} where this model has {list(wanted)}")
+    if model.regressor.rows not in (1, model.generator.num_ws):
+        raise ValueError(f"its regressor reads {model.regressor.rows} rows of w+, of {model.generator.num_ws}")
+    try:
+        decode_reply(encode(0, welcome(model)))
+    except (ProtocolError, OverflowError) as error:
+        raise ValueError(f"it cannot be described: {error}") from None
+    for control in model.controls.values():
+        if not control.low <= 0 <= control.high:
+            raise ValueError(f"its control {control.name} runs from {control.low} to {control.high}, without zero")
+    if min(model.pose_range) < 0:
+        raise ValueError(f"its pose range {model.pose_range} is negative")
+    face = model.open_seed(0, truncation=0.0)
+    edit = model.edit(face, face.pose.yaw + _TURN, face.pose.pitch, dict.fromkeys(model.controls, 0.0))
+    if not np.isfinite(edit.ws.numpy()).all() or not np.isfinite(face.rest).all():
+        raise ValueError("its mean face cannot be turned: its numbers lead beyond all bounds")
+
+
+def encode_floats(values: NDArray[Any]) -> Array:
+    return Array("f4", values.shape, np.ascontiguousarray(values, dtype="<f4").tobytes())
+
+
+def encode_ints(values: NDArray[Any]) -> Array:
+    return Array("i4", values.shape, np.ascontiguousarray(values, dtype="<i4").tobytes())
