@@ -21,7 +21,7 @@ _MEMBERS = 1000
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays in ``path``, as numpy.savez writes them. Raises ValueError that says what is wrong, or OSError."""
+    """The arrays in ``path``, as numpy.savez writes them. Raises ValueError that says what is wrong."""
     if problem := file_problem(path):
         raise ValueError(problem)
     left = _FREE + _RATIO * path.stat().st_size
@@ -43,6 +43,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         zipfile.BadZipFile,
         zlib.error,
         EOFError,
+        OSError,
         NotImplementedError,  # zipfile's word for ways to pack that it has not
         RuntimeError,  # and for what is encrypted; RecursionError of a header
         SyntaxError,

@@ -121,7 +121,7 @@ def _topology(name: str | None, count: int) -> Topology:
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
         return read_arrays(path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise GeometryError(f"{error}: give an .npz archive of plain arrays, as numpy.savez writes it") from None
 
 

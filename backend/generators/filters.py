@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .mapping import channels_last, may_overwrite
@@ -21,18 +24,23 @@ def design_lowpass(taps: int, cutoff: float, width: float, rate: float, *, radia
     """
     if taps == 1:
         return None
+    return torch.from_numpy(_lowpass(taps, cutoff, width, rate, radial).copy()).float()
+
+
+@lru_cache(maxsize=256)
+def _lowpass(taps: int, cutoff: float, width: float, rate: float, radial: bool) -> NDArray[np.float64]:
     import scipy.signal  # takes a second, which only StyleGAN3 should cost
     import scipy.special
 
     if not radial:
-        return torch.from_numpy(scipy.signal.firwin(taps, cutoff, width=width, fs=rate)).float()
+        return np.asarray(scipy.signal.firwin(taps, cutoff, width=width, fs=rate))
     x = (np.arange(taps) - (taps - 1) / 2) / rate
     radius = np.hypot(*np.meshgrid(x, x))
     jinc = scipy.special.j1(2 * np.pi * cutoff * radius) / (np.pi * radius)
     beta = scipy.signal.kaiser_beta(scipy.signal.kaiser_atten(taps, width / (rate / 2)))
     window = np.kaiser(taps, beta)
     kernel = jinc * np.outer(window, window)
-    return torch.from_numpy(kernel / kernel.sum()).float()
+    return np.asarray(kernel / kernel.sum())
 
 
 def filtered_leaky_relu(

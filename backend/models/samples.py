@@ -63,7 +63,7 @@ def sample(
             shard = read_arrays(path)
             latents.append(shard["ws"].astype(np.float64))
             points.append(shard["W"].astype(np.float64))
-        except (OSError, ValueError, KeyError) as error:
+        except (ValueError, KeyError) as error:
             raise SamplesError(f"the samples {path} are damaged ({error}): remove the file, and run again") from None
         progress("sample", min((number + 1) * SHARD, count), count)
     return np.concatenate(latents)[:count], np.concatenate(points)[:count]

@@ -67,8 +67,9 @@ def check_model(model: FaceModel) -> None:
             raise ValueError(f"its control {control.name} runs from {control.low} to {control.high}, without zero")
     if min(model.pose_range) < 0:
         raise ValueError(f"its pose range {model.pose_range} is negative")
-    face = model.open_seed(0, truncation=0.0)
-    edit = model.edit(face, face.pose.yaw + _TURN, face.pose.pitch, dict.fromkeys(model.controls, 0.0))
+    with np.errstate(over="raise", invalid="raise"):
+        face = model.open_seed(0, truncation=0.0)
+        edit = model.edit(face, face.pose.yaw + _TURN, face.pose.pitch, dict.fromkeys(model.controls, 0.0))
     if not np.isfinite(edit.ws.numpy()).all() or not np.isfinite(face.rest).all():
         raise ValueError("its mean face cannot be turned: its numbers lead beyond all bounds")
 

@@ -60,13 +60,18 @@ def foreign_module(name, **members):
             del sys.modules[path]
 
 
-def nvidia(path, kwargs, state, protocol=4, source="", **more):
-    """A snapshot with G, D and G_ema; only G_ema has the state's own numbers."""
+def nvidia(path, kwargs, state, protocol=4, source="", said=None, save=None, **more):
+    """A snapshot with G, D and G_ema; only G_ema has the state's own numbers.
+
+    ``said``: attributes of its modules, by their paths. ``save`` writes G_ema alone in another way.
+    """
 
     def _reconstruct_persistent_obj(meta): ...
 
-    def module(tree, init_kwargs=None):
-        children = OrderedDict((k, module(v)) for k, v in tree.items() if isinstance(v, dict))
+    def module(tree, init_kwargs=None, path=""):
+        children = OrderedDict(
+            (k, module(v, path=f"{path}.{k}" if path else k)) for k, v in tree.items() if isinstance(v, dict)
+        )
         values = {k: v for k, v in tree.items() if not isinstance(v, dict)}
         buffers = {k for k in values if k in ("w_avg", "noise_const", "transform", "freqs", "phases", "magnitude_ema")}
         buffers |= {k for k in values if k.endswith("_filter")}
@@ -75,6 +80,7 @@ def nvidia(path, kwargs, state, protocol=4, source="", **more):
             "_buffers": OrderedDict((k, v) for k, v in values.items() if k in buffers) | {"absent": None},
             "_modules": children,
             "training": False,
+            **(said or {}).get(path, {}),
         }
         return Persistent("Module", attributes | ({"_init_kwargs": init_kwargs} if init_kwargs else {}), source)
 
@@ -89,6 +95,9 @@ def nvidia(path, kwargs, state, protocol=4, source="", **more):
         return module(tree, kwargs)
 
     with foreign_module("torch_utils.persistence", _reconstruct_persistent_obj=_reconstruct_persistent_obj):
+        if save:
+            save(network(1), path)
+            return path
         snapshot = {"G": network(2), "D": network(3), "G_ema": network(1), "augment_pipe": None, **more}
         path.write_bytes(pickle.dumps(snapshot, protocol=protocol))
     return path
@@ -132,8 +141,8 @@ def tensorflow(path, kwargs, state, protocol=4, **static):
             version=4,
             build_module_src="raise SystemExit",
             variables=[("dlatent_avg", array("mapping.w_avg")), ("lod", np.float32(0))],
-            static_kwargs=static
-            | {"resolution": 32, "mapping_layers": 4, "label_size": 0, "resample_kernel": [1, 3, 3, 1]},
+            static_kwargs={"resolution": 32, "mapping_layers": 4, "label_size": 0, "resample_kernel": [1, 3, 3, 1]}
+            | static,
             components={},
         )
         for name, values in (("mapping", mapping), ("synthesis", synthesis)):
@@ -147,9 +156,10 @@ def tensorflow(path, kwargs, state, protocol=4, **static):
     return path
 
 
-def rosinality(path, state, *, zipped=True, training=False):
-    """A converted .pt, or a checkpoint of their training, which keeps no mean of w."""
+def rosinality_names(state):
+    """A state under rosinality's names, with the resampling filters that are saved as well."""
     g = {}
+    kernel = torch.tensor([1.0, 3.0, 3.0, 1.0]).outer(torch.tensor([1.0, 3.0, 3.0, 1.0])) / 16
     for name, value in state.items():
         part = {"bias": "activate.bias", "weight": "conv.weight", "noise_strength": "noise.weight"}
         head, _, leaf = name.rpartition(".")
@@ -166,8 +176,12 @@ def rosinality(path, state, *, zipped=True, training=False):
             if layer == "torgb":
                 theirs = f"to_rgbs.{level - 1}" if level else "to_rgb1"
                 part["bias"] = "bias"
+                if level:
+                    g[f"{theirs}.upsample.kernel"] = kernel
             else:
                 theirs = f"convs.{2 * (level - 1) + int(layer[-1])}" if level else "conv1"
+                if layer == "conv0":
+                    g[f"{theirs}.conv.blur.kernel"] = kernel
             if affine:
                 g[f"{theirs}.conv.modulation.{leaf}"] = value
             else:
@@ -175,7 +189,13 @@ def rosinality(path, state, *, zipped=True, training=False):
                 g[f"{theirs}.{part[leaf]}"] = (
                     shaped.reshape(1, 3, 1, 1) if layer == "torgb" and leaf == "bias" else shaped
                 )
-    file = {"g_ema": OrderedDict(g)}
+    return OrderedDict(g)
+
+
+def rosinality(path, state, *, zipped=True, training=False):
+    """A converted .pt, or a checkpoint of their training, which keeps no mean of w."""
+    g = rosinality_names(state)
+    file = {"g_ema": g}
     if training:
         file = {
             "g": {k: v * 2 for k, v in g.items()},

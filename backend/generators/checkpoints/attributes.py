@@ -22,6 +22,7 @@ from .tensors import TensorFile
 from .unpickle import ForeignError
 
 _CLOSE = 1e-4  # relative: NumPy's numbers may have been kept in single precision
+_LARGEST = 1e30  # integers may be larger than any float
 _MOST = 8  # numbers in an attribute
 
 
@@ -97,7 +98,7 @@ def _same(found: Any, wanted: Any) -> bool:
         return whole and all(_same(one, other) for one, other in zip(found, wanted, strict=True))
     if isinstance(wanted, str) or wanted is None:
         return found is None if wanted is None else isinstance(found, str) and found == wanted
-    return isinstance(found, int | float) and abs(found - wanted) <= _CLOSE * abs(wanted)
+    return isinstance(found, int | float) and abs(found) < _LARGEST and abs(found - wanted) <= _CLOSE * abs(wanted)
 
 
 def _said(value: Any) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ _TOGETHER = 250  # of them at a time: as many rows of 8192 numbers are all that 
 # What a name tells of a network: its kind, of which Effigy has none.
 _RELATIVES = {
     r".*/StyleMod/.*|.*ToRGB_lod\d+/.*|g_synthesis\..*": "a StyleGAN of 2019 (AdaIN), or a progressive GAN",
-    r".*\.iwt\..*": "a SWAGAN (StyleGAN2 that paints wavelets)",
+    r"(?:.*\.)?iwt\..*": "a SWAGAN (StyleGAN2 that paints wavelets)",
     r"mapping\.embed_proj\..*": "a StyleGAN-XL, which is conditional on a label",
     r"mapping\.embed\..*": "conditional on a label",
     r"backbone\.synthesis\..*|superresolution\..*": "an EG3D, which paints from a volume",
@@ -87,8 +87,8 @@ def _fits(hint: Any, value: Any) -> bool:
         return type(value) is int and abs(value) < _LARGEST
     if hint is bool:
         return type(value) is bool
-    if get_args(hint) and isinstance(value, tuple):
-        return all(_fits(int, item) for item in value)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(int, item) for item in value)
     if value is None:
         return type(None) in get_args(hint)
     return type(value) in (int, float) and abs(value) < _LARGEST and (hint is float or float in get_args(hint))

@@ -122,7 +122,7 @@ class TensorFile:
             if not 0 <= length <= window.remaining():
                 raise MalformedError(f"{length} bytes are announced where {window.remaining()} are left")
             blobs[key] = Blob(window.tell(), length)
-            file.seek(length, 1)
+            window.skip(length)
         return root, blobs
 
     def load_zip(self) -> Any:

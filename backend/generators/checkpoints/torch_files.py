@@ -52,8 +52,9 @@ def _is_network(value: Any) -> bool:
 
 def _states(root: dict[Any, Any]) -> Iterator[tuple[str, dict[Any, Any]]]:
     """State dicts that may hold a generator, with their names in the file; the best first."""
-    for name in (*_AVERAGED, *_TRAINED):
-        if isinstance(state := root.get(name), dict):
+    known = [name for name in (*_AVERAGED, *_TRAINED) if name in root]
+    for name in [*known, *(name for name in root if isinstance(name, str) and name not in known)]:
+        if isinstance(state := root[name], dict):
             yield name, state
     yield "", root
 
@@ -88,6 +89,7 @@ def _read_state(file: TensorFile, root: dict[Any, Any], name: str, state: dict[s
 def _what_it_is(root: dict[Any, Any]) -> str:
     names = [str(key)[:40] for key in list(root)[:_ENTRIES] if isinstance(key, str)]
     inside = [key for _, state in _states(root) for key in list(state)[:_ENTRIES] if isinstance(key, str)]
+    refuse_relatives(dict.fromkeys(inside, ()))
     for pattern, kind in _PARTS.items():
         if any(re.fullmatch(pattern, key[:200]) for key in inside):
             return f"it holds {kind}, and no generator of rosinality's or NVIDIA's: give the generator's file"

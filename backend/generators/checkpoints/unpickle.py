@@ -125,27 +125,35 @@ class Window:
 
     def __init__(self, file: BinaryIO, start: int, end: int) -> None:
         self._file = file
+        self._position = start  # counted here: asking the system at every operation is half of the cost
         self._end = end
         self.skipped: int | None = None  # where the bytes begin that the last reading stepped over
         file.seek(start)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._position
 
     def remaining(self) -> int:
-        return self._end - self._file.tell()
+        return self._end - self._position
+
+    def skip(self, length: int) -> None:
+        """Steps over ``length`` bytes, which must be there."""
+        self._position += length
+        self._file.seek(self._position)
 
     def read(self, length: int) -> bytes:
         if length > self.remaining():
             raise MalformedError(f"{length} bytes are announced where {self.remaining()} are left")
         if length > _TEXT:
-            self.skipped = self._file.tell()
-            self._file.seek(length, 1)
+            self.skipped = self._position
+            self.skip(length)
             return _Skipped(length)
+        self._position += length
         return self._file.read(length)
 
     def readline(self) -> bytes:
         line = self._file.readline(min(self.remaining(), _TEXT))
+        self._position += len(line)
         if b"\\" in line:  # of a quoted text, which is of a kind that nobody writes any more
             raise MalformedError("a name in it has a backslash")
         return line

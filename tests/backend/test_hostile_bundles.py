@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle that could not be used is refused when it is loaded, with one clear error."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import random
+import shutil
+import zipfile
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from backend.array_files import read_arrays
+from backend.cli import app
+from backend.files import file_problem, parse_json
+from backend.generators import GeneratorFileError, load_generator
+from backend.identity import ArcFace, EmbeddedIdentity, IdentityFileError
+from backend.landmarks import DetectorError, EmbeddedDetector, load_detector
+from backend.models import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor
+from backend.models.samples import Recipe, SamplesError, sample
+from backend.models.welcome import welcome
+from protocol import decode_reply, encode
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    """A copy of the embedded default, whose generator is a link."""
+    copied = tmp_path / "copy.effigy"
+    copied.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        shutil.copy(DEFAULT_BUNDLE / name, copied)
+    (copied / "generator.safetensors").symlink_to(DEFAULT_BUNDLE / "generator.safetensors")
+    return copied
+
+
+@pytest.fixture()
+def quick(monkeypatch, default_model):
+    """Loads no generator anew."""
+    monkeypatch.setattr(bundle, "load_generator", lambda *_: default_model.generator)
+
+
+def rewrite(folder, change):
+    """Changes the header; ``change`` gets it and may return the text to write."""
+    header = json.loads((folder / "model.json").read_text())
+    text = change(header)
+    (folder / "model.json").write_text(text if isinstance(text, str) else json.dumps(header))
+
+
+def change_arrays(folder, change):
+    arrays = load_file(folder / "model.safetensors")
+    change(arrays)
+    save_file(arrays, folder / "model.safetensors")
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    rewrite(folder, lambda header: header.update(model_sha256=digest))
+
+
+def refusal(folder):
+    with pytest.raises(BundleError) as caught:
+        load_face_model(folder, "cpu")
+    assert len(str(caught.value)) < 2000
+    return str(caught.value)
+
+
+def leaves(value, path=()):
+    """Paths to all values in a header, one for each list."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list) and value:
+        yield (*path, 0)
+        yield from leaves(value[0], (*path, 0))
+    yield path
+
+
+STRANGE = [
+    None,
+    "text",
+    -1,
+    0,
+    1e30,
+    10**40,
+    10**9,
+    True,
+    [],
+    {},
+    [1, 2],
+    {"a": 1},
+    "x" * 2**20,
+    "\0",
+    "../x",
+    "9" * 5000,
+]
+
+
+def test_a_header_with_any_value_in_any_place_is_refused_or_describes_a_model(folder, quick):
+    dice, good = random.Random(0), json.loads((folder / "model.json").read_text())
+    tried = [(path, value) for path in leaves(good) if path for value in STRANGE]
+    refused = 0
+    for path, value in dice.sample(tried, 250):
+        header = copy.deepcopy(good)
+        place = header
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+        (folder / "model.json").write_text(json.dumps(header))
+        try:
+            model = load_face_model(folder, "cpu")
+        except BundleError:
+            refused += 1
+        else:
+            decode_reply(encode(0, welcome(model)))
+    assert refused > 150
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: json.dumps(header).replace('"pose_range": [', '"pose_range": [NaN, '),
+        lambda header: json.dumps(header).replace('"high": 1.0', '"high": Infinity', 1),
+        lambda header: json.dumps(header).replace('"high": 1.0', '"high": 1e999', 1),
+        lambda header: json.dumps(header).replace('"high": 1.0', '"high": "wide"', 1),
+        lambda header: header["controls"][0].update(low=0.5),
+        lambda header: header["controls"][0].update(name=header["controls"][1]["name"] + "x" * 9000),
+        lambda header: header.update(name="x" * 2**20),
+        lambda header: header.update(pose_range=[-3.0, 3.0]),
+        lambda header: header["regressor"].update(depth=10**7),
+        lambda header: header["regressor"].update(width=10**9),
+        lambda header: header["regressor"].update(rows=10**12),
+        lambda header: header["regressor"].update(rows=3),
+        lambda header: header.update(generator="sha256"),
+        lambda header: header.update(format="9" * 10**6),
+        lambda header: "[" * 100_000,
+        lambda header: '{"format": ' + "[" * 100_000,
+        lambda header: '{"format": ' + "9" * 100_000 + "}",
+        lambda header: " " * (17 << 20),
+    ],
+)
+def test_what_cannot_be_sent_or_used_is_refused_at_load(folder, quick, change):
+    rewrite(folder, change)
+    refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["shape.mean", "shape.noise", "controls.directions", "regressor.q_scale", "regressor.linear.weight"]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused_by_name(folder, quick, name, value):
+    def break_one(arrays):
+        arrays[name].view(-1)[0] = value
+
+    change_arrays(folder, break_one)
+    assert f"{name} holds NaN or infinite values" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.update({"regressor.q_mean": torch.full_like(arrays["regressor.q_mean"], 1e38)}),
+        lambda arrays: arrays.update({"shape.mean": arrays["shape.mean"][:, :60].contiguous()}),
+        lambda arrays: arrays.update({"shape.basis": arrays["shape.basis"][:3].contiguous()}),
+        lambda arrays: arrays.update({"controls.readings": arrays["controls.readings"][:, :3].contiguous()}),
+        lambda arrays: arrays.update({"regressor.whitening.basis": torch.zeros(3, 3)}),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(folder, quick, change):
+    change_arrays(folder, change)
+    refusal(folder)
+
+
+def test_the_papers_regressor_is_held_to_the_same(folder):
+    shutil.copy(DEFAULT_BUNDLE / "paper.safetensors", folder)
+    assert load_paper_regressor(folder) is not None
+    path = folder / "paper.safetensors"
+    content = path.read_bytes()
+    assert content.count(b'\\"depth\\": ') == 1
+    start = content.index(b'\\"depth\\": ') + len(b'\\"depth\\": ')
+    path.write_bytes(content[:start] + b"9" + content[start + 1 :])
+    with pytest.raises(BundleError, match="damaged"):
+        load_paper_regressor(folder)
+
+
+# --- files that are none ------------------------------------------------------------------------
+
+
+def no_files(folder):
+    """Paths that are no regular files, and would hang or fail in their own ways."""
+    os.mkfifo(folder / "pipe")
+    (folder / "circle").symlink_to(folder / "circle")
+    return [folder / "pipe", folder / "circle", folder / ("x" * 5000), folder / "a\0b", folder, folder / "absent"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_only_regular_files_are_opened(tmp_path):
+    paths = no_files(tmp_path)
+    zero = [os.path.devnull] if os.path.exists("/dev/zero") else []
+    for path in [*paths, *map(type(tmp_path), zero)]:
+        assert file_problem(path)
+        with pytest.raises(GeneratorFileError):
+            load_generator(path, "cpu")
+        with pytest.raises(IdentityFileError):
+            ArcFace(path)
+        with pytest.raises(IdentityFileError):
+            EmbeddedIdentity(path)
+        with pytest.raises(DetectorError):
+            EmbeddedDetector(path)
+        with pytest.raises(DetectorError):
+            load_detector(f"{path}.task", path)
+        with pytest.raises(ValueError):
+            read_arrays(path)
+        with pytest.raises(BundleError):
+            load_face_model(path, "cpu")
+        for command in (["models", "inspect", str(path)], ["nrsfm", str(path), "--out", str(tmp_path / "fit.npz")]):
+            ran = CliRunner().invoke(app, command)
+            assert ran.exit_code == 2, (command[0], ran.exception)
+            assert "Traceback" not in ran.output
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "generator.safetensors"])
+def test_a_pipe_in_a_bundle_does_not_hang(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    refusal(folder)
+
+
+def test_a_detector_of_nan_is_refused(tmp_path):
+    arrays = load_file(DEFAULT_BUNDLE / "detector.safetensors")
+    arrays["context.bias"][0] = float("nan")
+    save_file(arrays, tmp_path / "detector.safetensors")
+    with pytest.raises(DetectorError, match="context.bias holds NaN"):
+        EmbeddedDetector(tmp_path / "detector.safetensors")
+
+
+# --- arrays and JSON ----------------------------------------------------------------------------
+
+
+def test_a_small_archive_that_inflates_to_gigabytes_is_refused(tmp_path):
+    text = b"{'descr': '|u1', 'fortran_order': False, 'shape': (200000000,), }"
+    bomb = zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED)
+    with bomb as archive, archive.open("W.npy", "w", force_zip64=True) as member:
+        member.write(b"\x93NUMPY\x01\x00v\x00" + text.ljust(117) + b"\n")
+        for _ in range(200):
+            member.write(bytes(1_000_000))
+    assert (tmp_path / "bomb.npz").stat().st_size < 300_000
+    with pytest.raises(ValueError, match="would take 2.* bytes of memory"):
+        read_arrays(tmp_path / "bomb.npz")
+
+
+def test_an_array_is_as_large_as_its_header_says(tmp_path):
+    for shape in ("(1000000000000,)", "(3,)", "()", "(2, 10000000000000000000000)"):
+        header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+        with zipfile.ZipFile(tmp_path / "lies.npz", "w") as archive:
+            archive.writestr("W.npy", b"\x93NUMPY\x01\x00v\x00" + header + bytes(16))
+        with pytest.raises(ValueError):
+            read_arrays(tmp_path / "lies.npz")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_come_back_and_cut_ones_are_refused(tmp_path, save):
+    dice = random.Random(0)
+    arrays = {
+        "W": np.random.default_rng(0).normal(size=(3, 2, 68)),
+        "F": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "none": np.zeros((0, 3), np.float32),
+        "one": np.array(3, np.uint8),
+        "text": np.array(["a", "bc"]),
+    }
+    path = tmp_path / "arrays.npz"
+    save(path, **arrays)
+    found = read_arrays(path)
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].flags.writeable
+    good = path.read_bytes()
+    for _ in range(300):
+        bad = bytearray(good[: dice.choice((len(good), dice.randrange(len(good))))])
+        for _ in range(dice.choice((1, 3))):
+            bad[dice.randrange(len(bad))] ^= dice.randrange(1, 256)
+        path.write_bytes(bad)
+        try:
+            read_arrays(path)
+        except ValueError as error:
+            assert str(path) in str(error) or ".npy" in str(error)  # noqa: PT017  it may be read as well
+
+
+def test_objects_in_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "objects.npz", W=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="W.npy"):
+        read_arrays(tmp_path / "objects.npz")
+
+
+def test_damaged_samples_are_named(tmp_path, default_model):
+    recipe = Recipe("sha", "detector", 0)
+    (tmp_path / "samples.json").write_text(json.dumps(asdict(recipe)))
+    (tmp_path / "shard_00000.npz").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(SamplesError, match=r"shard_00000.npz are damaged"):
+        sample(default_model.generator, None, recipe, 10, tmp_path, lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 10**6, '{"a":' * 10**5, "NaN", "[1, Infinity]", "-Infinity", "1e400", "9" * 5000, "{", ""]
+)
+def test_json_that_is_none_of_ours_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+def test_json_of_finite_numbers_is_read():
+    assert parse_json('{"a": [1, 2.5, -1e300, "NaN", null, true]}') == {"a": [1, 2.5, -1e300, "NaN", None, True]}
