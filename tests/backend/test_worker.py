@@ -7,6 +7,7 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 import zmq
 
 from backend.models.finals import Finals
@@ -23,9 +24,14 @@ def together():
 
 
 @pytest.fixture()
-def work(default_model, together):
+def model(default_model):
+    """What the worker works with."""
+    return copy.copy(default_model)
+
+
+@pytest.fixture()
+def work(model, default_model, together):
     """Gives jobs to a worker whose finals go four at a time, and returns its answers with their clients."""
-    model = copy.copy(default_model)
 
     def paint(ws):
         together.append(len(ws))
@@ -81,3 +87,36 @@ def test_finals_painted_together_are_answered_one_by_one(work, default_model, to
     assert bytes(deep.data) == bytes(again.data), "a picture does not depend on what is painted beside it"
     assert last.encoding == "rgba8"
     assert 4 in together
+
+
+class Whole:
+    """A generator that has no half size: not a StyleGAN2."""
+
+    def __init__(self, generator):
+        self._generator = generator
+
+    def __getattr__(self, name):
+        return getattr(self._generator, name)
+
+
+def test_a_full_picture_is_exact_although_half_was_asked_for(work, model, default_model):
+    model.generator = Whole(default_model.generator)
+    anchor = default_model.open_seed(3, 0.7)
+    asked = Synthesize(anchor.key, 5.0, 0.0, {}, "preview", half=True)
+    work([Job(b"a", 1, OpenIdentity(seed=3, truncation=0.7))])
+    [(_, envelope)] = work([Job(b"a", 2, asked)])
+    frame = envelope.message
+    assert frame.exact
+    alone = default_model.paint(default_model.edit(anchor, 5.0, 0.0, {}).ws[None])[0]
+    np.testing.assert_array_equal(np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)[..., :3], alone)
+
+
+def test_a_picture_of_nan_is_an_error_and_no_black_frame(work, model, default_model):
+    model.generator = Whole(default_model.generator)
+    model.generator.synthesize = lambda ws: torch.full((len(ws), 3, 128, 128), float("nan"))
+    anchor = default_model.open_seed(3, 0.7)
+    asked = Synthesize(anchor.key, 5.0, 0.0, {}, "preview")
+    work([Job(b"a", 1, OpenIdentity(seed=3, truncation=0.7))])
+    [(_, envelope)] = work([Job(b"a", 2, asked)])
+    assert isinstance(envelope.message, Error)
+    assert "NaN or infinite values" in envelope.message.message

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is painted is what is said of it: a picture of NaN is an error, and ``exact`` is a final's own pixels."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from backend.generators import GeneratorFileError, PictureError, check_pictures
+from backend.generators.mapping import initialize
+from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from backend.models.finals import Finals
+from backend.models.samples import Recipe, sample
+
+SHAPES = [StyleGAN2Config(4, 4, (3, 3, 3), 2), StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3)]
+
+
+def network(config, *, frozen=True):
+    made = StyleGAN2(config) if isinstance(config, StyleGAN2Config) else StyleGAN3(config)
+    initialize(made)
+    if frozen:
+        made.freeze()
+    return made
+
+
+def painting(default_model, generator, previews=None):
+    """The default face model with another generator."""
+    model = copy.copy(default_model)
+    model.generator, model._finals, model._previews = generator, Finals.of(generator), previews
+    return model
+
+
+def latents(generator, count=1):
+    return generator.map(torch.randn(count, 4, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize(
+    ("config", "layer", "value"),
+    [
+        (SHAPES[0], "synthesis.b8.torgb", float("nan")),
+        (SHAPES[0], "synthesis.b8.torgb", float("inf")),
+        (SHAPES[1], "synthesis.L14_16_3", float("nan")),  # which clamps infinity
+    ],
+)
+def test_a_picture_of_nan_is_an_error_that_names_the_layer(default_model, config, layer, value):
+    generator = network(config)
+    generator.get_submodule(layer).bias.data[1] = value
+    model, ws = painting(default_model, generator), latents(generator)
+    for paint in (model.paint, model.paint16, lambda w: model.preview(w[0]), lambda w: model.preview(w[0], half=True)):
+        with pytest.raises(PictureError, match=f"NaN or infinite values, from its layer {layer}"):
+            paint(ws)
+    assert issubclass(PictureError, GeneratorFileError), "which every command tells"
+
+
+def test_finite_weights_whose_picture_overflows_are_found_as_well(default_model):
+    generator = network(SHAPES[0])
+    for block in ("b8", "b16"):
+        generator.get_submodule(f"synthesis.{block}.torgb").bias.data.fill_(3e38)
+    with pytest.raises(PictureError, match="synthesis"):
+        painting(default_model, generator).paint(latents(generator))
+
+
+def test_a_preview_of_nan_whose_final_is_none_says_so(default_model):
+    generator = network(SHAPES[0])
+
+    class Broken:
+        state = "fast"
+
+        def __call__(self, ws):
+            return torch.full((1, 3, 16, 16), float("nan"))
+
+    model = painting(default_model, generator, Broken())
+    with pytest.raises(PictureError, match="ask for a final"):
+        model.preview(latents(generator)[0])
+    assert model.paint(latents(generator)).std() > 0
+
+
+def test_a_latent_of_nan_is_named(default_model):
+    generator = network(SHAPES[0])
+    with pytest.raises(PictureError, match="as was its latent"):
+        painting(default_model, generator).paint(torch.full((1, 6, 4), float("nan")))
+
+
+def test_finite_pictures_pass_whatever_their_range():
+    generator = network(SHAPES[0])
+    for images in (torch.zeros(0, 3, 4, 4), torch.full((1, 3, 4, 4), 3e38), torch.full((2, 3, 4, 4), -3e38)):
+        check_pictures(images, generator, latents(generator))
+
+
+def test_a_fit_does_not_measure_pictures_of_nan(tmp_path):
+    generator = network(SHAPES[0])
+    generator.synthesis.b16.torgb.bias.data[0] = float("nan")
+
+    class Detector:
+        def detect(self, images):
+            raise AssertionError("a picture of NaN was shown to the detector")
+
+    with pytest.raises(PictureError, match="synthesis.b16.torgb"):
+        sample(generator, Detector(), Recipe("sha", "d", 0), 10, tmp_path, lambda *_: None)
+    assert not list(tmp_path.glob("*.npz"))
+
+
+@pytest.mark.parametrize(
+    "config", [*SHAPES, StyleGAN2Config(4, 4, (3,), 2)], ids=["StyleGAN2", "StyleGAN3", "of one block"]
+)
+@pytest.mark.parametrize("half", [True, False])
+def test_a_preview_is_exact_when_its_pixels_are_a_finals(default_model, config, half):
+    generator = network(config)
+    model, ws = painting(default_model, generator), latents(generator)
+    picture, exact = model.preview(ws[0], half=half)
+    final = model.paint(ws)[0]
+    assert exact == (picture.shape == final.shape and np.array_equal(picture, final))
+    assert exact != (half and config is SHAPES[0]), "only StyleGAN2 of several blocks paints half"
+
+
+@pytest.mark.parametrize("state", ["plain", "compiling", "fast"])
+def test_a_preview_by_another_way_is_not_called_exact(default_model, state):
+    generator = network(SHAPES[1])
+
+    def previews(ws):
+        return generator.synthesize(ws)
+
+    previews.state = state
+    assert painting(default_model, generator, previews).preview(latents(generator)[0])[1] == (state == "plain")
