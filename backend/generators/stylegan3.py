@@ -25,6 +25,7 @@ from .stylegan import StyleGAN, Synthesis
 from .winograd import pays, transformed, winograd_conv2d
 
 _STEEPEST = 8  # times the sampling rate from layer to layer
+_WIDEST = 32  # taps of a filter for each step of the sampling rate; the official networks have 12
 _FINEST = 8192  # samples per picture
 
 
@@ -62,6 +63,8 @@ class StyleGAN3Config:
         for name, largest in {"num_layers": 64, "margin_size": 256, "filter_size": 16, "lrelu_upsampling": 4}.items():
             if not 1 <= getattr(self, name) <= largest:
                 raise ValueError(f"no StyleGAN3 has {name} {getattr(self, name)}")
+        if self.filter_size * self.lrelu_upsampling > _WIDEST:
+            raise ValueError(f"no StyleGAN3 has filters of {self.filter_size} × {self.lrelu_upsampling} taps")
         if self.lrelu_upsampling < 2 or not -math.inf < self.output_scale < math.inf:
             raise ValueError(f"no StyleGAN3 has {self.lrelu_upsampling} samples for one, scaled by {self.output_scale}")
         if self.conv_kernel not in (1, 3) or not 0 <= self.num_critical < self.num_layers:

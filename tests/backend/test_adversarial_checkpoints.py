@@ -120,7 +120,7 @@ def nvidia_structure(depth, width, shared):
         leaves = [(f"module{i}", get(SHARED + 1)) for i in range(width)]
     inner = module(parameters, mapping(leaves))
     for level in range(depth):
-        inner = module(b"}", mapping([(f"level{level}", inner)]))
+        inner = module(mapping([("x", get(TENSOR))]), mapping([(f"level{level}", inner)]))
     first = one_tensor() + b"0" + parameters + put(SHARED) + b"0" + module(get(SHARED)) + put(SHARED + 1) + b"0"
     return HEAD + first + mapping([("G_ema", inner)]) + b"."
 
@@ -132,7 +132,7 @@ def tensorflow_structure(depth, width, shared):
     parts = [(f"part{i}", get(SHARED + 1) if shared == "modules" else part) for i in range(width)]
     inner = network(variables, mapping(parts))
     for level in range(depth):
-        inner = network(b"]", mapping([(f"level{level}", inner)]))
+        inner = network(b"](" + text("x") + get(TENSOR) + b"\x86e", mapping([(f"level{level}", inner)]))
     first = one_tensor() + b"0" + variables + put(SHARED) + b"0" + network(get(SHARED)) + put(SHARED + 1) + b"0"
     return HEAD + first + inner + b"\x85."
 
@@ -149,7 +149,7 @@ def state_dict_structure(depth, width, shared):
         state = mapping([(f"copy{i}", get(SHARED)) for i in range(width)])
     for level in range(depth):
         state = mapping([("module." * min(level, 20) + "g_ema", state)])
-    first = one_tensor() + b"0" + mapping([("a", get(TENSOR))]) + put(SHARED) + b"0"
+    first = one_tensor() + b"0" + mapping([(f"a{i}", get(TENSOR)) for i in range(width)]) + put(SHARED) + b"0"
     magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."
     return magic + HEAD + first + mapping([("g_ema", state)]) + b".\x80\x02]."
 

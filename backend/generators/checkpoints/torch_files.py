@@ -52,10 +52,11 @@ def _is_network(value: Any) -> bool:
 
 def _states(root: dict[Any, Any]) -> Iterator[tuple[str, dict[Any, Any]]]:
     """State dicts that may hold a generator, with their names in the file; the best first."""
-    known = [name for name in (*_AVERAGED, *_TRAINED) if name in root]
-    for name in [*known, *(name for name in root if isinstance(name, str) and name not in known)]:
-        if isinstance(state := root[name], dict):
-            yield name, state
+    seen: set[int] = set()  # under many names a dictionary is looked at once
+    for name in dict.fromkeys([*(name for name in (*_AVERAGED, *_TRAINED) if name in root), *root]):
+        if isinstance(state := root[name], dict) and id(state) not in seen:
+            seen.add(id(state))
+            yield str(name)[:40], state
     yield "", root
 
 
