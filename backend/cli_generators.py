@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from .console import fail, stage_progress
+from .console import errors, fail, stage_progress
 
 models = typer.Typer(help="Generator files: list, inspect, convert, fetch.", no_args_is_help=True)
 bench = typer.Typer(help="Measure this machine.", no_args_is_help=True)
@@ -72,11 +72,13 @@ def convert(
     if not out.parent.is_dir():
         raise fail(f"there is no folder {out.parent}: make it first")
     try:
-        convert_generator(generator_of(file), out)
+        remarks = convert_generator(generator_of(file), out)
     except (BundleError, GeneratorFileError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} cannot be written ({error})") from None
+    for remark in remarks:
+        errors.print(remark, markup=False, highlight=False, soft_wrap=True)
     Console(soft_wrap=True, highlight=False).print(str(out), markup=False)
 
 

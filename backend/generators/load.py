@@ -54,14 +54,15 @@ def save_generator(network: StyleGAN2 | StyleGAN3, path: Path) -> None:
     write_own(path, network.config, state)
 
 
-def convert_generator(path: Path, out: Path) -> None:
-    """Rewrites any generator file as one of our own, every number as it was.
+def convert_generator(path: Path, out: Path) -> tuple[str, ...]:
+    """Rewrites any generator file as one of our own, every number as it was; returns what was assumed of it.
 
     Raises GeneratorFileError for the one, OSError for the other.
     """
     with open_checkpoint(path) as checkpoint:
         network = read_network(checkpoint)
     write_own(out, network.config, network.state_dict(), checkpoint.licence)
+    return checkpoint.remarks
 
 
 def resolve_device(device: str) -> torch.device:

@@ -231,7 +231,9 @@ def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
     except RefusedError as refusal:
         return refusal.reply
     except PictureError as error:
-        return Error("failed", str(error), "nothing is shown instead of a black picture")
+        return Error(
+            "failed", str(error), "try another pose or face; effigy models inspect looks at the generator's weights"
+        )
     except Exception as error:
         log.exception("request failed", kind=type(job.request).__name__)
         return Error("failed", f"{type(error).__name__}: {error}"[:500], "the backend's log has the details")

@@ -135,6 +135,7 @@ def test_rosinalitys_files_without_noise_get_noise_of_their_own(tmp_path, streng
     state = {k: torch.full_like(v, strength) if k.endswith("noise_strength") else v for k, v in state.items()}
     names = {k: v for k, v in rosinality_names(state).items() if not k.startswith("noises.")}
     torch.save({"g_ema": names, "latent_avg": state["mapping.w_avg"]}, tmp_path / "without.pt")
+    assert (convert_generator(tmp_path / "without.pt", tmp_path / "out.safetensors") != ()) == (strength > 0)
     silent = load_generator(rosinality(tmp_path / "with.pt", state), "cpu")
     one, two = (load_generator(tmp_path / "without.pt", "cpu") for _ in range(2))
     with torch.no_grad():
@@ -301,6 +302,7 @@ VARIANTS = [
     ("first", lambda p: own_with(p, first=[4, True])),
     ("z_dim", lambda p: own_with(p, z_dim=4.5)),
     ("z_dim", lambda p: own_with(p, z_dim=10**30)),
+    ("z_dim", lambda p: own_with(p, z_dim=1e300)),
     ("'hue'", lambda p: own_with(p, hue=3)),
 ]
 

@@ -109,6 +109,7 @@ def test_embedded_source_is_never_run(tmp_path):
         b"\x80\x04(.",
         b"\x80\x04B\xff\xff\xff\xff.",  # four gigabytes of bytes that are not there
         b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.",
+        b"\x80\x04\x8b\x00\x00\x20\x00" + bytes(1 << 21) + b".",  # a number of two million digits
         b"\x80\x04]\x94h\x00a.",  # a list that holds itself
         b"\x80\x04})\x94\x86\x94s.",
         b"PK\x03\x04",

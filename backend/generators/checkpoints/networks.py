@@ -73,8 +73,8 @@ def make_config(kind: type[C], values: Mapping[str, Any]) -> C:
         if name not in hints:
             raise MalformedError(f"it has a setting {name[:40]!r}, which no such network has")
         if hints[name] is int and isinstance(value, float) and value.is_integer():
-            given[name] = int(value)  # NumPy's
-        elif not _fits(hints[name], value):
+            given[name] = int(value)  # as NumPy may have kept it
+        if not _fits(hints[name], given[name]):
             raise MalformedError(f"its setting {name} cannot be {brief(value)}")
     try:
         return kind(**given)

@@ -15,7 +15,7 @@ from .networks import check_filter, read_config, refuse_relatives, regular
 from .tensors import StoredTensor, TensorFile
 from .unpickle import ForeignError
 
-LICENCE = (
+_LICENCE = (
     "The file names no licence. Weights converted from NVIDIA's remain under NVIDIA's terms (non-commercial); "
     "others are under their trainer's."
 )
@@ -55,7 +55,7 @@ def read_rosinality(
         tensors["mapping.w_avg"] = weight
     config = read_config(_SETTINGS, {name: weight.shape for name, weight in tensors.items()})
     kept, more = regular(config, tensors)
-    return Checkpoint("rosinality stylegan2-pytorch (.pt)", config, kept, LICENCE, remarks + more)
+    return Checkpoint("rosinality stylegan2-pytorch (.pt)", config, kept, _LICENCE, remarks + more)
 
 
 def _mean(stored: StoredTensor) -> Weight | None:

@@ -162,12 +162,12 @@ class Window:
 class _Skipped(bytes):
     """Stands for bytes that stay in the file: pickletools asks for their number, or decodes them (to nothing)."""
 
+    _length: int
+
     def __new__(cls, length: int) -> _Skipped:
         skipped = super().__new__(cls)
         skipped._length = length
         return skipped
-
-    _length: int
 
     def __len__(self) -> int:
         return self._length
@@ -184,6 +184,8 @@ def unpickle(window: Window, budget: Budget) -> Any:
             if window.skipped is not None:
                 if opcode.name in _TEXTS:
                     argument = LongText(window.skipped, window.tell() - window.skipped)
+                elif opcode.name not in _BYTES:
+                    raise MalformedError("a number in it is longer than any that weights need")
                 window.skipped = None
             machine.step(opcode.name, argument, position)
     except (MalformedError, ForeignError):
