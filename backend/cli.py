@@ -27,6 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its box around an error would leave no last line that says what is wrong
 )
 app.add_typer(cli_generators.models, name="models")
 app.add_typer(cli_generators.bench, name="bench")
@@ -54,6 +55,12 @@ def serve(
     idle_exit: Annotated[
         float, typer.Option(min=0, help="Leave after so many seconds without a client; 0: never.")
     ] = 0.0,
+    log_folder: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="EFFIGY_LOG_FOLDER", help="Keep the log in a new file there, of bounded size, not on stderr."
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option(help="Log more.")] = False,
 ) -> None:
     """Run the backend that Blender talks to, until Ctrl-C."""
@@ -62,20 +69,26 @@ def serve(
     from .models import resolve_bundle
     from .service.endpoint import EndpointError
     from .service.logs import configure_logs
-    from .service.serve import ServeOptions
+    from .service.serve import ServeOptions, ServiceError, end_now
     from .service.serve import serve as run
 
-    configure_logs(verbose=verbose)
+    try:
+        configure_logs(verbose=verbose, folder=log_folder)
+    except OSError as error:
+        raise fail(f"the log cannot be written ({error}): choose another --log-folder") from None
     options = ServeOptions(resolve_bundle(model), host, port, connection_file, device, parent_pid, idle_exit)
     try:
         resolve_device(device)
-        code = run(options)
+        run(options)
     except (GeneratorFileError, EndpointError) as error:
         raise fail(error) from None
+    except ServiceError as error:
+        ended = fail(error, error.exit_code)
+        if error.is_stuck:
+            end_now(error.exit_code)
+        raise ended from None
     except OSError as error:
         raise fail(f"the connection file cannot be written ({error}): choose another with --connection-file") from None
-    if code:
-        raise typer.Exit(code)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from .limits import MAX_ITEMS, MAX_TEXT, REPLY_LIMITS, REQUEST_LIMITS, Limits
 from .messages import Buffer, Reply, Request
 from .schema import brief, pack, unpack_dataclass
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 _REQUESTS: dict[str, type] = {cls.__name__: cls for cls in get_args(Request)}
 _REPLIES: dict[str, type] = {cls.__name__: cls for cls in get_args(Reply)}
@@ -35,17 +35,24 @@ class Envelope(Generic[M]):
 
 
 def encode(request_id: int, message: Request | Reply) -> list[Buffer]:
-    """The frames of ``message``, header first. A reply carries the id of the request that it answers."""
+    """The frames of ``message``, header first. A reply carries the id of the request that it answers.
+
+    Raises ProtocolError for what the other side would refuse: the frames are decoded here by the same code.
+    """
     payload: list[Buffer] = []
-    body = pack(message, payload)
-    header = {
-        "v": PROTOCOL_VERSION,
-        "id": request_id,
-        "kind": type(message).__name__,
-        "body": body,
-        "sizes": [memoryview(frame).nbytes for frame in payload],
-    }
-    return [msgpack.packb(header), *payload]
+    kind = type(message).__name__
+    try:
+        body = pack(message, payload)
+        sizes = [memoryview(frame).nbytes for frame in payload]
+        header = msgpack.packb({"v": PROTOCOL_VERSION, "id": request_id, "kind": kind, "body": body, "sizes": sizes})
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ProtocolError("bad-field", f"{kind} cannot be packed: {str(error)[:100]}") from None
+    frames = [header, *payload]
+    if kind in _REQUESTS:
+        decode_request(frames)
+    else:
+        decode_reply(frames)
+    return frames
 
 
 def decode_request(frames: Sequence[Buffer], limits: Limits = REQUEST_LIMITS) -> Envelope[Request]:

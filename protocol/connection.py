@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection file: how a client on this machine finds the service.
+"""The connection file: how a client on this machine finds the service, and proves that it is of the same user.
 
 A JSON file with mode 0600 that the service writes when it answers and removes when it leaves.
 """
@@ -9,26 +9,47 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import re
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from .codec import PROTOCOL_VERSION
 
 _MAX_BYTES = 16 * 1024
 _ENDPOINT = re.compile(r"tcp://[^/\s]+:\d{1,5}")
+_TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
 class ConnectionFileError(Exception):
     """The connection file is absent, unreadable or not one."""
 
 
+class OtherVersionError(ConnectionFileError):
+    """The connection file is of a service that speaks another version of the protocol."""
+
+    def __init__(self, path: Path, protocol: int, pid: int) -> None:
+        self.pid = pid
+        older = "backend" if protocol < PROTOCOL_VERSION else "client (in Blender, the add-on)"
+        super().__init__(
+            f"the backend of {path} speaks version {protocol} of the protocol, this side {PROTOCOL_VERSION}: update "
+            f"the {older}; both come with the same release"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """``endpoint`` is a ZeroMQ address such as ``tcp://127.0.0.1:40123``; ``pid`` the service's process."""
+    """``endpoint`` is a ZeroMQ address such as ``tcp://127.0.0.1:40123``; ``pid`` the service's process on ``machine``.
+
+    ``token`` is the secret that client and service prove to each other to know (see ``proof``).
+    """
 
     endpoint: str
     pid: int
-    protocol: int
+    token: str = field(repr=False)  # repr: it must not come into a log or a traceback
+    protocol: int = PROTOCOL_VERSION
+    machine: str = field(default_factory=platform.node)
 
     def write(self, path: Path) -> None:
         """Creates or replaces ``path``, readable by its owner alone from its first byte on."""
@@ -47,7 +68,10 @@ class Connection:
 def read_connection(path: Path) -> Connection:
     """The connection that ``path`` describes; raises ConnectionFileError that says what is wrong with it."""
     try:
-        if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe would be waited for
+            raise ConnectionFileError(f"{path} is not a file: start the backend again, and choose the one it writes")
+        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise ConnectionFileError(f"{path} can be read by others; remove it, or run: chmod 600 {path}")
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
@@ -62,15 +86,21 @@ def read_connection(path: Path) -> Connection:
         endpoint, pid, protocol = fields["endpoint"], fields["pid"], fields["protocol"]
         if not (isinstance(endpoint, str) and type(pid) is int and type(protocol) is int):
             raise TypeError
+        if protocol != PROTOCOL_VERSION:  # the rest may look different in another one
+            raise OtherVersionError(path, protocol, pid)
+        token, machine = fields["token"], fields["machine"]
+        if not (isinstance(token, str) and _TOKEN.fullmatch(token) and isinstance(machine, str)):
+            raise TypeError
         if not _ENDPOINT.fullmatch(endpoint):
             raise ConnectionFileError(f"{path} names the endpoint {endpoint[:80]!r}, which is not tcp://host:port")
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ConnectionFileError(f"{path} is not a connection file: start the backend again") from None
-    return Connection(endpoint, pid, protocol)
+    return Connection(endpoint, pid, token, protocol, machine)
 
 
 def remove_connection(path: Path, pid: int) -> None:
-    """Removes ``path`` if it still is the file that the service with this ``pid`` wrote."""
+    """Removes ``path`` if it still is the file that the service with this ``pid``, on this machine, wrote."""
     with contextlib.suppress(ConnectionFileError, OSError):
-        if read_connection(path).pid == pid:
+        connection = read_connection(path)
+        if (connection.pid, connection.machine) == (pid, platform.node()):
             path.unlink()

@@ -11,12 +11,13 @@ ErrorCode = Literal[
     "version",  # another version of this protocol
     "unknown-kind",  # no such kind of message, or not in this direction
     "bad-field",  # a field is missing, unknown, of the wrong type or out of its range
+    "unproven",  # the client has not proven that it knows the connection file's token
     "loading",  # the model is not loaded yet: try again
     "unknown-identity",  # never opened here, or released: open it again
     "wrong-model",  # the latent belongs to another model
     "superseded",  # a newer preview of the same stream took its place
-    "cancelled",  # the client asked for it
-    "busy",  # too many finals are waiting: try again when some are answered
+    "cancelled",  # the client asked for it, or was silent for too long
+    "busy",  # too much of this client, or of all, is waiting: try again when some is answered
     "shutting-down",  # the service is leaving
     "failed",  # the model raised: the log has the details
 ]

@@ -16,6 +16,7 @@ from .errors import ErrorCode, ProtocolError
 
 ITEM_BYTES = 4  # of both array types
 MAX_DIMENSIONS = 4
+NONCE_BYTES = 32
 
 Buffer: TypeAlias = bytes | memoryview
 Purpose = Literal["preview", "final"]
@@ -74,14 +75,37 @@ class Timings:
     encode_ms: float
 
 
+def _check_nonce(nonce: Buffer) -> None:
+    if (size := memoryview(nonce).nbytes) != NONCE_BYTES:
+        raise ProtocolError("bad-field", f"a nonce has {NONCE_BYTES} bytes, not {size}")
+
+
 # --- requests ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class Challenge:
+    """First message of a client: asks the service to prove itself. ``nonce`` is 32 random bytes (see ``proof``)."""
+
+    nonce: Buffer
+
+    def __post_init__(self) -> None:
+        _check_nonce(self.nonce)
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
-    """First message of a client; answered by Welcome, or by Error ``loading`` while the model loads."""
+    """Proves and names a client; answered by Welcome, or by Error ``loading`` while the model loads.
+
+    ``nonce`` is the one of its Challenge; ``proof`` answers the service's own (see ``proof``).
+    """
 
     client: str
+    nonce: Buffer
+    proof: Buffer
+
+    def __post_init__(self) -> None:
+        _check_nonce(self.nonce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +171,17 @@ class Ping:
 
 
 # --- replies -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The service proves itself: ``proof`` answers the client's nonce, ``nonce`` is its own (see ``proof``)."""
+
+    nonce: Buffer
+    proof: Buffer
+
+    def __post_init__(self) -> None:
+        _check_nonce(self.nonce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,5 +287,17 @@ class Error:
     hint: str
 
 
-Request: TypeAlias = Hello | OpenIdentity | Synthesize | Cancel | Release | Status | Ping
-Reply: TypeAlias = Welcome | Identity | Frame | StatusReport | Done | Pong | Error
+Request: TypeAlias = Challenge | Hello | OpenIdentity | Synthesize | Cancel | Release | Status | Ping
+Reply: TypeAlias = Proof | Welcome | Identity | Frame | StatusReport | Done | Pong | Error
+
+ANSWER_OF: dict[type[Request], type[Reply]] = {
+    Challenge: Proof,
+    Hello: Welcome,
+    OpenIdentity: Identity,
+    Synthesize: Frame,
+    Cancel: Done,
+    Release: Done,
+    Status: StatusReport,
+    Ping: Pong,
+}
+"""What answers each request, unless an Error does."""

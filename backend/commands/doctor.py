@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import zmq
 
 from protocol import PROTOCOL_VERSION
-from protocol.connection import ConnectionFileError, read_connection
+from protocol.connection import ConnectionFileError, OtherVersionError, read_connection
 
 from .. import __version__
 from ..service.endpoint import EndpointError, bind, default_connection_file
@@ -129,8 +130,12 @@ def _running() -> Finding:
     path = default_connection_file()
     try:
         connection = read_connection(path)
+    except OtherVersionError as error:
+        return Finding("backend", False, str(error), "stop that backend, and start the one that goes with the add-on")
     except ConnectionFileError:
         return Finding("backend", True, "none started by hand is running (the add-on starts its own)")
+    if connection.machine != platform.node():
+        return Finding("backend", True, f"{path} is of a backend on {connection.machine}")
     if psutil.pid_exists(connection.pid):
         return Finding("backend", True, f"running as process {connection.pid} on {connection.endpoint}")
     return Finding("backend", False, f"{path} is left from a backend that is gone", f"remove it: rm {path}")

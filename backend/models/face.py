@@ -11,7 +11,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -159,7 +159,7 @@ class FaceModel:
     ) -> Identity:
         """The identity that ``latent`` (an Identity's bytes) anchors, with a ``share`` of ``other`` mixed in.
 
-        Raises LatentError if they are none of ours.
+        Raises LatentError if they are none of ours, or no face: numbers so large that its pose or shape is infinite.
         """
         size = self.generator.num_ws, self.generator.w_dim
         ws = latent_from_bytes(latent, *size)
@@ -170,8 +170,13 @@ class FaceModel:
         anchor = torch.from_numpy(ws.copy())
         with limited_threads(1):
             q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
+        with np.errstate(all="ignore"):  # what overflows is looked at
+            pose, rest = PoseAngles.of(q), self.shape.shape(q[None, ALPHA])[0]
+            is_face = np.isfinite([*q, *astuple(pose)]).all() and np.abs(rest).max() < np.finfo(np.float32).max
+        if not is_face:
+            raise LatentError("the latent is no face of this model: its pose or shape is infinite")
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
-        return Identity(key, anchor, latent, q, PoseAngles.of(q), self.shape.shape(q[None, ALPHA])[0])
+        return Identity(key, anchor, latent, q, pose, rest)
 
     def edit(
         self,

@@ -1,26 +1,121 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structured logs on standard error: readable in a terminal, JSON lines everywhere else."""
+"""Structured logs: readable in a terminal, JSON lines everywhere else, bounded whatever happens.
+
+They go to standard error, or to a file of this process's own in a folder. What repeats is counted, not written.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from io import TextIOWrapper
+from logging import LogRecord, makeLogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
+import psutil
 import structlog
 
+_FILE_BYTES = 2**20  # of a log, then it is begun anew; the one before is kept as ….log.1
+_KEPT = 10  # logs in a folder
+_ALIKE = 10  # lines of one kind that are written within _PERIOD_S
+_PERIOD_S = 60.0
+_NAME = re.compile(r"backend-(\d{1,9})-\w+\.log")  # with the number of its process
+_KINDS = 1000  # of lines that are told apart
 
-def configure_logs(*, verbose: bool = False) -> None:
-    """Sets up structlog for this process. Latents, keys and pictures are never logged."""
+
+def configure_logs(*, verbose: bool = False, folder: Path | None = None) -> None:
+    """Sets up structlog for this process. Latents, keys and pictures are never logged.
+
+    With ``folder``, made if need be, the log is a new file in it that its owner alone can read. Raises OSError.
+    """
+    file = None if folder is None else _LogFile(folder)
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if file is None and sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            CountRepeats(),
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger("debug" if verbose else "info"),
         # Whatever stderr is by then: a test, or a host program, may have put another in its place.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr) if file is None else file,
     )
+
+
+class CountRepeats:
+    """A processor that lets through _ALIKE lines of each kind (event, level, code) in _PERIOD_S, and counts the others.
+
+    The next line of a kind that is written says as ``left_out`` how many were not.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}  # since when, how many
+        self._lock = threading.Lock()
+
+    def __call__(self, logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        kind, now = (event["event"], method, event.get("code")), self._clock()
+        with self._lock:
+            since, count = self._seen.get(kind, (now, 0))
+            if now - since > _PERIOD_S:
+                if count > _ALIKE:
+                    event["left_out"] = count - _ALIKE
+                since, count = now, 0
+            if kind in self._seen or len(self._seen) < _KINDS:
+                self._seen[kind] = since, count + 1
+        if count >= _ALIKE:
+            raise structlog.DropEvent
+        return event
+
+
+class _LogFile(RotatingFileHandler):
+    """A new file in a folder, as structlog's logger: no other process writes to it, and it stays small."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _prune(folder)
+        descriptor, path = tempfile.mkstemp(".log", f"backend-{os.getpid()}-", folder)
+        os.close(descriptor)
+        super().__init__(path, maxBytes=_FILE_BYTES, backupCount=1, encoding="utf-8")
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_open_private)
+
+    def msg(self, line: str) -> None:
+        self.handle(makeLogRecord({"msg": line}))
+
+    debug = info = warning = error = critical = msg
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802 logging's name
+        """A full disk must neither end the service nor fill stderr."""
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _prune(folder: Path) -> None:
+    """Removes all but the newest logs of backends that are gone."""
+    logs = [(path, _NAME.fullmatch(path.name)) for path in folder.glob("backend-*.log")]
+    gone = [path for path, name in logs if name and not psutil.pid_exists(int(name[1]))]
+    for old in sorted(gone, key=_age)[: 1 - _KEPT]:
+        for path in (old, old.with_name(f"{old.name}.1")):
+            with contextlib.suppress(OSError):  # Windows keeps a log that is still written
+                path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    with contextlib.suppress(OSError):  # another backend may remove it just now
+        return path.stat().st_mtime
+    return 0.0

@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import psutil
 import structlog
 import zmq
 
-from protocol import PROTOCOL_VERSION, REQUEST_LIMITS
-from protocol.connection import Connection, ConnectionFileError, read_connection, remove_connection
+from protocol import REQUEST_LIMITS
+from protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection, remove_connection
+from protocol.proof import new_token
 
 from ..models import load_face_model
 from .endpoint import EndpointError, bind, default_connection_file
@@ -27,7 +31,8 @@ from .worker import Worker
 
 log = structlog.get_logger()
 
-_OUTBOX = "inproc://replies"
+_REPLIES = "inproc://replies"
+_UNREAD = 64  # requests of a client that ZeroMQ has ready; while more wait, the client's own connection is full
 _LINGER_MS = 500  # how long last replies may take to leave
 _WORKER_EXIT_S = 10.0  # for the picture being painted
 _TELL_S = 1.0  # how long a failed service tells clients why, before it leaves
@@ -50,64 +55,92 @@ class ServeOptions:
     idle_exit: float = 0.0
 
 
-def serve(options: ServeOptions) -> int:
-    """Serves until stopped by a signal, a dead parent or idleness; returns the process's exit code.
+class ServiceError(Exception):
+    """The service ended for another reason than being asked to; the message says why, and what to do."""
 
-    Raises EndpointError when the address cannot be used, or the connection file is another's. Exit code
-    3: the model could not be loaded. A worker that does not come to an end (it loads, or hangs) is left behind,
-    and the process must end by itself.
+    def __init__(self, message: str, *, exit_code: int, is_stuck: bool) -> None:
+        """``is_stuck``: the worker does not come to an end, so that the process must be ended without it."""
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.is_stuck = is_stuck
+
+
+def serve(options: ServeOptions) -> None:
+    """Serves until stopped by a signal, a dead parent or idleness.
+
+    Raises EndpointError when the address cannot be used, or the connection file is another's, OSError when that file
+    cannot be written, and ServiceError with exit code 3 when the model could not be loaded, with 1 when the service
+    failed. Where all is well but the worker does not come to an end (it loads, or hangs) the process ends here.
     """
     path = options.connection_file or default_connection_file()
     _refuse_anothers(path)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     context.linger = 0
-    router, outbox = context.socket(zmq.ROUTER), context.socket(zmq.PULL)
-    # Larger frames are refused by ZeroMQ itself, before it allocates them; and no reply is ever dropped.
+    router, replies = context.socket(zmq.ROUTER), context.socket(zmq.PULL)
+    # Larger frames are refused by ZeroMQ itself, before it allocates them. What one client sends waits in its own
+    # connection while the service reads others'.
     router.setsockopt(zmq.MAXMSGSIZE, REQUEST_LIMITS.frame_bytes)
-    router.set_hwm(0)
-    outbox.set_hwm(0)
+    router.setsockopt(zmq.RCVHWM, _UNREAD)
     router.setsockopt(zmq.LINGER, _LINGER_MS)
-    scheduler = Scheduler()
+    replies.set_hwm(0)  # no answer is ever dropped on its way from the worker
+    scheduler, token = Scheduler(), new_token()
     load = partial(load_face_model, options.model, options.device, fast_previews=True)
-    worker = Worker(load, scheduler, context, _OUTBOX)
-    server = Server(router, outbox, worker, scheduler)
-    code = 1
+    worker = Worker(load, scheduler, context, _REPLIES)
+    server = Server(router, replies, worker, scheduler, token)
+    failure: str | None = None
+    code = 0
     try:
-        outbox.bind(_OUTBOX)
+        replies.bind(_REPLIES)
         endpoint = bind(router, options.host, options.port)
         _stop_on_signals(server)
-        Connection(endpoint, os.getpid(), PROTOCOL_VERSION).write(path)
+        Connection(endpoint, os.getpid(), token).write(path)
         log.info("serving", endpoint=endpoint, connection_file=str(path), pid=os.getpid())
         worker.start()
-        code = _run(server, worker, options)
-        server.leave()
-        worker.join(_WORKER_EXIT_S if worker.phase == "ready" else 0)
-        server.leave()
+        try:
+            code = _run(server, worker, options)
+            server.leave()
+            worker.join(_WORKER_EXIT_S if worker.phase == "ready" else 0)
+            server.leave()
+        except Exception as error:
+            log.exception("the service failed")
+            code, failure = 1, f"the service failed ({type(error).__name__}: {error}): please report it, with its log"
         log.info("left", exit_code=code)
-        return code
     finally:
         scheduler.close()
         remove_connection(path, os.getpid())
         router.close()
-        outbox.close()
-        if worker.is_alive():
-            log.warning("the worker is still busy: ending without it")
-            os._exit(code)
-        context.term()
+        replies.close()
+        if not worker.is_alive():
+            context.term()
+    if code:
+        raise ServiceError(failure or worker.detail, exit_code=code, is_stuck=worker.is_alive())
+    if worker.is_alive():
+        log.warning("the worker is still busy: ending without it")
+        end_now(0)
+
+
+def end_now(code: int) -> NoReturn:
+    """Ends the process whatever its threads do, with what was said so far on its way."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _refuse_anothers(path: Path) -> None:
     """Raises EndpointError when a backend that lives has written the connection file ``path``."""
     try:
         running = read_connection(path)
+        pid, where = running.pid if running.machine == platform.node() else None, f" on {running.endpoint}"
+    except OtherVersionError as error:
+        pid, where = error.pid, ""
     except ConnectionFileError:
         return
-    process = _process(running.pid)
+    process = _process(pid)
     if process is None or process.create_time() > path.stat().st_mtime:
         return  # its writer is gone; another process may have got its number
-    if running.pid != os.getpid():
+    if pid != os.getpid():
         raise EndpointError(
-            f"a backend runs already as process {running.pid} on {running.endpoint}",
+            f"a backend runs already as process {pid}{where}",
             "stop it, or give this one a --connection-file of its own",
         )
 

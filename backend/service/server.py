@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
+from typing import Any
 
 import structlog
 import zmq
 
-from protocol import Envelope, ProtocolError, decode_request, encode
+from protocol import Envelope, ProtocolError, decode_request
 from protocol.errors import ErrorCode
+from protocol.limits import GREETING_LIMITS, REQUEST_LIMITS
 from protocol.messages import (
     Cancel,
+    Challenge,
     Done,
     Error,
     Hello,
@@ -23,13 +27,18 @@ from protocol.messages import (
     StatusReport,
 )
 
+from .answers import answer
+from .door import Door
+from .outbox import LeftError, Outbox
 from .scheduler import Job, QueueFullError, Scheduler
 from .worker import Worker
 
 log = structlog.get_logger()
 
 _POLL_MS = 200  # how soon a signal, a dead parent or idleness is noticed
+_FLUSH_MS = 10  # how soon a client that takes its answers slowly gets the next ones
 _CLIENT_GONE_S = 30.0  # a client that sends nothing, not even a Ping, has left
+_LEAVE_S = 0.5  # for last answers that clients are slow to take
 
 _HINTS = {
     "malformed": "send messages of Effigy's protocol; see docs/protocol.md",
@@ -38,19 +47,27 @@ _HINTS = {
     "unknown-kind": "install the add-on and the backend from the same release",
     "bad-field": "see docs/protocol.md for this message's fields",
 }
+_UNPROVEN = Error(
+    "unproven",
+    "this client has not proven that it knows the token of the connection file",
+    "read the connection file that this backend wrote, and begin with a Challenge; see docs/protocol.md",
+)
 
 
 class Server:
     """Owns the ROUTER socket; its owner calls ``step`` until that says to leave, then ``leave``."""
 
     def __init__(
-        self, router: zmq.Socket[bytes], outbox: zmq.Socket[bytes], worker: Worker, scheduler: Scheduler
+        self, router: zmq.Socket[bytes], replies: zmq.Socket[bytes], worker: Worker, scheduler: Scheduler, token: str
     ) -> None:
         self._router = router
-        self._outbox = outbox
+        self._replies = replies
+        self._outbox = Outbox(router)
         self._worker = worker
         self._scheduler = scheduler
-        self._clients: dict[bytes, float] = {}  # when each was last heard
+        self._door = Door(token)
+        self._clients: OrderedDict[bytes, float] = OrderedDict()  # the proven ones: when last heard, oldest first
+        self._held: set[bytes] = set()  # clients that do not take their answers
         self._started = time.monotonic()
         self._last_heard = self._started
         self._stopping = False
@@ -71,6 +88,7 @@ class Server:
                 self._receive()
             else:
                 self._forward()
+        self._flush()
         self._forget_silent_clients()
         return not self._stopping
 
@@ -78,37 +96,68 @@ class Server:
         """Tells everyone who waits that the service is leaving."""
         for job in self._scheduler.close():
             self._refuse(job, "shutting-down", "the backend is leaving", "start it again")
-        while self._outbox.poll(0):
+        while self._replies.poll(0):
             self._forward()
+        end = time.monotonic() + _LEAVE_S
+        while not self._outbox.is_empty and time.monotonic() < end:
+            self._flush()
+            time.sleep(1e-3 * _FLUSH_MS)
 
     def _poll(self) -> list[tuple[zmq.Socket[bytes], int]]:
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
-        poller.register(self._outbox, zmq.POLLIN)
-        return poller.poll(_POLL_MS)
+        poller.register(self._replies, zmq.POLLIN)
+        return poller.poll(_POLL_MS if self._outbox.is_empty else _FLUSH_MS)
 
     def _forward(self) -> None:
-        self._router.send_multipart(self._outbox.recv_multipart(copy=False), copy=False)
+        client, *frames = self._replies.recv_multipart(copy=False)
+        self._post(client.bytes, frames)
+
+    def _flush(self) -> None:
+        for client in self._outbox.flush():
+            self._drop(client)
+        for client in [client for client in self._held if not self._outbox.is_full(client)]:
+            self._held.discard(client)
+            self._scheduler.resume(client)
 
     def _receive(self) -> None:
         name, *rest = self._router.recv_multipart(copy=False)
         client, frames = name.bytes, [frame.buffer for frame in rest]
-        self._last_heard = self._clients[client] = time.monotonic()
+        is_proven = client in self._clients
+        if is_proven:
+            self._heard(client)
         try:
-            envelope = decode_request(frames)
+            envelope = decode_request(frames, REQUEST_LIMITS if is_proven else GREETING_LIMITS)
+            reply = self._greet(client, envelope) if not is_proven else self._answer(client, envelope, _size(frames))
         except ProtocolError as error:
             log.warning("request refused", code=error.code, error=error.message)
             self._send(client, error.request_id or 0, Error(error.code, error.message, _HINTS[error.code]))
             return
         except Exception as error:  # no message may end the loop that serves everyone
             log.exception("request not understood")
-            self._send(client, 0, Error("failed", f"{type(error).__name__}"[:100], "see the backend's log"))
+            self._send(client, 0, Error("failed", type(error).__name__, "see the backend's log"))
             return
-        reply = self._answer(client, envelope)
         if reply is not None:
             self._send(client, envelope.id, reply)
 
-    def _answer(self, client: bytes, envelope: Envelope[Request]) -> Reply | None:
+    def _heard(self, client: bytes) -> None:
+        self._last_heard = self._clients[client] = time.monotonic()
+        self._clients.move_to_end(client)
+
+    def _greet(self, client: bytes, envelope: Envelope[Request]) -> Reply:
+        """The reply to who has not proven to be of this user: nothing is told, and nothing done, but proving."""
+        match envelope.message:
+            case Challenge(nonce):
+                return self._door.prove(client, bytes(nonce))
+            case Hello(name) as hello if self._door.admits(client, hello):
+                log.info("client", name=name[:100])
+                self._heard(client)
+                return self._worker.welcome or self._not_ready()
+            case _:
+                log.warning("request refused", code="unproven")
+                return _UNPROVEN
+
+    def _answer(self, client: bytes, envelope: Envelope[Request], size: int) -> Reply | None:
         """The reply to what needs no model; None for what now waits for the worker."""
         match envelope.message:
             case Ping():
@@ -120,19 +169,20 @@ class Server:
                 for job in jobs:
                     self._refuse(job, "cancelled", "cancelled by its client", "ask again if it is wanted")
                 return Done(len(jobs))
-            case Hello(name):
-                log.info("client", name=name[:100])
+            case Challenge(nonce):
+                return self._door.prove(client, bytes(nonce))
+            case Hello():
                 return self._worker.welcome or self._not_ready()
             case work:
                 if self._worker.welcome is None:
                     return self._not_ready()
-                return self._enqueue(Job(client, envelope.id, work))
+                return self._enqueue(Job(client, envelope.id, work, size))
 
     def _enqueue(self, job: Job) -> Reply | None:
         try:
             superseded = self._scheduler.add(job)
-        except QueueFullError:
-            return Error("busy", "too many requests of this client wait", "wait for answers before asking for more")
+        except QueueFullError as error:
+            return Error("busy", str(error), "wait for answers before asking for more")
         if superseded is not None:
             self._refuse(superseded, "superseded", "a newer preview took its place", "nothing: the newer one is coming")
         return None
@@ -157,14 +207,41 @@ class Server:
 
     def _forget_silent_clients(self) -> None:
         now = time.monotonic()
-        silent = [c for c, heard in self._clients.items() if now - heard > _CLIENT_GONE_S]
-        for client in [c for c in silent if not self._scheduler.waits(c)]:  # who waits for answers may be silent
-            log.info("client gone")
-            del self._clients[client]
-            self._scheduler.forget(client)
+        while self._clients and now - next(iter(self._clients.values())) > _CLIENT_GONE_S:
+            client = next(iter(self._clients))
+            for job in self._drop(client):
+                why = f"its client was silent for {_CLIENT_GONE_S:.0f} s"
+                self._refuse(job, "cancelled", why, "send a Ping every second while nothing else is sent")
+
+    def _drop(self, client: bytes) -> list[Job]:
+        """Forgets a client that has left, and returns what of it was still waiting."""
+        self._outbox.forget(client)
+        if self._clients.pop(client, None) is None:
+            return []  # it has not proven itself, or is forgotten already
+        log.info("client gone")
+        self._held.discard(client)
+        return self._scheduler.drop(client)
 
     def _refuse(self, job: Job, code: ErrorCode, message: str, hint: str) -> None:
         self._send(job.client, job.id, Error(code, message, hint))
 
     def _send(self, client: bytes, request_id: int, reply: Reply) -> None:
-        self._router.send_multipart([client, *encode(request_id, reply)], copy=False)
+        """Answers, unless the client has more answers to read than may wait for it."""
+        if self._outbox.is_full(client):
+            log.warning("a client does not read its answers")
+        else:
+            self._post(client, answer(request_id, reply))
+
+    def _post(self, client: bytes, frames: list[Any]) -> None:
+        try:
+            self._outbox.send(client, frames)
+        except LeftError:
+            self._drop(client)
+            return
+        if self._outbox.is_full(client) and client in self._clients:
+            self._held.add(client)
+            self._scheduler.hold(client)
+
+
+def _size(frames: list[memoryview]) -> int:
+    return sum(frame.nbytes for frame in frames)

@@ -16,7 +16,6 @@ import torch
 import zmq
 from numpy.typing import NDArray
 
-from protocol import encode
 from protocol.errors import ErrorCode
 from protocol.messages import (
     Done,
@@ -37,7 +36,9 @@ from ..generators import PictureError
 from ..models import BundleError, Edit, FaceModel, LatentError
 from ..models import Identity as Anchor
 from ..models.welcome import encode_floats, welcome
+from .answers import answer
 from .encode import encode_picture
+from .identities import Identities
 from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
@@ -71,7 +72,7 @@ class Worker(threading.Thread):
         self._scheduler = scheduler
         self._context = context
         self._outbox = outbox
-        self._identities: dict[str, tuple[Anchor, set[bytes]]] = {}
+        self._identities = Identities()
         # Read by the I/O thread; each is assigned whole.
         self.phase: Phase = "loading"
         self.detail = "the model is loading"
@@ -104,14 +105,14 @@ class Worker(threading.Thread):
             replies.close()
 
     def _fail(self, why: str) -> None:
-        log.error("model failed to load", error=why)
+        log.error("the worker ended", error=why)
         self.detail, self.phase = why, "failed"
 
     def _work(self, model: FaceModel, replies: zmq.Socket[bytes]) -> None:
         while (job := self._scheduler.take()) is not None:
             match job.request:
                 case Forget():
-                    self._forget(job.client)
+                    self._identities.forget(job.client)
                     continue
                 case Synthesize(purpose=purpose, encoding=encoding):
                     more = self._scheduler.take_finals(encoding, model.final_batch - 1) if purpose == "final" else []
@@ -120,11 +121,11 @@ class Worker(threading.Thread):
                 case request:
                     jobs, answers = [job], [_guarded(job, partial(self._change, model, job.client, request))]
             for answered, reply in zip(jobs, answers, strict=True):
-                replies.send_multipart([answered.client, *encode(answered.id, reply)], copy=False)
+                replies.send_multipart([answered.client, *answer(answered.id, reply)], copy=False)
 
     def _change(self, model: FaceModel, client: bytes, request: OpenIdentity | Release) -> Reply:
         if isinstance(request, Release):
-            return Done(self._release(client, request.identity))
+            return Done(int(self._identities.release(client, request.identity)))
         return self._open(model, client, request)
 
     def _open(self, model: FaceModel, client: bytes, request: OpenIdentity) -> Identity:
@@ -137,7 +138,7 @@ class Worker(threading.Thread):
                 anchor = self._open_latent(model, request)
             case _:
                 raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
-        self._identities.setdefault(anchor.key, (anchor, set()))[1].add(client)
+        self._identities.open(client, anchor)
         pose = Pose(**asdict(anchor.pose))
         return Identity(anchor.key, model.model_id, anchor.latent, pose, encode_floats(anchor.rest), seed)
 
@@ -167,19 +168,6 @@ class Worker(threading.Thread):
         except LatentError as error:
             raise RefusedError("bad-field", str(error), "open the identity by its seed instead") from None
 
-    def _release(self, client: bytes, identity: str) -> int:
-        _, holders = self._identities.get(identity, (None, set()))
-        if client not in holders:
-            return 0
-        holders.discard(client)
-        if not holders:
-            del self._identities[identity]
-        return 1
-
-    def _forget(self, client: bytes) -> None:
-        for identity in list(self._identities):
-            self._release(client, identity)
-
     def _synthesize(self, model: FaceModel, jobs: list[Job]) -> list[Reply]:
         """A preview, or finals in one encoding, painted together; each may be refused by itself."""
         edits = [_guarded(job, partial(self._edit, model, job)) for job in jobs]
@@ -196,21 +184,22 @@ class Worker(threading.Thread):
     def _edit(self, model: FaceModel, job: Job) -> _Edited:
         started, request = time.monotonic(), job.request
         assert isinstance(request, Synthesize)
-        if request.identity not in self._identities:
+        anchor = self._identities.get(job.client, request.identity)
+        if anchor is None:
             raise RefusedError(
                 "unknown-identity",
-                f"identity {request.identity[:40]!r} is not open here",
+                f"identity {request.identity!r} is not open here",
                 "open it again with its latent; a restarted backend has forgotten it",
             )
         if unknown := sorted(set(request.controls) - model.controls.keys()):
             raise RefusedError(
                 "bad-field",
-                f"this model has no control {', '.join(unknown)[:200]}",
+                f"this model has no control {', '.join(unknown)}",
                 f"its controls are {', '.join(model.controls)}",
             )
         if request.purpose == "final" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
-        edit = model.edit(self._identities[request.identity][0], request.yaw, request.pitch, request.controls)
+        edit = model.edit(anchor, request.yaw, request.pitch, request.controls)
         return _Edited(request, edit, started - job.arrived, time.monotonic() - started)
 
 
@@ -236,7 +225,7 @@ def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
         )
     except Exception as error:
         log.exception("request failed", kind=type(job.request).__name__)
-        return Error("failed", f"{type(error).__name__}: {error}"[:500], "the backend's log has the details")
+        return Error("failed", f"{type(error).__name__}: {error}", "the backend's log has the details")
 
 
 def _paint(model: FaceModel, edited: list[_Edited]) -> list[Frame]:

@@ -106,7 +106,8 @@ class Bake:
                     rpt_("{} would write into the same folder as {}: rename one of them", other.name, proxy.name)
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.painted = 0
+        self.done = 0  # frames whose picture lies in its file
+        self.painted = 0  # of those, by this bake
         self.clamped = 0  # pictures for which more was asked than the model has learnt
         self._journal = Journal(self.folder / _JOURNAL)
         self._frames = range(scene.frame_start, scene.frame_end + 1)
@@ -128,17 +129,18 @@ class Bake:
         """Writes what has come; returns how many frames are done. Never waits."""
         for step in self.walk.step():
             self.keep(step)
-        return self.walk.done
+        return self.done
 
     def keep(self, step: Step) -> None:
         """Writes the picture of a frame, if it is a new one, and remembers the plate's place."""
-        self._places.append(step.wanted.plate)
         record, path = self._record(step.wanted), self._path(step.frame)
         if step.picture is not None:
             # The file itself says what it shows, so that no crash can make it pass for another picture.
             write_whole(path, annotate(step.picture.data, {KEYWORD: record.as_text()}))
             self.painted += 1
             self.clamped += bool(step.picture.clamped)
+        self._places.append(step.wanted.plate)
+        self.done += 1
         self._journal.put(step.frame, record, path.name)
         if time.monotonic() - self._saved > _JOURNAL_S:
             self._save()

@@ -25,6 +25,7 @@ class Work(Protocol):
     """A bake or the like: goes through frames step by step and never waits."""
 
     walk: Walk
+    done: int  # frames whose picture is kept
 
     def step(self) -> int: ...
     def finish(self) -> None: ...
@@ -61,7 +62,7 @@ class RangeOperator(bpy.types.Operator):
         if event.type == "ESC":
             return self._stop(
                 context,
-                rpt_("{} stopped after {} frames, which are kept", rpt_(self.noun), self._work.walk.done),
+                rpt_("{} stopped after {} frames, which are kept", rpt_(self.noun), self._work.done),
             )
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
@@ -75,7 +76,7 @@ class RangeOperator(bpy.types.Operator):
         except FAILURES as error:
             return self._stop(
                 context,
-                rpt_("{} stopped after {} frames: {}", rpt_(self.noun), self._work.walk.done, reason(error)),
+                rpt_("{} stopped after {} frames: {}", rpt_(self.noun), self._work.done, reason(error)),
             )
         except Exception as error:  # noqa: BLE001 whatever it is, the preview must live on
             traceback.print_exc()
@@ -100,15 +101,13 @@ class RangeOperator(bpy.types.Operator):
         state.is_baking = True
         try:
             while not work.walk.is_done:
-                before = work.walk.done
+                before = work.done
                 if work.step() == before:
                     work.walk.wait(_WAIT_S)
             work.finish()
         except FAILURES as error:
             work.abandon()
-            self.report(
-                {"ERROR"}, rpt_("{} stopped after {} frames: {}", rpt_(self.noun), work.walk.done, reason(error))
-            )
+            self.report({"ERROR"}, rpt_("{} stopped after {} frames: {}", rpt_(self.noun), work.done, reason(error)))
             return {"CANCELLED"}
         finally:
             state.is_baking = False

@@ -21,6 +21,7 @@ class Cache:
     def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         """Raises WalkError when the range does not fit into memory."""
         image, frames = face_of(proxy).image, range(scene.frame_start, scene.frame_end + 1)
+        self.done = 0  # frames that are in memory
         self._run = session.run_of(proxy)
         size = _BYTES * image.size[0] * image.size[1] if image is not None else 0
         if size * len(frames) > state.memory.limit:
@@ -41,7 +42,8 @@ class Cache:
             if step.picture is not None:
                 picture = step.picture
                 state.memory.put(self._key(step.wanted), picture.data, picture.height, picture.width, picture.clamped)
-        return self.walk.done
+            self.done += 1
+        return self.done
 
     def finish(self) -> None:
         self.walk.go_back()

@@ -86,6 +86,7 @@ def look() -> float:
         doubles.mend(proxy, session.welcome())
     if state.proxies != (proxies := {name_of(proxy) for proxy in every}):
         state.proxies = proxies
+        session.forget_gone_faces()
         rig.hide_ownerless_plates(scene)
     live = [proxy for proxy in every if face_of(proxy).source == "LIVE"]
     if state.baked_dirty:
@@ -99,6 +100,7 @@ def look() -> float:
     _answers(live)
     for proxy in live:
         _open(proxy, session.run_of(proxy))
+    session.release_unused()
     if state.dirty:
         state.dirty = False
         for proxy in live:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,9 +20,8 @@ import bpy
 
 from ..core.client import Client, GoneError, Link, Phase, RequestError
 from ..core.memory import PictureMemory
-from ..core.process import BackendError, LocalBackend
-from ..protocol import PROTOCOL_VERSION
-from ..protocol.connection import ConnectionFileError, read_connection
+from ..core.process import BackendError, LocalBackend, is_alive
+from ..protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection
 from ..protocol.messages import OpenIdentity, Welcome
 from . import preferences
 from .preferences import PreferencesError
@@ -136,29 +136,34 @@ def connect() -> None:
         if not chosen.connection_file:
             raise BackendError(rpt_("no connection file is set: choose one in the add-on's preferences"))
         path = Path(bpy.path.abspath(chosen.connection_file))
-    state.client = Client(_finder(path, state.backend), f"Blender {bpy.app.version_string}")
+    state.client = Client(_finder(path, state.backend), f"Blender {bpy.app.version_string}", _killer(state.backend))
     for start in on_connect:
         start()
 
 
-def _finder(path: Path, backend: LocalBackend | None) -> Any:
-    """A function that finds the service's endpoint; it runs on the client's thread and so holds no bpy."""
+def _finder(path: Path, backend: LocalBackend | None) -> Callable[[], Connection]:
+    """A function that finds the service; it runs on the client's thread and so holds no bpy."""
 
-    def find() -> str:
+    def find() -> Connection:
         if backend is not None and backend.exit_code is not None:
-            words = backend.last_words() or f"its log is {backend.log_file}"
+            words = backend.last_words() or f"its log is in {backend.folder}"
             raise GoneError(f"the backend ended with code {backend.exit_code}: {words}")
         if backend is not None and not path.is_file():
-            raise ConnectionFileError(f"the backend is starting; its log is {backend.log_file}")
-        connection = read_connection(path)
-        if connection.protocol != PROTOCOL_VERSION:
-            raise GoneError(
-                f"the backend speaks protocol {connection.protocol}, this add-on {PROTOCOL_VERSION}: "
-                "install both from the same release"
-            )
-        return connection.endpoint
+            raise ConnectionFileError(f"the backend is starting; its log is in {backend.folder}")
+        try:
+            connection = read_connection(path)
+        except OtherVersionError as error:
+            raise GoneError(str(error)) from None
+        if connection.machine == platform.node() and not is_alive(connection.pid):
+            raise GoneError(f"the backend that wrote {path} (process {connection.pid}) has ended")
+        return connection
 
     return find
+
+
+def _killer(backend: LocalBackend | None) -> Callable[[], None] | None:
+    """A function that ends a backend of our own that hangs: it can be started again then, as one that died."""
+    return None if backend is None else lambda: backend.kill("it answered nothing any more, and was ended")
 
 
 def disconnect() -> None:
@@ -230,6 +235,21 @@ def ensure_open(proxy: bpy.types.Object) -> str:
         run.identity = client.call(open_request(proxy), OPEN_S).identity
         run.opened = anchor_of(proxy)
     return run.identity
+
+
+def forget_gone_faces() -> None:
+    """Drops what is known of faces that no scene holds any more."""
+    for name in list(state.runs):
+        proxy = bpy.data.objects.get(name)  # type: ignore[call-overload,unused-ignore]
+        if proxy is None or not face_of(proxy).is_face or not proxy.users_scene:
+            del state.runs[name]
+
+
+def release_unused() -> None:
+    """Has the backend forget the identities that no face has any more: of faces that changed, or are gone."""
+    runs = state.runs.values()
+    if state.client is not None and not any(run.opening for run in runs):
+        state.client.release_all_but({run.identity for run in runs})
 
 
 def reap() -> None:

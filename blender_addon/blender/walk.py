@@ -25,7 +25,10 @@ from .words import rpt_
 
 _AHEAD = 8  # frames on their way at once: twice what the backend paints together
 _RESTARTS = 3  # of a dying backend, until it is taken for broken
-_TRANSIENT = {"lost", "no-backend", "closed", "timeout", "unknown-identity", "shutting-down", "loading", "refused"}
+_TRANSIENT = {
+    "lost", "no-backend", "closed", "timeout", "unknown-identity", "shutting-down", "loading", "refused",
+    "cancelled",  # a backend that heard nothing of this Blender for long has dropped what it asked
+}  # fmt: skip
 
 
 class WalkError(Exception):
@@ -138,7 +141,9 @@ class Walk:
             except RequestError as error:
                 self._wait_for_backend(error)
         elif self._opening is None:
-            self._wait_for_backend(RequestError("no-backend", "there is no backend", "start it"))
+            link = session.link()
+            why, hint = (link.detail, link.hint) if link else ("there is no backend", "start it")
+            self._wait_for_backend(RequestError("no-backend", why, hint))
         return bool(self._identity)
 
     def _recover(self, asked: _Asked, error: RequestError) -> None:
@@ -161,7 +166,7 @@ class Walk:
             self._restarts += 1
             if self._restarts > _RESTARTS:
                 raise WalkError(
-                    rpt_("the backend died {} times: {}", _RESTARTS, backend.last_words() or backend.log_file)
+                    rpt_("the backend died {} times: {}", _RESTARTS, backend.last_words() or backend.folder)
                 )
             session.restart_backend()
 

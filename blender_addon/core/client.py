@@ -23,8 +23,21 @@ from typing import Any
 import zmq
 
 from ..protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
-from ..protocol.connection import ConnectionFileError
-from ..protocol.messages import Error, Frame, Hello, Ping, Reply, Request, Synthesize, Welcome
+from ..protocol.connection import Connection, ConnectionFileError
+from ..protocol.messages import (
+    ANSWER_OF,
+    Error,
+    Frame,
+    OpenIdentity,
+    Ping,
+    Proof,
+    Release,
+    Reply,
+    Request,
+    Synthesize,
+    Welcome,
+)
+from ..protocol.proof import Greeting, new_nonce
 from .pixels import Buffers, Pixels, from_rgba8
 
 _RETRY_S = 1.0
@@ -33,6 +46,9 @@ _PING_EVERY_S = 1.0
 _GRACE_S = 3.0  # after a loss: a backend that ended needs a moment to say why
 _AGAIN = "stop, then start the backend again"
 _SILENCE_S = 10.0  # without any answer, the service is taken for dead
+_AWAKE_S = 1.0  # the most of it that counts between two looks: this process may have stood still itself
+_RELEASE_S = 30.0
+_SAME_RELEASE = "install the add-on and the backend from the same release"
 
 
 class Phase(Enum):
@@ -84,7 +100,8 @@ class Preview:
 class _Pending:
     """A request on its way: who hears of the answer, and by when it must have come."""
 
-    deliver: Callable[[Reply], None]
+    answer: type[Reply]  # what it must be, unless it is an Error
+    deliver: Callable[[Any], None]
     fail: Callable[[RequestError], None]
     timeout: float  # seconds from being sent
     deadline: float = 0.0
@@ -93,14 +110,16 @@ class _Pending:
 class Client:
     """A connection to the service that ``find`` locates; ``find`` is called again after every loss.
 
-    ``find`` returns an endpoint, or raises ConnectionFileError (not there yet) or GoneError (it never will
-    be); it runs on the client's thread.
+    ``find`` returns the connection, or raises ConnectionFileError (not there yet) or GoneError (it never will
+    be). ``on_silence`` is told when a service that was ready answers nothing any more, not even a Ping. Both run on the
+    client's thread.
     """
 
-    def __init__(self, find: Callable[[], str], name: str) -> None:
+    def __init__(self, find: Callable[[], Connection], name: str, on_silence: Callable[[], None] | None = None) -> None:
         self.link = Link(Phase.CONNECTING, "looking for the backend")
         self._find = find
         self._name = name
+        self._on_silence = on_silence or (lambda: None)
         self._ids = itertools.count(1)
         self._outbox: queue.SimpleQueue[tuple[Request, _Pending]] = queue.SimpleQueue()
         self._slots: dict[int, tuple[Synthesize, Any, float]] = {}  # newest waiting preview by stream
@@ -108,6 +127,8 @@ class Client:
         self._finished: queue.SimpleQueue[Preview] = queue.SimpleQueue()
         self.buffers = Buffers()  # of the previews' pixels: whoever has shown them gives them back
         self._lock = threading.Lock()
+        self._open: set[str] = set()  # identities that the service holds for this client
+        self._opening = 0  # requests for one whose answer has not come
         self._closing = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_sender.setblocking(False)
@@ -123,18 +144,28 @@ class Client:
         """
         future: Future[Any] = Future()
 
-        def deliver(reply: Reply) -> None:
-            if isinstance(reply, Error):
-                fail(RequestError(reply.code, reply.message, reply.hint))
-            else:
-                future.set_result(reply)
-
-        def fail(error: RequestError) -> None:
-            future.set_exception(error)
-
-        self._outbox.put((request, _Pending(deliver, fail, timeout)))
+        if isinstance(request, OpenIdentity):
+            with self._lock:
+                self._opening += 1
+            future.add_done_callback(self._opened)
+        pending = _Pending(ANSWER_OF[type(request)], future.set_result, future.set_exception, timeout)
+        self._outbox.put((request, pending))
         self._wake()
         return future
+
+    def _opened(self, answer: Future[Any]) -> None:
+        with self._lock:
+            self._opening -= 1
+            if answer.exception() is None:
+                self._open.add(answer.result().identity)
+
+    def release_all_but(self, used: set[str]) -> None:
+        """Has the service forget the open identities that are not ``used``; none while another one opens."""
+        with self._lock:
+            unused = set() if self._opening else self._open - used
+            self._open -= unused
+        for identity in unused:
+            self.ask(Release(identity), _RELEASE_S)
 
     def call(self, request: Request, timeout: float) -> Any:
         """The reply to ``request``, waited for; raises RequestError, after ``timeout`` s at the latest."""
@@ -207,21 +238,22 @@ class Client:
         context.linger = 0  # before any socket: else a dead peer would hold up term()
         try:
             while not self._closing:
-                endpoint = self._locate()
-                if endpoint is not None:
-                    self._exchange(context, endpoint)
+                connection = self._locate()
+                if connection is not None:
+                    self._exchange(context, connection)
         finally:
             self._abandon(RequestError("closed", "the connection was closed", "connect again"))
             context.term()
             self._wake_sender.close()
             self._wake_receiver.close()
 
-    def _exchange(self, context: zmq.Context[Any], endpoint: str) -> None:
+    def _exchange(self, context: zmq.Context[Any], connection: Connection) -> None:
         """One life of the socket; whatever goes wrong in it ends as a lost link, never as a dead thread."""
         try:
-            _Exchange(self, context, endpoint).run()
+            _Exchange(self, context, connection).run()
+            self._sleep(_HELLO_EVERY_S)
         except zmq.ZMQError as error:
-            detail = f"{endpoint} cannot be connected to ({error.strerror})"
+            detail = f"{connection.endpoint} cannot be connected to ({error.strerror})"
             self.link = Link(Phase.REFUSED, detail, "check the connection file", self.link.welcome)
             self._sleep(_RETRY_S)
         except Exception as error:  # noqa: BLE001 a thread that dies silently would freeze every picture
@@ -229,7 +261,7 @@ class Client:
             self.link = Link(Phase.LOST, detail, _AGAIN, self.link.welcome)
             self._sleep(_RETRY_S)
 
-    def _locate(self) -> str | None:
+    def _locate(self) -> Connection | None:
         try:
             return self._find()
         except (ConnectionFileError, GoneError) as error:
@@ -266,17 +298,24 @@ class Client:
 class _Exchange:
     """One life of the socket: from connecting until the service is lost or the client closes."""
 
-    def __init__(self, client: Client, context: zmq.Context[Any], endpoint: str) -> None:
+    def __init__(self, client: Client, context: zmq.Context[Any], connection: Connection) -> None:
         self._client = client
         self._socket = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.MAXMSGSIZE, REPLY_LIMITS.frame_bytes)
         self._socket.set_hwm(0)  # no answer is ever dropped
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._endpoint = endpoint
+        # An address that nobody can guess, and none but the process that was found behind it: another that listens
+        # there afterwards gets nothing of what was meant for the first.
+        self._socket.setsockopt(zmq.ROUTING_ID, b"\1" + new_nonce())
+        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
+        self._endpoint = connection.endpoint
+        self._greeting = Greeting(connection.token, client._name)
         self._pending: dict[int, _Pending] = {}
-        self._hello_ids: set[int] = set()
-        self._started = self._heard = time.monotonic()
+        self._greetings: set[int] = set()  # ids of challenges and hellos: over a slow line several are on their way
+        self._watched = time.monotonic()
+        self._silent = 0.0  # seconds, awake, since anything was heard
         self._spoken = 0.0
+        self._loss = RequestError("lost", "the connection to the backend is lost", _AGAIN)
         self._over = False
 
     def run(self) -> None:
@@ -287,7 +326,7 @@ class _Exchange:
             poller.register(source, zmq.POLLIN)
         try:
             self._socket.connect(self._endpoint)
-            self._hello()
+            self._greet()
             while not (self._over or self._client._closing):
                 ready = dict(poller.poll(50 if self._pending else 200))
                 if self._socket in ready:
@@ -300,25 +339,32 @@ class _Exchange:
                 self._send_waiting()
                 self._watch()
         finally:
-            error = RequestError("lost", "the connection to the backend is lost", _AGAIN)
             for pending in self._pending.values():
-                pending.fail(error)
-            self._client._abandon(error)
+                pending.fail(self._loss)
+            self._client._abandon(self._loss)
+            with self._client._lock:
+                self._client._open.clear()
             self._socket.disable_monitor()
             self._monitor.close()
             self._socket.close()
 
-    def _send(self, request: Request, pending: _Pending | None) -> int:
+    def _send(self, request: Request, pending: _Pending | None = None) -> int:
         request_id = next(self._client._ids)
+        try:
+            frames = encode(request_id, request)
+        except ProtocolError as error:  # what a damaged .blend holds, for instance
+            if pending is not None:
+                pending.fail(RequestError(error.code, error.message, "give the face its identity and controls anew"))
+            return request_id
         if pending is not None:
             pending.deadline = time.monotonic() + pending.timeout
             self._pending[request_id] = pending
-        self._socket.send_multipart(encode(request_id, request), copy=False)
+        self._socket.send_multipart(frames, copy=False)
         self._spoken = time.monotonic()
         return request_id
 
-    def _hello(self) -> None:
-        self._hello_ids.add(self._send(Hello(self._client._name), None))
+    def _greet(self) -> None:
+        self._greetings.add(self._send(self._greeting.message()))
 
     def _send_waiting(self) -> None:
         client = self._client
@@ -339,52 +385,81 @@ class _Exchange:
             self._client._finished.put(preview)  # before it is in flight no more: it is seen in one of both
             self._client._in_flight.discard(stream)
 
-        def deliver(reply: Reply) -> None:
-            if isinstance(reply, Frame):
-                welcome = self._client.link.welcome
-                halved = welcome is not None and 2 * reply.height == welcome.resolution[0]
-                buffers = self._client.buffers
-                pixels = from_rgba8(reply.data, reply.height, reply.width, doubled=halved, buffers=buffers)
-                finish(Preview(stream, tag, asked, time.monotonic(), reply, pixels))
-            elif isinstance(reply, Error):
-                fail(RequestError(reply.code, reply.message, reply.hint))
+        def deliver(frame: Frame) -> None:
+            if frame.encoding != "rgba8":
+                fail(RequestError("unreadable", f"a preview came as {frame.encoding}", _SAME_RELEASE))
+                return
+            welcome = self._client.link.welcome
+            halved = welcome is not None and 2 * frame.height == welcome.resolution[0]
+            buffers = self._client.buffers
+            pixels = from_rgba8(frame.data, frame.height, frame.width, doubled=halved, buffers=buffers)
+            finish(Preview(stream, tag, asked, time.monotonic(), frame, pixels))
 
         def fail(error: RequestError) -> None:
             finish(Preview(stream, tag, asked, time.monotonic(), error=error))
 
-        return _Pending(deliver, fail, _SILENCE_S)
+        return _Pending(Frame, deliver, fail, _SILENCE_S)
 
     def _receive(self) -> None:
-        while self._socket.poll(0):
+        while not self._over and self._socket.poll(0):
             frames = [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
-            self._heard = time.monotonic()
+            self._silent = 0.0
             try:
                 envelope = decode_reply(frames)
             except ProtocolError as error:
-                hint = "install the add-on and the backend from the same release"
-                self._client.link = Link(Phase.REFUSED, error.message, hint)
+                self._unreadable(error)
                 continue
-            if envelope.id in self._hello_ids:  # over a slow line several are on their way
-                self._greeted(envelope.message)
+            reply = envelope.message
+            if envelope.id in self._greetings:
+                self._greeted(reply)
+            elif isinstance(reply, Error) and reply.code == "unproven":
+                self._lose("the backend has forgotten this client, which was silent for too long")
             elif pending := self._pending.pop(envelope.id, None):
-                pending.deliver(envelope.message)
+                self._deliver(pending, reply)
+
+    def _deliver(self, pending: _Pending, reply: Reply) -> None:
+        if isinstance(reply, Error):
+            pending.fail(RequestError(reply.code, reply.message, reply.hint))
+        elif isinstance(reply, pending.answer):
+            pending.deliver(reply)
+        else:
+            pending.fail(RequestError("unreadable", f"a {type(reply).__name__} is no answer to this", _SAME_RELEASE))
+
+    def _unreadable(self, error: ProtocolError) -> None:
+        """A reply that cannot be read fails its own request; before the service is known it says that this is none."""
+        if error.request_id in self._pending:
+            self._pending.pop(error.request_id).fail(RequestError("unreadable", error.message, _SAME_RELEASE))
+        elif error.code == "version" or self._client.link.phase is not Phase.READY:
+            self._refuse(error.message, _SAME_RELEASE)
 
     def _greeted(self, reply: Reply) -> None:
-        client = self._client
-        if isinstance(reply, Welcome):
-            client.link = Link(Phase.READY, reply.model_name, welcome=reply)
-        elif isinstance(reply, Error) and reply.code == "loading":
-            client.link = Link(Phase.LOADING, reply.message, reply.hint)
-        elif isinstance(reply, Error):
-            client.link = Link(Phase.REFUSED, reply.message, reply.hint)
+        match reply:
+            case Proof() if self._greeting.check(reply):
+                self._greet()
+            case _ if not self._greeting.is_proven:
+                self._refuse(f"what listens on {self._endpoint} is not the backend of the connection file", _AGAIN)
+                self._over = True
+            case Welcome():
+                self._client.link = Link(Phase.READY, reply.model_name, welcome=reply)
+            case Error(code="loading"):
+                self._client.link = Link(Phase.LOADING, reply.message, reply.hint)
+            case Error():
+                self._refuse(reply.message, reply.hint)
+
+    def _refuse(self, why: str, hint: str) -> None:
+        self._client.link = replace(self._client.link, phase=Phase.REFUSED, detail=why, hint=hint)
 
     def _disconnected(self) -> None:
         while self._monitor.poll(0):
             self._monitor.recv_multipart()  # zmq's own reader of it would import asyncio
+        self._over = True
         if self._client.link.phase in (Phase.READY, Phase.LOADING):
             self._lose("the backend closed the connection")
+        elif self._client.link.phase is Phase.CONNECTING:
+            self._lose(f"nothing answers on {self._endpoint}: the backend of the connection file has ended")
 
     def _lose(self, why: str) -> None:
+        self._loss = RequestError("lost", why, _AGAIN)
         self._client.link = replace(self._client.link, phase=Phase.LOST, detail=why, hint=_AGAIN)
         self._over = True
 
@@ -393,11 +468,15 @@ class _Exchange:
         ready = self._client.link.phase is Phase.READY
         if now - self._spoken > (_PING_EVERY_S if ready else _HELLO_EVERY_S):
             if ready:
-                self._send(Ping(), None)
+                self._send(Ping())
             else:
-                self._hello()
-        if now - self._heard > _SILENCE_S:
+                self._greet()
+        self._silent += min(now - self._watched, _AWAKE_S)
+        self._watched = now
+        if self._silent > _SILENCE_S:
             self._lose(f"the backend has been silent for {_SILENCE_S:.0f} s")
+            if ready:
+                self._client._on_silence()
         for request_id in [i for i, pending in self._pending.items() if now > pending.deadline]:
             error = RequestError("timeout", "the backend did not answer in time", "see its log, or start it again")
             self._pending.pop(request_id).fail(error)

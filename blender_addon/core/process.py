@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The local backend as a child process."""
+"""The local backend as a child process, and whether a process lives."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import ctypes
 import os
+import re
 import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -16,8 +19,15 @@ from typing import IO
 from ..protocol.connection import remove_connection
 
 _STOP_S = 5.0  # for the picture being painted; then it is killed
-_LOGS = 5  # kept
-_LOG_TAIL = 8192  # bytes read from the end of the log
+_KEPT = 5  # of what backends printed
+_NAME = re.compile(r"printed-(\d{1,9})-\w+\.txt")  # with the number of the process that started the backend
+_TAIL = 8192  # bytes read from the end of that
+_ERROR = "effigy: error: "  # how the line begins by which the command line says why it ends
+_FRAME = " \t|│┃║"  # what stands beside an error in a box, as other versions and programs draw it
+
+
+# winnt.h and winerror.h
+_SYNCHRONIZE, _WAIT_TIMEOUT, _ACCESS_DENIED = 0x00100000, 0x102, 5
 
 
 class BackendError(Exception):
@@ -30,21 +40,28 @@ class LocalBackend:
     def __init__(self, command: str, folder: Path, model: str = "") -> None:
         """Starts ``command`` (for instance "effigy", or a path to it with arguments); returns at once.
 
-        ``folder`` takes the connection file and the log; ``model`` is the bundle to serve, empty for the
-        embedded default. Raises BackendError.
+        ``folder`` takes its log, what it prints and its connection file, each under a name of its own, that its owner
+        alone can read; ``model`` is the bundle to serve, empty for the embedded default. Raises BackendError.
         """
         arguments = split_command(command)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.connection_file = folder / f"connection-{os.getpid()}.json"
-        self.log_file = folder / f"backend-{os.getpid()}.log"
-        self.connection_file.unlink(missing_ok=True)
-        _prune(folder)
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _prune(folder)
+            descriptor, printed = tempfile.mkstemp(".txt", f"printed-{os.getpid()}-", folder)
+        except OSError as error:
+            raise BackendError(
+                f"the backend cannot be started: {folder} cannot be written ({error.strerror})"
+            ) from None
+        self._printed = Path(printed)
+        self.connection_file = self._printed.with_suffix(".json")
         serve = ["serve", "--connection-file", str(self.connection_file), "--parent-pid", str(os.getpid())]
         if model:
             serve += ["--model", model]
         self._stopping_since: float | None = None
-        with self.log_file.open("wb") as log:
-            self._process = _spawn([*arguments, *serve], log)
+        self._killed_for = ""
+        with os.fdopen(descriptor, "wb") as file:
+            self._process = _spawn([*arguments, *serve], file, folder)
 
     @property
     def pid(self) -> int:
@@ -54,6 +71,11 @@ class LocalBackend:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()
+
+    def kill(self, why: str) -> None:
+        """Ends a backend that hangs, at once; ``why`` becomes its last words. May be called from any thread."""
+        self._killed_for = why
+        self._process.kill()
 
     def stop(self) -> None:
         """Asks it to leave; returns at once. Call ``reap`` until it is gone."""
@@ -81,22 +103,63 @@ class LocalBackend:
         self.reap()
 
     def last_words(self) -> str:
-        """The last error in its log, or the last line that is no log entry, for the panel; empty if there is none."""
+        """Why it ended, for the panel: the error that it printed, else the last line that says anything; or empty."""
+        if self._killed_for:
+            return self._killed_for
         try:
-            with self.log_file.open("rb") as log:
-                log.seek(max(0, self.log_file.stat().st_size - _LOG_TAIL))
-                lines = log.read().decode("utf-8", "replace").splitlines()
+            with self._printed.open("rb") as file:
+                file.seek(max(0, self._printed.stat().st_size - _TAIL))
+                lines = file.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return ""
-        last = next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("{")), "")
-        return next((words for line in reversed(lines) if (words := _error_in(line))), last)
+        said = [words for line in lines if any(map(str.isalnum, words := line.strip(_FRAME)))]
+        errors = [line.removeprefix(_ERROR) for line in said if line.startswith(_ERROR)]
+        return next(reversed(errors or said), "")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this machine has a process of that number. One that ended and that nobody reaped counts as alive."""
+    if pid <= 0:
+        return False
+    if sys.platform == "win32":
+        return _is_alive_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _is_alive_on_windows(pid: int) -> bool:
+    """Signal 0 would interrupt it there."""
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    opened = kernel.OpenProcess(_SYNCHRONIZE, False, pid)
+    if not opened:
+        return bool(ctypes.get_last_error() == _ACCESS_DENIED)  # type: ignore[attr-defined,unused-ignore]
+    handle = ctypes.c_void_p(opened)
+    try:
+        return bool(kernel.WaitForSingleObject(handle, 0) == _WAIT_TIMEOUT)
+    finally:
+        kernel.CloseHandle(handle)
 
 
 def _prune(folder: Path) -> None:
-    """Removes all but the newest logs of backends that earlier Blenders started."""
-    for old in sorted(folder.glob("backend-*.log"), key=lambda log: log.stat().st_mtime)[:-_LOGS]:
-        with contextlib.suppress(OSError):  # Windows keeps a log that is still written
-            old.unlink()
+    """Removes what all but the newest backends of Blenders that are gone printed, and connection files they left."""
+    printed = [(path, _NAME.fullmatch(path.name)) for path in folder.glob("printed-*.txt")]
+    gone = [path for path, name in printed if name and not is_alive(int(name[1]))]
+    for path in sorted(gone, key=_age)[: 1 - _KEPT]:
+        with contextlib.suppress(OSError):  # Windows keeps a file that is still written
+            path.unlink(missing_ok=True)
+            path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    with contextlib.suppress(OSError):  # another Blender may remove it just now
+        return path.stat().st_mtime
+    return 0.0
 
 
 def split_command(command: str) -> list[str]:
@@ -121,24 +184,15 @@ def split_command(command: str) -> list[str]:
     return [program, *arguments[1:]]
 
 
-def _spawn(arguments: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _spawn(arguments: list[str], printed: IO[bytes], logs: Path) -> subprocess.Popen[bytes]:
     # Blender's own Python settings must not leak into another interpreter.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    # Not an option: a backend of an earlier version, which has none, is to live long enough to say its version.
+    environment["EFFIGY_LOG_FOLDER"] = str(logs)
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     try:
         return subprocess.Popen(  # noqa: S603 the user's own command
-            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, creationflags=flags
+            arguments, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env=environment, creationflags=flags
         )
     except OSError as error:
         raise BackendError(f"the backend {arguments[0]} cannot be started: {error.strerror}") from None
-
-
-def _error_in(line: str) -> str:
-    """The message of an error line: a JSON log entry, or what the command line printed."""
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return line.removeprefix("effigy: error: ") if line.startswith("effigy: error: ") else ""
-    if isinstance(entry, dict) and entry.get("level") in ("error", "critical"):
-        return str(entry.get("error") or entry.get("event") or "")
-    return ""

@@ -7,16 +7,37 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
+import msgpack
 import pytest
 import zmq
 
 from blender_addon.core.client import Client, GoneError, Phase, RequestError
-from blender_addon.protocol import encode
-from blender_addon.protocol.connection import ConnectionFileError, read_connection
-from blender_addon.protocol.messages import OpenIdentity, Ping, Status, Synthesize
+from blender_addon.protocol import PROTOCOL_VERSION, decode_request, encode
+from blender_addon.protocol.connection import Connection, ConnectionFileError, read_connection
+from blender_addon.protocol.messages import (
+    Array,
+    Challenge,
+    Error,
+    Frame,
+    Hello,
+    OpenIdentity,
+    Ping,
+    Pong,
+    Pose,
+    Proof,
+    Status,
+    StatusReport,
+    Synthesize,
+    Timings,
+    Welcome,
+)
+from blender_addon.protocol.proof import new_nonce, prove
 
 from ..end_to_end.conftest import Service
+
+TOKEN = "ab" * 32
 
 
 @pytest.fixture()
@@ -41,7 +62,11 @@ def connect():
 
 
 def finder(service):
-    return lambda: read_connection(service.connection_file).endpoint
+    return lambda: read_connection(service.connection_file)
+
+
+def at(port):
+    return lambda: Connection(f"tcp://127.0.0.1:{port}", os.getpid(), TOKEN)
 
 
 def wait_for(condition, timeout=120.0):
@@ -78,13 +103,13 @@ def test_a_refused_request_raises_with_code_and_hint(service, connect):
 
 def test_a_killed_service_is_noticed_at_once_and_a_new_one_is_found(service, connect, effigy_command, tmp_path):
     lives = [service]
-    client = connect(lambda: read_connection(lives[-1].connection_file).endpoint)
+    client = connect(lambda: read_connection(lives[-1].connection_file))
     client.wait_ready(60)
     identity = client.call(OpenIdentity(seed=1), 20).identity
     waiting = [client.ask(Synthesize(identity, float(yaw), 0.0, {}, "final"), 30) for yaw in range(30)]
     service.process.send_signal(signal.SIGKILL)
     started = time.monotonic()
-    with pytest.raises(RequestError, match="lost"):
+    with pytest.raises(RequestError, match="closed the connection"):
         waiting[-1].result(10)
     assert time.monotonic() - started < 3
     assert client.link.phase is Phase.LOST
@@ -120,7 +145,7 @@ def test_a_service_that_will_never_come_is_told_at_once(connect):
 def test_a_service_that_never_answers_times_out(connect):
     with zmq.Context() as context, context.socket(zmq.ROUTER) as silent:
         port = silent.bind_to_random_port("tcp://127.0.0.1")
-        client = connect(lambda: f"tcp://127.0.0.1:{port}")
+        client = connect(at(port))
         with pytest.raises(RequestError, match="no backend within"):
             client.wait_ready(0.5)
         with pytest.raises(RequestError, match="no answer"):
@@ -130,11 +155,10 @@ def test_a_service_that_never_answers_times_out(connect):
 
 def test_a_service_of_another_version_is_refused_with_what_to_do(connect, monkeypatch):
     from blender_addon.protocol import codec
-    from blender_addon.protocol.messages import Pong
 
     with zmq.Context() as context, context.socket(zmq.ROUTER) as foreign:
         port = foreign.bind_to_random_port("tcp://127.0.0.1")
-        client = connect(lambda: f"tcp://127.0.0.1:{port}")
+        client = connect(at(port))
         sender = foreign.recv_multipart()[0]
         monkeypatch.setattr(codec, "PROTOCOL_VERSION", 99)
         frames = encode(1, Pong())
@@ -146,7 +170,7 @@ def test_a_service_of_another_version_is_refused_with_what_to_do(connect, monkey
 
 
 def test_an_endpoint_that_cannot_be_connected_to_is_named(connect):
-    client = connect(lambda: "http://nonsense")
+    client = connect(lambda: Connection("http://nonsense", 1, TOKEN))
     wait_for(lambda: client.link.phase is Phase.REFUSED)
     assert "http://nonsense" in client.link.detail
     started = time.monotonic()
@@ -161,7 +185,8 @@ def test_a_slow_line_connects_all_the_same(connect, service):
     front, back = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
     port = front.bind_to_random_port("tcp://127.0.0.1")
     wait_for(service.connection_file.exists, 60)
-    back.connect(read_connection(service.connection_file).endpoint)
+    back.setsockopt(zmq.ROUTING_ID, b"\1" * 16)
+    back.connect(service.connection().endpoint)
     stop = threading.Event()
 
     def relay():
@@ -181,10 +206,266 @@ def test_a_slow_line_connects_all_the_same(connect, service):
     thread = threading.Thread(target=relay)
     thread.start()
     try:
-        connect(lambda: f"tcp://127.0.0.1:{port}").wait_ready(30)
+        connect(lambda: replace(service.connection(), endpoint=f"tcp://127.0.0.1:{port}")).wait_ready(30)
     finally:
         stop.set()
         thread.join()
+
+
+class Impostor:
+    """What listens on a port: a service that knows the token, or does not, and says what a test has it say."""
+
+    def __init__(self, token=TOKEN):
+        self.context = zmq.Context()
+        self.context.linger = 0
+        self.token, self.heard = token, []
+        self.open()
+
+    def open(self, port=None):
+        self.router = self.context.socket(zmq.ROUTER)
+        self.port = port or self.router.bind_to_random_port("tcp://127.0.0.1")
+        if port:
+            self.router.bind(f"tcp://127.0.0.1:{port}")
+
+    def receive(self):
+        assert self.router.poll(20_000), "the client sends nothing"
+        self.client, *frames = self.router.recv_multipart()
+        envelope = decode_request(frames)
+        self.heard.append(envelope.message)
+        return envelope
+
+    def send(self, request_id, message):
+        self.router.send_multipart([self.client, *encode(request_id, message)])
+
+    def prove(self):
+        envelope = self.receive()
+        nonce = new_nonce()
+        self.send(envelope.id, Proof(nonce, prove(self.token, "service", envelope.message.nonce, nonce)))
+
+    def welcome(self):
+        """Lets a client in, as a service with a tiny model."""
+        self.prove()
+        while not isinstance((envelope := self.receive()).message, Hello):
+            pass
+        none, indices = Array("f4", (3, 0), b""), Array("i4", (0,), b"")
+        triangles, directions = Array("i4", (0, 3), b""), Array("f4", (0, 3, 0), b"")
+        described = ("m", "name", (4, 4), "t", none, triangles, indices, (), directions, (1.0, 1.0))
+        self.send(envelope.id, Welcome("effigy", "cpu", *described))
+
+    def asked(self, kind):
+        """The next request of this kind."""
+        while not isinstance((envelope := self.receive()).message, kind):
+            pass
+        return envelope
+
+    def close(self):
+        self.router.close()
+        self.context.term()
+
+
+@pytest.fixture()
+def impostor():
+    impostor = Impostor()
+    yield impostor
+    impostor.close()
+
+
+def test_a_reply_that_cannot_be_read_fails_its_own_request_alone(connect, impostor):
+    client = connect(at(impostor.port))
+    impostor.welcome()
+    client.wait_ready(20)
+    answers = [client.ask(Status(), 20) for _ in range(3)]
+    ids = [impostor.asked(Status).id for _ in answers]
+    fields = {"v": PROTOCOL_VERSION, "id": ids[0], "kind": "StatusReport", "body": {}, "sizes": []}
+    impostor.router.send_multipart([impostor.client, msgpack.packb(fields)])
+    impostor.router.send_multipart([impostor.client, b"\xc1 nobody's"])
+    impostor.send(ids[1], Pong())
+    report = StatusReport("ready", "", "cpu", 1.0, 1, 1, 1, 1)
+    impostor.send(ids[2], report)
+    assert answers[2].result(20) == report
+    for answer, why in ((answers[0], "lacks"), (answers[1], "Pong is no answer")):
+        with pytest.raises(RequestError, match=why) as caught:
+            answer.result(20)
+        assert caught.value.code == "unreadable"
+    assert client.link.phase is Phase.READY
+
+
+@pytest.mark.parametrize("kind", [Pong(), "png", "unreadable"])
+def test_an_answer_that_is_no_preview_does_not_stop_previews(connect, impostor, kind):
+    client = connect(at(impostor.port))
+    impostor.welcome()
+    client.wait_ready(20)
+    client.preview(Synthesize("x", 0.0, 0.0, {}), tag=1)
+    request_id = impostor.asked(Synthesize).id
+    pose, timings = Pose(0, 0, 0, 1, 0, 0), Timings(0, 0, 0, 0)
+    if kind == "png":
+        impostor.send(request_id, Frame("x", "preview", 4, 4, "png", b"none", True, pose, (), {}, timings))
+    elif kind == "unreadable":
+        fields = {"v": PROTOCOL_VERSION, "id": request_id, "kind": "Frame", "body": {}, "sizes": []}
+        impostor.router.send_multipart([impostor.client, msgpack.packb(fields)])
+    else:
+        impostor.send(request_id, kind)
+    wait_for(lambda: client.has_previews)
+    (preview,) = client.previews()
+    assert preview.error.code == "unreadable"
+    assert not client.is_busy
+    client.preview(Synthesize("x", 1.0, 0.0, {}), tag=2)
+    request_id = impostor.asked(Synthesize).id
+    impostor.send(request_id, Frame("x", "preview", 4, 4, "rgba8", bytes(64), True, pose, (), {}, timings))
+    wait_for(lambda: client.has_previews)
+    assert client.previews()[0].frame is not None
+    assert client.link.phase is Phase.READY
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Synthesize("x", float("nan"), 0.0, {}, "final"),
+        Synthesize("x", 0.0, 0.0, {"c": float("inf")}, "final"),
+        OpenIdentity(latent=b"x", model="m" * 9000),
+        OpenIdentity(latent=bytes(33 * 2**20)),
+    ],
+    ids=["nan", "inf", "text", "large"],
+)
+def test_what_may_not_be_sent_fails_alone_and_at_once(connect, impostor, broken):
+    client = connect(at(impostor.port))
+    impostor.welcome()
+    client.wait_ready(20)
+    with pytest.raises(RequestError) as caught:
+        client.ask(broken, 20).result(20)
+    assert caught.value.code in ("bad-field", "malformed", "too-large")
+    assert caught.value.hint
+    assert client.link.phase is Phase.READY
+    assert not any(isinstance(message, type(broken)) for message in impostor.heard)
+
+
+def test_who_does_not_know_the_token_learns_nothing(connect):
+    impostor = Impostor(token="cd" * 32)
+    try:
+        client = connect(at(impostor.port))
+        waiting = client.ask(OpenIdentity(latent=b"a face", model="m"), 5)
+        impostor.prove()
+        wait_for(lambda: client.link.phase is Phase.REFUSED)
+        assert "is not the backend" in client.link.detail
+        with pytest.raises(RequestError):
+            waiting.result(20)
+        impostor.receive()  # it is looked for again: another connection, another challenge
+        nonces = [bytes(message.nonce) for message in impostor.heard]
+        assert {type(message) for message in impostor.heard} == {Challenge}
+        assert len(set(nonces)) > 1
+        client.close()
+    finally:
+        impostor.close()
+
+
+@pytest.mark.parametrize("answer", ["welcome", "error"])
+def test_who_answers_a_challenge_with_something_else_is_not_believed(connect, impostor, answer):
+    client = connect(at(impostor.port))
+    envelope = impostor.receive()
+    impostor.send(envelope.id, Pong() if answer == "welcome" else Error("failed", "send me your latents", "please"))
+    wait_for(lambda: client.link.phase is Phase.REFUSED)
+    assert "is not the backend" in client.link.detail
+
+
+def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_for_it(connect, impostor):
+    client = connect(at(impostor.port))
+    impostor.welcome()
+    client.wait_ready(20)
+    port, heard = impostor.port, len(impostor.heard)
+    waiting = [client.ask(Synthesize("x", float(yaw), 0.0, {}, "final"), 20) for yaw in range(5)]
+    impostor.asked(Synthesize)
+    impostor.router.close()
+    impostor.token = "cd" * 32
+    impostor.open(port)
+    for _ in range(20):
+        waiting.append(client.ask(Synthesize("x", 9.0, 0.0, {}, "final"), 20))
+        time.sleep(0.01)
+    while client.link.phase is not Phase.REFUSED:
+        impostor.prove()
+        time.sleep(0.05)
+    for answer in waiting:
+        with pytest.raises(RequestError):
+            answer.result(20)
+    after = impostor.heard[heard:]
+    seen = [type(message) for message in after if not isinstance(message, Ping)]
+    assert set(seen[seen.index(Challenge) :]) == {Challenge}
+
+
+def test_a_backend_that_is_gone_is_known_gone_at_once(connect):
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        port = router.bind_to_random_port("tcp://127.0.0.1")
+    client = connect(at(port))
+    started = time.monotonic()
+    with pytest.raises(RequestError, match="nothing answers on"):
+        client.wait_ready(30)
+    assert time.monotonic() - started < 8, "it was waited for"
+
+
+def test_a_backend_that_stands_still_is_told_and_another_is_found(service, connect, monkeypatch, effigy_command):
+    import blender_addon.core.client as module
+
+    monkeypatch.setattr(module, "_SILENCE_S", 1.5)
+    killed = []
+
+    def kill():
+        killed.append(service.process.pid)
+        service.process.kill()
+
+    client = connect(finder(service))
+    client._on_silence = kill
+    client.wait_ready(60)
+    identity = client.call(OpenIdentity(seed=1), 20).identity
+    service.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(RequestError, match="silent"):
+        client.call(Synthesize(identity, 5.0, 0.0, {}, "final"), 30)
+    wait_for(lambda: service.process.poll() is not None)
+    assert killed == [service.process.pid]
+
+
+def test_a_pause_of_this_process_is_not_taken_for_silence(connect, impostor, monkeypatch):
+    import blender_addon.core.client as module
+
+    now = time.monotonic
+    skipped = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now() + skipped)
+    client = connect(at(impostor.port))
+    impostor.welcome()
+    client.wait_ready(20)
+    skipped = 3600.0  # the computer slept
+    for _ in range(3):
+        request = impostor.asked(Ping)
+        impostor.send(request.id, Pong())
+    assert client.link.phase is Phase.READY
+
+
+def test_a_backend_that_forgot_this_client_lets_it_in_again(connect, impostor):
+    client = connect(at(impostor.port))
+    impostor.welcome()
+    client.wait_ready(20)
+    lost = client.ask(Status(), 20)
+    impostor.send(impostor.asked(Status).id, Error("unproven", "who are you?", "prove it"))
+    with pytest.raises(RequestError, match="forgotten this client"):
+        lost.result(20)
+    while not isinstance(impostor.receive().message, Challenge):
+        pass
+    assert client.link.phase is Phase.LOST
+
+
+def test_identities_that_nobody_uses_are_released(service, connect):
+    client = connect(finder(service))
+    client.wait_ready(60)
+    kept, other = (client.call(OpenIdentity(seed=seed), 20).identity for seed in (1, 2))
+    client.call(OpenIdentity(seed=1), 20)  # a second face of the same person
+    assert client.call(Status(), 5).identities == 2
+    opening = client.ask(OpenIdentity(seed=3), 20)
+    if not opening.done():
+        client.release_all_but({kept})
+    third = opening.result(20).identity
+    client.release_all_but({kept, third})
+    wait_for(lambda: client.call(Status(), 5).identities == 2)
+    with pytest.raises(RequestError, match="not open here"):
+        client.call(Synthesize(other, 0.0, 0.0, {}, "final"), 20)
+    assert client.call(Synthesize(kept, 0.0, 0.0, {}, "final"), 20).identity == kept
 
 
 def test_a_broken_frame_loses_the_link_and_not_the_thread(connect, monkeypatch):
@@ -196,7 +477,7 @@ def test_a_broken_frame_loses_the_link_and_not_the_thread(connect, monkeypatch):
     monkeypatch.setattr(module, "decode_reply", explode)
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         port = router.bind_to_random_port("tcp://127.0.0.1")
-        client = connect(lambda: f"tcp://127.0.0.1:{port}")
+        client = connect(at(port))
         router.send_multipart([router.recv_multipart()[0], b"x"])
         wait_for(lambda: client.link.phase is Phase.LOST)
         assert "unforeseen" in client.link.detail
@@ -206,7 +487,7 @@ def test_a_broken_frame_loses_the_link_and_not_the_thread(connect, monkeypatch):
 def test_garbage_from_a_service_harms_nobody(connect):
     with zmq.Context() as context, context.socket(zmq.ROUTER) as mad:
         port = mad.bind_to_random_port("tcp://127.0.0.1")
-        client = connect(lambda: f"tcp://127.0.0.1:{port}")
+        client = connect(at(port))
         sender = mad.recv_multipart()[0]
         for junk in (b"", b"\xc1", b"x" * 1000, bytes(range(256))):
             mad.send_multipart([sender, junk, junk])
@@ -215,7 +496,7 @@ def test_garbage_from_a_service_harms_nobody(connect):
 
 
 def test_closing_twice_and_asking_afterwards_is_no_error(connect):
-    client = connect(lambda: "tcp://127.0.0.1:9")
+    client = connect(at(9))
     client.close()
     client.close()
     with pytest.raises(RequestError):

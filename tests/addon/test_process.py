@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from blender_addon.core.process import BackendError, LocalBackend, split_command
+from blender_addon.core.process import BackendError, LocalBackend, is_alive, split_command
+from blender_addon.protocol.connection import read_connection
 
 
 def wait(condition, timeout=120.0):
@@ -113,7 +116,7 @@ def test_blenders_python_settings_do_not_reach_the_backend(tmp_path, monkeypatch
     script.chmod(0o755)
     backend = LocalBackend(str(script), tmp_path)
     wait(lambda: backend.exit_code is not None)
-    assert backend.log_file.read_text() == "home=\n"
+    assert backend._printed.read_text() == "home=\n"
     assert os.environ["PYTHONHOME"] == "/nowhere"
 
 
@@ -131,3 +134,100 @@ def test_one_that_dies_without_an_error_line_leaves_its_last_line(tmp_path):
     backend = LocalBackend(str(broken), tmp_path)
     wait(lambda: backend.exit_code is not None)
     assert backend.last_words() == "libfoo.so is missing"
+
+
+def program(folder, text, name="program"):
+    """A command that is a Python program."""
+    path = folder / name
+    path.write_text(f"#!{sys.executable}\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def last_words_of(command, folder):
+    backend = LocalBackend(command, folder)
+    wait(lambda: backend.exit_code is not None)
+    return backend.last_words()
+
+
+def test_a_wrong_option_is_told_by_its_sentence_and_not_by_the_box_around_it(effigy_command, tmp_path):
+    assert "No such option: --verbos" in last_words_of(f"{effigy_command} --verbos", tmp_path)
+
+
+BOX = """
+ Usage: effigy [OPTIONS] COMMAND [ARGS]...
+
+╭─ Error ──────────────────────────╮
+│ No such option: --verbose        │
+╰──────────────────────────────────╯
+"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "words"),
+    [
+        (BOX, "No such option: --verbose"),  # a backend of an earlier version, or another program of that name
+        ("+-----+\n| bad |\n+-----+", "bad"),
+        ("effigy: error: the port is taken\nsome library says goodbye", "the port is taken"),
+        ("one\n\n  two  \n\n", "two"),
+        ("", ""),
+        ("────\n***\n", ""),
+    ],
+)
+def test_last_words_are_words(tmp_path, printed, words):
+    assert last_words_of(program(tmp_path, f"print({printed!r})"), tmp_path) == words
+
+
+def test_what_a_backend_writes_is_its_owners_alone_and_its_own(effigy_command, tmp_path):
+    """Two at once: the first is stopped and still paints while the second starts, or two machines share a home."""
+    first, second = (LocalBackend(effigy_command, tmp_path) for _ in range(2))
+    for backend in (first, second):
+        wait(backend.connection_file.exists)
+    files = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
+    assert sorted(path.suffix for path in files) == [".json"] * 2 + [".log"] * 2 + [".txt"] * 2
+    logs = {backend.pid: list(tmp_path.glob(f"backend-{backend.pid}-*.log")) for backend in (first, second)}
+    for pid, (log,) in logs.items():
+        assert f'"pid": {pid}' in log.read_text()
+    assert read_connection(first.connection_file).token != read_connection(second.connection_file).token
+    first.stop_and_wait()
+    second.stop_and_wait()
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_what_backends_of_earlier_blenders_left_is_removed(tmp_path):
+    for number in range(10):
+        for suffix in (".txt", ".json"):
+            path = tmp_path / f"printed-4999999-{number}{suffix}"  # of a process that cannot be
+            path.write_text("")
+            os.utime(path, (number, number))
+    living = tmp_path / f"printed-{os.getpid()}-old.txt"
+    living.write_text("")
+    os.utime(living, (0, 0))
+    backend = LocalBackend(program(tmp_path, "pass"), tmp_path)
+    wait(lambda: backend.exit_code is not None)
+    assert living.exists()
+    assert len(list(tmp_path.glob("printed-4999999-*.txt"))) == 4
+    assert len(list(tmp_path.glob("printed-4999999-*.json"))) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_named(effigy_command, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(BackendError, match="cannot be written"):
+        LocalBackend(effigy_command, blocked / "folder")
+
+
+def test_a_killed_backend_says_why_it_was_killed(tmp_path):
+    backend = LocalBackend(program(tmp_path, "import time; print('all is well', flush=True); time.sleep(60)"), tmp_path)
+    backend.kill("it answered nothing any more")
+    wait(lambda: backend.exit_code is not None)
+    assert backend.last_words() == "it answered nothing any more"
+
+
+def test_the_dead_are_told_from_the_living():
+    assert is_alive(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    assert not is_alive(child.pid)
+    assert not any(map(is_alive, (0, -1, 2**22 + 1, 2**70)))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -84,18 +85,178 @@ def test_cancelling_returns_what_it_removed_and_nothing_of_others():
     queue.add(Job(b"a", 6, OpenIdentity(seed=1)))
     assert [job.id for job in queue.cancel(b"a", (1, 5, 99))] == [1]
     assert sorted(job.id for job in queue.cancel(b"a", ())) == [0, 2, 3, 4]
-    assert drain(queue) == [5, 6]
+    assert sorted(drain(queue)) == [5, 6]
 
 
-def test_what_a_client_that_left_held_is_forgotten_after_what_still_runs():
+def test_what_a_client_that_left_asked_is_dropped_and_what_it_held_forgotten():
     queue = Scheduler()
     queue.add(Job(b"a", 1, OpenIdentity(seed=1)))
-    assert queue.waits(b"a")
-    assert not queue.waits(b"b")
-    queue.forget(b"a")
-    assert isinstance(queue.take().request, OpenIdentity)
-    assert isinstance(queue.take().request, Forget)
-    assert not queue.waits(b"a")
+    queue.add(Job(b"a", 2, picture("final")))
+    queue.add(Job(b"a", 3, picture("preview")))
+    queue.add(Job(b"b", 4, picture("final")))
+    queue.hold(b"a")
+    assert [job.id for job in queue.drop(b"a")] == [1, 2, 3]
+    assert queue.drop(b"a") == []
+    taken = [queue.take() for _ in range(len(queue))]
+    assert {job.client: type(job.request) for job in taken} == {b"a": Forget, b"b": Synthesize}
+    queue.add(Job(b"a", 5, OpenIdentity(seed=1)))
+    assert queue.take().id == 5
+
+
+def test_clients_take_turns_however_much_one_of_them_asks():
+    queue = Scheduler()
+    for number in range(1000):
+        queue.add(Job(b"farm", number, picture("final")))
+    for number in range(3):
+        queue.add(Job(b"artist", number, OpenIdentity(seed=number)))
+    for number in range(2):
+        queue.add(Job(b"other", number, picture("final")))
+    taken = [queue.take() for _ in range(10)]
+    assert b"".join(job.client[:1] for job in taken) == b"faofaofaff"
+    for client in (b"farm", b"artist", b"other"):
+        own = [job.id for job in taken if job.client == client]
+        assert own == list(range(len(own))), "each client's are done in their order"
+
+
+def test_clients_take_turns_with_previews_too():
+    queue = Scheduler()
+    for stream in range(10):
+        queue.add(Job(b"many", stream, picture("preview", stream)))
+    queue.add(Job(b"one", 99, picture("preview")))
+    assert [queue.take().id for _ in range(3)] == [0, 99, 1]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.sampled_from(["final", "preview", "hold", "take"]))),
+    st.sampled_from([b"a", b"b"]),
+)
+def test_whatever_happens_the_books_are_right(events, cancelled):
+    """After everything is taken, cancelled or dropped nothing is booked, so that nobody's budget shrinks."""
+    queue, seen = Scheduler(), []
+    for number, (client, what) in enumerate(events):
+        if what == "hold":
+            queue.hold(client)
+        elif what == "take":
+            for held in (b"a", b"b", b"c"):
+                queue.resume(held)
+            if len(queue):
+                seen.append(queue.take())
+        else:
+            seen.append(queue.add(Job(client, number, picture(what, number % 3), size=number)))
+    seen += queue.cancel(cancelled, ()) + queue.drop(b"c")
+    for client in (b"a", b"b"):
+        queue.resume(client)
+    seen += [queue.take() for _ in range(len(queue))]
+    assert len(queue) == queue._bytes_in_all == 0
+    assert not queue._bytes
+    asked = [number for number, (_, what) in enumerate(events) if what in ("final", "preview")]
+    assert sorted(job.id for job in seen if job is not None and not isinstance(job.request, Forget)) == asked
+
+
+def test_a_client_that_does_not_read_is_passed_over_and_loses_nothing():
+    queue = Scheduler()
+    for number in range(3):
+        queue.add(Job(b"deaf", number, picture("final")))
+    queue.add(Job(b"deaf", 3, picture("preview")))
+    queue.add(Job(b"b", 10, picture("final")))
+    queue.hold(b"deaf")
+    queue.add(Job(b"deaf", 4, picture("final")))
+    assert queue.take().id == 10
+    assert len(queue) == 5
+    assert queue.take_finals("rgba8", 9) == []
+    queue.resume(b"deaf")
+    assert sorted(drain(queue)) == [0, 1, 2, 3, 4]
+
+
+def test_what_waits_is_bounded_in_bytes_of_a_client_and_in_all(monkeypatch):
+    monkeypatch.setattr(scheduler, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(scheduler, "MAX_BYTES_IN_ALL", 25_000)
+    queue = Scheduler()
+
+    def add(client, number, size=3_900, purpose="final", stream=0):
+        queue.add(Job(client, number, picture(purpose, stream), size))
+
+    add(b"a", 1)
+    add(b"a", 2)
+    for purpose in ("final", "preview"):
+        with pytest.raises(QueueFullError, match="of this client wait"):
+            add(b"a", 3, purpose=purpose)
+    for client in (b"b", b"c"):
+        add(client, 1)
+        add(client, 2) if client == b"b" else None
+    with pytest.raises(QueueFullError, match="of all clients wait"):
+        add(b"d", 1)
+    queue.drop(b"b")
+    add(b"d", 1)
+    queue.cancel(b"a", (2,))
+    add(b"a", 3, purpose="preview", size=100)
+    add(b"a", 4, purpose="preview", size=3_000)  # in place of the smaller one
+    with pytest.raises(QueueFullError):
+        add(b"a", 5, purpose="preview", size=8_000)
+    assert sorted(job.id for job in queue.close()) == [1, 1, 1, 4]
+
+
+def test_an_id_that_waits_already_is_refused():
+    queue = Scheduler()
+    queue.add(Job(b"a", 1, picture("final")))
+    with pytest.raises(QueueFullError, match="id 1 waits"):
+        queue.add(Job(b"a", 1, picture("final")))
+    queue.add(Job(b"b", 1, picture("final")))
+
+
+class Name(bytes):
+    """A client that counts how often it is compared, and where a loop in C over many of them would show."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        Name.compared += 1
+        return bytes.__eq__(self, other)
+
+    def __hash__(self):
+        Name.compared += 1
+        return bytes.__hash__(self)
+
+
+def operations(work) -> int:
+    """Lines of Python run by ``work``, and comparisons of clients."""
+    lines = 0
+
+    def count(frame, event, argument):
+        nonlocal lines
+        lines += event == "line"
+        return count
+
+    Name.compared, before = 0, sys.gettrace()
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return lines + Name.compared
+
+
+def test_a_call_costs_the_same_however_much_waits():
+    def costs(clients, each):
+        queue, names = Scheduler(), [Name(b"client %d" % number) for number in range(clients)]
+        for name in names:
+            for number in range(each):
+                queue.add(Job(name, number, picture("final")))
+            queue.add(Job(name, each, picture("preview")))
+        calls = [
+            lambda: queue.add(Job(names[0], each + 1, picture("final"))),
+            lambda: queue.add(Job(names[0], each + 2, picture("preview"))),
+            lambda: queue.take(),
+            lambda: queue.take(),
+            lambda: queue.take_finals("rgba8", 3),
+            lambda: queue.cancel(names[1], (each - 1, each - 2)),
+            lambda: queue.hold(names[1]),
+            lambda: queue.resume(names[1]),
+            lambda: len(queue),
+        ]
+        return [operations(call) for call in calls]
+
+    assert costs(16, 500) == costs(4, 8)
 
 
 def test_previews_of_very_many_streams_are_refused(monkeypatch):

@@ -71,7 +71,7 @@ def test_finals_painted_together_are_answered_one_by_one(work, default_model, to
 
     jobs = [Job(b"a", 100, OpenIdentity(seed=3, truncation=0.7))]
     jobs += [final(number, yaw) for number, yaw in enumerate(yaws)]
-    jobs += [final(50, 0.0, identity="nobody"), final(51, 5.0, "png16"), final(52, 5.0, "png16"), final(53, 9.0)]
+    jobs += [final(51, 5.0, "png16"), final(52, 5.0, "png16"), final(53, 9.0), final(54, 0.0, identity="nobody")]
     answers = work(jobs)
     assert [(client, envelope.id) for client, envelope in answers] == [(job.client, job.id) for job in jobs]
     replies = [envelope.message for _, envelope in answers][1:]
@@ -81,7 +81,7 @@ def test_finals_painted_together_are_answered_one_by_one(work, default_model, to
         shown = np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)[..., :3]
         np.testing.assert_array_equal(shown, alone)
         assert frame.timings.synthesis_ms > 0
-    refused, deep, again, last = replies[len(yaws) :]
+    deep, again, last, refused = replies[len(yaws) :]
     assert isinstance(refused, Error)
     assert refused.code == "unknown-identity"
     assert bytes(deep.data) == bytes(again.data), "a picture does not depend on what is painted beside it"

@@ -15,8 +15,9 @@ import pytest
 import zmq
 
 from protocol import decode_reply, encode
-from protocol.connection import ConnectionFileError, read_connection
-from protocol.messages import Error, Hello, Welcome
+from protocol.connection import Connection, ConnectionFileError, read_connection
+from protocol.messages import Error, Reply, Welcome
+from protocol.proof import Greeting, new_nonce
 
 
 class Service:
@@ -30,11 +31,11 @@ class Service:
                 [command, "serve", "--connection-file", str(self.connection_file), *options], stdout=log, stderr=log
             )
 
-    def endpoint(self, timeout: float = 300.0) -> str:
+    def connection(self, timeout: float = 300.0) -> Connection:
         end = time.monotonic() + timeout
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                return read_connection(self.connection_file).endpoint
+                return read_connection(self.connection_file)
             except ConnectionFileError:
                 time.sleep(0.02)
         raise AssertionError(f"no service: {self.log.read_text()}")
@@ -47,10 +48,12 @@ class Service:
 class RawClient:
     """A client without comforts: what it sends and gets is what travels."""
 
-    def __init__(self, context: zmq.Context[Any], endpoint: str) -> None:
+    def __init__(self, context: zmq.Context[Any], connection: Connection) -> None:
         self.socket = context.socket(zmq.DEALER)
-        self.socket.connect(endpoint)
+        self.socket.setsockopt(zmq.ROUTING_ID, b"\1" + new_nonce())
+        self.socket.connect(connection.endpoint)
         self.ids = itertools.count(1)
+        self.greeting = Greeting(connection.token, "test")
 
     def send(self, message: Any) -> int:
         request_id = next(self.ids)
@@ -69,8 +72,14 @@ class RawClient:
             if answered == wanted:
                 return reply
 
+    def greet(self) -> Reply:
+        """Proves itself, once the service has; what the service then says."""
+        if not self.greeting.is_proven:
+            assert self.greeting.check(self.ask(self.greeting.message()))
+        return self.ask(self.greeting.message())
+
     def hello(self) -> Welcome:
-        while isinstance(reply := self.ask(Hello("test")), Error) and reply.code == "loading":
+        while isinstance(reply := self.greet(), Error) and reply.code == "loading":
             time.sleep(0.05)
         assert isinstance(reply, Welcome), reply
         return reply
@@ -112,7 +121,7 @@ def shared_service(effigy_command: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture()
 def client(context: zmq.Context[Any], shared_service: Service) -> Iterator[RawClient]:
-    client = RawClient(context, shared_service.endpoint())
+    client = RawClient(context, shared_service.connection())
     client.hello()
     yield client
     client.socket.close()
@@ -124,7 +133,7 @@ def connect(context: zmq.Context[Any]) -> Iterator[Callable[[Service], RawClient
     clients: list[RawClient] = []
 
     def run(service: Service) -> RawClient:
-        clients.append(RawClient(context, service.endpoint()))
+        clients.append(RawClient(context, service.connection()))
         return clients[-1]
 
     yield run

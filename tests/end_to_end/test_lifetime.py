@@ -14,14 +14,13 @@ import time
 
 import pytest
 
-from protocol import PROTOCOL_VERSION
 from protocol.connection import Connection, read_connection
-from protocol.messages import Error, Hello, OpenIdentity, Ping, Pong, Synthesize
+from protocol.messages import Error, OpenIdentity, Ping, Pong, Synthesize
 
 
 def test_the_connection_file_names_the_real_port_and_is_private(start):
     service = start("--port", "0")
-    endpoint = service.endpoint()
+    endpoint = service.connection().endpoint
     assert int(endpoint.rpartition(":")[2]) > 0
     assert stat.S_IMODE(service.connection_file.stat().st_mode) == 0o600
     assert read_connection(service.connection_file).pid == service.process.pid
@@ -117,7 +116,7 @@ def test_a_signal_while_the_model_loads_ends_it_too(tmp_path, effigy_command):
 
 def test_who_asks_a_service_that_cannot_load_is_told_why(start, connect, tmp_path):
     client = connect(start("--model", str(tmp_path / "none.effigy")))
-    while (reply := client.ask(Hello("test"))).code == "loading":
+    while (reply := client.greet()).code == "loading":
         time.sleep(0.01)
     assert reply.code == "failed"
     assert "none.effigy is not a face model" in reply.message
@@ -193,7 +192,7 @@ def test_a_second_backend_does_not_take_the_firsts_connection_file(effigy_comman
 def test_a_connection_file_of_a_backend_that_is_gone_stops_nobody(effigy_command, tmp_path):
     """Its number may belong to another process by now, which started after the file was written: here, this test."""
     path = tmp_path / "effigy" / "connection.json"
-    Connection("tcp://127.0.0.1:1", os.getpid(), PROTOCOL_VERSION).write(path)
+    Connection("tcp://127.0.0.1:1", os.getpid(), "0" * 64).write(path)
     os.utime(path, (0, 0))
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     with subprocess.Popen([effigy_command, "serve"], env=environment, stderr=subprocess.PIPE) as service:
@@ -206,3 +205,64 @@ def test_a_connection_file_of_a_backend_that_is_gone_stops_nobody(effigy_command
         finally:
             service.terminate()
             service.communicate()
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_service_that_fails_says_why_and_leaves(tmp_path, stuck):
+    """``stuck``: the worker never comes to an end, so that the process must be ended without it."""
+    script = tmp_path / "fails.py"
+    script.write_text(
+        "import sys, threading, time\n"
+        "import backend.service.serve as serve\n"
+        "from backend.models import BundleError\n"
+        "def load(*a, **k):\n"
+        f"    if {stuck}: time.sleep(60)\n"
+        "    raise BundleError('no model')\n"
+        "def step(self):\n"
+        "    self.steps = getattr(self, 'steps', 0) + 1\n"
+        "    if self.steps > 3: raise MemoryError('this much')\n"
+        "    time.sleep(0.05)\n"
+        "    return True\n"
+        "serve.load_face_model, serve.Server.step = load, step\n"
+        "from backend.cli import app\n"
+        "sys.argv = ['effigy', *sys.argv[1:]]\n"
+        "app()\n"
+    )
+    path, logs = tmp_path / "connection.json", tmp_path / "logs"
+    command = [sys.executable, script, "serve", "--connection-file", path, "--log-folder", logs]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines() == [
+        "effigy: error: the service failed (MemoryError: this much): please report it, with its log"
+    ]
+    assert not path.exists()
+    (log,) = logs.glob("*.log")
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    failure = next(entry for entry in entries if entry["event"] == "the service failed")
+    assert "MemoryError: this much" in failure["exception"]
+
+
+def test_a_model_that_cannot_be_loaded_is_the_last_line_that_is_printed(start, tmp_path):
+    service = start("--model", str(tmp_path / "none.effigy"), "--log-folder", str(tmp_path / "logs"))
+    assert service.process.wait(60) == 3
+    (line,) = service.log.read_text().splitlines()
+    assert line.startswith("effigy: error: ")
+    assert "none.effigy is not a face model" in line
+
+
+def test_an_unusable_log_folder_is_named(start, tmp_path):
+    (tmp_path / "file").write_text("")
+    service = start("--log-folder", str(tmp_path / "file" / "logs"))
+    assert service.process.wait(60) == 2
+    assert "choose another --log-folder" in service.log.read_text()
+
+
+def test_a_backend_of_another_version_is_not_pushed_aside(effigy_command, tmp_path):
+    path = tmp_path / "connection.json"
+    path.write_text(json.dumps({"endpoint": "tcp://127.0.0.1:1", "pid": os.getppid(), "protocol": 3}))
+    path.chmod(0o600)
+    command = [effigy_command, "serve", "--connection-file", str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2
+    assert f"runs already as process {os.getppid()}" in ran.stderr
+    assert path.exists()

@@ -6,14 +6,15 @@ from __future__ import annotations
 import struct
 import time
 import zlib
+from dataclasses import replace
 
 import imageio.v3 as iio
 import msgpack
 import numpy as np
 import pytest
-import structlog
+import zmq
 
-from protocol import PROTOCOL_VERSION
+from protocol import PROTOCOL_VERSION, encode
 from protocol.messages import (
     Cancel,
     Done,
@@ -29,6 +30,9 @@ from protocol.messages import (
     StatusReport,
     Synthesize,
 )
+from protocol.proof import Greeting, prove
+
+from .conftest import RawClient
 
 from ..closeness import assert_same
 
@@ -43,7 +47,7 @@ def picture(identity, yaw=0.0, **changes):
 
 
 def test_the_welcome_describes_the_model(client, default_model):
-    welcome = client.ask(Hello("test"))
+    welcome = client.hello()
     assert welcome.model == default_model.model_id
     assert welcome.resolution == (128, 128)
     assert welcome.topology == "ibug68"
@@ -240,22 +244,106 @@ def test_every_one_of_very_many_requests_is_answered(shared_service, connect):
     assert ids == set()
 
 
-def test_a_client_that_waits_in_silence_loses_nothing():
-    # The service takes a client that is silent for 30 s for gone, unless it waits for answers.
-    from backend.service.scheduler import Job, Scheduler
-    from backend.service.server import Server
+def test_a_latent_with_one_wild_number_opens_a_face_or_is_refused_by_its_field(client):
+    latent = bytes(client.ask(OpenIdentity(seed=4)).latent)
+    codes = []
+    for number in range(0, 512, 8):
+        for value in (3e38, -1e30, 1e5, float("nan")):
+            wild = bytearray(latent)
+            struct.pack_into("<f", wild, 12 + 4 * (number % ((len(latent) - 12) // 4)), value)
+            reply = client.ask(OpenIdentity(latent=bytes(wild)))
+            codes.append(reply.code if isinstance(reply, Error) else "opened")
+            if isinstance(reply, Identity):
+                client.ask(Release(reply.identity))
+    assert set(codes) == {"opened", "bad-field"}, "a reply that nobody may send, or a backend that failed"
+    assert codes.count("bad-field") > len(codes) / 4
 
-    class Quiet:
-        welcome, phase, detail, identities, painted = None, "ready", "", 0, 0
 
-    scheduler = Scheduler()
-    server = Server(None, None, Quiet(), scheduler)  # type: ignore[arg-type]
-    server._clients = {b"waits": 0.0, b"gone": 0.0}
-    scheduler.add(Job(b"waits", 1, picture("x")))
-    with structlog.testing.capture_logs():
-        server._forget_silent_clients()
-    assert list(server._clients) == [b"waits"]
-    assert scheduler.take().client == b"waits"
+def test_a_text_that_is_sent_back_never_makes_an_answer_too_long(client, identity):
+    latent, long = bytes(client.ask(OpenIdentity(seed=4)).latent), "é" * 4096
+    replies = [
+        client.ask(OpenIdentity(latent=latent, model=long)),
+        client.ask(Synthesize(long, 0.0, 0.0, {})),
+        client.ask(picture(identity, controls={f"{number} {long[:400]}": 1.0 for number in range(60)})),
+    ]
+    assert [reply.code for reply in replies] == ["wrong-model", "unknown-identity", "bad-field"]
+
+
+def stranger(context, service, address=b"\1" * 32):
+    """Somebody who knows the port and not the token."""
+    other = RawClient(context, replace(service.connection(), token="0" * 64))
+    other.socket.close()
+    other.socket = context.socket(zmq.DEALER)
+    other.socket.setsockopt(zmq.ROUTING_ID, address)
+    other.socket.connect(service.connection().endpoint)
+    return other
+
+
+def test_a_stranger_is_told_nothing_and_nothing_is_done_for_it(context, shared_service, client):
+    before = client.ask(Status())
+    other = stranger(context, shared_service)
+    challenge = other.greeting.message()
+    theirs = other.ask(challenge)
+    assert not other.greeting.check(theirs)
+    handed_back = Hello("me", challenge.nonce, theirs.proof)
+    guessed = Hello("me", challenge.nonce, prove("0" * 64, "client", challenge.nonce, theirs.nonce))
+    asked = [handed_back, guessed, OpenIdentity(seed=1), Synthesize("x", 0.0, 0.0, {}), Cancel(), Status(), Ping()]
+    replies = [other.ask(message) for message in asked]
+    assert [reply.code for reply in replies] == ["unproven"] * len(asked)
+    assert all(before.device not in f"{reply.message} {reply.hint}" for reply in replies)
+    other.socket.send_multipart(encode(99, OpenIdentity(latent=bytes(2000))))
+    assert other.receive()[1].code == "too-large"
+    other.socket.close()
+    after = client.ask(Status())
+    assert (after.clients, after.identities, after.queued) == (before.clients, before.identities, before.queued)
+
+
+def test_an_address_that_can_be_guessed_is_not_admitted(context, shared_service):
+    other = stranger(context, shared_service, b"short")
+    greeting = Greeting(shared_service.connection().token, "test")
+    assert greeting.check(other.ask(greeting.message()))
+    assert other.ask(greeting.message()).code == "unproven"
+    other.socket.close()
+
+
+def test_a_proof_serves_its_own_connection_alone(context, shared_service, connect):
+    first = connect(shared_service)
+    first.hello()
+    second = stranger(context, shared_service)
+    assert second.ask(first.greeting.message()).code == "unproven"
+    second.socket.close()
+
+
+def test_one_client_does_not_make_another_wait(client, identity, connect, shared_service):
+    other = connect(shared_service)
+    other.hello()
+    theirs = other.ask(OpenIdentity(seed=2)).identity
+    ids = [client.send(picture(identity, 0.1 * number)) for number in range(300)]
+    client.receive()
+    before = client.send(Status())
+    assert isinstance(other.ask(picture(theirs)), Frame)
+    painted = other.ask(Status()).painted
+    client.send(Cancel())
+    answers = dict(client.receive() for _ in range(len(ids) + 1))
+    assert painted - answers[before].painted < 30, "the other's picture waited for all of the first one's"
+
+
+def test_what_a_client_that_left_has_asked_is_not_painted(client, connect, shared_service):
+    leaver = connect(shared_service)
+    leaver.hello()
+    identity = leaver.ask(OpenIdentity(seed=77)).identity
+    before = client.ask(Status())
+    for number in range(500):
+        leaver.send(picture(identity, 0.05 * number))
+    leaver.receive()
+    leaver.socket.close(linger=0)
+    end = time.monotonic() + 30
+    while (now := client.ask(Status())).queued:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert now.painted - before.painted < 250, "pictures were painted for nobody"
+    assert now.clients == before.clients - 1
+    assert client.ask(picture(identity)).code == "unknown-identity"
 
 
 def test_messages_of_too_many_frames_are_refused_and_leave_no_memory_behind(client, shared_service, connect):

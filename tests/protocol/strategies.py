@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from protocol.messages import ITEM_BYTES, Array, Buffer, Frame, Reply, Request
+from protocol.messages import ITEM_BYTES, NONCE_BYTES, Array, Buffer, Frame, Reply, Request
 
 _PICTURE = {"height", "width", "data"}
 
@@ -67,7 +67,10 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
     hints = get_type_hints(cls)
     if cls is Frame:
         return frames()
-    return st.builds(cls, **{field.name: values(hints[field.name]) for field in dataclasses.fields(cls)})
+    fields = {field.name: values(hints[field.name]) for field in dataclasses.fields(cls)}
+    if "nonce" in fields:
+        fields["nonce"] = st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES)
+    return st.builds(cls, **fields)
 
 
 requests = st.one_of([messages(cls) for cls in get_args(Request)])

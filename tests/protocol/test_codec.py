@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tracemalloc
-from typing import Any
+from typing import Any, get_args
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol import PROTOCOL_VERSION, REQUEST_LIMITS, Limits, ProtocolError, decode_reply, decode_request, encode
 from protocol.errors import ERROR_CODES
-from protocol.messages import Array, OpenIdentity, Ping, Synthesize, Welcome
+from protocol.limits import MAX_ITEMS, MAX_TEXT
+from protocol.messages import ANSWER_OF, Array, OpenIdentity, Ping, Reply, Request, Synthesize, Welcome
+from protocol.schema import pack
 
-from .strategies import replies, request_ids, requests
+from .strategies import messages, replies, request_ids, requests
 
 junk = st.recursive(
     st.none()
@@ -42,6 +45,59 @@ def test_decoding_a_reply_gives_it_back(request_id, message):
     envelope = decode_reply(encode(request_id, message))
     assert envelope.id == request_id
     assert envelope.message == message
+
+
+KINDS = [*get_args(Request), *get_args(Reply)]
+BROKEN = [
+    float("nan"), float("inf"), -float("inf"), 2**63, -(2**70), True, None, 3, 2.5, "text", b"", "x" * (MAX_TEXT + 1),
+    "\ud800", ("a",) * (MAX_ITEMS + 1), {str(number): 0.0 for number in range(MAX_ITEMS + 1)}, {1: 0.0}, (), {},
+    ("y" * MAX_TEXT,) * 40, bytes(REQUEST_LIMITS.frame_bytes + 1), object(), frozenset(), (b"",) * 9,
+]  # fmt: skip
+
+
+def frames_of(message):
+    """The frames of a message, unchecked: what a sender without rules would send."""
+    payload = []
+    body = pack(message, payload)
+    sizes = [len(frame) for frame in payload]
+    fields = {"v": PROTOCOL_VERSION, "id": 1, "kind": type(message).__name__, "body": body, "sizes": sizes}
+    return [msgpack.packb(fields), *payload]
+
+
+def refusal(work):
+    try:
+        work()
+    except ProtocolError as error:
+        return error.code
+    except (TypeError, ValueError, OverflowError):  # nothing that can travel
+        return "bad-field"
+    return None
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.large_base_example, HealthCheck.data_too_large])
+def test_encoding_refuses_exactly_what_decoding_refuses(kind, data):
+    message = data.draw(messages(kind))
+    names = [field.name for field in dataclasses.fields(kind)]
+    if names:
+        object.__setattr__(message, data.draw(st.sampled_from(names)), data.draw(st.sampled_from(BROKEN)))
+    decode = decode_request if kind in get_args(Request) else decode_reply
+    refused = refusal(lambda: decode(frames_of(message)))
+    assert refusal(lambda: encode(1, message)) == refused
+    if refused is None:
+        assert decode(encode(1, message)).message == decode(frames_of(message)).message
+
+
+@pytest.mark.parametrize("request_id", [-1, 2**63, 2**64, None, 1.0, True])
+def test_an_id_that_nobody_may_send_is_refused_by_the_sender(request_id):
+    with pytest.raises(ProtocolError):
+        encode(request_id, Ping())
+
+
+def test_every_request_has_its_answer():
+    assert set(ANSWER_OF) == set(get_args(Request))
+    assert set(ANSWER_OF.values()) < set(get_args(Reply))
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+from dataclasses import asdict, replace
 
 import pytest
 
-from protocol.connection import Connection, ConnectionFileError, read_connection, remove_connection
+from protocol import PROTOCOL_VERSION
+from protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection, remove_connection
 
-CONNECTION = Connection("tcp://127.0.0.1:4000", 123, 1)
+TOKEN = "0123456789abcdef" * 4
+CONNECTION = Connection("tcp://127.0.0.1:4000", 123, TOKEN)
 
 
 def test_a_written_file_reads_back_and_only_its_owner_may_read_it(tmp_path):
@@ -23,7 +27,7 @@ def test_a_written_file_reads_back_and_only_its_owner_may_read_it(tmp_path):
 
 def test_writing_replaces_an_older_file(tmp_path):
     path = tmp_path / "connection.json"
-    Connection("tcp://127.0.0.1:1", 1, 1).write(path)
+    Connection("tcp://127.0.0.1:1", 1, TOKEN).write(path)
     CONNECTION.write(path)
     assert read_connection(path) == CONNECTION
 
@@ -48,7 +52,7 @@ def test_anything_else_is_not_a_connection_file(tmp_path, text):
 @pytest.mark.parametrize("endpoint", ["nonsense", "http://127.0.0.1:80", "tcp://127.0.0.1", "ipc:///tmp/x", "tcp://:1"])
 def test_an_endpoint_that_is_none_is_named(tmp_path, endpoint):
     path = tmp_path / "connection.json"
-    Connection(endpoint, 1, 1).write(path)
+    Connection(endpoint, 1, TOKEN).write(path)
     with pytest.raises(ConnectionFileError, match="tcp://host:port"):
         read_connection(path)
 
@@ -66,3 +70,38 @@ def test_only_the_service_that_wrote_a_file_removes_it(tmp_path):
     remove_connection(path, pid=123)
     assert not path.exists()
     remove_connection(path, pid=123)
+
+
+@pytest.mark.parametrize(("version", "older"), [(3, "update the backend"), (PROTOCOL_VERSION + 1, "update the client")])
+def test_a_file_of_another_version_says_which_side_to_update(tmp_path, version, older):
+    path = tmp_path / "connection.json"
+    path.write_text(json.dumps({"endpoint": "tcp://127.0.0.1:1", "pid": 7, "protocol": version}))
+    path.chmod(0o600)
+    with pytest.raises(OtherVersionError, match=older) as caught:
+        read_connection(path)
+    assert caught.value.pid == 7
+
+
+@pytest.mark.parametrize("token", [None, "", "0" * 63, "0" * 65, "é" * 64, "\ud800" * 64, 7])
+def test_a_token_that_is_none_is_refused_and_never_shown(tmp_path, token):
+    path = tmp_path / "connection.json"
+    path.write_text(json.dumps({**asdict(CONNECTION), "token": token}))
+    path.chmod(0o600)
+    with pytest.raises(ConnectionFileError, match="not a connection file"):
+        read_connection(path)
+    assert TOKEN not in repr(CONNECTION)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "connection.json"
+    os.mkfifo(path, 0o600)
+    with pytest.raises(ConnectionFileError, match="not a file"):
+        read_connection(path)
+
+
+def test_the_file_of_a_backend_on_another_machine_stays(tmp_path):
+    path = tmp_path / "connection.json"
+    replace(CONNECTION, machine="elsewhere").write(path)
+    remove_connection(path, CONNECTION.pid)
+    assert path.exists()

@@ -86,6 +86,17 @@ def backend(preferences):
 
 
 @pytest.fixture()
+def killable(backend):
+    """The session's backend, to be killed; another one is started afterwards."""
+    session = addon("blender.session")
+    yield session
+    if session.state.client is not None:
+        bpy.ops.effigy.disconnect()
+    bpy.ops.effigy.connect()
+    session.ensure_ready()
+
+
+@pytest.fixture()
 def face(scene, backend):
     """A face in the scene, seen by its own camera."""
     assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}

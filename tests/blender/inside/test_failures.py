@@ -18,17 +18,6 @@ from helpers import begun_bake, give_ups, go_on, pixels, swing
 from test_preview import error_pixels
 
 
-@pytest.fixture()
-def killable(backend):
-    """The session's backend, to be killed; another one is started afterwards."""
-    session = addon("blender.session")
-    yield session
-    if session.state.client is not None:
-        bpy.ops.effigy.disconnect()
-    bpy.ops.effigy.connect()
-    session.ensure_ready()
-
-
 def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settle, killable):
     settle()
     assert (pixels(face.effigy.image) != error_pixels(face)).any()

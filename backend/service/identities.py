@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The open identities, and which clients hold them. Owned by the worker.
+
+An identity is open while a client holds it. Each client may hold so many, and all together: one more lets go of the one
+that was used longest ago, whose next request is answered with ``unknown-identity`` and opens it again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ..models import Identity
+
+MAX_HELD = 512  # by one client
+MAX_OPEN = 2048  # tens of kilobytes each
+
+
+class Identities:
+    """Anchors by key. Every call costs the same, however many are open; ``forget`` costs what it releases."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, tuple[Identity, set[bytes]]] = OrderedDict()  # with its holders; oldest use first
+        self._held: dict[bytes, OrderedDict[str, None]] = {}  # of each client; oldest use first
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, client: bytes, anchor: Identity) -> None:
+        """Lets the client hold ``anchor``, and lets go of others where that is one too many."""
+        self._open.setdefault(anchor.key, (anchor, set()))[1].add(client)
+        held = self._held.setdefault(client, OrderedDict())
+        held[anchor.key] = None
+        self._use(client, anchor.key)
+        if len(held) > MAX_HELD:
+            self.release(client, next(iter(held)))
+        if len(self._open) > MAX_OPEN:
+            oldest = next(iter(self._open))
+            for holder in list(self._open[oldest][1]):
+                self.release(holder, oldest)
+
+    def get(self, client: bytes, key: str) -> Identity | None:
+        """The identity, if anybody holds it."""
+        if key not in self._open:
+            return None
+        self._use(client, key)
+        return self._open[key][0]
+
+    def release(self, client: bytes, key: str) -> bool:
+        """Whether the client held the identity, which it does no more."""
+        held = self._held.get(client)
+        if held is None or key not in held:
+            return False
+        del held[key]
+        if not held:
+            del self._held[client]
+        holders = self._open[key][1]
+        holders.discard(client)
+        if not holders:
+            del self._open[key]
+        return True
+
+    def forget(self, client: bytes) -> None:
+        """Releases everything that a client held that left."""
+        for key in list(self._held.get(client, ())):
+            self.release(client, key)
+
+    def _use(self, client: bytes, key: str) -> None:
+        self._open.move_to_end(key)
+        if key in self._held.get(client, ()):
+            self._held[client].move_to_end(key)
