@@ -251,7 +251,8 @@ class Client:
         """One life of the socket; whatever goes wrong in it ends as a lost link, never as a dead thread."""
         try:
             _Exchange(self, context, connection).run()
-            self._sleep(_HELLO_EVERY_S)
+            if not self._closing:
+                self._sleep(_HELLO_EVERY_S)
         except zmq.ZMQError as error:
             detail = f"{connection.endpoint} cannot be connected to ({error.strerror})"
             self.link = Link(Phase.REFUSED, detail, "check the connection file", self.link.welcome)
@@ -336,8 +337,9 @@ class _Exchange:
                 if wake.fileno() in ready:
                     with contextlib.suppress(OSError):
                         wake.recv(4096)
-                self._send_waiting()
-                self._watch()
+                if not self._over:
+                    self._send_waiting()
+                    self._watch()
         finally:
             for pending in self._pending.values():
                 pending.fail(self._loss)
@@ -359,7 +361,10 @@ class _Exchange:
         if pending is not None:
             pending.deadline = time.monotonic() + pending.timeout
             self._pending[request_id] = pending
-        self._socket.send_multipart(frames, copy=False)
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK, copy=False)
+        except zmq.Again:  # a connection that is closed and not made again would be waited for without end
+            self._closed()
         self._spoken = time.monotonic()
         return request_id
 
@@ -426,11 +431,12 @@ class _Exchange:
             pending.fail(RequestError("unreadable", f"a {type(reply).__name__} is no answer to this", _SAME_RELEASE))
 
     def _unreadable(self, error: ProtocolError) -> None:
-        """A reply that cannot be read fails its own request; before the service is known it says that this is none."""
+        """A reply that cannot be read fails its own request. Where that is a greeting, there is no service for us."""
         if error.request_id in self._pending:
             self._pending.pop(error.request_id).fail(RequestError("unreadable", error.message, _SAME_RELEASE))
-        elif error.code == "version" or self._client.link.phase is not Phase.READY:
+        elif error.code == "version" or not self._greeting.is_proven:
             self._refuse(error.message, _SAME_RELEASE)
+            self._over = True
 
     def _greeted(self, reply: Reply) -> None:
         match reply:
@@ -452,6 +458,9 @@ class _Exchange:
     def _disconnected(self) -> None:
         while self._monitor.poll(0):
             self._monitor.recv_multipart()  # zmq's own reader of it would import asyncio
+        self._closed()
+
+    def _closed(self) -> None:
         self._over = True
         if self._client.link.phase in (Phase.READY, Phase.LOADING):
             self._lose("the backend closed the connection")

@@ -59,6 +59,7 @@ def connect():
     yield run
     for client in clients:
         client.close()
+        assert not client._thread.is_alive(), "it hangs"
 
 
 def finder(service):
@@ -389,6 +390,26 @@ def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_
     after = impostor.heard[heard:]
     seen = [type(message) for message in after if not isinstance(message, Ping)]
     assert set(seen[seen.index(Challenge) :]) == {Challenge}
+
+
+@pytest.mark.parametrize("when", ["before the client knows", "after"])
+def test_what_is_sent_to_a_closed_connection_does_not_hang(connect, impostor, monkeypatch, when):
+    import blender_addon.core.client as module
+
+    if when == "before the client knows":  # as where a request is sent while the loss is on its way here
+        monkeypatch.setattr(module.zmq, "EVENT_DISCONNECTED", 0)
+        monkeypatch.setattr(module.zmq, "EVENT_CLOSED", zmq.EVENT_LISTENING)
+    client = connect(at(impostor.port))
+    impostor.welcome()
+    client.wait_ready(20)
+    impostor.router.close()
+    answers = []
+    while client.link.phase is Phase.READY:
+        answers.append(client.ask(Status(), 20))
+        time.sleep(0.01)
+    for answer in answers:
+        with pytest.raises(RequestError):
+            answer.result(20)
 
 
 def test_a_backend_that_is_gone_is_known_gone_at_once(connect):
