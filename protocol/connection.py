@@ -18,6 +18,7 @@ from pathlib import Path
 from .codec import PROTOCOL_VERSION
 
 _MAX_BYTES = 16 * 1024
+_MAX_PID = 2**32  # of any system
 _ENDPOINT = re.compile(r"tcp://[^/\s]+:\d{1,5}")
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 
@@ -84,7 +85,7 @@ def read_connection(path: Path) -> Connection:
             raise ValueError
         fields = json.loads(raw)
         endpoint, pid, protocol = fields["endpoint"], fields["pid"], fields["protocol"]
-        if not (isinstance(endpoint, str) and type(pid) is int and type(protocol) is int):
+        if not (isinstance(endpoint, str) and type(pid) is int and 0 < pid < _MAX_PID and type(protocol) is int):
             raise TypeError
         if protocol != PROTOCOL_VERSION:  # the rest may look different in another one
             raise OtherVersionError(path, protocol, pid)

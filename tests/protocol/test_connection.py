@@ -92,6 +92,14 @@ def test_a_token_that_is_none_is_refused_and_never_shown(tmp_path, token):
     assert TOKEN not in repr(CONNECTION)
 
 
+@pytest.mark.parametrize("pid", [0, -1, 2**32, 2**70, 1.0, True])
+def test_a_process_number_that_is_none_is_refused(tmp_path, pid):
+    path = tmp_path / "connection.json"
+    replace(CONNECTION, pid=pid).write(path)
+    with pytest.raises(ConnectionFileError, match="not a connection file"):
+        read_connection(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
 def test_a_pipe_is_not_waited_for(tmp_path):
     path = tmp_path / "connection.json"
