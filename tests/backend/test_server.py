@@ -40,7 +40,7 @@ class Client:
         return self.ids
 
     def receive(self):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not self.socket.poll(0):
             assert time.monotonic() < end, "no answer"
             self.house.server.step()
@@ -89,7 +89,7 @@ class House:
         self.painted.send_multipart([job.client, *encode(job.id, frame)])
 
     def step_until(self, condition):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, "it does not happen"
             self.server.step()
@@ -109,14 +109,13 @@ def final(identity="i"):
     return Synthesize(identity, 0.0, 0.0, {}, "final")
 
 
-def test_what_a_silent_client_asked_is_dropped_and_told(house, monkeypatch):
+def test_what_a_silent_client_asked_is_dropped_and_told(house):
     silent, talker = house.client(), house.client()
     asked = [silent.send(final()) for _ in range(3)]
     house.step_until(lambda: len(house.scheduler) == 3)
-    monkeypatch.setattr(server, "_CLIENT_GONE_S", 0.3)
-    end = time.monotonic() + 0.6
-    while time.monotonic() < end:
-        assert talker.ask(Ping()) == Pong()
+    house.server._clients[silent.address] -= server._CLIENT_GONE_S + 1
+    house.server._clients.move_to_end(silent.address, last=False)
+    assert talker.ask(Ping()) == Pong()
     answers = dict(silent.receive() for _ in asked)
     assert set(answers) == set(asked)
     assert {answer.code for answer in answers.values()} == {"cancelled"}
@@ -189,7 +188,7 @@ def test_an_outbox_gives_what_is_taken_and_counts_what_is_not(house):
     for number in range(2000):
         box.send(reader.address, [bytes(1000), b"%d" % number])
     got = []
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(got) < 2000:
         assert time.monotonic() < end
         assert list(box.flush()) == []
