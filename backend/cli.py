@@ -211,6 +211,8 @@ def nrsfm(
     except OSError as error:
         raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
     Console().print_json(data={"out": str(out), **{key: report[key] for key in report if key != "objective"}})
+    for note in report["notes"]:
+        errors.print(f"effigy: note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if report["nme_percent"] > BAD_NME:
         errors.print(
             f"effigy: warning: the shape explains the points badly ({report['nme_percent']:.0f} % of the outer-eye "

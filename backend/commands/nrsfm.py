@@ -2,7 +2,8 @@
 """``effigy nrsfm``: landmark tracks in, cameras and a deformable shape out.
 
 File formats are described in docs/nrsfm.md. Files hold R with the camera's x right, y down, z away, as
-computer vision has it; inside, y is up and z towards the viewer.
+computer vision has it; inside, y is up and z towards the viewer. Tracks with mirrored axes are laid right for the
+fit; what is written is in the axes that they came with.
 """
 
 from __future__ import annotations
@@ -16,12 +17,25 @@ import numpy as np
 
 from ..array_files import read_arrays
 from ..files import parse_json
-from ..geometry import Camera, FitOptions, GeometryError, ShapeModel, fit, infer, load_topology, project
+from ..geometry import (
+    Camera,
+    FitOptions,
+    GeometryError,
+    ShapeModel,
+    angles,
+    check_views,
+    fit,
+    infer,
+    load_topology,
+    mirrored_axes,
+    project,
+)
 from ..geometry.camera import Array
 from ..geometry.expressions import name_expressions
 from ..geometry.topology import Topology, topology_of_count
 
 _FLIP = np.diag([1.0, -1.0, -1.0])  # between the two camera conventions; its own inverse
+_UPSIDE_DOWN = 120.0  # degrees of roll, in the median
 
 
 def fit_tracks(
@@ -34,6 +48,8 @@ def fit_tracks(
     """Fits the tracks and writes cameras, shapes and model; returns the diagnostics that it also writes."""
     W, weights = read_tracks(tracks)
     landmarks = _topology(topology, W.shape[2])
+    axes, words = mirrored_axes(W, weights, landmarks)
+    W = axes @ W
     found = fit(W, landmarks, options, weights, progress)
     controls, readings = _readings(found.model, found.alpha, landmarks)
     diagnostics = {
@@ -43,9 +59,10 @@ def fit_tracks(
         "basis": options.basis,
         "nme_percent": _nme(W, weights, found.reprojection, found.camera),
         "controls": controls,
+        "notes": _notes(words, None if options.mode == "rankone-paper" else found.camera),  # whose frame is any
         **found.diagnostics,
     }
-    _write(out, found.model, found.camera, found.alpha, found.reprojection, readings, diagnostics)
+    _write(out, found.model, found.camera, found.alpha, found.reprojection, readings, diagnostics, axes)
     return diagnostics
 
 
@@ -60,11 +77,31 @@ def infer_tracks(tracks: Path, fitted: Path, out: Path, robust: bool | None = No
         raise GeometryError(f"{tracks} has {W.shape[2]} landmarks, the model in {fitted} {model.mean.shape[1]}")
     if not np.isfinite(model.noise).all():
         raise GeometryError(f"{fitted} was fitted with rankone-paper, which cannot explain new views: fit with linear")
+    check_views(W, np.ones(W.shape[::2]) if weights is None else weights)
+    axes, words = mirrored_axes(W, weights, _topology(trained.get("topology"), W.shape[2]))
+    W = axes @ W
     views = infer(model, W, weights, robust=trained.get("robust", False) if robust is None else robust)
     reprojection = project(model.shape(views.alpha), views.camera)
-    diagnostics = {**trained, "views": len(W), "nme_percent": _nme(W, weights, reprojection, views.camera)}
-    _write(out, model, views.camera, views.alpha, reprojection, readings, diagnostics)
+    diagnostics = {
+        **trained,
+        "views": len(W),
+        "nme_percent": _nme(W, weights, reprojection, views.camera),
+        "notes": _notes(words, views.camera),
+    }
+    _write(out, model, views.camera, views.alpha, reprojection, readings, diagnostics, axes)
     return diagnostics
+
+
+def _notes(mirrored: str, camera: Camera | None) -> list[str]:
+    """What of the tracks was not as expected, and is borne."""
+    notes = []
+    if mirrored:
+        notes.append(f"the tracks are mirrored ({mirrored}): the fit laid them right; results are in the tracks' own axes")
+    if camera is not None:
+        turn = float(np.degrees(np.angle(np.exp(1j * angles(camera.R)[2]).mean())))  # the mean direction
+        if abs(turn) > _UPSIDE_DOWN:
+            notes.append(f"most views show the face upside down (rolled by {turn:.0f}°): do both axes run backwards?")
+    return notes
 
 
 def _readings(model: ShapeModel, alpha: Array, topology: Topology) -> tuple[list[str], Array]:
@@ -84,7 +121,15 @@ def read_tracks(path: Path) -> tuple[Array, Array | None]:
     W = archive["W"]
     if W.ndim != 3 or W.shape[1] != 2 or W.dtype.kind not in "fiu":
         raise GeometryError(f"W in {path} must be real numbers [N, 2, L], not {W.dtype} {list(W.shape)}")
-    return W.astype(np.float64), _visibility(archive["vis"], W, path) if "vis" in archive else None
+    weights = _visibility(archive["vis"], W, path) if "vis" in archive else None
+    bad = ~np.isfinite(W).all(axis=1) & (True if weights is None else weights > 0)
+    if bad.any():
+        view, landmark = (int(index[0]) for index in np.nonzero(bad))
+        raise GeometryError(
+            f"{int(bad.sum())} points of W in {path} are no numbers, the first in view {view}, landmark {landmark}: "
+            "give the file an array vis [N, L] that is False for missing points"
+        )
+    return W.astype(np.float64), weights
 
 
 def read_fit(path: Path) -> tuple[ShapeModel, Array, dict[str, Any]]:
@@ -108,6 +153,8 @@ def _visibility(vis: np.ndarray, W: Array, path: Path) -> Array:
         raise GeometryError(
             f"vis in {path} must be [{N}, {L}], or packed bits [{N}, {-(-L // 8)}], not {list(vis.shape)}"
         )
+    if vis.dtype.kind not in "biuf" or not np.isfinite(vis).all():
+        raise GeometryError(f"vis in {path} must be booleans, or numbers that are 0 where a point is missing")
     return (vis != 0).astype(np.float64)
 
 
@@ -140,22 +187,25 @@ def _write(
     reprojection: Array,
     readings: Array,
     diagnostics: dict[str, Any],
+    axes: Array,  # [2, 2], which laid the tracks right; its own inverse
 ) -> None:
     """To a temporary name first: what stands under ``out`` is always whole."""
+    turned = np.eye(3)
+    turned[:2, :2], turned[2, 2] = axes, np.linalg.det(axes)  # cameras stay rotations
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".part")
     with temporary.open("wb") as file:
         np.savez_compressed(
             file,
-            R=_FLIP @ camera.R,
+            R=turned @ _FLIP @ camera.R,
             s=camera.s,
-            t=camera.t,
+            t=camera.t @ axes.T,
             X=model.shape(alpha),
             mean=model.mean,
             basis=model.basis,
             noise=model.noise,
             alpha=alpha,
-            reprojection=reprojection,
+            reprojection=axes @ reprojection,
             readings=readings,
             activation=alpha @ readings[:, :-1].T + readings[:, -1],
             diagnostics=np.frombuffer(json.dumps(diagnostics).encode(), dtype=np.uint8),

@@ -83,7 +83,7 @@ def _measure(basis: Array, terms: tuple[tuple[int, int, float], ...]) -> Array:
 
 def _whiten(alpha: Array) -> tuple[Array, Array]:
     """A [K, K] that makes the coefficients uncorrelated and of unit variance, and the coefficients so made."""
-    values, vectors = np.linalg.eigh(np.cov(alpha.T))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(alpha.T)))  # of one coefficient, cov is a number
     whitener = vectors / np.sqrt(np.maximum(values, 1e-12))
     return whitener, (alpha - alpha.mean(axis=0)) @ whitener
 

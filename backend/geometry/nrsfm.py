@@ -9,12 +9,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from .axes import check_order
 from .camera import Array, Camera, project
 from .em import expectation_maximisation
 from .factorize import GeometryError, rigid_start
 from .gauge import contour_visibility, fix_gauge
 from .rankone import CALIBRATIONS, Calibration, alternate, complete, factor_cameras, paper_fit, top_factors
-from .shape import ShapeModel, Views, expected_step
+from .shape import ShapeModel, Views, check_views, expected_step
 from .topology import Topology
 
 __all__ = ["MODES", "FitOptions", "FitResult", "GeometryError", "Mode", "fit"]
@@ -73,12 +74,14 @@ def fit(
     ``weights`` [N, L] ≥ 0 says how far each point is to be trusted; 0 is a missing point. In the modes other
     than ``rankone-paper`` the result is in the gauge of docs/architecture.md: the mean face is frontal,
     symmetric about x = 0 and of unit size. Deterministic; the views' order changes nothing.
-    Raises GeometryError when the views cannot determine a shape.
+    Raises GeometryError when the views cannot determine a shape, or when that is no face in the topology's order.
     """
     W, trust = _check(W, weights, topology, options)
     if options.mode == "rankone-paper":
         return _fit_paper(W, trust, options, progress)
     mean, camera, health = rigid_start(W, trust)
+    rigid = ShapeModel(mean, np.zeros((0, *mean.shape)), np.ones(mean.shape[1]))
+    check_order(fix_gauge(rigid, camera, topology, settle_pose=False)[0].mean, topology)
     if options.mode == "rankone":
         return _fit_rankone(W, trust, topology, options, mean, camera, health)
     robust = _has_outliers(W, trust, options, mean, camera) if options.robust is None else options.robust
@@ -178,11 +181,5 @@ def _check(W: Array, weights: Array | None, topology: Topology, options: FitOpti
             f"{len(W)} views are too few for {options.basis} basis shapes: give at least "
             f"{_VIEWS_PER_SHAPE * options.basis}, or ask for fewer shapes"
         )
-    few = (trust > 0).sum(axis=1) < 4
-    if few.any():
-        raise GeometryError(f"view {int(np.nonzero(few)[0][0])} has fewer than four visible points: leave it out")
-    points = np.where(trust[:, None] > 0, W, np.nan)
-    flat = ~(np.nanmax(points, axis=2) > np.nanmin(points, axis=2)).any(axis=1)
-    if flat.any():
-        raise GeometryError(f"all points of view {int(np.nonzero(flat)[0][0])} lie on one spot: leave it out")
+    check_views(W, trust)
     return np.where(trust[:, None] > 0, W, 0.0), trust

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .camera import Array, Camera, nearest_rotation, project, small_rotation
+from .factorize import GeometryError
 
 _CHUNK = 512  # views at a time: their Jacobians stay in the cache
+_LEAST_POINTS = 4  # of a view
 _POSE = 6  # rotation vector, log scale, translation
 STUDENT_NU = 4.0
 
@@ -49,6 +51,17 @@ class Views:
 
     def reweighted(self, weights: Array) -> Views:
         return replace(self, weights=weights)
+
+
+def check_views(W: Array, weights: Array) -> None:
+    """Raises GeometryError where a view shows too little to tell how it sees the face."""
+    few = (weights > 0).sum(axis=1) < _LEAST_POINTS
+    if few.any():
+        raise GeometryError(f"view {int(np.nonzero(few)[0][0])} has fewer than four visible points: leave it out")
+    points = np.where(weights[:, None] > 0, W, np.nan)
+    flat = ~(np.nanmax(points, axis=2) > np.nanmin(points, axis=2)).any(axis=1)
+    if flat.any():
+        raise GeometryError(f"all points of view {int(np.nonzero(flat)[0][0])} lie on one spot: leave it out")
 
 
 def infer(model: ShapeModel, W: Array, weights: Array | None = None, *, robust: bool = False, steps: int = 12) -> Views:

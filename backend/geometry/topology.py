@@ -24,6 +24,7 @@ class Upright:
     lean: float
 
 
+Chain = tuple[tuple[int, ...], ...]  # groups of landmarks, whose means follow each other along an axis
 Terms = tuple[tuple[int, int, float], ...]  # (landmark, axis, weight): Σ weight · X[axis, landmark]
 
 
@@ -39,7 +40,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A landmark set: symmetry, rigid points and the templates of named expressions."""
+    """A landmark set: symmetry, rigid points, how a frontal face lies, and the templates of named expressions."""
 
     name: str
     count: int
@@ -49,6 +50,8 @@ class Topology:
     contour: tuple[tuple[int, ...], tuple[int, ...]]  # of the picture's left and right half, that a turn hides
     near: tuple[int, ...]  # points nearer to the viewer than ``far`` in a frontal face
     far: tuple[int, ...]
+    downwards: tuple[Chain, ...]  # in a frontal face, each group is below the one before
+    rightwards: tuple[Chain, ...]  # to its right, in the picture
     upright: Upright
     triangles: NDArray[np.int64]  # [T, 3], counter-clockwise seen from outside
     actions: dict[str, Action]
@@ -73,6 +76,8 @@ def load_topology(name: str) -> Topology:
         contour=(tuple(data["contour"][0]), tuple(data["contour"][1])),
         near=tuple(data["near"]),
         far=tuple(data["far"]),
+        downwards=tuple(_chain(chain) for chain in data["order"]["downwards"]),
+        rightwards=tuple(_chain(chain) for chain in data["order"]["rightwards"]),
         upright=Upright(tuple(data["upright"]["low"]), tuple(data["upright"]["high"]), data["upright"]["lean"]),
         triangles=np.array(data["triangles"], dtype=np.int64),
         actions={name: _action(action) for name, action in data["actions"].items()},
@@ -87,6 +92,10 @@ def topology_of_count(count: int) -> Topology:
             return topology
     listed = ", ".join(f"{topology.name} ({topology.count})" for topology in known)
     raise ValueError(f"no known landmark set has {count} landmarks: known are {listed}")
+
+
+def _chain(data: list[list[int]]) -> Chain:
+    return tuple(tuple(group) for group in data)
 
 
 def _action(data: dict[str, Any]) -> Action:

@@ -98,6 +98,66 @@ def test_missing_points_may_be_nan_when_they_are_invisible(run, views, tmp_path)
     assert np.isfinite(load(tmp_path / "f.npz")["X"]).all()
 
 
+@pytest.mark.parametrize("arguments", [(), ("--plain",), ("--mode", "rankone"), ("--mode", "rankone-paper")])
+def test_the_least_of_every_option_is_a_fit_too(run, views, tmp_path, arguments):
+    out = tmp_path / "fit.npz"
+    tracks = save(tmp_path / "tracks.npz", W=views["W"][:4])
+    ran = run(tracks, "--basis", 1, "--sweeps", 1, "--out", out, *arguments)
+    assert ran.exit_code == 0, ran.output
+    fitted = load(out)
+    assert fitted["basis"].shape == (1, 3, 68)
+    assert fitted["activation"].shape == (4, len(json.loads(bytes(fitted["diagnostics"]))["controls"]))
+    assert all(np.isfinite(fitted[name]).all() for name in ("R", "s", "t", "X", "alpha", "activation"))
+
+
+MIRRORED = {
+    "y runs upwards": [[1, 0], [0, -1]],
+    "x runs to the left": [[-1, 0], [0, 1]],
+    "x and y have changed places)": [[0, 1], [1, 0]],
+    "x and y have changed places, and both are reversed": [[0, -1], [-1, 0]],
+}
+
+
+@pytest.mark.parametrize(("said", "axes"), MIRRORED.items())
+def test_mirrored_tracks_are_laid_right_and_explained_in_their_own_axes(run, views, tmp_path, said, axes):
+    D, few, new = np.array(axes, float), views["W"][:160], views["W"][160:200]
+    found = {}
+    for name, turn in (("right", np.eye(2)), ("mirrored", D)):
+        out, seen = tmp_path / f"{name}.npz", tmp_path / f"{name}-new.npz"
+        ran = run(save(tmp_path / "t.npz", W=turn @ few), "--basis", 4, "--sweeps", 6, "--out", out)
+        assert ran.exit_code == 0, ran.output
+        assert ("are mirrored" in ran.output) == (name == "mirrored")
+        ran = run(save(tmp_path / "t.npz", W=turn @ new), "--infer", out, "--out", seen)
+        found[name] = load(out), load(seen)
+    assert said in ran.output
+    for right, mirrored in zip(found["right"], found["mirrored"], strict=True):
+        np.testing.assert_allclose(mirrored["mean"], right["mean"], atol=1e-6)
+        np.testing.assert_allclose(mirrored["alpha"], right["alpha"], atol=1e-5)
+        np.testing.assert_allclose(mirrored["reprojection"], D @ right["reprojection"], atol=1e-6)
+        shown = mirrored["s"][:, None, None] * (mirrored["R"] @ mirrored["X"])[:, :2] + mirrored["t"][:, :, None]
+        np.testing.assert_allclose(shown, mirrored["reprojection"], atol=1e-9)
+        np.testing.assert_allclose(np.linalg.det(mirrored["R"]), 1.0)
+
+
+def test_pictures_that_are_upside_down_are_told_and_not_turned(run, views, tmp_path):
+    out = tmp_path / "fit.npz"
+    ran = run(save(tmp_path / "t.npz", W=-views["W"][:160]), "--basis", 4, "--sweeps", 6, "--out", out)
+    assert ran.exit_code == 0, ran.output
+    assert "most views show the face upside down" in ran.output
+    mean = load(out)["mean"]
+    assert mean[1, 8] < mean[1, 33] < mean[1, 27], "chin, nose and its root"
+    assert mean[2, 30] > mean[2, 0], "the nose is in front of the ears"
+
+
+def still(W, jitter):
+    """One view, again and again: what differs is a detector's noise."""
+    return np.repeat(W[:1], 200, axis=0) + jitter * np.random.default_rng(0).normal(size=(200, 2, 68))
+
+
+# Of a public set of real tracks: brows from right to left, eyes, then the nose.
+OTHER_ORDER = np.r_[0:17, 26:16:-1, 36:48, 27:36, 48:68]
+
+
 def nan(W):
     W = W.copy()
     W[3, 0, 7] = np.nan
@@ -107,7 +167,9 @@ def nan(W):
 @pytest.mark.parametrize(
     ("arrays", "arguments", "said"),
     [
-        (lambda W: {"W": nan(W)}, (), "view 3, landmark 7"),
+        (lambda W: {"W": nan(W)}, (), "view 3, landmark 7: give the file an array vis"),
+        (lambda W: {"W": nan(W), "vis": np.ones((700, 68), bool)}, (), "in view 3, landmark 7"),
+        (lambda W: {"W": W, "vis": np.full((700, 68), np.nan)}, (), "must be booleans, or numbers"),
         (lambda W: {"W": W[:20]}, (), "20 views are too few"),
         (lambda W: {"W": W.transpose(0, 2, 1)}, (), "must be real numbers [N, 2, L]"),
         (lambda W: {"W": W[:, :, :50]}, (), "no known landmark set has 50 landmarks"),
@@ -118,6 +180,11 @@ def nan(W):
         (lambda W: {"W": W}, ("--topology", "magic"), "unknown landmark topology 'magic'"),
         (lambda W: {"W": W}, ("--infer", "/nowhere.npz"), "there is no file /nowhere.npz"),
         (lambda W: {"W": np.repeat(W[:1], 200, axis=0)}, (), "not observable"),
+        (lambda W: {"W": still(W, 0.003)}, (), "not observable"),
+        (lambda W: {"W": still(W, 0.01)}, (), "not observable"),
+        (lambda W: {"W": W[:, :, OTHER_ORDER]}, (), "not in the order of ibug68"),
+        (lambda W: {"W": W[:, :, ::-1]}, (), "not in the order of ibug68"),
+        (lambda W: {"W": np.random.default_rng(0).normal(size=W.shape)}, (), "not observable"),
         (lambda W: {"W": np.zeros((200, 2, 68))}, (), "all points of view 0 lie on one spot"),
     ],
 )
@@ -130,10 +197,24 @@ def test_unusable_input_is_refused_with_a_reason(run, views, tmp_path, arrays, a
     assert not out.exists()
 
 
-def test_points_that_are_no_landmarks_are_explained_with_a_warning(run, tmp_path):
-    noise = np.random.default_rng(0).normal(size=(200, 2, 68))
-    ran = run(save(tmp_path / "tracks.npz", W=noise), "--basis", 2, "--sweeps", 3, "--out", tmp_path / "fit.npz")
+def test_points_that_a_shape_cannot_explain_are_told(run, views, tmp_path):
+    W = views["W"][:200].copy()
+    W += 0.04 * np.random.default_rng(0).normal(size=W.shape)
+    ran = run(save(tmp_path / "tracks.npz", W=W), "--basis", 2, "--sweeps", 3, "--out", tmp_path / "fit.npz")
     assert "explains the points badly" in ran.output
+
+
+@pytest.mark.parametrize("missing", [np.s_[3, 2:], np.s_[3]])
+def test_new_views_that_show_too_little_are_refused(run, views, tmp_path, missing):
+    out, vis = tmp_path / "fit.npz", np.ones((40, 68), bool)
+    run(save(tmp_path / "a.npz", W=views["W"][:100]), "--basis", 2, "--sweeps", 3, "--out", out)
+    vis[missing] = False
+    ran = run(save(tmp_path / "b.npz", W=views["W"][:40], vis=vis), "--infer", out, "--out", tmp_path / "new.npz")
+    assert ran.exit_code == 2, ran.output
+    assert "view 3 has fewer than four visible points" in ran.output
+    ran = run(save(tmp_path / "b.npz", W=nan(views["W"][:40])), "--infer", out, "--out", tmp_path / "new.npz")
+    assert ran.exit_code == 2, ran.output
+    assert "view 3, landmark 7" in ran.output
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04broken"])
