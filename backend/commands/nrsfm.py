@@ -96,7 +96,7 @@ def _notes(mirrored: str, camera: Camera | None) -> list[str]:
     """What of the tracks was not as expected, and is borne."""
     notes = []
     if mirrored:
-        notes.append(f"the tracks are mirrored ({mirrored}): the fit laid them right; results are in the tracks' own axes")
+        notes.append(f"the tracks are mirrored ({mirrored}): the fit laid them right; results are in their own axes")
     if camera is not None:
         turn = float(np.degrees(np.angle(np.exp(1j * angles(camera.R)[2]).mean())))  # the mean direction
         if abs(turn) > _UPSIDE_DOWN:

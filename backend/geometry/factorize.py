@@ -66,8 +66,9 @@ def _check_turn(centred: Array) -> None:
     first, third, fourth = np.sqrt(np.maximum(np.linalg.eigvalsh(flat.T @ flat)[[-1, -3, -4]], 0.0))
     if third <= max(_TURN * fourth, 1e-7 * first):
         raise GeometryError(
-            "the depth is not observable: the views show no more of a turn than of noise and expressions (singular values "
-            f"3 and 4 are {third / first:.2g} and {fourth / first:.2g} of the first); give views with more turn"
+            "the depth is not observable: the views show no more of a turn than of noise and expressions "
+            f"(singular values 3 and 4 are {third / first:.2g} and {fourth / first:.2g} of the first); "
+            "give views with more turn"
         )
 
 

@@ -16,6 +16,11 @@ Array = NDArray[np.float64]
 _HEAD = {"headyaw": "yaw", "headpitch": "pitch", "headroll": "roll"}
 _SKIPPED = {"timecode", "blendshapecount"}
 _MAX_ROWS = 1_000_000
+_LONGEST_S = 6 * 3600.0  # of a take: all of Blender's frames are less than five hours at 60 per second
+_LARGEST = 1e6  # of a captured value: pixels of the largest pictures are a tenth of it
+_FRAMES = 1000  # of a second: no camera counts so many
+
+_Row = tuple[int, list[str]]  # a line's number and its values
 
 
 class CaptureError(Exception):
@@ -46,14 +51,12 @@ def read_live_link(path: Path, rate: float = 60.0) -> Capture:
     angles in radians.
     """
     column, rows = _read(path, ["Timecode", "JawOpen"], "Live Link Face recording")
-    times = np.array([_seconds(row[column["timecode"]], rate, path, number) for number, row in enumerate(rows, 2)])
-    times = np.unwrap(times, period=86400.0) - times[0]  # recordings may cross midnight
-    if (np.diff(times) < 0).any():
-        raise CaptureError(f"{path.name}: its timecodes run backwards")
+    times = np.array([_seconds(row[column["timecode"]], rate, path, line) for line, row in rows])
+    times = _from_start(np.unwrap(times, period=86400.0), rows, path)  # recordings may cross midnight
     channels = {}
     for name, index in column.items():
         if name not in _SKIPPED:
-            channels[name] = np.array([_number(row, index, path, number) for number, row in enumerate(rows, 2)])
+            channels[name] = np.array([_number(row, index, path, line) for line, row in rows])
     return arkit_capture(times, channels)
 
 
@@ -74,25 +77,43 @@ def read_openface(path: Path) -> LandmarkTrack:
     column, rows = _read(path, names, "landmark track of OpenFace")
     wanted = [(column[x], column[y]) for x, y in zip(names[::2], names[1::2], strict=True)]
     points = np.full((len(rows), 68, 2), np.nan)
-    for index, row in enumerate(rows):
-        if "success" not in column or _number(row, column["success"], path, index + 2) >= 0.5:
-            points[index] = [[_number(row, x, path, index + 2), -_number(row, y, path, index + 2)] for x, y in wanted]
+    for index, (line, row) in enumerate(rows):
+        if "success" not in column or _number(row, column["success"], path, line) >= 0.5:
+            points[index] = [[_number(row, x, path, line), -_number(row, y, path, line)] for x, y in wanted]
     if "timestamp" in column:
-        times = np.array([_number(row, column["timestamp"], path, line) for line, row in enumerate(rows, 2)])
+        times = np.array([_number(row, column["timestamp"], path, line) for line, row in rows])
     else:
         times = np.arange(len(rows)) / 30.0
-    if (np.diff(times) < 0).any():
-        raise CaptureError(f"{path.name}: its time stamps run backwards")
-    return LandmarkTrack(times - times[0], points)
+    return LandmarkTrack(_from_start(times, rows, path), points)
 
 
-def _read(path: Path, needed: list[str], kind: str) -> tuple[dict[str, int], list[list[str]]]:
+def _from_start(times: Array, rows: list[_Row], path: Path) -> Array:
+    """The times of ``rows`` from the first. Raises CaptureError where they run backwards, or for too long."""
+    backwards = np.diff(times) < 0
+    if backwards.any():
+        line = rows[int(backwards.argmax()) + 1][0]
+        raise CaptureError(f"{path.name}, line {line}: its time is before the line above's")
+    times = times - times[0]
+    if times[-1] > _LONGEST_S:
+        line = rows[int((times > _LONGEST_S).argmax())][0]
+        raise CaptureError(
+            f"{path.name}, line {line}: it is {times[-1] / 3600:.3g} hours after the first, more than a take can have"
+        )
+    return times
+
+
+def _read(path: Path, needed: list[str], kind: str) -> tuple[dict[str, int], list[_Row]]:
     """Where each column is, by its name in lower case, and the rows of a table that has the columns ``needed``."""
+    rows: list[_Row] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
             header = [name.strip() for name in next(lines, [])]
-            rows = [row for _, row in zip(range(_MAX_ROWS), lines, strict=False) if row]
+            for row in lines:
+                if row:
+                    rows.append((lines.line_num, row))
+                if len(rows) > _MAX_ROWS:
+                    raise CaptureError(f"{path.name}, line {lines.line_num}: more than {_MAX_ROWS} moments are no take")
     except OSError as error:
         raise CaptureError(f"{path.name} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error):
@@ -102,9 +123,9 @@ def _read(path: Path, needed: list[str], kind: str) -> tuple[dict[str, int], lis
         raise CaptureError(f"{path.name} is no {kind}: it has no columns {' and '.join(missing[:2])}")
     if not rows:
         raise CaptureError(f"{path.name} holds no frames")
-    for number, row in enumerate(rows, 2):
+    for line, row in rows:
         if len(row) != len(header):
-            raise CaptureError(f"{path.name}, line {number}: {len(row)} values under {len(header)} columns")
+            raise CaptureError(f"{path.name}, line {line}: {len(row)} values under {len(header)} columns")
     return column, rows
 
 
@@ -113,8 +134,8 @@ def _number(row: list[str], index: int, path: Path, line: int) -> float:
         value = float(row[index])
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise CaptureError(f"{path.name}, line {line}: {row[index]!r} is no number")
+    if not abs(value) <= _LARGEST:  # nor is NaN
+        raise CaptureError(f"{path.name}, line {line}: {row[index]!r} is no number that a capture holds")
     return value
 
 
@@ -124,5 +145,7 @@ def _seconds(timecode: str, rate: float, path: Path, line: int) -> float:
     try:
         hours, minutes, seconds, frames = (float(part) for part in parts)
     except ValueError:
-        raise CaptureError(f"{path.name}, line {line}: {timecode!r} is no timecode (hh:mm:ss:ff.fff)") from None
+        hours = minutes = seconds = frames = math.nan
+    if not (0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60 and 0 <= frames < _FRAMES):
+        raise CaptureError(f"{path.name}, line {line}: {timecode!r} is no timecode (hh:mm:ss:ff.fff)")
     return hours * 3600 + minutes * 60 + seconds + frames / rate

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from blender_addon.core import capture as capture_module
 from blender_addon.core.capture import Capture, CaptureError, read_live_link, read_openface
 from blender_addon.core.retarget import Target, fill_gaps, resample, retarget, smooth
 
@@ -37,11 +38,44 @@ def test_a_recording_may_cross_midnight(tmp_path):
         (["10:00:00:00.000,61,0.1,0.2"], "line 2: 4 values under 7 columns"),
         (["later,61,0,0,0,0,0"], "no timecode"),
         (["10:00:00:00.0,61,0,0,much,0,0"], "'much' is no number"),
-        (["10:00:01:00.0,61,0,0,0,0,0", "10:00:00:00.0,61,0,0,0,0,0"], "backwards"),
+        (["10:00:01:00.0,61,0,0,0,0,0", "10:00:00:00.0,61,0,0,0,0,0"], "line 3: its time is before"),
+        (["10:00:00:00.0,61,0,0,0,0,0", "", "10:00:00:01.0,61,0,0,nan,0,0"], "line 4: 'nan' is no number"),
+        (["10:00:00:00.0,61,0,0,-inf,0,0"], "line 2: '-inf' is no number"),
+        (["10:00:00:00.0,61,0,0,0,1e308,0"], "line 2: '1e308' is no number"),
+        (["10:00:00:00.0,61,0,0,0,0,0", "10:00:nan:01.0,61,0,0,0,0,0"], "line 3: '10:00:nan:01.0' is no timecode"),
+        (["10:00:00:00.0,61,0,0,0,0,0", "10:00:00:inf,61,0,0,0,0,0"], "line 3: '10:00:00:inf' is no timecode"),
+        (["1e300:00:00:00.0,61,0,0,0,0,0"], "line 2: '1e300:00:00:00.0' is no timecode"),
+        (["01:00:00:00.0,61,0,0,0,0,0", "09:00:00:00.0,61,0,0,0,0,0"], "line 3: it is 8 hours after the first"),
     ],
 )
 def test_a_bad_recording_is_refused_by_line(tmp_path, rows, why):
     with pytest.raises(CaptureError, match=why):
+        read_live_link(live_link(tmp_path, rows))
+
+
+@pytest.mark.parametrize(
+    ("times", "value", "why"),
+    [
+        (("0", "nan"), "10", "line 3: 'nan' is no number"),
+        (("0", "inf"), "10", "line 3: 'inf' is no number"),
+        (("5", "4"), "10", "line 3: its time is before"),
+        (("0", "30000"), "10", "line 3: it is 8.33 hours after the first"),
+        (("0", "1"), "inf", "line 2: 'inf' is no number"),
+        (("0", "1"), "1e30", "line 2: '1e30' is no number"),
+    ],
+)
+def test_a_bad_track_is_refused_by_line(tmp_path, times, value, why):
+    names = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
+    rows = [",".join([time, *[value] * 136]) for time in times]
+    with pytest.raises(CaptureError, match=why):
+        read_openface(live_link(tmp_path, rows, header=",".join(["timestamp", *names])))
+
+
+def test_a_table_without_end_is_refused_and_not_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(capture_module, "_MAX_ROWS", 3)
+    rows = [f"10:00:00:0{row}.0,61,0,0,0,0,0" for row in range(4)]
+    assert len(read_live_link(live_link(tmp_path, rows[:3])).times) == 3
+    with pytest.raises(CaptureError, match="line 5: more than 3"):
         read_live_link(live_link(tmp_path, rows))
 
 
