@@ -1,60 +1,107 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture behind the camera's view: a background image of the camera, laid where the plate would be seen."""
+"""The picture behind a head: viewports draw its plate farther away, as large as the camera saw it in its own place.
+
+So what stands at the head is before the picture, and what stands behind the head is hidden by it. A modifier does this,
+which renders leave out: they show the plate where it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import bpy
-import numpy as np
 
-from . import controls, framing
-from .properties import EffigyFace, face_of
+from .properties import EffigyFace
 
-_STILL = 1e-5  # relative: what differs by less is not written, since that would wake the scene
+NAME = "Effigy Backdrop"  # of the modifier
+_MARK = "effigy_backdrop"  # on what is ours
+_DEPTH = "Depth"  # the node that holds how far back the picture is drawn, in the plate's own units
+_EYE = "Eye"  # the node that knows where the camera is; an orthographic one is everywhere
+_HEAD = 1.2  # head units from a head's pivot to its back, hair and all
 
 
-def follow(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> bool:
-    """Lays the picture over where the scene's camera would see ``plate`` [4, 4]; says whether it was not there yet.
+def is_on(face: EffigyFace) -> bool:
+    return bool(_modifiers(face.plate))
 
-    A library's camera cannot carry it.
-    """
-    face, camera = face_of(proxy), controls.camera_of(proxy, scene)
-    lens = camera.data if camera is not None else None
-    if face.image is None or camera is None or not isinstance(lens, bpy.types.Camera) or lens.library is not None:
+
+def put_behind(face: EffigyFace, camera: bpy.types.Object) -> None:
+    """Draws the plate behind the head as ``camera`` sees it; calling it again changes nothing."""
+    plate, eye = face.plate, camera if camera.data.type == "PERSP" else None
+    found, depth = _modifiers(plate), _HEAD / face.plate_size
+    if len(found) != 1 or _eye_of(found[0].node_group) != eye:
         take_off(face)
-        return False
-    entry = next(iter(entries(face, [lens])), None)
-    made = entry is None
-    if entry is None:
-        take_off(face)  # another camera's
-        entry = lens.background_images.new()
-        entry.image, entry.alpha, entry.display_depth, entry.frame_method = face.image, 1.0, "BACK", "FIT"
-        lens.show_background_images = True
-    width, height = face.image.size
-    lies = framing.backdrop(camera, scene, plate, (width, height))
-    if entry.show_background_image != (lies is not None):
-        entry.show_background_image = lies is not None
-    if lies is not None:
-        wanted = np.array([*lies.offset, lies.rotation, lies.scale])
-        apart = np.abs(wanted - (*entry.offset, entry.rotation, entry.scale))
-        if (apart > _STILL * np.maximum(1.0, np.abs(wanted))).any():
-            entry.offset, entry.rotation, entry.scale = lies.offset, lies.rotation, lies.scale
-    return made
+        modifier: Any = plate.modifiers.new(NAME, "NODES")
+        modifier.show_render = False
+        modifier.node_group = _behind(plate, eye)
+        found = [modifier]
+    value = found[0].node_group.nodes[_DEPTH].outputs[0]
+    if abs(value.default_value - depth) > 1e-5 * depth:
+        value.default_value = depth
 
 
-def take_off(face: EffigyFace, lenses: Iterable[Any] | None = None) -> None:
-    """Removes the picture from behind the view of ``lenses``, or of all."""
-    for lens in bpy.data.cameras if lenses is None else lenses:
-        for entry in entries(face, [lens]):
-            lens.background_images.remove(entry)
+def take_off(face: EffigyFace) -> None:
+    """Viewports draw the plate where it stands."""
+    for modifier in _modifiers(face.plate):
+        group = modifier.node_group
+        face.plate.modifiers.remove(modifier)
+        if group.users == 0:
+            bpy.data.node_groups.remove(group)
 
 
-def entries(
-    face: EffigyFace, lenses: Iterable[bpy.types.Camera] | None = None
-) -> list[bpy.types.CameraBackgroundImage]:
-    """The background images of ``lenses``, or of all, that show the face's picture."""
+def take_off_cameras(face: EffigyFace) -> None:
+    """Removes the picture from behind cameras' views, where files of earlier versions have it."""
     pictures = [image for image in (face.image, face.baked) if image is not None]
-    chosen = bpy.data.cameras if lenses is None else lenses
-    return [entry for lens in chosen for entry in lens.background_images if entry.image in pictures]
+    for lens in bpy.data.cameras:
+        for entry in [entry for entry in lens.background_images if entry.image in pictures]:
+            lens.background_images.remove(entry)
+            lens.update_tag()  # Blender would go on drawing it
+
+
+def _modifiers(plate: bpy.types.Object | None) -> list[Any]:
+    """Those of the plate that are ours."""
+    modifiers: Any = plate.modifiers if plate is not None else ()
+    return [m for m in modifiers if m.type == "NODES" and m.node_group is not None and _MARK in m.node_group]
+
+
+def _eye_of(group: Any) -> bpy.types.Object | None:
+    return group.nodes[_EYE].inputs["Object"].default_value if _EYE in group.nodes else None
+
+
+def _behind(plate: bpy.types.Object, eye: bpy.types.Object | None) -> Any:
+    """Nodes that move a plate back along the rays from ``eye``, or straight back.
+
+    They name the camera themselves: how a modifier is given one differs between Blender's versions.
+    """
+    group: Any = bpy.data.node_groups.new(f"{plate.name} Backdrop", "GeometryNodeTree")
+    group[_MARK] = ""
+    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    nodes, link = group.nodes, group.links.new
+    given, depth = nodes.new("NodeGroupInput"), nodes.new("ShaderNodeValue")
+    move, result = nodes.new("GeometryNodeSetPosition"), nodes.new("NodeGroupOutput")
+    depth.name = _DEPTH
+    far = nodes.new("ShaderNodeVectorMath")  # how far every point goes
+    far.operation = "SCALE"
+    if eye is None:
+        far.inputs[0].default_value = (0.0, 0.0, -1.0)
+        link(depth.outputs[0], far.inputs["Scale"])
+    else:
+        # What is seen at p from e is seen behind the plate as well, by (p − e) · depth / eᶻ farther on.
+        place, position = nodes.new("GeometryNodeObjectInfo"), nodes.new("GeometryNodeInputPosition")
+        ray, parts, share = (nodes.new(f"ShaderNode{kind}") for kind in ("VectorMath", "SeparateXYZ", "Math"))
+        place.name, place.transform_space = _EYE, "RELATIVE"
+        place.inputs["Object"].default_value = eye
+        ray.operation, share.operation = "SUBTRACT", "DIVIDE"
+        link(position.outputs[0], ray.inputs[0])
+        link(place.outputs["Location"], ray.inputs[1])
+        link(place.outputs["Location"], parts.inputs[0])
+        link(depth.outputs[0], share.inputs[0])
+        link(parts.outputs["Z"], share.inputs[1])
+        link(ray.outputs[0], far.inputs[0])
+        link(share.outputs[0], far.inputs["Scale"])
+    link(far.outputs[0], move.inputs["Offset"])
+    link(given.outputs["Geometry"], move.inputs["Geometry"])
+    link(move.outputs["Geometry"], result.inputs["Geometry"])
+    for column, node in enumerate(nodes):
+        node.location = (200 * column, 0)
+    return group

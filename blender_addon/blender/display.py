@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a face's picture is seen: on its plate, behind the camera's view, or on the proxy mesh itself."""
+"""Where a face's picture is seen: on its plate, on that behind the head, or on the proxy mesh itself."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
-import numpy as np
 
-from . import backdrop, projection
+from . import backdrop, controls, projection
 from .properties import EffigyFace, face_of, on_display
 
 SURFACE = "Picture"  # the texture node of every material that shows the picture
@@ -25,24 +24,23 @@ def show_picture(proxy: bpy.types.Object) -> None:
     if face.plate is not None:
         # What renders shows the picture in either way: the plate, or the proxy that wears it.
         face.plate.hide_render = projected
-        if face.display != "BACKGROUND":
-            _hide_plate(face, hidden=projected)
-        elif bpy.context.scene is not None:
-            follow(proxy, bpy.context.scene, np.array(face.plate.matrix_world))
+        _hide_plate(face, hidden=projected)
+        if bpy.context.scene is not None:
+            follow(proxy, bpy.context.scene)
 
 
-def follow(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> None:
-    """Keeps a picture that is shown behind the camera's view where ``plate`` [4, 4] would be seen."""
-    face = face_of(proxy)
-    if face.display != "BACKGROUND":
+def follow(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    """Keeps a picture that is drawn behind the head where the scene's camera sees it in its place."""
+    face, camera = face_of(proxy), controls.camera_of(proxy, scene)
+    if face.display != "BACKGROUND" or camera is None or face.plate is None or face.plate.library is not None:
         return
-    if backdrop.follow(proxy, scene, plate):
-        show_source(proxy)
-    _hide_plate(face, hidden=bool(backdrop.entries(face)))  # a library's camera cannot carry it
+    if not backdrop.is_on(face):
+        backdrop.take_off_cameras(face)  # in a file of an earlier version, which hid the plate
+        _hide_plate(face, hidden=False)
+    backdrop.put_behind(face, camera)
 
 
 def _hide_plate(face: EffigyFace, *, hidden: bool) -> None:
-    """A mere viewport matter, so that a face behind the camera's view still renders."""
     plate = face.plate
     if plate is not None and plate.name in bpy.context.view_layer.objects and plate.hide_get() != hidden:
         plate.hide_set(hidden)
@@ -51,6 +49,7 @@ def _hide_plate(face: EffigyFace, *, hidden: bool) -> None:
 def renew(proxy: bpy.types.Object) -> None:
     """For a duplicate with a picture of its own: it stops wearing its original's."""
     projection.take_off(proxy)
+    backdrop.take_off(face_of(proxy))
     show_picture(proxy)
 
 
@@ -58,11 +57,10 @@ def show_source(proxy: bpy.types.Object) -> None:
     """Points all that shows the face's picture at the live one or at the baked sequence."""
     face = face_of(proxy)
     baked = face.source == "BAKED" and face.baked is not None
-    showers: list[Any] = [*picture_nodes(proxy), *backdrop.entries(face)]
-    for shower in showers:
-        shower.image = face.baked if baked else face.image
+    for node in picture_nodes(proxy):
+        node.image = face.baked if baked else face.image
         if baked:
-            user = shower.image_user
+            user: Any = node.image_user
             user.frame_start = face.baked_start
             user.frame_duration = face.baked_end - face.baked_start + 1
             user.frame_offset = face.baked_start - 1  # the files carry the scene's own frame numbers

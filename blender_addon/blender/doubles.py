@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ..protocol.messages import Welcome
-from . import backdrop, controls, display, rig
+from . import controls, display, rig
 from .plate import remove_keys
 from .properties import EffigyFace, face_of, has_own_plate, owns_plate
 
@@ -54,7 +54,7 @@ def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
 
 def _keep_plate(face: EffigyFace) -> None:
     """A plate that was duplicated with its proxy: all on it stays, but for the keys of its original's bake."""
-    plate, camera = face.plate, face.camera
+    plate = face.plate
     plate.data = plate.data.copy()
     for index, material in enumerate(plate.data.materials):
         if material is not None and display.shows_picture(material):
@@ -63,8 +63,6 @@ def _keep_plate(face: EffigyFace) -> None:
     if animation is not None and animation.action is not None and face.source == "BAKED":
         animation.action = animation.action.copy()
         remove_keys(plate, range(face.baked_start, face.baked_end + 1))
-    own_lens = camera is not None and camera.type == "CAMERA" and camera.data.users == 1
-    backdrop.take_off(face, [camera.data] if own_lens else [])
 
 
 def _open_collections(proxy: bpy.types.Object) -> list[bpy.types.Collection]:

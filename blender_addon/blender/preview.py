@@ -188,7 +188,7 @@ def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
     """Whether the baked pictures are still what the scene asks for; no backend is needed for that."""
     for proxy in baked:
         session.run_of(proxy).stale = bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get())
-        display.follow(proxy, scene, plate.matrix(proxy))
+        display.follow(proxy, scene)
 
 
 def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -198,7 +198,7 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
         _fail(proxy, run, str(error))
         return
     run.cache = cache.state_of(run, scene.frame_current, session.key_of(proxy, wanted.parameters))
-    display.follow(proxy, scene, wanted.plate)
+    display.follow(proxy, scene)
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
     if not run.identity or wanted.parameters == run.wanted or _recall(proxy, run, wanted):

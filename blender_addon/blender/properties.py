@@ -60,7 +60,7 @@ class EffigyFace(bpy.types.PropertyGroup):
             (
                 "BACKGROUND",
                 "Background",
-                "Behind everything in the view of the scene's camera; renders show the plate",
+                "On the plate, drawn behind the head in viewports, where the scene's camera sees it in the same place",
             ),
             ("PROJECTED", "Projected", "On the proxy mesh itself, in the viewport and in renders"),
         ),

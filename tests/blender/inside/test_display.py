@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a face's picture is seen: on its plate, behind the camera's view, on the proxy; and pixel by pixel."""
+"""Where a face's picture is seen: on its plate, behind the head, on the proxy; and pixel by pixel."""
 
 from __future__ import annotations
-
-import math
 
 import bpy
 import numpy as np
@@ -13,15 +11,16 @@ from conftest import addon
 from mathutils import Vector
 
 
-def test_the_picture_is_shown_on_the_plate_behind_the_camera_or_on_the_proxy(scene, face, settle):
+def test_the_picture_is_shown_on_the_plate_behind_the_head_or_on_the_proxy(scene, face, settle):
     settle()
-    plate, camera = face.effigy.plate, face.effigy.camera
+    plate = face.effigy.plate
     face.effigy.display = "BACKGROUND"
-    assert [entry.image for entry in camera.data.background_images] == [face.effigy.image]
-    assert plate.hide_get()
+    assert [modifier.show_render for modifier in plate.modifiers] == [False]
+    assert not plate.hide_get()
     assert not plate.hide_render
     face.effigy.display = "PROJECTED"
-    assert len(camera.data.background_images) == 0
+    assert len(plate.modifiers) == 0
+    assert plate.hide_get()
     assert plate.hide_render
     assert not face.hide_render
     assert face.data.materials[0].node_tree.nodes["Picture"].image == face.effigy.image
@@ -158,60 +157,110 @@ def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face, monkey
     assert painted[-1].parameters == wanted.parameters
 
 
-def _covered(entry, camera, scene):
-    """The corners of a background image in the camera's frame (0 … 1), as Blender's overlay lays it there."""
-    frame = camera.data.view_frame(scene=scene)
-    wide, high = frame[0].x - frame[3].x, frame[0].y - frame[1].y
-    aspect, shape = wide / high, entry.image.size[0] / entry.image.size[1]
-    fitted = wide if shape > aspect else high * shape
-    unit = camera.data.ortho_scale if camera.data.type == "ORTHO" else 1.0
-    middle = np.array(entry.offset) * unit * (min(1.0, aspect), aspect / (max(1.0, aspect) * shape))
-    c, s = math.cos(-entry.rotation), math.sin(-entry.rotation)
-    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * fitted * entry.scale
-    return 0.5 + (middle + corners @ np.array([(c, s), (-s, c)])) / (wide, high)
+def drawn(plate) -> np.ndarray:
+    """The corners of a plate [4, 3] in the world, as viewports draw it."""
+    shown = plate.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return np.array([shown.matrix_world @ vertex.co for vertex in shown.data.vertices])
+
+
+def seen(scene, corners) -> np.ndarray:
+    """Where the scene's camera sees points: across, up (0 … 1), and how far away."""
+    return np.array([world_to_camera_view(scene, scene.camera, Vector(corner)) for corner in corners])
+
+
+def standing(plate) -> np.ndarray:
+    """The corners [4, 3] in the world where the plate stands, and renders."""
+    return np.array([plate.matrix_world @ vertex.co for vertex in plate.data.vertices])
 
 
 @pytest.mark.parametrize("lens", ["PERSP", "ORTHO"])
-@pytest.mark.parametrize("resolution", [(1920, 1080), (600, 900)])
-def test_the_picture_behind_the_camera_lies_where_the_plate_would_be_seen(scene, face, settle, lens, resolution):
+def test_the_picture_in_the_background_lies_where_the_plate_is_seen_and_behind_the_head(scene, face, settle, lens):
     settle()
     face.effigy.display = "BACKGROUND"
-    rig, own = scene.camera, bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
+    own = bpy.data.objects.new("Mine", bpy.data.cameras.new("Mine"))
     scene.collection.objects.link(own)
-    own.matrix_world = rig.matrix_world.copy()
+    own.matrix_world = scene.camera.matrix_world.copy()
     own.location += Vector((0.3, -2.0, 0.2))
     own.data.type, own.data.ortho_scale, own.data.lens, own.data.shift_x = lens, 7.0, 60.0, 0.05
     scene.camera = own
-    scene.render.resolution_x, scene.render.resolution_y = resolution
     face.rotation_mode = "XYZ"
     face.rotation_euler.rotate_axis("Y", 0.4)  # a roll
     bpy.context.view_layer.update()
     settle()
-    assert len(rig.data.background_images) == 0
-    [entry] = own.data.background_images
-    plate = face.effigy.plate
-    seen = [world_to_camera_view(scene, own, plate.matrix_world @ vertex.co) for vertex in plate.data.vertices]
-    # The plate faces the camera's eye and not its middle: a hundredth of the picture is that difference.
-    np.testing.assert_allclose(_covered(entry, own, scene), np.array(seen)[:, :2], atol=0.01)
-    offset = tuple(entry.offset)
-    face.location.x += 0.5
-    bpy.context.view_layer.update()
-    settle()
-    assert tuple(entry.offset) != offset, "the picture stands still when the head moves"
-    own.location = face.location + Vector((0, 3, 0))  # behind it
-    own.rotation_euler = (math.pi / 2, 0, 0)
-    bpy.context.view_layer.update()
-    settle()
-    assert entry.show_background_image == (lens == "ORTHO")
+    plate, heights = face.effigy.plate, []
+    for place in (0.0, 0.5):
+        face.location.x = place
+        bpy.context.view_layer.update()
+        settle()
+        shown, stands = seen(scene, drawn(plate)), seen(scene, standing(plate))
+        np.testing.assert_allclose(shown[:, :2], stands[:, :2], atol=1e-5)
+        head = seen(scene, [face.matrix_world @ vertex.co for vertex in face.data.vertices])
+        assert shown[:, 2].min() > head[:, 2].max(), "a part of the head is behind the picture"
+        heights.append(shown[0, 0])
+    assert heights[0] != heights[1], "the picture stands still when the head moves"
     face.effigy.display = "PLATE"
-    assert len(own.data.background_images) == 0
+    np.testing.assert_allclose(drawn(plate), standing(plate), atol=1e-6)
+    assert not [group for group in bpy.data.node_groups if "Backdrop" in group.name]
+
+
+@pytest.mark.parametrize("display", ["PLATE", "BACKGROUND"])
+def test_what_stands_behind_the_head_is_hidden_and_what_stands_at_it_is_not(scene, face, settle, display):
+    settle()
+    face.effigy.display = display
+    settle()
+    eye, met = scene.camera.matrix_world.translation, {}
+    for name, place in (("behind", (0.3, 2.5, 0.4)), ("at", (0.3, 0.6, 0.4))):  # the head looks along −y
+        bpy.ops.mesh.primitive_uv_sphere_add(radius=0.2, location=place)
+        ball = bpy.context.active_object
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        way = (Vector(place) - eye).normalized()
+        met[name] = scene.ray_cast(depsgraph, eye + 0.5 * way, way)[4]
+        if met[name] == face:  # the proxy is a wire
+            met[name] = _beyond(scene, depsgraph, eye, way, face)
+        met[name] = "ball" if met[name] == ball else met[name].name
+        bpy.data.objects.remove(ball)
+    assert met["behind"] == face.effigy.plate.name
+    assert met["at"] == ("ball" if display == "BACKGROUND" else face.effigy.plate.name)
+
+
+def _beyond(scene, depsgraph, place, way, through):
+    """The first thing that a ray meets but for one."""
+    obj = through
+    while obj == through:
+        _, place, _, _, obj, _ = scene.ray_cast(depsgraph, place + 1e-3 * way, way)
+    return obj
+
+
+def test_renders_of_the_background_are_those_of_the_plate(scene, face):
+    from helpers import render
+
+    scene.frame_end = 1
+    (plate,) = render(scene)
+    face.effigy.display = "BACKGROUND"
+    (background,) = render(scene)
+    np.testing.assert_array_equal(background, plate)
+
+
+def test_a_file_of_an_earlier_version_has_its_picture_behind_the_head_and_no_more_in_the_camera(scene, face, settle):
+    settle()
+    lens, plate = face.effigy.camera.data, face.effigy.plate
+    lens.background_images.new().image = face.effigy.image
+    plate.hide_set(True)
+    face.effigy["display"] = 1  # as a file has it: nobody is told
+    bpy.context.view_layer.update()
+    addon("blender.display").follow(face, scene)
+    bpy.context.view_layer.update()
+    assert face.effigy.display == "BACKGROUND"
+    shown = lens.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    assert len(lens.background_images) == len(shown.background_images) == 0
+    assert not plate.hide_get()
+    assert np.abs(drawn(plate) - standing(plate)).max() > 0.5
 
 
 @pytest.mark.parametrize("display", ["PLATE", "BACKGROUND", "PROJECTED"])
 def test_whatever_shows_a_face_shows_its_bake_and_then_the_live_picture(scene, face, display):
     def shown():
-        nodes = addon("blender.display").picture_nodes(face)
-        return {entry.image for entry in [*nodes, *face.effigy.camera.data.background_images]}
+        return {node.image for node in addon("blender.display").picture_nodes(face)}
 
     bpy.ops.effigy.bake()
     face.effigy.display = display
@@ -238,7 +287,7 @@ def test_a_duplicate_of_a_baked_and_projected_face_has_all_of_its_own(scene, fac
     assert {node.image for node in addon("blender.display").picture_nodes(face)} == {face.effigy.baked}
 
 
-def test_a_baked_picture_is_behind_every_camera(scene, face, settle):
+def test_a_baked_picture_is_behind_the_head_for_every_camera(scene, face, settle):
     face.effigy.display = "BACKGROUND"
     settle()
     assert bpy.ops.effigy.bake() == {"FINISHED"}
@@ -248,8 +297,9 @@ def test_a_baked_picture_is_behind_every_camera(scene, face, settle):
     scene.camera = other
     bpy.context.view_layer.update()
     settle()
-    assert [entry.image for entry in other.data.background_images] == [face.effigy.baked]
-    assert len(face.effigy.camera.data.background_images) == 0
+    [modifier] = face.effigy.plate.modifiers
+    assert modifier.node_group.nodes["Eye"].inputs["Object"].default_value == other
+    assert {node.image for node in addon("blender.display").picture_nodes(face)} == {face.effigy.baked}
 
 
 def test_leaving_projected_takes_nothing_but_the_projection_off(scene, face):
