@@ -57,6 +57,8 @@ def take_off(proxy: bpy.types.Object) -> bool:
             bpy.data.materials.remove(material)
     if before in layers:
         _activate(layers, before)
+    if worn and not materials:
+        materials.clear()  # objects keep a slot whose material was popped, but none of a mesh that has none
     return bool(modifiers or layer is not None or worn)
 
 
