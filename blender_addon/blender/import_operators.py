@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,25 @@ from .pose_operators import CameraOperator
 from .properties import scene_of
 from .words import rpt_
 
+_LAST_FRAME = 1_048_574  # that Blender counts to
+_USUAL_END = 250  # of a scene that nobody gave a length
+
+
+def _new_end(scene: bpy.types.Scene, last: int) -> int:
+    """The scene's last frame after a capture that ends at ``last``: the capture's own, where nobody chose another.
+
+    A scene as Blender begins it, in which nothing goes on for longer, would play and render a face that stands still.
+    """
+    if scene.frame_end != _USUAL_END or last > _USUAL_END:
+        return max(scene.frame_end, last)
+    editor: Any = scene.sequence_editor
+    strips = () if editor is None else editor.strips_all if bpy.app.version >= (4, 4, 0) else editor.sequences_all
+    tracks = [track for obj in scene.objects if obj.animation_data for track in obj.animation_data.nla_tracks]
+    ends = [action.frame_range[1] for action in bpy.data.actions]
+    ends += [strip.frame_end for track in tracks for strip in track.strips]
+    ends += [strip.frame_final_end - 1 for strip in strips]
+    return min(_USUAL_END, max([last, *(math.ceil(end) for end in ends)]))
+
 
 class CaptureImport(CaptureSettings, ImportHelper, CameraOperator):
     """What both importers ask for, and how their channels become keys."""
@@ -41,13 +61,18 @@ class CaptureImport(CaptureSettings, ImportHelper, CameraOperator):
         rate = scene.render.fps / scene.render.fps_base
         try:
             values, angles = self.read(Path(self.filepath), proxy, scene, rate)
+            last = self.start + max([len(angles), *(len(channel) for channel in values.values())]) - 1
+            if last > _LAST_FRAME:
+                raise CaptureError(rpt_("the capture would end at frame {}, Blender's last is {}", last, _LAST_FRAME))
         except (CaptureError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        count = self._write(proxy, scene, values, angles)
-        scene.frame_end = max(scene.frame_end, self.start + count - 1)
+        self._write(proxy, scene, values, angles)
+        was, scene.frame_end = scene.frame_end, _new_end(scene, last)
         keyed = [*values, *(["the head's turn"] if self.head and len(angles) else [])]
-        text = rpt_("Frames {} to {}: {}", self.start, self.start + count - 1, ", ".join(keyed))
+        text = rpt_("Frames {} to {}: {}", self.start, last, ", ".join(keyed))
+        if was != scene.frame_end:
+            text += rpt_("; the scene now ends at {}, not at {}", scene.frame_end, was)
         self.report({"INFO"}, text)
         return {"FINISHED"}
 
@@ -59,7 +84,7 @@ class CaptureImport(CaptureSettings, ImportHelper, CameraOperator):
 
     def _write(
         self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray
-    ) -> int:
+    ) -> None:
         if self.flip:
             values, angles = controls.mirrored(values), angles * np.array([-1.0, 1.0, -1.0])
         keys = proxy.data.shape_keys
@@ -70,7 +95,6 @@ class CaptureImport(CaptureSettings, ImportHelper, CameraOperator):
             write_keys(keys, f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, self.start, smoothed)
         if self.head and len(angles):
             self._write_head(proxy, scene, np.stack([smooth(column, self.smoothing) for column in angles.T], axis=1))
-        return max([len(angles), *(len(channel) for channel in values.values())])
 
     def _write_head(self, proxy: bpy.types.Object, scene: bpy.types.Scene, angles: np.ndarray) -> None:
         """As the camera sees the head from where both stand now."""

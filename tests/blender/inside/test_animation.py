@@ -37,11 +37,49 @@ def test_an_arkit_capture_becomes_keys_at_the_scenes_rate(scene, face, tmp_path)
     np.testing.assert_allclose(found[:, 0], 10 + np.arange(25))
     high = face.data.shape_keys.key_blocks["jawOpen"].slider_max
     np.testing.assert_allclose(found[:, 1], np.linspace(0, 1, 25) * high, atol=1e-5)
-    assert scene.frame_end == 34
+    assert scene.frame_end == 34, "the scene goes on where nothing moves"
     scene.frame_set(20)
     turned = addon("blender.controls").angles_now(face, scene.camera)
     assert turned.yaw == pytest.approx(np.degrees(0.3), abs=0.05)
     assert turned.pitch == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("end", "other", "expected"),
+    [
+        (250, None, 25),  # nobody has chosen how long a scene as Blender begins it is
+        (250, 120, 120),  # something else goes on
+        (250, 400, 250),
+        (100, None, 100),  # chosen
+        (10, None, 25),
+    ],
+)
+def test_a_scene_ends_with_the_capture_unless_something_goes_on(scene, face, tmp_path, capsys, end, other, expected):
+    scene.render.fps, scene.frame_end = 24, end
+    if other is not None:
+        scene.camera.keyframe_insert("location", frame=other)
+    path = live_link(tmp_path, np.zeros(61), np.zeros(61))
+    assert bpy.ops.effigy.import_arkit(filepath=path, smoothing=0.0) == {"FINISHED"}
+    assert scene.frame_end == expected
+    assert (f"the scene now ends at {expected}" in capsys.readouterr().out) == (end != expected)
+
+
+def test_sound_that_goes_on_keeps_the_scenes_end(scene, face, tmp_path):
+    scene.render.fps, scene.frame_end = 24, 250
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if bpy.app.version >= (4, 4, 0) else editor.sequences
+    length = {"length": 80} if bpy.app.version >= (5, 0, 0) else {"frame_end": 81}
+    strips.new_effect(name="Title", type="COLOR", channel=1, frame_start=1, **length)
+    path = live_link(tmp_path, np.zeros(61), np.zeros(61))
+    assert bpy.ops.effigy.import_arkit(filepath=path, smoothing=0.0) == {"FINISHED"}
+    assert scene.frame_end == 80
+
+
+def test_a_capture_beyond_blenders_last_frame_is_refused(scene, face, tmp_path):
+    path = live_link(tmp_path, np.zeros(61), np.zeros(61))
+    with pytest.raises(RuntimeError, match="Blender's last is 1048574"):
+        bpy.ops.effigy.import_arkit(filepath=path, start=1_048_570)
+    assert face.animation_data is None
 
 
 def test_a_second_import_replaces_its_frames_and_no_others(scene, face, tmp_path):
