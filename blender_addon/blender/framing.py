@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
 
 def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> None:
@@ -37,7 +37,39 @@ def tears(roll: float, image: bpy.types.Image | None) -> bool:
     return image is not None and abs(math.tan(math.radians(roll))) * max(image.size) > 1.0
 
 
-def _seen(camera: bpy.types.Object, plate: np.ndarray) -> Matrix:
-    """``plate`` in the camera's frame, whose own size does not count."""
+def sees(camera: bpy.types.Object, scene: bpy.types.Scene, middle: Vector) -> bool:
+    """Whether the point ``middle`` is in the camera's picture."""
+    place = _place_of(camera).inverted() @ middle
+    left, right, bottom, top = _edges(camera, scene)
+    near = -place.z if camera.data.type == "PERSP" else 1.0
+    return place.z < 0 and left < place.x / near < right and bottom < place.y / near < top
+
+
+def step_back(camera: bpy.types.Object, scene: bpy.types.Scene, discs: list[tuple[Vector, float]]) -> None:
+    """Moves the camera back, if need be, until ``discs`` (middles and radii) are in its picture."""
+    place, left, right, bottom, top = _place_of(camera), *_edges(camera, scene)
+    missing = 0.0
+    for middle, radius in discs:
+        x, y, z = place.inverted() @ middle
+        edges = ((x + radius, right), (radius - x, -left), (y + radius, top), (radius - y, -bottom))
+        missing = max([missing, *(reach / edge + z for reach, edge in edges if edge > 0)])
+    camera.matrix_world = camera.matrix_world @ Matrix.Translation((0.0, 0.0, missing))
+
+
+def _edges(camera: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of the camera's picture: of a perspective one, at a distance of 1."""
+    corners = camera.data.view_frame(scene=scene)
+    near = -corners[0].z if camera.data.type == "PERSP" else 1.0
+    across, up = [corner.x / near for corner in corners], [corner.y / near for corner in corners]
+    return min(across), max(across), min(up), max(up)
+
+
+def _place_of(camera: bpy.types.Object) -> Matrix:
+    """Where a camera stands and looks, whose own size does not count."""
     place, turn, _ = camera.matrix_world.decompose()
-    return Matrix.LocRotScale(place, turn, None).inverted() @ Matrix(plate.tolist())
+    return Matrix.LocRotScale(place, turn, None)
+
+
+def _seen(camera: bpy.types.Object, plate: np.ndarray) -> Matrix:
+    """``plate`` in the camera's frame."""
+    return _place_of(camera).inverted() @ Matrix(plate.tolist())

@@ -10,7 +10,7 @@ from bpy.props import FloatProperty, IntProperty
 
 from ..core.process import BackendError
 from ..protocol.messages import Identity, OpenIdentity
-from . import controls, display, frames, framing, rig, session
+from . import controls, display, frames, framing, placing, rig, session
 from .census import face_in
 from .face_operator import FaceOperator, can_ask, in_object_mode
 from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
@@ -106,6 +106,10 @@ class EFFIGY_OT_add_face(OpeningOperator):
             # So that a solid viewport shows the picture, and in its own colours.
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
         session.state.dirty = True
+        scene = scene_of(context)
+        if scene.camera is not None and not placing.is_seen(scene, proxy):
+            text = rpt_("{} stands outside the view of {}: move it, or the camera", proxy.name, scene.camera.name)
+            self.report({"WARNING"}, text)
         if before := hiding(context, proxy, face_of(proxy).camera):
             text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(before))
             self.report({"WARNING"}, text)

@@ -7,17 +7,15 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix, Vector
+from mathutils import Vector
 
-from ..core.pose import Angles, landmarks_to_local
+from ..core.pose import landmarks_to_local
 from ..protocol.messages import Array, Control, Identity, Welcome
-from . import controls, display
+from . import controls, display, placing
 from .properties import EffigyFace, face_of, faces, owns_plate
 from .words import rpt_
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
-_LENS_MM = 85.0  # a portrait lens
-_SENSOR_MM = 36.0
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
 
@@ -47,7 +45,7 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     image = _image(name, welcome)
     own(face, image)
     plate.data.materials.append(display.new_emission(f"{name} Plate", image))
-    _stand(proxy, camera, _free_place(scene, proxy))
+    placing.put_in_place(scene, proxy, camera)
     proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True
     if scene.camera is None or _is_default(scene.camera):
@@ -171,7 +169,7 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     if face.image is not None and tuple(face.image.size) != (width, height):
         face.image.scale(width, height)
     _set_shapes(proxy, welcome, rest, were)
-    _frame(proxy, grown=face.plate_size / before)
+    placing.frame(proxy, grown=face.plate_size / before)
 
 
 def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, were: set[str]) -> None:
@@ -213,43 +211,10 @@ def _keep_animated(proxy: bpy.types.Object, plate: bpy.types.Object) -> None:
 
 def _camera(name: str) -> bpy.types.Object:
     data = bpy.data.cameras.new(f"{name} Camera")
-    data.lens = _LENS_MM
+    data.lens = placing.LENS_MM
     # A wide picture shows more beside the face, not less of it.
-    data.sensor_fit, data.sensor_height = "VERTICAL", _SENSOR_MM
+    data.sensor_fit, data.sensor_height = "VERTICAL", placing.SENSOR_MM
     return bpy.data.objects.new(f"{name} Camera", data)
-
-
-def _stand(proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector) -> None:
-    """Head at ``location`` in its own pose; camera in front, so that the plate fills its frame from top to bottom."""
-    face = face_of(proxy)
-    distance = face.plate_size * _LENS_MM / _SENSOR_MM
-    front = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))  # looks along +Y
-    camera.matrix_world = Matrix.Translation(location) @ Matrix.Translation((0, -distance, 0)) @ front.to_4x4()
-    _frame(proxy)
-    proxy.matrix_world = Matrix.Translation(location)
-    controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
-
-
-def _frame(proxy: bpy.types.Object, grown: float = 1.0) -> None:
-    """Points the rig's camera at the plate's middle; an artist's own camera is left alone.
-
-    Of a plate that has ``grown`` it shows as much as before.
-    """
-    face = face_of(proxy)
-    if face.camera is not None and face.camera.type == "CAMERA":
-        x, y = face.plate_offset
-        face.camera.data.shift_x, face.camera.data.shift_y = x / face.plate_size, y / face.plate_size
-        face.camera.data.lens /= grown
-        face.camera.data.ortho_scale *= grown
-
-
-def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:
-    """The 3D cursor, or beside the faces that stand there already."""
-    taken = [other.matrix_world.translation for other in faces(scene) if other is not proxy]
-    place, width = scene.cursor.location.copy(), 1.1 * face_of(proxy).plate_size
-    while any((place - other).length < 0.5 * width for other in taken):
-        place.x += width
-    return place
 
 
 def _plate_mesh(name: str) -> bpy.types.Mesh:
