@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mathutils import Matrix
 from ..core.client import RequestError
 from ..core.files import write_whole
 from ..core.png import annotate
-from ..core.record import KEYWORD, Journal, Record, shows
+from ..core.record import KEYWORD, Journal, Record, shows, what_differs
 from ..protocol.messages import Encoding
 from . import session
 from .display import picture_nodes, show_source
@@ -208,30 +209,32 @@ def show_live(proxy: bpy.types.Object) -> None:
     show_source(proxy)
     run = session.run_of(proxy)
     run.shown = run.wanted = None
-    run.stale = False
+    run.stale = []
     state.dirty = True
 
 
-def is_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether the baked picture of the current frame was made from another pose than the scene asks for now.
+def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
+    """What the baked picture of the current frame has another of than the scene asks for now: see words.differing.
 
-    Or stands where the head is no more: roll, size and place need no other picture, but the plate's keys hold them.
+    "place" where the head stands elsewhere: roll, size and place need no other picture, but the plate's keys hold them.
     """
     try:
         wanted = read_face(proxy, scene, depsgraph)
     except UnreadableError:
-        return False
+        return []
     entry = _journal(baked_folder(proxy) / _JOURNAL).frames.get(scene.frame_current)
     if entry is None or scene.frame_subframe:
-        return False  # a bake of an earlier version, another frame range, or between two frames: nothing is known
+        return []  # a bake of an earlier version, another frame range, or between two frames: nothing is known
     encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
-    if entry.get("digest") != record_of(proxy, wanted, encoding).digest:
-        return True
+    record = record_of(proxy, wanted, encoding)
+    if entry.get("digest") != record.digest:
+        return what_differs(entry, json.loads(record.as_text())) or ["other"]
     shown = face_of(proxy).plate
     if shown is None or not is_evaluated(shown, depsgraph):
-        return False  # hidden: it stands where it stood when it was seen
+        return []  # hidden: it stands where it stood when it was seen
     stands = np.array(shown.evaluated_get(depsgraph).matrix_world)
-    return bool(np.abs(stands - wanted.plate).max() > _MOVED * max(1.0, float(np.abs(wanted.plate).max())))
+    moved = np.abs(stands - wanted.plate).max() > _MOVED * max(1.0, float(np.abs(wanted.plate).max()))
+    return ["place"] if moved else []
 
 
 _journals: dict[Path, tuple[int, Journal]] = {}  # as they were read, with their files' times

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
+from ..core.record import what_differs
 from . import session
 from .properties import face_of
 from .scene_reader import FaceState
@@ -55,10 +58,18 @@ class Cache:
         return *self.walk.anchor, wanted.parameters
 
 
-def state_of(run: FaceRun, frame: int, key: tuple[object, ...]) -> str:
-    """ "fresh" where ``frame`` was cached as it is now asked for (``key``), "stale" if otherwise, "" if it is not."""
+def state_of(run: FaceRun, frame: int, key: tuple[object, ...]) -> tuple[str, list[str]]:
+    """ "fresh" where ``frame`` was cached as it is now asked for (``key``), "stale" if otherwise, "" if it is not.
+
+    And what a stale one has another of.
+    """
     if frame not in run.cached:
-        return ""
+        return "", []
     if run.cached[frame] != key:
-        return "stale"
-    return "fresh" if key in state.memory else ""  # other frames may have taken its place
+        return "stale", what_differs(_parts(run.cached[frame]), _parts(key))
+    return "fresh" if key in state.memory else "", []  # other frames may have taken its place
+
+
+def _parts(key: Any) -> dict[str, Any]:
+    model, latent, (yaw, pitch, controls) = key
+    return {"model": model, "latent": latent, "yaw": yaw, "pitch": pitch, "controls": controls}

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+import numpy as np
 from bpy.app.handlers import persistent
 
-from . import census, plate, preview, render
-from .properties import face_of, faces
+from . import bake, census, plate, preview, render
+from .properties import face_of, faces, name_of
+from .scene_reader import FaceState
 from .session import state
 
 
@@ -29,6 +31,9 @@ def _count(depsgraph: Any) -> None:
     """Has the faces counted again when objects came or went."""
     if depsgraph.id_type_updated("COLLECTION"):
         census.forget()
+        scene = bpy.context.scene
+        if scene is not None and not bpy.app.timers.is_registered(preview.tick) and faces(scene):
+            preview.start()  # a face was appended where no backend is: an old picture is to be told
 
 
 @persistent
@@ -113,15 +118,22 @@ def on_undo(*_: Any) -> None:
     state.epoch += 1
     for run in state.runs.values():
         run.wanted = run.shown = None
+        run.problem = ""  # told again where it still holds, with the stripes that an undo may have taken away
     state.dirty = True
 
 
 @persistent
 def on_save(*_: Any) -> None:
-    """Packs the pictures: pixels that were only written are lost with the session."""
-    for image in {face_of(obj).image for obj in bpy.data.objects if face_of(obj).is_face}:
+    """Packs the pictures: pixels that were only written are lost with the session. And says what they show."""
+    every = [obj for obj in bpy.data.objects if face_of(obj).is_face]
+    for image in {face_of(obj).image for obj in every}:
         if image is not None and image.is_dirty:
             image.pack()
+    for proxy in every:
+        run = state.runs.get(name_of(proxy))
+        if proxy.library is None and run is not None and run.looked:
+            shows = FaceState.of(run.shown, np.eye(4)) if run.shown is not None else None
+            face_of(proxy).shown = bake.record_of(proxy, shows, "rgba8").digest if shows is not None else ""
 
 
 _HANDLERS = (

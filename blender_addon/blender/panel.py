@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -13,7 +15,7 @@ from .census import active_face, face_in
 from .controls import blocks_of
 from .properties import EffigyFace, face_of, scene_of
 from .session import FaceRun, state
-from .words import iface_
+from .words import differing, iface_
 
 # Every state has a sign and a word of its own: none is told by its colour alone.
 _ICONS = {
@@ -24,6 +26,16 @@ _ICONS = {
     Phase.REFUSED: "ERROR",
 }
 _LINE = 36  # characters that fit the side panel
+_ROWS = 2  # for the text of a state
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How something stands: a sign, a word, and a text that may be long."""
+
+    icon: str
+    word: str
+    text: str = ""
 
 
 class SidePanel(bpy.types.Panel):
@@ -44,18 +56,23 @@ class EFFIGY_PT_backend(SidePanel):
     bl_label = "Backend"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, link = self.layout, session.link()
-        if link is None:
-            layout.operator("effigy.connect", icon="PLAY")
-            write(layout, state.problem, "ERROR")
-            return
-        layout.label(text=link.phase.value.capitalize(), icon=_ICONS[link.phase])  # type: ignore[arg-type]
-        write(layout, link.detail)
-        write(layout, link.hint, "INFO")
-        if link.phase is Phase.READY and link.welcome is not None:
-            height, width = link.welcome.resolution
-            layout.label(text=iface_("{} × {} on {}", width, height, link.welcome.device))
-        layout.operator("effigy.disconnect", icon="SNAP_FACE")
+        layout = self.layout
+        column = layout.column(align=True)
+        column.operator("effigy.connect", icon="PLAY")
+        column.operator("effigy.disconnect", icon="SNAP_FACE")
+        _draw_told(layout, _backend())
+
+
+def _backend() -> Told:
+    """How it stands with the connection."""
+    link = session.link()
+    if link is None:
+        return Told("X" if state.problem else "UNLINKED", iface_("Not running"), state.problem)
+    text = f"{link.detail} ({link.hint})" if link.hint else link.detail
+    if link.phase is Phase.READY and link.welcome is not None:
+        height, width = link.welcome.resolution
+        text = f"{text} {iface_('{} × {} on {}', width, height, link.welcome.device)}"
+    return Told(_ICONS[link.phase], link.phase.value.capitalize(), text)
 
 
 class EFFIGY_PT_face(SidePanel):
@@ -69,31 +86,31 @@ class EFFIGY_PT_face(SidePanel):
             return
         face, run = face_of(proxy), session.run_of(proxy)
         layout.label(text=proxy.name, icon="MESH_MONKEY")
-        _draw_state(layout, face, run)
+        _draw_told(layout, _picture(face, run))
         layout.row(align=True).prop(face, "display", expand=True)
         layout.operator("effigy.remove_face", icon="TRASH")
 
 
-def _draw_state(layout: Any, face: EffigyFace, run: FaceRun) -> None:
+def _picture(face: EffigyFace, run: FaceRun) -> Told:
     """Whether the picture is right, and how fast it follows."""
+    speed = iface_("{:.0f} ms from hand to picture", run.milliseconds) if run.milliseconds else ""
+    if run.rate and speed:
+        speed += f" · {run.rate:.0f} fps"
     if run.problem:
-        write(layout, run.problem, "ERROR")
-    elif face.source == "BAKED":
-        text = iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end)
-        layout.label(text=text, icon="FILE_IMAGE")
+        return Told("ERROR", iface_("No picture"), run.problem)
+    if face.source == "BAKED":
         if run.stale:
-            write(layout, iface_("Stale: this frame was baked from another pose or place. Bake again."), "ERROR")
-    elif not session.is_ready():
-        write(layout, iface_("Not connected: the picture does not follow."), "ERROR")
-    elif run.milliseconds:
-        speed = iface_("{:.0f} ms from hand to picture", run.milliseconds)
-        layout.label(text=f"{speed} · {run.rate:.0f} fps" if run.rate else speed)
-        if run.exact:
-            layout.label(text="Exact: what a render shows", icon="CHECKMARK")
-        else:
-            layout.label(text="Preview: exact when you stop", icon="SORTTIME")
-    if run.clamped:
-        write(layout, iface_("Beyond the model's range: {}", ", ".join(run.clamped)), "INFO")
+            text = iface_("Baked with {}. Bake again.", differing(run.stale))
+            return Told("ERROR", iface_("Stale: not what the scene asks for"), text)
+        return Told("FILE_IMAGE", iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end))
+    if not session.is_ready():
+        return Told("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
+    if run.clamped:  # what is shown is less than what was asked: nothing to be called exact
+        limits = iface_("Beyond the model's range: {}", ", ".join(run.clamped))
+        return Told("INFO", iface_("Limited, as a render shows it") if run.exact else iface_("Limited preview"), limits)
+    if run.exact:
+        return Told("CHECKMARK", iface_("Exact: what a render shows"), speed)
+    return Told("SORTTIME", iface_("Preview: exact when you stop"), speed)
 
 
 class EFFIGY_PT_identity(FacePanel):
@@ -175,14 +192,17 @@ class EFFIGY_PT_animation(FacePanel):
         else:
             layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
-        cached = session.run_of(face_in(context)).cache
-        if cached == "fresh":
-            layout.label(text="This frame is in memory", icon="CHECKMARK")
-        elif cached == "stale":
-            write(layout, iface_("Stale: this frame was cached in another pose. Cache again."), "ERROR")
-        if len(state.memory):
-            text = iface_("{} exact pictures in memory, {} MiB", len(state.memory), state.memory.size >> 20)
-            layout.label(text=text)
+        _draw_told(layout, _cached(session.run_of(face_in(context))))
+
+
+def _cached(run: FaceRun) -> Told:
+    """Whether the current frame's picture is in memory, and how many are."""
+    text = iface_("{} exact pictures in memory, {} MiB", len(state.memory), state.memory.size >> 20)
+    if run.cache == "stale":
+        return Told("ERROR", iface_("Stale: cached with {}", differing(run.cache_differs)), text)
+    if run.cache == "fresh":
+        return Told("CHECKMARK", iface_("This frame is in memory"), text)
+    return Told("BLANK1", iface_("This frame is not cached"), text)
 
 
 class EFFIGY_PT_render(FacePanel):
@@ -192,29 +212,61 @@ class EFFIGY_PT_render(FacePanel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, proxy = self.layout, face_in(context)
         face, view = face_of(proxy), scene_of(context).view_settings
-        if view.view_transform != "Standard":
-            text = iface_("The view transform {} changes the face's contrast.", view.view_transform)
-            write(layout, text, "INFO")
         layout.operator("effigy.exact_view", icon="IMAGE_RGB")
         layout.operator("effigy.preflight", icon="VIEWZOOM")
         layout.row(align=True).prop(face, "bake_depth", expand=True)
         row = layout.row(align=True)
         row.operator("effigy.bake", icon="RENDER_ANIMATION")
         row.operator("effigy.show_live", icon="RECOVER_LAST")
+        if view.view_transform != "Standard":  # below all buttons, which it would move when it comes
+            text = iface_("The view transform {} changes the face's contrast.", view.view_transform)
+            write(layout, text, "INFO")
+
+
+class EFFIGY_PT_messages(SidePanel):
+    """What does not fit into the rows that a state has, in full: last, so that nothing moves when it comes."""
+
+    bl_label = "In Full"
+    bl_order = 1000
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(_cut(context))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for told in _cut(context):
+            write(self.layout, f"{told.word}: {told.text}", told.icon)
+
+
+def _cut(context: bpy.types.Context) -> list[Told]:
+    """The states whose texts are cut."""
+    proxy = active_face(context) if context.scene is not None else None
+    every = [_backend(), *([_picture(face_of(proxy), session.run_of(proxy))] if proxy is not None else [])]
+    return [told for told in every if len(_lines(told.text)) > _ROWS]
+
+
+def _draw_told(layout: Any, told: Told) -> None:
+    """A state in always as many rows: what stands below must not move under the pointer."""
+    column = layout.column(align=True)
+    column.label(text=told.word, icon=told.icon, translate=False)
+    lines = _lines(told.text)
+    shown = [*lines, *[""] * _ROWS][:_ROWS]
+    if len(lines) > _ROWS:
+        shown[-1] += " …"
+    for line in shown:
+        column.label(text=line, icon="BLANK1", translate=False)
 
 
 def write(layout: Any, text: str, icon: str = "NONE") -> None:
     """A text of any length, broken into lines of the panel's width."""
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + len(word) >= _LINE:
-            lines.append(line)
-            line = ""
-        line = f"{line} {word}".strip()
     column = layout.column(align=True)
-    for number, shown in enumerate([*lines, line] if line else lines):
+    for number, line in enumerate(_lines(text)):
         sign = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
-        column.label(text=shown, icon=sign, translate=False)
+        column.label(text=line, icon=sign, translate=False)
+
+
+def _lines(text: str) -> list[str]:
+    return textwrap.wrap(text, _LINE)
 
 
 def _add_menu(self: Any, context: bpy.types.Context) -> None:
@@ -259,6 +311,7 @@ _CLASSES = (
     EFFIGY_PT_library,
     EFFIGY_PT_animation,
     EFFIGY_PT_render,
+    EFFIGY_PT_messages,
 )
 
 

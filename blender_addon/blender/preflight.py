@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import bpy
+import numpy as np
 
 from . import bake, frames, preferences, render, session
 from .controls import camera_of
@@ -20,7 +21,7 @@ from .preferences import PreferencesError
 from .properties import carrier_of, face_of, faces, is_in_a_layer
 from .scene_reader import UnreadableError, read_face
 from .sight import hiding
-from .words import rpt_
+from .words import differing, rpt_
 
 _SHARP = 0.02  # pixels: how wide a filter may be that leaves pixels as they are
 _LOSSY = {"JPEG", "JPEG2000", "WEBP", "FFMPEG"}
@@ -173,6 +174,7 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
     """What only a look at every frame tells; the scene goes back to the current one."""
     welcome = session.welcome()
     found: dict[tuple[Literal["error", "warning"], str], list[int]] = {}
+    stale: dict[str, tuple[dict[str, None], list[int]]] = {}  # what differs, and in which frames
     rendered = [proxy for proxy in faces(scene) if camera_of(proxy, scene) and _may_render(proxy, scene)]
     for frame in frames.visit(scene):
         depsgraph = bpy.context.evaluated_depsgraph_get()
@@ -182,22 +184,19 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
             except UnreadableError as error:
                 found.setdefault(("error", str(error)), []).append(frame)
                 continue
-            if face_of(proxy).source == "BAKED" and bake.is_stale(proxy, scene, depsgraph):
-                found.setdefault(("warning", rpt_("{}: its bake is stale; bake again", proxy.name)), []).append(frame)
-            squares = any(node.interpolation == "Closest" for node in picture_nodes(proxy))  # as Exact Pixels sets
-            if (
-                squares
-                and scene.camera is not None
-                and tears(roll_of(scene.camera, wanted.plate), face_of(proxy).image)
-            ):
-                text = rpt_(
-                    "{}: a rolled picture's pixels tear; press Exact Pixels, which looks at all frames", proxy.name
-                )
+            if face_of(proxy).source == "BAKED" and (parts := bake.stale_parts(proxy, scene, depsgraph)):
+                all_parts, where = stale.setdefault(proxy.name, ({}, []))
+                all_parts.update(dict.fromkeys(parts))
+                where.append(frame)
+            if text := _of_roll(proxy, scene, wanted.plate):
                 found.setdefault(("warning", text), []).append(frame)
             for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
                 if welcome is not None and abs(value) > welcome.pose_range[limit]:
                     text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, name, welcome.pose_range[limit])
                     found.setdefault(("warning", text), []).append(frame)
+    for name, (all_parts, where) in stale.items():
+        text = rpt_("{}: its bake is stale, made with {}; bake again", name, differing(list(all_parts)))
+        found["warning", text] = where
     step = frames.spread(scene).step
     for (level, text), where in found.items():
         if step > 1:
@@ -206,6 +205,16 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
             yield Finding(level, rpt_("{} (frame {}, {} frames in all)", text, where[0], len(where)))
         else:
             yield Finding(level, rpt_("{} (frame {})", text, where[0]))
+
+
+def _of_roll(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> str:
+    """What becomes of the picture on a plate [4, 4] that the camera sees rolled; empty where it is straight."""
+    face = face_of(proxy)
+    if scene.camera is None or face.display == "PROJECTED" or not tears(roll_of(scene.camera, plate), face.image):
+        return ""
+    if any(node.interpolation == "Closest" for node in picture_nodes(proxy)):  # as Exact Pixels sets
+        return rpt_("{}: a rolled picture's pixels tear; press Exact Pixels, which looks at all frames", proxy.name)
+    return rpt_("{}: its picture is rolled, and drawn smoothly, not pixel by pixel", proxy.name)
 
 
 def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from .census import known_faces
 from .properties import face_of, name_of
 from .scene_reader import FaceState, UnreadableError, read_face
 from .session import FaceRun, state
+from .words import rpt_
 
 _ACTIVE_S = 1 / 60
 _SOON_S = 1 / 250  # between two looks for a picture that is due
@@ -93,7 +94,7 @@ def look() -> float:
         state.baked_dirty = False
         _check_baked(scene, [proxy for proxy in every if proxy not in live])
     if not session.is_ready():
-        _show_outage(live)
+        _show_outage(live, scene)
         return _LINK_S
     if state.outage:
         state.outage, state.dirty = False, True
@@ -143,8 +144,8 @@ def _may_refine(run: FaceRun) -> bool:
     return run.shown is not None and not run.exact and run.refused != run.asked
 
 
-def _show_outage(live: list[bpy.types.Object]) -> None:
-    """A lost backend must not leave an old picture standing as if it were a new one."""
+def _show_outage(live: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
+    """A lost backend must not leave an old picture standing as if it were a new one; nor one that never came."""
     link = session.link()
     state.outage, state.dirty = True, False
     lost = link is not None and link.phase in (Phase.LOST, Phase.REFUSED)
@@ -153,6 +154,29 @@ def _show_outage(live: list[bpy.types.Object]) -> None:
         run.reopen()
         if lost and link is not None:
             _fail(proxy, run, link.detail)
+        elif proxy.library is None and not _is_of_this_pose(proxy, run, scene):
+            _fail(proxy, run, rpt_("no backend paints this pose: press Start Backend"))
+
+
+def _is_of_this_pose(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene) -> bool:
+    """Whether the plate shows the pose that the scene asks for; brings the file's own picture back where it does."""
+    try:
+        wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
+    except UnreadableError:
+        return True  # as it was: what is wrong with the scene is told when there is a backend
+    face, known = face_of(proxy), run.looked
+    run.looked = True
+    if run.shown == wanted.parameters:
+        return True
+    if face.shown and face.shown == bake.record_of(proxy, wanted, "rgba8").digest:
+        if face.image is not None and face.image.packed_file is not None:
+            face.image.reload()
+        run.shown, run.problem = wanted.parameters, ""
+        return True
+    if known or face.shown:
+        return False
+    run.shown = wanted.parameters  # a file of an earlier version does not say what its picture shows
+    return True
 
 
 def _fail(proxy: bpy.types.Object, run: FaceRun, problem: str) -> None:
@@ -187,7 +211,7 @@ def _open(proxy: bpy.types.Object, run: FaceRun) -> None:
 def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
     """Whether the baked pictures are still what the scene asks for; no backend is needed for that."""
     for proxy in baked:
-        session.run_of(proxy).stale = bake.is_stale(proxy, scene, bpy.context.evaluated_depsgraph_get())
+        session.run_of(proxy).stale = bake.stale_parts(proxy, scene, bpy.context.evaluated_depsgraph_get())
         display.follow(proxy, scene)
 
 
@@ -197,7 +221,8 @@ def _ask(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene, depsgrap
     except UnreadableError as error:
         _fail(proxy, run, str(error))
         return
-    run.cache = cache.state_of(run, scene.frame_current, session.key_of(proxy, wanted.parameters))
+    key = session.key_of(proxy, wanted.parameters)
+    run.cache, run.cache_differs = cache.state_of(run, scene.frame_current, key)
     display.follow(proxy, scene)
     if wanted.parameters == run.shown:
         plate.place(proxy, wanted.plate)
@@ -293,6 +318,7 @@ def _show(proxy: bpy.types.Object, run: FaceRun, wanted: FaceState, asked: int, 
         _fail(proxy, run, str(error))
         return False
     run.shown, run.showing, run.exact, run.problem = wanted.parameters, asked, exact, ""
+    run.looked = True
     return True
 
 
@@ -328,7 +354,10 @@ _drawn: tuple[object, ...] = ()
 
 def _what_panels_show() -> tuple[object, ...]:
     runs = state.runs.values()
-    shown = ((run.problem, run.clamped, round(run.milliseconds), run.exact, run.stale, run.cache) for run in runs)
+    shown = (
+        (run.problem, run.clamped, round(run.milliseconds), run.exact, *run.stale, run.cache, *run.cache_differs)
+        for run in runs
+    )
     return session.link(), *shown
 
 

@@ -94,6 +94,7 @@ class EffigyFace(bpy.types.PropertyGroup):
         default="8",
         override=_OVERRIDABLE,
     )
+    shown: StringProperty(description="What the file's picture was made from; empty: unknown", override=_OVERRIDABLE)
     baked_start: IntProperty(override=_OVERRIDABLE)
     baked_end: IntProperty(override=_OVERRIDABLE)
     # The camera of the identity's own picture (see docs/protocol.md, Pose).

@@ -17,7 +17,7 @@ from .preferences import PreferencesError
 from .properties import carrier_of, face_of, faces, is_in_a_layer, name_of
 from .scene_reader import FaceState, UnreadableError, is_evaluated, read_face
 from .session import state
-from .words import rpt_
+from .words import differing, rpt_
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
 
@@ -131,12 +131,12 @@ def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: b
     """Only said, not refused: a bake may be rendered on purpose where its scene has gone on."""
     if scene.frame_current != state.frame:
         return  # where only a shutter looks
-    stale, run = bake.is_stale(proxy, scene, depsgraph), session.run_of(proxy)
+    stale, run = bake.stale_parts(proxy, scene, depsgraph), session.run_of(proxy)
     if stale and name_of(proxy) not in state.told:
         state.told.add(name_of(proxy))
         _say(
-            f"warning: from frame {scene.frame_current} on, {proxy.name} shows pictures that were baked from "
-            "another pose, place or identity: bake again"
+            f"warning: from frame {scene.frame_current} on, {proxy.name} shows pictures that were baked with "
+            f"{differing(stale)}: bake again"
         )
     run.stale = stale
 

@@ -55,11 +55,13 @@ class FaceRun:
     painting: float = 0.0  # the backend's own milliseconds for a picture of full size
     rate: float = 0.0  # pictures per second while moving
     drawn: float = 0.0  # time.monotonic() of the last picture
-    stale: bool = False  # whether the baked picture of this frame was made from another pose
+    stale: list[str] = field(default_factory=list)  # what the baked picture of this frame has another of
     cached: dict[int, tuple[object, ...]] = field(default_factory=dict)  # by frame: what Cache painted it from
     failing: bool = False  # whether opening the identity failed for a reason that may pass
     took: float = 0.0  # milliseconds from asking to the answer, of the last preview
     cache: str = ""  # "fresh" or "stale": what the current frame's cached picture is
+    cache_differs: list[str] = field(default_factory=list)  # what a stale one has another of
+    looked: bool = False  # whether this session knows what the plate shows: a file says it for its own picture
 
     def ask_for(self, parameters: Any) -> None:
         """Another picture is wanted from now on."""

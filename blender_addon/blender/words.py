@@ -17,6 +17,18 @@ def iface_(text: str, *values: object) -> str:
     return cast(str, bpy.app.translations.pgettext_iface(text)).format(*values)  # the stubs take its result for None
 
 
+def differing(parts: list[str]) -> str:
+    """What of a picture is another, as the interface says it: core.record.what_differs, and "place" and "other"."""
+    said = {
+        "person": iface_("another person"),
+        "turn": iface_("another turn"),
+        "expression": iface_("another expression"),
+        "place": iface_("another place"),
+        "other": iface_("other values"),
+    }
+    return ", ".join(said[part] for part in parts)
+
+
 def rpt_(text: str, *values: object) -> str:
     """The same for reports."""
     return cast(str, bpy.app.translations.pgettext_rpt(text)).format(*values)

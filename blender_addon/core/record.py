@@ -57,6 +57,12 @@ class Record:
         return json.dumps({**self._values(), "controls": dict(self.controls), "digest": self.digest}, sort_keys=True)
 
 
+def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Which of "person", "turn" and "expression" are others in two sets of a record's values."""
+    parts = {"person": ("model", "latent"), "turn": ("yaw", "pitch"), "expression": ("controls",)}
+    return [part for part, names in parts.items() if any(before.get(name) != now.get(name) for name in names)]
+
+
 def latent_hash(latent: bytes) -> str:
     return hashlib.sha256(latent).hexdigest()[:16]
 

@@ -41,7 +41,33 @@ def test_a_stale_bake_is_told(scene, face, settle):
     face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.context.view_layer.update()
     settle()
-    assert session.run_of(face).stale
+    assert session.run_of(face).stale == ["expression"]
+
+
+def test_a_stale_bake_says_what_is_another(scene, face, settle):
+    bpy.ops.effigy.bake()
+    run, controls = addon("blender.session").run_of(face), addon("blender.controls")
+
+    def stale():
+        bpy.context.view_layer.update()
+        settle()
+        return run.stale
+
+    assert stale() == []
+    before = face.matrix_world.copy()
+    face.rotation_euler.z += 0.1
+    assert stale() == ["turn"]
+    controls.set_values(face, {"jawOpen": 0.5})
+    assert stale() == ["turn", "expression"]
+    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
+    assert any("made with another turn, another expression; bake again" in text for text in texts), texts
+    face.matrix_world = before
+    controls.set_values(face, {"jawOpen": 0.0})
+    face.location.x += 0.5
+    scene.camera.location.x += 0.5
+    assert stale() == ["place"]
+    bpy.ops.effigy.change_identity(seed=11)
+    assert "person" in stale()
 
 
 @pytest.mark.parametrize("what", ["nearer", "rolled", "larger", "all together"])
@@ -67,8 +93,10 @@ def test_a_bake_in_the_wrong_place_is_stale_too(scene, face, settle, what):
         parent.location -= sight * 0.1
     bpy.context.view_layer.update()
     settle()
-    assert session.run_of(face).stale
-    assert any("stale" in finding.text for finding in addon("blender.preflight").findings(scene))
+    assert session.run_of(face).stale == ["place"]
+    assert any(
+        "stale, made with another place" in finding.text for finding in addon("blender.preflight").findings(scene)
+    )
 
 
 def test_a_plate_with_a_parent_is_told_before_a_bake(scene, face, settle):
@@ -82,13 +110,13 @@ def test_between_frames_and_where_the_plate_is_hidden_no_bake_is_stale(scene, fa
     bpy.ops.effigy.bake()
     bake = addon("blender.bake")
     scene.frame_set(2, subframe=0.5)
-    assert not bake.is_stale(face, scene, bpy.context.evaluated_depsgraph_get())
+    assert not bake.stale_parts(face, scene, bpy.context.evaluated_depsgraph_get())
     face.effigy.plate.hide_viewport = True
     scene.frame_set(3)
-    assert not bake.is_stale(face, scene, bpy.context.evaluated_depsgraph_get())
+    assert not bake.stale_parts(face, scene, bpy.context.evaluated_depsgraph_get())
     key(face, "jawOpen", (3, 1.0))
     scene.frame_set(3)
-    assert bake.is_stale(face, scene, bpy.context.evaluated_depsgraph_get())
+    assert bake.stale_parts(face, scene, bpy.context.evaluated_depsgraph_get())
 
 
 def test_a_bake_is_one_step_to_undo(scene, face, settle):

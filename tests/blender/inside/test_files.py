@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import re
+
 import bpy
 
 # isort: split
 import addon_utils  # bpy brings it
 import numpy as np
+import pytest
+from bpy_extras.object_utils import world_to_camera_view
 from conftest import PACKAGE, addon
-from helpers import pixels
+from helpers import open_mouth_as_a_step, pixels
+from test_preview import error_pixels
 
 
 def test_a_saved_face_shows_its_picture_before_any_backend_answers(scene, face, settle):
@@ -35,6 +40,82 @@ def test_a_reopened_face_is_the_same_face(scene, face, settle):
     bpy.context.view_layer.update()
     settle()
     np.testing.assert_array_equal(pixels(proxy.effigy.image), before)
+
+
+def test_a_reopened_face_without_a_backend_shows_no_other_poses_picture(scene, face, settle):
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.4
+    bpy.context.view_layer.update()
+    settle()
+    right = pixels(face.effigy.image)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.effigy.disconnect()
+    preview, session = addon("blender.preview"), addon("blender.session")
+    try:
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+        proxy = bpy.context.scene.objects["Face 4"]
+        block = proxy.data.shape_keys.key_blocks["jawOpen"]
+
+        def shown(value):
+            block.value = value
+            bpy.context.view_layer.update()
+            preview.tick()
+            return pixels(proxy.effigy.image)
+
+        preview.tick()
+        np.testing.assert_array_equal(pixels(proxy.effigy.image), right)
+        np.testing.assert_array_equal(shown(0.8), error_pixels(proxy))
+        assert "press Start Backend" in session.run_of(proxy).problem
+        np.testing.assert_array_equal(shown(0.4), right, "the file's own picture comes back with its pose")
+        assert not session.run_of(proxy).problem
+        shown(0.8)
+        bpy.ops.wm.save_mainfile()
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+        proxy = bpy.context.scene.objects["Face 4"]
+        preview.tick()
+        np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy), "saved with its stripes")
+    finally:
+        bpy.ops.effigy.connect()
+        session.ensure_ready()
+    settle()
+    assert session.run_of(proxy).exact
+
+
+def test_a_file_that_does_not_say_what_its_picture_shows_is_believed_until_something_moves(scene, face, settle):
+    settle()
+    right = pixels(face.effigy.image)
+    bpy.ops.wm.save_mainfile()
+    face.effigy.shown = ""
+    bpy.ops.effigy.disconnect()
+    preview, session = addon("blender.preview"), addon("blender.session")
+    try:
+        session.state.runs.clear()  # as after opening it
+        preview.tick()
+        np.testing.assert_array_equal(pixels(face.effigy.image), right)
+        face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
+        bpy.context.view_layer.update()
+        preview.tick()
+        np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
+    finally:
+        bpy.ops.effigy.connect()
+        session.ensure_ready()
+
+
+def test_a_stopped_backend_leaves_no_old_picture_and_an_undo_none_either(scene, face, settle):
+    settle()
+    preview, session = addon("blender.preview"), addon("blender.session")
+    open_mouth_as_a_step(face, settle)
+    bpy.ops.effigy.disconnect()
+    try:
+        preview.tick()
+        assert not session.run_of(bpy.context.scene.objects["Face 4"]).problem
+        bpy.ops.ed.undo()
+        bpy.context.view_layer.update()
+        proxy = bpy.context.scene.objects["Face 4"]
+        preview.tick()
+        np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy))
+    finally:
+        bpy.ops.effigy.connect()
+        session.ensure_ready()
 
 
 def test_a_face_of_another_model_is_refused_with_a_reason(scene, face, settle):
@@ -63,8 +144,6 @@ def test_the_sliders_are_the_announced_controls(scene, face):
 
 
 def test_the_plate_fills_the_frame_of_the_rigs_camera(scene, face, settle):
-    from bpy_extras.object_utils import world_to_camera_view
-
     settle()
     plate = face.effigy.plate
     corners = [world_to_camera_view(scene, scene.camera, plate.matrix_world @ v.co) for v in plate.data.vertices]
@@ -74,8 +153,6 @@ def test_the_plate_fills_the_frame_of_the_rigs_camera(scene, face, settle):
 
 
 def test_the_proxys_landmarks_lie_on_the_picture(scene, face, settle):
-    from bpy_extras.object_utils import world_to_camera_view
-
     settle()
     nose, chin = (
         world_to_camera_view(scene, scene.camera, face.matrix_world @ face.data.vertices[i].co) for i in (30, 8)
@@ -139,3 +216,60 @@ def test_a_second_face_stands_beside_the_first(scene, face):
     bpy.context.view_layer.update()
     apart = bpy.context.active_object.matrix_world.translation - face.matrix_world.translation
     assert apart.length >= addon("blender.properties").face_of(face).plate_size
+
+
+@pytest.mark.parametrize("resolution", [(1920, 1080), (512, 512), (600, 1000)])
+def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, backend, settle, resolution):
+    scene.render.resolution_x, scene.render.resolution_y = resolution
+    read = addon("blender.scene_reader").read_face
+    for number in range(5):
+        assert bpy.ops.effigy.add_face(seed=number) == {"FINISHED"}
+        bpy.context.view_layer.update()
+        new = bpy.context.active_object
+        wanted = read(new, scene, bpy.context.evaluated_depsgraph_get())
+        # Somebody new shows their own picture.
+        assert (wanted.yaw, wanted.pitch) == pytest.approx((new.effigy.rest_yaw, new.effigy.rest_pitch), abs=1e-3)
+    settle()
+    for proxy in addon("blender.properties").faces(scene):
+        corners = [proxy.effigy.plate.matrix_world @ vertex.co for vertex in proxy.effigy.plate.data.vertices]
+        seen = np.array([world_to_camera_view(scene, scene.camera, corner) for corner in corners])
+        assert seen[:, :2].min() > -0.01
+        assert seen[:, :2].max() < 1.01
+        wanted = read(proxy, scene, bpy.context.evaluated_depsgraph_get())
+        # A camera that steps back for others sees who is there already from a little farther to the front.
+        assert (wanted.yaw, wanted.pitch) == pytest.approx((proxy.effigy.rest_yaw, proxy.effigy.rest_pitch), abs=7)
+        assert not addon("blender.session").run_of(proxy).clamped
+
+
+@pytest.mark.parametrize("touched", ["moved", "turned", "keyed", "exact", "other"])
+def test_a_camera_that_somebody_has_set_stays_and_who_stands_outside_is_told(scene, backend, capsys, touched):
+    assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
+    bpy.context.view_layer.update()
+    if touched == "moved":
+        scene.camera.location.x += 0.1
+    elif touched == "turned":
+        scene.camera.rotation_euler.z += 0.1
+    elif touched == "keyed":
+        scene.camera.keyframe_insert("location", frame=1)
+    elif touched == "exact":
+        bpy.ops.effigy.exact_view()
+    else:
+        scene.camera = bpy.data.objects.new("Mine", scene.camera.data.copy())
+        scene.collection.objects.link(scene.camera)
+        scene.camera.matrix_world = bpy.data.objects["Face 4 Camera"].matrix_world
+    bpy.context.view_layer.update()
+    before = scene.camera.matrix_world.copy()
+    for number in (5, 6):
+        assert bpy.ops.effigy.add_face(seed=number) == {"FINISHED"}
+        bpy.context.view_layer.update()
+    assert scene.camera.matrix_world == before
+    assert re.search("Face [56] stands outside the view of", capsys.readouterr().out)
+
+
+def test_who_puts_the_cursor_elsewhere_chooses_the_place(scene, face):
+    before = scene.camera.matrix_world.copy()
+    scene.cursor.location = (9, 0, 0)
+    assert bpy.ops.effigy.add_face(seed=5) == {"FINISHED"}
+    bpy.context.view_layer.update()
+    assert scene.camera.matrix_world == before
+    assert bpy.context.active_object.location.x == 9

@@ -155,7 +155,7 @@ def test_a_cached_frame_that_was_posed_anew_says_so(scene, face, settle):
     face.data.shape_keys.key_blocks["mouthSmile"].value = 0.5
     bpy.context.view_layer.update()
     look()
-    assert run.cache == "stale"
+    assert (run.cache, run.cache_differs) == ("stale", ["expression"])
     settle()
     assert bpy.ops.effigy.cache() == {"FINISHED"}
     look()

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the side panel says, and that its rows stay where they are while it says something else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import bpy
+import pytest
+from conftest import addon
+
+LONG = "the backend ended with code 1: " + "a reason that nobody could tell in two lines " * 4
+
+
+class Rows:
+    """A layout that counts the rows that are drawn, and keeps their words."""
+
+    def __init__(self, words=None):
+        self.words = [] if words is None else words
+
+    def row(self, **_):
+        return Parts(self.words)
+
+    def column(self, **_):
+        return self
+
+    grid_flow = row
+
+    def label(self, *, text, **_):
+        self.words.append(text)
+
+    def operator(self, name, **_):
+        self.words.append(name)
+
+    def prop(self, _, name, **__):
+        self.words.append(name)
+
+
+class Parts(Rows):
+    """A row, whose parts stand beside each other."""
+
+    def __init__(self, words):
+        words.append("a row")
+        super().__init__([])
+
+
+def rows(name):
+    layout = Rows()
+    getattr(addon("blender.panel"), name).draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout.words
+
+
+def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeypatch):
+    settle()
+    session = addon("blender.session")
+    run, heights, said = session.run_of(face), set(), {}
+    bpy.ops.effigy.bake()
+    states = {
+        "exact": {"exact": True, "milliseconds": 15.0, "rate": 20.0},
+        "first": {"exact": False, "milliseconds": 0.0},
+        "preview": {"exact": False},
+        "limited": {"exact": True, "clamped": ("yaw", "pitch", "jawOpen", "mouthSmile", "eyeBlinkLeft")},
+        "wrong": {"problem": LONG},
+        "stale": {"problem": "", "source": "BAKED", "stale": ["turn", "expression"]},
+        "baked": {"source": "BAKED", "stale": []},
+    }
+    for name, values in states.items():
+        face.effigy.source = values.pop("source", "LIVE")
+        for attribute, value in values.items():
+            setattr(run, attribute, value)
+        said[name] = rows("EFFIGY_PT_face")
+        heights.add(len(said[name]))
+    monkeypatch.setattr(session, "is_ready", lambda: False)
+    face.effigy.source, run.problem = "LIVE", ""
+    said["away"] = rows("EFFIGY_PT_face")
+    assert {*heights, len(said["away"])} == {len(said["exact"])}, said
+    assert "Exact: what a render shows" in said["exact"]
+    assert not any("Exact" in text for text in said["limited"]), "what is limited is not exactly what was asked"
+    assert "Limited, as a render shows it" in said["limited"]
+    assert "Baked with another turn, another expression. Bake again." in " ".join(said["stale"])
+
+
+@pytest.mark.parametrize("phase", ["CONNECTING", "LOADING", "READY", "LOST", "REFUSED", None])
+def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeypatch, phase):
+    session, client = addon("blender.session"), addon("core.client")
+    expected = len(rows("EFFIGY_PT_backend"))
+    for text in ("", "short", LONG):
+        monkeypatch.setattr(session.state, "problem", text)
+        link = client.Link(client.Phase[phase], text, text, session.welcome()) if phase is not None else None
+        with monkeypatch.context() as patched:
+            patched.setattr(session, "link", lambda link=link: link)
+            drawn = rows("EFFIGY_PT_backend")
+            assert len(drawn) == expected, drawn
+            whole = addon("blender.panel").EFFIGY_PT_messages
+            assert whole.poll(bpy.context) == (text == LONG)
+            if text == LONG:
+                assert drawn[-1].endswith("…")
+                told = Rows()
+                whole.draw(SimpleNamespace(layout=told), bpy.context)
+                assert "two lines" in " ".join(told.words).rsplit("nobody", 1)[1], "the end of it is not told"
+
+
+def test_no_state_of_the_cache_moves_the_rows_below_it(scene, face, settle):
+    settle()
+    run, heights = addon("blender.session").run_of(face), []
+    for run.cache, run.cache_differs in (("", []), ("fresh", []), ("stale", ["person", "turn", "expression"])):
+        drawn = rows("EFFIGY_PT_animation")
+        heights.append(len(drawn))
+    assert len(set(heights)) == 1
+    assert "Stale: cached with another person, another turn, another expression" in drawn
+
+
+def test_what_tells_of_the_view_transform_stands_below_all_buttons(scene, face):
+    scene.view_settings.view_transform = "Standard"
+    without = rows("EFFIGY_PT_render")
+    scene.view_settings.view_transform = "Filmic"
+    with_words = rows("EFFIGY_PT_render")
+    assert with_words[: len(without)] == without
+    assert len(with_words) > len(without)
