@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Effigy: pose photographic faces in 3D.
+"""Effigy: pose faces that a StyleGAN paints, in 3D.
 
 ``core`` holds what needs no Blender (the client, the mathematics of pose, the child process), ``blender``
 what talks to bpy. Importing this package touches neither, so ``core`` can be tested anywhere.

@@ -67,7 +67,9 @@ def _backend() -> Told:
     """How it stands with the connection."""
     link = session.link()
     if link is None:
-        return Told("X" if state.problem else "UNLINKED", iface_("Not running"), state.problem)
+        if state.problem:
+            return Told("ERROR", iface_("Not running"), state.problem)
+        return Told("UNLINKED", iface_("Not running"), iface_("Some seconds after the start it is ready."))
     text = f"{link.detail} ({link.hint})" if link.hint else link.detail
     if link.phase is Phase.READY and link.welcome is not None:
         height, width = link.welcome.resolution

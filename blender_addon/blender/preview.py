@@ -155,7 +155,8 @@ def _show_outage(live: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
         if lost and link is not None:
             _fail(proxy, run, link.detail)
         elif proxy.library is None and not _is_of_this_pose(proxy, run, scene):
-            _fail(proxy, run, rpt_("no backend paints this pose: press Start Backend"))
+            wait, start = rpt_("the backend is not ready yet"), rpt_("no backend paints this pose: press Start Backend")
+            _fail(proxy, run, start if link is None else wait)
 
 
 def _is_of_this_pose(proxy: bpy.types.Object, run: FaceRun, scene: bpy.types.Scene) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from .steps import CATEGORY, PANEL, PREPARE, hover, landmark, picture, settle, shows_face, until, values, viewport
+from .window import SIZE
 
 
 def test_the_panel_is_there(window):
@@ -28,6 +29,14 @@ def test_the_preferences_say_where_the_backend_is(window):
     window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
     window.find("Picture Memory", timeout=30)
     window.shot("00-preferences")
+    right, top = window.ask(
+        "opened = bpy.context.window_manager.windows[-1]\n"
+        f"result = [opened.x + opened.width, {SIZE[1]} - opened.y - opened.height]"
+    )
+    window.click(right - 19, top + 17)  # the arrow in its corner, under which the menu hides
+    window.find("Install from Disk")
+    window.shot("00-install")
+    window.keys("Escape")
     window.ask(
         "for opened in bpy.context.window_manager.windows[1:]:\n"
         "    with bpy.context.temp_override(window=opened):\n"

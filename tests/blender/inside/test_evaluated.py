@@ -7,9 +7,10 @@ Blender's back stays on the screen as it was.
 
 from __future__ import annotations
 
+import itertools
+
 import bpy
 import numpy as np
-import pytest
 from conftest import addon
 
 # How every operator is called here. What needs a window, or changes no scene, is named below.
@@ -53,20 +54,18 @@ def test_every_operator_is_looked_at():
     assert set(ORDER) == set(ARGUMENTS)
 
 
-@pytest.mark.parametrize("display", ["BACKGROUND", "PROJECTED"])
-def test_after_every_operator_blender_draws_what_the_scene_holds(scene, face, settle, tmp_path, display):
+def test_after_every_operator_blender_draws_what_the_scene_holds(scene, face, settle, tmp_path):
     settle()
     write_captures(tmp_path)
-    face.effigy.display = display
-    assert_drawn("the choice of where the picture is")
-    for name in ORDER:
+    for name, display in zip(ORDER, itertools.cycle(("BACKGROUND", "PROJECTED", "PLATE")), strict=False):
         active = bpy.data.objects["Face 4"]
         bpy.context.view_layer.objects.active = active
+        active.effigy.display = display
         arguments = ARGUMENTS[name]
         if "filepath" in arguments:
             arguments = {**arguments, "filepath": str(tmp_path / arguments["filepath"])}
         assert getattr(bpy.ops.effigy, name)(**arguments) == {"FINISHED"}, name
-        assert_drawn(name)
+        assert_drawn(f"{name} ({display})")
         settle()
 
 
