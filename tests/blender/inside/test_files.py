@@ -42,80 +42,81 @@ def test_a_reopened_face_is_the_same_face(scene, face, settle):
     np.testing.assert_array_equal(pixels(proxy.effigy.image), before)
 
 
-def test_a_reopened_face_without_a_backend_shows_no_other_poses_picture(scene, face, settle):
+@pytest.fixture()
+def unplugged(monkeypatch):
+    """A function that lets Blender have no backend, until it is called again."""
+    session = addon("blender.session")
+    client = session.state.client
+
+    def unplug():
+        monkeypatch.setattr(session.state, "client", None if session.state.client is client else client)
+
+    return unplug
+
+
+def test_a_reopened_face_without_a_backend_shows_no_other_poses_picture(scene, face, settle, unplugged):
     face.data.shape_keys.key_blocks["jawOpen"].value = 0.4
     bpy.context.view_layer.update()
     settle()
     right = pixels(face.effigy.image)
     bpy.ops.wm.save_mainfile()
-    bpy.ops.effigy.disconnect()
+    unplugged()
     preview, session = addon("blender.preview"), addon("blender.session")
-    try:
-        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
-        proxy = bpy.context.scene.objects["Face 4"]
-        block = proxy.data.shape_keys.key_blocks["jawOpen"]
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    proxy = bpy.context.scene.objects["Face 4"]
+    block = proxy.data.shape_keys.key_blocks["jawOpen"]
 
-        def shown(value):
-            block.value = value
-            bpy.context.view_layer.update()
-            preview.tick()
-            return pixels(proxy.effigy.image)
+    def shown(value):
+        block.value = value
+        bpy.context.view_layer.update()
+        preview.tick()
+        return pixels(proxy.effigy.image)
 
-        preview.tick()
-        np.testing.assert_array_equal(pixels(proxy.effigy.image), right)
-        np.testing.assert_array_equal(shown(0.8), error_pixels(proxy))
-        assert "press Start Backend" in session.run_of(proxy).problem
-        np.testing.assert_array_equal(shown(0.4), right, "the file's own picture comes back with its pose")
-        assert not session.run_of(proxy).problem
-        shown(0.8)
-        bpy.ops.wm.save_mainfile()
-        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
-        proxy = bpy.context.scene.objects["Face 4"]
-        preview.tick()
-        np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy), "saved with its stripes")
-    finally:
-        bpy.ops.effigy.connect()
-        session.ensure_ready()
+    preview.tick()
+    np.testing.assert_array_equal(pixels(proxy.effigy.image), right)
+    np.testing.assert_array_equal(shown(0.8), error_pixels(proxy))
+    assert "press Start Backend" in session.run_of(proxy).problem
+    np.testing.assert_array_equal(shown(0.4), right, "the file's own picture comes back with its pose")
+    assert not session.run_of(proxy).problem
+    shown(0.8)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    proxy = bpy.context.scene.objects["Face 4"]
+    preview.tick()
+    np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy), "saved with its stripes")
+    unplugged()
     settle()
     assert session.run_of(proxy).exact
 
 
-def test_a_file_that_does_not_say_what_its_picture_shows_is_believed_until_something_moves(scene, face, settle):
+def test_a_file_that_does_not_say_what_its_picture_shows_is_believed_until_something_moves(
+    scene, face, settle, unplugged
+):
     settle()
     right = pixels(face.effigy.image)
     bpy.ops.wm.save_mainfile()
     face.effigy.shown = ""
-    bpy.ops.effigy.disconnect()
-    preview, session = addon("blender.preview"), addon("blender.session")
-    try:
-        session.state.runs.clear()  # as after opening it
-        preview.tick()
-        np.testing.assert_array_equal(pixels(face.effigy.image), right)
-        face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
-        bpy.context.view_layer.update()
-        preview.tick()
-        np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
-    finally:
-        bpy.ops.effigy.connect()
-        session.ensure_ready()
+    unplugged()
+    addon("blender.session").state.runs.clear()  # as after opening it
+    addon("blender.preview").tick()
+    np.testing.assert_array_equal(pixels(face.effigy.image), right)
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
+    bpy.context.view_layer.update()
+    addon("blender.preview").tick()
+    np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
 
 
-def test_a_stopped_backend_leaves_no_old_picture_and_an_undo_none_either(scene, face, settle):
+def test_without_a_backend_an_undo_brings_no_other_poses_picture(scene, face, settle, unplugged):
     settle()
-    preview, session = addon("blender.preview"), addon("blender.session")
     open_mouth_as_a_step(face, settle)
-    bpy.ops.effigy.disconnect()
-    try:
-        preview.tick()
-        assert not session.run_of(bpy.context.scene.objects["Face 4"]).problem
-        bpy.ops.ed.undo()
-        bpy.context.view_layer.update()
-        proxy = bpy.context.scene.objects["Face 4"]
-        preview.tick()
-        np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy))
-    finally:
-        bpy.ops.effigy.connect()
-        session.ensure_ready()
+    unplugged()
+    addon("blender.preview").tick()
+    assert not addon("blender.session").run_of(bpy.context.scene.objects["Face 4"]).problem
+    bpy.ops.ed.undo()
+    bpy.context.view_layer.update()
+    addon("blender.preview").tick()
+    proxy = bpy.context.scene.objects["Face 4"]
+    np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy))
 
 
 def test_a_face_of_another_model_is_refused_with_a_reason(scene, face, settle):
