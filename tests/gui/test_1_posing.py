@@ -28,14 +28,14 @@ def test_the_panel_is_there(window):
 def test_the_preferences_say_where_the_backend_is(window):
     window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
     window.find("Picture Memory", timeout=30)
-    window.shot("00-preferences")
+    window.shot("00-preferences", np.s_[290:530, 100:985])
     right, top = window.ask(
         "opened = bpy.context.window_manager.windows[-1]\n"
         f"result = [opened.x + opened.width, {SIZE[1]} - opened.y - opened.height]"
     )
     window.click(right - 19, top + 17)  # the arrow in its corner, under which the menu hides
     window.find("Install from Disk")
-    window.shot("00-install")
+    window.shot("00-install", np.s_[60:245, 100:985])
     window.keys("Escape")
     window.ask(
         "for opened in bpy.context.window_manager.windows[1:]:\n"

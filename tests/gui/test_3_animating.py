@@ -142,11 +142,13 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     before = poses(window)
     path = window.work / "take.csv"
     path.write_text(window.ask(TRACK) if "Landmark" in label else RECORDING)
+    window.ask("bpy.context.scene.frame_end = 250")  # as Blender begins a scene
     window.press("^.{0,3}Animation", PANEL)
     window.press(label, PANEL)
     choose_file(window, path, shot=f"08a-{label.split()[1].lower()}")
     settle(window)
     captured = poses(window)
+    assert window.ask("result = bpy.context.scene.frame_end") == 12, "the scene goes on where nothing moves"
     window.shot("08a-imported")
     assert [pose["jawOpen"] for pose in captured] == pytest.approx(jaws, abs=0.15)
     assert [pose["yaw"] for pose in captured] == pytest.approx(yaws, abs=2)
@@ -155,6 +157,7 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     settle(window)
     for pose, was in zip(poses(window), before, strict=True):
         assert pose == pytest.approx(was, abs=1e-3)
+    window.ask("bpy.context.scene.frame_end = 12")
     window.press("^.{0,3}Animation", PANEL)
 
 

@@ -50,6 +50,15 @@ def test_the_sequence_is_baked_and_rendered_and_equal(window):
     assert len({entry["digest"] for entry in journal["frames"].values()}) == 12
 
 
+def test_a_stale_bake_says_what_is_another(window):
+    window.ask("bpy.context.scene.camera.location.x += 1")
+    window.find("Stale", PANEL)
+    window.find("another turn", PANEL)
+    window.shot("10a-stale")
+    window.ask("bpy.context.scene.camera.location.x -= 1")
+    window.find("Baked pictures", PANEL)
+
+
 def test_f12_shows_the_same_pixels(window):
     window.ask(
         "scene = bpy.context.scene; scene.render.engine = 'CYCLES'; scene.cycles.samples = 1; scene.frame_set(7)"

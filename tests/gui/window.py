@@ -200,9 +200,9 @@ class Window:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
 
-    def shot(self, name: str) -> np.ndarray:
-        """Keeps a screenshot for people (and for docs/artists.md)."""
-        picture = self.look()
+    def shot(self, name: str, part: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
+        """Keeps a screenshot, or these rows and columns of it, for people (and for docs/artists.md)."""
+        picture = self.look()[part]
         Image.fromarray(picture).save(self.shots / f"{name}.png", optimize=True)
         return picture
 
