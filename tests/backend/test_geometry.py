@@ -342,3 +342,17 @@ def test_points_in_a_line_have_no_surface(topology):
     mean = np.zeros((3, topology.count))
     mean[1] = np.linspace(0, 1, topology.count)
     assert surface(mean, topology).shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["ibug68", "ibug70", "mediapipe468", "mediapipe478", "blazepose33"])
+def test_every_landmark_set_says_how_what_it_marks_lies(name):
+    topology = load_topology(name)
+    assert topology.downwards
+    assert topology.rightwards
+    for chain in (*topology.downwards, *topology.rightwards):
+        landmarks = [landmark for group in chain for landmark in group]
+        assert len(set(landmarks)) == len(landmarks) >= 2
+        assert max(landmarks) < topology.count
+    for chain in topology.rightwards:  # a chain that goes on to the other side goes there by its twins
+        twins = [{int(topology.mirror[landmark]) for landmark in group} for group in reversed(chain)]
+        assert twins == [set(group) for group in chain]
