@@ -147,7 +147,7 @@ def test_the_check_tells_of_a_rolled_head(window):
     window.press("Check B.+Rendering", PANEL)
     time.sleep(1.0)
     window.shot("05h-rolled")
-    window.find("picture is rolled", timeout=15)
+    window.find("picture is rolled", timeout=60)
     hover(window)
     window.keys("Escape")
     window.ask("face().matrix_world = bpy.app.driver_namespace.pop('stood')")
