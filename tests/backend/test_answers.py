@@ -8,8 +8,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.models.welcome import encode_floats
 from backend.service.answers import MAX_TEXT_SHOWN, answer
-from backend.service.encode import encode_floats
 from protocol import decode_reply
 from protocol.messages import Error, Identity, Pose, StatusReport
 
