@@ -66,7 +66,7 @@ def show_source(proxy: bpy.types.Object) -> None:
             user.frame_offset = face.baked_start - 1  # the files carry the scene's own frame numbers
             user.use_auto_refresh = True
     if proxy.library is None:
-        proxy.update_tag()  # whose pictures these are: Blender does not see what a script points at another data-block
+        proxy.update_tag()  # Blender does not see that a script has pointed a face at other data-blocks
 
 
 def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
