@@ -11,6 +11,11 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import pytest
+from hypothesis import settings
+
+# A drawn example may take as long as a busy machine makes it: pytest's timeout is the limit.
+settings.register_profile("effigy", deadline=None)
+settings.load_profile("effigy")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for build_addon and blender_addon, which are not installed

@@ -54,7 +54,7 @@ def test_what_may_not_move_stays(what):
         assert np.abs(found.rotation - np.eye(3)).max() > 0.01
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.floats(-3, 3), min_size=40, max_size=40))
 def test_controls_never_leave_their_range(values):
     face = shape()
