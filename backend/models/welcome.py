@@ -12,7 +12,7 @@ from protocol import ProtocolError, decode_reply, encode
 from protocol.messages import Array, Control, Welcome
 
 from .. import __version__
-from .face import FaceModel
+from .face import FaceModel, LatentError
 
 _TURN = 1.0  # degrees
 
@@ -67,10 +67,13 @@ def check_model(model: FaceModel) -> None:
             raise ValueError(f"its control {control.name} runs from {control.low} to {control.high}, without zero")
     if min(model.pose_range) < 0:
         raise ValueError(f"its pose range {model.pose_range} is negative")
-    with np.errstate(over="raise", invalid="raise"):
-        face = model.open_seed(0, truncation=0.0)
-        edit = model.edit(face, face.pose.yaw + _TURN, face.pose.pitch, dict.fromkeys(model.controls, 0.0))
-    if not np.isfinite(edit.ws.numpy()).all() or not np.isfinite(face.rest).all():
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            face = model.open_seed(0, truncation=0.0)
+            edit = model.edit(face, face.pose.yaw + _TURN, face.pose.pitch, dict.fromkeys(model.controls, 0.0))
+    except (LatentError, FloatingPointError) as error:
+        raise ValueError(f"its mean face cannot be opened and turned: {error}") from None
+    if not np.isfinite(edit.ws.numpy()).all():
         raise ValueError("its mean face cannot be turned: its numbers lead beyond all bounds")
 
 
