@@ -14,7 +14,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import typer
 from rich.console import Console
 
-from . import cli_generators
+from . import cli_bundles, cli_generators
 from .console import errors, fail, stage_progress
 from .memory import keep_freed_memory
 
@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its box around an error would leave no last line that says what is wrong
 )
+app.add_typer(cli_bundles.bundle, name="bundle")
 app.add_typer(cli_generators.models, name="models")
 app.add_typer(cli_generators.bench, name="bench")
 
@@ -106,8 +107,12 @@ def fit(
     paper: Annotated[bool, typer.Option(help="Train the paper's regressor too, to compare with.")] = False,
     name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampled latents.")] = 0,
+    identity: cli_bundles.IdentityOption = "auto",
 ) -> None:
-    """Fit a face model to a generator: sample, detect landmarks, factor, regress. Writes OUT/report/ as well."""
+    """Fit a face model to a generator: sample, detect landmarks, factor, regress, learn what keeps looks.
+
+    Writes OUT/report/ as well.
+    """
     from .generators import GeneratorFileError
     from .geometry import GeometryError
     from .models import BundleError, generator_of, load_face_model
@@ -123,8 +128,9 @@ def fit(
     plan = FitPlan(name or out.stem, samples, basis, latent, paper, seed)  # type: ignore[arg-type]
     try:
         with stage_progress() as progress:
-            folder = work or out.with_name(out.name + ".samples")
-            report = fit_face_model(generator_of(generator), detector, out, folder, plan, progress)
+            folder, source = work or out.with_name(out.name + ".samples"), generator_of(generator)
+            embedder = cli_bundles.open_embedder(identity, source)
+            report = fit_face_model(source, detector, embedder, out, folder, plan, progress)
             try:
                 model = load_face_model(out)
                 write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))
@@ -134,7 +140,10 @@ def fit(
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} or its samples cannot be written or read ({error})") from None
-    Console().print(f"{out}: {out / 'report' / 'report.md'} says how good it is; effigy evaluate {out} measures more.")
+    console = Console(soft_wrap=True, highlight=False)
+    if report.looks is not None:
+        console.print(f"edits hold {report.looks}", markup=False)
+    console.print(f"{out}: {out / 'report' / 'report.md'} says how good it is; effigy evaluate {out} measures more.")
 
 
 @app.command()
@@ -147,38 +156,45 @@ def evaluate(
     ] = None,
     landmarks: LandmarksOption = "embedded",
     identity: Annotated[
-        str, typer.Option(help="Tells people apart: ArcFace's weights; embedded: for default only.")
-    ] = "embedded",
+        str | None,
+        typer.Option(
+            help="What tells people apart: ArcFace's weights; judge (by default, where the generator is the embedded "
+            "one) or embedded."
+        ),
+    ] = None,
     keep: Annotated[float, typer.Option(min=0, help="Weight of the identity term in alternating and gradient.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first of the people.")] = 1_000_000,
 ) -> None:
     """Compare what was asked of a face model with what its pictures show."""
-    from .commands.tables import scores_table
-    from .editing import METHODS
-    from .identity import IdentityFileError, load_embedder
-    from .models import DEFAULT_BUNDLE, BundleError, load_face_model, load_paper_regressor, resolve_bundle
-    from .models.evaluation import PAPER, Judge, compare, report
+    from .commands.evaluate import EvaluationError, evaluate_bundle
+    from .commands.tables import drift_table, scores_table
+    from .generators import GeneratorFileError
+    from .identity import IdentityFileError
+    from .models import BundleError
+    from .models.evaluation import report
 
     detector = open_detector(landmarks)
     try:
-        model = load_face_model(resolve_bundle(bundle))
-        papers = load_paper_regressor(resolve_bundle(bundle)) if methods is None or PAPER in methods else None
-        # The embedded network knows the embedded default's people alone.
-        known_people = resolve_bundle(bundle) == DEFAULT_BUNDLE or identity != "embedded"
-        weights = DEFAULT_BUNDLE / "identity.safetensors"
-        embedder = load_embedder(identity, weights, model.generator.device) if known_people else None
-    except (BundleError, IdentityFileError) as error:
+        with stage_progress() as progress:
+            found = evaluate_bundle(bundle, detector, methods, identity, identities, seed, keep, progress)
+    except (BundleError, EvaluationError, GeneratorFileError, IdentityFileError) as error:
         raise fail(error) from None
-    known = [*METHODS, *([] if papers is None else [PAPER])]
-    chosen = known if methods is None else methods.split(",")
-    if unknown := set(chosen) - set(known):
-        why = "; this bundle was fitted without --paper" if PAPER in unknown else ""
-        raise fail(f"unknown method {', '.join(sorted(unknown))}: use {', '.join(known)}{why}")
-    with stage_progress() as progress:
-        scores = compare(model, Judge(detector, embedder, identities, keep), chosen, papers, progress)
     if json:
-        Console(soft_wrap=True).print_json(data=report(scores))
+        Console(soft_wrap=True).print_json(
+            data=report(found.scores) | {"holds": found.holds, "judge": found.recogniser}
+        )
         return
-    Console().print(scores_table(scores))
+    console = Console()
+    console.print(scores_table(found.scores))
+    first = next(iter(found.scores.values()))
+    for title, looks in (("drift of 255, frontal", first.looks), ("turned", first.looks_turned)):
+        if looks is not None:
+            console.print(drift_table(title, looks))
+    console.print(f"edits hold {found.holds}", markup=False, soft_wrap=True, highlight=False)
+    if not found.independent:
+        console.print(
+            "the identity network is the one by which edits hold the person: no independent judge", soft_wrap=True
+        )
 
 
 @app.command()

@@ -39,13 +39,15 @@ def list_models() -> None:
 
 @models.command()
 def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOption = False) -> None:
-    """What a generator file holds. Nothing in it is executed."""
+    """What a generator file holds, and of a bundle what its edits hold. Nothing in it is executed."""
     from .commands.models import inspect_generator
     from .generators import GeneratorFileError
-    from .models import BundleError, generator_of
+    from .models import BundleError, describe_looks, generator_of, is_bundle, resolve_bundle
 
     try:
         found = inspect_generator(generator_of(file))
+        if is_bundle(file):
+            found["edits hold"] = describe_looks(resolve_bundle(file))
     except (BundleError, GeneratorFileError) as error:
         raise fail(error) from None
     console = Console(soft_wrap=True, highlight=False)

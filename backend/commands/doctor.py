@@ -95,7 +95,7 @@ def _memory() -> Finding:
 
 def _model(path: Path) -> Finding:
     try:
-        from ..models import BundleError, load_face_model
+        from ..models import BundleError, describe_looks, load_face_model
     except (ImportError, OSError) as error:
         return Finding("model", False, f"cannot be tried ({error})", "install torch first")
     started = time.monotonic()
@@ -103,6 +103,7 @@ def _model(path: Path) -> Finding:
         model = load_face_model(path)
         identity = model.open_seed(0)
         model.paint(identity.ws[None])
+        holds = describe_looks(path)
     except BundleError as error:
         return Finding("model", False, str(error), "use --model default, or fit a model: effigy fit --help")
     height, width = model.generator.resolution
@@ -110,7 +111,8 @@ def _model(path: Path) -> Finding:
     return Finding(
         "model",
         True,
-        f"{model.name}, {width}×{height}, {len(model.controls)} controls: loads and paints in {seconds:.1f} s",
+        f"{model.name}, {width}×{height}, {len(model.controls)} controls: loads and paints in {seconds:.1f} s; "
+        f"edits hold {holds}",
     )
 
 

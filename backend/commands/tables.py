@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from ..models.evaluation import Scores
+from ..models.evaluation import LookScore, Scores
 
 
 def scores_table(scores: dict[str, Scores]) -> Table:
@@ -17,18 +17,42 @@ def scores_table(scores: dict[str, Scores]) -> Table:
     return table
 
 
+def drift_table(title: str, looks: LookScore) -> Table:
+    """One row per control, one column per place."""
+    table = Table(title, *next(iter(looks.drift.values())))
+    for name, places in looks.drift.items():
+        table.add_row(name, *(f"{value:.1f}" for value in places.values()))
+    return table
+
+
 def _figures(score: Scores) -> dict[str, str]:
     controls = {
         f"{name} gain / leakage": f"{control.gain:.2f} / {control.leakage:.2f}"
         for name, control in score.controls.items()
     }
-    similarity = "–" if score.identity_similarity is None else f"{score.identity_similarity:.3f}"
     return {
         "yaw slope / MAE °": f"{score.yaw.slope:.3f} / {score.yaw.mae_deg:.2f}",
         "pitch slope / MAE °": f"{score.pitch.slope:.3f} / {score.pitch.mae_deg:.2f}",
         **controls,
         "landmark NME %": f"{score.landmark_nme_percent:.2f}",
-        "identity similarity": similarity,
+        "identity similarity": _similarity(score.identity_similarity),
+        **_looks("full controls", score.looks),
+        **_looks("full controls, turned", score.looks_turned),
         "clamped %": f"{100 * score.clamped_share:.0f}",
         "inverse ms": f"{score.ms:.1f}",
     }
+
+
+def _looks(title: str, looks: LookScore | None) -> dict[str, str]:
+    if looks is None:
+        return {}
+    most, name, place = max((value, name, place) for name, row in looks.drift.items() for place, value in row.items())
+    return {
+        f"{title}: identity": _similarity(looks.identity_similarity),
+        f"{title}: drift of 255, mean": f"{looks.mean_drift:.2f}",
+        f"{title}: drift of 255, most": f"{most:.1f} ({name}, {place})",
+    }
+
+
+def _similarity(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

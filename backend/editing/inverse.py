@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from .appearance import PULL, Appearance
 from .guide import Guide
 from .parameters import POSE
 from .regressor import Regressor
@@ -32,7 +34,8 @@ class InverseOptions:
 
     ``newton`` (default): damped Gauss–Newton, ``steps`` of them, none longer than ``trust`` in whitened units. It
     starts at the identity's latent moved by what such a change of shape typically means (``guide.py``), and
-    ``pull`` holds it there; what of a step no parameter explains counts as ``dear`` times as long. The paper's
+    ``pull`` holds it there; what of a step no parameter explains counts as ``dear`` times as long, and looks are
+    held at the anchor's where heads for them are given. The paper's
     (Haas et al. 2023, section 3.4): ``linear``, one step by the pseudo-inverse of the Jacobian at w0;
     ``alternating``, such steps in turn with steps down the identity's price; ``gradient``, Adam on both together
     for ``descents`` steps of ``rate``; they are pulled to the identity's latent itself. ``layers``: only that many
@@ -57,14 +60,15 @@ def invert(
     weigh: Tensor,
     options: InverseOptions = InverseOptions(),
     identity: IdentityTerm | None = None,
+    appearance: Appearance | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The latents w+ [N, num_ws, w_dim] near ws0 (float64) whose q differs from φ(ws0) by ``change`` [N, Q].
 
     ``weigh`` [P, Q] turns errors of q into what matters, in units that weigh as much as one standard deviation
-    of latent distance. ``identity`` prices latents besides that (alternating and gradient only). The second
-    result is what of ``change`` was reached, [N, Q], as φ sees it.
+    of latent distance. ``appearance`` is what ``newton`` holds; ``identity`` prices latents besides that
+    (alternating and gradient only). The second result is what of ``change`` was reached, [N, Q], as φ sees it.
     """
-    problem = _Problem(regressor, ws0, change, weigh, options, identity)
+    problem = _Problem(regressor, ws0, change, weigh, options, identity, appearance)
     moved = {
         "newton": problem.newton,
         "linear": problem.linear,
@@ -85,12 +89,14 @@ class _Problem:
         weigh: Tensor,
         options: InverseOptions,
         identity: IdentityTerm | None,
+        appearance: Appearance | None,
     ) -> None:
         self.regressor, self.ws0, self.weigh = regressor, ws0, weigh
-        self.identity = identity
+        self.identity, self.appearance = identity, appearance
         # In w+ a step counts once for every row that makes it: pull and trust mean one row, as in w.
         rows = regressor.rows
         self.options = replace(options, pull=options.pull / rows, trust=options.trust * rows**0.5)
+        self.pull = self.options.pull * (1.0 if appearance is None else PULL)  # newton's
         moving = ws0.shape[1] if options.layers is None else options.layers
         self.rows = (torch.arange(ws0.shape[1]) < moving)[:, None].to(ws0.dtype)  # [num_ws, 1]
         # A regressor that reads w knows one row for all: the mean of those that move.
@@ -98,6 +104,7 @@ class _Problem:
         columns = self.rows[: regressor.rows].expand(-1, len(regressor.whitening.basis))
         self.columns = columns.reshape(1, -1)  # of v that may change
         self.q0 = regressor(self.v0)
+        self.person0 = self.v0[:, :0] if appearance is None else appearance.person(self.v0)
         self.change, self.target = change, self.q0 + change
         self.asked = (change != 0).any(dim=1, keepdim=True) * self.columns
 
@@ -113,31 +120,41 @@ class _Problem:
 
     def newton(self) -> Tensor:
         with torch.inference_mode():  # a tenth less time: in matrices this small bookkeeping counts
-            guide, dear = self._guide(), self.options.dear
+            guide = self._guide()
             # Only the shape leads: on a turn the way bends, where its slope leads well and the average astray.
             shape = self.change.clone()
             shape[:, :POSE] = 0
             lead = shape @ guide.typical.T
-            eye = torch.eye(len(self.weigh), dtype=self.v0.dtype)
             paid = torch.zeros_like(lead)  # v − v0 − lead = squeeze(paid), in the units in which all steps cost alike
             moved = lead
             for _ in range(self.options.steps):
-                q, J = self._linearised(moved)
-                J = guide.squeeze(self.weigh @ J, dear)
-                residual = (self.target - q) @ self.weigh.T
-                # In the dual form the system has the size of P, not of v: Jᵀ (J Jᵀ + pull I)⁻¹ (r + J δ) − δ.
-                normal = J @ J.transpose(1, 2) + self.options.pull * eye
+                residual, J = self._rows(moved)
+                J = guide.squeeze(J)
+                # In the dual form the system has the size of the rows, not of v: Jᵀ (J Jᵀ + pull I)⁻¹ (r + J δ) − δ.
+                normal = J @ J.transpose(1, 2)
+                normal.diagonal(dim1=1, dim2=2).add_(self.pull)
                 right = residual + (J @ paid[:, :, None])[..., 0]
                 solution = torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(normal))
                 paid = paid + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - paid)
-                moved = lead + guide.squeeze(paid, dear) * self.columns
+                moved = lead + guide.squeeze(paid) * self.columns
         return moved.clone()  # as any other tensor
 
+    def _rows(self, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """What is missing at v0 + moved [N, rows] and its slope [N, rows, V], in units of standard deviations:
+        of the target, and of the person. Colours, which are linear in v, are held by the guide."""
+        q, J = self._linearised(moved)
+        missing, slope = (self.target - q) @ self.weigh.T, self.weigh @ J
+        if self.appearance is None or self.appearance.identity is None:
+            return missing, slope
+        person, K = self.appearance.person_jacobian(self.v0 + moved)
+        return torch.cat([missing, self.person0 - person], dim=1), torch.cat([slope, K * self.columns], dim=1)
+
     def _guide(self) -> Guide:
-        """Of the columns that may change."""
+        pull, dear = self.pull, self.options.dear
         if self.options.layers is None:
-            return self.regressor.guide
-        return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale)
+            return _whole_guide(self.regressor, self.appearance, pull, dear)
+        held = None if self.appearance is None else self.appearance.held * self.columns
+        return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale, dear, pull, held)
 
     def linear(self) -> Tensor:
         q, J = self._linearised(torch.zeros_like(self.v0))
@@ -182,3 +199,10 @@ class _Problem:
     def _trusted(self, step: Tensor) -> Tensor:
         length = step.norm(dim=1, keepdim=True)
         return step * (self.options.trust / length.clamp_min(self.options.trust))
+
+
+@lru_cache(maxsize=8)
+def _whole_guide(regressor: Regressor, appearance: Appearance | None, pull: float, dear: float) -> Guide:
+    """The guide where all of v may change; of a trained φ, since it is computed once."""
+    held = None if appearance is None else appearance.held
+    return Guide.of(regressor.typical, regressor.q_scale, dear, pull, held)

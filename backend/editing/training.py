@@ -14,8 +14,9 @@ from torch import Tensor
 from ..geometry.camera import Array
 from ..geometry.shape import ShapeModel
 from .guide import typical_of
+from .network import Architecture
 from .parameters import ALPHA, ROTATION, SCALE, SHIFT, Parameters
-from .regressor import Architecture, Regressor, Whitening
+from .regressor import Regressor, Whitening
 
 _CHECK = 200  # steps between looks at the held-out views
 

@@ -39,8 +39,23 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """A place on the head by which its look is known: the mean of ``landmarks``, moved by ``offset`` (x, y, z)
+    in the face frame, in outer-eye distances.
+
+    It stays with the skull, or ``moves`` with the expression. ``held``: edits keep its colour; not where a jaw
+    comes and goes, or an open one would be paid for in skin tone.
+    """
+
+    landmarks: tuple[int, ...]
+    offset: tuple[float, float, float]
+    held: bool
+    moves: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
-    """A landmark set: symmetry, rigid points, how a frontal face lies, and the templates of named expressions."""
+    """A landmark set: symmetry, rigid points, how a frontal face lies, templates of expressions, patches of skin."""
 
     name: str
     count: int
@@ -55,6 +70,7 @@ class Topology:
     upright: Upright
     triangles: NDArray[np.int64]  # [T, 3], counter-clockwise seen from outside
     actions: dict[str, Action]
+    patches: dict[str, Patch]  # none where the landmarks are not a face's
 
 
 def load_topology(name: str) -> Topology:
@@ -81,6 +97,7 @@ def load_topology(name: str) -> Topology:
         upright=Upright(tuple(data["upright"]["low"]), tuple(data["upright"]["high"]), data["upright"]["lean"]),
         triangles=np.array(data["triangles"], dtype=np.int64),
         actions={name: _action(action) for name, action in data["actions"].items()},
+        patches={name: _patch(patch) for name, patch in data["patches"].items()},
     )
 
 
@@ -96,6 +113,11 @@ def topology_of_count(count: int) -> Topology:
 
 def _chain(data: list[list[int]]) -> Chain:
     return tuple(tuple(group) for group in data)
+
+
+def _patch(data: dict[str, Any]) -> Patch:
+    x, y, z = data["offset"]
+    return Patch(tuple(data["landmarks"]), (x, y, z), data["held"], data["moves"])
 
 
 def _action(data: dict[str, Any]) -> Action:

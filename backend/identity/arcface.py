@@ -7,6 +7,7 @@ excitation after Hu et al., CVPR 2018. Module names are those of the published w
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -91,6 +92,8 @@ class ArcFace:
             raise IdentityFileError(f"{problem}: give ArcFace's model_ir_se50.pth, or embedded")
         self.network = IRSE50()
         try:
+            with path.open("rb") as file:
+                self.fingerprint = "arcface-" + hashlib.file_digest(file, "sha256").hexdigest()[:16]
             self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
             check_finite(self.network.state_dict())
         except Exception as error:  # noqa: BLE001 broken bytes may lead the unpickler anywhere

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -43,21 +44,32 @@ class IdentityNetwork(nn.Module):
         return F.normalize(self.head(F.avg_pool2d(x, 2).flatten(1)), dim=1)
 
 
-class EmbeddedIdentity:
-    """Implements ``backend.identity.Embedder`` for the embedded default's pictures."""
+class EmbeddedEmbedder:
+    """Implements ``backend.identity.Embedder`` with a network whose weights come with Effigy."""
 
-    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
-        """Reads the weights from the safetensors file ``path``; raises IdentityFileError."""
-        self.network = IdentityNetwork()
+    def __init__(self, network: nn.Module, size: int, path: Path, device: str | torch.device) -> None:
+        """Reads the weights of ``network``, which takes ``size`` × ``size`` pixels, from the safetensors file ``path``.
+
+        Raises IdentityFileError.
+        """
+        self.network, self._size = network, size
         try:
             self.network.load_state_dict({name: value.float() for name, value in read_tensors(path).items()})
-        except (ValueError, RuntimeError) as error:
+            self.fingerprint = f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        except (ValueError, OSError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise IdentityFileError(f"the identity network {path} cannot be read ({reason}): install again") from None
         self.network.requires_grad_(requires_grad=False).eval().to(device)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Pictures [N, 3, H, W] in [−1, 1] → unit vectors [N, 64]; differentiable."""
-        small = F.interpolate(images.clamp(-1, 1), size=(INPUT, INPUT), mode="area")
+        """Pictures [N, 3, H, W] in [−1, 1] → unit vectors [N, D]; differentiable."""
+        small = F.interpolate(images.clamp(-1, 1), size=(self._size, self._size), mode="area")
         vectors: Tensor = self.network(small)
         return vectors
+
+
+class EmbeddedIdentity(EmbeddedEmbedder):
+    """The network by which edits of the embedded default's people keep them."""
+
+    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
+        super().__init__(IdentityNetwork(), INPUT, path, device)

@@ -15,5 +15,9 @@ class IdentityFileError(Exception):
 class Embedder(Protocol):
     """Pictures of the same person lie near each other, those of different people do not."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same pictures may give other vectors: samples and bundles remember it."""
+
     def embed(self, images: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [−1, 1] → unit vectors [N, D]; differentiable."""

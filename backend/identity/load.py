@@ -10,11 +10,17 @@ import torch
 from .arcface import ArcFace
 from .embedded import EmbeddedIdentity
 from .embedder import Embedder
+from .judge import EmbeddedJudge
 
 
 def load_embedder(name: str, embedded: Path, device: torch.device) -> Embedder:
-    """The network that ``name`` means: "embedded" (the weights ``embedded``), or a path to ArcFace's IR-SE50.
+    """The network that ``name`` means: "embedded" or "judge" (weights in the folder ``embedded``), or a path to
+    ArcFace's IR-SE50.
 
     Raises IdentityFileError.
     """
-    return EmbeddedIdentity(embedded, device) if name == "embedded" else ArcFace(Path(name).expanduser(), device)
+    if name == "embedded":
+        return EmbeddedIdentity(embedded / "identity.safetensors", device)
+    if name == "judge":
+        return EmbeddedJudge(embedded / "judge.safetensors", device)
+    return ArcFace(Path(name).expanduser(), device)

@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The face model: generator, shape model and regressor in one, on disk as a bundle."""
 
-from .bundle import DEFAULT_BUNDLE, BundleError, generator_of, load_face_model, load_paper_regressor, resolve_bundle
+from .bundle import (
+    DEFAULT_BUNDLE,
+    BundleError,
+    describe_looks,
+    generator_of,
+    is_bundle,
+    is_embedded,
+    load_face_model,
+    load_paper_regressor,
+    looks_network,
+    resolve_bundle,
+)
 from .face import Edit, FaceModel, Identity, LatentError
 
 __all__ = [
@@ -11,8 +22,12 @@ __all__ = [
     "FaceModel",
     "Identity",
     "LatentError",
+    "describe_looks",
     "generator_of",
+    "is_bundle",
+    "is_embedded",
     "load_face_model",
     "load_paper_regressor",
+    "looks_network",
     "resolve_bundle",
 ]

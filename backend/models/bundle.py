@@ -2,8 +2,9 @@
 """The bundle: a face model on disk, a folder ``name.effigy`` in which nothing is executable.
 
 ``model.json``: format, name, generator (a file of the folder, or a path and the sha256 that it must have),
-topology, regressor, controls, pose range and the training report. ``model.safetensors``: shape model and
-regressor. Optional: ``paper.safetensors``, the paper's regressor, and ``report/``, what the fit looks like.
+topology, regressor, controls, pose range, the training report and, from format 5 on, what is known of the heads that
+hold looks. ``model.safetensors``: shape model and regressor. ``appearance.safetensors``: those heads, where there are
+any. Optional: ``paper.safetensors``, the paper's regressor, and ``report/``, what the fit looks like.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..editing.regressor import Architecture, Regressor, Whitening
+from ..editing.appearance import Appearance
+from ..editing.network import architecture_of
+from ..editing.regressor import Regressor, Whitening
 from ..files import file_problem, is_file, parse_json, read_json
 from ..generators import GeneratorFileError, PreviewPainter, load_generator
 from ..generators.catalogue import generator_file
@@ -27,9 +30,12 @@ from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from ..tensor_files import read_tensors, write_tensors
 from .face import FaceModel
+from .looks import FILE as LOOKS_FILE
+from .looks import NO_NETWORK, Looks, describe, read_appearance
 from .welcome import check_model
 
-FORMAT = 4
+FORMAT = 5
+_WITHOUT_LOOKS = 4  # the format before: it is read, and edits hold nothing of a face's looks
 _REASON = 300  # characters
 _ROWS = 128  # of w+, of the deepest generator
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
@@ -49,15 +55,28 @@ def resolve_bundle(name: str) -> Path:
         return Path(name)
 
 
+def is_bundle(name: str) -> bool:
+    """Whether ``name`` means a face model, damaged or not."""
+    return is_file(resolve_bundle(name) / "model.json")
+
+
 def generator_of(name: str) -> Path:
     """The generator that a user means: a face model's own ("default", or a bundle's folder), else ``generator_file``'s.
 
     Raises GeneratorFileError or BundleError.
     """
-    folder = resolve_bundle(name)
-    if not is_file(folder / "model.json"):
+    if not is_bundle(name):
         return generator_file(name)
+    folder = resolve_bundle(name)
     return _generator_path(folder, _read_header(folder)["generator"])
+
+
+def is_embedded(generator: Path) -> bool:
+    """Whether this file is the embedded default's generator, whose people the embedded networks know.
+
+    One that is not there is not. Raises BundleError.
+    """
+    return is_file(generator) and bool(sha256(generator) == _read_header(DEFAULT_BUNDLE)["generator"]["sha256"])
 
 
 def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool = False) -> FaceModel:
@@ -74,10 +93,7 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
                 f"{generator_path} is not the generator that {folder} was fitted to "
                 f"(sha256 {digest[:12]}…, wanted {header['generator']['sha256'][:12]}…): restore it, or fit again"
             )
-        if sha256(folder / "model.safetensors") != header["model_sha256"]:
-            raise BundleError(
-                f"{folder / 'model.safetensors'} is damaged (its checksum is wrong): fit the bundle again"
-            )
+        _check(folder / "model.safetensors", header["model_sha256"], "fit the bundle again")
         arrays = read_tensors(folder / "model.safetensors")
         shape = ShapeModel(*(arrays[f"shape.{name}"].numpy().astype(np.float64) for name in ("mean", "basis", "noise")))
         controls = [
@@ -89,6 +105,7 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
                 strict=True,
             )
         ]
+        regressor = _read_regressor(arrays, header["regressor"])
         generator = load_generator(generator_path, device)
         model = FaceModel(
             name=header["name"],
@@ -96,9 +113,10 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
             generator=generator,
             topology=load_topology(header["topology"]),
             shape=shape,
-            regressor=_read_regressor(arrays, header["regressor"]),
+            regressor=regressor,
             controls=controls,
             pose_range=(header["pose_range"][0], header["pose_range"][1]),
+            appearance=_read_looks(folder, header, regressor),
             previews=PreviewPainter(generator, generator_path) if fast_previews else None,
         )
         check_model(model)
@@ -120,9 +138,10 @@ def save_face_model(
     shape: ShapeModel,
     regressor: Regressor,
     controls: list[Expression],
+    looks: Looks | None,
     generator_path: Path,
 ) -> None:
-    """Writes ``model.json`` and ``model.safetensors`` into ``folder``; the header last, which completes it."""
+    """Writes the bundle's files into ``folder``; the header last, which completes it."""
     folder.mkdir(parents=True, exist_ok=True)
     inside = generator_path.resolve().parent == folder.resolve()
     arrays = _regressor_arrays(regressor)
@@ -140,10 +159,70 @@ def save_face_model(
         "model_sha256": sha256(folder / "model.safetensors"),
         "regressor": _describe(regressor),
         "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
+        "appearance": _save_looks(folder, looks),
         **header,
     }
+    _write_header(folder, full)
+
+
+def add_appearance(folder: Path, looks: Looks) -> None:
+    """Puts heads into the bundle in ``folder``, instead of those that it has, if any; raises BundleError."""
+    header = _read_header(folder)
+    _write_header(folder, header | {"format": FORMAT, "appearance": _save_looks(folder, looks)})
+
+
+def describe_looks(folder: Path) -> str:
+    """What edits with the bundle in ``folder`` hold of a face's looks, in words; raises BundleError."""
+    header = _read_header(folder)
+    if header["format"] == _WITHOUT_LOOKS:
+        return (
+            f"nothing, its format is {_WITHOUT_LOOKS}: 'effigy bundle refine {folder} --out NEW.effigy', or a new fit, "
+            "adds what keeps colours and the person"
+        )
+    if header["appearance"] is None:
+        return f"nothing: {header['topology']} landmarks are not a face's"
+    return describe(header["appearance"])
+
+
+def looks_network(folder: Path) -> str | None:
+    """The fingerprint of the identity network by which edits hold a person; None where none does.
+
+    Raises BundleError.
+    """
+    entry = _read_header(folder).get("appearance")
+    return None if entry is None or entry["network"] == NO_NETWORK else str(entry["network"])
+
+
+def fit_seed(folder: Path) -> int:
+    """The seed of the latents that the bundle was fitted to; 0 where its report does not say. Raises BundleError."""
+    report = _read_header(folder).get("report")
+    seed = report.get("seed") if isinstance(report, dict) else None
+    return seed if isinstance(seed, int) and seed >= 0 else 0
+
+
+def _save_looks(folder: Path, looks: Looks | None) -> dict[str, Any] | None:
+    """Writes the heads, if any; returns the header's entry."""
+    if looks is None:
+        return None
+    looks.save(folder)
+    return {"sha256": sha256(folder / LOOKS_FILE), **looks.entry()}
+
+
+def _read_looks(folder: Path, header: dict[str, Any], regressor: Regressor) -> Appearance | None:
+    if header["format"] == _WITHOUT_LOOKS or header["appearance"] is None:
+        return None
+    _check(folder / LOOKS_FILE, header["appearance"]["sha256"], "learn it again with 'effigy bundle refine'")
+    return read_appearance(folder, header["appearance"], len(regressor.typical))
+
+
+def _check(path: Path, wanted: str, mend: str) -> None:
+    if sha256(path) != wanted:
+        raise BundleError(f"{path} is damaged (its checksum is wrong): {mend}")
+
+
+def _write_header(folder: Path, header: dict[str, Any]) -> None:
     temporary = folder / "model.json.part"
-    temporary.write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
     temporary.replace(folder / "model.json")
 
 
@@ -154,13 +233,18 @@ def _read_header(folder: Path) -> dict[str, Any]:
     try:
         header = read_json(path)
         version = header["format"]
-        if version == FORMAT:
+        if version in (_WITHOUT_LOOKS, FORMAT):
             _check_reference(header["generator"])
+        if version == FORMAT and header["appearance"] is not None:
+            describe(header["appearance"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{path} is damaged ({str(error)[:_REASON]}): fit the bundle again") from None
-    if version != FORMAT:
+    if version not in (_WITHOUT_LOOKS, FORMAT):
         version = str(version)[:20]
-        raise BundleError(f"{folder} has bundle format {version}, this Effigy reads {FORMAT}: update it, or fit again")
+        raise BundleError(
+            f"{folder} has bundle format {version}, this Effigy reads {_WITHOUT_LOOKS} and {FORMAT}: "
+            "update it, or fit again"
+        )
     return dict(header)
 
 
@@ -220,10 +304,8 @@ def _regressor_arrays(regressor: Regressor) -> dict[str, Tensor]:
 
 def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> Regressor:
     state = {k.removeprefix("regressor."): v.double() for k, v in arrays.items() if k.startswith("regressor.")}
-    architecture = Architecture(**{k: v for k, v in description.items() if k != "rows"})
     # What it only claims to have, no layer is made for.
-    if architecture.activation not in ("silu", "relu") or not 1 <= architecture.depth < len(state):
-        raise ValueError(f"no regressor is {str(description)[:_REASON]}")
+    architecture = architecture_of({k: v for k, v in description.items() if k != "rows"}, len(state))
     if not 1 <= description["rows"] <= _ROWS:
         raise ValueError(f"no regressor reads {str(description['rows'])[:20]} rows of w+")
     whitening = Whitening(state["whitening.mean"], state["whitening.basis"])
@@ -234,12 +316,15 @@ def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> R
 
 
 def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> str:
-    """Identifies what the pictures depend on: weights, shape model, regressor, controls and limits.
+    """Identifies what the pictures depend on: weights, shape model, regressor, controls, limits and heads.
 
-    And the format: whoever changes what an edit leads to raises it, or bakes of before would pass as fresh.
+    And the format: whoever changes what an edit leads to raises it, or bakes of before would pass as fresh. Edits with
+    a bundle of format 4 lead where they led, so it keeps its name.
     """
-    limits = json.dumps([FORMAT, header["controls"], header["pose_range"], header["regressor"]], sort_keys=True)
-    digest = hashlib.sha256((generator_digest + limits).encode())
+    told = [header["format"], header["controls"], header["pose_range"], header["regressor"]]
+    if header["format"] != _WITHOUT_LOOKS:
+        told.append(header["appearance"])
+    digest = hashlib.sha256((generator_digest + json.dumps(told, sort_keys=True)).encode())
     digest.update((folder / "model.safetensors").read_bytes())
     return digest.hexdigest()[:16]
 

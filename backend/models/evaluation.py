@@ -8,7 +8,7 @@ what the regressor believes does not count.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from ..editing import IdentityTerm, InverseOptions, Regressor, keep_identity
+from ..editing.patches import patch_names
 from ..geometry import angles, infer, project, rotation
 from ..geometry.camera import Array, Camera
 from ..geometry.shape import Views
 from ..identity import Embedder
 from ..landmarks import Detector
+from .drift import NO_SHADING, TURN, Shading, changes, drift, full_strength, shares
 from .face import Edit, FaceModel, Identity
 
 FIRST_SEED = 1_000_000  # identities that no fit samples
@@ -34,14 +36,18 @@ PAPER = "paper"  # the name of the paper's regressor with its linear inverse amo
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What measures: a detector, and a network that tells people apart for ``identity_similarity``.
+    """What measures: a detector, and a network that tells people apart, best one that no fit has seen.
 
-    ``keep``: the weight of that network's price in the inverses that take one; it costs a picture per step.
+    ``shading``: what controls truly do to colours, where that is known; it is no drift. ``keeper`` prices identity in
+    the inverses that take a price, with the weight ``keep``; it costs a picture per step.
     """
 
     detector: Detector
-    embedder: Embedder | None = None
+    recogniser: Embedder | None = None
     identities: int = 24  # unseen people to edit
+    first_seed: int = FIRST_SEED  # of them
+    shading: Shading = NO_SHADING
+    keeper: Embedder | None = None
     keep: float = 0.0
 
 
@@ -62,8 +68,23 @@ class ControlScore:
 
 
 @dataclass(frozen=True, slots=True)
+class LookScore:
+    """What becomes of looks when a control goes to its full strength; means over people.
+
+    ``drift``: control → place → change of colour, of 255. ``identity_similarity``: with the untouched picture.
+    """
+
+    mean_drift: float
+    drift: dict[str, dict[str, float]]
+    identity_similarity: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
-    """How well one method edits. NME in percent of the outer-eye distance; milliseconds per inversion."""
+    """How well one method edits. NME in percent of the outer-eye distance; milliseconds per inversion.
+
+    ``looks`` of a frontal and of a turned face; None where the landmarks are not a face's.
+    """
 
     yaw: PoseScore
     pitch: PoseScore
@@ -72,6 +93,8 @@ class Scores:
     identity_similarity: float | None
     clamped_share: float
     ms: float
+    looks: LookScore | None
+    looks_turned: LookScore | None
     matrix: list[list[float]] = field(default_factory=list)  # change of the column's control per unit of the row's
 
 
@@ -83,11 +106,14 @@ def evaluate(
 ) -> Scores:
     """Random turns and every control on unseen identities. Seeded: the same model gives the same figures."""
     random = np.random.default_rng(0)
-    turns, moves = [], []
+    turns, moves, held, held_turned = [], [], [], []
     for number in range(judge.identities):
-        session = Session(model, judge, model.open_seed(FIRST_SEED + number), options)
+        session = Session(model, judge, model.open_seed(judge.first_seed + number), options)
         turns.append(session.turn(random))
         moves.append(session.move())
+        if model.topology.patches:
+            held.append(session.hold(0.0, 0.0, judge.shading.frontal))
+            held_turned.append(session.hold(*TURN, judge.shading.turned))
         progress(number + 1, judge.identities)
     matrix = np.mean([move.matrix for move in moves], axis=0)
     spread = np.mean([np.abs(move.matrix) for move in moves], axis=0)
@@ -106,6 +132,8 @@ def evaluate(
         identity_similarity=float(np.mean(similarities)) if similarities else None,
         clamped_share=float(np.mean(clamped)),
         ms=1e3 * float(np.median(seconds)),
+        looks=_look_score(model, held),
+        looks_turned=_look_score(model, held_turned),
         matrix=matrix.tolist(),
     )
 
@@ -121,6 +149,7 @@ class Part:
     similarities: list[float] = field(default_factory=list)
     clamped: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    drift: Array = field(default_factory=lambda: np.zeros((0, 0)))  # [n, P], of 255
 
 
 class Session:
@@ -131,8 +160,8 @@ class Session:
     ) -> None:
         self.model, self.judge, self.anchor = model, judge, anchor
         self.term: IdentityTerm | None = None
-        if judge.keep and judge.embedder is not None:
-            self.term = keep_identity(model.generator, judge.embedder, anchor.ws[None])
+        if judge.keep and judge.keeper is not None:
+            self.term = keep_identity(model.generator, judge.keeper, anchor.ws[None])
         self.options = replace(options, identity_weight=judge.keep)
 
     def turn(self, random: np.random.Generator) -> Part:
@@ -140,7 +169,7 @@ class Session:
         part = Part()
         asked = random.uniform(-_REACH, _REACH, (_POSES, 2)) * self.model.pose_range
         edits = [self._edit(yaw, pitch, {}, part) for yaw, pitch in asked]
-        views = self._look(edits, part)
+        _, views = self._look(edits, part)
         yaw, pitch, _ = angles(views.camera.R)
         part.asked, part.found = asked, np.degrees(np.stack([yaw, pitch], axis=1))
         part.nme = _nme(self.anchor, asked, views)
@@ -153,9 +182,20 @@ class Session:
         values = [_STRENGTH * control.high for control in controls.values()]
         edits = [self.model.edit(self.anchor, 0.0, 0.0, {}, self.options, self.term)]
         edits += [self._edit(0.0, 0.0, {name: value}, part) for name, value in zip(controls, values, strict=True)]
-        views = self._look(edits, part)
+        _, views = self._look(edits, part)
         readings = np.stack([control.reading for control in controls.values()])
         part.matrix = (views.alpha[1:] - views.alpha[0]) @ readings.T / np.array(values)[:, None]
+        return part
+
+    def hold(self, yaw: float, pitch: float, shading: Mapping[str, Mapping[str, float]]) -> Part:
+        """Every control at its full strength on a face turned so: what becomes of colours and of the person."""
+        part = Part()
+        asked = full_strength({name: control.high for name, control in self.model.controls.items()})
+        edits = [self._edit(yaw, pitch, controls, part) for controls in ({}, *asked.values())]
+        pictures, views = self._look(edits, part)
+        part.similarities = part.similarities[1:]
+        base, change = changes(127.5 * (pictures + 1), views, self.model.topology, self.model.shape)
+        part.drift = drift(change, base, shares(shading, asked, self.model.topology))
         return part
 
     def _edit(self, yaw: float, pitch: float, controls: dict[str, float], part: Part) -> Edit:
@@ -165,14 +205,15 @@ class Session:
         part.clamped.append(bool(edit.clamped))
         return edit
 
-    def _look(self, edits: list[Edit], part: Part) -> Views:
+    def _look(self, edits: list[Edit], part: Part) -> tuple[Tensor, Views]:
         """Paints the edits, finds their landmarks and what these say; notes how alike the people look."""
         ws = torch.stack([self.anchor.ws, *(edit.ws for edit in edits)])
         pictures = torch.cat([seen(self.model, ws[i : i + _BATCH]) for i in range(0, len(ws), _BATCH)])
-        if self.judge.embedder is not None:
-            vectors = self.judge.embedder.embed(pictures.to(self.model.generator.device))
+        if self.judge.recogniser is not None:
+            vectors = self.judge.recogniser.embed(pictures.to(self.model.generator.device))
             part.similarities = (vectors[1:] @ vectors[0]).tolist()
-        return infer(self.model.shape, self.judge.detector.detect(pictures[1:]).double().cpu().numpy())
+        points = self.judge.detector.detect(pictures[1:]).double().cpu().numpy()
+        return pictures[1:], infer(self.model.shape, points)
 
 
 def seen(model: FaceModel, ws: Tensor) -> Tensor:
@@ -194,6 +235,21 @@ def _nme(anchor: Identity, asked: Array, views: Views) -> list[float]:
 
 def _pose_score(asked: Array, found: Array) -> PoseScore:
     return PoseScore(float(np.polyfit(asked, found, 1)[0]), float(np.abs(found - asked).mean()))
+
+
+def _look_score(model: FaceModel, parts: list[Part]) -> LookScore | None:
+    if not parts:
+        return None
+    found = np.mean([part.drift for part in parts], axis=0)
+    asked, places = full_strength(dict.fromkeys(model.controls, 1.0)), patch_names(model.topology.patches)
+    similarities = [s for part in parts for s in part.similarities]
+    return LookScore(
+        mean_drift=float(found.mean()),
+        drift={
+            name: dict(zip(places, row, strict=True)) for name, row in zip(asked, found.round(3).tolist(), strict=True)
+        },
+        identity_similarity=float(np.mean(similarities)) if similarities else None,
+    )
 
 
 def compare(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
+from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator, PreviewPainter, check_pictures
 from ..generators.stylegan2 import StyleGAN2
@@ -104,11 +105,13 @@ class FaceModel:
         regressor: Regressor,
         controls: list[Expression],
         pose_range: tuple[float, float],
+        appearance: Appearance | None = None,
         previews: PreviewPainter | None = None,
     ) -> None:
         """``pose_range``: the largest |yaw| and |pitch| of the training data, in degrees.
 
-        ``previews`` paints [1, num_ws, w_dim] faster than the generator, and not quite so exactly.
+        ``appearance``: what edits hold at the identity's; a bundle of an earlier Effigy has none. ``previews`` paints
+        [1, num_ws, w_dim] faster than the generator, and not quite so exactly.
         """
         self.name = name
         self.model_id = model_id
@@ -118,15 +121,16 @@ class FaceModel:
         self.regressor = regressor
         self.controls = {control.name: control for control in controls}
         self.pose_range = pose_range
+        self.appearance = appearance
         self._previews = previews
         self._finals = Finals.of(generator)
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
 
     def with_regressor(self, regressor: Regressor) -> FaceModel:
-        """The same model with another regressor, for comparisons."""
+        """The same model with another regressor, and nothing that holds looks, for comparisons."""
         other = copy.copy(self)
-        other.regressor = regressor
+        other.regressor, other.appearance = regressor, None
         return other
 
     def open_seed(self, seed: int, truncation: float = 0.7) -> Identity:
@@ -213,7 +217,13 @@ class FaceModel:
         # what prices the identity paints pictures, which do.
         with limited_threads(1 if term is None else None):
             ws, reached = invert(
-                self.regressor, identity.ws[None].double(), torch.from_numpy(change)[None], self._weigh, options, term
+                self.regressor,
+                identity.ws[None].double(),
+                torch.from_numpy(change)[None],
+                self._weigh,
+                options,
+                term,
+                self.appearance,
             )
         moved = reached.numpy()[0]
         pose = PoseAngles.of(identity.q + moved)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a generator to a face model: sample, detect, factor, regress, save."""
+"""From a generator to a face model: sample, detect, factor, regress, learn what holds looks, save."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..editing import PRESETS, Parameters, train_regressor
+from ..editing import PRESETS, Parameters, Regressor, train_regressor
+from ..editing.appearance_training import train_appearance
 from ..generators import load_generator
-from ..geometry import FitOptions, FitResult, ShapeModel, angles, fit, load_topology
+from ..geometry import FitOptions, FitResult, ShapeModel, Topology, angles, fit, load_topology
 from ..geometry.camera import Array
 from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
+from ..identity import Embedder
 from ..landmarks import Detector
 from .bundle import save_face_model, save_paper_regressor, sha256
-from .samples import Latent, Progress, Recipe, SamplesError, sample
+from .looks import NO_NETWORK, Looks
+from .samples import Latent, Progress, Recipe, Samples, SamplesError, sample
 
 _HELD_OUT = 0.1  # share of the samples that only judge
 _FACES = 0.8  # of the pictures must show one
@@ -44,11 +47,13 @@ class FitReport:
     regressor_nme_percent: float
     paper_nme_percent: float | None
     shape_nme: Array  # [N], of each sample
+    looks: Looks | None  # what holds looks; None where the landmarks are not a face's
 
 
 def fit_face_model(
     generator_path: Path,  # weights to fit
     detector: Detector,  # finds landmarks in their pictures
+    embedder: Embedder | None,  # tells people apart, so that edits keep them; without it they keep colours alone
     out: Path,  # the bundle's folder
     work: Path,  # where samples are kept, so that an interrupted run resumes
     plan: FitPlan = FitPlan(),
@@ -57,9 +62,9 @@ def fit_face_model(
     """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling."""
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
-    recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent)
-    latents, W = sample(generator, detector, recipe, plan.samples, work, progress)
-    latents, W = _with_faces(latents, W)
+    recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder))
+    samples = _with_faces(sample(generator, detector, embedder, recipe, plan.samples, work, progress))
+    latents, W = samples.latents, samples.points
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
     held_out = int(_HELD_OUT * len(W))
@@ -83,21 +88,53 @@ def fit_face_model(
         papers, paper_nme = train_regressor(
             latents, W, parameters, shape, held_out, PRESETS["paper"], plan.seed, lambda i, n: progress("paper", i, n)
         )
-    save_face_model(out, header, shape, regressor, controls, generator_path)
+    looks = learn_looks(regressor, shape, topology, samples, embedder, plan.seed, progress)
+    save_face_model(out, header, shape, regressor, controls, looks, generator_path)
     if papers is not None:
         save_paper_regressor(out, papers)
-    return FitReport(len(W), float(shape_nme.mean()), nme, paper_nme, shape_nme)
+    return FitReport(len(W), float(shape_nme.mean()), nme, paper_nme, shape_nme, looks)
 
 
-def _with_faces(latents: Array, W: Array) -> tuple[Array, Array]:
-    """The samples in which a face was seen; raises SamplesError when most show none."""
-    seen = np.asarray(np.isfinite(W).all(axis=(1, 2)))
+def learn_looks(
+    regressor: Regressor,
+    shape: ShapeModel,
+    topology: Topology,
+    samples: Samples,
+    embedder: Embedder | None,  # which the samples' vectors are of
+    seed: int,
+    progress: Progress,
+) -> Looks | None:
+    """What holds colours and the person in edits of a fitted regressor; None where the landmarks are not a face's."""
+    if not topology.patches:
+        return None
+    appearance, known = train_appearance(
+        regressor,
+        shape,
+        topology,
+        samples.latents,
+        samples.thumbnails,
+        samples.vectors,
+        int(_HELD_OUT * len(samples)),
+        seed,
+        lambda i, n: progress("looks", i, n),
+    )
+    return Looks(appearance, fingerprint(embedder), known.colours, known.identity)
+
+
+def fingerprint(embedder: Embedder | None) -> str:
+    """By which samples and bundles remember an identity network, or that there was none."""
+    return NO_NETWORK if embedder is None else embedder.fingerprint
+
+
+def _with_faces(samples: Samples) -> Samples:
+    """Those in which a face was seen; raises SamplesError when most show none."""
+    seen = np.asarray(np.isfinite(samples.points).all(axis=(1, 2)))
     if seen.mean() < _FACES:
         raise SamplesError(
             f"the detector sees a face in only {seen.sum()} of {len(seen)} pictures: "
             "does this generator paint faces, and is the detector made for them?"
         )
-    return latents[seen], W[seen]
+    return samples.where(seen)
 
 
 def _about_the_pivot(fitted: FitResult) -> tuple[ShapeModel, Parameters]:

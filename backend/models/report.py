@@ -156,6 +156,7 @@ def _page(model: FaceModel, report: FitReport, slopes: tuple[float, float]) -> s
     )
     controls = "\n".join(f"| {c.name} | {c.group} | {c.low:.2f} … {c.high:.2f} |" for c in model.controls.values())
     height, width = model.generator.resolution
+    looks = "nothing: these landmarks are not a face's" if report.looks is None else str(report.looks)
     return f"""# {model.name}
 
 Fitted on {report.samples} sampled pictures of {width} × {height} pixels, {model.topology.name} landmarks.
@@ -167,6 +168,7 @@ Errors are mean landmark distances in percent of the outer-eye distance.
 | regressor, unseen latents | {report.regressor_nme_percent:.2f} % |
 {paper}| yaw, measured over asked | {slopes[0]:.3f}, to ±{model.pose_range[0]:.0f}° |
 | pitch | {slopes[1]:.3f}, to ±{model.pose_range[1]:.0f}° |
+| edits hold | {looks} |
 
 | control | group | range |
 |---|---|---|

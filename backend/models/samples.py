@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sampled pictures of a generator as latents and landmarks, in shards on disk so that a long run resumes.
+"""Sampled pictures of a generator as latents, landmarks and looks, in shards on disk so that a long run resumes.
 
 A shard's content depends on the seed and its number alone: not on batches, on interruptions or on how many
 shards there are.
@@ -15,15 +15,21 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..array_files import read_arrays
+from ..editing.patches import THUMBNAIL
 from ..files import is_file, read_json
 from ..generators import Generator, check_pictures
+from ..geometry.camera import Array
+from ..identity import Embedder
 from ..landmarks import Detector
 
 SHARD = 500  # pictures
 _BATCH = 10
+_ARRAYS = ("ws", "W", "thumbnails", "vectors")  # of a shard
 
 Latent = Literal["w", "w+"]
 Progress = Callable[[str, int, int], None]
@@ -35,45 +41,79 @@ class SamplesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What samples depend on besides their number. ``latent``: w, or w+ with half of the samples style-mixed."""
+    """What samples depend on besides their number.
+
+    ``latent``: w, or w+ with half of the samples style-mixed. ``detector`` and ``embedder`` are fingerprints,
+    "none" where nothing is asked of one.
+    """
 
     generator_sha256: str
     detector: str
     seed: int
     latent: Latent = "w"
+    embedder: str = "none"
     shard: int = SHARD
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """N sampled pictures."""
+
+    latents: Array  # [N, rows, w_dim]: 1 row of w, all of w+
+    points: Array  # [N, 2, L] landmarks in [0, 1], NaN where no face is seen; without a detector L is 0
+    thumbnails: NDArray[np.uint8]  # [N, 3, THUMBNAIL, THUMBNAIL], sRGB
+    vectors: Array  # [N, D] unit vectors of the identity network; without one D is 0
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def where(self, rows: NDArray[np.bool_]) -> Samples:
+        """Those for which ``rows`` [N] is true."""
+        return Samples(self.latents[rows], self.points[rows], self.thumbnails[rows], self.vectors[rows])
+
+
 def sample(
-    generator: Generator, detector: Detector, recipe: Recipe, count: int, folder: Path, progress: Progress
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """``count`` random latents [N, rows, w_dim] (1 row of w, all of w+) and the landmarks W [N, 2, L] in [0, 1]
-    that the detector finds in their pictures.
+    generator: Generator,
+    detector: Detector | None,
+    embedder: Embedder | None,
+    recipe: Recipe,
+    count: int,
+    folder: Path,
+    progress: Progress,
+) -> Samples:
+    """``count`` pictures of random latents, and what ``detector`` and ``embedder`` see in them.
 
     Shards that ``folder`` has already are read, the others made and written. Raises SamplesError.
     """
     _claim(folder, recipe)
-    latents, points = [], []
-    shards = -(-count // SHARD)
-    for number in range(shards):
+    shards = []
+    for number in range(-(-count // SHARD)):
         path = folder / f"shard_{number:05d}.npz"
         if not is_file(path):
-            _make(path, generator, detector, np.random.RandomState([recipe.seed, number]), recipe.latent)
+            random = np.random.RandomState([recipe.seed, number])
+            _write(path, _make(generator, detector, embedder, random, recipe.latent))
         try:
             shard = read_arrays(path)
-            latents.append(shard["ws"].astype(np.float64))
-            points.append(shard["W"].astype(np.float64))
+            shards.append({name: shard[name] for name in _ARRAYS})
         except (ValueError, KeyError) as error:
             raise SamplesError(f"the samples {path} are damaged ({error}): remove the file, and run again") from None
         progress("sample", min((number + 1) * SHARD, count), count)
-    return np.concatenate(latents)[:count], np.concatenate(points)[:count]
+    ws, W, thumbnails, vectors = (np.concatenate([shard.pop(name) for shard in shards])[:count] for name in _ARRAYS)
+    return Samples(ws.astype(np.float64), W.astype(np.float64), thumbnails, vectors.astype(np.float64))
 
 
 @torch.inference_mode()
-def _make(path: Path, generator: Generator, detector: Detector, random: np.random.RandomState, latent: Latent) -> None:
+def _make(
+    generator: Generator,
+    detector: Detector | None,
+    embedder: Embedder | None,
+    random: np.random.RandomState,
+    latent: Latent,
+) -> list[NDArray[np.generic]]:
+    """The _ARRAYS of one shard."""
     z = torch.from_numpy(random.randn(SHARD, generator.z_dim)).float()
     cut = generator.num_ws
-    latents, points = [], []
+    batches = []
     for start in range(0, SHARD, _BATCH):
         ws = generator.map(z[start : start + _BATCH].to(generator.device))
         if latent == "w+":
@@ -82,13 +122,24 @@ def _make(path: Path, generator: Generator, detector: Detector, random: np.rando
             cuts[::2] = cut
             fine = (torch.arange(cut, device=ws.device) >= cuts[:, None])[:, :, None]
             ws = torch.where(fine, ws.roll(1, dims=0), ws)
-        latents.append((ws if latent == "w+" else ws[:, :1]).cpu().numpy())
         pictures = generator.synthesize(ws)
         check_pictures(pictures, generator, ws)
-        points.append(detector.detect(pictures).cpu().numpy())
+        points = detector.detect(pictures) if detector is not None else torch.empty(len(ws), 2, 0)
+        vectors = embedder.embed(pictures) if embedder is not None else torch.empty(len(ws), 0)
+        batches.append((ws if latent == "w+" else ws[:, :1], points, thumbnails(pictures), vectors))
+    return [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
+
+
+def thumbnails(pictures: Tensor) -> Tensor:
+    """Pictures [N, 3, H, W] in [−1, 1] → [N, 3, THUMBNAIL, THUMBNAIL] uint8."""
+    small = F.interpolate(pictures.clamp(-1, 1), size=(THUMBNAIL, THUMBNAIL), mode="area")
+    return (small * 127.5 + 127.5).round().byte()
+
+
+def _write(path: Path, arrays: list[NDArray[np.generic]]) -> None:
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
-        np.savez(file, ws=np.concatenate(latents), W=np.concatenate(points))
+        np.savez(file, **dict(zip(_ARRAYS, arrays, strict=True)))  # type: ignore[arg-type]
     temporary.replace(path)
 
 
@@ -103,8 +154,8 @@ def _claim(folder: Path, recipe: Recipe) -> None:
             found = None
         if found != asdict(recipe):
             raise SamplesError(
-                f"{folder} holds samples of another generator, detector or seed, or of another kind of latent: "
-                "remove it, or choose another folder"
+                f"{folder} holds samples of another generator, detector or seed, of another kind of latent, made with "
+                "another identity network, or by an older Effigy: remove it, or choose another folder"
             )
     else:
         path.write_text(json.dumps(asdict(recipe)), encoding="utf-8")

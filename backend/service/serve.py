@@ -23,7 +23,7 @@ from protocol import REQUEST_LIMITS
 from protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection, remove_connection
 from protocol.proof import new_token
 
-from ..models import load_face_model
+from ..models import FaceModel, describe_looks, load_face_model
 from .endpoint import EndpointError, bind, default_connection_file
 from .scheduler import Scheduler
 from .server import Server
@@ -84,8 +84,7 @@ def serve(options: ServeOptions) -> None:
     router.setsockopt(zmq.LINGER, _LINGER_MS)
     replies.set_hwm(0)  # no answer is ever dropped on its way from the worker
     scheduler, token = Scheduler(), new_token()
-    load = partial(load_face_model, options.model, options.device, fast_previews=True)
-    worker = Worker(load, scheduler, context, _REPLIES)
+    worker = Worker(partial(_load, options), scheduler, context, _REPLIES)
     server = Server(router, replies, worker, scheduler, token)
     failure: str | None = None
     code = 0
@@ -176,6 +175,13 @@ def _process(pid: int | None) -> psutil.Process | None:
         return None if pid is None else psutil.Process(pid)
     except psutil.NoSuchProcess:
         return None
+
+
+def _load(options: ServeOptions) -> FaceModel:
+    """The model; and says in the log what its edits hold, since one of an earlier Effigy holds less."""
+    model = load_face_model(options.model, options.device, fast_previews=True)
+    log.info("edits", hold=describe_looks(options.model))
+    return model
 
 
 def _stop_on_signals(server: Server) -> None:

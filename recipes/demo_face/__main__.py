@@ -31,10 +31,11 @@ from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
 from .report import report as write_report
+from .shading import measure_shading
 from .storage import read_trainable
 from .train_detector import train_detector
 from .train_generator import Plan, Renders, Training, run
-from .train_identity import train_identity
+from .train_identity import train_identity, train_judge
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Makes the embedded default: see README.md.")
 Head = Annotated[Path, typer.Argument(help="What bake wrote.", exists=True, dir_okay=False)]
@@ -180,6 +181,16 @@ def identity(
 
 
 @app.command()
+def judge(
+    data: Annotated[list[Path], typer.Argument(help="Data sets with --people, of other people.", exists=True)],
+    weights: Annotated[Path, typer.Option(help="Weights to write (.safetensors).")],
+    minutes: float = 15.0,
+) -> None:
+    """Trains a second identity network, which only judges edits."""
+    train_judge(data, weights, minutes)
+
+
+@app.command()
 def report(
     head: Head,
     generator: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
@@ -188,6 +199,22 @@ def report(
     """Puts the generator's pictures beside the renderer's, and measures them."""
     network = read_trainable(generator)
     write_report(network, Renderer(load_assets(head), network.resolution[0]), out)
+
+
+@app.command()
+def shading(
+    head: Head,
+    bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
+    out: Annotated[Path, typer.Argument(help="The shading.json to write.")],
+) -> None:
+    """Measures on renders what expressions truly do to colours, for effigy evaluate to take out."""
+    detector = load_detector("embedded", DEFAULT_BUNDLE / "detector.safetensors")
+    model = load_face_model(resolve_bundle(bundle), "cpu")
+    renderer = Renderer(load_assets(head), model.generator.resolution[0])
+    with Progress() as progress:
+        task = progress.add_task("rendering")
+        report = lambda done, total: progress.update(task, completed=done, total=total)  # noqa: E731
+        measure_shading(model, detector, renderer, report).to_file(out)
 
 
 @app.command(name="gallery")
@@ -207,11 +234,13 @@ def fairness_command(
 ) -> None:
     """Measures turns of dark, middle and light faces: yaw and pitch error (°), landmark error (%), similarity."""
     detector = load_detector("embedded", DEFAULT_BUNDLE / "detector.safetensors")
-    embedder = load_embedder("embedded", DEFAULT_BUNDLE / "identity.safetensors", torch.device("cpu"))
+    recogniser = load_embedder("judge", DEFAULT_BUNDLE, torch.device("cpu"))
     model = load_face_model(resolve_bundle(bundle), "cpu")
     with Progress() as progress:
         task = progress.add_task("turning", total=people)
-        thirds = fairness(model, Judge(detector, embedder, people), lambda done: progress.update(task, completed=done))
+        thirds = fairness(
+            model, Judge(detector, recogniser, people), lambda done: progress.update(task, completed=done)
+        )
     for name, third in thirds.items():
         typer.echo(f"{name:6}  {third.yaw:.2f}°  {third.pitch:.2f}°  {third.landmarks:.2f} %  {third.similarity:.2f}")
 

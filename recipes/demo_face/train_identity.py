@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the embedded identity network on pictures of known people.
+"""Trains the networks that tell the demo's people apart on pictures of known people: the one that edits hold on to,
+and another that judges.
 
 Each data set is a folder with ``pictures.npy`` [N, 128, 128, PLANES] uint8 and ``people.npy`` [N], numbers:
 pictures of one person differ in pose, expression, light, clothes and background. The loss is the supervised
@@ -15,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from backend.identity.embedded import INPUT, IdentityNetwork
+from backend.identity import embedded, judge
 
 from .planes import RGB
 from .storage import save_half
@@ -30,29 +31,29 @@ SHIFT = 0.04  # of the picture's width: crops are never exact
 
 
 class People:
-    """One data set in memory, at the network's size; its last HELD_OUT people only judge."""
+    """One data set in memory, at the network's ``size``; its last HELD_OUT people only judge."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         pictures, people = np.load(folder / "pictures.npy", mmap_mode="r"), np.load(folder / "people.npy")
-        self.pictures = torch.cat([shrink(pictures[i : i + 512]) for i in range(0, len(people), 512)])
+        self.pictures = torch.cat([shrink(pictures[i : i + 512], size) for i in range(0, len(people), 512)])
         groups = [torch.from_numpy(np.flatnonzero(people == person)) for person in np.unique(people)]
         self.groups = [group for group in groups if len(group) >= PICTURES]
 
     def draw(self, random: np.random.Generator) -> Tensor:
-        """[PEOPLE · PICTURES, 3, 64, 64] in [−1, 1], a person's pictures one after the other."""
+        """[PEOPLE · PICTURES, 3, size, size] in [−1, 1], a person's pictures one after the other."""
         chosen = random.choice(len(self.groups) - HELD_OUT, PEOPLE, replace=False)
         rows = [group[random.permutation(len(group))[:PICTURES]] for group in (self.groups[i] for i in chosen)]
         return augment(self.pictures[torch.cat(rows)].float() / 127.5 - 1)
 
     def held_out(self) -> Tensor:
-        """[HELD_OUT, PICTURES, 3, 64, 64] of people that no batch shows."""
+        """[HELD_OUT, PICTURES, 3, size, size] of people that no batch shows."""
         rows = torch.stack([group[:PICTURES] for group in self.groups[-HELD_OUT:]])
         return self.pictures[rows].float() / 127.5 - 1
 
 
-def shrink(pictures: np.ndarray) -> Tensor:
+def shrink(pictures: np.ndarray, size: int) -> Tensor:
     images = torch.from_numpy(np.array(pictures[..., RGB])).permute(0, 3, 1, 2).float()
-    return F.interpolate(images, size=(INPUT, INPUT), mode="area").round().byte()
+    return F.interpolate(images, size=(size, size), mode="area").round().byte()
 
 
 def augment(x: Tensor) -> Tensor:
@@ -76,7 +77,7 @@ def contrast(vectors: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def judge(network: IdentityNetwork, data: People) -> tuple[float, float, float]:
+def measure(network: nn.Module, data: People) -> tuple[float, float, float]:
     """Mean similarity of one person's pictures, of two people's, and how often the nearest is the person's own."""
     network.eval()
     pictures = data.held_out()
@@ -93,11 +94,22 @@ def judge(network: IdentityNetwork, data: People) -> tuple[float, float, float]:
 
 
 def train_identity(folders: list[Path], weights: Path, minutes: float) -> None:
-    """Trains on the data sets in ``folders`` by turns, and writes ``weights``."""
+    """Trains the identity network on the data sets in ``folders``, and writes ``weights``."""
     torch.manual_seed(0)
-    random = np.random.default_rng(0)
-    sets = [People(folder) for folder in folders]
-    network = IdentityNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _train(embedded.IdentityNetwork(), embedded.INPUT, 0, folders, weights, minutes)
+
+
+def train_judge(folders: list[Path], weights: Path, minutes: float) -> None:
+    """Trains the network that only judges: give it pictures of other people."""
+    torch.manual_seed(1)
+    _train(judge.JudgeNetwork(), judge.INPUT, 1, folders, weights, minutes)
+
+
+def _train(network: nn.Module, size: int, seed: int, folders: list[Path], weights: Path, minutes: float) -> None:
+    """By turns on each data set, shrunk to ``size``."""
+    random = np.random.default_rng(seed)
+    sets = [People(folder, size) for folder in folders]
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2)
     started, step, reported = time.monotonic(), 0, 0.0
     while (seconds := time.monotonic() - started) < 60 * minutes:
@@ -120,6 +132,6 @@ def train_identity(folders: list[Path], weights: Path, minutes: float) -> None:
     print(marks(network, folders, sets))
 
 
-def marks(network: IdentityNetwork, folders: list[Path], sets: list[People]) -> str:
-    figures = [(f.name, *judge(network, data)) for f, data in zip(folders, sets, strict=True)]
+def marks(network: nn.Module, folders: list[Path], sets: list[People]) -> str:
+    figures = [(f.name, *measure(network, data)) for f, data in zip(folders, sets, strict=True)]
     return "  ".join(f"{name}: same {a:.2f} other {b:.2f} found {100 * c:.0f} %" for name, a, b, c in figures)

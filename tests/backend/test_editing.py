@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from backend.editing import METHODS, PRESETS, InverseOptions, Parameters, Regressor, invert, train_regressor
-from backend.editing.guide import typical_of
-from backend.editing.regressor import Architecture, Whitening
+from backend.editing.appearance import PULL, Appearance
+from backend.editing.guide import Guide, typical_of
+from backend.editing.network import Architecture, Network
+from backend.editing.regressor import Whitening
 from backend.editing.training import nme, rotation_matrix
 from backend.geometry import Camera, ShapeModel, project
 
@@ -41,6 +44,15 @@ def anchors(regressor):
     v = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     ws = regressor.whitening.mean + v @ regressor.whitening.basis
     return ws.expand(-1, NUM_WS, -1).contiguous()
+
+
+@pytest.fixture(scope="module")
+def appearance(regressor):
+    """Heads that know nothing, of two patches and a person of five numbers."""
+    torch.manual_seed(3)
+    inputs = len(regressor.typical)
+    head = Network(inputs, 5, Architecture(width=16)).double().requires_grad_(requires_grad=False)
+    return Appearance("ab", 3 * torch.randn(6, inputs, dtype=torch.float64), head)
 
 
 @pytest.mark.parametrize("rows", [1, NUM_WS])
@@ -80,11 +92,12 @@ def price(w):
     return w.square().mean(dim=1).sum(dim=1)
 
 
+@pytest.mark.parametrize("layers", [None, 2])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_change_of_zero_is_the_identity_bit_for_bit(regressor, anchors, method):
-    options = InverseOptions(method)
+def test_a_change_of_zero_is_the_identity_bit_for_bit(regressor, anchors, appearance, method, layers):
+    options = InverseOptions(method, layers=layers)
     zero = torch.zeros(len(anchors), Q).double()
-    moved, q = invert(regressor, anchors, zero, per(0.01), options, price)
+    moved, q = invert(regressor, anchors, zero, per(0.01), options, price, appearance)
     assert torch.equal(moved, anchors)
     assert torch.equal(q, zero)
 
@@ -114,13 +127,15 @@ def test_the_inverse_reaches_what_was_asked(regressor, anchors):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_row_is_independent_of_the_others(regressor, anchors, method):
+def test_each_row_is_independent_of_the_others(regressor, anchors, appearance, method):
     change = 0.3 * torch.randn(len(anchors), Q, generator=torch.Generator().manual_seed(3)).double()
     weigh = per(0.01)
     options = InverseOptions(method)
-    together, _ = invert(regressor, anchors, change, weigh, options)
+    together, _ = invert(regressor, anchors, change, weigh, options, appearance=appearance)
     for row in range(len(anchors)):
-        alone, _ = invert(regressor, anchors[row : row + 1], change[row : row + 1], weigh, options)
+        alone, _ = invert(
+            regressor, anchors[row : row + 1], change[row : row + 1], weigh, options, appearance=appearance
+        )
         torch.testing.assert_close(alone[0], together[row], atol=1e-6, rtol=0)
 
 
@@ -156,18 +171,71 @@ def test_what_is_typical_is_the_best_linear_prediction():
 
 
 def test_only_what_no_parameter_explains_is_squeezed(regressor):
-    guide = regressor.guide
+    guide = Guide.of(regressor.typical, regressor.q_scale, dear=4.0)
     step = torch.randn(3, len(guide.typical), dtype=torch.float64)
-    along = step @ guide.explained @ guide.explained.T
-    torch.testing.assert_close(guide.squeeze(along, 4.0), along)
-    torch.testing.assert_close(guide.squeeze(step - along, 4.0), (step - along) / 4)
-    torch.testing.assert_close(guide.squeeze(step, 1.0), step)
+    along = step @ guide.axes @ guide.axes.T
+    torch.testing.assert_close(guide.squeeze(along), along)
+    torch.testing.assert_close(guide.squeeze(step - along), (step - along) / 4)
+    torch.testing.assert_close(Guide.of(regressor.typical, regressor.q_scale, dear=1.0).squeeze(step), step)
 
 
 def test_a_regressor_that_was_not_trained_has_no_guide():
     regressor = Regressor(Whitening.none(4), torch.zeros(3), torch.ones(3))
-    assert regressor.guide.explained.shape == (4, 0)
-    torch.testing.assert_close(regressor.guide.squeeze(torch.ones(2, 4), 4.0), torch.full((2, 4), 0.25))
+    guide = Guide.of(regressor.typical, regressor.q_scale, dear=4.0)
+    assert guide.axes.shape == (4, 0)
+    torch.testing.assert_close(guide.squeeze(torch.ones(2, 4)), torch.full((2, 4), 0.25))
+
+
+def test_colours_held_by_the_guide_are_held_as_rows_of_the_system_would(regressor, anchors, appearance):
+    """On a linear φ the inverse is the least of a quadratic, which can be written down with the colours as rows."""
+    linear = copy.deepcopy(regressor)
+    linear.last.weight.zero_()
+    colours = Appearance(appearance.patches, appearance.colours, None)
+    options, weigh = InverseOptions(trust=1e6, pull=1.5, dear=3.0), per(0.5)
+    change = torch.zeros(len(anchors), Q, dtype=torch.float64)
+    change[:, 7] = 0.2
+    moved, reached = invert(linear, anchors, change, weigh, options, appearance=colours)
+    plain = Guide.of(linear.typical, linear.q_scale, options.dear)
+    squeeze = plain.squeeze(torch.eye(len(plain.typical), dtype=torch.float64))
+    lead = change @ plain.typical.T
+    _, J = linear.jacobian(linear.read(anchors[:1]))
+    rows = torch.cat([weigh @ J[0], colours.held]) @ squeeze
+    wanted = torch.cat([(change - lead @ J[0].T) @ weigh.T, -lead @ colours.held.T], dim=1)
+    pull = PULL * options.pull / linear.rows * torch.eye(len(squeeze), dtype=torch.float64)
+    paid = torch.linalg.solve(rows.T @ rows + pull, rows.T @ wanted.T).T
+    torch.testing.assert_close(linear.read(moved) - linear.read(anchors), lead + paid @ squeeze)
+    torch.testing.assert_close(reached, (lead + paid @ squeeze) @ J[0].T)
+
+
+def test_what_is_held_changes_less_and_what_was_asked_is_still_reached(regressor, anchors, appearance):
+    change = torch.zeros(len(anchors), Q, dtype=torch.float64)
+    change[:, 7] = 0.5
+    weigh = per(0.5)
+    weigh[7] *= 50
+    colours = Appearance(appearance.patches, appearance.colours, None)
+    v, drifts = regressor.read(anchors), []
+    for heads in (None, colours, appearance):
+        moved, reached = invert(regressor, anchors, change, weigh, appearance=heads)
+        assert (reached - change)[:, 7].norm() < 0.1 * change.norm()
+        step = regressor.read(moved) - v
+        drifts.append(
+            [float((step @ colours.held.T).norm()), float((appearance.person(v + step) - appearance.person(v)).norm())]
+        )
+    (free, free_person), (held, held_person), (both, both_person) = drifts
+    assert max(held, both) < 0.5 * free
+    assert both_person < 0.8 * min(free_person, held_person)
+
+
+@pytest.mark.parametrize("turned", [0.3, -0.3])
+def test_a_turn_alone_is_held_too(regressor, anchors, appearance, turned):
+    change = torch.zeros(len(anchors), Q, dtype=torch.float64)
+    change[:, 1] = turned
+    v = regressor.read(anchors)
+    drift = []
+    for heads in (None, appearance):
+        moved, _ = invert(regressor, anchors, change, per(0.05), appearance=heads)
+        drift.append(float(((regressor.read(moved) - v) @ appearance.held.T).norm()))
+    assert drift[1] < drift[0]
 
 
 @pytest.mark.parametrize("layers", [1, 3, NUM_WS])

@@ -47,7 +47,7 @@ def test_the_embedded_network_tells_people_apart_whatever_their_pose(default_mod
 
 
 def test_arcface_reads_the_published_names_and_batches_alike(arcface_weights):
-    network = load_embedder(str(arcface_weights), DEFAULT_BUNDLE / "identity.safetensors", CPU)
+    network = load_embedder(str(arcface_weights), DEFAULT_BUNDLE, CPU)
     assert isinstance(network, ArcFace)
     images = torch.rand(2, 3, 256, 256) * 2 - 1
     vectors = network.embed(images)
@@ -56,6 +56,21 @@ def test_arcface_reads_the_published_names_and_batches_alike(arcface_weights):
     assert_same(network.embed(images[1:]), vectors[1:], roundings_of(network.network))
     # Published blocks: three of 64 channels, then 4, 14 and 3, each stage halving the picture.
     assert {f"body.{i}.res_layer.5.fc1.weight" for i in range(24)} <= network.network.state_dict().keys()
+
+
+def test_the_judge_tells_people_apart_and_shares_nothing_with_the_network_that_edits_hold_on_to(
+    default_model, embedder
+):
+    judge = load_embedder("judge", DEFAULT_BUNDLE, CPU)
+    assert judge.fingerprint != embedder.fingerprint
+    assert type(judge.network) is not type(embedder.network)
+    people = [default_model.open_seed(seed, truncation=1.0) for seed in range(12)]
+    turns = [torch.stack([default_model.edit(p, yaw, 0.0, {}).ws for p in people]) for yaw in (-20.0, 20.0)]
+    left, right = (judge.embed(default_model.generator.synthesize(ws)) for ws in turns)
+    similarity = left @ right.T
+    others = similarity[~torch.eye(12, dtype=torch.bool)]
+    assert (similarity.argmax(dim=1) == torch.arange(12)).sum() >= 10
+    assert similarity.diagonal().mean() > others.mean() + 0.4
 
 
 class Malicious:

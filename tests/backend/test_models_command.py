@@ -96,10 +96,12 @@ def test_inspect_says_what_a_file_is(run):
 
 @pytest.mark.parametrize("name", ["default", GENERATOR.parent])
 def test_inspect_takes_a_bundle_for_its_generator(run, name):
-    assert run("models", "inspect", name, "--json").output == run("models", "inspect", GENERATOR, "--json").output
+    found, of_file = (json.loads(run("models", "inspect", what, "--json").output) for what in (name, GENERATOR))
+    assert found.pop("edits hold")
+    assert found == of_file
 
 
-@pytest.mark.parametrize("header", ["{", '{"format": 4}', '{"format": 4, "generator": {}}', "[]"])
+@pytest.mark.parametrize("header", ["{", '{"format": 4}', '{"format": 5, "generator": {}}', "[]"])
 def test_a_damaged_bundle_is_no_traceback(run, tmp_path, header):
     (tmp_path / "model.json").write_text(header)
     found = run("models", "inspect", tmp_path)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy evaluate``: what a face model's pictures show, as networks see it that may judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..editing import METHODS
+from ..identity import load_embedder
+from ..landmarks import Detector
+from ..models import (
+    DEFAULT_BUNDLE,
+    describe_looks,
+    generator_of,
+    is_embedded,
+    load_face_model,
+    load_paper_regressor,
+    looks_network,
+    resolve_bundle,
+)
+from ..models.drift import NO_SHADING, Shading
+from ..models.evaluation import PAPER, Judge, Scores, compare
+
+_EMBEDDED = ("judge", "embedded")  # networks that know the embedded generator's people alone
+
+
+class EvaluationError(Exception):
+    """Something that cannot be judged as it was asked; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The figures of each method, what edits of this bundle hold, and who judged them.
+
+    ``recogniser``: the identity network's fingerprint, None where there was none; ``independent``: the fit has not
+    seen it.
+    """
+
+    scores: dict[str, Scores]
+    holds: str
+    recogniser: str | None
+    independent: bool
+
+
+def evaluate_bundle(
+    name: str,  # a bundle's folder, or "default"
+    detector: Detector,
+    methods: str | None,  # by commas; None: all
+    identity: str | None,  # a name of ``load_embedder``; None: the judge, where it knows the people
+    identities: int,
+    seed: int,  # of the first of them
+    keep: float,  # weight of the identity term in the methods that take one
+    progress: Callable[[str, int, int], None],
+) -> Evaluation:
+    """Raises BundleError, GeneratorFileError, IdentityFileError or EvaluationError."""
+    folder = resolve_bundle(name)
+    model = load_face_model(folder)
+    papers = load_paper_regressor(folder) if methods is None or PAPER in methods else None
+    chosen = _methods(methods, has_papers=papers is not None)
+    known_people = is_embedded(generator_of(name))
+    if identity in _EMBEDDED and not known_people:
+        raise EvaluationError(f"{identity} knows the embedded generator's people alone: give ArcFace's weights")
+    if identity is None and known_people:
+        identity = "judge"
+    device = model.generator.device
+    recogniser = load_embedder(identity, DEFAULT_BUNDLE, device) if identity else None
+    keeper = load_embedder("embedded", DEFAULT_BUNDLE, device) if known_people and identity == "judge" else recogniser
+    shading = _shading() if known_people else NO_SHADING
+    judge = Judge(detector, recogniser, identities, seed, shading, keeper, keep)
+    scores = compare(model, judge, chosen, papers, progress)
+    return Evaluation(
+        scores,
+        describe_looks(folder),
+        None if recogniser is None else recogniser.fingerprint,
+        recogniser is None or recogniser.fingerprint != looks_network(folder),
+    )
+
+
+def _methods(asked: str | None, *, has_papers: bool) -> list[str]:
+    known = [*METHODS, *([PAPER] if has_papers else [])]
+    chosen = known if asked is None else asked.split(",")
+    if unknown := set(chosen) - set(known):
+        why = "; this bundle was fitted without --paper" if PAPER in unknown else ""
+        raise EvaluationError(f"unknown method {', '.join(sorted(unknown))}: use {', '.join(known)}{why}")
+    return chosen
+
+
+def _shading() -> Shading:
+    path = DEFAULT_BUNDLE / "shading.json"
+    try:
+        return Shading.from_file(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise EvaluationError(f"{path} cannot be read ({error}): install Effigy again") from None

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small dense network with an analytic Jacobian: what the regressor and the identity head are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """``depth`` hidden layers of ``width``, and beside them a ``linear_path`` from input to output.
+
+    ``silu`` is smooth enough for Newton's method; ``relu`` is what the paper uses.
+    """
+
+    depth: int = 2
+    width: int = 256
+    activation: Literal["silu", "relu"] = "silu"
+    linear_path: bool = True
+
+
+def architecture_of(description: dict[str, Any], most: int) -> Architecture:
+    """What ``dataclasses.asdict`` made of one of fewer than ``most`` layers; raises TypeError or ValueError."""
+    architecture = Architecture(**description)
+    if architecture.activation not in ("silu", "relu") or not 1 <= architecture.depth < most:
+        raise ValueError(f"no network is {str(description)[:300]}")
+    return architecture
+
+
+class Network(nn.Module):
+    """v [N, ``inputs``] → [N, ``outputs``]."""
+
+    def __init__(self, inputs: int, outputs: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        sizes = [inputs, *[architecture.width] * architecture.depth, outputs]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.linear = nn.Linear(inputs, outputs, bias=False) if architecture.linear_path else None
+        self._activate = F.silu if architecture.activation == "silu" else F.relu
+
+    def forward(self, v: Tensor) -> Tensor:
+        x = v
+        for layer in self._hidden():
+            x = self._activate(layer(x))
+        return self._output(x, v)
+
+    def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs [N, outputs] and their derivatives [N, outputs, inputs] at v.
+
+        By the chain rule from the output back: the outputs are the short side.
+        """
+        x, slopes = v, []
+        for layer in self._hidden():
+            h = layer(x)
+            slopes.append(self._slope(h))
+            x = self._activate(h)
+        weights = [cast(nn.Linear, layer).weight for layer in self.layers]
+        J = weights[-1] * slopes[-1][:, None]
+        for weight, slope in zip(weights[-2:0:-1], slopes[-2::-1], strict=True):
+            J = (J @ weight) * slope[:, None]
+        J = J @ weights[0]
+        if self.linear is not None:
+            J = J + self.linear.weight
+        return self._output(x, v), J
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the outputs."""
+        return cast(nn.Linear, self.layers[-1])
+
+    def _hidden(self) -> list[nn.Module]:
+        """All layers but the last. A slice of them would be a module of its own, made anew each time."""
+        return list(self.layers)[:-1]
+
+    def _output(self, x: Tensor, v: Tensor) -> Tensor:
+        output: Tensor = self.last(x)
+        return output if self.linear is None else output + self.linear(v)
+
+    def _slope(self, h: Tensor) -> Tensor:
+        if self.architecture.activation == "relu":
+            return (h > 0).to(h.dtype)
+        gate = torch.sigmoid(h)
+        return gate * (1 + h * (1 - gate))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""By how much places of a picture change colour in edits that are to change the expression alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ..editing.patches import patch_colours, patch_names, patch_points
+from ..geometry import ShapeModel, Topology
+from ..geometry.camera import Array, Camera
+from ..geometry.shape import Views
+
+TURN = (25.0, -8.0)  # yaw and pitch of a turned face, degrees
+# Where places are looked at: beside those that edits hold, in outer-eye distances.
+_ASIDE = ((0.08, 0.06), (-0.08, -0.06))
+
+
+@dataclass(frozen=True, slots=True)
+class Shading:
+    """What a control at full strength truly does to colours: moved skin is lit otherwise, a jaw covers the neck.
+
+    For a frontal and a ``TURN``ed face: control → place → share of the place's colour; 0 for what is not named.
+    """
+
+    frontal: Mapping[str, Mapping[str, float]]
+    turned: Mapping[str, Mapping[str, float]]
+
+    def to_file(self, path: Path) -> None:
+        """Writes JSON. Raises OSError."""
+        path.write_text(json.dumps({"frontal": self.frontal, "turned": self.turned}, indent=1) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def from_file(path: Path) -> Shading:
+        """Raises OSError, ValueError or KeyError."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Shading(found["frontal"], found["turned"])
+
+
+NO_SHADING = Shading({}, {})  # where the truth is not known
+
+
+def full_strength(ends: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """What is asked: every control at its end, and both sides of one together, as eyeBlink."""
+    asked = {name: {name: end} for name, end in ends.items()}
+    for left, end in ends.items():
+        both, right = left.removesuffix("Left"), left.removesuffix("Left") + "Right"
+        if both != left and right in ends:
+            asked[both] = {left: end, right: ends[right]}
+    return asked
+
+
+def changes(pictures: Tensor, views: Views, topology: Topology, shape: ShapeModel) -> tuple[Array, Array]:
+    """Colours [P, 3] of the places of the first of ``pictures`` [1 + n, 3, H, W], and how the others' differ.
+
+    [n, P, 3], in the pictures' units. Places stay where the first of ``views`` sees them, or move with the expression.
+    """
+    count = len(pictures)
+    R, s, t = (np.repeat(values[:1], count, axis=0) for values in (views.camera.R, views.camera.s, views.camera.t))
+    camera = Camera(R, s, t)
+    looks = [
+        patch_colours(pictures, patch_points(topology.patches, shape, views.alpha, camera, aside), s)
+        for aside in _ASIDE
+    ]
+    colours = np.mean(looks, axis=0)
+    return colours[0], colours[1:] - colours[0]
+
+
+def drift(change: Array, base: Array, own: Array) -> Array:
+    """[..., P]: what of a ``change`` [..., P, 3] of the colours ``base`` [P, 3] should not be.
+
+    ``own`` [..., P]: the share by which the colours truly change. Less of it than there should be is no drift.
+    """
+    true = own[..., None] * base
+    beyond = change - np.clip(change, np.minimum(true, 0), np.maximum(true, 0))
+    return np.asarray(np.abs(beyond).mean(axis=-1))
+
+
+def shares(shading: Mapping[str, Mapping[str, float]], asked: Iterable[str], topology: Topology) -> Array:
+    """[n, P]: what ``shading`` says of each place for each of the names ``asked``."""
+    places = patch_names(topology.patches)
+    return np.array([[shading.get(name, {}).get(place, 0.0) for place in places] for name in asked])

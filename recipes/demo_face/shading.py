@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what expressions truly do to colours: the renderer knows.
+
+``effigy evaluate`` takes it out of what it reports: moved skin is lit otherwise, and a jaw that opens covers the neck.
+Places, landmarks and readings are found on renders just as they are found on edited pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.editing.patches import patch_names
+from backend.geometry import infer
+from backend.geometry.camera import Array
+from backend.landmarks import Detector
+from backend.models.drift import TURN, Shading, changes
+from backend.models.face import FaceModel
+
+from .latents import drawn
+from .parameters import EXPRESSION, ROWS
+from .planes import RGB
+from .renderer import Renderer
+
+SEED = 777  # of people that no training saw
+PEOPLE = 48
+SPREAD = 0.7  # of their parameters: edits start at people truncated as much
+# Standard deviations of what brings a control to about its full strength; what it came to is measured.
+MOVES: Mapping[str, Mapping[str, float | tuple[float, float]]] = {
+    "jawOpen": {"jaw": 2.2},
+    "mouthSmile": {"smile": 1.8},
+    "eyeBlinkLeft": {"lids": (0.0, 2.0)},
+    "eyeBlinkRight": {"lids": (2.0, 0.0)},
+    "browUp": {"brows": (1.8, 1.8)},
+    "mouthPucker": {"pucker": 2.2},
+    "eyeBlink": {"lids": (2.0, 2.0)},
+}
+
+
+def measure_shading(
+    model: FaceModel,  # whose controls and places are meant
+    detector: Detector,
+    renderer: Renderer,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Shading:
+    """Shares of each place's colour that each control at full strength changes, by least squares over people."""
+    shares = []
+    for number, pose in enumerate(((0.0, 0.0), TURN)):
+        shares.append(
+            _shares(model, detector, renderer, *pose, lambda done, n=number: progress(n * PEOPLE + done, 2 * PEOPLE))  # type: ignore[misc]
+        )
+    return Shading(*shares)
+
+
+def _shares(
+    model: FaceModel, detector: Detector, renderer: Renderer, yaw: float, pitch: float, progress: Callable[[int], None]
+) -> dict[str, dict[str, float]]:
+    products, squares, readings = [], [], []
+    for number, person in enumerate(people(yaw, pitch)):
+        vectors = [person, *(moved(person, move) for move in MOVES.values())]
+        pictures = torch.from_numpy(np.stack([renderer(vector).picture[..., RGB] for vector in vectors]))
+        pictures = pictures.permute(0, 3, 1, 2).float()
+        views = infer(model.shape, detector.detect(pictures / 127.5 - 1).double().cpu().numpy())
+        base, change = changes(pictures, views, model.topology, model.shape)
+        products.append((change * base).sum(axis=2))
+        squares.append(np.square(base).sum(axis=1))
+        readings.append([_reading(model, name, views.alpha[1 + i] - views.alpha[0]) for i, name in enumerate(MOVES)])
+        progress(number + 1)
+    share = np.sum(products, axis=0) / np.sum(squares, axis=0) / np.mean(readings, axis=0)[:, None]
+    places = patch_names(model.topology.patches)
+    return {name: dict(zip(places, row, strict=True)) for name, row in zip(MOVES, share.round(4).tolist(), strict=True)}
+
+
+def people(yaw: float, pitch: float) -> NDArray[np.float32]:
+    """[PEOPLE, COUNT]: calm faces, turned to (yaw, pitch) in degrees."""
+    vectors = SPREAD * drawn(PEOPLE, SEED)
+    vectors[:, EXPRESSION] = 0
+    # The inverse of what ``parameters.decode`` makes of these two.
+    vectors[:, ROWS["yaw"]] = np.arctanh(yaw / 90) / 0.185
+    vectors[:, ROWS["pitch"]] = -np.arctanh(pitch / 55) / 0.142
+    return vectors
+
+
+def moved(vector: NDArray[np.float32], move: Mapping[str, float | tuple[float, float]]) -> NDArray[np.float32]:
+    """``vector`` with these parameters instead of its own."""
+    out = vector.copy()
+    for name, value in move.items():
+        out[ROWS[name]] = value
+    return out
+
+
+def _reading(model: FaceModel, name: str, alpha: Array) -> float:
+    """How far a change of shape takes a control; of both sides' the left one speaks."""
+    control = model.controls.get(name) or model.controls[f"{name}Left"]
+    return float(control.reading @ alpha) / control.high
