@@ -226,7 +226,16 @@ class Impostor:
         self.router = self.context.socket(zmq.ROUTER)
         self.port = port or self.router.bind_to_random_port("tcp://127.0.0.1")
         if port:
+            wait_for(lambda: self.takes(port))  # which zmq's own thread still holds for a moment
+
+    def takes(self, port):
+        try:
             self.router.bind(f"tcp://127.0.0.1:{port}")
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE:
+                raise
+            return False
+        return True
 
     def receive(self):
         assert self.router.poll(20_000), "the client sends nothing"
