@@ -19,7 +19,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if problem := file_problem(path):
         raise ValueError(problem)
     try:
-        tensors = load_file(path)
+        # Copies: what ``load_file`` returns lies in the file, and changes with it.
+        tensors = {name: values.clone() for name, values in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged, or no safetensors file ({error})") from None
     check_finite(tensors)

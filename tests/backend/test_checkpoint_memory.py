@@ -155,3 +155,18 @@ def test_networks_that_are_not_wanted_are_not_read(tmp_path, traced):
         names = [name for name, _ in _tensors(TensorFile(file).load_pickle()["G_ema"])]
         assert "ballast" in names
         assert traced() - before < 4e6, "48 MB of ballast stay in the file"
+
+
+def test_who_writes_into_a_generator_file_does_not_change_its_pictures(tmp_path):
+    path = tmp_path / "g.safetensors"
+    network = StyleGAN2(StyleGAN2Config(z_dim=8, w_dim=8, mapping_layers=2, channels=(8, 8)))
+    initialize(network)
+    write_own(path, network.config, network.state_dict())
+    generator = load_generator(path, "cpu")
+    ws = generator.map(torch.ones(1, 8))
+    before = generator.synthesize(ws)
+    (start,) = struct.unpack("<Q", path.read_bytes()[:8])
+    with path.open("r+b") as file:
+        file.seek(8 + start)
+        file.write(bytes(path.stat().st_size - 8 - start))
+    assert torch.equal(generator.synthesize(ws), before)

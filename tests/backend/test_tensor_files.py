@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.tensor_files import write_tensors
+from backend.tensor_files import read_tensors, write_tensors
 
 
 def test_a_file_is_readable_by_whoever_may_read_new_files(tmp_path: Path):
@@ -27,3 +27,15 @@ def test_what_cannot_be_written_is_an_os_error_and_leaves_nothing(tmp_path: Path
     with pytest.raises(OSError, match="nowhere"):
         write_tensors(tmp_path / "nowhere" / "weights.safetensors", {"a": torch.zeros(1)})
     assert not list(tmp_path.iterdir())
+
+
+def test_who_writes_into_a_file_does_not_change_what_was_read_from_it(tmp_path: Path):
+    """safetensors maps files: after ``cp`` over one in use pictures changed without a word, or the process died."""
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, {"a": torch.ones(3, 100_000)})
+    tensors = read_tensors(path)
+    with path.open("r+b") as file:
+        file.seek(-4000, 2)
+        file.write(bytes(4000))
+        file.truncate(10_000)
+    torch.testing.assert_close(tensors["a"], torch.ones(3, 100_000))

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -55,7 +56,8 @@ def _read(file: Any, name: str) -> Tensor:
         raise MalformedError(f"its tensor {name[:80]!r} cannot be read ({error})") from None
     if not tensor.is_floating_point():
         raise MalformedError(f"its tensor {name[:80]!r} is of {tensor.dtype}, which weights are not")
-    return tensor.float()
+    # A copy: safetensors maps the file, and whoever writes into it later would change the pictures, or end the process.
+    return tensor.to(torch.float32, copy=True)
 
 
 def write_own(path: Path, config: Config, state: Mapping[str, Tensor], licence: str = "") -> None:
