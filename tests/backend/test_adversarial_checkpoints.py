@@ -225,6 +225,37 @@ def test_a_zip_archive_of_many_entries_is_refused_before_its_directory_is_read(t
     assert peak < FREE
 
 
+def key(number):
+    raw = number.to_bytes(number.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(raw)]) + raw
+
+
+def test_numbers_that_all_hash_alike_cost_no_more_than_others(tmp_path, monkeypatch):
+    """A dictionary compares a key with all that have its hash: keys may only be what nobody can choose the hash of."""
+    hashed = []
+    monkeypatch.setattr("backend.generators.checkpoints.open.read_nvidia", lambda _, root: hashed.extend(root))
+    path = tmp_path / "alike.pkl"
+    path.write_bytes(b"\x80\x04}(" + b"".join(key(i * (2**61 - 1)) + b"N" for i in range(1, 50)) + b"u.")
+    read(path)
+    assert len({hash(name) for name in hashed}) == 49
+    torch.save({"optimizer": {0: torch.zeros(3), 1: torch.ones(3)}}, tmp_path / "numbers.pt")
+    with (tmp_path / "numbers.pt").open("rb") as stream:
+        file = TensorFile(stream)
+        optimizer = file.load_zip()["optimizer"]
+    assert list(optimizer) == ["0", "1"]
+
+
+@pytest.mark.parametrize("mark", [b"input.input", b"other"])
+@pytest.mark.parametrize("part", [b"/StyleMod/", b"ToRGB_lod1/", b"decoder.", b"iwt.", b"from_rgb", b"encoder."])
+def test_long_names_cost_no_more_than_their_length(tmp_path, mark, part):
+    """Patterns that are tried at every place of a name would make it its square: here more than ten minutes."""
+    names = text((part * 90_000).decode() + "\n"), text(mark.decode())
+    magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."
+    path = tmp_path / "long.pt"
+    path.write_bytes(magic + b"\x80\x04}(" + b"".join(name + b"N" for name in names) + b"u.\x80\x02].")
+    assert read(path)
+
+
 def test_numbers_that_are_read_again_and_again_are_refused(tmp_path):
     """Tensors of few numbers that lie far apart: each would read the whole file."""
     tensor = torch.zeros(300_000)

@@ -157,8 +157,9 @@ def _average(config: Config, tensors: Tensors) -> Tensor:
 
 def refuse_relatives(shapes: Shapes) -> None:
     """Raises ForeignError for a network that is like ours, by names of its tensors in its own code base or ours."""
+    names = [name for name in shapes if len(name) <= _NAME]  # a pattern's cost may grow as a name's length squared
     for pattern, kind in _RELATIVES.items():
-        if any(re.fullmatch(pattern, name) for name in shapes):
+        if any(re.fullmatch(pattern, name) for name in names):
             raise ForeignError(f"its generator is {kind}: {_HAS}")
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 _TEXT = 1 << 20  # bytes: what is longer stays in the file
 _STEPS = 300_000  # operations of all pickles in a file; the largest snapshots take some 100 000
 _COPIES = 8  # times a file's size: what may be copied out of it. Loading copies each number once or twice
-_KEYS = (str, int, bytes, float, bool, type(None))  # hashing these is quick; nested tuples can take for ever
+_KEYS = (str, int, float, bool, type(None))  # nested tuples can take for ever to hash
 _STORAGES = "Float Double Half BFloat16 Long Int Short Char Byte Bool Untyped"
 _CALLABLE = {
     "collections.OrderedDict",
@@ -294,7 +294,8 @@ class _Machine:
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if not isinstance(key, _KEYS):
                 raise MalformedError(f"a {type(key).__name__} cannot be a key")
-            target[key] = value
+            # As text, since anybody can find numbers that all hash alike: each would be compared with all before it.
+            target[key if isinstance(key, str) else repr(key)] = value
 
     def _build(self, state: Any) -> None:
         target = self._stack[-1]
