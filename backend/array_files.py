@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import lzma
 import tokenize
 import zipfile
 import zlib
@@ -14,10 +15,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .files import file_problem
+from .zip_files import LongDirectoryError, open_zip
 
 _RATIO = 32  # bytes in memory for one in the file: numbers of measurements compress to half at best
 _FREE = 64 << 20  # bytes that every file may take
-_MEMBERS = 1000
+_DIRECTORY = 1 << 16  # bytes of an archive's directory: some thousand arrays
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -27,11 +29,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     left = _FREE + _RATIO * path.stat().st_size
     arrays: dict[str, NDArray[Any]] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > _MEMBERS:
-                raise ValueError(f"{path} holds {len(members)} files, where an .npz archive has an array each")
-            for member in members:
+        with path.open("rb") as file, open_zip(file, _DIRECTORY) as archive:
+            for member in archive.infolist():
                 if not member.filename.endswith(".npy"):
                     raise ValueError(f"{path} holds {member.filename[:80]!r}, which is no array")
                 left -= member.file_size
@@ -39,9 +38,12 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
                     raise ValueError(f"{path} would take {_FREE + _RATIO * path.stat().st_size - left} bytes of memory")
                 with archive.open(member) as stream:
                     arrays[member.filename.removesuffix(".npy")] = _read(stream, member)
+    except LongDirectoryError as error:
+        raise ValueError(f"{path} holds more files than an .npz archive of arrays: {error}") from None
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         EOFError,
         OSError,
         NotImplementedError,  # zipfile's word for ways to pack that it has not

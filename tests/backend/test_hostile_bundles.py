@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 import os
 import random
 import shutil
+import struct
+import tracemalloc
 import zipfile
 from dataclasses import asdict
 
@@ -290,6 +293,36 @@ def test_arrays_come_back_and_cut_ones_are_refused(tmp_path, save):
             read_arrays(path)
         except ValueError as error:
             assert str(path) in str(error) or ".npy" in str(error)  # noqa: PT017  it may be read as well
+
+
+def test_damaged_bytes_of_every_way_to_pack_are_refused(tmp_path):
+    np.savez(tmp_path / "good.npz", W=np.random.default_rng(0).normal(size=(3, 2, 8)))
+    with zipfile.ZipFile(tmp_path / "good.npz") as archive:
+        array = archive.read("W.npy")
+    for way in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        path = tmp_path / "packed.npz"
+        with zipfile.ZipFile(path, "w", way) as archive:
+            archive.writestr("W.npy", array)
+        assert read_arrays(path)["W"].shape == (3, 2, 8)
+        good = path.read_bytes()
+        for place in range(0, len(good), 3):
+            path.write_bytes(good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :])
+            with contextlib.suppress(ValueError):
+                read_arrays(path)
+
+
+def test_an_archive_of_many_files_is_refused_before_its_directory_is_read(tmp_path):
+    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, *(0,) * 7, 5, *(0,) * 6) + b"W.npy"
+    directory = 60_000 * entry
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 60_000, 60_000, len(directory), 4, 0)
+    (tmp_path / "many.npz").write_bytes(b"PK\x03\x04" + directory + end)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="many.npz holds more files"):
+            read_arrays(tmp_path / "many.npz")
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_objects_in_arrays_are_refused(tmp_path):

@@ -8,11 +8,12 @@ import math
 import struct
 import zipfile
 from dataclasses import dataclass
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
+from ...zip_files import LongDirectoryError, open_zip
 from .unpickle import Blob, Budget, Global, LongText, MalformedError, Object, Window, unpickle
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before its zip files
@@ -128,8 +129,10 @@ class TensorFile:
     def load_zip(self) -> Any:
         """The object of a zip file of torch.save."""
         try:
-            with zipfile.ZipFile(_Sparing(self._file)) as archive:
+            with open_zip(self._file, _DIRECTORY) as archive:
                 entries = {i.filename.partition("/")[2]: self._entry(i) for i in archive.infolist()}
+        except LongDirectoryError as error:
+            raise MalformedError(str(error)) from None
         # NotImplementedError: zipfile's word for what torch.save never writes, and damage can ask for.
         except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError) as error:
             raise MalformedError(f"its zip archive is damaged ({error})") from None
@@ -216,18 +219,6 @@ class TensorFile:
         strides = [math.prod(order[:i]) for i in range(len(order))]
         file, blob = self._bytes(data)
         return StoredTensor(file, self._budget, blob, dtype, shape, tuple(strides if fortran else strides[::-1]))
-
-
-class _Sparing:
-    """A file for ``zipfile``, which reads an archive's directory at once: one longer than torch.save's is refused."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.seek, self.tell, self.seekable, self._file = file.seek, file.tell, file.seekable, file
-
-    def read(self, length: int = -1) -> bytes:
-        if length > _DIRECTORY:
-            raise MalformedError(f"its zip archive has a directory of {length} bytes, which no weights need")
-        return self._file.read(length)
 
 
 def _persistent(value: Any, file: BinaryIO, blobs: dict[str, Blob]) -> Storage:
