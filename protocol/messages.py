@@ -16,6 +16,7 @@ from .errors import ErrorCode, ProtocolError
 
 ITEM_BYTES = 4  # of both array types
 MAX_DIMENSIONS = 4
+MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
 NONCE_BYTES = 32
 
 Buffer: TypeAlias = bytes | memoryview
@@ -44,7 +45,8 @@ class Array:
 class Pose:
     """A weak-perspective camera: u = scale·(R X)_x + x, v = −scale·(R X)_y + y, R = Rz(roll) Rx(−pitch) Ry(yaw).
 
-    Yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is counter-clockwise.
+    Yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is counter-clockwise. Scale is not zero:
+    a plate is 1 / scale wide.
     """
 
     yaw: float
@@ -53,6 +55,12 @@ class Pose:
     scale: float
     x: float
     y: float
+
+    def __post_init__(self) -> None:
+        if not 1 / MAX_POSE <= self.scale <= MAX_POSE or not max(abs(self.x), abs(self.y)) <= MAX_POSE:
+            raise ProtocolError(
+                "bad-field", f"no camera has the scale {self.scale:.3g} and the shift ({self.x:.3g}, {self.y:.3g})"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protocol.messages import MAX_POSE
+
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
@@ -163,7 +165,7 @@ class FaceModel:
     ) -> Identity:
         """The identity that ``latent`` (an Identity's bytes) anchors, with a ``share`` of ``other`` mixed in.
 
-        Raises LatentError if they are none of ours, or no face: numbers so large that its pose or shape is infinite.
+        Raises LatentError if they are none of ours, or no face: of a pose or shape beyond all bounds.
         """
         size = self.generator.num_ws, self.generator.w_dim
         ws = latent_from_bytes(latent, *size)
@@ -176,9 +178,10 @@ class FaceModel:
             q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
         with np.errstate(all="ignore"):  # what overflows is looked at
             pose, rest = PoseAngles.of(q), self.shape.shape(q[None, ALPHA])[0]
-            is_face = np.isfinite([*q, *astuple(pose)]).all() and np.abs(rest).max() < np.finfo(np.float32).max
+            sizes = [pose.scale, 1 / np.float64(pose.scale), pose.x, pose.y, *rest.ravel()]
+            is_face = np.isfinite([*q, *astuple(pose)]).all() and np.abs(sizes).max() <= MAX_POSE
         if not is_face:
-            raise LatentError("the latent is no face of this model: its pose or shape is infinite")
+            raise LatentError("the latent is no face of this model: its pose or shape is beyond all bounds")
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
         return Identity(key, anchor, latent, q, pose, rest)
 

@@ -278,6 +278,23 @@ def test_a_latent_with_nan_or_of_another_size_is_refused():
         latent_from_bytes(header + struct.pack("<2f", 1.0, 2.0), 4, 3)
 
 
+def test_a_latent_whose_camera_no_scene_can_hold_is_refused(default_model, identity):
+    """One large number makes the picture's scale zero, by which a plate's width is divided, or 1e200."""
+    head, anchor = identity.latent[:12], np.frombuffer(identity.latent[12:], "<f4")
+    dice, refused = np.random.default_rng(0), 0
+    for _ in range(60):
+        changed = anchor.copy()
+        changed[dice.integers(len(changed))] = dice.choice([-1, 1]) * 10 ** dice.uniform(1, 38)
+        try:
+            pose = default_model.open_latent(head + changed.tobytes()).pose
+        except LatentError:
+            refused += 1
+        else:
+            assert 1e-6 <= pose.scale <= 1e6
+            assert max(abs(pose.x), abs(pose.y)) <= 1e6
+    assert 20 < refused < 60
+
+
 def test_default_names_the_embedded_bundle():
     assert resolve_bundle("default") == DEFAULT_BUNDLE
     assert sum(path.stat().st_size for path in DEFAULT_BUNDLE.iterdir()) < 40 * 2**20

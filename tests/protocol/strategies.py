@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from protocol.messages import ITEM_BYTES, NONCE_BYTES, Array, Buffer, Frame, Reply, Request
+from protocol.messages import ITEM_BYTES, MAX_POSE, NONCE_BYTES, Array, Buffer, Frame, Pose, Reply, Request
 
 _PICTURE = {"height", "width", "data"}
 
@@ -68,6 +68,9 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
     if cls is Frame:
         return frames()
     fields = {field.name: values(hints[field.name]) for field in dataclasses.fields(cls)}
+    if cls is Pose:
+        fields["scale"] = st.floats(1 / MAX_POSE, MAX_POSE)
+        fields["x"] = fields["y"] = st.floats(-MAX_POSE, MAX_POSE)
     if "nonce" in fields:
         fields["nonce"] = st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES)
     return st.builds(cls, **fields)
