@@ -167,6 +167,8 @@ def _lives(process: psutil.Process | None) -> bool:
         return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+    except (psutil.Error, OSError):  # it cannot be asked now, since strangers' connections have taken every descriptor
+        return True
 
 
 def _process(pid: int | None) -> psutil.Process | None:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import structlog
 import zmq
 
-from backend.service import outbox, scheduler, server
+from backend.service import outbox, scheduler, serve, server
 from backend.service.outbox import LeftError, Outbox
 from backend.service.scheduler import Forget, Scheduler
 from backend.service.server import Server
@@ -227,3 +229,16 @@ def test_serving_costs_the_same_however_many_clients_there_are(house):
     house.server._clients = Looked(house.server._clients)
     assert clients[0].ask(Ping()) == Pong()
     assert looked < 100
+
+
+def test_a_service_whose_descriptors_strangers_have_taken_lives_on(monkeypatch):
+    """It cannot look then whether its parent lives; the error ended it."""
+    parent = psutil.Process()
+
+    def out_of_descriptors(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    assert serve._lives(parent)
+    monkeypatch.setattr(parent, "is_running", out_of_descriptors)
+    assert serve._lives(parent)
+    assert not serve._lives(None)
