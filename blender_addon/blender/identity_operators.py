@@ -16,7 +16,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ..core.client import RequestError
-from ..core.files import write_whole
+from ..core.files import read_json, write_whole
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
 from .census import active_face, face_in
@@ -260,7 +260,7 @@ class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
         self.target(context)
         path = Path(self.filepath)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             if content["format"] != _FORMAT:
                 raise ValueError
             return OpenIdentity(latent=base64.b64decode(content["latent"], validate=True), model=str(content["model"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,7 @@ import bpy.utils.previews
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from ..core.files import write_whole
+from ..core.files import read_json, write_whole
 from . import controls, preferences
 from .census import face_in
 from .face_operator import FaceOperator
@@ -48,10 +49,13 @@ def load(name: str) -> dict[str, float]:
     """The controls' values of an expression. Raises ValueError that says what is wrong with its file, or its name."""
     path = _path(name)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format"] != _FORMAT:
             raise ValueError
-        return {str(control): float(value) for control, value in content["controls"].items()}
+        values = {str(control): float(value) for control, value in content["controls"].items()}
+        if not all(map(math.isfinite, values.values())):
+            raise ValueError
+        return values
     except OSError as error:
         raise ValueError(rpt_("The expression {} cannot be read: {}", name, error.strerror)) from None
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .files import check_regular
+
 Array = NDArray[np.float64]
 
 _HEAD = {"headyaw": "yaw", "headpitch": "pitch", "headroll": "roll"}
@@ -18,6 +20,7 @@ _SKIPPED = {"timecode", "blendshapecount"}
 _MAX_ROWS = 1_000_000
 _LONGEST_S = 6 * 3600.0  # of a take: all of Blender's frames are less than five hours at 60 per second
 _LARGEST = 1e6  # of a captured value: pixels of the largest pictures are a tenth of it
+_SHOWN = 60  # characters of a value that is refused
 _FRAMES = 1000  # of a second: no camera counts so many
 
 _Row = tuple[int, list[str]]  # a line's number and its values
@@ -106,6 +109,7 @@ def _read(path: Path, needed: list[str], kind: str) -> tuple[dict[str, int], lis
     """Where each column is, by its name in lower case, and the rows of a table that has the columns ``needed``."""
     rows: list[_Row] = []
     try:
+        check_regular(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
             header = [name.strip() for name in next(lines, [])]
@@ -135,7 +139,7 @@ def _number(row: list[str], index: int, path: Path, line: int) -> float:
     except ValueError:
         value = math.nan
     if not abs(value) <= _LARGEST:  # nor is NaN
-        raise CaptureError(f"{path.name}, line {line}: {row[index]!r} is no number that a capture holds")
+        raise CaptureError(f"{path.name}, line {line}: {row[index][:_SHOWN]!r} is no number that a capture holds")
     return value
 
 
@@ -147,5 +151,5 @@ def _seconds(timecode: str, rate: float, path: Path, line: int) -> float:
     except ValueError:
         hours = minutes = seconds = frames = math.nan
     if not (0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60 and 0 <= frames < _FRAMES):
-        raise CaptureError(f"{path.name}, line {line}: {timecode!r} is no timecode (hh:mm:ss:ff.fff)")
+        raise CaptureError(f"{path.name}, line {line}: {timecode[:_SHOWN]!r} is no timecode (hh:mm:ss:ff.fff)")
     return hours * 3600 + minutes * 60 + seconds + frames / rate

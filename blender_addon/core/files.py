@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only where reading them comes to an end."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
+import math
+import stat
 from pathlib import Path
+from typing import Any
+
+_JSON = 64 << 20  # bytes: the side-car of a hundred thousand baked frames
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -20,3 +27,42 @@ def write_whole(path: Path, content: bytes | str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def check_regular(path: Path) -> None:
+    """Raises OSError unless ``path`` is a regular file: a pipe or a device may never end, and Blender would wait."""
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # no path at all
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    if not stat.S_ISREG(mode):
+        kind = "it is a folder" if stat.S_ISDIR(mode) else "it is a pipe or a device, and no regular file"
+        raise OSError(errno.EINVAL, kind, str(path))
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in the file ``path``, its numbers finite. Raises OSError, or ValueError for what is none of ours."""
+    check_regular(path)
+    if path.stat().st_size > _JSON:
+        raise ValueError(f"it has more than {_JSON >> 20} MiB")
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """The value that ``text`` describes, its numbers finite; raises ValueError."""
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from .files import write_whole
+from .files import check_regular, parse_json, read_json, write_whole
 from .png import read_texts
 
 KEYWORD = "Effigy"  # of the text inside PNG files
@@ -70,8 +70,9 @@ def latent_hash(latent: bytes) -> str:
 def shows(path: Path, digest: str) -> bool:
     """Whether the PNG file is there and says itself that it shows what ``digest`` stands for."""
     try:
+        check_regular(path)
         with path.open("rb") as file:
-            said = json.loads(read_texts(file.read(_HEAD)).get(KEYWORD, ""))
+            said = parse_json(read_texts(file.read(_HEAD)).get(KEYWORD, ""))
     except (OSError, ValueError):
         return False
     return isinstance(said, dict) and said.get("digest") == digest
@@ -87,7 +88,7 @@ class Journal:
         self.path = path
         self.frames: dict[int, dict[str, Any]] = {}
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path)
             if stored["format"] == _FORMAT:
                 self.frames = {int(frame): dict(entry) for frame, entry in stored["frames"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -53,6 +53,13 @@ def test_a_bad_recording_is_refused_by_line(tmp_path, rows, why):
         read_live_link(live_link(tmp_path, rows))
 
 
+@pytest.mark.parametrize("row", ["{},61,0,0,0,0,0", "10:00:00:00.0,61,0,0,{},0,0"])
+def test_a_refusal_is_short_however_long_a_value_is(tmp_path, row):
+    with pytest.raises(CaptureError) as caught:
+        read_live_link(live_link(tmp_path, [row.format("x" * 100_000)]))
+    assert len(str(caught.value)) < 200
+
+
 @pytest.mark.parametrize(
     ("times", "value", "why"),
     [

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image
 
+from blender_addon.core.capture import CaptureError, read_live_link, read_openface
+from blender_addon.core.files import parse_json, read_json
 from blender_addon.core.memory import PictureMemory
 from blender_addon.core.png import annotate, read_texts
 from blender_addon.core.record import Journal, Record, shows
@@ -58,10 +62,48 @@ def test_a_journal_is_read_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["frames.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 9, "frames": {}}', '{"format": 1, "frames": [1]}'])
+DEEP = "[" * 200_000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": 9, "frames": {}}', '{"format": 1, "frames": [1]}', DEEP, '{"format": ' + DEEP]
+)
 def test_a_damaged_journal_counts_as_empty(tmp_path, text):
     (tmp_path / "frames.json").write_text(text)
     assert Journal(tmp_path / "frames.json").frames == {}
+
+
+def test_a_picture_whose_text_is_nested_without_end_shows_nothing(tmp_path):
+    picture = iio.imwrite("<bytes>", np.zeros((4, 4, 3), np.uint8), extension=".png")
+    (tmp_path / "a.png").write_bytes(annotate(picture, {"Effigy": DEEP[:60_000]}))
+    assert not shows(tmp_path / "a.png", record().digest)
+
+
+@pytest.mark.parametrize(
+    "text", [DEEP, '{"a":' * 100_000, "NaN", "[-Infinity]", "1e999", "9" * 400, "9" * 5000, "{", ""]
+)
+def test_json_that_is_none_of_ours_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+def test_json_of_finite_numbers_is_read(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": [1, -2.5, "NaN", null, true]}')
+    assert read_json(tmp_path / "a.json") == {"a": [1, -2.5, "NaN", None, True]}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_only_regular_files_are_read(tmp_path):
+    """Blender would wait for a pipe until somebody writes into it."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path(os.devnull), tmp_path / "gone", tmp_path / "a\0b"):
+        assert not shows(path, record().digest)
+        assert Journal(path).frames == {}
+        with pytest.raises(OSError):
+            read_json(path)
+        for read in (read_live_link, read_openface):
+            with pytest.raises(CaptureError, match="cannot be read: "):
+                read(path)
 
 
 def test_a_text_goes_into_a_png_and_comes_out_and_the_picture_stays():
