@@ -256,6 +256,12 @@ def test_long_names_cost_no_more_than_their_length(tmp_path, mark, part):
     assert read(path)
 
 
+def test_a_refusal_is_short_however_long_what_is_damaged_is(tmp_path):
+    for operation in (b"F", b"I", b"L", b"S", b"c", b"p"):
+        (tmp_path / "damaged.pkl").write_bytes(b"\x80\x04" + operation + b"x" * 100_000 + b"\n.")
+        assert 0 < len(read(tmp_path / "damaged.pkl")) < 500 + len(str(tmp_path))
+
+
 def test_numbers_that_are_read_again_and_again_are_refused(tmp_path):
     """Tensors of few numbers that lie far apart: each would read the whole file."""
     tensor = torch.zeros(300_000)

@@ -244,6 +244,16 @@ def test_every_attribute_that_differs_from_what_we_compute_is_refused_by_name(tm
     assert len(kinds) >= 7
 
 
+def test_noise_that_is_switched_off_in_a_file_is_off(tmp_path):
+    """People set ``use_noise`` of layers to False and save: the numbers of the noise stay."""
+    kwargs, state, data = parity("sg2ada-32")
+    layers = [name.removesuffix(".noise_strength") for name in state if name.endswith("noise_strength")]
+    file = nvidia(tmp_path / "off.pkl", kwargs, state, said={layer: {"use_noise": False} for layer in layers})
+    picture = load_generator(file, "cpu").synthesize(data["w"])
+    assert (picture - data["img_w_none"]).abs().max() <= 1e-4 * data["img_w_none"].std()
+    assert (picture - data["img_w"]).abs().max() > 0.1 * data["img_w"].std()
+
+
 def other_values(right):
     """Values that mean something else than ``right``."""
     if isinstance(right, bool):

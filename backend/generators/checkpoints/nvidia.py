@@ -33,6 +33,10 @@ def read_nvidia(file: TensorFile, root: Any) -> Checkpoint:
         stored = file.tensor(value)
         if stored is not None:
             tensors[name] = Weight(stored.shape, stored.read)
+    for path, state in _modules(network):
+        if state.get("use_noise") is False:  # switched off after training, too: the layer then paints without
+            for name in ("noise_const", "noise_strength"):
+                tensors.pop(f"{path}.{name}", None)
     settings = _settings(network)
     mapping = {name: file.number(value) for name, value in settings.pop("mapping").items()}
     numbers = {name: file.number(value) for name, value in settings.items()}

@@ -191,7 +191,7 @@ def unpickle(window: Window, budget: Budget) -> Any:
     except (MalformedError, ForeignError):
         raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, EOFError) as error:
-        raise MalformedError(f"it breaks off or is damaged: {error}") from None
+        raise MalformedError(f"it breaks off or is damaged: {str(error)[:100]}") from None
     raise MalformedError("it has no end")
 
 
