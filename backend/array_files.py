@@ -38,6 +38,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
                     raise ValueError(f"{path} would take {_FREE + _RATIO * path.stat().st_size - left} bytes of memory")
                 with archive.open(member) as stream:
                     arrays[member.filename.removesuffix(".npy")] = _read(stream, member)
+    except MemoryError:
+        raise ValueError(f"{path} does not fit into the memory that is free: free some") from None
     except LongDirectoryError as error:
         raise ValueError(f"{path} holds more files than an .npz archive of arrays: {error}") from None
     except (
@@ -51,7 +53,6 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         SyntaxError,
         TypeError,
         tokenize.TokenError,
-        MemoryError,
     ) as error:
         raise ValueError(f"{path} is not an .npz archive of arrays, or damaged ({str(error)[:100]})") from None
     return arrays

@@ -27,6 +27,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether ``error`` says that memory ran out, rather than that a file is wrong. PyTorch has no class for CPUs."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
     """Raises ValueError that names a tensor with NaN or infinite values."""
     for name, values in tensors.items():

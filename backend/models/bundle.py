@@ -28,7 +28,7 @@ from ..generators import GeneratorFileError, PreviewPainter, load_generator
 from ..generators.catalogue import generator_file
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
-from ..tensor_files import read_tensors, write_tensors
+from ..tensor_files import is_out_of_memory, read_tensors, write_tensors
 from .face import FaceModel
 from .looks import FILE as LOOKS_FILE
 from .looks import NO_NETWORK, Looks, describe, read_appearance
@@ -123,11 +123,19 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
         return model
     except GeneratorFileError as error:
         raise BundleError(str(error)) from None
-    except torch.OutOfMemoryError as error:
-        raise BundleError(
-            f"{folder} does not fit into memory ({str(error).splitlines()[0]}): use --device cpu"
-        ) from None
-    except (OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+    except (
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
+        if is_out_of_memory(error):
+            where = "use --device cpu" if isinstance(error, torch.OutOfMemoryError) else "free some"
+            raise BundleError(f"{folder} does not fit into the memory that is free: {where}") from None
         reason = f"{type(error).__name__}: {error}"[:_REASON]
         raise BundleError(f"the bundle {folder} is damaged ({reason}): fit it again") from None
 

@@ -295,6 +295,27 @@ def test_arrays_come_back_and_cut_ones_are_refused(tmp_path, save):
             assert str(path) in str(error) or ".npy" in str(error)  # noqa: PT017  it may be read as well
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), "[enforce fail] DefaultCPUAllocator: can't"]
+)
+def test_what_does_not_fit_into_memory_is_not_called_damaged(folder, tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise RuntimeError(error) if isinstance(error, str) else error
+
+    np.savez(tmp_path / "a.npz", W=np.zeros(3))
+    monkeypatch.setattr("backend.models.bundle.load_generator", fail)
+    monkeypatch.setattr("backend.generators.checkpoints.open.skeleton", fail)
+    monkeypatch.setattr("backend.array_files._read", fail)
+    with pytest.raises(BundleError, match="does not fit into the memory") as of_bundle:
+        load_face_model(folder, "cpu")
+    with pytest.raises(GeneratorFileError, match="does not fit into the memory") as of_generator:
+        load_generator(folder / "generator.safetensors", "cpu")
+    if isinstance(error, MemoryError):
+        with pytest.raises(ValueError, match="does not fit into the memory"):
+            read_arrays(tmp_path / "a.npz")
+    assert "damaged" not in f"{of_bundle.value} {of_generator.value}"
+
+
 def test_damaged_bytes_of_every_way_to_pack_are_refused(tmp_path):
     np.savez(tmp_path / "good.npz", W=np.random.default_rng(0).normal(size=(3, 2, 8)))
     with zipfile.ZipFile(tmp_path / "good.npz") as archive:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...files import file_problem
+from ...tensor_files import is_out_of_memory
 from .checkpoint import Checkpoint, GeneratorFileError, Weight
 from .fit import check_size, misfit, skeleton
 from .nvidia import read_nvidia
@@ -49,6 +50,8 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     except (MalformedError, OSError) as error:
         raise GeneratorFileError(f"{path} cannot be read: {error}. Fetch it again, or give another file") from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise GeneratorFileError(f"{path} does not fit into the memory that is free: free some") from None
         reason = f"{type(error).__name__}: {error}"[:200]
         unknown = f"{path} is damaged, or of a kind that Effigy does not know ({reason})"
         raise GeneratorFileError(f"{unknown}: fetch it again, or give another file") from None
