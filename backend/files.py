@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that people name: what is wrong with one is said before it is opened, and what is in it is bounded."""
+"""Files that people name: what is wrong with one is said before it is opened, what is in it is bounded.
+
+What is written is there whole, or not at all.
+"""
 
 from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,18 @@ def file_problem(path: Path, what: str = "file") -> str:
 def is_file(path: Path) -> bool:
     """Whether ``path`` is a regular file; false, too, for what cannot be a path at all."""
     return not file_problem(path)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write under: it takes the place of ``path`` when all is written, and else is gone."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):  # the first error is the one to be told
+            temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..array_files import read_arrays
-from ..files import parse_json
+from ..files import parse_json, whole_file
 from ..geometry import (
     Camera,
     FitOptions,
@@ -189,12 +189,10 @@ def _write(
     diagnostics: dict[str, Any],
     axes: Array,  # [2, 2], which laid the tracks right; its own inverse
 ) -> None:
-    """To a temporary name first: what stands under ``out`` is always whole."""
     turned = np.eye(3)
     turned[:2, :2], turned[2, 2] = axes, np.linalg.det(axes)  # cameras stay rotations
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(out.name + ".part")
-    with temporary.open("wb") as file:
+    with whole_file(out) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file,
             R=turned @ _FLIP @ camera.R,
@@ -210,4 +208,3 @@ def _write(
             activation=alpha @ readings[:, :-1].T + readings[:, -1],
             diagnostics=np.frombuffer(json.dumps(diagnostics).encode(), dtype=np.uint8),
         )
-    temporary.replace(out)

@@ -20,7 +20,7 @@ from ssl import SSLError
 
 import platformdirs
 
-from ..files import is_file, read_json
+from ..files import is_file, read_json, whole_file
 from .checkpoints import GeneratorFileError, open_checkpoint
 
 _NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
@@ -196,9 +196,8 @@ def _check(model: PublicGenerator, path: Path) -> None:
                 f"{str(known[model.name])[:12]}…): remove it and fetch again, or, if its publisher has changed it, "
                 f"remove its line from {record}"
             )
-        temporary = record.with_name(record.name + ".part")
-        temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(record)
+        with whole_file(record) as temporary:
+            temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     except ValueError:
         raise FetchError(f"{record} is damaged: remove it") from None
     except OSError as error:

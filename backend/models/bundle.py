@@ -23,7 +23,7 @@ from torch import Tensor
 from ..editing.appearance import Appearance
 from ..editing.network import architecture_of
 from ..editing.regressor import Regressor, Whitening
-from ..files import file_problem, is_file, parse_json, read_json
+from ..files import file_problem, is_file, parse_json, read_json, whole_file
 from ..generators import GeneratorFileError, PreviewPainter, load_generator
 from ..generators.catalogue import generator_file
 from ..geometry import ShapeModel, load_topology
@@ -229,9 +229,8 @@ def _check(path: Path, wanted: str, mend: str) -> None:
 
 
 def _write_header(folder: Path, header: dict[str, Any]) -> None:
-    temporary = folder / "model.json.part"
-    temporary.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / "model.json")
+    with whole_file(folder / "model.json") as temporary:
+        temporary.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_header(folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..array_files import read_arrays
 from ..editing.patches import THUMBNAIL
-from ..files import is_file, read_json
+from ..files import is_file, read_json, whole_file
 from ..generators import Generator, check_pictures
 from ..geometry.camera import Array
 from ..identity import Embedder
@@ -137,10 +137,8 @@ def thumbnails(pictures: Tensor) -> Tensor:
 
 
 def _write(path: Path, arrays: list[NDArray[np.generic]]) -> None:
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **dict(zip(_ARRAYS, arrays, strict=True)))  # type: ignore[arg-type]
-    temporary.replace(path)
 
 
 def _claim(folder: Path, recipe: Recipe) -> None:
@@ -158,4 +156,5 @@ def _claim(folder: Path, recipe: Recipe) -> None:
                 "another identity network, or by an older Effigy: remove it, or choose another folder"
             )
     else:
-        path.write_text(json.dumps(asdict(recipe)), encoding="utf-8")
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(asdict(recipe)), encoding="utf-8")

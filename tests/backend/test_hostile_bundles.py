@@ -14,6 +14,8 @@ import struct
 import tracemalloc
 import zipfile
 from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,11 +25,12 @@ from typer.testing import CliRunner
 
 from backend.array_files import read_arrays
 from backend.cli import app
-from backend.files import file_problem, parse_json
+from backend.commands import nrsfm
+from backend.files import file_problem, parse_json, whole_file
 from backend.generators import GeneratorFileError, load_generator
 from backend.identity import ArcFace, EmbeddedIdentity, IdentityFileError
 from backend.landmarks import DetectorError, EmbeddedDetector, load_detector
-from backend.models import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor
+from backend.models import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor, samples
 from backend.models.samples import Recipe, SamplesError, sample
 from backend.models.welcome import welcome
 from protocol import decode_reply, encode
@@ -357,7 +360,7 @@ def test_damaged_samples_are_named(tmp_path, default_model):
     (tmp_path / "samples.json").write_text(json.dumps(asdict(recipe)))
     (tmp_path / "shard_00000.npz").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(SamplesError, match=r"shard_00000.npz are damaged"):
-        sample(default_model.generator, None, recipe, 10, tmp_path, lambda *_: None)
+        sample(default_model.generator, None, None, recipe, 10, tmp_path, lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -370,3 +373,48 @@ def test_json_that_is_none_of_ours_is_a_value_error(text):
 
 def test_json_of_finite_numbers_is_read():
     assert parse_json('{"a": [1, 2.5, -1e300, "NaN", null, true]}') == {"a": [1, 2.5, -1e300, "NaN", None, True]}
+
+
+# --- files that are written ---------------------------------------------------------------------
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    """What a full disk leaves is what was there before, and nothing beside it."""
+    path = tmp_path / "a.json"
+    with whole_file(path) as part:
+        part.write_text("first")
+
+    def fail(error):
+        with whole_file(path) as part:
+            part.write_text("sec")
+            raise error
+
+    for error in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            fail(error)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("write", ["nrsfm", "samples", "bundle"])
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch, write):
+    def full(target, *_, **__):
+        name = Path(getattr(target, "name", target))
+        name.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
+    monkeypatch.setattr(Path, "write_text", full)
+    model = SimpleNamespace(mean=0, basis=0, noise=0, shape=lambda alpha: alpha)
+    camera = SimpleNamespace(R=np.eye(3), s=1, t=np.zeros((1, 2)))
+    calls = {
+        "nrsfm": lambda: nrsfm._write(
+            tmp_path / "o.npz", model, camera, np.zeros((1, 1)), np.zeros((1, 2, 1)), np.zeros((1, 2)), {}, np.eye(2)
+        ),
+        "samples": lambda: samples._write(tmp_path / "shard.npz", [np.zeros(1)] * len(samples._ARRAYS)),
+        "bundle": lambda: bundle._write_header(tmp_path, {}),
+    }
+    with pytest.raises(OSError, match="No space"):
+        calls[write]()
+    assert not list(tmp_path.iterdir())
