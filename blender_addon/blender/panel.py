@@ -11,7 +11,7 @@ import bpy
 
 from ..core.client import Phase
 from . import library, session
-from .census import active_face, face_in
+from .census import active_face, face_in, known_faces
 from .controls import blocks_of
 from .properties import EffigyFace, face_of, scene_of
 from .session import FaceRun, state
@@ -84,7 +84,9 @@ class EFFIGY_PT_face(SidePanel):
         layout, proxy = self.layout, active_face(context)
         layout.operator("effigy.add_face", icon="ADD")
         if proxy is None:
-            write(layout, iface_("Select a face to see its expressions."))
+            none = iface_("There is no face yet: start the backend, and add one.")
+            some = iface_("Select a face to see its expressions.")
+            write(layout, some if known_faces(scene_of(context)) else none)
             return
         face, run = face_of(proxy), session.run_of(proxy)
         layout.label(text=proxy.name, icon="MESH_MONKEY")
@@ -98,6 +100,8 @@ def _picture(face: EffigyFace, run: FaceRun) -> Told:
     speed = iface_("{:.0f} ms from hand to picture", run.milliseconds) if run.milliseconds else ""
     if run.rate and speed:
         speed += f" · {run.rate:.0f} fps"
+    if state.is_baking:  # the frames go by, and no picture follows
+        return Told("SORTTIME", iface_("At rest while frames are painted"), iface_("Esc stops."))
     if run.problem:
         return Told("ERROR", iface_("No picture"), run.problem)
     if face.source == "BAKED":
@@ -109,8 +113,9 @@ def _picture(face: EffigyFace, run: FaceRun) -> Told:
         return Told("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
     if run.clamped:  # what is shown is less than what was asked: nothing to be called exact
         limits = iface_("Beyond the model's range: {}", ", ".join(run.clamped))
-        return Told("INFO", iface_("Limited, as a render shows it") if run.exact else iface_("Limited preview"), limits)
-    if run.exact:
+        word = iface_("Limited, as a render shows it") if run.is_right else iface_("Limited preview")
+        return Told("INFO", word, limits)
+    if run.is_right:
         return Told("CHECKMARK", iface_("Exact: what a render shows"), speed)
     return Told("SORTTIME", iface_("Preview: exact when you stop"), speed)
 
@@ -220,7 +225,10 @@ class EFFIGY_PT_render(FacePanel):
         row = layout.row(align=True)
         row.operator("effigy.bake", icon="RENDER_ANIMATION")
         row.operator("effigy.show_live", icon="RECOVER_LAST")
-        if view.view_transform != "Standard":  # below all buttons, which it would move when it comes
+        # Words stand below all buttons, which they would move when they come.
+        if not bpy.data.filepath:
+            write(layout, iface_("Bake writes beside the .blend: save it first."), "INFO")
+        if view.view_transform != "Standard":
             text = iface_("The view transform {} changes the face's contrast.", view.view_transform)
             write(layout, text, "INFO")
 

@@ -356,10 +356,10 @@ _drawn: tuple[object, ...] = ()
 def _what_panels_show() -> tuple[object, ...]:
     runs = state.runs.values()
     shown = (
-        (run.problem, run.clamped, round(run.milliseconds), run.exact, *run.stale, run.cache, *run.cache_differs)
+        (run.problem, run.clamped, round(run.milliseconds), run.is_right, *run.stale, run.cache, *run.cache_differs)
         for run in runs
     )
-    return session.link(), *shown
+    return session.link(), state.is_baking, *shown
 
 
 def _redraw_panels() -> None:

@@ -63,6 +63,11 @@ class FaceRun:
     cache_differs: list[str] = field(default_factory=list)  # what a stale one has another of
     looked: bool = False  # whether this session knows what the plate shows: a file says it for its own picture
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the plate shows what a final would of what is wanted now: it is exact, and not of a moment ago."""
+        return self.exact and self.shown is not None and self.shown == self.wanted
+
     def ask_for(self, parameters: Any) -> None:
         """Another picture is wanted from now on."""
         self.wanted, self.changed, self.asked = parameters, time.monotonic(), self.asked + 1

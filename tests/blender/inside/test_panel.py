@@ -59,7 +59,8 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
         "exact": {"exact": True, "milliseconds": 15.0, "rate": 20.0},
         "first": {"exact": False, "milliseconds": 0.0},
         "preview": {"exact": False},
-        "limited": {"exact": True, "clamped": ("yaw", "pitch", "jawOpen", "mouthSmile", "eyeBlinkLeft")},
+        "behind": {"exact": True, "wanted": "what no picture has followed yet"},
+        "limited": {"wanted": run.shown, "clamped": ("yaw", "pitch", "jawOpen", "mouthSmile", "eyeBlinkLeft")},
         "wrong": {"problem": LONG},
         "stale": {"problem": "", "source": "BAKED", "stale": ["turn", "expression"]},
         "baked": {"source": "BAKED", "stale": []},
@@ -70,12 +71,17 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
             setattr(run, attribute, value)
         said[name] = rows("EFFIGY_PT_face")
         heights.add(len(said[name]))
+    with monkeypatch.context() as patched:
+        patched.setattr(session.state, "is_baking", True)
+        said["baking"] = rows("EFFIGY_PT_face")
+        heights.add(len(said["baking"]))
     monkeypatch.setattr(session, "is_ready", lambda: False)
     face.effigy.source, run.problem = "LIVE", ""
     said["away"] = rows("EFFIGY_PT_face")
     assert {*heights, len(said["away"])} == {len(said["exact"])}, said
     assert "Exact: what a render shows" in said["exact"]
-    assert not any("Exact" in text for text in said["limited"]), "what is limited is not exactly what was asked"
+    for name in ("behind", "baking", "limited"):
+        assert not any("Exact" in text for text in said[name]), f"{name}: this is not exactly what was asked"
     assert "Limited, as a render shows it" in said["limited"]
     assert "Baked with another turn, another expression. Bake again." in " ".join(said["stale"])
 
@@ -110,10 +116,27 @@ def test_no_state_of_the_cache_moves_the_rows_below_it(scene, face, settle):
     assert "Stale: cached with another person, another turn, another expression" in drawn
 
 
-def test_what_tells_of_the_view_transform_stands_below_all_buttons(scene, face):
+def test_words_on_the_view_transform_and_on_saving_stand_below_all_buttons(scene, face):
     scene.view_settings.view_transform = "Standard"
     without = rows("EFFIGY_PT_render")
     scene.view_settings.view_transform = "Filmic"
     with_words = rows("EFFIGY_PT_render")
     assert with_words[: len(without)] == without
     assert len(with_words) > len(without)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)  # which was never saved
+    assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
+    bpy.context.scene.view_settings.view_transform = "Standard"
+    unsaved = rows("EFFIGY_PT_render")
+    assert unsaved[: len(without)] == without
+    assert "save it first" in " ".join(unsaved[len(without) :])
+
+
+def test_a_scene_without_a_face_is_told_to_add_one(scene, face):
+    bpy.context.view_layer.objects.active = None
+    bpy.ops.effigy.add_face(seed=5)  # of two, none is meant
+    bpy.context.view_layer.objects.active = None
+    assert "Select a face" in " ".join(rows("EFFIGY_PT_face"))
+    for proxy in [obj for obj in scene.objects if obj.effigy.is_face]:
+        bpy.context.view_layer.objects.active = proxy
+        bpy.ops.effigy.remove_face()
+    assert "no face yet" in " ".join(rows("EFFIGY_PT_face"))
