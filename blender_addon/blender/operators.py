@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
+from typing import Any
 
 import bpy
 from bpy.props import FloatProperty, IntProperty
@@ -109,10 +111,20 @@ class EFFIGY_OT_add_face(OpeningOperator):
         scene = scene_of(context)
         if scene.camera is not None and not placing.is_seen(scene, proxy):
             text = rpt_("{} stands outside the view of {}: move it, or the camera", proxy.name, scene.camera.name)
-            self.report({"WARNING"}, text)
+            self._warn(context, text)
         if before := hiding(context, proxy, face_of(proxy).camera):
             text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(before))
-            self.report({"WARNING"}, text)
+            self._warn(context, text)
+
+    def _warn(self, context: bpy.types.Context, text: str) -> None:
+        """Says it where the mouse is, too: in the status bar it is gone before a face that is not seen is missed."""
+        self.report({"WARNING"}, text)
+        if not (bpy.app.background or self.options.is_repeat):
+            context.window_manager.popup_menu(partial(_draw_text, text), title=self.bl_label, icon="ERROR")
+
+
+def _draw_text(text: str, menu: Any, context: bpy.types.Context) -> None:
+    menu.layout.label(text=text, translate=False)
 
 
 class EFFIGY_OT_remove_face(FaceOperator):
@@ -195,7 +207,8 @@ class EFFIGY_OT_exact_view(FaceOperator):
         roll = max(rolls, key=abs)
         tears = framing.tears(roll, face_of(proxy).image)
         if tears:
-            text = rpt_("The head is rolled, by {:.1f}° at most: its picture is drawn smoothly, not by pixels", roll)
+            text = rpt_("The head is rolled, by {:.1f}° at most: its picture is drawn smoothly, not by pixels, "
+                        "and what is behind shows at its corners", roll)  # fmt: skip
             self.report({"WARNING"}, text)
         return tears
 
