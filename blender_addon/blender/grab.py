@@ -17,6 +17,7 @@ from . import controls, session
 from .census import active_face, face_in
 from .face_operator import is_ours
 from .properties import scene_of
+from .words import iface_
 
 _REACH = 24  # pixels from a landmark at which it is still picked
 _DOT = 0.05  # of the gizmo's size setting
@@ -124,18 +125,28 @@ class EFFIGY_OT_grab(bpy.types.Operator):
         grabbed = self._under(context, event)
         self._offset = self._depth - grabbed
         self._moved = False
+        context.workspace.status_text_set(
+            iface_("Grab. Shift: expression only. Ctrl: turn only. X: both sides alike. Esc: back to where it was")
+        )
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Also when Blender takes the operator away: another file, or the end."""
+        if context.workspace is not None:
+            context.workspace.status_text_set(None)
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type in {"ESC", "RIGHTMOUSE"}:
             self._drag.cancel()
+            self.cancel(context)
             return {"CANCELLED"}
         released = event.type == "LEFTMOUSE" and event.value == "RELEASE"
         if released or (event.type in {"RET", "NUMPAD_ENTER", "SPACE"} and event.value == "PRESS"):
             if self._moved:
                 drag = self._drag
                 controls.auto_key(drag.proxy, scene_of(context), shape=drag.shape, head=drag.head)
+            self.cancel(context)
             return {"FINISHED"} if self._moved else {"CANCELLED"}
         if event.type == "X" and event.value == "PRESS":
             self._drag.cancel()

@@ -53,8 +53,12 @@ def test_the_backend_starts_by_a_click(window):
 
 def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
     before = viewport(window)
+    window.ask("bpy.ops.mesh.primitive_cube_add()")  # as Blender begins a scene
     window.press("^.{0,3}Add Face", PANEL)
-    hover(window)
+    until(lambda: SIZE[1] - 100 > window.find("stands in front of the face")[1], 30, window.console)
+    window.shot("02a-cube")
+    window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])")
+    hover(window)  # away from what popped up, which closes
     window.keys("KP_0")
     settle(window)
     time.sleep(1.0)
@@ -180,9 +184,13 @@ def test_a_point_of_the_face_is_dragged_by_the_mouse(window):
     time.sleep(0.5)
     window.shot("06-grab-tool")
     before, start = values(window), landmark(window, 57)  # iBUG 57: the lower lip's lower edge
-    window.drag(start, (start[0], start[1] + 25))
+    window.hold(start)
+    window.lead(start, (start[0], start[1] + 25))
+    window.find("Shift: expression only")
+    window.let_go()
     settle(window)
     window.shot("07-grabbed")
+    assert not any("expression only" in line for line, _, _ in window.words(slice(None))), "the drag is over"
     after = values(window)
     assert after["jawOpen"] > before["jawOpen"] + 0.1, after
     end = landmark(window, 57)
