@@ -87,6 +87,7 @@ def mapping(items):
     return b"}(" + b"".join(text(key) + value for key, value in items) + b"u"
 
 
+TORCH_HEAD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."  # of torch.save, up to the object
 MODULE, NETWORK, TENSOR, SHARED = range(4)  # what is remembered
 HEAD = (
     b"\x80\x04ctorch_utils.persistence\n_reconstruct_persistent_obj\n" + put(MODULE) + b"0"
@@ -150,8 +151,7 @@ def state_dict_structure(depth, width, shared):
     for level in range(depth):
         state = mapping([("module." * min(level, 20) + "g_ema", state)])
     first = one_tensor() + b"0" + mapping([(f"a{i}", get(TENSOR)) for i in range(width)]) + put(SHARED) + b"0"
-    magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."
-    return magic + HEAD + first + mapping([("g_ema", state)]) + b".\x80\x02]."
+    return TORCH_HEAD + HEAD + first + mapping([("g_ema", state)]) + b".\x80\x02]."
 
 
 def bare_structure(depth, width, shared):
@@ -198,6 +198,17 @@ def test_long_pickles_of_legal_operations_are_refused(tmp_path, operations):
     peak, said = memory(path)
     assert "more operations than weights need" in said
     assert peak < 60e6
+
+
+@pytest.mark.parametrize("pairs", [False, True], ids=["set", "called"])
+def test_a_long_name_in_many_dictionaries_is_refused(tmp_path, pairs):
+    """Each of them would be searched for the beginning of a generator's names."""
+    name = text("module." * 30_000 + "x.input.input")
+    one = b"ccollections\nOrderedDict\n](" + get(0) + b"N\x86e\x85R" if pairs else b"}" + get(0) + b"Ns"
+    content = mapping([(f"state{number}", one) for number in range(30)])
+    path = tmp_path / "names.pt"
+    path.write_bytes(TORCH_HEAD + b"\x80\x02" + name + put(0) + b"0" + content + b".\x80\x02].")
+    assert "characters, which no name has" in read(path)
 
 
 def test_operations_are_counted_over_all_pickles_of_a_file(tmp_path):

@@ -17,6 +17,7 @@ _TEXT = 1 << 20  # bytes: what is longer stays in the file
 _STEPS = 300_000  # operations of all pickles in a file; the largest snapshots take some 100 000
 _COPIES = 8  # times a file's size: what may be copied out of it. Loading copies each number once or twice
 _KEYS = (str, int, float, bool, type(None))  # nested tuples can take for ever to hash
+_KEY = 1000  # characters: one long key may stand in many dictionaries, in each of which it is looked at
 _STORAGES = "Float Double Half BFloat16 Long Int Short Char Byte Bool Untyped"
 _CALLABLE = {
     "collections.OrderedDict",
@@ -295,7 +296,7 @@ class _Machine:
             if not isinstance(key, _KEYS):
                 raise MalformedError(f"a {type(key).__name__} cannot be a key")
             # As text, since anybody can find numbers that all hash alike: each would be compared with all before it.
-            target[key if isinstance(key, str) else repr(key)] = value
+            target[_short(key) if isinstance(key, str) else repr(key)] = value
 
     def _build(self, state: Any) -> None:
         target = self._stack[-1]
@@ -319,12 +320,18 @@ class _Machine:
                     raise MalformedError("it makes dictionaries of the same list again and again")
                 if not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
                     raise MalformedError("a dictionary in it has no proper keys")
-                return dict(pairs)
+                return {_short(key): value for key, value in pairs}
             case "builtins.set" | "__builtin__.set", (list(values),):
                 return values
             case "builtins.bytes" | "__builtin__.bytes", ():
                 return Blob(0, 0)
         return Object(function.name, arguments)
+
+
+def _short(key: Any) -> Any:
+    if isinstance(key, str) and len(key) > _KEY:
+        raise MalformedError(f"a key in it has {len(key)} characters, which no name has")
+    return key
 
 
 def _allowed(name: str) -> Global:
