@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -169,17 +169,12 @@ class Worker(threading.Thread):
             raise RefusedError("bad-field", str(error), "open the identity by its seed instead") from None
 
     def _synthesize(self, model: FaceModel, jobs: list[Job]) -> list[Reply]:
-        """A preview, or finals in one encoding, painted together; each may be refused by itself."""
+        """A preview, or finals in one encoding, painted together; each may be refused, or fail, by itself."""
         edits = [_guarded(job, partial(self._edit, model, job)) for job in jobs]
-        reached = [edit for edit in edits if isinstance(edit, _Edited)]
-        frames = _guarded(jobs[0], partial(_paint, model, reached)) if reached else []
-        painted: Iterator[Frame | Error]
-        if isinstance(frames, Error):
-            painted = iter([frames] * len(reached))
-        else:
-            painted = iter(frames)
-            self.painted += len(frames)
-        return [next(painted) if isinstance(edit, _Edited) else edit for edit in edits]
+        frames = iter(_frames(model, jobs[0], [edit for edit in edits if isinstance(edit, _Edited)]))
+        answers: list[Reply] = [next(frames) if isinstance(edit, _Edited) else edit for edit in edits]
+        self.painted += sum(isinstance(answer, Frame) for answer in answers)
+        return answers
 
     def _edit(self, model: FaceModel, job: Job) -> _Edited:
         started, request = time.monotonic(), job.request
@@ -226,6 +221,18 @@ def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
     except Exception as error:
         log.exception("request failed", kind=type(job.request).__name__)
         return Error("failed", f"{type(error).__name__}: {error}", "the backend's log has the details")
+
+
+def _frames(model: FaceModel, job: Job, edited: list[_Edited]) -> Sequence[Frame | Error]:
+    """The pictures of ``edited``. Where painting them together fails, for a job like ``job``, each is painted alone."""
+    if not edited:
+        return []
+    frames = _guarded(job, partial(_paint, model, edited))
+    if not isinstance(frames, Error):
+        return frames
+    if len(edited) == 1:
+        return [frames]
+    return [frame for each in edited for frame in _frames(model, job, [each])]  # the others' may be other clients'
 
 
 def _paint(model: FaceModel, edited: list[_Edited]) -> list[Frame]:

@@ -89,6 +89,25 @@ def test_finals_painted_together_are_answered_one_by_one(work, default_model, to
     assert 4 in together
 
 
+def test_a_final_that_fails_takes_none_with_it_that_is_painted_beside_it(work, model, default_model):
+    anchor = default_model.open_seed(3, 0.7)
+    broken = default_model.edit(anchor, 9.0, 0.0, {}).ws
+
+    def paint(ws):
+        images = default_model.generator.synthesize(ws)
+        images[(ws == broken).all(dim=2).all(dim=1)] = float("nan")
+        return images
+
+    work([Job(b"a", 100, OpenIdentity(seed=3, truncation=0.7))])
+    model._finals = Finals(paint, 4, always_whole=False)
+    yaws = [0.0, 9.0, 5.0, -5.0]
+    jobs = [Job(b"ab"[i % 2 :][:1], i, Synthesize(anchor.key, yaw, 0.0, {}, "final")) for i, yaw in enumerate(yaws)]
+    replies = {envelope.id: envelope.message for _, envelope in work(jobs)}
+    assert [type(replies[number]) for number in range(4)] == [Frame, Error, Frame, Frame]
+    alone = default_model.paint(default_model.edit(anchor, 5.0, 0.0, {}).ws[None])[0]
+    np.testing.assert_array_equal(np.frombuffer(replies[2].data, np.uint8).reshape(128, 128, 4)[..., :3], alone)
+
+
 class Whole:
     """A generator that has no half size: not a StyleGAN2."""
 
