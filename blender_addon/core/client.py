@@ -434,7 +434,7 @@ class _Exchange:
         """A reply that cannot be read fails its own request. Where that is a greeting, there is no service for us."""
         if error.request_id in self._pending:
             self._pending.pop(error.request_id).fail(RequestError("unreadable", error.message, _SAME_RELEASE))
-        elif error.code == "version" or not self._greeting.is_proven:
+        elif error.code == "version" or error.request_id in self._greetings or not self._greeting.is_proven:
             self._refuse(error.message, _SAME_RELEASE)
             self._over = True
 
