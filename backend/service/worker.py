@@ -130,14 +130,17 @@ class Worker(threading.Thread):
 
     def _open(self, model: FaceModel, client: bytes, request: OpenIdentity) -> Identity:
         seed: int | None = None
-        match request:
-            case OpenIdentity(seed=int(), latent=None):
-                seed = self._seed(model, request)
-                anchor = model.open_seed(seed, request.truncation)
-            case OpenIdentity(seed=None, latent=bytes() | memoryview()):
-                anchor = self._open_latent(model, request)
-            case _:
-                raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
+        try:
+            match request:
+                case OpenIdentity(seed=int(), latent=None):
+                    seed = self._seed(model, request)
+                    anchor = model.open_seed(seed, request.truncation)
+                case OpenIdentity(seed=None, latent=bytes() | memoryview()):
+                    anchor = self._open_latent(model, request)
+                case _:
+                    raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
+        except LatentError as error:
+            raise RefusedError("bad-field", str(error), "open another face, by its seed") from None
         self._identities.open(client, anchor)
         pose = Pose(**asdict(anchor.pose))
         return Identity(anchor.key, model.model_id, anchor.latent, pose, encode_floats(anchor.rest), seed)
@@ -163,10 +166,7 @@ class Worker(threading.Thread):
             )
         if not 0 <= request.share <= 1:
             raise RefusedError("bad-field", f"share {request.share} is out of range", "a share runs from 0 to 1")
-        try:
-            return model.open_latent(request.latent, request.other, request.share)
-        except LatentError as error:
-            raise RefusedError("bad-field", str(error), "open the identity by its seed instead") from None
+        return model.open_latent(request.latent, request.other, request.share)
 
     def _synthesize(self, model: FaceModel, jobs: list[Job]) -> list[Reply]:
         """A preview, or finals in one encoding, painted together; each may be refused, or fail, by itself."""

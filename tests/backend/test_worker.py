@@ -11,6 +11,7 @@ import torch
 import zmq
 
 from backend.models.finals import Finals
+from backend.models.latent import latent_to_bytes
 from backend.service.scheduler import Job, Scheduler
 from backend.service.worker import Worker
 from protocol import decode_reply
@@ -106,6 +107,16 @@ def test_a_final_that_fails_takes_none_with_it_that_is_painted_beside_it(work, m
     assert [type(replies[number]) for number in range(4)] == [Frame, Error, Frame, Frame]
     alone = default_model.paint(default_model.edit(anchor, 5.0, 0.0, {}).ws[None])[0]
     np.testing.assert_array_equal(np.frombuffer(replies[2].data, np.uint8).reshape(128, 128, 4)[..., :3], alone)
+
+
+def test_a_seed_whose_face_is_infinite_is_refused_as_a_latent_is(work, model, default_model):
+    far = torch.full((1, default_model.generator.num_ws, default_model.generator.w_dim), 3e38)
+    model.generator = Whole(default_model.generator)
+    model.generator.map = lambda *_: far
+    asked = [OpenIdentity(seed=3), OpenIdentity(seed=3, seeds=4), OpenIdentity(latent=latent_to_bytes(far[0].numpy()))]
+    replies = [envelope.message for _, envelope in work([Job(b"a", i, each) for i, each in enumerate(asked)])]
+    assert [reply.code for reply in replies] == ["bad-field"] * 3
+    assert all("infinite" in reply.message for reply in replies)
 
 
 class Whole:
