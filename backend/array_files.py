@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import lzma
 import tokenize
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from .zip_files import LongDirectoryError, open_zip
 _RATIO = 32  # bytes in memory for one in the file: numbers of measurements compress to half at best
 _FREE = 64 << 20  # bytes that every file may take
 _DIRECTORY = 1 << 16  # bytes of an archive's directory: some thousand arrays
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as NumPy does; others may ask for gigabytes to unpack a byte
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -33,6 +33,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             for member in archive.infolist():
                 if not member.filename.endswith(".npy"):
                     raise ValueError(f"{path} holds {member.filename[:80]!r}, which is no array")
+                if member.compress_type not in _PACKED:
+                    raise ValueError(f"{path} holds {member.filename[:80]!r}, packed as numpy.savez never does")
                 left -= member.file_size
                 if left < 0:
                     raise ValueError(f"{path} would take {_FREE + _RATIO * path.stat().st_size - left} bytes of memory")
@@ -45,11 +47,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     except (
         zipfile.BadZipFile,
         zlib.error,
-        lzma.LZMAError,
         EOFError,
         OSError,
-        NotImplementedError,  # zipfile's word for ways to pack that it has not
-        RuntimeError,  # and for what is encrypted; RecursionError of a header
+        RuntimeError,  # of zipfile, for what is encrypted or of another version; RecursionError, of a header
         SyntaxError,
         TypeError,
         tokenize.TokenError,

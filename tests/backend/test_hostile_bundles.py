@@ -206,8 +206,9 @@ def no_files(folder):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_only_regular_files_are_opened(tmp_path):
     paths = no_files(tmp_path)
-    zero = [os.path.devnull] if os.path.exists("/dev/zero") else []
-    for path in [*paths, *map(type(tmp_path), zero)]:
+    if (zero := Path("/dev/zero")).exists():  # which never ends
+        paths.append(zero)
+    for path in paths:
         assert file_problem(path)
         with pytest.raises(GeneratorFileError):
             load_generator(path, "cpu")
@@ -258,6 +259,17 @@ def test_a_small_archive_that_inflates_to_gigabytes_is_refused(tmp_path):
     assert (tmp_path / "bomb.npz").stat().st_size < 300_000
     with pytest.raises(ValueError, match="would take 2.* bytes of memory"):
         read_arrays(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_arrays_that_numpy_would_not_have_packed_so_are_refused(tmp_path, packed):
+    with zipfile.ZipFile(tmp_path / "odd.npz", "w", packed) as archive:
+        archive.writestr("W.npy", bytes(1000))
+    content = bytearray((tmp_path / "odd.npz").read_bytes())
+    for cut in (content, content[:39] + bytes(9) + content[48:]):  # intact, and with damage where packed bytes lie
+        (tmp_path / "odd.npz").write_bytes(cut)
+        with pytest.raises(ValueError, match="packed as numpy.savez never does"):
+            read_arrays(tmp_path / "odd.npz")
 
 
 def test_an_array_is_as_large_as_its_header_says(tmp_path):
@@ -323,7 +335,7 @@ def test_damaged_bytes_of_every_way_to_pack_are_refused(tmp_path):
     np.savez(tmp_path / "good.npz", W=np.random.default_rng(0).normal(size=(3, 2, 8)))
     with zipfile.ZipFile(tmp_path / "good.npz") as archive:
         array = archive.read("W.npy")
-    for way in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+    for way in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         path = tmp_path / "packed.npz"
         with zipfile.ZipFile(path, "w", way) as archive:
             archive.writestr("W.npy", array)
