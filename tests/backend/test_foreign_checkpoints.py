@@ -24,6 +24,7 @@ from backend.generators.mapping import initialize
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
+from ..closeness import assert_same, roundings_of
 from .checkpoint_files import (
     NAMES,
     assert_official,
@@ -50,12 +51,10 @@ def assert_paints(generator, reference):
     with np.load(reference) as archive:
         data = {name: torch.from_numpy(archive[name]) for name in archive.files}
     with torch.no_grad():
-        torch.testing.assert_close(generator.map(data["z"]), data["w"], atol=1e-5, rtol=0)
-        torch.testing.assert_close(generator.map(data["z"], TRUNCATION), data["wt"], atol=1e-5, rtol=0)
+        for psi, latents in ((1.0, "w"), (TRUNCATION, "wt")):
+            assert_same(generator.map(data["z"], psi), data[latents], roundings_of(generator.mapping))
         for latents, picture in (("w", "img"), ("wt", "imgt")):
-            made = generator.synthesize(data[latents])
-            assert made.shape == data[picture].shape
-            assert (made - data[picture]).abs().max() <= 1e-4 * data[picture].std()
+            assert_same(generator.synthesize(data[latents]), data[picture], roundings_of(generator))
 
 
 def refusal(path):
