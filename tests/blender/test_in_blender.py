@@ -43,7 +43,8 @@ def test_the_installed_add_on_passes_its_tests_in(blender: Blender, addon_zip, e
         *([] if blender in OLDEST_AND_NEWEST else BETWEEN),
     ]
     ran = subprocess.run(
-        [*command, "--rootdir", inside, inside],
+        # What all other tests share needs packages that these environments have not.
+        [*command, "--rootdir", inside, "--confcutdir", inside, inside],
         env=blender.environment(tmp_path, addon_zip, effigy_command),
         capture_output=True,
         text=True,
