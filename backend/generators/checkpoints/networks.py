@@ -199,6 +199,14 @@ def short(name: Any) -> str:
     return name
 
 
+def dictionary(state: Mapping[str, Any], name: str) -> dict[Any, Any]:
+    """The attribute ``name`` of a part of a network, which is a dictionary where it is there at all."""
+    value = state.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise MalformedError(f"the {name} of a part of it are none")
+    return value or {}
+
+
 def _stylegan2(shapes: Shapes) -> dict[str, Any]:
     const = shapes["synthesis.b4.const"]
     channels: list[int] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 from .attributes import check_attributes
 from .checkpoint import Checkpoint, Weight
-from .networks import read_config, regular, short
+from .networks import dictionary, read_config, regular, short
 from .tensors import TensorFile
 from .unpickle import ForeignError, MalformedError, Object
 
@@ -63,7 +63,7 @@ def _modules(network: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     while queue:
         path, module = queue.pop()
         state = _record(module)
-        parts = [_dictionary(state, kind) for kind in ("_parameters", "_buffers", "_modules")]
+        parts = [dictionary(state, kind) for kind in ("_parameters", "_buffers", "_modules")]
         if {id(module), *map(id, parts)} & seen:
             raise MalformedError("its modules contain each other, or share what they contain")
         seen |= {id(module), *(id(part) for part in parts if part)}
@@ -80,26 +80,18 @@ def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
     """Names and values of all parameters and buffers."""
     for path, state in _modules(network):
         for kind in ("_parameters", "_buffers"):
-            for name, value in _dictionary(state, kind).items():
+            for name, value in dictionary(state, kind).items():
                 yield short(f"{path}.{short(name)}" if path else short(name)), value
-
-
-def _dictionary(state: dict[str, Any], name: str) -> dict[Any, Any]:
-    """An attribute that is a dictionary where it is there at all."""
-    value = state.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise MalformedError(f"the {name} of a module in it are none")
-    return value or {}
 
 
 def _settings(network: Any) -> dict[str, Any]:
     """What the network was made with: its arguments, overruled by what its layers then had."""
     state = _record(network)
-    given = _dictionary(state, "_init_kwargs")
+    given = dictionary(state, "_init_kwargs")
     mapping = _child(state, "mapping")
     synthesis = _child(state, "synthesis")
-    settings = {**given, **_dictionary(given, "synthesis_kwargs"), **_dictionary(synthesis, "_init_kwargs")}
-    settings["mapping"] = {**_dictionary(given, "mapping_kwargs"), **_dictionary(mapping, "_init_kwargs")}
+    settings = {**given, **dictionary(given, "synthesis_kwargs"), **dictionary(synthesis, "_init_kwargs")}
+    settings["mapping"] = {**dictionary(given, "mapping_kwargs"), **dictionary(mapping, "_init_kwargs")}
     # Defaults differ between NVIDIA's code bases, so what the layers keep decides.
     dense = _child(mapping, "fc0")
     if "bias_gain" in dense:
@@ -113,5 +105,5 @@ def _settings(network: Any) -> dict[str, Any]:
 
 def _child(state: dict[str, Any], name: str) -> dict[str, Any]:
     """The attributes of a module's part, none if it has no such part."""
-    module = _dictionary(state, "_modules").get(name)
+    module = dictionary(state, "_modules").get(name)
     return {} if module is None else _record(module)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoint import Checkpoint, Weight
-from .networks import read_config, refuse_relatives, regular, short
+from .networks import dictionary, read_config, refuse_relatives, regular, short
 from .nvidia import LICENCE
 from .tensors import StoredTensor, TensorFile
 from .unpickle import ForeignError, MalformedError, Object
@@ -57,21 +57,14 @@ def read_tensorflow(file: TensorFile, root: Any) -> Checkpoint:
 def _settings(file: TensorFile, network: Any) -> dict[str, Any]:
     """What the network and its two parts were made with."""
     given: dict[str, Any] = {}
-    for part in (network, *_dictionary(_state(network), "components").values()):
-        given |= {name: file.number(value) for name, value in _dictionary(_state(part), "static_kwargs").items()}
+    for part in (network, *dictionary(_state(network), "components").values()):
+        given |= {name: file.number(value) for name, value in dictionary(_state(part), "static_kwargs").items()}
     kernel = given.get("resample_kernel") or [1, 3, 3, 1]
     if not isinstance(kernel, list | tuple) or list(kernel) != [1, 3, 3, 1]:
         raise ForeignError("its resampling filter is not [1, 3, 3, 1], the only one that Effigy has")
     settings: dict[str, Any] = {ours: given[theirs] for ours, theirs in _SETTINGS.items() if theirs in given}
     settings["mapping"] = {ours: given[theirs] for ours, theirs in _MAPPING_SETTINGS.items() if theirs in given}
     return settings
-
-
-def _dictionary(state: dict[str, Any], name: str) -> dict[str, Any]:
-    value = state.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise MalformedError(f"the {name} of a network in it are none")
-    return value or {}
 
 
 def _state(network: Any) -> dict[str, Any]:
@@ -97,7 +90,7 @@ def _variables(network: Any) -> Iterator[tuple[str, Any]]:
             if count > _VARIABLES or not isinstance(pair, tuple) or len(pair) != 2:
                 raise MalformedError("the variables of a network in it are none, or more than any generator has")
             yield short(prefix + short(pair[0])), pair[1]
-        components = _dictionary(state, "components")
+        components = dictionary(state, "components")
         if len(seen) + len(components) > _NETWORKS:
             raise MalformedError("it has more networks than any generator")
         queue += [(short(f"{prefix}{short(name)}/"), child) for name, child in components.items()]
