@@ -17,8 +17,8 @@ import torch
 
 from backend.generators import GeneratorFileError
 from backend.generators.checkpoints import open_checkpoint
+from backend.generators.checkpoints.errors import MalformedError
 from backend.generators.checkpoints.tensors import TensorFile
-from backend.generators.checkpoints.unpickle import MalformedError
 
 from .checkpoint_files import storage_stream
 

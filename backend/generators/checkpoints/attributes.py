@@ -17,9 +17,9 @@ from ..mapping import SQRT2, FullyConnected
 from ..stylegan2 import StyleGAN2Config, SynthesisLayer, ToRGB
 from ..stylegan3 import Input, Layer, StyleGAN3Config
 from .checkpoint import Config
+from .errors import ForeignError
 from .networks import brief
 from .tensors import TensorFile
-from .unpickle import ForeignError
 
 _CLOSE = 1e-4  # relative: NumPy's numbers may have been kept in single precision
 _LARGEST = 1e30  # integers may be larger than any float

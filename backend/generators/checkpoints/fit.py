@@ -9,8 +9,8 @@ from ..build import build_network
 from ..stylegan2 import StyleGAN2, StyleGAN2Config
 from ..stylegan3 import StyleGAN3
 from .checkpoint import Checkpoint, Config
+from .errors import MalformedError
 from .networks import Shapes
-from .unpickle import MalformedError
 
 _SMALLEST = 2  # bytes of a stored weight
 

@@ -16,7 +16,7 @@ from ..mapping import Mapping as MappingNetwork
 from ..stylegan2 import StyleGAN2Config
 from ..stylegan3 import StyleGAN3Config
 from .checkpoint import Config, Weight
-from .unpickle import ForeignError, MalformedError
+from .errors import ForeignError, MalformedError
 
 Shapes = Mapping[str, tuple[int, ...]]
 Tensors = Mapping[str, Weight]

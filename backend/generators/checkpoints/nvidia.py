@@ -12,9 +12,10 @@ from typing import Any
 
 from .attributes import check_attributes
 from .checkpoint import Checkpoint, Weight
+from .errors import ForeignError, MalformedError
 from .networks import dictionary, read_config, regular, short
 from .tensors import TensorFile
-from .unpickle import ForeignError, MalformedError, Object
+from .unpickle import Object
 
 LICENCE = (
     "NVIDIA publishes its StyleGAN weights for non-commercial use (NVIDIA Source Code License; faces: FFHQ, "

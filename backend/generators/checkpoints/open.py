@@ -16,13 +16,13 @@ from torch import Tensor
 from ...files import file_problem
 from ...tensor_files import is_out_of_memory
 from .checkpoint import Checkpoint, GeneratorFileError, Weight
+from .errors import ForeignError, MalformedError
 from .fit import check_size, misfit, skeleton
 from .nvidia import read_nvidia
 from .own import read_own
 from .tensorflow import is_tensorflow, read_tensorflow
 from .tensors import TensorFile
 from .torch_files import read_torch_file
-from .unpickle import ForeignError, MalformedError
 
 _LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # the number with which torch.save began
 

@@ -19,8 +19,8 @@ from ...tensor_files import write_tensors
 from ..stylegan2 import StyleGAN2Config
 from ..stylegan3 import StyleGAN3Config
 from .checkpoint import Checkpoint, Config, Weight
+from .errors import ForeignError, MalformedError
 from .networks import make_config
-from .unpickle import ForeignError, MalformedError
 
 FORMAT = "effigy-generator-1"
 _ARCHITECTURES: dict[str, type[Any]] = {"stylegan2": StyleGAN2Config, "stylegan3": StyleGAN3Config}

@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoint import Checkpoint, Weight
+from .errors import ForeignError
 from .networks import check_filter, read_config, refuse_relatives, regular
 from .tensors import StoredTensor, TensorFile
-from .unpickle import ForeignError
 
 _LICENCE = (
     "The file names no licence. Weights converted from NVIDIA's remain under NVIDIA's terms (non-commercial); "

@@ -11,10 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoint import Checkpoint, Weight
+from .errors import ForeignError, MalformedError
 from .networks import dictionary, read_config, refuse_relatives, regular, short
 from .nvidia import LICENCE
 from .tensors import StoredTensor, TensorFile
-from .unpickle import ForeignError, MalformedError, Object
+from .unpickle import Object
 
 _SETTINGS = {  # NVIDIA's names in PyTorch → those in TensorFlow
     "c_dim": "label_size",

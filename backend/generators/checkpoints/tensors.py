@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from ...zip_files import LongDirectoryError, open_zip
-from .unpickle import Blob, Budget, Global, LongText, MalformedError, Object, Window, unpickle
+from .errors import MalformedError
+from .unpickle import Blob, Global, LongText, Object, unpickle
+from .window import Budget, Window
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # of torch.save before its zip files
 _DTYPES = {

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from .checkpoint import Checkpoint, Weight
+from .errors import ForeignError, MalformedError
 from .networks import refuse_relatives, regular, short
 from .nvidia import LICENCE, read_nvidia
 from .rosinality import read_rosinality
 from .state_dicts import state_dict_config
 from .tensors import TensorFile
-from .unpickle import ForeignError, MalformedError, Object
+from .unpickle import Object
 
 _ENTRIES = 20_000  # of a state dict; an encoder with its generator has some thousand
 _AVERAGED = ("g_ema", "G_ema", "params_ema", "ema")  # generators as they are to be used, by their names
