@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may come in: clients that know the connection file's token. They are proven to, and prove themselves.
+"""Authentication: only clients that know the connection file's token are served, and it is proven to them first.
 
 Other users of this machine can reach the port, but cannot read that file. The service keeps nothing of who has not
 proven itself: its nonce is computed from the client's address and nonce.
@@ -15,7 +15,7 @@ from protocol.proof import is_proof, new_nonce, prove
 MIN_ADDRESS = 16  # bytes of a client's ZeroMQ routing id: ZeroMQ's own five could be guessed when it has left
 
 
-class Door:
+class Authenticator:
     """Answers challenges and judges the answers to its own."""
 
     def __init__(self, token: str) -> None:
@@ -27,7 +27,7 @@ class Door:
         ours = self._nonce(client, nonce)
         return Proof(ours, prove(self._token, "service", nonce, ours))
 
-    def admits(self, client: bytes, hello: Hello) -> bool:
+    def is_proven(self, client: bytes, hello: Hello) -> bool:
         """Whether the client has proven that it knows the token."""
         nonce = bytes(hello.nonce)
         proven = is_proof(hello.proof, self._token, "client", nonce, self._nonce(client, nonce))

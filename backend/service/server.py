@@ -28,7 +28,7 @@ from protocol.messages import (
 )
 
 from .answers import answer
-from .door import Door
+from .authentication import Authenticator
 from .outbox import LeftError, Outbox
 from .scheduler import Job, QueueFullError, Scheduler
 from .worker import Worker
@@ -65,7 +65,7 @@ class Server:
         self._outbox = Outbox(router)
         self._worker = worker
         self._scheduler = scheduler
-        self._door = Door(token)
+        self._authenticator = Authenticator(token)
         self._clients: OrderedDict[bytes, float] = OrderedDict()  # the proven ones: when last heard, oldest first
         self._held: set[bytes] = set()  # clients that do not take their answers
         self._started = time.monotonic()
@@ -148,8 +148,8 @@ class Server:
         """The reply to who has not proven to be of this user: nothing is told, and nothing done, but proving."""
         match envelope.message:
             case Challenge(nonce):
-                return self._door.prove(client, bytes(nonce))
-            case Hello(name) as hello if self._door.admits(client, hello):
+                return self._authenticator.prove(client, bytes(nonce))
+            case Hello(name) as hello if self._authenticator.is_proven(client, hello):
                 log.info("client", name=name[:100])
                 self._heard(client)
                 return self._worker.welcome or self._not_ready()
@@ -170,7 +170,7 @@ class Server:
                     self._refuse(job, "cancelled", "cancelled by its client", "ask again if it is wanted")
                 return Done(len(jobs))
             case Challenge(nonce):
-                return self._door.prove(client, bytes(nonce))
+                return self._authenticator.prove(client, bytes(nonce))
             case Hello():
                 return self._worker.welcome or self._not_ready()
             case work:
