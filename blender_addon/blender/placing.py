@@ -91,6 +91,8 @@ def _is_as_it_came(scene: bpy.types.Scene) -> bool:
     owner: Any = next((proxy for proxy in faces(scene) if face_of(proxy).camera == camera), None)
     if camera is None or owner is None or camera.library is not None or camera.type != "CAMERA":
         return False
+    if camera.data.type != "PERSP":  # which sees no more from farther away
+        return False
     if camera.animation_data or camera.data.animation_data or camera.parent or len(camera.constraints):
         return False
     if any(node.interpolation == "Closest" for node in display.picture_nodes(owner)):

@@ -242,7 +242,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         assert not addon("blender.session").run_of(proxy).clamped
 
 
-@pytest.mark.parametrize("touched", ["moved", "turned", "keyed", "exact", "other"])
+@pytest.mark.parametrize("touched", ["moved", "turned", "keyed", "exact", "ortho", "other"])
 def test_a_camera_that_somebody_has_set_stays_and_who_stands_outside_is_told(scene, backend, capsys, touched):
     assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
     bpy.context.view_layer.update()
@@ -254,6 +254,8 @@ def test_a_camera_that_somebody_has_set_stays_and_who_stands_outside_is_told(sce
         scene.camera.keyframe_insert("location", frame=1)
     elif touched == "exact":
         bpy.ops.effigy.exact_view()
+    elif touched == "ortho":
+        scene.camera.data.type, scene.camera.data.ortho_scale = "ORTHO", 1.0
     else:
         scene.camera = bpy.data.objects.new("Mine", scene.camera.data.copy())
         scene.collection.objects.link(scene.camera)
