@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import addon
 from helpers import key, pixels, read, swing
+from test_evaluated import assert_drawn
 
 
 def keys_of(owner, path, index=0):
@@ -189,6 +190,7 @@ def test_a_live_capture_moves_the_face_and_keys_what_it_moves(scene, face, captu
     assert keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')[:, 0].tolist() == [1, 2]
     assert keys_of(face, "rotation_euler", 2)[:, 0].tolist() == [1, 2]
     assert addon("blender.fcurves").curves_of(face).find("location") is None, "the head's place was not captured"
+    assert_drawn("a live capture")
 
 
 def test_a_capture_without_the_head_keeps_the_artists_turn(scene, face, capture):

@@ -13,7 +13,8 @@ import bpy
 import numpy as np
 from conftest import addon
 
-# How every operator is called here. What needs a window, or changes no scene, is named below.
+# How every operator is called here. What changes no scene is named below, and what needs a window, which the tests of
+# posing and of animation look at while it works.
 ARGUMENTS = {
     "add_face": {"seed": 5},
     "apply_expression": {"name": "Kept"},

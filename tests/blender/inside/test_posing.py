@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import addon
 from mathutils import Vector
+from test_evaluated import assert_drawn
 
 
 def angles(face, scene):
@@ -119,6 +120,7 @@ def test_dragging_the_lower_lip_down_opens_the_jaw(scene, face):
     came, _ = grab(face, scene, 66, (0.0, -0.15))  # iBUG 66: the middle of the lower lip's inner edge
     assert values(face)["jawOpen"] > 0.3
     assert came == pytest.approx(0.15, abs=0.05)
+    assert_drawn("a drag")
 
 
 def test_a_mirrored_drag_moves_both_sides_alike(scene, face):
