@@ -27,7 +27,7 @@ def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settl
         assert time.monotonic() - started < 60, "the loss is not noticed"
         before = time.perf_counter()
         addon("blender.preview").tick()
-        assert time.perf_counter() - before < 0.2
+        assert time.perf_counter() - before < 2, "it waits for the backend, as no tick may: that would take ten seconds"
         time.sleep(0.01)
     np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
     link = killable.link()
