@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
-from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -14,6 +12,7 @@ from . import library, session
 from .census import active_face, face_in, known_faces
 from .controls import blocks_of
 from .properties import EffigyFace, face_of, scene_of
+from .rows import Told, draw_told, is_cut, write
 from .session import FaceRun, state
 from .words import differing, iface_
 
@@ -25,17 +24,6 @@ _ICONS = {
     Phase.LOST: "ERROR",
     Phase.REFUSED: "ERROR",
 }
-_LINE = 36  # characters that fit the side panel
-_ROWS = 2  # for the text of a state
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """How something stands: a sign, a word, and a text that may be long."""
-
-    icon: str
-    word: str
-    text: str = ""
 
 
 class SidePanel(bpy.types.Panel):
@@ -60,7 +48,7 @@ class EFFIGY_PT_backend(SidePanel):
         column = layout.column(align=True)
         column.operator("effigy.connect", icon="PLAY")
         column.operator("effigy.disconnect", icon="SNAP_FACE")
-        _draw_told(layout, _backend())
+        draw_told(layout, _backend())
 
 
 def _backend() -> Told:
@@ -90,7 +78,7 @@ class EFFIGY_PT_face(SidePanel):
             return
         face, run = face_of(proxy), session.run_of(proxy)
         layout.label(text=proxy.name, icon="MESH_MONKEY")
-        _draw_told(layout, _picture(face, run))
+        draw_told(layout, _picture(face, run))
         layout.row(align=True).prop(face, "display", expand=True)
         layout.operator("effigy.remove_face", icon="TRASH")
 
@@ -199,7 +187,7 @@ class EFFIGY_PT_animation(FacePanel):
         else:
             layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
-        _draw_told(layout, _cached(session.run_of(face_in(context))))
+        draw_told(layout, _cached(session.run_of(face_in(context))))
 
 
 def _cached(run: FaceRun) -> Told:
@@ -252,31 +240,7 @@ def _cut(context: bpy.types.Context) -> list[Told]:
     """The states whose texts are cut."""
     proxy = active_face(context) if context.scene is not None else None
     every = [_backend(), *([_picture(face_of(proxy), session.run_of(proxy))] if proxy is not None else [])]
-    return [told for told in every if len(_lines(told.text)) > _ROWS]
-
-
-def _draw_told(layout: Any, told: Told) -> None:
-    """A state in always as many rows: what stands below must not move under the pointer."""
-    column = layout.column(align=True)
-    column.label(text=told.word, icon=told.icon, translate=False)
-    lines = _lines(told.text)
-    shown = [*lines, *[""] * _ROWS][:_ROWS]
-    if len(lines) > _ROWS:
-        shown[-1] += " …"
-    for line in shown:
-        column.label(text=line, icon="BLANK1", translate=False)
-
-
-def write(layout: Any, text: str, icon: str = "NONE") -> None:
-    """A text of any length, broken into lines of the panel's width."""
-    column = layout.column(align=True)
-    for number, line in enumerate(_lines(text)):
-        sign = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
-        column.label(text=line, icon=sign, translate=False)
-
-
-def _lines(text: str) -> list[str]:
-    return textwrap.wrap(text, _LINE)
+    return [told for told in every if is_cut(told)]
 
 
 def _add_menu(self: Any, context: bpy.types.Context) -> None:

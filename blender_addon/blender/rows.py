@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Texts in rows of the panel's width; a state takes as many as any other, so that no button moves under the pointer."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+_LINE = 36  # characters that fit the side panel
+_ROWS = 2  # for the text of a state
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How something stands: a sign, a word, and a text that may be long."""
+
+    icon: str
+    word: str
+    text: str = ""
+
+
+def draw_told(layout: Any, told: Told) -> None:
+    """A state in always as many rows: what stands below must not move under the pointer."""
+    column = layout.column(align=True)
+    column.label(text=told.word, icon=told.icon, translate=False)
+    lines = _lines(told.text)
+    shown = [*lines, *[""] * _ROWS][:_ROWS]
+    if len(lines) > _ROWS:
+        shown[-1] += " …"
+    for line in shown:
+        column.label(text=line, icon="BLANK1", translate=False)
+
+
+def is_cut(told: Told) -> bool:
+    """Whether the text does not fit into the rows that a state has."""
+    return len(_lines(told.text)) > _ROWS
+
+
+def write(layout: Any, text: str, icon: str = "NONE") -> None:
+    """A text of any length, broken into lines of the panel's width."""
+    column = layout.column(align=True)
+    for number, line in enumerate(_lines(text)):
+        sign = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
+        column.label(text=line, icon=sign, translate=False)
+
+
+def _lines(text: str) -> list[str]:
+    return textwrap.wrap(text, _LINE)
