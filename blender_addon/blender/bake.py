@@ -17,8 +17,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.client import RequestError
 from ..core.files import write_whole
+from ..core.link import RequestError
 from ..core.png import annotate
 from ..core.record import KEYWORD, Journal, Record, shows, what_differs
 from ..protocol.messages import Encoding

@@ -15,8 +15,8 @@ import numpy as np
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ..core.client import RequestError
 from ..core.files import read_json, write_whole
+from ..core.link import RequestError
 from ..protocol.messages import Identity, OpenIdentity
 from . import rig, session
 from .census import active_face, face_in

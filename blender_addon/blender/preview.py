@@ -13,7 +13,8 @@ import traceback
 
 import bpy
 
-from ..core.client import Client, Phase, Preview, RequestError
+from ..core.client import Client
+from ..core.link import Phase, Preview, RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
 from . import bake, cache, display, doubles, plate, rig, session

@@ -8,7 +8,7 @@ import sys
 
 import bpy
 
-from ..core.client import RequestError
+from ..core.link import RequestError
 from ..core.pixels import Pixels, from_rgba8
 from ..protocol.messages import Frame
 from . import bake, plate, preferences, session

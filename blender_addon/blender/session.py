@@ -18,7 +18,8 @@ from typing import Any
 
 import bpy
 
-from ..core.client import Client, GoneError, Link, Phase, RequestError
+from ..core.client import Client
+from ..core.link import GoneError, Link, Phase, RequestError
 from ..core.memory import PictureMemory
 from ..core.process import BackendError, LocalBackend, is_alive
 from ..protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection

@@ -16,7 +16,7 @@ from typing import Any
 
 import bpy
 
-from ..core.client import RequestError
+from ..core.link import RequestError
 from ..protocol.messages import Cancel, Encoding, Frame
 from . import preferences, session
 from .properties import face_of, name_of

@@ -13,7 +13,8 @@ import msgpack
 import pytest
 import zmq
 
-from blender_addon.core.client import Client, GoneError, Phase, RequestError
+from blender_addon.core.client import Client
+from blender_addon.core.link import GoneError, Phase, RequestError
 from blender_addon.protocol import PROTOCOL_VERSION, decode_request, encode
 from blender_addon.protocol.connection import Connection, ConnectionFileError, read_connection
 from blender_addon.protocol.messages import (
@@ -406,7 +407,7 @@ def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_
 
 @pytest.mark.parametrize("when", ["before the client knows", "after"])
 def test_what_is_sent_to_a_closed_connection_does_not_hang(connect, impostor, monkeypatch, when):
-    import blender_addon.core.client as module
+    import blender_addon.core.exchange as module
 
     if when == "before the client knows":  # as where a request is sent while the loss is on its way here
         monkeypatch.setattr(module.zmq, "EVENT_DISCONNECTED", 0)
@@ -433,7 +434,7 @@ def test_a_backend_that_is_gone_is_known_gone_at_once(connect):
 
 
 def test_a_backend_that_stands_still_is_told_and_another_is_found(service, connect, monkeypatch, effigy_command):
-    import blender_addon.core.client as module
+    import blender_addon.core.exchange as module
 
     monkeypatch.setattr(module, "_SILENCE_S", 5.0)
     killed = []
@@ -443,7 +444,7 @@ def test_a_backend_that_stands_still_is_told_and_another_is_found(service, conne
         service.process.kill()
 
     client = connect(finder(service))
-    client._on_silence = kill
+    client.on_silence = kill
     client.wait_ready(60)
     identity = client.call(OpenIdentity(seed=1), 20).identity
     service.process.send_signal(signal.SIGSTOP)
@@ -454,7 +455,7 @@ def test_a_backend_that_stands_still_is_told_and_another_is_found(service, conne
 
 
 def test_a_pause_of_this_process_is_not_taken_for_silence(connect, impostor, monkeypatch):
-    import blender_addon.core.client as module
+    import blender_addon.core.exchange as module
 
     now = time.monotonic
     skipped = 0.0
@@ -500,7 +501,7 @@ def test_identities_that_nobody_uses_are_released(service, connect):
 
 
 def test_a_broken_frame_loses_the_link_and_not_the_thread(connect, monkeypatch):
-    import blender_addon.core.client as module
+    import blender_addon.core.exchange as module
 
     def explode(*_):
         raise ValueError("unforeseen")

@@ -18,7 +18,7 @@ from helpers import swing
 
 
 def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, monkeypatch):
-    monkeypatch.setattr(addon("core.client"), "_SILENCE_S", 5.0)
+    monkeypatch.setattr(addon("core.exchange"), "_SILENCE_S", 5.0)
     settle()
     swing(face, scene, 20)
     scene.frame_end = 40
@@ -62,12 +62,11 @@ def test_a_bake_that_stops_counts_the_frames_that_are_written(scene, face, settl
 @pytest.fixture()
 def look_for():
     """What a client is told that looks for the backend of a connection file, or for one that is started."""
-    client = addon("core.client")
 
     def run(path, backend=None):
-        looking = client.Client(addon("blender.session")._finder(path, backend), "test")
+        looking = addon("core.client").Client(addon("blender.session")._finder(path, backend), "test")
         try:
-            with pytest.raises(client.RequestError) as caught:
+            with pytest.raises(addon("core.link").RequestError) as caught:
                 looking.wait_ready(60)
         finally:
             looking.close()

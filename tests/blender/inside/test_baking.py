@@ -204,7 +204,7 @@ def test_a_bake_that_is_stopped_leaves_a_baked_face_baked(scene, face):
 def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
     """Equal frames share a picture in memory: one that failed is not waited for when the other has come."""
     walk = addon("blender.walk")
-    error = addon("core.client").RequestError("lost", "the connection is lost", "")
+    error = addon("core.link").RequestError("lost", "the connection is lost", "")
     addon("blender.session").state.memory.clear()
     cache = addon("blender.cache").Cache(face, scene)
     asked, ask = [], cache.walk._ask

@@ -81,8 +81,7 @@ def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
     preferences.command = script
     try:
         bpy.ops.effigy.connect()
-        client = addon("core.client")
-        with pytest.raises(client.RequestError, match=r"/nowhere\.effigy is not a face model"):
+        with pytest.raises(addon("core.link").RequestError, match=r"/nowhere\.effigy is not a face model"):
             session.ensure_ready()
     finally:
         bpy.ops.effigy.disconnect()

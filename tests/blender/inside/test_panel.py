@@ -88,11 +88,11 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
 
 @pytest.mark.parametrize("phase", ["CONNECTING", "LOADING", "READY", "LOST", "REFUSED", None])
 def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeypatch, phase):
-    session, client = addon("blender.session"), addon("core.client")
+    session, links = addon("blender.session"), addon("core.link")
     expected = len(rows("EFFIGY_PT_backend"))
     for text in ("", "short", LONG):
         monkeypatch.setattr(session.state, "problem", text)
-        link = client.Link(client.Phase[phase], text, text, session.welcome()) if phase is not None else None
+        link = links.Link(links.Phase[phase], text, text, session.welcome()) if phase is not None else None
         with monkeypatch.context() as patched:
             patched.setattr(session, "link", lambda link=link: link)
             drawn = rows("EFFIGY_PT_backend")
