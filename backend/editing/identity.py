@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..generators import Generator
+from ..generators.planes import colour
 from ..identity import Embedder
 from .inverse import IdentityTerm
 
@@ -27,4 +28,4 @@ def keep_identity(generator: Generator, embedder: Embedder, ws0: Tensor) -> Iden
 
 
 def _paint(generator: Generator, ws: Tensor) -> Tensor:
-    return generator.synthesize(ws.float().to(generator.device))
+    return colour(generator.synthesize(ws.float().to(generator.device)), generator.planes)

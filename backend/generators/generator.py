@@ -22,6 +22,10 @@ class Generator(Protocol):
         """(height, width) of the pictures."""
 
     @property
+    def planes(self) -> tuple[str, ...]:
+        """What the C channels of its pictures are, by name: see ``planes``."""
+
+    @property
     def z_dim(self) -> int: ...
 
     @property
@@ -42,7 +46,7 @@ class Generator(Protocol):
         """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
 
     def synthesize(self, ws: Tensor) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32 RGB, nominally in [−1, 1], not clamped.
+        """w+ [N, num_ws, w_dim] → pictures [N, C, H, W] float32, nominally in [−1, 1], not clamped.
 
         Differentiable in ``ws``.
         """
@@ -51,4 +55,4 @@ class Generator(Protocol):
         """w+ [N, num_ws, w_dim] → the style space S: [N, channels] for every layer, in order."""
 
     def synthesize_styles(self, styles: Sequence[Tensor]) -> Tensor:
-        """Styles as ``styles`` gives them → pictures [N, 3, H, W], as ``synthesize`` paints them."""
+        """Styles as ``styles`` gives them → pictures [N, C, H, W], as ``synthesize`` paints them."""

@@ -26,10 +26,12 @@ class Config(Protocol):
     def mapping_layers(self) -> int: ...
     @property
     def mapping_lr_multiplier(self) -> float: ...
+    @property
+    def planes(self) -> tuple[str, ...]: ...
 
 
 class Synthesis(nn.Module):
-    """w+ [N, num_ws, w_dim] → styles → picture [N, 3, H, W]."""
+    """w+ [N, num_ws, w_dim] → styles → picture [N, C, H, W]."""
 
     def freeze(self, dtype: torch.dtype) -> None:
         """Folds the constants of every layer; convolutions then run in ``dtype``."""
@@ -49,6 +51,7 @@ class StyleGAN(nn.Module):
         self.synthesis = synthesis
         self.z_dim, self.w_dim, self.num_ws = config.z_dim, config.w_dim, config.num_ws
         self.resolution = config.resolution  # height, width
+        self.planes = config.planes
         self.is_frozen = False
 
     @property

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .alone import alone, demodulation
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
+from .planes import RGB, check_planes
 from .strips import strip_step, strips, within
 from .stylegan import StyleGAN, Synthesis
 from .winograd import pays, transformed, winograd_conv2d
@@ -42,7 +43,7 @@ class StyleGAN2Config:
     mapping_lr_multiplier: float = 0.01
     conv_clamp: float | None = None
     first: tuple[int, int] = (4, 4)  # height and width of the first block; (4, 2) in StyleGAN-Human
-    image_channels: int = 3  # planes of a picture: RGB, and whatever else was learnt
+    planes: tuple[str, ...] = RGB  # of a picture, by name
 
     def __post_init__(self) -> None:
         check_mapping(self.z_dim, self.w_dim, self.mapping_layers)
@@ -51,8 +52,7 @@ class StyleGAN2Config:
             raise ValueError(f"no StyleGAN2 has layers of {max(self.channels)} channels")
         if not 1 <= len(self.channels) <= 12 or len(self.first) != 2 or not all(1 <= n <= 64 for n in self.first):
             raise ValueError(f"no StyleGAN2 has {len(self.channels)} blocks, the first of {self.first} pixels")
-        if not 1 <= self.image_channels <= 64:
-            raise ValueError(f"no StyleGAN2 paints pictures of {self.image_channels} channels")
+        check_planes(self.planes)
 
     @property
     def resolution(self) -> tuple[int, int]:
@@ -63,6 +63,10 @@ class StyleGAN2Config:
     @property
     def num_ws(self) -> int:
         return 2 * len(self.channels)
+
+    @property
+    def image_channels(self) -> int:
+        return len(self.planes)
 
 
 def has_matrix_units() -> bool:

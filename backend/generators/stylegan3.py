@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from .alone import alone, demodulation
 from .filters import design_lowpass, filtered_leaky_relu
 from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
+from .planes import RGB, check_planes
 from .stylegan import StyleGAN, Synthesis
 from .winograd import pays, transformed, winograd_conv2d
 
@@ -53,10 +54,12 @@ class StyleGAN3Config:
     use_radial_filters: bool = False
     conv_clamp: float | None = 256.0
     square: bool = True  # if not, half as wide as high: StyleGAN-Human
+    planes: tuple[str, ...] = RGB  # of a picture, by name
 
     def __post_init__(self) -> None:
         check_mapping(self.z_dim, self.w_dim, self.mapping_layers)
         check_clamp(self.conv_clamp)
+        check_planes(self.planes)
         power = self.img_resolution > 0 and self.img_resolution & (self.img_resolution - 1) == 0
         if not power or not 16 <= self.img_resolution <= 8192:
             raise ValueError(f"no StyleGAN3 paints {self.img_resolution} pixels: a power of two is needed")
@@ -102,7 +105,7 @@ def bands(config: StyleGAN3Config) -> list[Band]:
     sizes = rates + 2 * config.margin_size
     sizes[-2:] = config.img_resolution
     channels = np.rint(np.minimum(config.channel_base / 2 / cutoffs, config.channel_max))
-    channels[-1] = 3
+    channels[-1] = len(config.planes)
     if not 1 <= channels.min() <= channels.max() <= 8192:
         raise ValueError(
             f"channel_base {config.channel_base} gives a layer {channels.min()} or {channels.max()} channels"
@@ -247,7 +250,7 @@ class Layer(nn.Module):
 
 
 class StyleGAN3Synthesis(Synthesis):
-    """w+ [N, num_ws, w_dim] → picture [N, 3, H, W]."""
+    """w+ [N, num_ws, w_dim] → picture [N, C, H, W], of as many planes as it has."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__()
@@ -301,13 +304,13 @@ class StyleGAN3(StyleGAN):
         self.config = config
 
     def synthesize(self, ws: Tensor, motion: Tensor | None = None) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W] float32, not clamped; differentiable.
+        """w+ [N, num_ws, w_dim] → pictures [N, C, H, W] float32, not clamped; differentiable.
 
         ``motion`` [3, 3], of ``in_plane``, turns and shifts what is painted, exactly: the picture is continuous.
         """
         return self.synthesize_styles(self.styles(ws), motion)
 
     def synthesize_styles(self, styles: Sequence[Tensor], motion: Tensor | None = None) -> Tensor:
-        """Styles as ``styles`` gives them → pictures [N, 3, H, W]."""
+        """Styles as ``styles`` gives them → pictures [N, C, H, W]."""
         image: Tensor = self.synthesis(styles, motion)
         return image.contiguous()

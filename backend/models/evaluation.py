@@ -218,7 +218,7 @@ class Session:
 
 def seen(model: FaceModel, ws: Tensor) -> Tensor:
     """Pictures as a viewer gets them: eight bits deep, as float in [−1, 1]."""
-    return torch.from_numpy(model.paint(ws)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(model.paint(ws)[..., :3]).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _nme(anchor: Identity, asked: Array, views: Views) -> list[float]:

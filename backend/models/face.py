@@ -25,6 +25,7 @@ from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, inver
 from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator, PreviewPainter, check_pictures
+from ..generators.planes import shown
 from ..generators.stylegan2 import StyleGAN2
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
@@ -241,7 +242,10 @@ class FaceModel:
 
     @torch.inference_mode()
     def paint(self, ws: Tensor) -> NDArray[np.uint8]:
-        """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], rounded as the official scripts do. Raises PictureError."""
+        """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], or 4 with alpha, rounded as the official scripts do.
+
+        Raises PictureError.
+        """
         return _to_pixels(self._painted(ws))
 
     @torch.inference_mode()
@@ -253,15 +257,15 @@ class FaceModel:
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
 
     def _painted(self, ws: Tensor) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W], finite; raises PictureError."""
+        """w+ [N, num_ws, w_dim] → pictures [N, 3 or 4, H, W], finite; raises PictureError."""
         ws = ws.to(self.generator.device)
         images = self._finals(ws)
         check_pictures(images, self.generator, ws)
-        return images
+        return shown(images, self.generator.planes)
 
     @torch.inference_mode()
     def preview(self, ws: Tensor, *, half: bool = False) -> tuple[NDArray[np.uint8], bool]:
-        """w+ [num_ws, w_dim] → picture [H, W, 3], by the fastest way there is, and whether it is what ``paint`` paints.
+        """w+ [num_ws, w_dim] → picture [H, W, 3 or 4], the fastest way, and whether it is what ``paint`` paints.
 
         ``half``: at half the width and height, where the generator's first blocks alone can paint that. Raises
         PictureError.
@@ -273,7 +277,7 @@ class FaceModel:
             images = (self._previews or self.generator.synthesize)(ws)
             exact = self._previews is None or self._previews.state == "plain"
         check_pictures(images, self.generator, ws)
-        return _to_pixels(images)[0], exact
+        return _to_pixels(shown(images, self.generator.planes))[0], exact
 
     def close(self) -> None:
         """Ends what prepares faster previews."""
@@ -282,14 +286,14 @@ class FaceModel:
 
 
 def _to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """[N, 3, H, W], nominally in [−1, 1] → [N, H, W, 3]."""
+    """[N, C, H, W], nominally in [−1, 1] → [N, H, W, C]."""
     pixels = (images * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
     return _interleaved(pixels.cpu().numpy())
 
 
 def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:
-    """[N, 3, H, W] → [N, H, W, 3], plane by plane: at 1024 in 1 ms, where copying a transposed view takes 20."""
-    return np.stack([planes[:, channel] for channel in range(3)], axis=-1)
+    """[N, C, H, W] → [N, H, W, C], plane by plane: at 1024 in 1 ms, where copying a transposed view takes 20."""
+    return np.stack([planes[:, channel] for channel in range(planes.shape[1])], axis=-1)
 
 
 def _limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:

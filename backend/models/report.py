@@ -78,7 +78,7 @@ def control_sheet(model: FaceModel, seeds: list[int], truncation: float = 0.7) -
 def _picture(model: FaceModel, person: Identity, ask: dict[str, float]) -> NDArray[np.uint8]:
     controls = {name: value for name, value in ask.items() if name in model.controls}
     edit = model.edit(person, ask.get("yaw", 0.0), ask.get("pitch", 0.0), controls)
-    return model.paint(edit.ws[None])[0]
+    return model.paint(edit.ws[None])[0, ..., :3]
 
 
 def _title_row(model: FaceModel, title: str, people: int) -> NDArray[np.uint8]:

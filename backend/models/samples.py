@@ -23,6 +23,7 @@ from ..array_files import read_arrays
 from ..editing.patches import THUMBNAIL
 from ..files import is_file, read_json, whole_file
 from ..generators import Generator, check_pictures
+from ..generators.planes import colour
 from ..geometry.camera import Array
 from ..identity import Embedder
 from ..landmarks import Detector
@@ -122,7 +123,7 @@ def _make(
             cuts[::2] = cut
             fine = (torch.arange(cut, device=ws.device) >= cuts[:, None])[:, :, None]
             ws = torch.where(fine, ws.roll(1, dims=0), ws)
-        pictures = generator.synthesize(ws)
+        pictures = colour(generator.synthesize(ws), generator.planes)
         check_pictures(pictures, generator, ws)
         points = detector.detect(pictures) if detector is not None else torch.empty(len(ws), 2, 0)
         vectors = embedder.embed(pictures) if embedder is not None else torch.empty(len(ws), 0)

@@ -54,4 +54,4 @@ def _people(model: FaceModel, seeds: range) -> NDArray[np.uint8]:
 
 
 def _paint(model: FaceModel, ws: list[torch.Tensor]) -> NDArray[np.uint8]:
-    return np.concatenate([model.paint(each[None])[0] for each in ws], axis=1)
+    return np.concatenate([model.paint(each[None])[0, ..., :3] for each in ws], axis=1)

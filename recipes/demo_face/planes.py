@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from .renderer import Rendering
 
-PLANES = 8
+NAMES = ("red", "green", "blue", "alpha", "normal_x", "normal_y", "normal_z", "depth")
+PLANES = len(NAMES)
 RGB, ALPHA, NORMAL, DEPTH = slice(0, 3), slice(3, 4), slice(4, 7), slice(7, 8)
 DEEP = 20.0  # cm
 

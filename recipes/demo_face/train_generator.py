@@ -28,7 +28,7 @@ from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_
 
 from .latents import Z_DIM, latents_of
 from .parameters import COUNT, EXPRESSION
-from .planes import ALPHA, PLANES, RGB
+from .planes import ALPHA, NAMES, RGB
 from .teach_mapping import drawn_evenly, teach
 from .widen import widened
 
@@ -75,7 +75,7 @@ class Plan:
         sizes = [4 << level for level in range(int(math.log2(self.resolution)) - 1)]
         channels = tuple(min(self.channel_base // size, self.channel_max) for size in sizes)
         return StyleGAN2Config(
-            Z_DIM, self.w_dim, channels, self.mapping_layers, mapping_lr_multiplier=1.0, image_channels=PLANES
+            Z_DIM, self.w_dim, channels, self.mapping_layers, mapping_lr_multiplier=1.0, planes=NAMES
         )
 
     def size_at(self, seen: int) -> int:

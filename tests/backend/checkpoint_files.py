@@ -187,7 +187,7 @@ def rosinality_names(state):
             else:
                 shaped = {"weight": value[None], "noise_strength": value.reshape(-1)}.get(leaf, value)
                 g[f"{theirs}.{part[leaf]}"] = (
-                    shaped.reshape(1, 3, 1, 1) if layer == "torgb" and leaf == "bias" else shaped
+                    shaped.reshape(1, -1, 1, 1) if layer == "torgb" and leaf == "bias" else shaped
                 )
     return OrderedDict(g)
 

@@ -68,7 +68,6 @@ def test_a_converted_file_paints_the_same_bits(tmp_path, name):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"img_channels": 1}, "1 channels"),
         ({"c_dim": 10}, "conditional"),
         ({"architecture": "resnet"}, "resnet"),
         ({"activation": "relu"}, "activation"),

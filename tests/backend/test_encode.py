@@ -43,3 +43,13 @@ def test_rgba_is_opaque_and_in_order():
     rgba = np.frombuffer(encode_picture(picture, "rgba8"), np.uint8).reshape(2, 3, 4)
     np.testing.assert_array_equal(rgba[..., :3], picture)
     assert (rgba[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_is_the_fourth_channel_of_a_png_and_of_rgba(dtype):
+    picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (5, 7, 4), dtype)
+    np.testing.assert_array_equal(iio.imread(png(picture)), picture if dtype == np.uint8 else picture >> 8)
+    if dtype == np.uint8:
+        rgba = np.frombuffer(encode_picture(picture, "rgba8"), np.uint8).reshape(5, 7, 4)
+        np.testing.assert_array_equal(rgba, picture)
+        assert iio.imread(encode_picture(picture, "jpeg")).shape == (5, 7, 3)

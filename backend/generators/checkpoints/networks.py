@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..mapping import Mapping as MappingNetwork
+from ..planes import RGB, planes_of_count
 from ..stylegan2 import StyleGAN2Config
 from ..stylegan3 import StyleGAN3Config
 from .checkpoint import Config, Weight
@@ -59,6 +60,7 @@ def read_config(settings: Mapping[str, Any], shapes: Shapes) -> Config:
         "mapping_layers": layers,
         "mapping_lr_multiplier": mapping.get("lr_multiplier", 0.01),
         "conv_clamp": settings.get("conv_clamp", None if "synthesis.b4.const" in shapes else 256.0),
+        "planes": _planes(settings, shapes),
     }
     if "synthesis.b4.const" in shapes:
         return make_config(StyleGAN2Config, common | _stylegan2(shapes))
@@ -87,8 +89,10 @@ def _fits(hint: Any, value: Any) -> bool:
         return type(value) is int and abs(value) < _LARGEST
     if hint is bool:
         return type(value) is bool
+    if hint is str:
+        return type(value) is str and len(value) <= _NAME
     if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(_fits(int, item) for item in value)
+        return isinstance(value, tuple) and all(_fits(get_args(hint)[0], item) for item in value)
     if value is None:
         return type(None) in get_args(hint)
     return type(value) in (int, float) and abs(value) < _LARGEST and (hint is float or float in get_args(hint))
@@ -168,8 +172,6 @@ def _refuse_variants(settings: Mapping[str, Any], mapping: Mapping[str, Any], sh
         raise ForeignError(f"its generator is neither StyleGAN2 nor StyleGAN3: {_HAS}")
     if settings.get("c_dim"):
         raise ForeignError("its generator is conditional on a label: Effigy has unconditional ones")
-    if settings.get("img_channels", 3) != 3:
-        raise ForeignError(f"its pictures have {brief(settings['img_channels'])} channels: Effigy paints RGB")
     if settings.get("architecture", "skip") != "skip":
         raise ForeignError(f"its architecture is {brief(settings['architecture'])}: Effigy has 'skip', the usual one")
     if {settings.get("activation", "lrelu"), mapping.get("activation", "lrelu")} != {"lrelu"}:
@@ -215,6 +217,24 @@ def _stylegan2(shapes: Shapes) -> dict[str, Any]:
     if len(const) != 3:
         raise ForeignError("its first block is not a constant [channels, height, width], as StyleGAN2's is")
     return {"channels": tuple(channels), "first": (const[1], const[2])}
+
+
+def _planes(settings: Mapping[str, Any], shapes: Shapes) -> tuple[str, ...]:
+    """What the channels of the network's pictures are, by the layer that paints them."""
+    last = max(
+        (name for name in shapes if re.fullmatch(r"synthesis\.(b4\.torgb|L\d{1,4}_\d{1,6}_\d{1,6})\.weight", name)),
+        key=lambda name: int((re.search(r"L(\d+)", name) or "00")[1]),
+        default=None,
+    )
+    if last is None or not shapes[last]:
+        return RGB  # whatever the network is, names that it lacks are told with the others
+    painted, said = shapes[last][0], settings.get("img_channels")
+    if said is not None and said != painted:
+        raise MalformedError(f"its pictures have {painted} channels, and are said to have {brief(said)}")
+    try:
+        return planes_of_count(painted)
+    except ValueError as error:
+        raise ForeignError(str(error)) from None
 
 
 def _count(pattern: str, shapes: Shapes) -> int:

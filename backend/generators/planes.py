@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the channels of a generator's pictures are: grey or RGB, and whatever else was learnt beside them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+RGB = ("red", "green", "blue")
+# What each channel count means where a file does not name its planes.
+BY_COUNT = {1: ("grey",), 3: RGB, 4: (*RGB, "alpha")}
+KNOWN = ("grey", *RGB, "alpha", "normal_x", "normal_y", "normal_z", "depth")
+
+
+def check_planes(planes: tuple[str, ...]) -> None:
+    """Raises ValueError unless ``planes`` are known ones, each there once, colour first."""
+    if unknown := [name for name in planes if name not in KNOWN]:
+        raise ValueError(f"no picture has a plane {unknown[0][:40]!r}: known are {', '.join(KNOWN)}")
+    first = 1 if planes[:1] == ("grey",) else len(RGB)
+    colours = planes[:first] in (("grey",), RGB) and not {"grey", *RGB} & set(planes[first:])
+    if not colours or len(set(planes)) != len(planes):
+        raise ValueError(f"no picture has the planes {', '.join(planes)[:200]}: grey, or red, green, blue come first")
+
+
+def planes_of_count(count: int) -> tuple[str, ...]:
+    """The planes of pictures with ``count`` channels that nothing names; raises ValueError where none are usual."""
+    if count not in BY_COUNT:
+        raise ValueError(f"its pictures have {count} channels, and nothing says what they are: Effigy knows 1, 3 and 4")
+    return BY_COUNT[count]
+
+
+def colour(images: Tensor, planes: tuple[str, ...]) -> Tensor:
+    """Pictures [N, C, H, W] of ``planes`` → their RGB [N, 3, H, W], grey three times over."""
+    if planes == RGB:
+        return images
+    return images[:, :1].expand(-1, 3, -1, -1) if planes[0] == "grey" else images[:, :3]
+
+
+def shown(images: Tensor, planes: tuple[str, ...]) -> Tensor:
+    """Their RGB, and behind it their alpha where there is one: [N, 3 or 4, H, W], in [−1, 1] all."""
+    if "alpha" not in planes:
+        return colour(images, planes)
+    index = planes.index("alpha")
+    return torch.cat([colour(images, planes), images[:, index : index + 1]], dim=1)
