@@ -56,6 +56,7 @@ class Connection:
         """Creates or replaces ``path``, readable by its owner alone from its first byte on."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)  # of a service that was killed; in containers many have the same number
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

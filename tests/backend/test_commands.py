@@ -54,6 +54,7 @@ def test_the_doctor_finds_a_port_in_use():
         (("fit", "--generator", "x", "--out", "y", "--landmarks", "magic"), "unknown detector 'magic'"),
         (("serve", "--host", "8.8.8.8"), "not a loopback address"),
         (("serve", "--port", "99999"), "not between 0 and 65535"),
+        (("serve", "--parent-pid", "-1"), "--parent-pid"),
         (("serve", "--device", "gpu"), "there is no device 'gpu': use auto, cpu or cuda"),
     ],
 )

@@ -32,6 +32,15 @@ def test_writing_replaces_an_older_file(tmp_path):
     assert read_connection(path) == CONNECTION
 
 
+def test_what_a_killed_service_of_the_same_number_left_is_no_hindrance(tmp_path):
+    path, left = tmp_path / "connection.json", tmp_path / f".connection.json.{os.getpid()}"
+    left.write_text("half")
+    left.chmod(0o644)
+    CONNECTION.write(path)
+    assert read_connection(path) == CONNECTION
+    assert os.listdir(tmp_path) == [path.name]
+
+
 def test_a_file_that_others_can_read_is_refused(tmp_path):
     path = tmp_path / "connection.json"
     CONNECTION.write(path)
