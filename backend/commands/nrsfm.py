@@ -153,8 +153,10 @@ def _visibility(vis: np.ndarray, W: Array, path: Path) -> Array:
         raise GeometryError(
             f"vis in {path} must be [{N}, {L}], or packed bits [{N}, {-(-L // 8)}], not {list(vis.shape)}"
         )
-    if vis.dtype.kind not in "biuf" or not np.isfinite(vis).all():
-        raise GeometryError(f"vis in {path} must be booleans, or numbers that are 0 where a point is missing")
+    if vis.dtype.kind not in "biuf" or not np.isfinite(vis).all() or (vis < 0).any():  # some write −1 for missing
+        raise GeometryError(
+            f"vis in {path} must be booleans, or numbers that are 0 where a point is missing and else positive"
+        )
     return (vis != 0).astype(np.float64)
 
 

@@ -169,6 +169,7 @@ def nan(W):
     [
         (lambda W: {"W": nan(W)}, (), "view 3, landmark 7: give the file an array vis"),
         (lambda W: {"W": nan(W), "vis": np.ones((700, 68), bool)}, (), "in view 3, landmark 7"),
+        (lambda W: {"W": W, "vis": np.full((700, 68), -1)}, (), "0 where a point is missing and else positive"),
         (lambda W: {"W": W, "vis": np.full((700, 68), np.nan)}, (), "must be booleans, or numbers"),
         (lambda W: {"W": W[:20]}, (), "20 views are too few"),
         (lambda W: {"W": W.transpose(0, 2, 1)}, (), "must be real numbers [N, 2, L]"),
