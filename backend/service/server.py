@@ -234,7 +234,10 @@ class Server:
 
     def _post(self, client: bytes, frames: list[Any]) -> None:
         try:
-            self._outbox.send(client, frames)
+            if client in self._clients:
+                self._outbox.send(client, frames)
+            else:  # nothing is kept for strangers, who could take all the room that there is for answers
+                self._outbox.offer(client, frames)
         except LeftError:
             self._drop(client)
             return

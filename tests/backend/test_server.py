@@ -213,6 +213,21 @@ def test_what_strangers_send_leaves_nothing_behind(house):
     assert house.server.idle_s > 0
 
 
+def test_answers_that_a_stranger_does_not_read_are_not_kept(house, monkeypatch):
+    """Else strangers fill what all clients' unread answers may take, and answers to clients are given up."""
+    stranger, offered = Client(house), []
+
+    def full(_, client, __):
+        offered.append(client)
+        return False
+
+    monkeypatch.setattr(Outbox, "_sent", full)
+    stranger.send(Ping())
+    house.step_until(lambda: offered)
+    assert offered == [stranger.address]
+    assert house.server._outbox.is_empty
+
+
 def test_serving_costs_the_same_however_many_clients_there_are(house):
     clients = [house.client() for _ in range(3)]
     ghosts = {b"ghost %d" % number: time.monotonic() for number in range(20_000)}
