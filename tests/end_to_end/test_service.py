@@ -247,7 +247,7 @@ def test_a_latent_with_one_wild_number_opens_a_face_or_is_refused_by_its_field(c
     latent = bytes(client.ask(OpenIdentity(seed=4)).latent)
     codes = []
     for number in range(0, 512, 8):
-        for value in (3e38, -1e30, 1e5, float("nan")):
+        for value in (3e38, -1e30, 10.0, float("nan")):
             wild = bytearray(latent)
             struct.pack_into("<f", wild, 12 + 4 * (number % ((len(latent) - 12) // 4)), value)
             reply = client.ask(OpenIdentity(latent=bytes(wild)))
