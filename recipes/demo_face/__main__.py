@@ -130,6 +130,15 @@ def train(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Training's state.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Argument(help="The generator to write (.safetensors).")],
+) -> None:
+    """Writes the generator of a training that has not ended, as train writes it at the end; train may go on."""
+    save_generator(Training.load(checkpoint).finished(), out)
+
+
+@app.command()
 def blend(
     one: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
     other: Annotated[Path, typer.Argument(help="What it wrote, begun with that one.", exists=True, dir_okay=False)],

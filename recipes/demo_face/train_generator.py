@@ -313,6 +313,8 @@ def run(training: Training, renders: Renders, checkpoint: Path, *, compiled: boo
     """
     plan = training.plan
     compute = torch.compile(loss_of, dynamic=False) if compiled else loss_of
+    if not checkpoint.exists():  # what the mapping was taught takes minutes
+        training.save(checkpoint)
     started, first = time.monotonic(), training.seen
     losses: list[float] = []
     while training.seen < plan.pictures:

@@ -16,6 +16,7 @@ from backend.generators.load import save_generator
 from recipes.demo_face import latents, train_generator
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.parameters import COUNT, PERSONAL, sample
+from recipes.demo_face.planes import NAMES
 from recipes.demo_face.train_generator import Plan, Renders, Training
 
 from ..closeness import assert_same, roundings_of
@@ -101,6 +102,17 @@ def test_training_goes_on_from_a_narrower_generator(data: Path):
     wide.step(Renders([data]))
     with pytest.raises(ValueError, match="cannot go on"):
         Training(replace(PLAN, mapping_layers=3)).begin(narrow.finished())
+
+
+def test_a_generator_is_written_of_a_training_that_goes_on(data: Path, tmp_path: Path):
+    training = Training(PLAN)
+    training.step(Renders([data]))
+    training.save(tmp_path / "state.pt")
+    ran = CliRunner().invoke(app, ["export", str(tmp_path / "state.pt"), str(tmp_path / "g.safetensors")])
+    assert ran.exit_code == 0, ran.output
+    loaded = load_generator(tmp_path / "g.safetensors", "cpu")
+    assert (loaded.resolution, loaded.planes) == ((16, 16), NAMES)
+    assert Training.load(tmp_path / "state.pt").seen == PLAN.batch
 
 
 def test_renders_without_pairs_are_refused(data: Path):
