@@ -100,7 +100,7 @@ def test_a_fit_does_not_measure_pictures_of_nan(tmp_path):
             raise AssertionError("a picture of NaN was shown to the detector")
 
     with pytest.raises(PictureError, match="synthesis.b16.torgb"):
-        sample(generator, Detector(), Recipe("sha", "d", 0), 10, tmp_path, lambda *_: None)
+        sample(generator, Detector(), None, Recipe("sha", "d", 0), 10, tmp_path, lambda *_: None)
     assert not list(tmp_path.glob("*.npz"))
 
 
