@@ -22,8 +22,8 @@ class Appearance(nn.Module):
     """Heads on whitened latents v [N, V]. Their outputs mean nothing but by how much they change.
 
     ``colours`` [3 P, V]: the change of sRGB (0 … 255) at each of ``patches``, one after the other, by a unit of v,
-    beyond what the pose explains. ``identity``: v → the main components of the embedding that an identity network
-    makes of the picture, or None where there is no such network.
+    beyond what the pose explains, times how firmly the patch is held. ``identity``: v → the main components of the
+    embedding that an identity network makes of the picture, or None where there is no such network.
     """
 
     colours: Tensor

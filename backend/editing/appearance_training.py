@@ -79,7 +79,10 @@ def train_appearance(
         identity, known_person = _train_identity(v, torch.from_numpy(person), count, seed, progress)
         if known_person < _LEAST:
             identity, known_person = None, None
-    head = Appearance(patch_names(patches), torch.from_numpy(solution[:-1].T.copy()), identity)
+    firmness = [patch.held for patch in patches.values()]
+    firmness += [1.0] * (len(patch_names(patches)) - len(firmness))  # of the background
+    held = np.repeat(firmness, 3)[:, None] * solution[:-1].T
+    head = Appearance(patch_names(patches), torch.from_numpy(held), identity)
     return head, HeldOut(known, known_person)
 
 

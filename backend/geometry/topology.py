@@ -43,13 +43,13 @@ class Patch:
     """A place on the head by which its look is known: the mean of ``landmarks``, moved by ``offset`` (x, y, z)
     in the face frame, in outer-eye distances.
 
-    It stays with the skull, or ``moves`` with the expression. ``held``: edits keep its colour; not where a jaw
-    comes and goes, or an open one would be paid for in skin tone.
+    It stays with the skull, or ``moves`` with the expression. ``held``, 0 … 1: how firmly edits keep its colour; not
+    firmly where a jaw comes and goes, or an open one would be paid for in skin tone.
     """
 
     landmarks: tuple[int, ...]
     offset: tuple[float, float, float]
-    held: bool
+    held: float
     moves: bool
 
 
