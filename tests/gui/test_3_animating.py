@@ -66,10 +66,10 @@ def test_poses_are_keyed_and_played(window):
 
 
 def test_a_cached_range_plays_as_fast_as_its_frames(window):
+    window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
     window.press("^.{0,3}Animation", PANEL)
     window.press("^.{0,3}Cache", PANEL)
     until(lambda: window.ask("result = len(addon('blender.session').run_of(face()).cached)") == 12, 60, window.console)
-    window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
     window.find("This frame is in memory", PANEL)
     window.shot("08c-cached")
     window.press("^.{0,3}Backend", PANEL)

@@ -34,6 +34,7 @@ def test_a_check_lists_what_stands_in_the_way(window):
 def test_the_sequence_is_baked_and_rendered_and_equal(window):
     path = window.work / "scene.blend"
     window.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})")
+    window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
     window.press("Exact Pixels", PANEL)
     settle(window)
     window.shot("09-before-bake")
@@ -145,6 +146,7 @@ def test_a_background_render_shows_the_same_pixels(window):
 
 def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
     shown = picture(window)
+    window.press("^.{0,3}Backend", PANEL)
     window.ask(
         "import os, signal\nsession = addon('blender.session')\nos.kill(session.state.backend.pid, signal.SIGKILL)"
     )
