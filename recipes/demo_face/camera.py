@@ -13,6 +13,7 @@ from .kernels import turn
 PIVOT = np.array([0.0, -8.5, 0.5], np.float32)  # where the neck turns
 CROWN = np.array([0.0, 4.0, 1.5], np.float32)  # a point that nods little
 NECK = (0.45, 0.30)  # share of the head's yaw and pitch that shoulders take
+NOD = 2.5  # cm that the frame rises by as the head nods, times the angle's sine: hair on top comes into sight
 WIDE = 0.595  # of the frame, over the face's own size: hair stays within it at every turn
 
 
@@ -35,7 +36,7 @@ class Camera:
         half = WIDE * (2.0 * np.linalg.norm(eyes) + 1.8 * np.linalg.norm(mouth - between))
         seen_eyes, seen_mouth, crown = ((point - PIVOT) @ rotation.T + PIVOT for point in (between, mouth, CROWN))
         face_centre = seen_eyes + 0.08 * (seen_mouth - seen_eyes)
-        centre = 0.5 * face_centre[:2] + 0.5 * crown[:2] + np.array([0, 0.42])
+        centre = 0.5 * face_centre[:2] + 0.5 * crown[:2] + np.array([0, 0.42 + NOD * np.sin(pitch)])
         shoulders = turn_of(NECK[0] * yaw, NECK[1] * pitch)
         return cls(rotation, shoulders, centre.astype(np.float32), np.float32(size / (2 * half)), size)
 
