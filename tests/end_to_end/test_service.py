@@ -199,14 +199,13 @@ def test_status_tells_what_is_going_on(client, identity):
 def test_garbage_is_refused_and_harms_nobody(client, shared_service, connect):
     vandal = connect(shared_service)
     random = np.random.default_rng(0)
-    for _ in range(200):
+    codes = set()
+    for _ in range(200):  # one at a time: nothing is kept for a stranger that does not read its answers
         vandal.socket.send_multipart([random.bytes(random.integers(0, 300)) for _ in range(random.integers(1, 6))])
+        codes.add(vandal.receive()[1].code)
     version = msgpack.packb({"v": 99, "id": 5, "kind": "Hello", "body": {"client": "x"}, "sizes": []})
     vandal.socket.send_multipart([version])
-    codes = set()
-    for _ in range(201):
-        answered, reply = vandal.receive()
-        codes.add(reply.code)
+    answered, reply = vandal.receive()
     assert codes <= {"malformed", "too-large", "version", "unknown-kind", "bad-field"}
     assert (answered, reply.code) == (5, "version")
     assert "same release" in reply.hint
