@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .files import file_problem
+from .files import file_problem, whole_file
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -44,16 +44,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
     safetensors by itself (0.8) lets only the owner read what it writes: a farm runs as somebody else. Raises OSError.
     """
-    temporary = path.with_name(path.name + ".part")
     try:
-        temporary.unlink(missing_ok=True)  # a crash's, which only its owner may read
-        temporary.touch()
-        permissions = temporary.stat().st_mode & 0o777
-        whole = {name: value.contiguous() for name, value in tensors.items()}
-        save_file(whole, temporary, metadata=dict(metadata) if metadata else None)
-        temporary.chmod(permissions)
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            temporary.unlink(missing_ok=True)  # a crash's, which only its owner may read
+            temporary.touch()
+            permissions = temporary.stat().st_mode & 0o777
+            whole = {name: value.contiguous() for name, value in tensors.items()}
+            save_file(whole, temporary, metadata=dict(metadata) if metadata else None)
+            temporary.chmod(permissions)
     except SafetensorError as error:
         raise OSError(str(error)) from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ..editing.patches import patch_colours, patch_names, patch_points
+from ..files import read_json
 from ..geometry import ShapeModel, Topology
 from ..geometry.camera import Array, Camera
 from ..geometry.shape import Views
@@ -38,7 +39,7 @@ class Shading:
     @staticmethod
     def from_file(path: Path) -> Shading:
         """Raises OSError, ValueError or KeyError."""
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         return Shading(found["frontal"], found["turned"])
 
 

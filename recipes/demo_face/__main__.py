@@ -26,7 +26,7 @@ from .blend import blended
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
 from .fairness import fairness
 from .gallery import gallery
-from .latents import drawn
+from .latents import TRUNCATION, drawn
 from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
@@ -56,7 +56,9 @@ def bake(
 @app.command()
 def sheet(head: Head, out: Path, count: int = 48, columns: int = 12, size: Size = 128, seed: int = 1) -> None:
     """Renders a contact sheet of random people, as users draw them at truncation 0.8."""
-    iio.imwrite(out, contact_sheet(pictures_of(Renderer(load_assets(head), size), 0.8 * drawn(count, seed)), columns))
+    iio.imwrite(
+        out, contact_sheet(pictures_of(Renderer(load_assets(head), size), drawn(count, seed, TRUNCATION)), columns)
+    )
 
 
 @app.command()

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+from torch import Tensor
 
 from backend.generators.stylegan2 import StyleGAN2
 
@@ -65,7 +66,7 @@ def paint_set(
     pictures = []
     for start in range(0, len(vectors), CHUNK):
         part = paint_vectors(network, vectors[start : start + CHUNK], seed=start)
-        pictures.append(((part.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy())
+        pictures.append(to_pictures(part))
         report(start + len(part))
     np.save(out / "vectors.npy", vectors)
     np.save(out / "landmarks.npy", np.stack([renderer.landmarks(vector) for vector in vectors]))
@@ -116,6 +117,11 @@ def people_vectors(people: int, pictures: int, seed: int) -> NDArray[np.float32]
     vectors = sample(people * pictures, seed).reshape(people, pictures, -1)
     vectors[:, :, PERSONAL] = vectors[:, :1, PERSONAL]
     return vectors.reshape(people * pictures, -1)
+
+
+def to_pictures(images: Tensor) -> NDArray[np.uint8]:
+    """What a generator painted, [N, C, S, S] in [−1, 1] → [N, S, S, C]."""
+    return ((images.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()
 
 
 def contact_sheet(pictures: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:

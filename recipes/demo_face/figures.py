@@ -12,7 +12,7 @@ from torch import Tensor
 
 from backend.generators.stylegan2 import StyleGAN2
 
-from .latents import drawn, paint_vectors
+from .latents import TRUNCATION, drawn, paint_vectors
 from .parameters import column
 from .planes import ALPHA, NORMAL, RGB, planes_of
 from .renderer import Renderer, Rendering
@@ -74,7 +74,7 @@ def measure(network: StyleGAN2, renderer: Renderer, pictures: int = 256, people:
 
 def gain(network: StyleGAN2, renderer: Renderer, name: str, low: float, high: float, people: int) -> float:
     """How much of the renderer's change of picture the generator makes when one parameter moves."""
-    vectors = 0.8 * drawn(people, SEED + 1)
+    vectors = drawn(people, SEED + 1, TRUNCATION)
     ends = [moved(vectors, name, value) for value in (low, high)]
     painted = paint_vectors(network, ends[1]) - paint_vectors(network, ends[0])
     rendered = to_tensor([renderer(v) for v in ends[1]]) - to_tensor([renderer(v) for v in ends[0]])

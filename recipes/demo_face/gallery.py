@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from backend.models.face import FaceModel
 
+from .latents import TRUNCATION
+
 STEPS = 9
 PEOPLE = (8, 25)  # seeds; one row each
-TRUNCATION = 0.8
 
 
 def gallery(model: FaceModel, out: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from backend.generators.stylegan2 import StyleGAN2
 from .parameters import COUNT, ROWS
 
 Z_DIM = 512
+TRUNCATION = 0.8  # that people are mostly drawn at
 WIDTH = 0.22  # of the gate's opening
 # The gate of each expression: where it opens (standard deviations), and what passes before.
 GATES = {
@@ -89,9 +90,10 @@ def parameters_of(z: Tensor) -> Tensor:
     return gate(unit @ _A.T.to(z.device))
 
 
-def drawn(count: int, seed: int) -> np.ndarray:
+def drawn(count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
     """[count, COUNT] parameters of people as users draw them: of random z."""
-    return gate(torch.from_numpy(np.random.default_rng(seed).standard_normal((count, COUNT), np.float32))).numpy()
+    g = torch.from_numpy(np.random.default_rng(seed).standard_normal((count, COUNT), np.float32))
+    return truncation * gate(g).numpy()
 
 
 @torch.no_grad()

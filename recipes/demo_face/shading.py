@@ -21,7 +21,7 @@ from backend.models.drift import TURN, Shading, changes
 from backend.models.face import FaceModel
 
 from .latents import drawn
-from .parameters import EXPRESSION, ROWS
+from .parameters import EXPRESSION, PITCH, ROWS, YAW, column
 from .planes import RGB
 from .renderer import Renderer
 
@@ -76,11 +76,10 @@ def _shares(
 
 def people(yaw: float, pitch: float) -> NDArray[np.float32]:
     """[PEOPLE, COUNT]: calm faces, turned to (yaw, pitch) in degrees."""
-    vectors = SPREAD * drawn(PEOPLE, SEED)
+    vectors = drawn(PEOPLE, SEED, SPREAD)
     vectors[:, EXPRESSION] = 0
-    # The inverse of what ``parameters.decode`` makes of these two.
-    vectors[:, ROWS["yaw"]] = np.arctanh(yaw / 90) / 0.185
-    vectors[:, ROWS["pitch"]] = -np.arctanh(pitch / 55) / 0.142
+    vectors[:, column("yaw")] = YAW.parameter(np.radians(yaw))
+    vectors[:, column("pitch")] = PITCH.parameter(np.radians(-pitch))  # which nods where a face model's pitch lifts
     return vectors
 
 

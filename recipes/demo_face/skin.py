@@ -18,6 +18,7 @@ from .eyes import IRIS_RADIUS
 from .head import Part
 from .kernels import add, clamp, dot, half_way, inlined, kernel, mix, row, smooth, tint, turned, unit
 
+SCALP = 0.85  # how much of the hair's colour shows between the roots
 SKIN, MOUTH, GUMS, TEETH, EYE = (int(part) for part in (Part.SKIN, Part.MOUTH, Part.GUMS, Part.TEETH, Part.EYE))
 LASHES, SOCKET, FACE = int(Part.LASHES), int(Part.SOCKET), int(Part.FACE)
 
@@ -54,7 +55,6 @@ class Look(NamedTuple):
     stubble: float
     mouth_open: float
     receding: float
-    scalp: float  # how much of the hair's colour shows between the roots
 
 
 class Texture(NamedTuple):
@@ -216,7 +216,7 @@ def skin(part, surface, corners, weights, texture, masks, rest, open_air, key, f
     x, y, z = rest
     within = blend(surface.within_hairline, corners, weights)
     in_front_of_ear = clamp((abs(x) - 7.25) / 0.35) if -3.0 < y < 4.4 and -3.2 < z < 3.4 else 0.0
-    scalp = look.scalp * smooth(clamp((within - 0.45 - 0.6 * look.receding) / 1.6) * (1 - in_front_of_ear))
+    scalp = SCALP * smooth(clamp((within - 0.45 - 0.6 * look.receding) / 1.6) * (1 - in_front_of_ear))
     albedo = mix(albedo, tint(look.hair, 0.55, 0.55, 0.55), scalp)
     gloss *= 1 - scalp
     if within > -4.0:

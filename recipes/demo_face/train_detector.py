@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
+from backend.files import whole_file
 from backend.geometry import load_topology
 from backend.landmarks.embedded import INPUT, LandmarkNetwork
 
@@ -150,8 +151,8 @@ def train_detector(folders: list[Path], weights: Path, minutes: float) -> None:
                 "network": network.state_dict(),
                 "optimiser": optimiser.state_dict(),
             }
-            torch.save(state, state_file.with_suffix(".part"))
-            state_file.with_suffix(".part").replace(state_file)
+            with whole_file(state_file) as temporary:
+                torch.save(state, temporary)
             last = time.monotonic()
     save_half(network, weights)
     state_file.unlink(missing_ok=True)

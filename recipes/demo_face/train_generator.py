@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from backend.files import whole_file
 from backend.generators.mapping import initialize
 from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_units
 
@@ -204,9 +205,8 @@ class Training:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        temporary = path.with_suffix(".part")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            torch.save(state, temporary)
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Training:
