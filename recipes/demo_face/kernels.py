@@ -105,11 +105,15 @@ def half_way(towards):
 
 @kernel
 def rasterise(points, triangles, modes, canvas):
-    """Fills the canvas's depth, triangle and weights. ``points`` [V, 3] pixels; ``modes`` [T] what is drawn of each."""
+    """Fills the canvas's depth, triangle and weights, and blackens it.
+
+    ``points`` [V, 3] pixels; ``modes`` [T] what is drawn of each.
+    """
     depth, nearest, weight_1, weight_2 = canvas.depth, canvas.triangle, canvas.weight_1, canvas.weight_2
     height, width = depth.shape
     depth[:] = FAR
     nearest[:] = -1
+    canvas.colour[:] = 0  # translucent strands take from what is there, and exposure multiplies it
     for t in range(len(triangles)):
         if modes[t] == NOTHING:
             continue

@@ -111,6 +111,16 @@ def test_a_head_stands_before_any_background(renderer: Renderer):
     assert (picture[full] == film.over(0 * green)[full]).all()
 
 
+def test_a_render_does_not_depend_on_those_before_it(renderer: Renderer):
+    """What an exposure multiplied in empty pixels once grew by an eighth a picture, to white and black after 700."""
+    one, other = sample(2, seed=11)
+    first = renderer(one)
+    for _ in range(3):
+        renderer(other)
+    renderer._canvas.colour[:] = np.nan
+    assert np.array_equal(planes_of(renderer(one)), planes_of(first))
+
+
 def test_a_render_knows_its_landmarks_and_camera(renderer: Renderer):
     vector = sample(1, 3)[0]
     rendering = renderer(vector)
