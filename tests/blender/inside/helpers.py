@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def begun_bake(proxy, scene):
     while bake.step() < 1:
         addon("blender.session").pause()
     return bake
+
+
+def strike_in_a_bake(monkeypatch, painted, pid, with_signal) -> None:
+    """Sends the backend ``pid`` a signal as soon as a bake has ``painted`` so many frames."""
+    bake = addon("blender.bake").Bake
+    keep = bake.keep
+
+    def keep_and_strike(self, step):
+        keep(self, step)
+        if self.painted == painted:
+            os.kill(pid, with_signal)
+
+    monkeypatch.setattr(bake, "keep", keep_and_strike)
 
 
 def go_on(work) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import bpy
 import pytest
 from conftest import addon
-from helpers import swing
+from helpers import strike_in_a_bake, swing
 
 
 def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, monkeypatch):
@@ -22,15 +22,8 @@ def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, mo
     settle()
     swing(face, scene, 20)
     scene.frame_end = 40
-    pid, bake = killable.state.backend.pid, addon("blender.bake").Bake
-    keep = bake.keep
-
-    def keep_and_stop(self, step):
-        keep(self, step)
-        if self.painted == 10:
-            os.kill(pid, signal.SIGSTOP)
-
-    monkeypatch.setattr(bake, "keep", keep_and_stop)
+    pid = killable.state.backend.pid
+    strike_in_a_bake(monkeypatch, 10, pid, signal.SIGSTOP)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     assert killable.state.backend.pid != pid
     folder = addon("blender.bake").folder_of(face)

@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import begun_bake, give_ups, go_on, pixels, swing
+from helpers import begun_bake, give_ups, go_on, pixels, strike_in_a_bake, swing
 from test_preview import error_pixels
 
 
@@ -173,15 +173,8 @@ def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, fac
     settle()
     swing(face, scene, 20)
     scene.frame_end = 40
-    pid, bake = killable.state.backend.pid, addon("blender.bake").Bake
-    keep = bake.keep
-
-    def keep_and_kill(self, step):
-        keep(self, step)
-        if self.painted == 15:
-            os.kill(pid, signal.SIGKILL)
-
-    monkeypatch.setattr(bake, "keep", keep_and_kill)
+    pid = killable.state.backend.pid
+    strike_in_a_bake(monkeypatch, 15, pid, signal.SIGKILL)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     monkeypatch.undo()
     assert killable.state.backend.pid != pid
