@@ -108,6 +108,10 @@ def fit(
     name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampled latents.")] = 0,
     identity: cli_bundles.IdentityOption = "auto",
+    latents: Annotated[
+        Path | None,
+        typer.Option(help="An .npz with an array z: the people to sample, where random ones seldom show expressions."),
+    ] = None,
 ) -> None:
     """Fit a face model to a generator: sample, detect landmarks, factor, regress, learn what keeps looks.
 
@@ -125,7 +129,7 @@ def fit(
         raise fail(f"{out} is a file: --out names the folder of a bundle")
     if latent not in ("w", "w+"):
         raise fail(f"unknown latent {latent!r}: use w or w+")
-    plan = FitPlan(name or out.stem, samples, basis, latent, paper, seed)  # type: ignore[arg-type]
+    plan = FitPlan(name or out.stem, samples, basis, latent, paper, seed, latents)  # type: ignore[arg-type]
     try:
         with stage_progress() as progress:
             folder, source = work or out.with_name(out.name + ".samples"), generator_of(generator)

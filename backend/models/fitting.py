@@ -19,7 +19,7 @@ from ..identity import Embedder
 from ..landmarks import Detector
 from .bundle import save_face_model, save_paper_regressor, sha256
 from .looks import NO_NETWORK, Looks
-from .samples import Latent, Progress, Recipe, Samples, SamplesError, sample
+from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
 _HELD_OUT = 0.1  # share of the samples that only judge
 _FACES = 0.8  # of the pictures must show one
@@ -27,7 +27,11 @@ _FACES = 0.8  # of the pictures must show one
 
 @dataclass(frozen=True, slots=True)
 class FitPlan:
-    """What to fit. ``basis``: deformations K. ``latent``: what φ reads. ``paper``: the paper's regressor besides."""
+    """What to fit. ``basis``: deformations K. ``latent``: what φ reads. ``paper``: the paper's regressor besides.
+
+    ``latents``: an .npz file with an array z [N, z_dim] to sample instead of normally distributed latents. Controls
+    reach as far as samples do, so a generator whose people seldom gape or wink is fitted to some that do.
+    """
 
     name: str = "face"  # as users see it
     samples: int = 8000
@@ -35,6 +39,7 @@ class FitPlan:
     latent: Latent = "w"
     paper: bool = False
     seed: int = 0
+    latents: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,9 @@ def fit_face_model(
     """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling."""
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
-    recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder))
-    samples = _with_faces(sample(generator, detector, embedder, recipe, plan.samples, work, progress))
+    given, drawn = (None, "normal") if plan.latents is None else (read_latents(plan.latents), sha256(plan.latents))
+    recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
+    samples = _with_faces(sample(generator, detector, embedder, recipe, plan.samples, work, progress, given))
     latents, W = samples.latents, samples.points
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)

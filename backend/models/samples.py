@@ -45,7 +45,7 @@ class Recipe:
     """What samples depend on besides their number.
 
     ``latent``: w, or w+ with half of the samples style-mixed. ``detector`` and ``embedder`` are fingerprints,
-    "none" where nothing is asked of one.
+    "none" where nothing is asked of one. ``drawn``: where z comes from, "normal" or the sha256 of the file with it.
     """
 
     generator_sha256: str
@@ -53,6 +53,7 @@ class Recipe:
     seed: int
     latent: Latent = "w"
     embedder: str = "none"
+    drawn: str = "normal"
     shard: int = SHARD
 
 
@@ -81,18 +82,23 @@ def sample(
     count: int,
     folder: Path,
     progress: Progress,
+    given: NDArray[np.float32] | None = None,
 ) -> Samples:
     """``count`` pictures of random latents, and what ``detector`` and ``embedder`` see in them.
 
-    Shards that ``folder`` has already are read, the others made and written. Raises SamplesError.
+    ``given`` [N, z_dim], N ≥ ``count``: the latents z, instead of normally distributed ones. Shards that ``folder``
+    has already are read, the others made and written. Raises SamplesError.
     """
+    if given is not None:
+        _check(given, generator.z_dim, count)
     _claim(folder, recipe)
     shards = []
     for number in range(-(-count // SHARD)):
         path = folder / f"shard_{number:05d}.npz"
         if not is_file(path):
             random = np.random.RandomState([recipe.seed, number])
-            _write(path, _make(generator, detector, embedder, random, recipe.latent))
+            z = random.randn(SHARD, generator.z_dim) if given is None else given[number * SHARD : (number + 1) * SHARD]
+            _write(path, _make(generator, detector, embedder, z, random, recipe.latent))
         try:
             shard = read_arrays(path)
             shards.append({name: shard[name] for name in _ARRAYS})
@@ -108,15 +114,15 @@ def _make(
     generator: Generator,
     detector: Detector | None,
     embedder: Embedder | None,
+    z: NDArray[np.floating],
     random: np.random.RandomState,
     latent: Latent,
 ) -> list[NDArray[np.generic]]:
-    """The _ARRAYS of one shard."""
-    z = torch.from_numpy(random.randn(SHARD, generator.z_dim)).float()
+    """The _ARRAYS of the shard of ``z`` [M, z_dim]; ``random`` mixes w+."""
     cut = generator.num_ws
     batches = []
-    for start in range(0, SHARD, _BATCH):
-        ws = generator.map(z[start : start + _BATCH].to(generator.device))
+    for part in torch.split(torch.from_numpy(z).float(), _BATCH):
+        ws = generator.map(part.to(generator.device))
         if latent == "w+":
             # Every other picture takes its fine layers from its neighbour, from a random layer on.
             cuts = torch.from_numpy(random.randint(1, cut, len(ws))).to(ws.device)
@@ -129,6 +135,27 @@ def _make(
         vectors = embedder.embed(pictures) if embedder is not None else torch.empty(len(ws), 0)
         batches.append((ws if latent == "w+" else ws[:, :1], points, thumbnails(pictures), vectors))
     return [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
+
+
+def read_latents(path: Path) -> NDArray[np.float32]:
+    """z [N, z_dim] of an .npz file with one array ``z``. Raises SamplesError."""
+    try:
+        z = read_arrays(path).get("z")
+    except (OSError, ValueError) as error:
+        raise SamplesError(f"{path} cannot be read as latents ({error}): it must be an .npz with an array z") from None
+    if z is None or z.ndim != 2 or z.dtype.kind != "f" or not np.isfinite(z).all():
+        raise SamplesError(f"{path} must hold an array z [N, z_dim] of finite floating-point numbers")
+    return z.astype(np.float32)
+
+
+def _check(given: NDArray[np.float32], z_dim: int, count: int) -> None:
+    """Raises SamplesError unless ``given`` are ``count`` latents or more of ``z_dim`` numbers."""
+    if given.shape[1] != z_dim:
+        raise SamplesError(f"the given latents have {given.shape[1]} numbers each; this generator's z have {z_dim}")
+    if len(given) < count:
+        raise SamplesError(
+            f"{count} samples are asked for, and {len(given)} latents given: ask for fewer, or give more"
+        )
 
 
 def thumbnails(pictures: Tensor) -> Tensor:

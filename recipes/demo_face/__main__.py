@@ -26,13 +26,14 @@ from .blend import blended
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
 from .fairness import fairness
 from .gallery import gallery
-from .latents import TRUNCATION, drawn
+from .latents import TRUNCATION, drawn, latents_of
 from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
 from .report import report as write_report
 from .shading import measure_shading
 from .storage import read_trainable
+from .teach_mapping import drawn_evenly
 from .train_detector import train_detector
 from .train_generator import Plan, Renders, Training, run
 from .train_identity import train_identity, train_judge
@@ -169,6 +170,17 @@ def paint(
         paint_set(network, renderer, out, vectors, report=lambda done: progress.update(task, completed=done))
     if people:
         np.save(out / "people.npy", np.repeat(np.arange(count // people), people))
+
+
+@app.command(name="latents")
+def latents_command(
+    out: Annotated[Path, typer.Argument(help="The .npz to write, for effigy fit --latents.")],
+    count: Annotated[int, typer.Option(min=1)] = 20_000,
+    seed: int = 11,
+) -> None:
+    """Writes latents of people who do everything that faces can: of those drawn at random, three in a hundred do."""
+    random = torch.Generator().manual_seed(seed)
+    np.savez(out, z=latents_of(drawn_evenly(count, random), random).numpy())
 
 
 @app.command()

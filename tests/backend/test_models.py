@@ -168,7 +168,7 @@ def test_samples_resume_and_do_not_depend_on_how_they_were_interrupted(tmp_path,
     monkeypatch.setattr(samples, "SHARD", 20)
     generator = load_generator(DEFAULT_BUNDLE / "generator.safetensors", "cpu")
     detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
-    recipe = samples.Recipe("sha", detector.fingerprint, 0, 20)
+    recipe = samples.Recipe("sha", detector.fingerprint, 0)
     made = []
 
     def progress(stage, done, total):
@@ -188,6 +188,31 @@ def test_samples_resume_and_do_not_depend_on_how_they_were_interrupted(tmp_path,
     np.testing.assert_array_equal(alone.thumbnails, whole.thumbnails[:20])
     assert alone.points.shape == (20, 2, 0)
     assert alone.vectors.shape == (20, 0)
+
+
+def test_given_latents_are_sampled_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "SHARD", 20)
+    generator = load_generator(DEFAULT_BUNDLE / "generator.safetensors", "cpu")
+    z = np.random.default_rng(0).standard_normal((30, generator.z_dim)).astype(np.float32)
+    np.savez(tmp_path / "z.npz", z=z)
+    given = samples.read_latents(tmp_path / "z.npz")
+    recipe, alone = samples.Recipe("sha", "none", 0, drawn="a file"), (generator, None, None)
+    made = samples.sample(*alone, recipe, 30, tmp_path / "made", lambda *_: None, given)
+    wanted = torch.cat([generator.map(part)[:, 0] for part in torch.from_numpy(z).split(10)])
+    np.testing.assert_array_equal(made.latents[:, 0], wanted.double())
+    for count, latents, wrong in ((31, given, "31 samples"), (10, given[:, 1:], "numbers each")):
+        with pytest.raises(samples.SamplesError, match=wrong):
+            samples.sample(*alone, recipe, count, tmp_path / "refused", lambda *_: None, latents)
+    assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    "arrays", [{}, {"z": np.zeros(3)}, {"z": np.full((2, 4), np.nan)}, {"z": np.zeros((2, 4), int)}]
+)
+def test_what_is_no_latents_is_refused(tmp_path, arrays):
+    np.savez(tmp_path / "z.npz", **arrays)
+    with pytest.raises(samples.SamplesError, match="array z"):
+        samples.read_latents(tmp_path / "z.npz")
 
 
 def test_what_is_beyond_the_data_is_clamped_and_named(default_model, identity):
