@@ -3,14 +3,15 @@
 
     python build_addon.py [--blender PYTHON_WITH_BPY] [--relock]
 
-Vendors protocol/ into the add-on, bundles the wheels of wheels.lock.json (each checked against its
-sha256) and lets Blender's own extension tool validate the result. The same sources give the same bytes.
+Packs client/ and protocol/ as one wheel of its own, bundles it with the wheels of wheels.lock.json (each checked
+against its sha256) and lets Blender's own extension tool validate the result. The same sources give the same bytes.
 ``--relock`` looks the wheels up again and rewrites the lock.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import shutil
@@ -37,6 +38,7 @@ PLATFORMS = {
     "macos-arm64": ("macosx_11_0_arm64", "macosx_10_15_universal2"),
 }
 LEFT_OUT = {"__pycache__", LOCK.name}
+PURE = (ROOT / "client" / "effigy_client", ROOT / "protocol" / "effigy_protocol")  # what our own wheel holds
 EPOCH = (2020, 1, 1, 0, 0, 0)  # the date of every file in the zip
 
 
@@ -56,44 +58,78 @@ def build(blender_python: Path | None, out: Path = ROOT / "dist") -> Path:
     """Builds the zip into ``out`` and returns its path; raises SystemExit with a message that says what to do."""
     manifest = (SOURCE / "blender_manifest.toml").read_text(encoding="utf-8")
     version = tomllib.loads(manifest)["version"]
-    wheels = fetch(read_lock())
-    stage(manifest, wheels)
+    stage(manifest, version, fetch(read_lock()))
     path = out / f"effigy-{version}.zip"
     out.mkdir(parents=True, exist_ok=True)
-    pack(STAGE, path)
+    staged = sorted(file for file in STAGE.rglob("*") if file.is_file())
+    pack({file.relative_to(STAGE).as_posix(): file.read_bytes() for file in staged}, path)
     if blender_python is not None:
         validate(path, blender_python)
     return path
 
 
-def stage(manifest: str, wheels: list[Path]) -> None:
+def stage(manifest: str, version: str, wheels: list[Path]) -> None:
     """Lays the extension out in build/effigy as it is in the zip."""
     shutil.rmtree(STAGE, ignore_errors=True)
-    ignore = shutil.ignore_patterns(*LEFT_OUT, "protocol")
-    shutil.copytree(SOURCE, STAGE, ignore=ignore)
-    # In the repository blender_addon/protocol is a link to protocol/.
-    shutil.copytree(ROOT / "protocol", STAGE / "protocol", ignore=ignore)
+    shutil.copytree(SOURCE, STAGE, ignore=shutil.ignore_patterns(*LEFT_OUT))
     (STAGE / "wheels").mkdir()
     for wheel in wheels:
         shutil.copy(wheel, STAGE / "wheels")
-    listed = "".join(f'  "./wheels/{wheel.name}",\n' for wheel in sorted(wheels))
+    pack_client(version, STAGE / "wheels")
+    listed = "".join(f'  "./wheels/{wheel.name}",\n' for wheel in sorted((STAGE / "wheels").iterdir()))
     platforms = ", ".join(f'"{name}"' for name in PLATFORMS)
     head, section, permissions = manifest.partition("[permissions]")
     text = f"{head}platforms = [{platforms}]\nwheels = [\n{listed}]\n\n{section}{permissions}"
     (STAGE / "blender_manifest.toml").write_text(text, encoding="utf-8")
 
 
-def pack(folder: Path, path: Path) -> None:
-    """Zips ``folder`` with sorted names, one date and one mode, so that equal sources give equal bytes."""
+def pack_client(version: str, folder: Path) -> Path:
+    """Writes client/ and protocol/ as a wheel into ``folder`` and returns its path.
+
+    Blender unpacks a wheel only where none of that version is, so the version carries a digest of the contents:
+    ``effigy_client-0.1.0+1234abcd-py3-none-any.whl``.
+    """
+    contents = {
+        path.relative_to(package.parent).as_posix(): path.read_bytes()
+        for package in PURE
+        for path in sorted(package.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    told = b"".join(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode() for name, data in contents.items())
+    name = f"effigy_client-{version}+{hashlib.sha256(told).hexdigest()[:8]}"
+    info = f"{name}.dist-info"
+    contents[f"{info}/METADATA"] = (
+        f"Metadata-Version: 2.4\nName: effigy-client\nVersion: {name.partition('-')[2]}\n"
+        "Summary: A client of Effigy's backend\nLicense-Expression: Apache-2.0\nLicense-File: LICENSE\n"
+        "Requires-Python: >=3.11\nRequires-Dist: msgpack\nRequires-Dist: numpy\nRequires-Dist: pyzmq\n"
+    ).encode()
+    contents[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: build_addon\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    contents[f"{info}/licenses/LICENSE"] = (ROOT / "LICENSE").read_bytes()
+    record = "".join(f"{path},{recorded(data)},{len(data)}\n" for path, data in contents.items())
+    contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
+    path = folder / f"{name}-py3-none-any.whl"
+    pack(contents, path)
+    return path
+
+
+def recorded(data: bytes) -> str:
+    """The checksum of a file as a wheel's RECORD has it."""
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def pack(contents: dict[str, bytes], path: Path) -> None:
+    """Zips ``contents``, by name, with one date and one mode, so that equal sources give equal bytes."""
     temporary = path.with_name(path.name + ".part")
     with zipfile.ZipFile(temporary, "w") as archive:
-        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-            info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), EPOCH)
+        for name, data in contents.items():
+            info = zipfile.ZipInfo(name, EPOCH)
             info.external_attr = 0o100644 << 16
             info.create_system = 3
             # Wheels are compressed already; storing them keeps the result independent of zlib's version.
             info.compress_type = zipfile.ZIP_STORED
-            archive.writestr(info, file.read_bytes())
+            archive.writestr(info, data)
     temporary.replace(path)
 
 

@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Effigy: pose faces that a StyleGAN paints, in 3D.
 
-``core`` holds what needs no Blender (the client, the mathematics of pose, the child process), ``blender``
-what talks to bpy. Importing this package touches neither, so ``core`` can be tested anywhere.
+``blender`` talks to bpy. What needs no Blender is in the package ``effigy_client``, which comes as a wheel in the
+extension's zip. Importing this package touches neither.
 """
 
 
 def register() -> None:
     """Registers classes and handlers; starts nothing."""
-    from .blender import registration
+    from .blender import restart
 
-    registration.register()
+    if restart.is_needed():
+        restart.register()
+    else:
+        from .blender import registration
+
+        registration.register()
 
 
 def unregister() -> None:
     """Exactly undoes ``register``; closes the connection and the backend that this Blender started."""
-    from .blender import registration
+    from .blender import restart
 
-    registration.unregister()
+    if restart.is_registered():
+        restart.unregister()
+    else:
+        from .blender import registration
+
+        registration.unregister()

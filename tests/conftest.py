@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before torch is imported, as in backend/cli.py.
+# Before torch is imported, as in backend/effigy/cli.py.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import pytest
@@ -46,6 +46,6 @@ def addon_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def default_model():
     """The embedded default face model, on the CPU."""
-    from backend.models import DEFAULT_BUNDLE, load_face_model
+    from effigy.models import DEFAULT_BUNDLE, load_face_model
 
     return load_face_model(DEFAULT_BUNDLE, device="cpu")

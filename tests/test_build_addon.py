@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
+import subprocess
+import sys
 import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
 
 import build_addon
-from backend import __version__
+from effigy import __version__
 
 from .blender.environments import NEWEST_3_11
 
@@ -40,7 +46,9 @@ def test_a_zip_that_blender_refuses_is_an_error(tmp_path):
 def test_it_bundles_a_wheel_for_every_python_and_platform(archive):
     manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
     wheels = [name.removeprefix("./wheels/") for name in manifest["wheels"]]
-    assert sorted(wheels) == sorted(wheel.file for wheel in build_addon.read_lock())
+    ours = [name for name in wheels if name.startswith("effigy_client-")]
+    assert len(ours) == 1
+    assert sorted(set(wheels) - set(ours)) == sorted(wheel.file for wheel in build_addon.read_lock())
     assert manifest["platforms"] == ["linux-x64", "windows-x64", "macos-arm64"]
     for python in ("cp311", "cp313", "cp314"):
         for system in ("manylinux", "win_amd64", "macosx"):
@@ -56,11 +64,40 @@ def test_versions_agree(archive):
     assert manifest["version"] == project["project"]["version"] == __version__
 
 
+def client_wheel(archive):
+    """The wheel of our own, open."""
+    (name,) = [name for name in archive.namelist() if name.startswith("wheels/effigy_client-")]
+    return zipfile.ZipFile(io.BytesIO(archive.read(name)))
+
+
 def test_it_holds_the_protocol_and_nothing_that_was_compiled_or_locked(archive):
-    names = archive.namelist()
-    assert "protocol/codec.py" in names
+    names = [*archive.namelist(), *client_wheel(archive).namelist()]
+    assert "effigy_protocol/codec.py" in names
+    assert "effigy_client/client.py" in names
     assert "LICENSE" in names
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".lock.json"))]
+
+
+def test_the_client_s_wheel_is_one_that_pip_installs(archive, tmp_path):
+    (name,) = [name for name in archive.namelist() if name.startswith("wheels/effigy_client-")]
+    wheel = tmp_path / Path(name).name
+    wheel.write_bytes(archive.read(name))
+    command = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--target", tmp_path / "site", wheel]
+    subprocess.run(command, check=True)
+    version = "import effigy_client; print(effigy_client.__version__, effigy_client.__file__)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    said = subprocess.run([sys.executable, "-c", version], env=environment, capture_output=True, text=True, check=True)
+    installed = tmp_path / "site" / "effigy_client" / "__init__.py"
+    assert said.stdout.split() == [wheel.name.split("-")[1], str(installed)]
+
+
+def test_another_content_is_another_version_of_the_client_s_wheel(monkeypatch, tmp_path):
+    name = build_addon.pack_client("0.1.0", tmp_path).name
+    changed = tmp_path / "effigy_client"
+    shutil.copytree(build_addon.PURE[0], changed)
+    (changed / "more.py").touch()
+    monkeypatch.setattr(build_addon, "PURE", (changed, *build_addon.PURE[1:]))
+    assert build_addon.pack_client("0.1.0", tmp_path).name != name
 
 
 def test_it_stays_small(addon_zip):

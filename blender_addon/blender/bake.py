@@ -17,11 +17,12 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.files import write_whole
-from ..core.link import RequestError
-from ..core.png import annotate
-from ..core.record import KEYWORD, Journal, Record, shows, what_differs
-from ..protocol.messages import Encoding
+from effigy_client.files import write_whole
+from effigy_client.link import RequestError
+from effigy_client.png import annotate
+from effigy_client.record import KEYWORD, Journal, Record, shows, what_differs
+from effigy_protocol.messages import Encoding
+
 from . import session
 from .display import picture_nodes, show_source
 from .fcurves import write_keys

@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from ..core.record import what_differs
+from effigy_client.record import what_differs
+
 from . import session
 from .properties import face_of
 from .scene_reader import FaceState

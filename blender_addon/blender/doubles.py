@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from ..protocol.messages import Welcome
+from effigy_protocol.messages import Welcome
+
 from . import controls, display, rig
 from .plate import remove_keys
 from .properties import EffigyFace, face_of, has_own_plate, owns_plate

@@ -11,8 +11,9 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty
 from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_location_3d
 from mathutils import Matrix, Vector
 
-from ..core.follow import follow
-from ..core.pose import rotation_of
+from effigy_client.follow import follow
+from effigy_client.pose import rotation_of
+
 from . import controls, session
 from .census import active_face, face_in
 from .face_operator import is_ours

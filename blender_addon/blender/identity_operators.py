@@ -15,9 +15,10 @@ import numpy as np
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ..core.files import read_json, write_whole
-from ..core.link import RequestError
-from ..protocol.messages import Identity, OpenIdentity
+from effigy_client.files import read_json, write_whole
+from effigy_client.link import RequestError
+from effigy_protocol.messages import Identity, OpenIdentity
+
 from . import rig, session
 from .census import active_face, face_in
 from .face_operator import FaceOperator, can_ask, is_ours

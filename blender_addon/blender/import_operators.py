@@ -12,10 +12,11 @@ import numpy as np
 from bpy.props import BoolProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ..core.capture import CaptureError, LandmarkTrack, read_live_link, read_openface
-from ..core.follow import fit_view
-from ..core.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
-from ..core.retarget import fill_gaps, resample, retarget, smooth
+from effigy_client.capture import CaptureError, LandmarkTrack, read_live_link, read_openface
+from effigy_client.follow import fit_view
+from effigy_client.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
+from effigy_client.retarget import fill_gaps, resample, retarget, smooth
+
 from . import controls
 from .capture_settings import CaptureSettings
 from .census import face_in

@@ -16,7 +16,8 @@ import bpy.utils.previews
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from ..core.files import read_json, write_whole
+from effigy_client.files import read_json, write_whole
+
 from . import controls, preferences
 from .census import face_in
 from .face_operator import FaceOperator

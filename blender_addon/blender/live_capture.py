@@ -9,10 +9,11 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty
 
-from ..core.capture import Capture
-from ..core.live_link import PORT, Listener
-from ..core.pose import Angles, head_rotation
-from ..core.retarget import retarget
+from effigy_client.capture import Capture
+from effigy_client.live_link import PORT, Listener
+from effigy_client.pose import Angles, head_rotation
+from effigy_client.retarget import retarget
+
 from . import controls
 from .capture_settings import CaptureSettings
 from .census import face_in

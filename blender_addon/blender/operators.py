@@ -10,8 +10,9 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, IntProperty
 
-from ..core.process import BackendError
-from ..protocol.messages import Identity, OpenIdentity
+from effigy_client.process import BackendError
+from effigy_protocol.messages import Identity, OpenIdentity
+
 from . import controls, display, frames, framing, placing, rig, session
 from .census import face_in
 from .face_operator import FaceOperator, can_ask, in_object_mode

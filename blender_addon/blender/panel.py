@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from ..core.link import Phase
+from effigy_client.link import Phase
+
 from . import library, session
 from .census import active_face, face_in, known_faces
 from .controls import blocks_of

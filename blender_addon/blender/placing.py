@@ -9,7 +9,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from ..core.pose import Angles
+from effigy_client.pose import Angles
+
 from . import controls, display, framing
 from .properties import face_of, faces
 

@@ -9,7 +9,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.pixels import Pixels, error_picture
+from effigy_client.pixels import Pixels, error_picture
+
 from .properties import face_of
 from .scene_reader import UnreadableError
 from .words import rpt_

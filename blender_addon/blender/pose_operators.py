@@ -9,7 +9,8 @@ import bpy
 import numpy as np
 from bpy.props import FloatProperty, IntProperty
 
-from ..core.pose import Angles
+from effigy_client.pose import Angles
+
 from . import controls
 from .census import active_face, face_in
 from .face_operator import FaceOperator, is_ours

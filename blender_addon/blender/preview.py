@@ -13,10 +13,11 @@ import traceback
 
 import bpy
 
-from ..core.client import Client
-from ..core.link import Phase, Preview, RequestError
-from ..core.pixels import Pixels, from_rgba8
-from ..protocol.messages import Frame
+from effigy_client.client import Client
+from effigy_client.link import Phase, Preview, RequestError
+from effigy_client.pixels import Pixels, from_rgba8
+from effigy_protocol.messages import Frame
+
 from . import bake, cache, display, doubles, plate, rig, session
 from .census import known_faces
 from .properties import face_of, name_of

@@ -8,9 +8,10 @@ import sys
 
 import bpy
 
-from ..core.link import RequestError
-from ..core.pixels import Pixels, from_rgba8
-from ..protocol.messages import Frame
+from effigy_client.link import RequestError
+from effigy_client.pixels import Pixels, from_rgba8
+from effigy_protocol.messages import Frame
+
 from . import bake, plate, preferences, session
 from .display import shows_its_picture
 from .preferences import PreferencesError

@@ -9,8 +9,9 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from ..core.pose import landmarks_to_local
-from ..protocol.messages import Array, Control, Identity, Welcome
+from effigy_client.pose import landmarks_to_local
+from effigy_protocol.messages import Array, Control, Identity, Welcome
+
 from . import controls, display, placing
 from .properties import EffigyFace, face_of, faces, owns_plate
 from .words import rpt_

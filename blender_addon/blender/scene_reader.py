@@ -12,8 +12,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.pose import Angles, View, angles_of, plate_matrix
-from ..protocol.messages import Encoding, Purpose, Synthesize
+from effigy_client.pose import Angles, View, angles_of, plate_matrix
+from effigy_protocol.messages import Encoding, Purpose, Synthesize
+
 from .controls import camera_of
 from .properties import EffigyFace, face_of, has_own_plate
 from .words import rpt_

@@ -18,12 +18,13 @@ from typing import Any
 
 import bpy
 
-from ..core.client import Client
-from ..core.link import GoneError, Link, Phase, RequestError
-from ..core.memory import PictureMemory
-from ..core.process import BackendError, LocalBackend, is_alive
-from ..protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection
-from ..protocol.messages import OpenIdentity, Welcome
+from effigy_client.client import Client
+from effigy_client.link import GoneError, Link, Phase, RequestError
+from effigy_client.memory import PictureMemory
+from effigy_client.process import BackendError, LocalBackend, is_alive
+from effigy_protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection
+from effigy_protocol.messages import OpenIdentity, Welcome
+
 from . import preferences
 from .preferences import PreferencesError
 from .properties import Name, face_of, name_of

@@ -16,8 +16,9 @@ from typing import Any
 
 import bpy
 
-from ..core.link import RequestError
-from ..protocol.messages import Cancel, Encoding, Frame
+from effigy_client.link import RequestError
+from effigy_protocol.messages import Cancel, Encoding, Frame
+
 from . import preferences, session
 from .properties import face_of, name_of
 from .scene_reader import FaceState, read_face

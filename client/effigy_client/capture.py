@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Reading captured faces: Live Link Face's CSV of ARKit blend shapes, and OpenFace's CSV of 68 landmarks."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """The client: one background thread owns the socket, sends what it is given and decodes what comes back.
 
 The main thread never waits for it: ``ask`` returns a future, previews go into a slot of which only the
@@ -20,8 +20,9 @@ from typing import Any
 
 import zmq
 
-from ..protocol.connection import Connection, ConnectionFileError
-from ..protocol.messages import ANSWER_OF, OpenIdentity, Release, Request, Synthesize, Welcome
+from effigy_protocol.connection import Connection, ConnectionFileError
+from effigy_protocol.messages import ANSWER_OF, OpenIdentity, Release, Request, Synthesize, Welcome
+
 from .exchange import HELLO_EVERY_S, Exchange
 from .link import AGAIN, GoneError, Link, Pending, Phase, Preview, RequestError
 from .pixels import Buffers

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """One life of the client's socket: greets the service, sends what waits, and delivers what comes back."""
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from ..protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
-from ..protocol.connection import Connection
-from ..protocol.messages import Error, Frame, Ping, Proof, Reply, Request, Welcome
-from ..protocol.proof import Greeting, new_nonce
+from effigy_protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
+from effigy_protocol.connection import Connection
+from effigy_protocol.messages import Error, Frame, Ping, Proof, Reply, Request, Welcome
+from effigy_protocol.proof import Greeting, new_nonce
+
 from .link import AGAIN, Link, Pending, Phase, Preview, RequestError
 from .pixels import from_rgba8
 

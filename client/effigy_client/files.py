@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Files that are written whole or not at all, and read only where reading them comes to an end."""
 
 from __future__ import annotations

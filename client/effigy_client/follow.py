@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """What pose and expression make landmarks lie where they are wanted: regularised least squares.
 
 A shape is X(c) = rest + Σ c_k D_k, seen under a rotation. Both are found by a few damped Gauss–Newton steps

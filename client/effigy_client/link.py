@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """How it stands with the connection, what is asked over it, and how a request fails."""
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ..protocol.messages import Frame, Reply, Welcome
+from effigy_protocol.messages import Frame, Reply, Welcome
+
 from .pixels import Pixels
 
 AGAIN = "stop, then start the backend again"

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """The stream of the Live Link Face app: one UDP packet for each captured moment.
 
 A packet, numbers with their high byte first: version (one byte, 6); the device's id and the subject's name, each

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Exact pictures kept in memory by what they were made from, so that scrubbing back asks for nothing."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Pictures in the form that Blender's images take: float32 RGBA, bottom row first, flat."""
 
 from __future__ import annotations

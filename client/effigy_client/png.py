@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Texts inside PNG files (PNG specification, third edition, 11.3.3): what a picture was made from."""
 
 from __future__ import annotations

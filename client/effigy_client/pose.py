@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """From Blender's matrices to the angles that a face model understands, and to the plate's place.
 
 Face frame: +X to the picture's right, +Y up, +Z out of the face. The proxy's local frame is

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """The local backend as a child process, and whether a process lives."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from ..protocol.connection import remove_connection
+from effigy_protocol.connection import remove_connection
 
 _STOP_S = 5.0  # for the picture being painted; then it is killed
 _KEPT = 5  # of what backends printed

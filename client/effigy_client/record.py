@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """What a picture was made from: enough to know whether it is still the picture that the scene asks for."""
 
 from __future__ import annotations

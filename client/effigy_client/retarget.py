@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """From captured channels to a face's controls: names, ranges, frame rates and smoothing."""
 
 from __future__ import annotations

@@ -123,7 +123,9 @@ def bake(scene: bpy.types.Scene, frames: range) -> tuple[float, float]:
 
 def one_by_one() -> list[Any]:
     """The timings of finals of which each is asked for when the one before is there."""
-    session, messages = addon("blender.session"), addon("protocol.messages")
+    from effigy_protocol import messages  # the add-on, once it is installed, brings it
+
+    session = addon("blender.session")
     client, key = session.ensure_ready(), session.ensure_open(bpy.context.active_object)
     asked = [messages.Synthesize(key, 0.3 * number, 0.0, {}, "final", "png") for number in range(30)]
     return [client.call(request, 30).timings for request in asked]

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from backend.models import FaceModel, load_face_model, resolve_bundle
-from backend.models.face import Identity
+from effigy.models import FaceModel, load_face_model, resolve_bundle
+from effigy.models.face import Identity
 
 PEOPLE, ROUNDS = 24, 3
 

@@ -15,9 +15,9 @@ import math
 import shutil
 from pathlib import Path
 
-from backend.generators.checkpoints import write_own
-from backend.models import DEFAULT_BUNDLE
-from backend.models.bundle import sha256
+from effigy.generators.checkpoints import write_own
+from effigy.models import DEFAULT_BUNDLE
+from effigy.models.bundle import sha256
 from recipes.demo_face.storage import read_trainable
 from recipes.demo_face.widen import widened
 

@@ -18,9 +18,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from backend.commands.nrsfm import read_tracks
-from backend.geometry import Camera, FitOptions, angles, fit, infer, load_topology, project
-from backend.geometry.camera import Array, nearest_rotation
+from effigy.commands.nrsfm import read_tracks
+from effigy.geometry import Camera, FitOptions, angles, fit, infer, load_topology, project
+from effigy.geometry.camera import Array, nearest_rotation
 
 FLIP = np.diag([1.0, -1.0, -1.0])
 MIRROR = np.diag([1.0, 1.0, -1.0])

@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.commands.bench import KNOWN
-from backend.generators import load_generator
-from backend.generators.checkpoints import write_own
-from backend.generators.compiled import Compilation, load_compiled
-from backend.generators.previews import has_native_bfloat16
-from backend.generators.stylegan2 import StyleGAN2Config
-from backend.memory import keep_freed_memory
+from effigy.commands.bench import KNOWN
+from effigy.generators import load_generator
+from effigy.generators.checkpoints import write_own
+from effigy.generators.compiled import Compilation, load_compiled
+from effigy.generators.previews import has_native_bfloat16
+from effigy.generators.stylegan2 import StyleGAN2Config
+from effigy.memory import keep_freed_memory
 
 GENERATOR, LATENT = "g.safetensors", "ws.npy"  # in the folder that the processes share
 

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from backend.models import DEFAULT_BUNDLE, load_face_model
-from backend.service.encode import png
+from effigy.models import DEFAULT_BUNDLE, load_face_model
+from effigy.service.encode import png
 
 ROUNDS = 8
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from backend.generators import load_generator
+from effigy.generators import load_generator
 from recipes.bench.official import official
 
 NAME = "stylegan2-256"

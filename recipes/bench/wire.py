@@ -17,8 +17,8 @@ import zmq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from protocol import decode_reply, encode
-from protocol.messages import Frame, Pose, Synthesize, Timings
+from effigy_protocol import decode_reply, encode
+from effigy_protocol.messages import Frame, Pose, Synthesize, Timings
 
 _TIMES = 60
 _WARM_UP = 5

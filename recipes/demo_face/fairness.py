@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.models.evaluation import FIRST_SEED, Judge, Part, Session
-from backend.models.face import FaceModel
+from effigy.models.evaluation import FIRST_SEED, Judge, Part, Session
+from effigy.models.face import FaceModel
 
 THIRDS = ("dark", "middle", "light")
 

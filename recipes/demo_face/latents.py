@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.generators.stylegan2 import StyleGAN2
+from effigy.generators.stylegan2 import StyleGAN2
 
 from .parameters import COUNT, ROWS
 

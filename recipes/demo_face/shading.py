@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.editing.patches import patch_names
-from backend.geometry import infer
-from backend.geometry.camera import Array
-from backend.landmarks import Detector
-from backend.models.drift import TURN, Shading, changes
-from backend.models.face import FaceModel
+from effigy.editing.patches import patch_names
+from effigy.geometry import infer
+from effigy.geometry.camera import Array
+from effigy.landmarks import Detector
+from effigy.models.drift import TURN, Shading, changes
+from effigy.models.face import FaceModel
 
 from .latents import drawn
 from .parameters import EXPRESSION, PITCH, ROWS, YAW, column

@@ -8,9 +8,9 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import nn
 
-from backend.generators.checkpoints import open_checkpoint
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from backend.tensor_files import write_tensors
+from effigy.generators.checkpoints import open_checkpoint
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.tensor_files import write_tensors
 
 _LARGE = 1024  # numbers: what is smaller costs nothing and keeps its precision
 

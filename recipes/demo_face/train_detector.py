@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from backend.files import whole_file
-from backend.geometry import load_topology
-from backend.landmarks.embedded import INPUT, LandmarkNetwork
+from effigy.files import whole_file
+from effigy.geometry import load_topology
+from effigy.landmarks.embedded import INPUT, LandmarkNetwork
 
 from .planes import RGB
 from .renderer import LANDMARKS

@@ -23,9 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backend.files import whole_file
-from backend.generators.mapping import initialize
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_units
+from effigy.files import whole_file
+from effigy.generators.mapping import initialize
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_units
 
 from .latents import Z_DIM, latents_of
 from .parameters import COUNT, EXPRESSION

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 
-from backend.generators.mapping import initialize
-from backend.generators.stylegan2 import StyleGAN2
+from effigy.generators.mapping import initialize
+from effigy.generators.stylegan2 import StyleGAN2
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from backend.generators import load_generator
+from effigy.generators import load_generator
 
 from ..closeness import assert_same, roundings_of
 

@@ -15,10 +15,10 @@ import tracemalloc
 import pytest
 import torch
 
-from backend.generators import GeneratorFileError
-from backend.generators.checkpoints import open_checkpoint
-from backend.generators.checkpoints.errors import MalformedError
-from backend.generators.checkpoints.tensors import TensorFile
+from effigy.generators import GeneratorFileError
+from effigy.generators.checkpoints import open_checkpoint
+from effigy.generators.checkpoints.errors import MalformedError
+from effigy.generators.checkpoints.tensors import TensorFile
 
 from .checkpoint_files import storage_stream
 
@@ -244,7 +244,7 @@ def key(number):
 def test_numbers_that_all_hash_alike_cost_no_more_than_others(tmp_path, monkeypatch):
     """A dictionary compares a key with all that have its hash: keys may only be what nobody can choose the hash of."""
     hashed = []
-    monkeypatch.setattr("backend.generators.checkpoints.open.read_nvidia", lambda _, root: hashed.extend(root))
+    monkeypatch.setattr("effigy.generators.checkpoints.open.read_nvidia", lambda _, root: hashed.extend(root))
     path = tmp_path / "alike.pkl"
     path.write_bytes(b"\x80\x04}(" + b"".join(key(i * (2**61 - 1)) + b"N" for i in range(1, 50)) + b"u.")
     read(path)

@@ -8,10 +8,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.models.welcome import encode_floats
-from backend.service.answers import MAX_TEXT_SHOWN, answer
-from protocol import decode_reply
-from protocol.messages import Error, Identity, Pose, StatusReport
+from effigy.models.welcome import encode_floats
+from effigy.service.answers import MAX_TEXT_SHOWN, answer
+from effigy_protocol import decode_reply
+from effigy_protocol.messages import Error, Identity, Pose, StatusReport
 
 texts = st.text(st.characters(codec=None), max_size=20).flatmap(
     lambda part: st.integers(0, 3000).map(lambda times: part * times)

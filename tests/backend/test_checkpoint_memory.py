@@ -13,13 +13,13 @@ import tracemalloc
 import pytest
 import torch
 
-from backend.generators import GeneratorFileError, load_generator
-from backend.generators.checkpoints import write_own
-from backend.generators.checkpoints.nvidia import _tensors
-from backend.generators.checkpoints.tensors import TensorFile
-from backend.generators.mapping import initialize
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators import GeneratorFileError, load_generator
+from effigy.generators.checkpoints import write_own
+from effigy.generators.checkpoints.nvidia import _tensors
+from effigy.generators.checkpoints.tensors import TensorFile
+from effigy.generators.mapping import initialize
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
 from .checkpoint_files import (
     nvidia,
@@ -62,7 +62,7 @@ def test_a_tensor_larger_than_its_file_costs_no_memory(tmp_path, traced, count, 
 # Loads what it is told, and says by how many MiB the process grew at most.
 GROWTH = """
 import sys
-from backend.generators import GeneratorFileError, load_generator
+from effigy.generators import GeneratorFileError, load_generator
 def peak():
     [line] = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024

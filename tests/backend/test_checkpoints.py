@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.generators import GeneratorFileError, convert_generator, load_generator
+from effigy.generators import GeneratorFileError, convert_generator, load_generator
 
 from ..closeness import assert_same, roundings_of
 from .checkpoint_files import (

@@ -8,9 +8,9 @@ import socket
 import pytest
 from typer.testing import CliRunner
 
-from backend.cli import app
-from backend.commands.doctor import examine
-from backend.models import DEFAULT_BUNDLE
+from effigy.cli import app
+from effigy.commands.doctor import examine
+from effigy.models import DEFAULT_BUNDLE
 
 
 @pytest.fixture()

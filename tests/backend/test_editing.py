@@ -11,13 +11,13 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from backend.editing import METHODS, PRESETS, InverseOptions, Parameters, Regressor, invert, train_regressor
-from backend.editing.appearance import PULL, Appearance
-from backend.editing.guide import Guide, typical_of
-from backend.editing.network import Architecture, Network
-from backend.editing.regressor import Whitening
-from backend.editing.training import nme, rotation_matrix
-from backend.geometry import Camera, ShapeModel, project
+from effigy.editing import METHODS, PRESETS, InverseOptions, Parameters, Regressor, invert, train_regressor
+from effigy.editing.appearance import PULL, Appearance
+from effigy.editing.guide import Guide, typical_of
+from effigy.editing.network import Architecture, Network
+from effigy.editing.regressor import Whitening
+from effigy.editing.training import nme, rotation_matrix
+from effigy.geometry import Camera, ShapeModel, project
 
 W_DIM, Q, NUM_WS = 24, 9, 6
 

@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from backend.service.encode import encode_picture, png
+from effigy.service.encode import encode_picture, png
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (64, 48)])

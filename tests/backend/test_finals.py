@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.models.finals import Finals
-from backend.threads import limited_threads
+from effigy.models.finals import Finals
+from effigy.threads import limited_threads
 from recipes.bench.processors import OLDEST, finals, finals_of
 
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from backend.commands.models import inspect_generator
-from backend.generators import GeneratorFileError, convert_generator, load_generator
-from backend.generators.build import build_network
-from backend.generators.checkpoints import open_checkpoint, write_own
-from backend.generators.checkpoints.attributes import _expected
-from backend.generators.mapping import initialize
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.commands.models import inspect_generator
+from effigy.generators import GeneratorFileError, convert_generator, load_generator
+from effigy.generators.build import build_network
+from effigy.generators.checkpoints import open_checkpoint, write_own
+from effigy.generators.checkpoints.attributes import _expected
+from effigy.generators.mapping import initialize
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
 from ..closeness import assert_same, roundings_of
 from .checkpoint_files import (
@@ -364,7 +364,7 @@ def test_long_tensors_in_pickles_of_protocol_2_are_read(tmp_path):
 
 def test_numbers_of_numpy_keep_their_precision(tmp_path):
     """2 ** 2.1, rounded to single precision, would move a layer's frequencies."""
-    from backend.generators.checkpoints.tensors import TensorFile
+    from effigy.generators.checkpoints.tensors import TensorFile
 
     for protocol in (2, 4):
         stream = io.BytesIO(pickle.dumps([np.float64(2**2.1), np.int64(2**40 + 1), np.bool_(True)], protocol))

@@ -10,12 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from backend.generators import GeneratorFileError, load_generator, save_generator, strips, stylegan2, stylegan3
-from backend.generators.build import build_network
-from backend.generators.checkpoints import open_checkpoint
-from backend.generators.checkpoints.networks import read_config
-from backend.generators.mapping import channels_last, initialize
-from backend.generators.stylegan2 import (
+from effigy.generators import GeneratorFileError, load_generator, save_generator, strips, stylegan2, stylegan3
+from effigy.generators.build import build_network
+from effigy.generators.checkpoints import open_checkpoint
+from effigy.generators.checkpoints.networks import read_config
+from effigy.generators.mapping import channels_last, initialize
+from effigy.generators.stylegan2 import (
     StyleGAN2,
     StyleGAN2Config,
     SynthesisLayer,
@@ -23,10 +23,10 @@ from backend.generators.stylegan2 import (
     phase_weights,
     phases_to_space,
 )
-from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
-from backend.generators.winograd import pays, transform_weight, winograd_conv2d
-from backend.models import DEFAULT_BUNDLE
-from backend.threads import limited_threads
+from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
+from effigy.generators.winograd import pays, transform_weight, winograd_conv2d
+from effigy.models import DEFAULT_BUNDLE
+from effigy.threads import limited_threads
 
 from ..closeness import assert_same, roundings_of, typical_error
 from .checkpoint_files import NAMES, parity
@@ -365,7 +365,7 @@ def test_a_picture_does_not_depend_on_its_batch():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 def test_products_of_few_rows_have_the_bits_of_each_row_alone_in_one_thread(count):
-    """What larger layers do is the libraries' affair, and seen to by ``backend.models.finals``."""
+    """What larger layers do is the libraries' affair, and seen to by ``effigy.models.finals``."""
     generator, other = load_generator(GENERATOR, "cpu"), StyleGAN3(StyleGAN3Config(64, 256, 16, channel_max=203))
     initialize(other)
     other.freeze()

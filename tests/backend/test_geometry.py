@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kurtosis
 
-from backend.geometry import (
+from effigy.geometry import (
     Camera,
     FitOptions,
     GeometryError,
@@ -24,9 +24,9 @@ from backend.geometry import (
     rotation,
     surface,
 )
-from backend.geometry.camera import nearest_rotation, small_rotation
-from backend.geometry.expressions import name_expressions
-from backend.geometry.gauge import contour_visibility, pivot, remove_rigid_motions, rigidity, shift_origin
+from effigy.geometry.camera import nearest_rotation, small_rotation
+from effigy.geometry.expressions import name_expressions
+from effigy.geometry.gauge import contour_visibility, pivot, remove_rigid_motions, rigidity, shift_origin
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FLIP = np.diag([1.0, -1.0, -1.0])  # the fixtures' camera has y down and z away

@@ -23,17 +23,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from backend.array_files import read_arrays
-from backend.cli import app
-from backend.commands import nrsfm
-from backend.files import file_problem, parse_json, whole_file
-from backend.generators import GeneratorFileError, load_generator
-from backend.identity import ArcFace, EmbeddedIdentity, IdentityFileError
-from backend.landmarks import DetectorError, EmbeddedDetector, load_detector
-from backend.models import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor, samples
-from backend.models.samples import Recipe, SamplesError, sample
-from backend.models.welcome import welcome
-from protocol import decode_reply, encode
+from effigy.array_files import read_arrays
+from effigy.cli import app
+from effigy.commands import nrsfm
+from effigy.files import file_problem, parse_json, whole_file
+from effigy.generators import GeneratorFileError, load_generator
+from effigy.identity import ArcFace, EmbeddedIdentity, IdentityFileError
+from effigy.landmarks import DetectorError, EmbeddedDetector, load_detector
+from effigy.models import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor, samples
+from effigy.models.samples import Recipe, SamplesError, sample
+from effigy.models.welcome import welcome
+from effigy_protocol import decode_reply, encode
 
 
 @pytest.fixture()
@@ -318,9 +318,9 @@ def test_what_does_not_fit_into_memory_is_not_called_damaged(folder, tmp_path, m
         raise RuntimeError(error) if isinstance(error, str) else error
 
     np.savez(tmp_path / "a.npz", W=np.zeros(3))
-    monkeypatch.setattr("backend.models.bundle.load_generator", fail)
-    monkeypatch.setattr("backend.generators.checkpoints.open.skeleton", fail)
-    monkeypatch.setattr("backend.array_files._read", fail)
+    monkeypatch.setattr("effigy.models.bundle.load_generator", fail)
+    monkeypatch.setattr("effigy.generators.checkpoints.open.skeleton", fail)
+    monkeypatch.setattr("effigy.array_files._read", fail)
     with pytest.raises(BundleError, match="does not fit into the memory") as of_bundle:
         load_face_model(folder, "cpu")
     with pytest.raises(GeneratorFileError, match="does not fit into the memory") as of_generator:

@@ -13,10 +13,10 @@ from contextlib import suppress
 import pytest
 import torch
 
-from backend.generators import GeneratorFileError, convert_generator, load_generator
-from backend.generators.mapping import initialize
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators import GeneratorFileError, convert_generator, load_generator
+from effigy.generators.mapping import initialize
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
 from .checkpoint_files import (
     Call,

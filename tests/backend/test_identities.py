@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.service import identities
-from backend.service.identities import Identities
+from effigy.service import identities
+from effigy.service.identities import Identities
 
 
 def face(key):

@@ -9,10 +9,10 @@ import pickle
 import pytest
 import torch
 
-from backend.editing import InverseOptions, keep_identity
-from backend.identity import ArcFace, EmbeddedIdentity, IdentityFileError, load_embedder
-from backend.identity.arcface import IRSE50
-from backend.models import DEFAULT_BUNDLE
+from effigy.editing import InverseOptions, keep_identity
+from effigy.identity import ArcFace, EmbeddedIdentity, IdentityFileError, load_embedder
+from effigy.identity.arcface import IRSE50
+from effigy.models import DEFAULT_BUNDLE
 
 from ..closeness import assert_same, roundings_of
 

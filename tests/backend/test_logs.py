@@ -14,8 +14,8 @@ import sys
 import pytest
 import structlog
 
-from backend.service import logs
-from backend.service.logs import CountRepeats, configure_logs
+from effigy.service import logs
+from effigy.service.logs import CountRepeats, configure_logs
 
 
 @pytest.fixture()
@@ -84,7 +84,7 @@ def test_a_log_is_its_owners_alone_and_of_bounded_size(folder, monkeypatch):
 
 def test_two_processes_never_write_one_log(tmp_path):
     code = (
-        "import structlog, sys; from pathlib import Path; from backend.service.logs import configure_logs\n"
+        "import structlog, sys; from pathlib import Path; from effigy.service.logs import configure_logs\n"
         "for _ in range(2): configure_logs(folder=Path(sys.argv[1])); structlog.get_logger().info('mine')\n"
     )
     for _ in range(2):

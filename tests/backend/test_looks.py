@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from backend.cli import app
-from backend.commands.doctor import examine
-from backend.editing import Regressor, appearance_training
-from backend.editing.appearance_training import beyond, pose_features, train_appearance
-from backend.editing.network import Architecture
-from backend.editing.parameters import Parameters
-from backend.editing.patches import THUMBNAIL, patch_colours, patch_names, patch_points
-from backend.editing.regressor import Whitening
-from backend.geometry import Camera, ShapeModel, load_topology, rotation
-from backend.identity import EmbeddedIdentity
-from backend.models import (
+from effigy.cli import app
+from effigy.commands.doctor import examine
+from effigy.editing import Regressor, appearance_training
+from effigy.editing.appearance_training import beyond, pose_features, train_appearance
+from effigy.editing.network import Architecture
+from effigy.editing.parameters import Parameters
+from effigy.editing.patches import THUMBNAIL, patch_colours, patch_names, patch_points
+from effigy.editing.regressor import Whitening
+from effigy.geometry import Camera, ShapeModel, load_topology, rotation
+from effigy.identity import EmbeddedIdentity
+from effigy.models import (
     DEFAULT_BUNDLE,
     BundleError,
     describe_looks,
@@ -34,7 +34,7 @@ from backend.models import (
     refining,
     samples,
 )
-from backend.models.refining import refine
+from effigy.models.refining import refine
 
 FACES = ("ibug68", "ibug70", "mediapipe468", "mediapipe478")
 

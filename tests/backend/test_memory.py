@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from backend.generators import load_generator
-from backend.models import DEFAULT_BUNDLE
+from effigy.generators import load_generator
+from effigy.models import DEFAULT_BUNDLE
 
 SCRIPT = """
 import ctypes, resource, sys, threading
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of 4 KiB, whatever the machine prefers
-from backend.memory import keep_freed_memory, keep_picture_memory
+from effigy.memory import keep_freed_memory, keep_picture_memory
 mode, size, total = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 if mode in ("keep", "both"):
     keep_freed_memory()
@@ -74,6 +74,6 @@ def test_the_blocks_of_a_picture_are_faulted_in_once():
 @glibc_only
 def test_a_generator_on_the_cpu_keeps_what_a_picture_needs(monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
-    monkeypatch.setattr("backend.generators.load.keep_picture_memory", lambda: asked.append("kept"))
+    monkeypatch.setattr("effigy.generators.load.keep_picture_memory", lambda: asked.append("kept"))
     load_generator(DEFAULT_BUNDLE / "generator.safetensors", "cpu")
     assert asked == ["kept"]

@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imageio.v3 import imread
 
-from backend.editing import PRESETS, InverseOptions, appearance_training
-from backend.editing.parameters import ALPHA
-from backend.editing.patches import THUMBNAIL
-from backend.generators import load_generator
-from backend.geometry import angles, infer
-from backend.identity import EmbeddedIdentity, load_embedder
-from backend.landmarks import EmbeddedDetector
-from backend.models import (
+from effigy.editing import PRESETS, InverseOptions, appearance_training
+from effigy.editing.parameters import ALPHA
+from effigy.editing.patches import THUMBNAIL
+from effigy.generators import load_generator
+from effigy.geometry import angles, infer
+from effigy.identity import EmbeddedIdentity, load_embedder
+from effigy.landmarks import EmbeddedDetector
+from effigy.models import (
     DEFAULT_BUNDLE,
     BundleError,
     LatentError,
@@ -33,12 +33,12 @@ from backend.models import (
     resolve_bundle,
     samples,
 )
-from backend.models.drift import Shading, drift, full_strength
-from backend.models.evaluation import Judge, compare, evaluate, report
-from backend.models.face import _limit
-from backend.models.fitting import FitPlan, fit_face_model
-from backend.models.latent import latent_from_bytes, latent_to_bytes
-from backend.models.report import write_report
+from effigy.models.drift import Shading, drift, full_strength
+from effigy.models.evaluation import Judge, compare, evaluate, report
+from effigy.models.face import _limit
+from effigy.models.fitting import FitPlan, fit_face_model
+from effigy.models.latent import latent_from_bytes, latent_to_bytes
+from effigy.models.report import write_report
 from recipes.bench.sliders import TRUNCATION, ramp
 
 
@@ -394,7 +394,7 @@ def test_a_bundle_of_another_format_or_with_a_path_outside_is_refused(bundle):
 def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "SHARD", 250)
     for name, smaller in {"_PEOPLE": 1, "_STEPS": 3, "_CALIBRATED": 2, "_ANGLES": 5}.items():
-        monkeypatch.setattr(f"backend.models.report.{name}", smaller)
+        monkeypatch.setattr(f"effigy.models.report.{name}", smaller)
     detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
     stages = []
     out = tmp_path / "small.effigy"

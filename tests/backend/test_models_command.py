@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from backend.cli import app
-from backend.commands import bench
-from backend.generators import catalogue
-from backend.generators.checkpoints import write_own
-from backend.generators.mapping import initialize
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from backend.models import DEFAULT_BUNDLE
+from effigy.cli import app
+from effigy.commands import bench
+from effigy.generators import catalogue
+from effigy.generators.checkpoints import write_own
+from effigy.generators.mapping import initialize
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.models import DEFAULT_BUNDLE
 
 from .checkpoint_files import nvidia, parity
 

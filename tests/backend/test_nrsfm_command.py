@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from backend.cli import app
+from effigy.cli import app
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -11,10 +11,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from backend.generators import GeneratorFileError, convert_generator, load_generator, save_generator
-from backend.generators.mapping import initialize
-from backend.generators.planes import RGB, check_planes, colour, shown
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators import GeneratorFileError, convert_generator, load_generator, save_generator
+from effigy.generators.mapping import initialize
+from effigy.generators.planes import RGB, check_planes, colour, shown
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 from ..closeness import assert_same, roundings_of
 from .checkpoint_files import nvidia, parity, rosinality, tensorflow

@@ -18,13 +18,13 @@ import psutil
 import pytest
 import torch
 
-from backend.generators import PreviewPainter, load_generator, previews
-from backend.generators.checkpoints import write_own
-from backend.generators.compiled import Compilation, prune
-from backend.generators.mapping import initialize
-from backend.generators.previews import Graphed, preview_dtype
-from backend.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from backend.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators import PreviewPainter, load_generator, previews
+from effigy.generators.checkpoints import write_own
+from effigy.generators.compiled import Compilation, prune
+from effigy.generators.mapping import initialize
+from effigy.generators.previews import Graphed, preview_dtype
+from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
 from ..closeness import assert_same, roundings_of, typical_error
 from .devices import DEVICES
@@ -152,7 +152,7 @@ def test_a_compilation_that_fails_says_so_and_leaves_nothing(tmp_path):
 
 def test_a_compilation_ends_with_a_parent_that_is_killed(tiny, tmp_path):
     script = (
-        "import time; from pathlib import Path; import torch; from backend.generators.compiled import Compilation\n"
+        "import time; from pathlib import Path; import torch; from effigy.generators.compiled import Compilation\n"
         f"compilation = Compilation(Path({str(tiny)!r}), torch.float32, Path({str(tmp_path / 'p.pt2')!r}))\n"
         "print(compilation._child.pid, flush=True); time.sleep(60)"
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.geometry import FitOptions, GeometryError, fit, load_topology
-from backend.geometry.camera import nearest_rotation
-from backend.geometry.rankone import CALIBRATIONS, alternate, complete, factor_cameras, paper_fit
+from effigy.geometry import FitOptions, GeometryError, fit, load_topology
+from effigy.geometry.camera import nearest_rotation
+from effigy.geometry.rankone import CALIBRATIONS, alternate, complete, factor_cameras, paper_fit
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -98,7 +98,7 @@ def test_every_calibration_keeps_the_picture(clean, topology, calibration):
 
 
 def test_the_papers_calibration_reads_yaw_a_third_too_small_and_metric_cameras_do_not(clean, topology):
-    from backend.geometry import angles
+    from effigy.geometry import angles
 
     slopes = {}
     for mode in ("rankone-paper", "rankone"):

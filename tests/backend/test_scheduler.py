@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.service import scheduler
-from backend.service.scheduler import Forget, Job, QueueFullError, Scheduler
-from protocol.messages import OpenIdentity, Synthesize
+from effigy.service import scheduler
+from effigy.service.scheduler import Forget, Job, QueueFullError, Scheduler
+from effigy_protocol.messages import OpenIdentity, Synthesize
 
 
 def picture(purpose: str, stream: int = 0) -> Synthesize:

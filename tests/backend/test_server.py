@@ -12,13 +12,13 @@ import pytest
 import structlog
 import zmq
 
-from backend.service import outbox, scheduler, serve, server
-from backend.service.outbox import LeftError, Outbox
-from backend.service.scheduler import Forget, Scheduler
-from backend.service.server import Server
-from protocol import decode_reply, encode
-from protocol.messages import Error, Frame, OpenIdentity, Ping, Pong, Pose, Synthesize, Timings
-from protocol.proof import Greeting, new_nonce, new_token
+from effigy.service import outbox, scheduler, serve, server
+from effigy.service.outbox import LeftError, Outbox
+from effigy.service.scheduler import Forget, Scheduler
+from effigy.service.server import Server
+from effigy_protocol import decode_reply, encode
+from effigy_protocol.messages import Error, Frame, OpenIdentity, Ping, Pong, Pose, Synthesize, Timings
+from effigy_protocol.proof import Greeting, new_nonce, new_token
 
 
 class Client:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.tensor_files import read_tensors, write_tensors
+from effigy.tensor_files import read_tensors, write_tensors
 
 
 def test_a_file_is_readable_by_whoever_may_read_new_files(tmp_path: Path):

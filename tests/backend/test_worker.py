@@ -10,12 +10,12 @@ import pytest
 import torch
 import zmq
 
-from backend.models.finals import Finals
-from backend.models.latent import latent_to_bytes
-from backend.service.scheduler import Job, Scheduler
-from backend.service.worker import Worker
-from protocol import decode_reply
-from protocol.messages import Error, Frame, OpenIdentity, Synthesize
+from effigy.models.finals import Finals
+from effigy.models.latent import latent_to_bytes
+from effigy.service.scheduler import Job, Scheduler
+from effigy.service.worker import Worker
+from effigy_protocol import decode_reply
+from effigy_protocol.messages import Error, Frame, OpenIdentity, Synthesize
 
 
 @pytest.fixture()

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Captured faces are read, or refused with a reason, and become values of controls."""
 
 from __future__ import annotations
@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blender_addon.core import capture as capture_module
-from blender_addon.core.capture import Capture, CaptureError, read_live_link, read_openface
-from blender_addon.core.retarget import Target, fill_gaps, resample, retarget, smooth
+from effigy_client import capture as capture_module
+from effigy_client.capture import Capture, CaptureError, read_live_link, read_openface
+from effigy_client.retarget import Target, fill_gaps, resample, retarget, smooth
 
 
 def live_link(tmp_path, rows, header="Timecode,BlendShapeCount,EyeBlinkLeft,EyeBlinkRight,JawOpen,HeadYaw,HeadPitch"):

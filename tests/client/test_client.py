@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """The add-on's client against real services."""
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import msgpack
 import pytest
 import zmq
 
-from blender_addon.core.client import Client
-from blender_addon.core.link import GoneError, Phase, RequestError
-from blender_addon.protocol import PROTOCOL_VERSION, decode_request, encode
-from blender_addon.protocol.connection import Connection, ConnectionFileError, read_connection
-from blender_addon.protocol.messages import (
+from effigy_client.client import Client
+from effigy_client.link import GoneError, Phase, RequestError
+from effigy_protocol import PROTOCOL_VERSION, decode_request, encode
+from effigy_protocol.connection import Connection, ConnectionFileError, read_connection
+from effigy_protocol.messages import (
     Array,
     Challenge,
     Error,
@@ -34,7 +34,7 @@ from blender_addon.protocol.messages import (
     Timings,
     Welcome,
 )
-from blender_addon.protocol.proof import new_nonce, prove
+from effigy_protocol.proof import new_nonce, prove
 
 from ..end_to_end.conftest import Service
 
@@ -152,7 +152,7 @@ def test_a_service_that_never_answers_times_out(connect):
 
 
 def test_a_service_of_another_version_is_refused_with_what_to_do(connect, monkeypatch):
-    from blender_addon.protocol import codec
+    from effigy_protocol import codec
 
     with zmq.Context() as context, context.socket(zmq.ROUTER) as foreign:
         port = foreign.bind_to_random_port("tcp://127.0.0.1")
@@ -407,7 +407,7 @@ def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_
 
 @pytest.mark.parametrize("when", ["before the client knows", "after"])
 def test_what_is_sent_to_a_closed_connection_does_not_hang(connect, impostor, monkeypatch, when):
-    import blender_addon.core.exchange as module
+    import effigy_client.exchange as module
 
     if when == "before the client knows":  # as where a request is sent while the loss is on its way here
         monkeypatch.setattr(module.zmq, "EVENT_DISCONNECTED", 0)
@@ -434,7 +434,7 @@ def test_a_backend_that_is_gone_is_known_gone_at_once(connect):
 
 
 def test_a_backend_that_stands_still_is_told_and_another_is_found(service, connect, monkeypatch, effigy_command):
-    import blender_addon.core.exchange as module
+    import effigy_client.exchange as module
 
     monkeypatch.setattr(module, "_SILENCE_S", 5.0)
     killed = []
@@ -455,7 +455,7 @@ def test_a_backend_that_stands_still_is_told_and_another_is_found(service, conne
 
 
 def test_a_pause_of_this_process_is_not_taken_for_silence(connect, impostor, monkeypatch):
-    import blender_addon.core.exchange as module
+    import effigy_client.exchange as module
 
     now = time.monotonic
     skipped = 0.0
@@ -501,7 +501,7 @@ def test_identities_that_nobody_uses_are_released(service, connect):
 
 
 def test_a_broken_frame_loses_the_link_and_not_the_thread(connect, monkeypatch):
-    import blender_addon.core.exchange as module
+    import effigy_client.exchange as module
 
     def explode(*_):
         raise ValueError("unforeseen")

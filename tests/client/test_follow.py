@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """The solver behind dragging and landmark tracks finds the pose and expression that made the landmarks."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blender_addon.core.follow import Shape, fit_view, follow
+from effigy_client.follow import Shape, fit_view, follow
 
 
 def shape(controls=3, landmarks=20):

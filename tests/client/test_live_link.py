@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Packets of the Live Link Face app: read as they are, and nothing else is."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon.core.live_link import ARKIT, Listener, decode
+from effigy_client.live_link import ARKIT, Listener, decode
 
 
 def packet(values=None, *, version=6, name=b"Face"):

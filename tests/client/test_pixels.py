@@ -1,11 +1,11 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """Pictures in Blender's form."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from blender_addon.core.pixels import Buffers, error_picture, from_rgba8
+from effigy_client.pixels import Buffers, error_picture, from_rgba8
 
 
 def test_rows_are_turned_upside_down_and_bytes_survive():

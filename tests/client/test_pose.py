@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """The add-on's mathematics of pose agrees with the backend's, and moves nothing that it should not."""
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from backend.geometry import angles, rotation
-from blender_addon.core.pose import (
+from effigy.geometry import angles, rotation
+from effigy_client.pose import (
     FACE_TO_LOCAL,
     Angles,
     View,

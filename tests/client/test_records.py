@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-License-Identifier: Apache-2.0
 """What pictures are made from: records, the journal of a bake, texts in PNG files, pictures in memory."""
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from blender_addon.core.capture import CaptureError, read_live_link, read_openface
-from blender_addon.core.files import parse_json, read_json
-from blender_addon.core.memory import PictureMemory
-from blender_addon.core.png import annotate, read_texts
-from blender_addon.core.record import Journal, Record, shows
+from effigy_client.capture import CaptureError, read_live_link, read_openface
+from effigy_client.files import parse_json, read_json
+from effigy_client.memory import PictureMemory
+from effigy_client.png import annotate, read_texts
+from effigy_client.record import Journal, Record, shows
 
 from ..closeness import assert_same
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import zmq
 
-from protocol import decode_reply, encode
-from protocol.connection import Connection, ConnectionFileError, read_connection
-from protocol.messages import Error, Reply, Welcome
-from protocol.proof import Greeting, new_nonce
+from effigy_protocol import decode_reply, encode
+from effigy_protocol.connection import Connection, ConnectionFileError, read_connection
+from effigy_protocol.messages import Error, Reply, Welcome
+from effigy_protocol.proof import Greeting, new_nonce
 
 
 class Service:

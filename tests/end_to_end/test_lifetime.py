@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from protocol.connection import Connection, read_connection
-from protocol.messages import Error, OpenIdentity, Ping, Pong, Synthesize
+from effigy_protocol.connection import Connection, read_connection
+from effigy_protocol.messages import Error, OpenIdentity, Ping, Pong, Synthesize
 
 
 def test_the_connection_file_names_the_real_port_and_is_private(start):
@@ -98,9 +98,9 @@ def test_a_signal_while_the_model_loads_ends_it_too(tmp_path, effigy_command):
     slow = tmp_path / "slow.py"
     slow.write_text(
         "import sys, time\n"
-        "import backend.service.serve as serve\n"
+        "import effigy.service.serve as serve\n"
         "serve.load_face_model = lambda *a, **k: time.sleep(60)\n"
-        "from backend.cli import app\n"
+        "from effigy.cli import app\n"
         "sys.argv = ['effigy', *sys.argv[1:]]\n"
         "app()\n"
     )
@@ -213,8 +213,8 @@ def test_a_service_that_fails_says_why_and_leaves(tmp_path, stuck):
     script = tmp_path / "fails.py"
     script.write_text(
         "import sys, threading, time\n"
-        "import backend.service.serve as serve\n"
-        "from backend.models import BundleError\n"
+        "import effigy.service.serve as serve\n"
+        "from effigy.models import BundleError\n"
         "def load(*a, **k):\n"
         f"    if {stuck}: time.sleep(60)\n"
         "    raise BundleError('no model')\n"
@@ -224,7 +224,7 @@ def test_a_service_that_fails_says_why_and_leaves(tmp_path, stuck):
         "    time.sleep(0.05)\n"
         "    return True\n"
         "serve.load_face_model, serve.Server.step = load, step\n"
-        "from backend.cli import app\n"
+        "from effigy.cli import app\n"
         "sys.argv = ['effigy', *sys.argv[1:]]\n"
         "app()\n"
     )

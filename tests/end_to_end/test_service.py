@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import zmq
 
-from protocol import PROTOCOL_VERSION, encode
-from protocol.messages import (
+from effigy_protocol import PROTOCOL_VERSION, encode
+from effigy_protocol.messages import (
     Cancel,
     Done,
     Error,
@@ -30,7 +30,7 @@ from protocol.messages import (
     StatusReport,
     Synthesize,
 )
-from protocol.proof import Greeting, prove
+from effigy_protocol.proof import Greeting, prove
 
 from ..closeness import assert_same
 from .conftest import RawClient

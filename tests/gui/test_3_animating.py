@@ -10,8 +10,8 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from blender_addon.core.live_link import ARKIT, PORT
-from tests.addon.test_live_link import packet
+from effigy_client.live_link import ARKIT, PORT
+from tests.client.test_live_link import packet
 
 from .steps import CATEGORY, PANEL, choose_file, hover, picture, settle, until, values
 
@@ -170,7 +170,9 @@ RECORDING = "\n".join(
 # Made in Blender, whose face knows where its own landmarks go.
 TRACK = """
 import numpy as np
-controls, pose = addon("blender.controls"), addon("core.pose")
+from effigy_client import pose
+
+controls = addon("blender.controls")
 shape, names = controls.shape_of(face()), [block.name for block in controls.blocks_of(face())]
 lines = [",".join(["timestamp", "success", *[f"{axis}_{i}" for axis in "xy" for i in range(68)]])]
 for row in range(12):

@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from protocol.messages import ITEM_BYTES, MAX_POSE, NONCE_BYTES, Array, Buffer, Frame, Pose, Reply, Request
+from effigy_protocol.messages import ITEM_BYTES, MAX_POSE, NONCE_BYTES, Array, Buffer, Frame, Pose, Reply, Request
 
 _PICTURE = {"height", "width", "data"}
 

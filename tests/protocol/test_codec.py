@@ -13,11 +13,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocol import PROTOCOL_VERSION, REQUEST_LIMITS, Limits, ProtocolError, decode_reply, decode_request, encode
-from protocol.errors import ERROR_CODES
-from protocol.limits import MAX_ITEMS, MAX_TEXT
-from protocol.messages import ANSWER_OF, Array, OpenIdentity, Ping, Reply, Request, Synthesize, Welcome
-from protocol.schema import pack
+from effigy_protocol import (
+    PROTOCOL_VERSION,
+    REQUEST_LIMITS,
+    Limits,
+    ProtocolError,
+    decode_reply,
+    decode_request,
+    encode,
+)
+from effigy_protocol.errors import ERROR_CODES
+from effigy_protocol.limits import MAX_ITEMS, MAX_TEXT
+from effigy_protocol.messages import ANSWER_OF, Array, OpenIdentity, Ping, Reply, Request, Synthesize, Welcome
+from effigy_protocol.schema import pack
 
 from .strategies import messages, replies, request_ids, requests
 
@@ -270,7 +278,7 @@ def test_a_huge_announcement_takes_no_memory(frame):
 
 
 def test_a_welcome_with_many_controls_fits_the_reply_limits():
-    from protocol.messages import Control
+    from effigy_protocol.messages import Control
 
     count, landmarks = 200, 478
     controls = tuple(Control(f"control{i}", "group", -1.0, 1.0) for i in range(count))
@@ -288,7 +296,7 @@ def test_every_kind_is_described_in_the_document():
     from pathlib import Path
     from typing import get_args
 
-    from protocol.messages import Reply, Request
+    from effigy_protocol.messages import Reply, Request
 
     text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
     for cls in (*get_args(Request), *get_args(Reply)):

@@ -10,8 +10,14 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from protocol import PROTOCOL_VERSION
-from protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection, remove_connection
+from effigy_protocol import PROTOCOL_VERSION
+from effigy_protocol.connection import (
+    Connection,
+    ConnectionFileError,
+    OtherVersionError,
+    read_connection,
+    remove_connection,
+)
 
 TOKEN = "0123456789abcdef" * 4
 CONNECTION = Connection("tcp://127.0.0.1:4000", 123, TOKEN)

@@ -6,8 +6,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.messages import Challenge, Hello, Proof
-from protocol.proof import Greeting, is_proof, new_nonce, new_token, prove
+from effigy_protocol.messages import Challenge, Hello, Proof
+from effigy_protocol.proof import Greeting, is_proof, new_nonce, new_token, prove
 
 nonces = st.binary(min_size=32, max_size=32)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.editing.patches import patch_names
-from backend.identity.judge import INPUT, EmbeddedJudge, JudgeNetwork
-from backend.landmarks import EmbeddedDetector
-from backend.models import DEFAULT_BUNDLE
-from backend.models.drift import Shading, full_strength
+from effigy.editing.patches import patch_names
+from effigy.identity.judge import INPUT, EmbeddedJudge, JudgeNetwork
+from effigy.landmarks import EmbeddedDetector
+from effigy.models import DEFAULT_BUNDLE
+from effigy.models.drift import Shading, full_strength
 from recipes.demo_face import shading, train_identity
 from recipes.demo_face.parameters import ROWS, decode
 from recipes.demo_face.renderer import Renderer

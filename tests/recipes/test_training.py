@@ -11,8 +11,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from backend.generators import load_generator
-from backend.generators.load import save_generator
+from effigy.generators import load_generator
+from effigy.generators.load import save_generator
 from recipes.demo_face import latents, train_generator
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.parameters import COUNT, PERSONAL, sample

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import zmq
 
-from protocol import PROTOCOL_VERSION
-from protocol.connection import ConnectionFileError, OtherVersionError, read_connection
+from effigy_protocol import PROTOCOL_VERSION
+from effigy_protocol.connection import ConnectionFileError, OtherVersionError, read_connection
 
 from .. import __version__
 from ..service.endpoint import EndpointError, bind, default_connection_file

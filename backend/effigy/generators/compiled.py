@@ -119,7 +119,7 @@ class Compilation:
     def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
         """Starts it. Its environment is ours: it finds the same packages and the same compiler."""
         what = [str(generator), str(dtype), str(package), str(batch)]
-        arguments = [sys.executable, "-m", "backend.generators.compiled", *what]
+        arguments = [sys.executable, "-m", "effigy.generators.compiled", *what]
         self._package = package
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is read
         self._deadline = time.monotonic() + _PATIENCE_S

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rows of which layer a strip of a block's picture needs, so that a block can be painted strip by strip.
 
-What a layer makes of a 1024 picture is up to 134 MB. Where freed memory is not kept (``backend.memory``), the system is
+What a layer makes of a 1024 picture is up to 134 MB. Where freed memory is not kept (``effigy.memory``), the system is
 asked for as much every time and clears every page of it; and no cache holds it from one step to the next. A strip of a
 few megabytes stays with the process and nearer to the processor. The price are the rows that neighbours both compute.
 """

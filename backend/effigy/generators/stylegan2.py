@@ -341,7 +341,7 @@ class StyleGAN2Synthesis(Synthesis):
 
 
 class StyleGAN2(StyleGAN):
-    """A StyleGAN2 generator; implements ``backend.generators.Generator``."""
+    """A StyleGAN2 generator; implements ``effigy.generators.Generator``."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__(config, StyleGAN2Synthesis(config))

@@ -297,7 +297,7 @@ def in_plane(roll: float, shift: tuple[float, float] = (0.0, 0.0)) -> Tensor:
 
 
 class StyleGAN3(StyleGAN):
-    """A StyleGAN3 generator; implements ``backend.generators.Generator``, and moves pictures in their plane."""
+    """A StyleGAN3 generator; implements ``effigy.generators.Generator``, and moves pictures in their plane."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__(config, StyleGAN3Synthesis(config))

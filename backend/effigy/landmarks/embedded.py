@@ -87,7 +87,7 @@ _TOPOLOGIES = {68: "ibug68", 70: "ibug70"}
 
 
 class EmbeddedDetector:
-    """Implements ``backend.landmarks.Detector`` for the embedded default's pictures."""
+    """Implements ``effigy.landmarks.Detector`` for the embedded default's pictures."""
 
     def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
         """Reads the network's weights from the safetensors file ``path``; "auto" means CUDA when there is one.

@@ -26,7 +26,7 @@ _BATCH = 8
 
 
 class FanDetector:
-    """Implements ``backend.landmarks.Detector``."""
+    """Implements ``effigy.landmarks.Detector``."""
 
     topology = "ibug68"
 

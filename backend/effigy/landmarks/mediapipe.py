@@ -19,7 +19,7 @@ LANDMARKS = 478
 
 
 class MediapipeDetector:
-    """Implements ``backend.landmarks.Detector``; points are NaN where it sees no face."""
+    """Implements ``effigy.landmarks.Detector``; points are NaN where it sees no face."""
 
     topology = "mediapipe478"
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol import ProtocolError, decode_reply, encode
-from protocol.messages import Array, Control, Welcome
+from effigy_protocol import ProtocolError, decode_reply, encode
+from effigy_protocol.messages import Array, Control, Welcome
 
 from .. import __version__
 from .face import FaceModel, LatentError

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import structlog
 
-from protocol import ProtocolError, encode
-from protocol.messages import Buffer, Error, Reply, StatusReport
+from effigy_protocol import ProtocolError, encode
+from effigy_protocol.messages import Buffer, Error, Reply, StatusReport
 
 log = structlog.get_logger()
 

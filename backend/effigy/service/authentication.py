@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hmac
 
-from protocol.messages import Hello, Proof
-from protocol.proof import is_proof, new_nonce, prove
+from effigy_protocol.messages import Hello, Proof
+from effigy_protocol.proof import is_proof, new_nonce, prove
 
 MIN_ADDRESS = 16  # bytes of a client's ZeroMQ routing id: ZeroMQ's own five could be guessed when it has left
 

@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.messages import Buffer, Encoding
+from effigy_protocol.messages import Buffer, Encoding
 
 # Differences of rows hardly repeat: looking for repeats costs zlib time and saves few bytes (docs/benchmarks.md).
 _PNG_LEVEL, _PNG_STRATEGY = 1, zlib.Z_RLE

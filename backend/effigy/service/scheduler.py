@@ -16,7 +16,7 @@ import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
-from protocol.messages import Encoding, OpenIdentity, Release, Synthesize
+from effigy_protocol.messages import Encoding, OpenIdentity, Release, Synthesize
 
 MAX_WAITING = 4096  # ordered jobs of one client
 MAX_STREAMS = 64  # of one client: previews that wait at once

@@ -19,9 +19,15 @@ import psutil
 import structlog
 import zmq
 
-from protocol import REQUEST_LIMITS
-from protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection, remove_connection
-from protocol.proof import new_token
+from effigy_protocol import REQUEST_LIMITS
+from effigy_protocol.connection import (
+    Connection,
+    ConnectionFileError,
+    OtherVersionError,
+    read_connection,
+    remove_connection,
+)
+from effigy_protocol.proof import new_token
 
 from ..models import FaceModel, describe_looks, load_face_model
 from .endpoint import EndpointError, bind, default_connection_file

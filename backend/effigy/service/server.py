@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 import zmq
 
-from protocol import Envelope, ProtocolError, decode_request
-from protocol.errors import ErrorCode
-from protocol.limits import GREETING_LIMITS, REQUEST_LIMITS
-from protocol.messages import (
+from effigy_protocol import Envelope, ProtocolError, decode_request
+from effigy_protocol.errors import ErrorCode
+from effigy_protocol.limits import GREETING_LIMITS, REQUEST_LIMITS
+from effigy_protocol.messages import (
     Cancel,
     Challenge,
     Done,

@@ -16,8 +16,8 @@ import torch
 import zmq
 from numpy.typing import NDArray
 
-from protocol.errors import ErrorCode
-from protocol.messages import (
+from effigy_protocol.errors import ErrorCode
+from effigy_protocol.messages import (
     Done,
     Error,
     Frame,

@@ -14,6 +14,10 @@ from conftest import addon
 from helpers import key, pixels, read, swing
 from test_evaluated import assert_drawn
 
+import effigy_client.live_link
+import effigy_client.pose
+import effigy_protocol.messages
+
 
 def keys_of(owner, path, index=0):
     curve = addon("blender.fcurves").curves_of(owner).find(path, index=index)
@@ -106,7 +110,7 @@ def test_a_bad_capture_says_why_and_changes_nothing(scene, face, tmp_path):
 
 
 def test_a_landmark_track_brings_turn_and_expression_back(scene, face, tmp_path):
-    controls, pose = addon("blender.controls"), addon("core.pose")
+    controls, pose = addon("blender.controls"), effigy_client.pose
     shape = controls.shape_of(face)
     names = [block.name for block in controls.blocks_of(face)]
     lines = [",".join(["timestamp", "success", *[f"{axis}_{i}" for axis in "xy" for i in range(68)]])]
@@ -135,7 +139,7 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
     scene.frame_end = 12
     assert bpy.ops.effigy.cache() == {"FINISHED"}
     settle()
-    painted = session.ensure_ready().call(addon("protocol.messages").Status(), 5).painted
+    painted = session.ensure_ready().call(effigy_protocol.messages.Status(), 5).painted
     shown, spent = [], 0.0
     for frame in range(1, 13):
         scene.frame_set(frame)
@@ -143,7 +147,7 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
         preview.look()
         spent += time.perf_counter() - started
         shown.append(pixels(face.effigy.image))
-    assert session.ensure_ready().call(addon("protocol.messages").Status(), 5).painted == painted
+    assert session.ensure_ready().call(effigy_protocol.messages.Status(), 5).painted == painted
     bpy.ops.effigy.bake()
     folder = addon("blender.bake").folder_of(face)
     for frame, picture in enumerate(shown, 1):
@@ -154,7 +158,7 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
 @pytest.fixture()
 def capture(face):
     """Makes a capture of the face on a free port, and what sends a moment to it."""
-    live, link = addon("blender.live_capture"), addon("core.live_link")
+    live, link = addon("blender.live_capture"), effigy_client.live_link
     listener = link.Listener("127.0.0.1", 0)
     phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 

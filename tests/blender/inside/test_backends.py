@@ -16,9 +16,16 @@ import pytest
 from conftest import addon
 from helpers import strike_in_a_bake, swing
 
+import effigy_client.client
+import effigy_client.exchange
+import effigy_client.link
+import effigy_client.process
+import effigy_protocol.connection
+import effigy_protocol.messages
+
 
 def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, monkeypatch):
-    monkeypatch.setattr(addon("core.exchange"), "_SILENCE_S", 5.0)
+    monkeypatch.setattr(effigy_client.exchange, "_SILENCE_S", 5.0)
     settle()
     swing(face, scene, 20)
     scene.frame_end = 40
@@ -30,7 +37,7 @@ def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, mo
     assert len(list(folder.glob("*.png"))) == 40
     assert len(json.loads((folder / "frames.json").read_text())["frames"]) == 40
     killable.reap()
-    assert not addon("core.process").is_alive(pid)
+    assert not effigy_client.process.is_alive(pid)
 
 
 @pytest.mark.parametrize("fails_at", [1, 4])
@@ -57,9 +64,9 @@ def look_for():
     """What a client is told that looks for the backend of a connection file, or for one that is started."""
 
     def run(path, backend=None):
-        looking = addon("core.client").Client(addon("blender.session")._finder(path, backend), "test")
+        looking = effigy_client.client.Client(addon("blender.session")._finder(path, backend), "test")
         try:
-            with pytest.raises(addon("core.link").RequestError) as caught:
+            with pytest.raises(effigy_client.link.RequestError) as caught:
                 looking.wait_ready(60)
         finally:
             looking.close()
@@ -69,7 +76,7 @@ def look_for():
 
 
 def test_a_backend_that_does_not_start_says_its_reason_and_not_the_border_of_a_box(preferences, look_for, tmp_path):
-    backend = addon("core.process").LocalBackend(f"{preferences.command} --verbos", tmp_path)
+    backend = effigy_client.process.LocalBackend(f"{preferences.command} --verbos", tmp_path)
     told = look_for(backend.connection_file, backend)
     assert "the backend ended with code 2: " in told
     assert "No such option: --verbos" in told
@@ -79,7 +86,7 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         dead.wait()
     path, endpoint = tmp_path / "connection.json", "tcp://127.0.0.1:9"
-    addon("protocol.connection").Connection(endpoint, dead.pid, "0" * 64).write(path)
+    effigy_protocol.connection.Connection(endpoint, dead.pid, "0" * 64).write(path)
     assert f"(process {dead.pid}) has ended" in look_for(path)
     path.write_text(json.dumps({"endpoint": endpoint, "pid": os.getpid(), "protocol": 3}))
     assert "update the backend" in look_for(path)
@@ -87,7 +94,7 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
 
 def open_identities():
     session = addon("blender.session")
-    return session.ensure_ready().call(addon("protocol.messages").Status(), 10).identities
+    return session.ensure_ready().call(effigy_protocol.messages.Status(), 10).identities
 
 
 def wait_for_identities(count):

@@ -9,13 +9,17 @@ import pytest
 from conftest import addon
 from helpers import begun_bake, go_on, key, render, swing
 
+import effigy_client.link
+import effigy_client.png
+import effigy_protocol.messages
+
 
 def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
     bake, session = addon("blender.bake"), addon("blender.session")
     swing(face, scene, 20)
 
     def painted():
-        return session.ensure_ready().call(addon("protocol.messages").Status(), 5).painted
+        return session.ensure_ready().call(effigy_protocol.messages.Status(), 5).painted
 
     before = painted()
     bpy.ops.effigy.bake()
@@ -150,7 +154,7 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
     folder = addon("blender.bake").folder_of(face)
     journal = json.loads((folder / "frames.json").read_text())
     for frame in range(1, 5):
-        text = addon("core.png").read_texts((folder / f"{folder.name}_{frame:04d}.png").read_bytes())["Effigy"]
+        text = effigy_client.png.read_texts((folder / f"{folder.name}_{frame:04d}.png").read_bytes())["Effigy"]
         said, entry = json.loads(text), journal["frames"][str(frame)]
         assert said["model"] == face.effigy.model == entry["model"]
         assert said["digest"] == entry["digest"]
@@ -204,7 +208,7 @@ def test_a_bake_that_is_stopped_leaves_a_baked_face_baked(scene, face):
 def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
     """Equal frames share a picture in memory: one that failed is not waited for when the other has come."""
     walk = addon("blender.walk")
-    error = addon("core.link").RequestError("lost", "the connection is lost", "")
+    error = effigy_client.link.RequestError("lost", "the connection is lost", "")
     addon("blender.session").state.memory.clear()
     cache = addon("blender.cache").Cache(face, scene)
     asked, ask = [], cache.walk._ask

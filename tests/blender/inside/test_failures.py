@@ -17,6 +17,8 @@ from conftest import addon
 from helpers import begun_bake, give_ups, go_on, pixels, strike_in_a_bake, swing
 from test_preview import error_pixels
 
+import effigy_client.link
+
 
 def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settle, killable):
     settle()
@@ -81,7 +83,7 @@ def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
     preferences.command = script
     try:
         bpy.ops.effigy.connect()
-        with pytest.raises(addon("core.link").RequestError, match=r"/nowhere\.effigy is not a face model"):
+        with pytest.raises(effigy_client.link.RequestError, match=r"/nowhere\.effigy is not a face model"):
             session.ensure_ready()
     finally:
         bpy.ops.effigy.disconnect()

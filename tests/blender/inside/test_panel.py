@@ -9,6 +9,8 @@ import bpy
 import pytest
 from conftest import addon
 
+import effigy_client.link
+
 LONG = "the backend ended with code 1: " + "a reason that nobody could tell in two lines " * 4
 
 
@@ -88,7 +90,7 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
 
 @pytest.mark.parametrize("phase", ["CONNECTING", "LOADING", "READY", "LOST", "REFUSED", None])
 def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeypatch, phase):
-    session, links = addon("blender.session"), addon("core.link")
+    session, links = addon("blender.session"), effigy_client.link
     expected = len(rows("EFFIGY_PT_backend"))
     for text in ("", "short", LONG):
         monkeypatch.setattr(session.state, "problem", text)

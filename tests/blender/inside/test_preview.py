@@ -10,6 +10,9 @@ import numpy as np
 from conftest import addon
 from helpers import open_mouth_as_a_step, pixels
 
+import effigy_client.pixels
+import effigy_protocol.messages
+
 
 def shown(proxy):
     return pixels(proxy.effigy.image)
@@ -68,7 +71,7 @@ def test_many_changes_ask_for_few_pictures_and_end_with_the_newest(scene, face, 
 
 def test_an_unchanged_scene_asks_for_nothing(scene, face, settle):
     settle()
-    messages, session = addon("protocol.messages"), addon("blender.session")
+    messages, session = effigy_protocol.messages, addon("blender.session")
     client = session.ensure_ready()
     painted = client.call(messages.Status(), 5).painted
     for _ in range(20):
@@ -121,5 +124,5 @@ def test_undo_brings_picture_and_rig_together_again(scene, face, settle):
 
 def error_pixels(proxy):
     width, height = proxy.effigy.image.size
-    flat = addon("core.pixels").error_picture(height, width)
+    flat = effigy_client.pixels.error_picture(height, width)
     return np.round(flat.reshape(height, width, 4)[..., :3] * 255).astype(np.uint8)

@@ -9,6 +9,8 @@ import pytest
 from conftest import addon
 from helpers import give_ups, key, pixels, read, render, swing
 
+import effigy_protocol.messages
+
 
 def test_a_keyframed_turn_changes_every_rendered_frame(scene, face):
     # While rendering only evaluated objects are animated: reading the originals would freeze the face.
@@ -167,7 +169,7 @@ def _about_view_axis(degrees):
 
 
 def _painted():
-    messages = addon("protocol.messages")
+    messages = effigy_protocol.messages
     return addon("blender.session").ensure_ready().call(messages.Status(), 5).painted
 
 
