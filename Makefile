@@ -20,7 +20,7 @@ BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 .venvs/blender-4.5 $(if $(PYTH
 help:
 	@echo "make demo   a face turns in Blender: frames, film and .blend in out/demo/"
 	@echo "make test   every test: unit, service, real Blender"
-	@echo "make lint   style, types, who may import whom"
+	@echo "make lint   style, types, who may import whom, commit messages"
 	@echo "make zip    the add-on, for Blender's Install from Disk, in dist/"
 	@echo "make bench  the figures of docs/benchmarks.md"
 	@echo "make gui-test   clicks through windowed Blender 4.3 and 5.2; needs root; screenshots in out/gui/"
@@ -36,6 +36,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/check_commits.py
 
 zip: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python build_addon.py --blender .venvs/blender-5.0/bin/python
