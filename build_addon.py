@@ -37,7 +37,7 @@ PLATFORMS = {
     "windows-x64": ("win_amd64",),
     "macos-arm64": ("macosx_11_0_arm64", "macosx_10_15_universal2"),
 }
-LEFT_OUT = {"__pycache__", LOCK.name}
+LEFT_OUT = {"__pycache__", "README.md", LOCK.name}
 PURE = (ROOT / "client" / "effigy_client", ROOT / "protocol" / "effigy_protocol")  # what our own wheel holds
 EPOCH = (2020, 1, 1, 0, 0, 0)  # the date of every file in the zip
 

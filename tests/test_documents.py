@@ -2,12 +2,19 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from effigy.generators.checkpoints.own import FORMAT as GENERATOR_FORMAT
+from effigy.models.bundle import FORMAT as BUNDLE_FORMAT
+from effigy_client.record import _FORMAT as FRAMES_FORMAT
+from effigy_protocol import PROTOCOL_VERSION
+
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", *(path for part in ("docs", "recipes") for path in (ROOT / part).rglob("*.md"))]
+FOLDERS = ("backend", "blender_addon", "client", "docs", "protocol", "recipes", "tests", ".github")
+DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -15,3 +22,18 @@ def test_what_a_document_links_to_is_there(document: Path):
     linked = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
     missing = [target for target in linked if "://" not in target and not (document.parent / target).exists()]
     assert not missing
+
+
+def test_the_changelog_names_the_numbers_of_the_formats():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    numbers = dict(re.findall(r"^\| ([^|]+?) \| `?([\w-]+)`? \|", text, flags=re.MULTILINE))
+    assert numbers["protocol between client and backend"] == str(PROTOCOL_VERSION)
+    assert numbers["bundle (a face model on disk)"] == str(BUNDLE_FORMAT)
+    assert numbers["generator file of our own"] == GENERATOR_FORMAT
+    assert numbers["`frames.json` beside baked pictures"] == str(FRAMES_FORMAT)
+
+
+def test_changelog_and_citation_know_the_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
