@@ -35,7 +35,11 @@ app.add_typer(cli_generators.bench, name="bench")
 
 BAD_NME = 10.0  # percent: detectors' noise is one or two
 LandmarksOption = Annotated[
-    str, typer.Option(help="The detector: embedded, face-alignment, or the path of a mediapipe .task file.")
+    str,
+    typer.Option(
+        help="The detector: embedded (68 points, for the embedded default's pictures), photo (478 points of any "
+        "photographic face), face-alignment, or the path of a mediapipe .task file."
+    ),
 ]
 ModelOption = Annotated[str, typer.Option(help="A bundle's folder, or 'default' for the embedded one.")]
 

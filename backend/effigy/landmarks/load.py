@@ -12,13 +12,17 @@ from .embedded import EmbeddedDetector
 
 
 def load_detector(name: str, embedded: Path, device: str = "auto") -> Detector:
-    """``embedded`` (weights in that file), ``face-alignment``, or the path of a mediapipe .task file.
+    """``embedded`` (weights in that file), ``photo``, ``face-alignment``, or the path of a mediapipe .task file.
 
     Raises DetectorError that says what is missing and where to put it.
     """
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if name == "embedded":
         return EmbeddedDetector(embedded, where)
+    if name == "photo":
+        from .photo import PhotoDetector
+
+        return PhotoDetector(where)
     if name == "face-alignment":
         from .fan import FanDetector
 
@@ -28,5 +32,5 @@ def load_detector(name: str, embedded: Path, device: str = "auto") -> Detector:
 
         return MediapipeDetector(Path(name))
     raise DetectorError(
-        f"unknown detector {name!r}: use embedded, face-alignment, or the path of a mediapipe .task file"
+        f"unknown detector {name!r}: use embedded, photo, face-alignment, or the path of a mediapipe .task file"
     )

@@ -1,2 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faces in photographs and films: where they are, 478 points with irises, 52 scores of expression."""
+"""Faces in photographs and films: where they are, 478 points with irises, 52 scores of expression; and mattes."""
+
+from .crop import Crop
+from .detector import PhotoDetector
+from .matte import Matte
+from .reader import SCORES, Face, Film, PhotoReader
+
+__all__ = ["SCORES", "Crop", "Face", "Film", "Matte", "PhotoDetector", "PhotoReader"]

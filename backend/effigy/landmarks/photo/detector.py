@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reader of photographs as a landmark detector, for fitting and judging face models."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .reader import POINTS, Face, PhotoReader
+from .weights import FINGERPRINT
+
+_BATCH = 8  # pictures at a time
+
+
+class PhotoDetector:
+    """Implements ``backend.landmarks.Detector``: 478 points, NaN where no face is seen. Needs no download."""
+
+    topology = "mediapipe478"
+    fingerprint = FINGERPRINT
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        """Raises DetectorError."""
+        self._reader = PhotoReader(device)
+
+    def detect(self, images: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, 478] in [0, 1] (x right, y down)."""
+        points = np.full((len(images), 2, POINTS), np.nan, np.float32)
+        for number, face in enumerate(self.faces(images)):
+            if face is not None:
+                points[number] = face.points[:, :2].T / np.array(images.shape[:1:-1])[:, None]
+        return torch.from_numpy(points)
+
+    def faces(self, images: Tensor) -> list[Face | None]:
+        """The largest face of each of the pictures, in pixels; None where there is none."""
+        pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return [face for batch in torch.split(pixels, _BATCH) for face in self._reader.read_each(batch)]

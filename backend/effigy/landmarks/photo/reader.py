@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a picture to its faces: found, cut out upright, 478 points, and 52 scores of expression."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .crop import Array, Crop, cut
+from .finder import FaceFinder
+from .weights import load_networks
+
+POINTS = 478
+_PRESENT = 0.5  # from which a crop shows a face
+_AROUND = 1.5  # of a mesh's longer side: the next crop
+_RIGHT_EYE, _LEFT_EYE = 33, 263  # outer corners
+_LEAST = 4.0  # pixels of a face's side, less of which tell nothing
+_MOST = 16  # faces of a picture
+_SAME = 0.25  # of a face's size: two that are nearer to each other are one
+
+# The points from which the scores are told (MediaPipe, face_blendshapes_graph.cc).
+_SCORED = [
+    0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58,
+    61, 63, 65, 66, 67, 70, 78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132,
+    133, 136, 144, 145, 146, 148, 149, 150, 152, 153, 154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173,
+    176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291,
+    293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362,
+    365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405,
+    409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
+]  # fmt: skip
+# What the scores mean, in their order: ARKit's names, but for the first.
+SCORES = (
+    "neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft",
+    "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft",
+    "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight",
+    "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft",
+    "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft",
+    "jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight",
+    "mouthFrownLeft", "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft",
+    "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
+    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face that was read. Left and right are its own.
+
+    ``points`` [478, 3]: x right and y down in pixels, z in the same unit away from the viewer, 0 in the head's middle;
+    the last ten are the irises'. ``scores`` [52], 0 … 1, as ``SCORES`` names them.
+    """
+
+    points: Array
+    presence: float  # 0 … 1, that it is a face
+    scores: Array
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box around it, in pixels."""
+        return float(np.ptp(self.points[:, :2], axis=0).max())
+
+    def crop(self) -> Crop:
+        """Around the face, upright by its eyes."""
+        return _crop_around(self.points)
+
+
+class PhotoReader:
+    """Reads faces in pictures [H, W, 3] uint8, on ``device``."""
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        """Loads the networks. Raises DetectorError."""
+        self.device = torch.device(device)
+        near, far, self._mesh, self._scores = load_networks(("near", "far", "mesh", "scores"), self.device)
+        self._finder = FaceFinder(near, far)
+
+    def read(self, picture: Tensor | NDArray[np.uint8], most: int = _MOST) -> list[Face]:
+        """Up to ``most`` faces of a picture, the largest first; none where there is no face."""
+        here = self._here(picture)
+        for boxes in self._finder.find(here):
+            if faces := self._refined(here, [box.crop() for box in boxes[:_MOST]]):
+                return faces[:most]
+        return []
+
+    def read_each(self, pictures: Tensor) -> list[Face | None]:
+        """The largest face of each of ``pictures`` [N, H, W, 3] uint8; None where there is none."""
+        here = list(pictures.to(self.device))
+        crops = {n: box.crop() for n, box in enumerate(self._finder.find_near(here)) if box is not None}
+        faces = self._faces([here[number] for number in crops], list(crops.values()), again=True)
+        found = dict(zip(crops, faces, strict=True))
+        return [found.get(number) or next(iter(self.read(one, most=1)), None) for number, one in enumerate(here)]
+
+    def follow(self, picture: Tensor | NDArray[np.uint8], crop: Crop) -> Face | None:
+        """The face within ``crop``, which the film's picture before had there; None where it is not seen any more."""
+        return self._faces([self._here(picture)], [crop], again=False)[0]
+
+    def _here(self, picture: Tensor | NDArray[np.uint8]) -> Tensor:
+        return torch.as_tensor(picture).to(self.device)
+
+    def _refined(self, picture: Tensor, crops: list[Crop]) -> list[Face]:
+        """Those of the faces in these crops of a picture that are faces, each once."""
+        faces: list[Face] = []
+        for face in self._faces([picture] * len(crops), crops, again=True):
+            if face is not None and not any(_is_same(face, other) for other in faces):
+                faces.append(face)
+        return sorted(faces, key=lambda face: -face.size)
+
+    @torch.inference_mode()
+    def _faces(self, pictures: list[Tensor], crops: list[Crop], *, again: bool) -> list[Face | None]:
+        """The face in a crop of each picture; with ``again``, cut out once more around what was found first."""
+        if not pictures:
+            return []
+        points, presence = self._points(pictures, crops)
+        if again:
+            points, presence = self._points(pictures, [_crop_around(p) for p in points])
+        scored = torch.from_numpy(points[:, _SCORED, :2]).float().to(self.device)
+        scores = self._scores(scored)[0].double().cpu().numpy()
+        return [
+            Face(p, float(seen), s) if seen >= _PRESENT and np.ptp(p[:, :2], axis=0).max() >= _LEAST else None
+            for p, seen, s in zip(points, presence, scores, strict=True)
+        ]
+
+    def _points(self, pictures: list[Tensor], crops: list[Crop]) -> tuple[Array, Array]:
+        """[N, 478, 3] in pixels, and how surely each crop shows a face [N]."""
+        size = self._mesh.input_shape[1]
+        cuts = torch.stack([cut(p, crop, size) for p, crop in zip(pictures, crops, strict=True)])
+        mesh, present, _ = self._mesh(cuts)
+        found = mesh.reshape(len(cuts), POINTS, 3).double().cpu().numpy() / size
+        flat = np.stack([crop.to_picture(p[:, :2]) for p, crop in zip(found, crops, strict=True)])
+        depth = found[:, :, 2] * np.array([crop.side for crop in crops])[:, None]
+        return np.concatenate([flat, depth[..., None]], axis=2), torch.sigmoid(present.flatten()).cpu().numpy()
+
+
+class Film:
+    """Reads one face in the pictures of a film, one after the other: where it was is where it is looked for first."""
+
+    def __init__(self, reader: PhotoReader, number: int = 0) -> None:
+        """``number``: which face to follow where there are several, the largest being 0."""
+        self._reader, self._number = reader, number
+        self._crop: Crop | None = None
+        self.faces = 0  # how many there were when it was last looked for
+
+    def read(self, picture: Tensor | NDArray[np.uint8]) -> Face | None:
+        """The face in the film's next picture [H, W, 3] uint8; None where it is not seen."""
+        face = None if self._crop is None else self._reader.follow(picture, self._crop)
+        if face is None:
+            faces = self._reader.read(picture)
+            self.faces = len(faces)
+            face = faces[min(self._number, len(faces) - 1)] if faces else None
+        self._crop = None if face is None else face.crop()
+        return face
+
+
+def _crop_around(points: Array) -> Crop:
+    """The square around points [478, 3] that is upright by the eyes."""
+    across = points[_LEFT_EYE, :2] - points[_RIGHT_EYE, :2]
+    angle = math.atan2(across[1], across[0])
+    cos, sin = math.cos(angle), math.sin(angle)
+    upright = np.array([[cos, sin], [-sin, cos]])
+    turned = points[:, :2] @ upright.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    x, y = (low + high) / 2 @ upright
+    return Crop(float(x), float(y), _AROUND * max(float((high - low).max()), 1.0), angle)
+
+
+def _is_same(a: Face, b: Face) -> bool:
+    apart = np.linalg.norm(a.points[:, :2].mean(axis=0) - b.points[:, :2].mean(axis=0))
+    return bool(apart < _SAME * max(a.size, b.size))
