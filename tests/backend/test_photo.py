@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from backend.landmarks import load_detector
 from backend.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader
 from backend.landmarks.photo.crop import cut
+
 from backend.models import DEFAULT_BUNDLE
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
