@@ -12,10 +12,11 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
-from . import bake, census, plate, preview, render
-from .properties import face_of, faces, name_of
-from .scene_reader import FaceState
-from .session import state
+from .pictures import bake, preview, render
+from .pictures.session import state
+from .scene import plate, queries
+from .scene.properties import face_of, faces, name_of
+from .scene.reader import FaceState
 
 
 @persistent
@@ -30,7 +31,7 @@ def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
 def _count(depsgraph: Any) -> None:
     """Has the faces counted again when objects came or went."""
     if depsgraph.id_type_updated("COLLECTION"):
-        census.forget()
+        queries.forget()
         scene = bpy.context.scene
         if scene is not None and not bpy.app.timers.is_registered(preview.tick) and faces(scene):
             preview.start()  # a face was appended where no backend is: an old picture is to be told
@@ -100,7 +101,7 @@ def on_render_end(*_: Any) -> None:
 @persistent
 def on_load(*_: Any) -> None:
     """Another file: nothing that was known of faces holds."""
-    census.forget()
+    queries.forget()
     state.runs.clear()
     state.proxies = None
     state.epoch += 1
@@ -114,7 +115,7 @@ def on_load(*_: Any) -> None:
 @persistent
 def on_undo(*_: Any) -> None:
     """Undo may have changed anything, the picture's pixels included."""
-    census.forget()
+    queries.forget()
     state.epoch += 1
     for run in state.runs.values():
         run.wanted = run.shown = None

@@ -10,7 +10,7 @@ PACKAGE = __package__.rpartition(".")[0]  # the add-on's own package, whatever B
 
 
 def _on_memory(chosen: EffigyPreferences, context: bpy.types.Context) -> None:
-    from .session import state  # which reads the preferences
+    from .pictures.session import state
 
     state.memory.resize(chosen.memory << 20)
 

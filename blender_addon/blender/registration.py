@@ -3,24 +3,10 @@
 
 from __future__ import annotations
 
-from . import (
-    bake_operators,
-    display,
-    grab,
-    handlers,
-    identity_operators,
-    import_operators,
-    library,
-    live_capture,
-    operators,
-    panel,
-    pose_operators,
-    preferences,
-    preflight,
-    preview,
-    properties,
-    session,
-)
+from . import handlers, preferences
+from .pictures import preview, session
+from .scene import display, properties
+from .ui import grab, identity, import_capture, library, live_capture, operators, panel, pose, preflight, ranges
 
 # A module has register() and unregister(); later ones may use what earlier ones registered.
 _MODULES = (
@@ -29,13 +15,13 @@ _MODULES = (
     display,
     session,
     operators,
-    identity_operators,
-    pose_operators,
+    identity,
+    pose,
     grab,
     library,
-    import_operators,
+    import_capture,
     live_capture,
-    bake_operators,
+    ranges,
     preflight,
     panel,
     preview,

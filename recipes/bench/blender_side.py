@@ -48,7 +48,11 @@ def measure(
 
     A tick every ``interval`` s; None: when the one before asks for it, as a window's timer does.
     """
-    preview, session, plate = addon("blender.preview"), addon("blender.session"), addon("blender.plate")
+    preview, session, plate = (
+        addon("blender.pictures.preview"),
+        addon("blender.pictures.session"),
+        addon("blender.scene.plate"),
+    )
     run, parts, rows = session.run_of(proxy), {}, []
     show, receive = plate.show, preview._receive
 
@@ -125,7 +129,7 @@ def one_by_one() -> list[Any]:
     """The timings of finals of which each is asked for when the one before is there."""
     from effigy_protocol import messages  # the add-on, once it is installed, brings it
 
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     client, key = session.ensure_ready(), session.ensure_open(bpy.context.active_object)
     asked = [messages.Synthesize(key, 0.3 * number, 0.0, {}, "final", "png") for number in range(30)]
     return [client.call(request, 30).timings for request in asked]
@@ -135,7 +139,7 @@ def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
     """Frames per second that the add-on's own work allows when a cached range is scrubbed."""
     scene.frame_start, scene.frame_end = 1, frames
     bpy.ops.effigy.cache()
-    preview, spent = addon("blender.preview"), 0.0
+    preview, spent = addon("blender.pictures.preview"), 0.0
 
     def timed(work: Callable[..., object]) -> Callable[..., None]:
         def run(*arguments: object) -> None:
@@ -158,7 +162,7 @@ def main(out: Path, addon_zip: str, command: str, model: str, size: int) -> None
     bpy.context.preferences.addons[PACKAGE].preferences.model = model
     rounds = max(10, 100 * 128 // size)
     bpy.ops.effigy.connect()
-    addon("blender.session").ensure_ready()
+    addon("blender.pictures.session").ensure_ready()
     proxy = build_scene(out.parent)
     animate(proxy, bpy.context.scene)
     times["preview_ms"] = measure(proxy, bpy.context.scene, 0.001, rounds)

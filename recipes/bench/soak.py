@@ -40,7 +40,7 @@ def resources() -> dict[str, float]:
 
 def handle(edits: int, seed: int, seconds: float = 0.0) -> None:
     """Random edits, with a tick of the preview after each, spread over ``seconds``."""
-    preview, scene = addon("blender.preview"), bpy.context.scene
+    preview, scene = addon("blender.pictures.preview"), bpy.context.scene
     proxy = next(obj for obj in scene.objects if obj.effigy.is_face)
     proxy.rotation_mode = "XYZ"
     chance = random.Random(seed)
@@ -58,7 +58,7 @@ def handle(edits: int, seed: int, seconds: float = 0.0) -> None:
 
 def _tick_for(seconds: float) -> None:
     """What a window's timer does while nobody touches anything."""
-    preview, end = addon("blender.preview"), time.monotonic() + seconds
+    preview, end = addon("blender.pictures.preview"), time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(preview.tick(), left))
 
@@ -67,7 +67,7 @@ def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int, min
     install(addon_zip, command)
     bpy.context.preferences.addons[PACKAGE].preferences.memory = 1  # MB: what it holds is meant, not leaked
     bpy.ops.effigy.connect()
-    addon("blender.session").ensure_ready()
+    addon("blender.pictures.session").ensure_ready()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.ops.effigy.add_face(seed=3)
     path = str(folder / "soak.blend")

@@ -98,14 +98,14 @@ def asked_yaw(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
     asked = []
     for frame in range(1, FRAMES + 1):
         scene.frame_set(frame)
-        state = addon("blender.scene_reader").read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
+        state = addon("blender.scene.reader").read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
         asked.append(round(state.yaw, 3))
     return asked
 
 
 def round_trips(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
     """Milliseconds from a changed scene to the preview's pixels in the image, as the live preview works."""
-    preview, session = addon("blender.preview"), addon("blender.session")
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     run, times = session.run_of(proxy), []
     for number in range(ROUND_TRIPS + 5):
         scene.frame_set(1 + number % FRAMES)
@@ -125,7 +125,7 @@ def main(out: Path, addon_zip: str, command: str) -> None:
         install(addon_zip, command)
     with stage("start", "starting the backend"):
         bpy.ops.effigy.connect()
-        addon("blender.session").ensure_ready()
+        addon("blender.pictures.session").ensure_ready()
     with stage("scene", "adding a face and animating it"):
         proxy = build_scene(out)
         scene = bpy.context.scene
@@ -138,7 +138,7 @@ def main(out: Path, addon_zip: str, command: str) -> None:
     with stage("bake", f"baking {FRAMES} frames"):
         if bpy.ops.effigy.bake() != {"FINISHED"}:
             raise SystemExit("the bake failed")
-        baked = str(addon("blender.bake").folder_of(proxy))
+        baked = str(addon("blender.pictures.bake").folder_of(proxy))
     bpy.ops.wm.save_mainfile()
     report = {
         "blender": bpy.app.version_string,

@@ -60,7 +60,7 @@ def make(path: str) -> None:
 def kill_backend(scene, *_):
     """After the second frame, as a crash would."""
     if scene.frame_current == 2:
-        session = importlib.import_module(f"{PACKAGE}.blender.session")
+        session = importlib.import_module(f"{PACKAGE}.blender.pictures.session")
         os.kill(session.state.backend.pid, signal.SIGKILL)
 
 

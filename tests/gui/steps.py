@@ -43,7 +43,7 @@ def picture(window):
 def settle(window, seconds=30.0):
     """Until the picture is the exact one for the scene as it is."""
     question = (
-        "session = addon('blender.session')\n"
+        "session = addon('blender.pictures.session')\n"
         "run = session.run_of(face())\n"
         "result = [run.exact and run.shown == run.wanted and not session.state.dirty, run.problem]"
     )

@@ -10,8 +10,8 @@ import pytest
 
 from .steps import PANEL, choose_file, hover, landmark, picture, settle, until, values
 
-ACTIVE = "proxy = addon('blender.census').active_face(bpy.context)\n"
-COUNT = "result = len(addon('blender.properties').faces(bpy.context.scene))"
+ACTIVE = "proxy = addon('blender.scene.queries').active_face(bpy.context)\n"
+COUNT = "result = len(addon('blender.scene.properties').faces(bpy.context.scene))"
 
 
 def test_escape_and_the_other_keys_of_a_drag(window):
@@ -102,7 +102,7 @@ def test_a_person_is_saved_and_loaded(window):
 def test_a_face_turns_to_the_camera_and_is_removed(window):
     window.press("Face the Camera", PANEL)
     time.sleep(0.5)
-    angles = "angles = addon('blender.controls').angles_now(proxy, bpy.context.scene.camera)\n"
+    angles = "angles = addon('blender.scene.controls').angles_now(proxy, bpy.context.scene.camera)\n"
     yaw, pitch = window.ask(ACTIVE + angles + "result = [angles.yaw, angles.pitch]")
     assert abs(yaw) < 0.1
     assert abs(pitch) < 0.1

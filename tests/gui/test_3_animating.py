@@ -26,7 +26,7 @@ def test_the_face_follows_a_live_capture_until_escape(window):
     time.sleep(0.5)
     window.shot("07b-live-capture")
     window.keys("Return")
-    running = "session = addon('blender.session')\nresult = session.state.capture is not None"
+    running = "session = addon('blender.pictures.session')\nresult = session.state.capture is not None"
     end = time.monotonic() + 10
     until(lambda: window.ask(running), 10, window.console)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
@@ -69,14 +69,18 @@ def test_a_cached_range_plays_as_fast_as_its_frames(window):
     window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
     window.press("^.{0,3}Animation", PANEL)
     window.press("^.{0,3}Cache", PANEL)
-    until(lambda: window.ask("result = len(addon('blender.session').run_of(face()).cached)") == 12, 60, window.console)
+    until(
+        lambda: window.ask("result = len(addon('blender.pictures.session').run_of(face()).cached)") == 12,
+        60,
+        window.console,
+    )
     window.find("This frame is in memory", PANEL)
     window.shot("08c-cached")
     window.press("^.{0,3}Backend", PANEL)
     window.press("^.{0,3}Animation", PANEL)
     hover(window)
     window.ask(
-        "plate = addon('blender.plate')\n"
+        "plate = addon('blender.scene.plate')\n"
         "counts = bpy.app.driver_namespace['counts'] = {'shown': 0, 'frames': 0, 'show': plate.show}\n"
         "def show(*arguments):\n"
         "    counts['shown'] += 1\n"
@@ -93,7 +97,7 @@ def test_a_cached_range_plays_as_fast_as_its_frames(window):
     )
     time.sleep(4.0)
     shown, frames = window.ask(
-        "plate = addon('blender.plate')\n"
+        "plate = addon('blender.scene.plate')\n"
         "counts = bpy.app.driver_namespace.pop('counts')\n"
         "plate.show = counts['show']\n"
         "bpy.app.handlers.frame_change_post.remove(counts['frame'])\n"
@@ -172,7 +176,7 @@ TRACK = """
 import numpy as np
 from effigy_client import pose
 
-controls = addon("blender.controls")
+controls = addon("blender.scene.controls")
 shape, names = controls.shape_of(face()), [block.name for block in controls.blocks_of(face())]
 lines = [",".join(["timestamp", "success", *[f"{axis}_{i}" for axis in "xy" for i in range(68)]])]
 for row in range(12):
@@ -190,6 +194,6 @@ def poses(window):
     found = []
     for frame in (1, 6, 12):
         window.ask(f"bpy.context.scene.frame_set({frame})")
-        yaw = window.ask("result = addon('blender.controls').angles_now(face(), bpy.context.scene.camera).yaw")
+        yaw = window.ask("result = addon('blender.scene.controls').angles_now(face(), bpy.context.scene.camera).yaw")
         found.append({**values(window), "yaw": yaw})
     return found

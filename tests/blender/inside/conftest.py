@@ -46,7 +46,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 
 def addon(name):
-    """A module of the installed add-on, for instance addon("blender.session")."""
+    """A module of the installed add-on, for instance addon("blender.pictures.session")."""
     return importlib.import_module(f"{PACKAGE}.{name}")
 
 
@@ -69,7 +69,7 @@ def scene(tmp_path):
     scene.render.filepath = str(tmp_path / "render_")
     scene.render.image_settings.file_format = "PNG"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
-    addon("blender.session").state.memory.clear()  # pictures of other tests' faces
+    addon("blender.pictures.session").state.memory.clear()  # pictures of other tests' faces
     return scene
 
 
@@ -77,7 +77,7 @@ def scene(tmp_path):
 def backend(preferences):
     """A real backend, started through the add-on as an artist would."""
     assert bpy.ops.effigy.connect() == {"FINISHED"}
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     session.ensure_ready()
     yield session
     if session.state.client is not None:
@@ -88,7 +88,7 @@ def backend(preferences):
 @pytest.fixture()
 def killable(backend):
     """The session's backend, to be killed; another one is started afterwards."""
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     yield session
     if session.state.client is not None:
         bpy.ops.effigy.disconnect()
@@ -110,7 +110,7 @@ def settle():
     """Runs the preview's timer by hand (timers never fire in the wheel) until the picture is up to date."""
 
     def run(seconds=120.0):
-        preview = addon("blender.preview")
+        preview = addon("blender.pictures.preview")
         end = time.monotonic() + seconds
         quiet = 0
         while quiet < 5:

@@ -40,15 +40,15 @@ def render(scene) -> list[np.ndarray]:
 def begun_bake(proxy, scene):
     """A bake with something written, and more frames to go than are asked for ahead: those may come together."""
     scene.frame_end = scene.frame_start + 30
-    bake = addon("blender.bake").Bake(proxy, scene)
+    bake = addon("blender.pictures.bake").Bake(proxy, scene)
     while bake.step() < 1:
-        addon("blender.session").pause()
+        addon("blender.pictures.session").pause()
     return bake
 
 
 def strike_in_a_bake(monkeypatch, painted, pid, with_signal) -> None:
     """Sends the backend ``pid`` a signal as soon as a bake has ``painted`` so many frames."""
-    bake = addon("blender.bake").Bake
+    bake = addon("blender.pictures.bake").Bake
     keep = bake.keep
 
     def keep_and_strike(self, step):
@@ -65,7 +65,7 @@ def go_on(work) -> None:
     while not work.walk.is_done:
         assert time.monotonic() < end
         work.step()
-        addon("blender.session").pause()
+        addon("blender.pictures.session").pause()
 
 
 def open_mouth_as_a_step(proxy, settle) -> None:
@@ -96,5 +96,5 @@ def key(proxy, name: str, *values: tuple[int, float]) -> None:
 def give_ups(monkeypatch):
     """Collects why a render would end, instead of ending this process."""
     said = []
-    monkeypatch.setattr(addon("blender.render"), "give_up", said.append)
+    monkeypatch.setattr(addon("blender.pictures.render"), "give_up", said.append)
     return said

@@ -20,7 +20,7 @@ import effigy_protocol.messages
 
 
 def keys_of(owner, path, index=0):
-    curve = addon("blender.fcurves").curves_of(owner).find(path, index=index)
+    curve = addon("blender.scene.fcurves").curves_of(owner).find(path, index=index)
     return np.array([point.co[:] for point in curve.keyframe_points])
 
 
@@ -44,7 +44,7 @@ def test_an_arkit_capture_becomes_keys_at_the_scenes_rate(scene, face, tmp_path)
     np.testing.assert_allclose(found[:, 1], np.linspace(0, 1, 25) * high, atol=1e-5)
     assert scene.frame_end == 34, "the scene goes on where nothing moves"
     scene.frame_set(20)
-    turned = addon("blender.controls").angles_now(face, scene.camera)
+    turned = addon("blender.scene.controls").angles_now(face, scene.camera)
     assert turned.yaw == pytest.approx(np.degrees(0.3), abs=0.05)
     assert turned.pitch == pytest.approx(0, abs=0.05)
 
@@ -96,7 +96,7 @@ def test_a_second_import_replaces_its_frames_and_no_others(scene, face, tmp_path
     assert found[0].tolist() == [1, 0.25]
     assert found[-1].tolist() == [200, 0.75]
     assert len(found) == 2 + 13
-    curve = addon("blender.fcurves").curves_of(face.data.shape_keys).find('key_blocks["jawOpen"].value')
+    curve = addon("blender.scene.fcurves").curves_of(face.data.shape_keys).find('key_blocks["jawOpen"].value')
     kinds = [point.interpolation for point in curve.keyframe_points]
     assert kinds == ["BEZIER", *["LINEAR"] * 13, "BEZIER"], "the artist's own keys lost their easing"
 
@@ -110,7 +110,7 @@ def test_a_bad_capture_says_why_and_changes_nothing(scene, face, tmp_path):
 
 
 def test_a_landmark_track_brings_turn_and_expression_back(scene, face, tmp_path):
-    controls, pose = addon("blender.controls"), effigy_client.pose
+    controls, pose = addon("blender.scene.controls"), effigy_client.pose
     shape = controls.shape_of(face)
     names = [block.name for block in controls.blocks_of(face)]
     lines = [",".join(["timestamp", "success", *[f"{axis}_{i}" for axis in "xy" for i in range(68)]])]
@@ -134,7 +134,7 @@ def test_a_landmark_track_brings_turn_and_expression_back(scene, face, tmp_path)
 
 
 def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, face, settle):
-    session, preview = addon("blender.session"), addon("blender.preview")
+    session, preview = addon("blender.pictures.session"), addon("blender.pictures.preview")
     swing(face, scene, 20)
     scene.frame_end = 12
     assert bpy.ops.effigy.cache() == {"FINISHED"}
@@ -149,7 +149,7 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
         shown.append(pixels(face.effigy.image))
     assert session.ensure_ready().call(effigy_protocol.messages.Status(), 5).painted == painted
     bpy.ops.effigy.bake()
-    folder = addon("blender.bake").folder_of(face)
+    folder = addon("blender.pictures.bake").folder_of(face)
     for frame, picture in enumerate(shown, 1):
         np.testing.assert_array_equal(picture, read(folder / f"{folder.name}_{frame:04d}.png"))
     session.state.memory.clear()
@@ -158,7 +158,7 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
 @pytest.fixture()
 def capture(face):
     """Makes a capture of the face on a free port, and what sends a moment to it."""
-    live, link = addon("blender.live_capture"), effigy_client.live_link
+    live, link = addon("blender.ui.live_capture"), effigy_client.live_link
     listener = link.Listener("127.0.0.1", 0)
     phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
@@ -190,10 +190,12 @@ def test_a_live_capture_moves_the_face_and_keys_what_it_moves(scene, face, captu
         send(running, scene, jawopen=0.5, headyaw=yaw)
     block = face.data.shape_keys.key_blocks["jawOpen"]
     assert block.value == pytest.approx(block.slider_max / 2)
-    assert addon("blender.controls").angles_now(face, scene.camera).yaw == pytest.approx(np.degrees(0.2), abs=0.01)
+    assert addon("blender.scene.controls").angles_now(face, scene.camera).yaw == pytest.approx(
+        np.degrees(0.2), abs=0.01
+    )
     assert keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')[:, 0].tolist() == [1, 2]
     assert keys_of(face, "rotation_euler", 2)[:, 0].tolist() == [1, 2]
-    assert addon("blender.fcurves").curves_of(face).find("location") is None, "the head's place was not captured"
+    assert addon("blender.scene.fcurves").curves_of(face).find("location") is None, "the head's place was not captured"
     assert_drawn("a live capture")
 
 
@@ -214,7 +216,7 @@ def test_a_mirrored_capture_turns_and_tilts_the_other_way(scene, face, capture):
     start, send = capture
     for flip, sign in ((False, 1), (True, -1)):
         send(start(flip=flip), scene, headyaw=0.2, headpitch=-0.1, headroll=0.15)
-        seen = addon("blender.controls").angles_now(face, scene.camera)
+        seen = addon("blender.scene.controls").angles_now(face, scene.camera)
         assert seen.yaw == pytest.approx(sign * np.degrees(0.2), abs=0.1)
         assert seen.pitch == pytest.approx(np.degrees(0.1), abs=0.1)
         assert seen.roll == pytest.approx(sign * np.degrees(0.15), abs=0.1)
@@ -237,7 +239,7 @@ def test_captured_turns_never_go_the_long_way_round(scene, face, capture):
 def test_no_capture_starts_without_a_window(scene, face):
     with pytest.raises(RuntimeError, match="needs a window"):
         bpy.ops.effigy.live_capture("EXEC_DEFAULT")
-    assert addon("blender.session").state.capture is None
+    assert addon("blender.pictures.session").state.capture is None
 
 
 def packed(link, values):

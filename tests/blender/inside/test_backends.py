@@ -33,7 +33,7 @@ def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, mo
     strike_in_a_bake(monkeypatch, 10, pid, signal.SIGSTOP)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     assert killable.state.backend.pid != pid
-    folder = addon("blender.bake").folder_of(face)
+    folder = addon("blender.pictures.bake").folder_of(face)
     assert len(list(folder.glob("*.png"))) == 40
     assert len(json.loads((folder / "frames.json").read_text())["frames"]) == 40
     killable.reap()
@@ -45,7 +45,7 @@ def test_a_bake_that_stops_counts_the_frames_that_are_written(scene, face, settl
     settle()
     swing(face, scene, 20)
     scene.frame_end = 30
-    bake = addon("blender.bake")
+    bake = addon("blender.pictures.bake")
     write = bake.write_whole
 
     def write_some(path, content):
@@ -64,7 +64,7 @@ def look_for():
     """What a client is told that looks for the backend of a connection file, or for one that is started."""
 
     def run(path, backend=None):
-        looking = effigy_client.client.Client(addon("blender.session")._finder(path, backend), "test")
+        looking = effigy_client.client.Client(addon("blender.pictures.session")._finder(path, backend), "test")
         try:
             with pytest.raises(effigy_client.link.RequestError) as caught:
                 looking.wait_ready(60)
@@ -93,7 +93,7 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
 
 
 def open_identities():
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     return session.ensure_ready().call(effigy_protocol.messages.Status(), 10).identities
 
 
@@ -101,7 +101,7 @@ def wait_for_identities(count):
     end = time.monotonic() + 60
     while (now := open_identities()) != count:
         assert time.monotonic() < end, f"{now} identities are open"
-        addon("blender.preview").look()
+        addon("blender.pictures.preview").look()
         time.sleep(0.02)
 
 
@@ -122,7 +122,7 @@ def test_identities_are_released_when_a_face_changes_or_goes(scene, face, settle
     bpy.context.view_layer.update()
     settle()
     wait_for_identities(1)
-    assert list(addon("blender.session").state.runs) == [addon("blender.properties").name_of(face)]
+    assert list(addon("blender.pictures.session").state.runs) == [addon("blender.scene.properties").name_of(face)]
 
 
 def test_an_identity_that_two_faces_share_stays_open_while_one_of_them_is_there(scene, face, settle):
@@ -134,7 +134,7 @@ def test_an_identity_that_two_faces_share_stays_open_while_one_of_them_is_there(
     bpy.context.view_layer.update()
     settle()
     wait_for_identities(1)
-    assert addon("blender.session").run_of(face).problem == ""
+    assert addon("blender.pictures.session").run_of(face).problem == ""
 
 
 def test_the_log_and_what_a_backend_prints_are_its_owners_alone(scene, backend):

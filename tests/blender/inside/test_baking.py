@@ -15,7 +15,7 @@ import effigy_protocol.messages
 
 
 def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
-    bake, session = addon("blender.bake"), addon("blender.session")
+    bake, session = addon("blender.pictures.bake"), addon("blender.pictures.session")
     swing(face, scene, 20)
 
     def painted():
@@ -37,7 +37,7 @@ def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
 
 
 def test_a_stale_bake_is_told(scene, face, settle):
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     bpy.ops.effigy.bake()
     bpy.context.view_layer.update()
     settle()
@@ -50,7 +50,7 @@ def test_a_stale_bake_is_told(scene, face, settle):
 
 def test_a_stale_bake_says_what_is_another(scene, face, settle):
     bpy.ops.effigy.bake()
-    run, controls = addon("blender.session").run_of(face), addon("blender.controls")
+    run, controls = addon("blender.pictures.session").run_of(face), addon("blender.scene.controls")
 
     def stale():
         bpy.context.view_layer.update()
@@ -63,7 +63,7 @@ def test_a_stale_bake_says_what_is_another(scene, face, settle):
     assert stale() == ["turn"]
     controls.set_values(face, {"jawOpen": 0.5})
     assert stale() == ["turn", "expression"]
-    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
+    texts = [finding.text for finding in addon("blender.ui.preflight").findings(scene)]
     assert any("made with another turn, another expression; bake again" in text for text in texts), texts
     face.matrix_world = before
     controls.set_values(face, {"jawOpen": 0.0})
@@ -76,7 +76,7 @@ def test_a_stale_bake_says_what_is_another(scene, face, settle):
 
 @pytest.mark.parametrize("what", ["nearer", "rolled", "larger", "all together"])
 def test_a_bake_in_the_wrong_place_is_stale_too(scene, face, settle, what):
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     swing(face, scene, 20)
     bpy.ops.effigy.bake()
     scene.frame_set(2)
@@ -99,7 +99,7 @@ def test_a_bake_in_the_wrong_place_is_stale_too(scene, face, settle, what):
     settle()
     assert session.run_of(face).stale == ["place"]
     assert any(
-        "stale, made with another place" in finding.text for finding in addon("blender.preflight").findings(scene)
+        "stale, made with another place" in finding.text for finding in addon("blender.ui.preflight").findings(scene)
     )
 
 
@@ -112,7 +112,7 @@ def test_a_plate_with_a_parent_is_told_before_a_bake(scene, face, settle):
 def test_between_frames_and_where_the_plate_is_hidden_no_bake_is_stale(scene, face, settle):
     swing(face, scene, 20)
     bpy.ops.effigy.bake()
-    bake = addon("blender.bake")
+    bake = addon("blender.pictures.bake")
     scene.frame_set(2, subframe=0.5)
     assert not bake.stale_parts(face, scene, bpy.context.evaluated_depsgraph_get())
     face.effigy.plate.hide_viewport = True
@@ -131,10 +131,10 @@ def test_a_bake_is_one_step_to_undo(scene, face, settle):
     bpy.ops.ed.undo()
     face = bpy.data.objects[name]
     assert face.effigy.source == "LIVE"
-    assert not addon("blender.fcurves").curves_of(face.effigy.plate)
+    assert not addon("blender.scene.fcurves").curves_of(face.effigy.plate)
     bpy.ops.ed.redo()
     assert bpy.data.objects[name].effigy.source == "BAKED"
-    folder = addon("blender.bake").folder_of(bpy.data.objects[name])
+    folder = addon("blender.pictures.bake").folder_of(bpy.data.objects[name])
     assert len(list(folder.glob("*.png"))) == 4
 
 
@@ -142,7 +142,7 @@ def test_a_bake_that_cannot_be_shown_leaves_no_keys(scene, face, settle):
     face.effigy.plate.data.materials.clear()
     with pytest.raises(RuntimeError, match="lost its Picture node"):
         bpy.ops.effigy.bake()
-    assert not addon("blender.fcurves").curves_of(face.effigy.plate)
+    assert not addon("blender.scene.fcurves").curves_of(face.effigy.plate)
 
 
 def test_baked_files_say_what_they_were_made_from(scene, face):
@@ -151,7 +151,7 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
 
     key(face, "jawOpen", (1, 0.25), (4, 1.0))
     bpy.ops.effigy.bake()
-    folder = addon("blender.bake").folder_of(face)
+    folder = addon("blender.pictures.bake").folder_of(face)
     journal = json.loads((folder / "frames.json").read_text())
     for frame in range(1, 5):
         text = effigy_client.png.read_texts((folder / f"{folder.name}_{frame:04d}.png").read_bytes())["Effigy"]
@@ -160,7 +160,7 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
         assert said["digest"] == entry["digest"]
         assert said["latent"] == hashlib.sha256(face.effigy.latent_bytes()).hexdigest()[:16]
         scene.frame_set(frame)
-        wanted = addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+        wanted = addon("blender.scene.reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
         assert (said["yaw"], said["pitch"]) == (wanted.yaw, wanted.pitch)
         assert said["controls"] == dict(wanted.controls)
         assert said["controls"]["jawOpen"] >= 0.25
@@ -174,7 +174,7 @@ def test_sixteen_bits_render_as_the_eight_bit_picture_and_are_finer(scene, face)
     bpy.ops.effigy.bake()
     (fine,) = render(scene)
     assert np.abs(fine.astype(int) - coarse).max() <= 1
-    folder = addon("blender.bake").folder_of(face)
+    folder = addon("blender.pictures.bake").folder_of(face)
     image = bpy.data.images.load(str(folder / f"{folder.name}_0001.png"), check_existing=False)
     values = np.empty(len(image.pixels), dtype=np.float32)
     image.pixels.foreach_get(values)
@@ -183,7 +183,7 @@ def test_sixteen_bits_render_as_the_eight_bit_picture_and_are_finer(scene, face)
 
 
 def test_preflight_lists_what_is_wrong(scene, face):
-    findings = addon("blender.preflight").findings
+    findings = addon("blender.ui.preflight").findings
     assert findings(scene) == []
     scene.view_settings.view_transform = "AgX"
     assert any("AgX" in finding.text for finding in findings(scene))
@@ -198,7 +198,7 @@ def test_preflight_lists_what_is_wrong(scene, face):
 
 def test_a_bake_that_is_stopped_leaves_a_baked_face_baked(scene, face):
     bpy.ops.effigy.bake()
-    bake = addon("blender.bake").Bake(face, scene)
+    bake = addon("blender.pictures.bake").Bake(face, scene)
     bake.step()
     bake.abandon()
     assert face.effigy.source == "BAKED"
@@ -207,10 +207,10 @@ def test_a_bake_that_is_stopped_leaves_a_baked_face_baked(scene, face):
 
 def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
     """Equal frames share a picture in memory: one that failed is not waited for when the other has come."""
-    walk = addon("blender.walk")
+    walk = addon("blender.pictures.walk")
     error = effigy_client.link.RequestError("lost", "the connection is lost", "")
-    addon("blender.session").state.memory.clear()
-    cache = addon("blender.cache").Cache(face, scene)
+    addon("blender.pictures.session").state.memory.clear()
+    cache = addon("blender.pictures.cache").Cache(face, scene)
     asked, ask = [], cache.walk._ask
 
     def fail_second(wanted):
@@ -228,13 +228,13 @@ def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
 def test_a_bake_does_not_mix_identities(scene, face):
     bake = begun_bake(face, scene)
     bpy.ops.effigy.change_identity(seed=30)
-    with pytest.raises(addon("blender.walk").WalkError, match="identity"):
+    with pytest.raises(addon("blender.pictures.walk").WalkError, match="identity"):
         go_on(bake)
 
 
 def test_a_stale_bake_is_rendered_and_said_to_be_stale(scene, face, monkeypatch):
     said = []
-    monkeypatch.setattr(addon("blender.render"), "_say", said.append)
+    monkeypatch.setattr(addon("blender.pictures.render"), "_say", said.append)
     bpy.ops.effigy.bake()
     render(scene)
     assert said == []
@@ -260,7 +260,7 @@ def test_preflight_leaves_what_is_not_keyed_yet(scene, face):
         block.value, proxy.rotation_euler.z = 0.5, 0.25
     scene.camera = camera
     camera.location.x = 0.75
-    addon("blender.preflight").findings(scene)
+    addon("blender.ui.preflight").findings(scene)
     assert scene.frame_current == 2
     for proxy, block in values.items():
         assert (block.value, proxy.rotation_euler.z) == (0.5, 0.25)
@@ -273,7 +273,7 @@ def test_preflight_looks_at_every_frame(scene, face):
     key(face, "jawOpen", (3, 0.0), (4, 1.0))
     swing(face, scene, 80)
     scene.frame_set(2)
-    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
+    texts = [finding.text for finding in addon("blender.ui.preflight").findings(scene)]
     assert scene.frame_current == 2
     assert any("stale" in text and "frame 1, 4 frames in all" in text for text in texts), texts
     assert any("yaw is beyond" in text for text in texts), texts
@@ -282,6 +282,6 @@ def test_preflight_looks_at_every_frame(scene, face):
 def test_a_bake_stays_right_when_the_file_is_saved_under_another_name(scene, face, tmp_path):
     bpy.ops.effigy.bake()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "second.blend"))
-    assert addon("blender.preflight").findings(scene) == []
+    assert addon("blender.ui.preflight").findings(scene) == []
     key(face, "jawOpen", (1, 1.0), (4, 1.0))
-    assert any("stale" in finding.text for finding in addon("blender.preflight").findings(scene))
+    assert any("stale" in finding.text for finding in addon("blender.ui.preflight").findings(scene))

@@ -12,7 +12,7 @@ from helpers import open_mouth_as_a_step
 @pytest.fixture()
 def known(scene, monkeypatch):
     """What is known of the scene's faces, by name; ``known.looks`` counts the looks through all objects."""
-    properties, census = addon("blender.properties"), addon("blender.census")
+    properties, census = addon("blender.scene.properties"), addon("blender.scene.queries")
 
     def look(scene):
         names.looks += 1
@@ -74,8 +74,8 @@ def test_a_face_that_comes_with_a_new_frame_is_known(scene, face, known):
     known()
     double = _double(face)
     scene.frame_set(3)
-    assert addon("blender.census").known_faces(scene) == addon("blender.properties").faces(scene)
-    assert double in addon("blender.census").known_faces(scene)
+    assert addon("blender.scene.queries").known_faces(scene) == addon("blender.scene.properties").faces(scene)
+    assert double in addon("blender.scene.queries").known_faces(scene)
 
 
 def test_what_is_no_mesh_is_no_face(scene, face):
@@ -84,12 +84,12 @@ def test_what_is_no_mesh_is_no_face(scene, face):
     empty.effigy.is_face = True  # as what was converted from a face
     bpy.context.view_layer.update()
     bpy.context.view_layer.objects.active = empty
-    assert addon("blender.census").active_face(bpy.context) == face
+    assert addon("blender.scene.queries").active_face(bpy.context) == face
 
 
 def test_two_scenes_in_two_windows_are_both_known(scene, face, known):
     other = bpy.data.scenes.new("Other")
-    census = addon("blender.census")
+    census = addon("blender.scene.queries")
     for each in (scene, other):
         census.known_faces(each)
     looks = known.looks
@@ -121,7 +121,7 @@ def test_faces_of_an_undo_and_of_another_scene_are_known(scene, face, settle, kn
 
 
 def test_the_active_face_is_found_by_its_plate_and_its_camera(scene, face, known):
-    census = addon("blender.census")
+    census = addon("blender.scene.queries")
     bpy.ops.effigy.add_face(seed=5)
     for proxy in (bpy.context.active_object, face):
         for part in (proxy, proxy.effigy.plate, proxy.effigy.camera):

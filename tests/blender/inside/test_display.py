@@ -69,7 +69,7 @@ def test_leaving_projected_leaves_the_artists_own_coordinates_as_they_were(scene
         layers.new(name=name)
     layers.active = layers["First"]
     face.effigy.display = "PROJECTED"
-    assert layers.active.name == addon("blender.projection").NAME
+    assert layers.active.name == addon("blender.scene.projection").NAME
     face.effigy.display = "PLATE"
     assert [layer.name for layer in layers] == ["First", "Second"]
     assert layers.active.name == "First"
@@ -115,7 +115,7 @@ def test_exact_pixels_tells_of_a_rolled_head(scene, face, capsys):
 
 
 def test_exact_pixels_looks_at_what_is_animated_and_loses_nothing(scene, face):
-    squares = addon("blender.display").picture_nodes(face)[0]
+    squares = addon("blender.scene.display").picture_nodes(face)[0]
     bpy.ops.effigy.exact_view()
     assert squares.interpolation == "Closest"
     face.rotation_mode = "XYZ"
@@ -144,7 +144,7 @@ def test_exact_pixels_without_a_camera_says_so(scene, face):
 def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face, monkeypatch):
     from helpers import render, swing
 
-    module, painted = addon("blender.render"), []
+    module, painted = addon("blender.pictures.render"), []
     paint = module.paint
     monkeypatch.setattr(module, "paint", lambda proxy, wanted: painted.append(wanted) or paint(proxy, wanted))
     swing(face, scene, 20)
@@ -152,7 +152,7 @@ def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face, monkey
     frames = render(scene)
     assert len({frame.tobytes() for frame in frames}) == len(frames)
     scene.frame_set(scene.frame_end)
-    wanted = addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+    wanted = addon("blender.scene.reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
     assert len(painted) == len(frames)
     assert painted[-1].parameters == wanted.parameters
 
@@ -248,7 +248,7 @@ def test_a_file_of_an_earlier_version_has_its_picture_behind_the_head_and_no_mor
     plate.hide_set(True)
     face.effigy["display"] = 1  # as a file has it: nobody is told
     bpy.context.view_layer.update()
-    addon("blender.display").follow(face, scene)
+    addon("blender.scene.display").follow(face, scene)
     bpy.context.view_layer.update()
     assert face.effigy.display == "BACKGROUND"
     shown = lens.evaluated_get(bpy.context.evaluated_depsgraph_get())
@@ -260,7 +260,7 @@ def test_a_file_of_an_earlier_version_has_its_picture_behind_the_head_and_no_mor
 @pytest.mark.parametrize("display", ["PLATE", "BACKGROUND", "PROJECTED"])
 def test_whatever_shows_a_face_shows_its_bake_and_then_the_live_picture(scene, face, display):
     def shown():
-        return {node.image for node in addon("blender.display").picture_nodes(face)}
+        return {node.image for node in addon("blender.scene.display").picture_nodes(face)}
 
     bpy.ops.effigy.bake()
     face.effigy.display = display
@@ -284,7 +284,7 @@ def test_a_duplicate_of_a_baked_and_projected_face_has_all_of_its_own(scene, fac
     assert twin.effigy.image != face.effigy.image
     assert twin.data.materials[0] != face.data.materials[0]
     assert twin.effigy.source == "LIVE"
-    assert {node.image for node in addon("blender.display").picture_nodes(face)} == {face.effigy.baked}
+    assert {node.image for node in addon("blender.scene.display").picture_nodes(face)} == {face.effigy.baked}
 
 
 def test_a_baked_picture_is_behind_the_head_for_every_camera(scene, face, settle):
@@ -299,7 +299,7 @@ def test_a_baked_picture_is_behind_the_head_for_every_camera(scene, face, settle
     settle()
     [modifier] = face.effigy.plate.modifiers
     assert modifier.node_group.nodes["Eye"].inputs["Object"].default_value == other
-    assert {node.image for node in addon("blender.display").picture_nodes(face)} == {face.effigy.baked}
+    assert {node.image for node in addon("blender.scene.display").picture_nodes(face)} == {face.effigy.baked}
 
 
 def test_leaving_projected_takes_nothing_but_the_projection_off(scene, face):

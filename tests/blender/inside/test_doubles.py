@@ -43,7 +43,7 @@ def test_a_double_with_its_plate_has_its_own_picture(scene, face, settle, how):
     assert double.effigy.image != face.effigy.image
     np.testing.assert_array_equal(pixels(face.effigy.image), shown)
     assert (pixels(double.effigy.image) != shown).any()
-    nodes = addon("blender.display").picture_nodes
+    nodes = addon("blender.scene.display").picture_nodes
     assert {node.image for node in nodes(face)} == {face.effigy.image}
     assert {node.image for node in nodes(double)} == {double.effigy.image}
     owners = [obj.effigy.owner for obj in bpy.data.objects if obj.effigy.is_plate]
@@ -53,13 +53,13 @@ def test_a_double_with_its_plate_has_its_own_picture(scene, face, settle, how):
 def test_a_double_of_a_baked_face_is_live_and_the_bake_stays(scene, face, settle):
     key(face, "jawOpen", (1, 0.0), (4, 1.0))
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    curves_of = addon("blender.fcurves").curves_of
+    curves_of = addon("blender.scene.fcurves").curves_of
     keys = len(curves_of(face.effigy.plate))
     baked = render(scene)
     double = _double(face, "objects")
     settle()
     assert (face.effigy.source, double.effigy.source) == ("BAKED", "LIVE")
-    addon("blender.rig").remove_face(double)
+    addon("blender.scene.rig").remove_face(double)
     bpy.context.view_layer.update()
     for shown, wanted in zip(render(scene), baked, strict=True):
         np.testing.assert_array_equal(shown, wanted)
@@ -73,7 +73,7 @@ def test_a_double_keeps_what_the_artist_made_of_its_plate(scene, face, settle):
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     double = _double(face, "objects")
     settle()
-    curves_of = addon("blender.fcurves").curves_of
+    curves_of = addon("blender.scene.fcurves").curves_of
     assert {curve.data_path for curve in curves_of(double.effigy.plate)} >= {"pass_index"}
     assert not [c for c in curves_of(double.effigy.plate) if c.data_path == "location" and len(c.keyframe_points)]
     assert [c for c in curves_of(plate) if c.data_path == "location" and len(c.keyframe_points) == 4]
@@ -85,7 +85,7 @@ def test_a_double_keeps_what_the_artist_made_of_its_plate(scene, face, settle):
 
 def test_a_face_of_an_earlier_version_gets_what_it_lacks(scene, face, settle):
     settle()
-    controls = addon("blender.controls")
+    controls = addon("blender.scene.controls")
     face.effigy.image.effigy_mesh = None
     face.data.attributes.remove(face.data.attributes[controls.TWINS])
     face.effigy.control_names = ""
@@ -136,14 +136,14 @@ def test_faces_of_one_name_in_two_files_are_two(scene, face, settle, tmp_path):
         here.collections = [collection]
     bpy.context.scene.collection.children.link(here.collections[0])
     bpy.context.view_layer.update()
-    linked = next(o for o in addon("blender.properties").faces(bpy.context.scene) if o.library is not None)
+    linked = next(o for o in addon("blender.scene.properties").faces(bpy.context.scene) if o.library is not None)
     assert local.name == linked.name
     settle()
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     assert session.run_of(local).identity != session.run_of(linked).identity
     np.testing.assert_array_equal(pixels(linked.effigy.image), shown)
     assert (pixels(local.effigy.image) != shown).any()
-    names = addon("blender.census").known_faces(bpy.context.scene)
+    names = addon("blender.scene.queries").known_faces(bpy.context.scene)
     assert set(names) == {local, linked}
     # What is asked of the local one changes no other, and the linked one takes nothing that would be lost.
     latent = linked.effigy.latent
@@ -153,7 +153,7 @@ def test_faces_of_one_name_in_two_files_are_two(scene, face, settle, tmp_path):
     bpy.context.view_layer.objects.active = linked
     for name in ("random_identity", "neutral", "key_all", "reset_pose", "bake", "remove_face", "grab", "cache"):
         assert not getattr(bpy.ops.effigy, name).poll(), name
-    assert addon("blender.census").known_faces(bpy.context.scene)
+    assert addon("blender.scene.queries").known_faces(bpy.context.scene)
 
 
 def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, settle, tmp_path):
@@ -167,7 +167,7 @@ def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, s
     for _ in range(2):
         here.collections[0].override_hierarchy_create(scene, bpy.context.view_layer)
     bpy.context.view_layer.update()
-    first, second = addon("blender.properties").faces(scene)
+    first, second = addon("blender.scene.properties").faces(scene)
     scene.camera = first.effigy.camera
     second.effigy.truncation = 0.3
     objects = len(bpy.data.objects)
@@ -181,7 +181,7 @@ def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, s
     assert (opened != shown).any()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
-    again = addon("blender.properties").faces(bpy.context.scene)
+    again = addon("blender.scene.properties").faces(bpy.context.scene)
     plates = {proxy.effigy.plate.name: proxy.effigy.plate.effigy.owner for proxy in again}
     assert sorted(owner.name for owner in plates.values()) == sorted(proxy.name for proxy in again)
     assert [round(proxy.effigy.truncation, 2) for proxy in again] == [0.7, 0.3]
@@ -201,7 +201,7 @@ def test_an_override_may_become_somebody_else_and_stays_so(scene, face, settle, 
         here.collections = [collection]
     here.collections[0].override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
     bpy.context.view_layer.update()
-    [proxy] = addon("blender.properties").faces(bpy.context.scene)
+    [proxy] = addon("blender.scene.properties").faces(bpy.context.scene)
     bpy.context.scene.camera = proxy.effigy.camera
     settle()
     bpy.context.view_layer.objects.active = proxy
@@ -215,7 +215,7 @@ def test_an_override_may_become_somebody_else_and_stays_so(scene, face, settle, 
     assert len(proxy.effigy.plate.modifiers) == 1
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
-    [proxy] = addon("blender.properties").faces(bpy.context.scene)
+    [proxy] = addon("blender.scene.properties").faces(bpy.context.scene)
     assert proxy.effigy.seed == 21
     np.testing.assert_allclose([vertex.co[:] for vertex in proxy.data.vertices], changed, atol=1e-5)
 

@@ -84,7 +84,7 @@ def test_a_picture_that_is_taken_from_a_camera_is_drawn_no_more(scene, face):
     lens.background_images.new().image = face.effigy.image
     lens.update_tag()
     assert_drawn("a background image")
-    addon("blender.backdrop").take_off_cameras(face.effigy)
+    addon("blender.scene.backdrop").take_off_cameras(face.effigy)
     assert_drawn("its end")
 
 

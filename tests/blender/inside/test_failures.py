@@ -28,7 +28,7 @@ def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settl
     while not killable.run_of(face).problem:
         assert time.monotonic() - started < 60, "the loss is not noticed"
         before = time.perf_counter()
-        addon("blender.preview").tick()
+        addon("blender.pictures.preview").tick()
         assert time.perf_counter() - before < 2, "it waits for the backend, as no tick may: that would take ten seconds"
         time.sleep(0.01)
     np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
@@ -42,7 +42,7 @@ def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable)
     before = pixels(face.effigy.image)
     os.kill(killable.state.backend.pid, signal.SIGKILL)
     while not killable.run_of(face).problem:
-        addon("blender.preview").tick()
+        addon("blender.pictures.preview").tick()
         time.sleep(0.01)
     bpy.ops.effigy.disconnect()
     bpy.ops.effigy.connect()
@@ -55,7 +55,7 @@ def test_a_final_after_a_restart_opens_the_identity_again(scene, face, settle, k
     settle()
     # As after a restart that nobody noticed: the key is of another life of the service.
     killable.run_of(face).identity = "0123456789abcdef"
-    bake = addon("blender.bake")
+    bake = addon("blender.pictures.bake")
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     assert len(list(bake.folder_of(face).glob("*.png"))) == 4
 
@@ -69,11 +69,11 @@ def test_a_missing_command_is_named_with_what_to_do(scene, preferences):
     finally:
         preferences.command = command
         bpy.ops.effigy.connect()
-        addon("blender.session").ensure_ready()
+        addon("blender.pictures.session").ensure_ready()
 
 
 def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     bpy.ops.effigy.disconnect()
     command = preferences.command
     script = f"{bpy.path.abspath('//')}effigy-without-model"
@@ -132,7 +132,7 @@ def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written
     bake = begun_bake(face, scene)
     written = bake.walk.done
     face.effigy.model = "another model"
-    with pytest.raises(addon("blender.walk").WalkError, match="identity"):
+    with pytest.raises(addon("blender.pictures.walk").WalkError, match="identity"):
         go_on(bake)
     bake.abandon()
     names = [path.name for path in sorted(bake.folder.iterdir())]
@@ -145,8 +145,8 @@ def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written
 
 def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
     scene.frame_end = scene.frame_start + 30
-    bake = addon("blender.bake").Bake(face, scene)
-    session = addon("blender.session")
+    bake = addon("blender.pictures.bake").Bake(face, scene)
+    session = addon("blender.pictures.session")
     while not bake.walk._asked:
         bake.step()
         session.pause()
@@ -180,7 +180,7 @@ def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, fac
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     monkeypatch.undo()
     assert killable.state.backend.pid != pid
-    folder = addon("blender.bake").folder_of(face)
+    folder = addon("blender.pictures.bake").folder_of(face)
     files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 41)]
     for path in folder.glob("*.png"):
         path.unlink()
@@ -261,7 +261,7 @@ def test_whatever_is_broken_ends_the_render_and_never_freezes_it(scene, face, se
     said = give_ups(monkeypatch)
     bpy.ops.render.render(animation=True)
     assert len(said) == 4, said
-    addon("blender.preview").look()
+    addon("blender.pictures.preview").look()
 
 
 def test_a_scene_camera_that_is_none_ends_the_render(scene, face, settle, monkeypatch):
@@ -271,7 +271,7 @@ def test_a_scene_camera_that_is_none_ends_the_render(scene, face, settle, monkey
     scene.collection.objects.link(empty)
     scene.camera = empty
     said = give_ups(monkeypatch)
-    addon("blender.render").render_frame(scene, bpy.context.evaluated_depsgraph_get())
+    addon("blender.pictures.render").render_frame(scene, bpy.context.evaluated_depsgraph_get())
     assert len(said) == 1
     assert "has no camera" in said[0]
 
@@ -283,7 +283,7 @@ def test_an_unforeseen_error_ends_the_render_too(scene, face, settle, monkeypatc
     def fail(*_):
         raise ZeroDivisionError("unforeseen")
 
-    monkeypatch.setattr(addon("blender.render"), "read_face", fail)
+    monkeypatch.setattr(addon("blender.pictures.render"), "read_face", fail)
     scene.frame_end = 1
     bpy.ops.render.render(animation=True)
     assert said == ["ZeroDivisionError: unforeseen"]
@@ -344,7 +344,7 @@ def test_a_large_and_distant_head_comes_to_rest(scene, face, settle):
     bpy.context.view_layer.update()
     settle()
     for _ in range(3):
-        assert addon("blender.preview").look() >= 0.1
+        assert addon("blender.pictures.preview").look() >= 0.1
 
 
 def test_persistent_data_does_not_keep_the_first_picture(scene, face):
@@ -361,16 +361,16 @@ def test_a_render_that_connects_by_itself_starts_the_preview(scene, backend):
     import bpy.app
 
     bpy.ops.effigy.disconnect()
-    preview = addon("blender.preview")
+    preview = addon("blender.pictures.preview")
     if bpy.app.timers.is_registered(preview.tick):
         bpy.app.timers.unregister(preview.tick)
-    addon("blender.session").ensure_ready()
+    addon("blender.pictures.session").ensure_ready()
     assert bpy.app.timers.is_registered(preview.tick)
 
 
 def test_a_preview_asked_before_a_render_is_not_shown_after_it(scene, face, settle):
     settle()
-    preview, session = addon("blender.preview"), addon("blender.session")
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     run = session.run_of(face)
     face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.context.view_layer.update()
@@ -400,4 +400,4 @@ def test_a_full_disk_ends_a_bake_with_what_to_do_and_leaves_no_part(scene, face,
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(RuntimeError, match=r"there is no room for .*_0001\.png: make some"):
         bpy.ops.effigy.bake()
-    assert list(addon("blender.bake").folder_of(face).iterdir()) == []
+    assert list(addon("blender.pictures.bake").folder_of(face).iterdir()) == []

@@ -45,7 +45,7 @@ def test_a_reopened_face_is_the_same_face(scene, face, settle):
 @pytest.fixture()
 def unplugged(monkeypatch):
     """A function that lets Blender have no backend, until it is called again."""
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     client = session.state.client
 
     def unplug():
@@ -61,7 +61,7 @@ def test_a_reopened_face_without_a_backend_shows_no_other_poses_picture(scene, f
     right = pixels(face.effigy.image)
     bpy.ops.wm.save_mainfile()
     unplugged()
-    preview, session = addon("blender.preview"), addon("blender.session")
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
     proxy = bpy.context.scene.objects["Face 4"]
     block = proxy.data.shape_keys.key_blocks["jawOpen"]
@@ -97,12 +97,12 @@ def test_a_file_that_does_not_say_what_its_picture_shows_is_believed_until_somet
     bpy.ops.wm.save_mainfile()
     face.effigy.shown = ""
     unplugged()
-    addon("blender.session").state.runs.clear()  # as after opening it
-    addon("blender.preview").tick()
+    addon("blender.pictures.session").state.runs.clear()  # as after opening it
+    addon("blender.pictures.preview").tick()
     np.testing.assert_array_equal(pixels(face.effigy.image), right)
     face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
     bpy.context.view_layer.update()
-    addon("blender.preview").tick()
+    addon("blender.pictures.preview").tick()
     np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
 
 
@@ -110,11 +110,11 @@ def test_without_a_backend_an_undo_brings_no_other_poses_picture(scene, face, se
     settle()
     open_mouth_as_a_step(face, settle)
     unplugged()
-    addon("blender.preview").tick()
-    assert not addon("blender.session").run_of(bpy.context.scene.objects["Face 4"]).problem
+    addon("blender.pictures.preview").tick()
+    assert not addon("blender.pictures.session").run_of(bpy.context.scene.objects["Face 4"]).problem
     bpy.ops.ed.undo()
     bpy.context.view_layer.update()
-    addon("blender.preview").tick()
+    addon("blender.pictures.preview").tick()
     proxy = bpy.context.scene.objects["Face 4"]
     np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy))
 
@@ -122,21 +122,21 @@ def test_without_a_backend_an_undo_brings_no_other_poses_picture(scene, face, se
 def test_a_face_of_another_model_is_refused_with_a_reason(scene, face, settle):
     settle()
     face.effigy.model = "0123456789abcdef"
-    state = addon("blender.session").state
+    state = addon("blender.pictures.session").state
     state.runs.clear()
     state.dirty = True
-    addon("blender.preview").tick()
+    addon("blender.pictures.preview").tick()
     settle()
-    run = addon("blender.session").run_of(face)
+    run = addon("blender.pictures.session").run_of(face)
     problem = run.problem
-    addon("blender.preview").tick()
+    addon("blender.pictures.preview").tick()
     assert run.opening is None, "what was refused is asked again and again"
     assert "0123456789abcdef" in problem
     assert "model" in problem
 
 
 def test_the_sliders_are_the_announced_controls(scene, face):
-    welcome = addon("blender.session").welcome()
+    welcome = addon("blender.pictures.session").welcome()
     blocks = face.data.shape_keys.key_blocks[1:]
     assert [block.name for block in blocks] == [control.name for control in welcome.controls]
     for block, control in zip(blocks, welcome.controls, strict=True):
@@ -174,14 +174,14 @@ def test_disabling_and_enabling_leaves_one_of_each_handler(scene, backend):
         assert [h for h in hook if "effigy" in getattr(h, "__module__", "")] == [function]
     bpy.context.preferences.addons[PACKAGE].preferences.command = __import__("os").environ["EFFIGY_COMMAND"]
     bpy.ops.effigy.connect()
-    addon("blender.session").ensure_ready()
+    addon("blender.pictures.session").ensure_ready()
 
 
 def test_every_operator_that_a_panel_names_exists():
     import inspect
     import re
 
-    source = inspect.getsource(addon("blender.panel"))
+    source = inspect.getsource(addon("blender.ui.panel"))
     for name in re.findall(r'operator\("effigy\.(\w+)"', source):
         assert hasattr(bpy.types, f"EFFIGY_OT_{name}")
 
@@ -192,7 +192,7 @@ def _hooks():
 
 
 def test_what_stands_between_a_new_face_and_its_camera_is_named(scene, face):
-    hiding, warned = addon("blender.sight").hiding, addon("blender.preflight").findings
+    hiding, warned = addon("blender.scene.obstacles").hiding, addon("blender.ui.preflight").findings
 
     def before():
         bpy.context.view_layer.update()
@@ -216,13 +216,13 @@ def test_a_second_face_stands_beside_the_first(scene, face):
     assert bpy.ops.effigy.add_face(seed=5) == {"FINISHED"}
     bpy.context.view_layer.update()
     apart = bpy.context.active_object.matrix_world.translation - face.matrix_world.translation
-    assert apart.length >= addon("blender.properties").face_of(face).plate_size
+    assert apart.length >= addon("blender.scene.properties").face_of(face).plate_size
 
 
 @pytest.mark.parametrize("resolution", [(1920, 1080), (512, 512), (600, 1000)])
 def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, backend, settle, resolution):
     scene.render.resolution_x, scene.render.resolution_y = resolution
-    read = addon("blender.scene_reader").read_face
+    read = addon("blender.scene.reader").read_face
     for number in range(5):
         assert bpy.ops.effigy.add_face(seed=number) == {"FINISHED"}
         bpy.context.view_layer.update()
@@ -231,7 +231,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         # Somebody new shows their own picture.
         assert (wanted.yaw, wanted.pitch) == pytest.approx((new.effigy.rest_yaw, new.effigy.rest_pitch), abs=1e-3)
     settle()
-    for proxy in addon("blender.properties").faces(scene):
+    for proxy in addon("blender.scene.properties").faces(scene):
         corners = [proxy.effigy.plate.matrix_world @ vertex.co for vertex in proxy.effigy.plate.data.vertices]
         seen = np.array([world_to_camera_view(scene, scene.camera, corner) for corner in corners])
         assert seen[:, :2].min() > -0.01
@@ -239,7 +239,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         wanted = read(proxy, scene, bpy.context.evaluated_depsgraph_get())
         # A camera that steps back for others sees who is there already from a little farther to the front.
         assert (wanted.yaw, wanted.pitch) == pytest.approx((proxy.effigy.rest_yaw, proxy.effigy.rest_pitch), abs=7)
-        assert not addon("blender.session").run_of(proxy).clamped
+        assert not addon("blender.pictures.session").run_of(proxy).clamped
 
 
 @pytest.mark.parametrize("touched", ["moved", "turned", "keyed", "exact", "ortho", "other"])

@@ -20,13 +20,13 @@ PANEL_ONLY = {"apply_expression", "remove_expression", "grab"}
 
 
 def look():
-    return addon("blender.preview").tick()
+    return addon("blender.pictures.preview").tick()
 
 
 def sleep(settle):
     """Lets the preview come to rest, and the timer with it."""
     settle()
-    preview = addon("blender.preview")
+    preview = addon("blender.pictures.preview")
     for _ in range(100):
         if 0.1 < preview.tick() < 1.0:  # a second: an exception
             return preview
@@ -44,7 +44,7 @@ def test_a_resting_preview_does_not_look_at_the_scene(scene, face, settle, monke
 def test_without_a_backend_nobody_looks_at_an_unchanged_scene(scene, face, settle, monkeypatch, source):
     if source == "BAKED":
         assert bpy.ops.effigy.bake() == {"FINISHED"}
-    preview, session = sleep(settle), addon("blender.session")
+    preview, session = sleep(settle), addon("blender.pictures.session")
     bpy.ops.effigy.disconnect()
     try:
         for _ in range(200):
@@ -80,7 +80,7 @@ def test_a_remembered_frame_is_shown_within_that_frame(scene, face, settle):
     for frame in (2, 3, 4):
         scene.frame_set(frame)
         shown.append(pixels(face.effigy.image))
-        assert addon("blender.session").run_of(face).exact
+        assert addon("blender.pictures.session").run_of(face).exact
     assert len({picture.tobytes() for picture in shown}) == 3
     for frame, picture in zip((2, 3, 4), shown, strict=True):
         scene.frame_set(frame)
@@ -101,7 +101,7 @@ def test_the_plate_moves_with_a_remembered_frame(scene, face, settle):
     for frame in (1, 3, 4):
         scene.frame_set(frame)
         depsgraph = bpy.context.evaluated_depsgraph_get()
-        wanted = addon("blender.scene_reader").read_face(face, scene, depsgraph)
+        wanted = addon("blender.scene.reader").read_face(face, scene, depsgraph)
         np.testing.assert_allclose(np.array(face.effigy.plate.matrix_world), wanted.plate, atol=1e-4)
 
 
@@ -140,7 +140,7 @@ def test_every_frame_of_a_cached_range_wakes_the_preview(scene, face, settle):
         assert not preview._asleep
         preview.tick()
         shown.append(pixels(face.effigy.image))
-        assert addon("blender.session").run_of(face).exact, "what is cached is exact at once"
+        assert addon("blender.pictures.session").run_of(face).exact, "what is cached is exact at once"
     assert all((a != b).any() for a, b in itertools.pairwise(shown))
 
 
@@ -148,7 +148,7 @@ def test_a_cached_frame_that_was_posed_anew_says_so(scene, face, settle):
     key(face, "jawOpen", (1, 0.0), (4, 1.0))
     settle()
     assert bpy.ops.effigy.cache() == {"FINISHED"}
-    run = addon("blender.session").run_of(face)
+    run = addon("blender.pictures.session").run_of(face)
     scene.frame_set(2)
     look()
     assert run.cache == "fresh"
@@ -168,7 +168,7 @@ def test_a_cached_frame_that_was_posed_anew_says_so(scene, face, settle):
 def test_the_preferences_say_how_much_is_remembered(scene, face, settle):
     settle()
     preferences = bpy.context.preferences.addons[PACKAGE].preferences
-    memory, before = addon("blender.session").state.memory, preferences.memory
+    memory, before = addon("blender.pictures.session").state.memory, preferences.memory
     try:
         preferences.memory = 1
         assert memory.limit == 1 << 20
@@ -213,7 +213,7 @@ def test_a_plate_whose_proxy_is_gone_from_the_file_is_hidden(scene, face, settle
     settle()
     plate = face.effigy.plate
     bpy.data.objects.remove(face)
-    addon("blender.session").state.dirty = True
+    addon("blender.pictures.session").state.dirty = True
     look()
     assert plate.hide_render
 
@@ -226,7 +226,7 @@ def test_removing_a_duplicate_leaves_the_original_whole(scene, face, settle):
     bpy.ops.object.duplicate()
     assert bpy.ops.effigy.remove_face() == {"FINISHED"}
     look()
-    [left] = addon("blender.properties").faces(scene)
+    [left] = addon("blender.scene.properties").faces(scene)
     assert left == face
     assert face.effigy.plate.name in scene.objects
     assert face.effigy.camera.name in scene.objects
@@ -253,7 +253,7 @@ def test_a_stale_bake_is_told_without_anything_else_happening(scene, face, settl
     bpy.context.view_layer.update()
     for _ in range(5):
         preview.tick()
-    assert addon("blender.session").run_of(face).stale
+    assert addon("blender.pictures.session").run_of(face).stale
     assert preview._drawn == preview._what_panels_show(), "the panel was not told"
 
 
@@ -306,7 +306,7 @@ def test_a_face_of_another_file_comes_along_whole(scene, face, settle, tmp_path,
         here.collections = [collection]
     bpy.context.scene.collection.children.link(here.collections[0])
     bpy.context.view_layer.update()
-    [proxy] = addon("blender.properties").faces(bpy.context.scene)
+    [proxy] = addon("blender.scene.properties").faces(bpy.context.scene)
     for _ in range(5):
         assert look() < 1.0, "an exception"
     np.testing.assert_array_equal(pixels(proxy.effigy.image), shown)
@@ -321,19 +321,19 @@ def test_scripts_can_be_reloaded(scene, face, settle):
     again = [len(getattr(bpy.app.handlers, name)) for name in ("depsgraph_update_post", "load_post", "save_pre")]
     assert again == handlers
     bpy.ops.effigy.connect()
-    addon("blender.session").ensure_ready()
+    addon("blender.pictures.session").ensure_ready()
     settle()
 
 
 def test_the_menu_has_every_button(scene, face):
-    menu = {name for group in addon("blender.panel")._MENU for name in group}
+    menu = {name for group in addon("blender.ui.panel")._MENU for name in group}
     registered = {name for name in dir(bpy.ops.effigy) if not name.startswith("_")}
     assert menu <= registered
     assert registered - menu <= PANEL_ONLY
 
 
 def test_exact_pixels_leaves_nothing_that_changes_them(scene, face):
-    view, preflight = scene.view_settings, addon("blender.preflight")
+    view, preflight = scene.view_settings, addon("blender.ui.preflight")
     view.use_curve_mapping, view.exposure, view.gamma = True, 0.5, 1.2
     if bpy.app.version >= (4, 3, 0):
         view.use_white_balance = True
@@ -347,13 +347,13 @@ def test_exact_pixels_leaves_nothing_that_changes_them(scene, face):
     assert preflight.findings(scene) == []
     assert scene.display_settings.display_device == "sRGB"
     scene.render.use_border = True
-    texts = [finding.text for finding in addon("blender.preflight").findings(scene)]
+    texts = [finding.text for finding in addon("blender.ui.preflight").findings(scene)]
     assert any("region" in text for text in texts)
 
 
 def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path, monkeypatch):
     def texts():
-        return [f"{finding.level}: {finding.text}" for finding in addon("blender.preflight").findings(scene)]
+        return [f"{finding.level}: {finding.text}" for finding in addon("blender.ui.preflight").findings(scene)]
 
     bpy.ops.effigy.exact_view()
     assert texts() == []
@@ -398,7 +398,7 @@ def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path, monk
 
 def test_a_studios_colours_without_a_standard_view_are_told(scene, face, capsys, monkeypatch):
     # What Blender raises for a name that its colour configuration does not have.
-    monkeypatch.setattr(addon("blender.operators"), "_VIEW", "Un-tone-mapped")
+    monkeypatch.setattr(addon("blender.ui.operators"), "_VIEW", "Un-tone-mapped")
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
     assert "no Standard view" in capsys.readouterr().out
     assert scene.view_settings.exposure == 0
@@ -410,14 +410,14 @@ def test_the_farms_line_in_the_manual_bakes_every_face(scene, face, settle):
     manual = Path(__file__).parents[3] / "docs" / "artists.md"
     [line] = [line for line in manual.read_text(encoding="utf-8").splitlines() if "--python-expr" in line]
     exec(line.split('"')[1], {})
-    found = addon("blender.properties").faces(bpy.context.scene)
+    found = addon("blender.scene.properties").faces(bpy.context.scene)
     assert [proxy.effigy.source for proxy in found] == ["BAKED", "BAKED"]
     folder = Path(bpy.data.filepath).parent / "effigy"
     assert len(list(folder.rglob("*.png"))) == 8
 
 
 def test_the_checks_popup_takes_names_as_they_are(scene, face):
-    preflight, shown = addon("blender.preflight"), []
+    preflight, shown = addon("blender.ui.preflight"), []
     menu = SimpleNamespace(layout=SimpleNamespace(label=lambda text, icon: shown.append(text)))
     preflight._draw_findings([preflight.Finding("error", "{a} stands in front of {}")], menu, bpy.context)
     assert shown == ["{a} stands in front of {}"]

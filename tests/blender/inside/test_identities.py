@@ -68,9 +68,9 @@ def test_an_artists_own_shape_key_changes_the_mesh_alone(scene, face, settle):
     own.value = 1.0
     bpy.context.view_layer.update()
     settle()
-    assert not addon("blender.session").run_of(face).problem
+    assert not addon("blender.pictures.session").run_of(face).problem
     np.testing.assert_array_equal(pixels(face.effigy.image), shown)
-    assert any("Bump changes the mesh only" in f.text for f in addon("blender.preflight").findings(scene))
+    assert any("Bump changes the mesh only" in f.text for f in addon("blender.ui.preflight").findings(scene))
     bpy.ops.effigy.change_identity(seed=11)
     own = face.data.shape_keys.key_blocks["Bump"]
     assert not own.mute
@@ -78,7 +78,7 @@ def test_an_artists_own_shape_key_changes_the_mesh_alone(scene, face, settle):
     np.testing.assert_allclose(moved, bump, atol=1e-5)
     bpy.ops.effigy.neutral()
     assert own.value == 1.0
-    assert "Bump" not in addon("blender.controls").values_of(face)
+    assert "Bump" not in addon("blender.scene.controls").values_of(face)
 
 
 def test_a_locked_identity_is_not_changed(scene, face):
@@ -145,7 +145,7 @@ def test_another_person_is_rendered_to_the_pixel_too(scene, face, moved):
     scene.frame_end = 1
     (rendered,) = render(scene)
     bpy.ops.effigy.bake()
-    folder = addon("blender.bake").folder_of(face)
+    folder = addon("blender.pictures.bake").folder_of(face)
     np.testing.assert_array_equal(rendered, read(folder / f"{folder.name}_0001.png"))
 
 
@@ -157,13 +157,13 @@ def test_another_persons_plate_fills_as_much_of_the_frame(scene, face):
 
 
 def test_the_add_menu_has_the_face(scene, face):
-    assert addon("blender.panel")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
+    assert addon("blender.ui.panel")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
 
 
 def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):
     """The redo panel opens the next person at once while the tick's own opening of the one before is on its way."""
     settle()
-    preview, session = addon("blender.preview"), addon("blender.session")
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     late, before = futures.Future(), session.anchor_of(face)
     late.set_result(SimpleNamespace(identity="somebody else's"))
     bpy.ops.effigy.change_identity(seed=21)
@@ -176,7 +176,7 @@ def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):
 
 def test_two_quick_changes_open_the_last_person(scene, face, settle):
     settle()
-    preview, session = addon("blender.preview"), addon("blender.session")
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     bpy.ops.effigy.change_identity(seed=21)
     late, run = futures.Future(), session.run_of(face)
     late.set_result(SimpleNamespace(identity="somebody else's"))
@@ -193,7 +193,7 @@ def test_two_quick_changes_open_the_last_person(scene, face, settle):
 
 
 def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
-    rig, session = addon("blender.rig"), addon("blender.session")
+    rig, session = addon("blender.scene.rig"), addon("blender.pictures.session")
     own = face.shape_key_add(name="tongueOut", from_mix=False)
     own.data[30].co.y -= 0.2
     bump = np.array(own.data[30].co) - np.array(face.data.shape_keys.key_blocks[0].data[30].co)
@@ -214,7 +214,7 @@ def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
 def test_an_answer_about_somebody_else_is_not_shown(scene, face, settle):
     """A preview is on its way while the face becomes another person."""
     settle()
-    preview, session = addon("blender.preview"), addon("blender.session")
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     session.state.memory.clear()
     face.data.shape_keys.key_blocks["jawOpen"].value = 0.7
     bpy.context.view_layer.update()

@@ -48,13 +48,13 @@ class Parts(Rows):
 
 def rows(name):
     layout = Rows()
-    getattr(addon("blender.panel"), name).draw(SimpleNamespace(layout=layout), bpy.context)
+    getattr(addon("blender.ui.panel"), name).draw(SimpleNamespace(layout=layout), bpy.context)
     return layout.words
 
 
 def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeypatch):
     settle()
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     run, heights, said = session.run_of(face), set(), {}
     bpy.ops.effigy.bake()
     states = {
@@ -90,7 +90,7 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
 
 @pytest.mark.parametrize("phase", ["CONNECTING", "LOADING", "READY", "LOST", "REFUSED", None])
 def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeypatch, phase):
-    session, links = addon("blender.session"), effigy_client.link
+    session, links = addon("blender.pictures.session"), effigy_client.link
     expected = len(rows("EFFIGY_PT_backend"))
     for text in ("", "short", LONG):
         monkeypatch.setattr(session.state, "problem", text)
@@ -99,7 +99,7 @@ def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeyp
             patched.setattr(session, "link", lambda link=link: link)
             drawn = rows("EFFIGY_PT_backend")
             assert len(drawn) == expected, drawn
-            whole = addon("blender.panel").EFFIGY_PT_messages
+            whole = addon("blender.ui.panel").EFFIGY_PT_messages
             assert whole.poll(bpy.context) == (text == LONG)
             if text == LONG:
                 assert drawn[-1].endswith("…")
@@ -110,7 +110,7 @@ def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeyp
 
 def test_no_state_of_the_cache_moves_the_rows_below_it(scene, face, settle):
     settle()
-    run, heights = addon("blender.session").run_of(face), []
+    run, heights = addon("blender.pictures.session").run_of(face), []
     for run.cache, run.cache_differs in (("", []), ("fresh", []), ("stale", ["person", "turn", "expression"])):
         drawn = rows("EFFIGY_PT_animation")
         heights.append(len(drawn))

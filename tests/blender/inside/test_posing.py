@@ -15,13 +15,13 @@ from test_evaluated import assert_drawn
 
 def angles(face, scene):
     bpy.context.view_layer.update()
-    controls = addon("blender.controls")
+    controls = addon("blender.scene.controls")
     found = controls.angles_now(face, scene.camera)
     return np.array([found.yaw, found.pitch, found.roll])
 
 
 def values(face):
-    return addon("blender.controls").values_of(face)
+    return addon("blender.scene.controls").values_of(face)
 
 
 def test_neutral_sets_every_control_to_zero_and_leaves_the_pose(scene, face):
@@ -47,7 +47,7 @@ def test_mirror_is_its_own_inverse(scene, face):
 
 
 def test_mirror_changes_named_sides_over():
-    mirrored = addon("blender.controls").mirrored
+    mirrored = addon("blender.scene.controls").mirrored
     assert mirrored({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 0.2, "jawOpen": 0.5}) == {
         "eyeBlinkLeft": 0.2,
         "eyeBlinkRight": 1.0,
@@ -62,7 +62,7 @@ def test_reset_pose_is_the_identitys_own_picture_again(scene, face, settle):
     rest = face.effigy.rest_yaw, face.effigy.rest_pitch, face.effigy.rest_roll
     np.testing.assert_allclose(angles(face, scene), rest, atol=1e-3)
     settle()
-    assert addon("blender.session").run_of(face).shown[:2] == pytest.approx(rest[:2], abs=1e-4)
+    assert addon("blender.pictures.session").run_of(face).shown[:2] == pytest.approx(rest[:2], abs=1e-4)
 
 
 def test_randomise_stays_in_range_and_a_seed_repeats_it(scene, face):
@@ -79,7 +79,7 @@ def test_randomise_stays_in_range_and_a_seed_repeats_it(scene, face):
 def test_key_all_keys_place_turn_and_controls(scene, face):
     scene.frame_set(2)
     bpy.ops.effigy.key_all()
-    fcurves = addon("blender.fcurves")
+    fcurves = addon("blender.scene.fcurves")
     assert {curve.data_path for curve in fcurves.curves_of(face)} >= {"location", "rotation_euler"} or {
         curve.data_path for curve in fcurves.curves_of(face)
     } >= {"location", "rotation_quaternion"}
@@ -92,13 +92,13 @@ def test_auto_keying_keys_what_a_button_changes(scene, face):
     try:
         scene.frame_set(3)
         bpy.ops.effigy.randomise(seed=1)
-        curves = addon("blender.fcurves").curves_of(face.data.shape_keys)
+        curves = addon("blender.scene.fcurves").curves_of(face.data.shape_keys)
         assert {point.co[0] for curve in curves for point in curve.keyframe_points} == {3.0}
-        assert not addon("blender.fcurves").curves_of(face), "an expression keyed the head's motion too"
+        assert not addon("blender.scene.fcurves").curves_of(face), "an expression keyed the head's motion too"
         scene.frame_set(5)
         bpy.ops.effigy.reset_pose()
-        turned = addon("blender.fcurves").curves_of(face)
-        assert {curve.data_path for curve in turned} == {addon("blender.controls").rotation_path(face)}
+        turned = addon("blender.scene.fcurves").curves_of(face)
+        assert {curve.data_path for curve in turned} == {addon("blender.scene.controls").rotation_path(face)}
         assert {point.co[0] for curve in curves for point in curve.keyframe_points} == {3.0}
     finally:
         scene.tool_settings.use_keyframe_insert_auto = False
@@ -106,7 +106,7 @@ def test_auto_keying_keys_what_a_button_changes(scene, face):
 
 def grab(face, scene, landmark, move, **how):
     """Drags a landmark by ``move`` (right, up, as the camera sees it; head units); returns how far it came."""
-    drag = addon("blender.grab").Drag(face, scene.camera, landmark, mirror=how.pop("mirror", False))
+    drag = addon("blender.ui.grab").Drag(face, scene.camera, landmark, mirror=how.pop("mirror", False))
     start = drag.place(landmark)
     axes = np.array(scene.camera.matrix_world)[:3, :2]
     target = start + Vector((axes @ np.array(move)).tolist())
@@ -129,7 +129,7 @@ def test_a_mirrored_drag_moves_both_sides_alike(scene, face):
     axes = np.array(scene.camera.matrix_world)[:3, :2].T
     # iBUG: two upper lids, down; two corners of the mouth, up and outwards.
     for landmark, other, move in ((44, 37, (0.0, -0.08)), (37, 44, (0.0, -0.08)), (54, 48, (0.05, 0.05))):
-        drag = addon("blender.grab").Drag(face, scene.camera, landmark, mirror=True)
+        drag = addon("blender.ui.grab").Drag(face, scene.camera, landmark, mirror=True)
         assert drag.landmarks == [landmark, other]
         places = [drag.place(each) for each in (landmark, other)]
         drag.to(places[0] + Vector((np.array(move) @ axes).tolist()), may_turn=False, may_change=True)
@@ -144,7 +144,7 @@ def test_a_mirrored_drag_moves_both_sides_alike(scene, face):
 
 def test_every_landmark_knows_its_twin(scene, face):
     # By place alone, a lid that is nearly closed would be taken for the other one's lower lid.
-    controls = addon("blender.controls")
+    controls = addon("blender.scene.controls")
     twins = [controls.twin_of(face, landmark) for landmark in range(68)]
     assert [twins[twin] for twin in twins] == list(range(68))
     assert [twins[landmark] for landmark in (0, 8, 19, 27, 37, 41, 48, 57)] == [16, 8, 24, 27, 44, 46, 54, 57]
@@ -213,7 +213,7 @@ def test_a_head_that_a_constraint_carries_is_turned_in_its_place(scene, face, ca
 
 
 def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
-    library = addon("blender.library")
+    library = addon("blender.ui.library")
     bpy.ops.effigy.randomise(seed=5, strength=1.0)
     bpy.context.view_layer.update()
     settle()
@@ -239,7 +239,7 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
 
 def test_a_library_without_room_says_so(scene, face, settle, monkeypatch):
     settle()
-    library = addon("blender.library")
+    library = addon("blender.ui.library")
     here = library.folder() / "taken"
     here.write_text("a file where a folder should be")
     monkeypatch.setattr(library, "folder", lambda: here)
@@ -248,7 +248,7 @@ def test_a_library_without_room_says_so(scene, face, settle, monkeypatch):
 
 
 def test_the_library_keeps_one_expression_chosen(scene, face):
-    manager, library = bpy.context.window_manager, addon("blender.library")
+    manager, library = bpy.context.window_manager, addon("blender.ui.library")
     for name in ("B", "A", "C"):
         bpy.ops.effigy.store_expression(name=name)
         assert manager.effigy_expression == name
@@ -262,7 +262,7 @@ def test_the_library_keeps_one_expression_chosen(scene, face):
 
 
 def test_an_expression_that_is_gone_is_told_and_no_other_takes_its_place(scene, face):
-    library, before = addon("blender.library"), values(face)
+    library, before = addon("blender.ui.library"), values(face)
     for name in ("A", "B"):
         bpy.ops.effigy.store_expression(name=name)
     (library.folder() / "A.json").unlink()  # another Blender
@@ -277,7 +277,7 @@ def test_an_expression_that_is_gone_is_told_and_no_other_takes_its_place(scene, 
 
 def test_letting_the_turn_go_in_mid_drag_brings_the_point_back_under_the_hand(scene, face):
     bpy.context.view_layer.update()
-    drag = addon("blender.grab").Drag(face, scene.camera, 57, mirror=False)
+    drag = addon("blender.ui.grab").Drag(face, scene.camera, 57, mirror=False)
     start = drag.place(57)
     target = start + Vector((0, 0, -0.1))
     drag.to(target, may_turn=True, may_change=True)

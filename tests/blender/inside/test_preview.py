@@ -59,7 +59,7 @@ def test_moving_the_camera_changes_the_picture(scene, face, settle):
 
 def test_many_changes_ask_for_few_pictures_and_end_with_the_newest(scene, face, settle):
     settle()
-    preview, session = addon("blender.preview"), addon("blender.session")
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     block = face.data.shape_keys.key_blocks["jawOpen"]
     for step in range(60):
         block.value = step / 59
@@ -71,17 +71,17 @@ def test_many_changes_ask_for_few_pictures_and_end_with_the_newest(scene, face, 
 
 def test_an_unchanged_scene_asks_for_nothing(scene, face, settle):
     settle()
-    messages, session = effigy_protocol.messages, addon("blender.session")
+    messages, session = effigy_protocol.messages, addon("blender.pictures.session")
     client = session.ensure_ready()
     painted = client.call(messages.Status(), 5).painted
     for _ in range(20):
-        assert addon("blender.preview").tick() >= 0.1
+        assert addon("blender.pictures.preview").tick() >= 0.1
     assert client.call(messages.Status(), 5).painted == painted
 
 
 def test_a_tick_is_short_even_while_a_picture_is_on_its_way(scene, face, settle):
     settle()
-    preview = addon("blender.preview")
+    preview = addon("blender.pictures.preview")
     face.rotation_mode = "XYZ"
     waits = []
     for step in range(30):

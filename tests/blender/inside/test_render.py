@@ -65,7 +65,7 @@ def test_a_rendered_frame_is_the_generators_picture_exactly(scene, face):
     swing(face, scene, 25)
     rendered = render(scene)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    baked = [read(path) for path in sorted(addon("blender.bake").folder_of(face).glob("*.png"))]
+    baked = [read(path) for path in sorted(addon("blender.pictures.bake").folder_of(face).glob("*.png"))]
     for picture, file in zip(rendered, baked, strict=True):
         np.testing.assert_array_equal(picture, file)
 
@@ -83,7 +83,7 @@ def test_a_baked_face_renders_the_same_pixels_without_a_backend(scene, face):
 def test_back_to_live_paints_again_and_keeps_the_files(scene, face):
     swing(face, scene, 25)
     bpy.ops.effigy.bake()
-    folder = addon("blender.bake").folder_of(face)
+    folder = addon("blender.pictures.bake").folder_of(face)
     assert bpy.ops.effigy.show_live() == {"FINISHED"}
     painted = _painted()
     render(scene)
@@ -105,7 +105,7 @@ def test_a_render_of_the_rest_pose_asks_for_exactly_that_pose(scene, face):
     # tests/end_to_end and tests/backend show that this is the generator's own picture, bit for bit.
     scene.frame_end = 1
     (frame,) = render(scene)
-    run = addon("blender.session").run_of(face)
+    run = addon("blender.pictures.session").run_of(face)
     yaw, pitch, controls = run.shown
     assert (yaw, pitch) == (round(face.effigy.rest_yaw, 4), round(face.effigy.rest_pitch, 4))
     assert controls == ()
@@ -115,7 +115,7 @@ def test_a_render_of_the_rest_pose_asks_for_exactly_that_pose(scene, face):
 def test_roll_turns_the_plate_and_not_the_picture(scene, face):
     face.rotation_mode = "XYZ"
     bpy.context.view_layer.update()
-    reader = addon("blender.scene_reader")
+    reader = addon("blender.scene.reader")
     before = reader.read_face(face, scene, bpy.context.evaluated_depsgraph_get())
     # The camera looks along +Y: a turn about Y is a roll, counter-clockwise as the camera sees it when negative.
     face.matrix_world = _about_view_axis(-20) @ face.matrix_world
@@ -139,14 +139,14 @@ def test_other_engines_show_every_frames_own_picture_exactly(scene, face, engine
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
     rendered = render(scene)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    baked = [read(path) for path in sorted(addon("blender.bake").folder_of(face).glob("*.png"))]
+    baked = [read(path) for path in sorted(addon("blender.pictures.bake").folder_of(face).glob("*.png"))]
     for picture, file in zip(rendered, baked, strict=True):
         np.testing.assert_array_equal(picture, file)
 
 
 def test_frames_in_which_exact_pixels_would_tear_are_named(scene, face):
     def torn():
-        return [f.text for f in addon("blender.preflight").findings(scene) if "tear" in f.text]
+        return [f.text for f in addon("blender.ui.preflight").findings(scene) if "tear" in f.text]
 
     scene.frame_end = 2
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
@@ -156,10 +156,10 @@ def test_frames_in_which_exact_pixels_would_tear_are_named(scene, face):
     assert len(torn()) == 1
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}  # smooth, since the squares cannot be shown
     assert torn() == []
-    texts = [f.text for f in addon("blender.preflight").findings(scene)]
+    texts = [f.text for f in addon("blender.ui.preflight").findings(scene)]
     assert any("its picture is rolled, and drawn smoothly" in text and "2 frames in all" in text for text in texts)
     assert bpy.ops.effigy.face_camera() == {"FINISHED"}
-    assert not any("rolled" in f.text for f in addon("blender.preflight").findings(scene))
+    assert not any("rolled" in f.text for f in addon("blender.ui.preflight").findings(scene))
 
 
 def _about_view_axis(degrees):
@@ -170,7 +170,7 @@ def _about_view_axis(degrees):
 
 def _painted():
     messages = effigy_protocol.messages
-    return addon("blender.session").ensure_ready().call(messages.Status(), 5).painted
+    return addon("blender.pictures.session").ensure_ready().call(messages.Status(), 5).painted
 
 
 def test_a_view_layer_without_the_face_renders_too(scene, face, settle, monkeypatch):
@@ -195,7 +195,7 @@ def test_a_face_that_nothing_renders_is_not_painted(scene, face, settle, monkeyp
         layer.exclude = True
     bpy.context.view_layer.update()
     said, painted = give_ups(monkeypatch), []
-    monkeypatch.setattr(addon("blender.render"), "paint", lambda *_: painted.append(1))
+    monkeypatch.setattr(addon("blender.pictures.render"), "paint", lambda *_: painted.append(1))
     render(scene)
     assert said == painted == []
 
@@ -203,10 +203,10 @@ def test_a_face_that_nothing_renders_is_not_painted(scene, face, settle, monkeyp
 def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monkeypatch):
     swing(face, scene, 25)
     scene.view_layers.new("Again")
-    module, asked = addon("blender.render"), []
+    module, asked = addon("blender.pictures.render"), []
     painted = module._painted
     monkeypatch.setattr(module, "_painted", lambda *arguments: asked.append(1) or painted(*arguments))
-    addon("blender.session").state.memory.clear()
+    addon("blender.pictures.session").state.memory.clear()
     render(scene)
     assert len(asked) == 4
 
@@ -214,14 +214,14 @@ def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monke
 def test_a_missing_file_of_a_bake_ends_the_render(scene, face, settle, monkeypatch):
     swing(face, scene, 25)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    gone = addon("blender.bake").file_of(face, 2)
+    gone = addon("blender.pictures.bake").file_of(face, 2)
     gone.unlink()
     said = give_ups(monkeypatch)
     render(scene)
     assert len(said) == 1
     assert "frame 2 of Face 4" in said[0]
     assert f"{gone} is missing" in said[0]
-    assert any("1 baked pictures are missing" in f.text for f in addon("blender.preflight").findings(scene))
+    assert any("1 baked pictures are missing" in f.text for f in addon("blender.ui.preflight").findings(scene))
 
 
 def test_a_plate_without_its_picture_ends_the_render_and_an_artists_own_material_does_not(
@@ -238,7 +238,7 @@ def test_a_plate_without_its_picture_ends_the_render_and_an_artists_own_material
     render(scene)
     assert len(said) == 1
     assert "lost its picture" in said[0]
-    assert any("lost its picture" in f.text for f in addon("blender.preflight").findings(scene))
+    assert any("lost its picture" in f.text for f in addon("blender.ui.preflight").findings(scene))
 
 
 @pytest.mark.parametrize("samples", [4, 16])
@@ -247,19 +247,19 @@ def test_cycles_is_exact_with_many_samples_too(scene, face, samples, roll):
     assert bpy.ops.effigy.face_camera() == {"FINISHED"}
     face.rotation_euler.rotate_axis("Y", roll)  # a hundredth of a degree, as a hand may leave it
     scene.frame_end, scene.cycles.samples, scene.cycles.filter_width = 1, samples, 1.5
-    assert any("softened by" in f.text for f in addon("blender.preflight").findings(scene))
+    assert any("softened by" in f.text for f in addon("blender.ui.preflight").findings(scene))
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
-    assert not any("softened by" in f.text for f in addon("blender.preflight").findings(scene))
+    assert not any("softened by" in f.text for f in addon("blender.ui.preflight").findings(scene))
     (rendered,) = render(scene)
     # Of the samples of a rolled square one in fifty thousand falls beside it: a box blurs nine hundred values.
     assert np.count_nonzero(rendered != pixels(face.effigy.image)) <= (20 if roll else 0)
     scene.cycles.use_denoising = True
-    assert any("softened by denoising" in f.text for f in addon("blender.preflight").findings(scene))
+    assert any("softened by denoising" in f.text for f in addon("blender.ui.preflight").findings(scene))
 
 
 def test_every_render_tells_of_a_stale_bake(scene, face, settle, monkeypatch):
     said = []
-    monkeypatch.setattr(addon("blender.render"), "_say", said.append)
+    monkeypatch.setattr(addon("blender.pictures.render"), "_say", said.append)
     bpy.ops.effigy.bake()
     face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.context.view_layer.update()
@@ -280,7 +280,7 @@ def test_a_bake_renders_with_motion_blur(scene, face, settle, monkeypatch, posit
     scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, shutter
     scene.render.motion_blur_position = position
     said, given_up = [], give_ups(monkeypatch)
-    monkeypatch.setattr(addon("blender.render"), "_say", said.append)
+    monkeypatch.setattr(addon("blender.pictures.render"), "_say", said.append)
     assert len(render(scene)) == len(expected)
     assert given_up == []
     assert said == [], "an unchanged bake was called stale"
@@ -291,7 +291,7 @@ def test_a_hidden_instance_of_a_live_face_is_no_obstacle(scene, face, settle):
     instancer.instance_type, instancer.instance_collection = "COLLECTION", face.users_collection[0]
     scene.collection.objects.link(instancer)
     bpy.context.view_layer.update()
-    module = addon("blender.render")
+    module = addon("blender.pictures.render")
     assert module.frozen_instances(scene) == [instancer]
     instancer.hide_render = True
     assert module.frozen_instances(scene) == []

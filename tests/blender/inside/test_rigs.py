@@ -14,7 +14,7 @@ from mathutils import Matrix
 
 def read(face, scene):
     bpy.context.view_layer.update()
-    return addon("blender.scene_reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
+    return addon("blender.scene.reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
 
 
 def turned(owner, degrees):
@@ -98,9 +98,9 @@ def test_every_scene_sees_its_own_face(scene, face, settle):
     bpy.ops.effigy.add_face(seed=9)
     second = bpy.context.active_object
     settle()
-    session = addon("blender.session")
+    session = addon("blender.pictures.session")
     assert session.run_of(second).shown is not None
-    properties = addon("blender.properties")
+    properties = addon("blender.scene.properties")
     assert properties.faces(scene) == [face]
     assert properties.faces(other) == [second]
     bpy.context.window.scene = scene

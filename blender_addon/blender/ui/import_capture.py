@@ -17,13 +17,13 @@ from effigy_client.follow import fit_view
 from effigy_client.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
 from effigy_client.retarget import fill_gaps, resample, retarget, smooth
 
-from . import controls
+from ..scene import controls
+from ..scene.fcurves import write_keys
+from ..scene.properties import scene_of
+from ..scene.queries import face_in
+from ..translation import rpt_
 from .capture_settings import CaptureSettings
-from .census import face_in
-from .fcurves import write_keys
-from .pose_operators import CameraOperator
-from .properties import scene_of
-from .words import rpt_
+from .pose import CameraOperator
 
 _LAST_FRAME = 1_048_574  # that Blender counts to
 _USUAL_END = 250  # of a scene that nobody gave a length

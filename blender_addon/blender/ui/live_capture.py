@@ -14,13 +14,13 @@ from effigy_client.live_link import PORT, Listener
 from effigy_client.pose import Angles, head_rotation
 from effigy_client.retarget import retarget
 
-from . import controls
+from ..pictures.session import state
+from ..scene import controls
+from ..scene.properties import face_of, name_of, scene_of
+from ..scene.queries import face_in
+from ..translation import rpt_
 from .capture_settings import CaptureSettings
-from .census import face_in
-from .pose_operators import has_camera
-from .properties import face_of, name_of, scene_of
-from .session import state
-from .words import rpt_
+from .pose import has_camera
 
 _TICK_S = 1 / 60
 

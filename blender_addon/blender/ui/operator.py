@@ -7,8 +7,8 @@ from typing import Any
 
 import bpy
 
-from . import session
-from .census import active_face
+from ..pictures import session
+from ..scene.queries import active_face
 
 
 def can_ask(cls: Any) -> bool:

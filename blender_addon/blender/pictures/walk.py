@@ -19,10 +19,11 @@ import bpy
 from effigy_client.link import RequestError
 from effigy_protocol.messages import Cancel, Encoding, Frame
 
-from . import preferences, session
-from .properties import face_of, name_of
-from .scene_reader import FaceState, read_face
-from .words import rpt_
+from .. import preferences
+from ..scene.properties import face_of, name_of
+from ..scene.reader import FaceState, read_face
+from ..translation import rpt_
+from . import session
 
 _AHEAD = 8  # frames on their way at once: twice what the backend paints together
 _RESTARTS = 3  # of a dying backend, until it is taken for broken

@@ -9,12 +9,12 @@ import bpy
 
 from effigy_client.record import what_differs
 
+from ..scene.properties import face_of
+from ..scene.reader import FaceState
+from ..translation import rpt_
 from . import session
-from .properties import face_of
-from .scene_reader import FaceState
 from .session import FaceRun, state
 from .walk import Walk, WalkError
-from .words import rpt_
 
 _BYTES = 4  # of a pixel
 

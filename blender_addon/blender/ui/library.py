@@ -18,12 +18,13 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from effigy_client.files import read_json, write_whole
 
-from . import controls, preferences
-from .census import face_in
-from .face_operator import FaceOperator
-from .pose_operators import PoseOperator
-from .properties import face_of
-from .words import rpt_
+from .. import preferences
+from ..scene import controls
+from ..scene.properties import face_of
+from ..scene.queries import face_in
+from ..translation import rpt_
+from .operator import FaceOperator
+from .pose import PoseOperator
 
 _FORMAT = 1
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|.\x00-\x1f]+')  # in files' names, on some system

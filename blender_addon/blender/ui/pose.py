@@ -11,10 +11,10 @@ from bpy.props import FloatProperty, IntProperty
 
 from effigy_client.pose import Angles
 
-from . import controls
-from .census import active_face, face_in
-from .face_operator import FaceOperator, is_ours
-from .properties import face_of, scene_of
+from ..scene import controls
+from ..scene.properties import face_of, scene_of
+from ..scene.queries import active_face, face_in
+from .operator import FaceOperator, is_ours
 
 
 class PoseOperator(FaceOperator):

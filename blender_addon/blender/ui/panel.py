@@ -9,13 +9,14 @@ import bpy
 
 from effigy_client.link import Phase
 
-from . import library, session
-from .census import active_face, face_in, known_faces
-from .controls import blocks_of
-from .properties import EffigyFace, face_of, scene_of
+from ..pictures import session
+from ..pictures.session import FaceRun, state
+from ..scene.controls import blocks_of
+from ..scene.properties import EffigyFace, face_of, scene_of
+from ..scene.queries import active_face, face_in, known_faces
+from ..translation import differing, iface_
+from . import library
 from .rows import Told, draw_told, is_cut, write
-from .session import FaceRun, state
-from .words import differing, iface_
 
 # Every state has a sign and a word of its own: none is told by its colour alone.
 _ICONS = {

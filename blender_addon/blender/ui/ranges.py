@@ -8,15 +8,15 @@ from typing import Any, Protocol
 
 import bpy
 
-from . import session
-from .bake import FAILURES, Bake, reason, show_live
-from .cache import Cache
-from .census import active_face, face_in
-from .face_operator import can_ask, is_ours
-from .properties import face_of, scene_of
-from .session import state
-from .walk import Walk
-from .words import rpt_
+from ..pictures import session
+from ..pictures.bake import FAILURES, Bake, reason, show_live
+from ..pictures.cache import Cache
+from ..pictures.session import state
+from ..pictures.walk import Walk
+from ..scene.properties import face_of, scene_of
+from ..scene.queries import active_face, face_in
+from ..translation import rpt_
+from .operator import can_ask, is_ours
 
 _WAIT_S = 0.1  # for one answer, until a script looks whether all is well
 

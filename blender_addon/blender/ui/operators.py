@@ -13,15 +13,16 @@ from bpy.props import FloatProperty, IntProperty
 from effigy_client.process import BackendError
 from effigy_protocol.messages import Identity, OpenIdentity
 
-from . import controls, display, frames, framing, placing, rig, session
-from .census import face_in
-from .face_operator import FaceOperator, can_ask, in_object_mode
-from .identity_operators import LAST_SEED, SEEDS, OpeningOperator
-from .preferences import PreferencesError
-from .properties import face_of, faces, name_of, scene_of
-from .scene_reader import UnreadableError, read_face
-from .sight import hiding
-from .words import rpt_
+from ..pictures import session
+from ..preferences import PreferencesError
+from ..scene import controls, display, frames, framing, placing, rig
+from ..scene.obstacles import hiding
+from ..scene.properties import face_of, faces, name_of, scene_of
+from ..scene.queries import face_in
+from ..scene.reader import UnreadableError, read_face
+from ..translation import rpt_
+from .identity import LAST_SEED, SEEDS, OpeningOperator
+from .operator import FaceOperator, can_ask, in_object_mode
 
 _VIEW = "Standard"  # which changes no colours
 

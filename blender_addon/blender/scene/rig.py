@@ -12,9 +12,9 @@ from mathutils import Vector
 from effigy_client.pose import landmarks_to_local
 from effigy_protocol.messages import Array, Control, Identity, Welcome
 
+from ..translation import rpt_
 from . import controls, display, placing
 from .properties import EffigyFace, face_of, faces, owns_plate
-from .words import rpt_
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges

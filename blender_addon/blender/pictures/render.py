@@ -12,13 +12,15 @@ from effigy_client.link import RequestError
 from effigy_client.pixels import Pixels, from_rgba8
 from effigy_protocol.messages import Frame
 
-from . import bake, plate, preferences, session
-from .display import shows_its_picture
-from .preferences import PreferencesError
-from .properties import carrier_of, face_of, faces, is_in_a_layer, name_of
-from .scene_reader import FaceState, UnreadableError, is_evaluated, read_face
+from .. import preferences
+from ..preferences import PreferencesError
+from ..scene import plate
+from ..scene.display import shows_its_picture
+from ..scene.properties import carrier_of, face_of, faces, is_in_a_layer, name_of
+from ..scene.reader import FaceState, UnreadableError, is_evaluated, read_face
+from ..translation import differing, rpt_
+from . import bake, session
 from .session import state
-from .words import differing, rpt_
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
 

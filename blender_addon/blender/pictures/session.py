@@ -25,10 +25,10 @@ from effigy_client.process import BackendError, LocalBackend, is_alive
 from effigy_protocol.connection import Connection, ConnectionFileError, OtherVersionError, read_connection
 from effigy_protocol.messages import OpenIdentity, Welcome
 
-from . import preferences
-from .preferences import PreferencesError
-from .properties import Name, face_of, name_of
-from .words import rpt_
+from .. import preferences
+from ..preferences import PreferencesError
+from ..scene.properties import Name, face_of, name_of
+from ..translation import rpt_
 
 _START_S = 60.0  # for a backend of our own to start and load its model, when something waits for it
 _FIND_S = 15.0  # for a backend that is said to run already

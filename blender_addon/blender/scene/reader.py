@@ -15,9 +15,9 @@ import numpy as np
 from effigy_client.pose import Angles, View, angles_of, plate_matrix
 from effigy_protocol.messages import Encoding, Purpose, Synthesize
 
+from ..translation import rpt_
 from .controls import camera_of
 from .properties import EffigyFace, face_of, has_own_plate
-from .words import rpt_
 
 
 @dataclass(frozen=True, slots=True)

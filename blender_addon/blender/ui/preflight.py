@@ -13,15 +13,17 @@ from typing import Any, Literal
 import bpy
 import numpy as np
 
-from . import bake, frames, preferences, render, session
-from .controls import camera_of
-from .display import picture_nodes, shows_its_picture
-from .framing import roll_of, tears
-from .preferences import PreferencesError
-from .properties import carrier_of, face_of, faces, is_in_a_layer
-from .scene_reader import UnreadableError, read_face
-from .sight import hiding
-from .words import differing, rpt_
+from .. import preferences
+from ..pictures import bake, render, session
+from ..preferences import PreferencesError
+from ..scene import frames
+from ..scene.controls import camera_of
+from ..scene.display import picture_nodes, shows_its_picture
+from ..scene.framing import roll_of, tears
+from ..scene.obstacles import hiding
+from ..scene.properties import carrier_of, face_of, faces, is_in_a_layer
+from ..scene.reader import UnreadableError, read_face
+from ..translation import differing, rpt_
 
 _SHARP = 0.02  # pixels: how wide a filter may be that leaves pixels as they are
 _LOSSY = {"JPEG", "JPEG2000", "WEBP", "FFMPEG"}

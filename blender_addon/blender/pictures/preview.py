@@ -18,12 +18,13 @@ from effigy_client.link import Phase, Preview, RequestError
 from effigy_client.pixels import Pixels, from_rgba8
 from effigy_protocol.messages import Frame
 
-from . import bake, cache, display, doubles, plate, rig, session
-from .census import known_faces
-from .properties import face_of, name_of
-from .scene_reader import FaceState, UnreadableError, read_face
+from ..scene import display, doubles, plate, rig
+from ..scene.properties import face_of, name_of
+from ..scene.queries import known_faces
+from ..scene.reader import FaceState, UnreadableError, read_face
+from ..translation import rpt_
+from . import bake, cache, session
 from .session import FaceRun, state
-from .words import rpt_
 
 _ACTIVE_S = 1 / 60
 _SOON_S = 1 / 250  # between two looks for a picture that is due

@@ -14,11 +14,12 @@ from mathutils import Matrix, Vector
 from effigy_client.follow import follow
 from effigy_client.pose import rotation_of
 
-from . import controls, session
-from .census import active_face, face_in
-from .face_operator import is_ours
-from .properties import scene_of
-from .words import iface_
+from ..pictures import session
+from ..scene import controls
+from ..scene.properties import scene_of
+from ..scene.queries import active_face, face_in
+from ..translation import iface_
+from .operator import is_ours
 
 _REACH = 24  # pixels from a landmark at which it is still picked
 _DOT = 0.05  # of the gizmo's size setting

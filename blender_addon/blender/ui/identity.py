@@ -19,11 +19,12 @@ from effigy_client.files import read_json, write_whole
 from effigy_client.link import RequestError
 from effigy_protocol.messages import Identity, OpenIdentity
 
-from . import rig, session
-from .census import active_face, face_in
-from .face_operator import FaceOperator, can_ask, is_ours
-from .properties import EffigyFace, Name, face_of, faces, name_of, scene_of
-from .words import rpt_
+from ..pictures import session
+from ..scene import rig
+from ..scene.properties import EffigyFace, Name, face_of, faces, name_of, scene_of
+from ..scene.queries import active_face, face_in
+from ..translation import rpt_
+from .operator import FaceOperator, can_ask, is_ours
 
 LAST_SEED = 2**31 - 1  # of Blender's integers
 SEEDS = 8  # of so many the one whose face is most at rest, where the number does not matter

@@ -11,9 +11,9 @@ from mathutils import Matrix
 
 from effigy_client.pixels import Pixels, error_picture
 
+from ..translation import rpt_
 from .properties import face_of
-from .scene_reader import UnreadableError
-from .words import rpt_
+from .reader import UnreadableError
 
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")  # which a bake keys
 _FLOAT32 = 4e-6  # a few roundings, relative

@@ -23,16 +23,16 @@ from effigy_client.png import annotate
 from effigy_client.record import KEYWORD, Journal, Record, shows, what_differs
 from effigy_protocol.messages import Encoding
 
+from ..preferences import PreferencesError
+from ..scene.display import picture_nodes, show_source
+from ..scene.fcurves import write_keys
+from ..scene.plate import remove_keys
+from ..scene.properties import face_of, faces, has_own_plate
+from ..scene.reader import FaceState, UnreadableError, is_evaluated, read_face
+from ..translation import rpt_
 from . import session
-from .display import picture_nodes, show_source
-from .fcurves import write_keys
-from .plate import remove_keys
-from .preferences import PreferencesError
-from .properties import face_of, faces, has_own_plate
-from .scene_reader import FaceState, UnreadableError, is_evaluated, read_face
 from .session import state
 from .walk import Step, Walk, WalkError
-from .words import rpt_
 
 _JOURNAL = "frames.json"
 _JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
