@@ -9,8 +9,8 @@ import pytest
 
 from effigy.generators.checkpoints.own import FORMAT as GENERATOR_FORMAT
 from effigy.models.bundle import FORMAT as BUNDLE_FORMAT
-from effigy_client.record import _FORMAT as FRAMES_FORMAT
 from effigy_protocol import PROTOCOL_VERSION
+from effigy_protocol.record import _FORMAT as FRAMES_FORMAT
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("backend", "blender_addon", "client", "docs", "protocol", "recipes", "tests", ".github")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import check_regular
+from effigy_protocol.files import check_regular
 
 Array = NDArray[np.float64]
 

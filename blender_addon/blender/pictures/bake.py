@@ -17,11 +17,11 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from effigy_client.files import write_whole
 from effigy_client.link import RequestError
-from effigy_client.png import annotate
-from effigy_client.record import KEYWORD, Journal, Record, shows, what_differs
+from effigy_protocol.files import write_whole
 from effigy_protocol.messages import Encoding
+from effigy_protocol.png import annotate
+from effigy_protocol.record import KEYWORD, Journal, Record, shows, what_differs
 
 from ..preferences import PreferencesError
 from ..scene.display import picture_nodes, show_source

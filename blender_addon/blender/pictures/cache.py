@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from effigy_client.record import what_differs
+from effigy_protocol.record import what_differs
 
 from ..scene.properties import face_of
 from ..scene.reader import FaceState

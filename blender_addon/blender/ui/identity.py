@@ -15,8 +15,8 @@ import numpy as np
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from effigy_client.files import read_json, write_whole
 from effigy_client.link import RequestError
+from effigy_protocol.files import read_json, write_whole
 from effigy_protocol.messages import Identity, OpenIdentity
 
 from ..pictures import session

@@ -16,7 +16,7 @@ import bpy.utils.previews
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from effigy_client.files import read_json, write_whole
+from effigy_protocol.files import read_json, write_whole
 
 from .. import preferences
 from ..scene import controls

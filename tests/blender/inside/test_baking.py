@@ -10,8 +10,8 @@ from conftest import addon
 from helpers import begun_bake, go_on, key, render, swing
 
 import effigy_client.link
-import effigy_client.png
 import effigy_protocol.messages
+import effigy_protocol.png
 
 
 def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
@@ -154,7 +154,7 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
     folder = addon("blender.pictures.bake").folder_of(face)
     journal = json.loads((folder / "frames.json").read_text())
     for frame in range(1, 5):
-        text = effigy_client.png.read_texts((folder / f"{folder.name}_{frame:04d}.png").read_bytes())["Effigy"]
+        text = effigy_protocol.png.read_texts((folder / f"{folder.name}_{frame:04d}.png").read_bytes())["Effigy"]
         said, entry = json.loads(text), journal["frames"][str(frame)]
         assert said["model"] == face.effigy.model == entry["model"]
         assert said["digest"] == entry["digest"]

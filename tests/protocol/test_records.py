@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from effigy_client.capture import CaptureError, read_live_link, read_openface
-from effigy_client.files import parse_json, read_json
 from effigy_client.memory import PictureMemory
-from effigy_client.png import annotate, read_texts
-from effigy_client.record import Journal, Record, shows
+from effigy_protocol.files import parse_json, read_json
+from effigy_protocol.png import annotate, read_texts
+from effigy_protocol.record import Journal, Record, shows
 
 from ..closeness import assert_same
 
