@@ -49,3 +49,12 @@ def default_model():
     from effigy.models import DEFAULT_BUNDLE, load_face_model
 
     return load_face_model(DEFAULT_BUNDLE, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def planes_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default's bundle, but for a generator that also paints alpha, normals and depth."""
+    from effigy.models import DEFAULT_BUNDLE
+    from tests.planes_bundle import write_planes_bundle
+
+    return write_planes_bundle(DEFAULT_BUNDLE, tmp_path_factory.mktemp("planes") / "planes.effigy")

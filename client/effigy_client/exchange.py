@@ -127,10 +127,8 @@ class Exchange:
             if frame.encoding != "rgba8":
                 fail(RequestError("unreadable", f"a preview came as {frame.encoding}", _SAME_RELEASE))
                 return
-            welcome = self._client.link.welcome
-            halved = welcome is not None and 2 * frame.height == welcome.resolution[0]
             buffers = self._client.buffers
-            pixels = from_rgba8(frame.data, frame.height, frame.width, doubled=halved, buffers=buffers)
+            pixels = from_rgba8(frame.data, frame.height, frame.width, doubled=frame.half, buffers=buffers)
             finish(Preview(stream, tag, asked, time.monotonic(), frame, pixels))
 
         def fail(error: RequestError) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures in the form that Blender's images take: float32 RGBA, bottom row first, flat."""
+"""Pictures in the form that Blender's images take: float32 RGBA, bottom row first, flat. And passes as arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import queue
 import numpy as np
 from numpy.typing import NDArray
 
+from effigy_protocol.messages import Frame, PassName
+
 Pixels = NDArray[np.float32]
+Passes = dict[PassName, NDArray[np.float16]]
 
 _YELLOW = (1.0, 0.82, 0.0, 1.0)
 _BLACK = (0.02, 0.02, 0.02, 1.0)
@@ -55,6 +58,14 @@ def from_rgba8(
     filled = np.empty(values.size, np.float32) if buffers is None else buffers.take(values.size)
     np.multiply(values, np.float32(1 / 255), out=filled.reshape(values.shape), dtype=np.float32)
     return filled
+
+
+def passes_of(frame: Frame) -> Passes:
+    """The passes that came with a frame, by name: [height, width, channels], top row first; see ``Frame``."""
+    return {
+        name: np.frombuffer(array.data, dtype="<f2").reshape(array.shape).view(np.float16)
+        for name, array in frame.passes.items()
+    }
 
 
 def error_picture(height: int, width: int) -> Pixels:

@@ -9,12 +9,12 @@ travels as a frame of its own behind the header; everything else travels in the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from .errors import ErrorCode, ProtocolError
 
-ITEM_BYTES = 4  # of both array types
+ITEM_BYTES = {"f2": 2, "f4": 4, "i4": 4}  # of the array types
 MAX_DIMENSIONS = 4
 MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
 NONCE_BYTES = 32
@@ -23,20 +23,22 @@ Buffer: TypeAlias = bytes | memoryview
 Purpose = Literal["preview", "final"]
 Encoding = Literal["rgba8", "png", "png16", "jpeg"]
 Phase = Literal["loading", "ready", "failed"]
+PassName = Literal["normal", "depth"]
+PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1}  # of every pass
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
     """A little-endian, C-ordered array. ``data`` has exactly the bytes that dtype and shape say."""
 
-    dtype: Literal["f4", "i4"]
+    dtype: Literal["f2", "f4", "i4"]
     shape: tuple[int, ...]
     data: Buffer
 
     def __post_init__(self) -> None:
         if len(self.shape) > MAX_DIMENSIONS or not all(0 <= size < 2**31 for size in self.shape):
             raise ProtocolError("bad-field", f"an array has at most {MAX_DIMENSIONS} sizes, each from 0 to 2^31")
-        wanted = math.prod(self.shape) * ITEM_BYTES
+        wanted = math.prod(self.shape) * ITEM_BYTES[self.dtype]
         if (given := memoryview(self.data).nbytes) != wanted:
             raise ProtocolError("bad-field", f"an array of shape {self.shape} has {wanted} bytes, not {given}")
 
@@ -142,6 +144,7 @@ class Synthesize:
     ``controls`` are offsets from the identity's own expression; a missing one is 0. Of the previews of
     one client and ``stream`` only the newest is painted; finals are painted in order, none is lost.
     ``half`` lets a preview be half as wide and high, where the generator can do that for less.
+    ``passes`` names what is wanted beside the picture, each once; Welcome says which the model paints.
     """
 
     identity: str
@@ -152,6 +155,11 @@ class Synthesize:
     encoding: Encoding = "rgba8"
     stream: int = 0
     half: bool = False
+    passes: tuple[PassName, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.passes)) < len(self.passes):
+            raise ProtocolError("bad-field", f"a pass is asked for twice: {', '.join(self.passes)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +207,8 @@ class Welcome:
     ``mean`` is [3, L] in the face frame (x right, y up, z towards the viewer), ``directions`` [C, 3, L]
     what one unit of each control adds to it, ``triangles`` [T, 3] a surface over the L landmarks,
     counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose_range`` is the
-    largest |yaw| and |pitch| of the data.
+    largest |yaw| and |pitch| of the data. ``alpha``: the pictures have an alpha of the model's own, else they are
+    opaque. ``passes`` can be had beside a picture.
     """
 
     server: str
@@ -214,6 +223,8 @@ class Welcome:
     controls: tuple[Control, ...]
     directions: Array
     pose_range: tuple[float, float]
+    alpha: bool = False
+    passes: tuple[PassName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +247,11 @@ class Identity:
 class Frame:
     """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png, png16 and jpeg are whole files.
 
-    ``exact`` says that the picture is the one that a final would have; a preview may come from a cheaper way.
+    Alpha is straight. ``passes`` has what Synthesize named, f2 [height, width, channels], top row first, times alpha
+    where the model paints one: "normal" (x right, y up, z to the viewer, in the picture's camera frame, −1 … 1) and
+    "depth" (towards the viewer from the head's origin, in head units).
+    ``exact`` says that all this is what a final would have; a preview may come from a cheaper way. ``half``: it has
+    half the width and height of the model's pictures.
     ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,
     ``residual`` says how much of what was asked, so limited, is missing: degrees of "yaw" and "pitch",
     units of controls.
@@ -253,11 +268,17 @@ class Frame:
     clamped: tuple[str, ...]
     residual: dict[str, float]
     timings: Timings
+    half: bool = False
+    passes: dict[PassName, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         given, wanted = memoryview(self.data).nbytes, 4 * self.height * self.width
         if self.height <= 0 or self.width <= 0 or (self.encoding == "rgba8" and given != wanted):
             raise ProtocolError("bad-field", f"a frame of {self.width} × {self.height} cannot have {given} bytes")
+        for name, array in self.passes.items():
+            if (array.dtype, array.shape) != ("f2", (self.height, self.width, PASS_CHANNELS.get(name))):
+                size = f"{self.width} × {self.height}"
+                raise ProtocolError("bad-field", f"a frame of {size} has no such pass {name[:40]!r}")
 
 
 @dataclass(frozen=True, slots=True)

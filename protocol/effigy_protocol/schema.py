@@ -34,6 +34,8 @@ def pack(value: Any, payload: list[Buffer]) -> Any:
         return len(payload) - 1
     if isinstance(value, tuple):
         return [pack(item, payload) for item in value]
+    if isinstance(value, dict):
+        return {key: pack(item, payload) for key, item in value.items()}
     return value
 
 

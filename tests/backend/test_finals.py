@@ -27,10 +27,10 @@ def painter(rounding, calls):
 def test_the_default_paints_the_same_bits_in_whatever_company(default_model):
     anchor = default_model.open_seed(5, 0.7)
     ws = torch.stack([default_model.edit(anchor, yaw, 0.0, {}).ws for yaw in (-20.0, -5.0, 0.0, 8.0, 20.0)])
-    alone = [default_model.paint16(row)[0].tobytes() for row in ws.split(1)]
+    alone = [default_model.finals(row).words()[0].tobytes() for row in ws.split(1)]
     for start in range(5):
         for stop in range(start + 1, 6):
-            assert [picture.tobytes() for picture in default_model.paint16(ws[start:stop])] == alone[start:stop]
+            assert [picture.tobytes() for picture in default_model.finals(ws[start:stop]).words()] == alone[start:stop]
 
 
 def test_finals_are_within_a_level_on_processors_with_less():

@@ -50,7 +50,7 @@ def test_a_picture_of_nan_is_an_error_that_names_the_layer(default_model, config
     generator = network(config)
     generator.get_submodule(layer).bias.data[1] = value
     model, ws = painting(default_model, generator), latents(generator)
-    for paint in (model.paint, model.paint16, lambda w: model.preview(w[0]), lambda w: model.preview(w[0], half=True)):
+    for paint in (model.paint, lambda w: model.preview(w[0]), lambda w: model.preview(w[0], half=True)):
         with pytest.raises(PictureError, match=f"NaN or infinite values, from its layer {layer}"):
             paint(ws)
     assert issubclass(PictureError, GeneratorFileError), "which every command tells"
@@ -111,7 +111,8 @@ def test_a_fit_does_not_measure_pictures_of_nan(tmp_path):
 def test_a_preview_is_exact_when_its_pixels_are_a_finals(default_model, config, half):
     generator = network(config)
     model, ws = painting(default_model, generator), latents(generator)
-    picture, exact = model.preview(ws[0], half=half)
+    preview = model.preview(ws[0], half=half)
+    picture, exact = preview.bytes()[0], preview.is_exact
     final = model.paint(ws)[0]
     assert exact == (picture.shape == final.shape and np.array_equal(picture, final))
     assert exact != (half and config is SHAPES[0]), "only StyleGAN2 of several blocks paints half"
@@ -125,4 +126,4 @@ def test_a_preview_by_another_way_is_not_called_exact(default_model, state):
         return generator.synthesize(ws)
 
     previews.state = state
-    assert painting(default_model, generator, previews).preview(latents(generator)[0])[1] == (state == "plain")
+    assert painting(default_model, generator, previews).preview(latents(generator)[0]).is_exact == (state == "plain")

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from effigy_client.pixels import Buffers, error_picture, from_rgba8
+from effigy_client.pixels import Buffers, error_picture, from_rgba8, passes_of
+from effigy_protocol.messages import Array, Frame, Pose, Timings
 
 
 def test_rows_are_turned_upside_down_and_bytes_survive():
@@ -49,3 +50,14 @@ def test_the_error_picture_is_loud_in_colour_and_in_grey():
         assert (picture[..., 3] == 1).all()
     grey = error_picture(128, 128).reshape(128, 128, 4)[..., :3].mean(axis=2)
     assert grey.std() > 0.2
+
+
+def test_passes_come_as_arrays_top_row_first():
+    values = np.arange(2 * 3 * 3, dtype="<f2").reshape(2, 3, 3) / 7
+    arrays = {"normal": Array("f2", (2, 3, 3), values.tobytes()), "depth": Array("f2", (2, 3, 1), bytes(12))}
+    pose, timings = Pose(0.0, 0.0, 0.0, 1.0, 0.0, 0.0), Timings(0.0, 0.0, 0.0, 0.0)
+    frame = Frame("i", "final", 2, 3, "rgba8", bytes(24), True, pose, (), {}, timings, passes=arrays)
+    passes = passes_of(frame)
+    assert passes["normal"].dtype == np.float16
+    np.testing.assert_array_equal(passes["normal"], values)
+    assert passes["depth"].shape == (2, 3, 1)

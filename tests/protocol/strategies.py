@@ -9,9 +9,21 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from effigy_protocol.messages import ITEM_BYTES, MAX_POSE, NONCE_BYTES, Array, Buffer, Frame, Pose, Reply, Request
+from effigy_protocol.messages import (
+    ITEM_BYTES,
+    MAX_POSE,
+    NONCE_BYTES,
+    PASS_CHANNELS,
+    Array,
+    Buffer,
+    Frame,
+    Pose,
+    Reply,
+    Request,
+    Synthesize,
+)
 
-_PICTURE = {"height", "width", "data"}
+_PICTURE = {"height", "width", "data", "passes"}
 
 buffers = st.binary(max_size=64)
 
@@ -22,8 +34,9 @@ def arrays(draw: st.DrawFn) -> Array:
     count = 1
     for size in shape:
         count *= size
-    data = draw(st.binary(min_size=count * ITEM_BYTES, max_size=count * ITEM_BYTES))
-    return Array(draw(st.sampled_from(["f4", "i4"])), shape, data)
+    dtype = draw(st.sampled_from(list(ITEM_BYTES)))
+    size = count * ITEM_BYTES[dtype]
+    return Array(dtype, shape, draw(st.binary(min_size=size, max_size=size)))
 
 
 def values(declared: Any) -> st.SearchStrategy[Any]:
@@ -60,7 +73,12 @@ def frames(draw: st.DrawFn) -> Frame:
     fields = {f.name: draw(values(hints[f.name])) for f in dataclasses.fields(Frame) if f.name not in _PICTURE}
     height, width = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     size = 4 * height * width
-    return Frame(height=height, width=width, data=draw(st.binary(min_size=size, max_size=size)), **fields)
+    passes = {}
+    for name in draw(st.lists(st.sampled_from(list(PASS_CHANNELS)), unique=True)):
+        shape = (height, width, PASS_CHANNELS[name])
+        passes[name] = Array("f2", shape, bytes(2 * height * width * PASS_CHANNELS[name]))
+    data = draw(st.binary(min_size=size, max_size=size))
+    return Frame(height=height, width=width, data=data, passes=passes, **fields)
 
 
 def messages(cls: Any) -> st.SearchStrategy[Any]:
@@ -71,6 +89,8 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
     if cls is Pose:
         fields["scale"] = st.floats(1 / MAX_POSE, MAX_POSE)
         fields["x"] = fields["y"] = st.floats(-MAX_POSE, MAX_POSE)
+    if cls is Synthesize:
+        fields["passes"] = st.permutations(list(PASS_CHANNELS)).map(tuple) | st.just(())
     if "nonce" in fields:
         fields["nonce"] = st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES)
     return st.builds(cls, **fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import tracemalloc
 from typing import Any, get_args
 
@@ -24,7 +25,20 @@ from effigy_protocol import (
 )
 from effigy_protocol.errors import ERROR_CODES
 from effigy_protocol.limits import MAX_ITEMS, MAX_TEXT
-from effigy_protocol.messages import ANSWER_OF, Array, OpenIdentity, Ping, Reply, Request, Synthesize, Welcome
+from effigy_protocol.messages import (
+    ANSWER_OF,
+    ITEM_BYTES,
+    Array,
+    Frame,
+    OpenIdentity,
+    Ping,
+    Pose,
+    Reply,
+    Request,
+    Synthesize,
+    Timings,
+    Welcome,
+)
 from effigy_protocol.schema import pack
 
 from .strategies import messages, replies, request_ids, requests
@@ -205,6 +219,44 @@ def test_an_array_must_have_the_bytes_of_its_shape():
             Array("f4", shape, b"")
 
 
+TIMINGS, POSE = Timings(0.0, 0.0, 0.0, 0.0), Pose(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "shape"),
+    [
+        ("smell", "f2", (2, 3, 1)),
+        ("depth", "f4", (2, 3, 1)),
+        ("depth", "f2", (3, 2, 1)),
+        ("depth", "f2", (2, 3)),
+        ("normal", "f2", (2, 3, 1)),
+        ("normal", "f2", (4, 6, 3)),
+    ],
+)
+def test_a_pass_is_as_large_as_its_picture_and_a_known_one(name, dtype, shape):
+    array = Array(dtype, shape, bytes(math.prod(shape) * ITEM_BYTES[dtype]))
+    with pytest.raises(ProtocolError, match=f"a frame of 3 × 2 has no such pass '{name}'"):
+        Frame("i", "final", 2, 3, "rgba8", bytes(24), True, POSE, (), {}, TIMINGS, passes={name: array})
+
+
+def test_the_largest_passes_that_are_promised_may_be_sent_and_larger_ones_are_refused_on_their_sizes():
+    def frame(side):
+        normal = Array("f2", (side, side, 3), bytes(6 * side * side))
+        return Frame("i", "final", side, side, "png", b"", True, POSE, (), {}, TIMINGS, passes={"normal": normal})
+
+    assert decode_reply(encode(1, frame(3344))).id == 1
+    with pytest.raises(ProtocolError, match="payload frame 1 has") as caught:
+        encode(1, frame(3345))
+    assert caught.value.code == "too-large"
+
+
+def test_a_pass_cannot_be_asked_for_twice_or_by_a_name_that_nobody_has():
+    with pytest.raises(ProtocolError, match="asked for twice: depth, depth"):
+        Synthesize("i", 0.0, 0.0, {}, passes=("depth", "depth"))
+    with pytest.raises(ProtocolError, match="must be one of normal, depth, not 'smell'"):
+        encode(1, Synthesize("i", 0.0, 0.0, {}, passes=("smell",)))
+
+
 def test_too_many_and_too_large_frames_are_refused_unread():
     tiny = Limits(header_bytes=100, frames=1, frame_bytes=10)
     frames = encode(1, OpenIdentity(latent=b"x" * 11))
@@ -286,9 +338,8 @@ def test_a_welcome_with_many_controls_fits_the_reply_limits():
     directions = Array("f4", (count, 3, landmarks), bytes(12 * landmarks * count))
     triangles = Array("i4", (900, 3), bytes(12 * 900))
     mirror = Array("i4", (landmarks,), bytes(4 * landmarks))
-    message = Welcome(
-        "s", "cpu", "m", "n", (1024, 1024), "t", zeros, triangles, mirror, controls, directions, (40.0, 20.0)
-    )
+    describes = (zeros, triangles, mirror, controls, directions, (40.0, 20.0), True, ("normal", "depth"))
+    message = Welcome("s", "cpu", "m", "n", (1024, 1024), "t", *describes)
     assert decode_reply(encode(1, message)).message == message
 
 

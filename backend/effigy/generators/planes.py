@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the channels of a generator's pictures are: grey or RGB, and whatever else was learnt beside them."""
+"""What the channels of a generator's pictures are: grey or RGB, and whatever else was learnt beside them.
+
+All lie nominally in [−1, 1]. Colour is sRGB over its background; alpha −1 is clear, 1 opaque; a normal points out of
+the surface (x to the right, y up, z to the viewer); depth grows towards the viewer. Normal and depth are times alpha.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from torch import Tensor
 RGB = ("red", "green", "blue")
 # What each channel count means where a file does not name its planes.
 BY_COUNT = {1: ("grey",), 3: RGB, 4: (*RGB, "alpha")}
-KNOWN = ("grey", *RGB, "alpha", "normal_x", "normal_y", "normal_z", "depth")
+ALPHA, NORMAL, DEPTH = "alpha", ("normal_x", "normal_y", "normal_z"), "depth"
+KNOWN = ("grey", *RGB, ALPHA, *NORMAL, DEPTH)
 
 
 def check_planes(planes: tuple[str, ...]) -> None:
@@ -38,7 +43,15 @@ def colour(images: Tensor, planes: tuple[str, ...]) -> Tensor:
 
 def shown(images: Tensor, planes: tuple[str, ...]) -> Tensor:
     """Their RGB, and behind it their alpha where there is one: [N, 3 or 4, H, W], in [−1, 1] all."""
-    if "alpha" not in planes:
+    if ALPHA not in planes:
         return colour(images, planes)
-    index = planes.index("alpha")
+    index = planes.index(ALPHA)
     return torch.cat([colour(images, planes), images[:, index : index + 1]], dim=1)
+
+
+def alpha(images: Tensor, planes: tuple[str, ...]) -> Tensor:
+    """Their alpha [N, 1, H, W] from 0 to 1; 1 where they have none."""
+    if ALPHA not in planes:
+        return torch.ones_like(images[:, :1])
+    index = planes.index(ALPHA)
+    return ((images[:, index : index + 1] + 1) / 2).clamp(0, 1)

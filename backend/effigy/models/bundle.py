@@ -2,9 +2,10 @@
 """The bundle: a face model on disk, a folder ``name.effigy`` in which nothing is executable.
 
 ``model.json``: format, name, generator (a file of the folder, or a path and the sha256 that it must have),
-topology, regressor, controls, pose range, the training report and, from format 5 on, what is known of the heads that
-hold looks. ``model.safetensors``: shape model and regressor. ``appearance.safetensors``: those heads, where there are
-any. Optional: ``paper.safetensors``, the paper's regressor, and ``report/``, what the fit looks like.
+topology, regressor, controls, pose range, the training report, what a painted depth means where there is one and,
+from format 5 on, what is known of the heads that hold looks. ``model.safetensors``: shape model and regressor.
+``appearance.safetensors``: those heads, where there are any. Optional: ``paper.safetensors``, the paper's regressor,
+and ``report/``, what the fit looks like.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ..generators.catalogue import generator_file
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from ..tensor_files import is_out_of_memory, read_tensors, write_tensors
+from .depth import depth_of
 from .face import FaceModel
 from .looks import FILE as LOOKS_FILE
 from .looks import NO_NETWORK, Looks, describe, read_appearance
@@ -117,6 +119,7 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
             controls=controls,
             pose_range=(header["pose_range"][0], header["pose_range"][1]),
             appearance=_read_looks(folder, header, regressor),
+            depth=depth_of(header.get("depth")),
             previews=PreviewPainter(generator, generator_path) if fast_previews else None,
         )
         check_model(model)
@@ -331,6 +334,8 @@ def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> st
     told = [header["format"], header["controls"], header["pose_range"], header["regressor"]]
     if header["format"] != _WITHOUT_LOOKS:
         told.append(header["appearance"])
+    if "depth" in header:
+        told.append(header["depth"])
     digest = hashlib.sha256((generator_digest + json.dumps(told, sort_keys=True)).encode())
     digest.update((folder / "model.safetensors").read_bytes())
     return digest.hexdigest()[:16]

@@ -12,27 +12,27 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effigy_protocol.messages import MAX_POSE
+from effigy_protocol.messages import MAX_POSE, PassName
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator, PreviewPainter, check_pictures
-from ..generators.planes import shown
 from ..generators.stylegan2 import StyleGAN2
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
 from ..threads import limited_threads
+from .depth import DepthScale
 from .finals import Finals
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
+from .pictures import Pictures, passes_of
 
 __all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
 
@@ -46,8 +46,6 @@ _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _ROUNDING = 1e-6  # a slider's end is the range's, in float32
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
-
-_Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +107,14 @@ class FaceModel:
         controls: list[Expression],
         pose_range: tuple[float, float],
         appearance: Appearance | None = None,
+        depth: DepthScale | None = None,
         previews: PreviewPainter | None = None,
     ) -> None:
         """``pose_range``: the largest |yaw| and |pitch| of the training data, in degrees.
 
-        ``appearance``: what edits hold at the identity's; a bundle of an earlier Effigy has none. ``previews`` paints
-        [1, num_ws, w_dim] faster than the generator, and not quite so exactly.
+        ``appearance``: what edits hold at the identity's; a bundle of an earlier Effigy has none. ``depth``: what the
+        depth that the generator paints means, if it does. ``previews`` paints [1, num_ws, w_dim] faster than the
+        generator, and not quite so exactly.
         """
         self.name = name
         self.model_id = model_id
@@ -125,6 +125,7 @@ class FaceModel:
         self.controls = {control.name: control for control in controls}
         self.pose_range = pose_range
         self.appearance = appearance
+        self.depth = depth
         self._previews = previews
         self._finals = Finals.of(generator)
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
@@ -240,60 +241,45 @@ class FaceModel:
         """How many finals are painted at once, when so many are asked for."""
         return self._finals.batch
 
-    @torch.inference_mode()
-    def paint(self, ws: Tensor) -> NDArray[np.uint8]:
-        """w+ [N, num_ws, w_dim] → pictures [N, H, W, 3], or 4 with alpha, rounded as the official scripts do.
-
-        Raises PictureError.
-        """
-        return _to_pixels(self._painted(ws))
+    @property
+    def passes(self) -> tuple[PassName, ...]:
+        """What can be had beside a picture: see ``Pictures.pass_of``."""
+        return passes_of(self.generator.planes, self.depth)
 
     @torch.inference_mode()
-    def paint16(self, ws: Tensor) -> NDArray[np.uint16]:
-        """As ``paint``, with 65535 for 255: what the 8 bits of ``paint`` leave of it."""
-        images = self._painted(ws)
-        # 257 levels of 16 bits to one of 8. The first step is ``paint``'s own, so that both round alike.
-        pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
-        return _interleaved(pixels.cpu().numpy().astype(np.uint16))
-
-    def _painted(self, ws: Tensor) -> Tensor:
-        """w+ [N, num_ws, w_dim] → pictures [N, 3 or 4, H, W], finite; raises PictureError."""
+    def finals(self, ws: Tensor) -> Pictures:
+        """w+ [N, num_ws, w_dim] → their exact pictures. Raises PictureError."""
         ws = ws.to(self.generator.device)
         images = self._finals(ws)
         check_pictures(images, self.generator, ws)
-        return shown(images, self.generator.planes)
+        return Pictures(images, self.generator.planes, self.depth)
 
     @torch.inference_mode()
-    def preview(self, ws: Tensor, *, half: bool = False) -> tuple[NDArray[np.uint8], bool]:
-        """w+ [num_ws, w_dim] → picture [H, W, 3 or 4], the fastest way, and whether it is what ``paint`` paints.
+    def preview(self, ws: Tensor, *, half: bool = False) -> Pictures:
+        """w+ [num_ws, w_dim] → its picture [1, …], the fastest way.
 
         ``half``: at half the width and height, where the generator's first blocks alone can paint that. Raises
         PictureError.
         """
         ws = ws[None].to(self.generator.device)
+        halved = False
         if half and isinstance(self.generator, StyleGAN2) and len(self.generator.config.channels) > 1:
-            images, exact = self.generator.synthesize_half(ws), False
+            images, exact, halved = self.generator.synthesize_half(ws), False, True
         else:
             images = (self._previews or self.generator.synthesize)(ws)
             exact = self._previews is None or self._previews.state == "plain"
         check_pictures(images, self.generator, ws)
-        return _to_pixels(shown(images, self.generator.planes))[0], exact
+        return Pictures(images, self.generator.planes, self.depth, exact, halved)
+
+    @torch.inference_mode()
+    def paint(self, ws: Tensor) -> NDArray[np.uint8]:
+        """The exact pictures of w+ [N, num_ws, w_dim] as bytes [N, H, W, 3], or 4 with alpha. Raises PictureError."""
+        return self.finals(ws).bytes()
 
     def close(self) -> None:
         """Ends what prepares faster previews."""
         if self._previews is not None:
             self._previews.close()
-
-
-def _to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """[N, C, H, W], nominally in [−1, 1] → [N, H, W, C]."""
-    pixels = (images * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
-    return _interleaved(pixels.cpu().numpy())
-
-
-def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:
-    """[N, C, H, W] → [N, H, W, C], plane by plane: at 1024 in 1 ms, where copying a transposed view takes 20."""
-    return np.stack([planes[:, channel] for channel in range(planes.shape[1])], axis=-1)
 
 
 def _limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..geometry.gauge import pivot, shift_origin
 from ..identity import Embedder
 from ..landmarks import Detector
 from .bundle import save_face_model, save_paper_regressor, sha256
+from .depth import measure_depth
 from .looks import NO_NETWORK, Looks
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
@@ -95,6 +96,8 @@ def fit_face_model(
             latents, W, parameters, shape, held_out, PRESETS["paper"], plan.seed, lambda i, n: progress("paper", i, n)
         )
     looks = learn_looks(regressor, shape, topology, samples, embedder, plan.seed, progress)
+    if depth := measure_depth(generator, regressor, shape, topology, plan.seed):
+        header["depth"] = asdict(depth)
     save_face_model(out, header, shape, regressor, controls, looks, generator_path)
     if papers is not None:
         save_paper_regressor(out, papers)

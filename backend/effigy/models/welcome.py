@@ -12,6 +12,7 @@ from effigy_protocol import ProtocolError, decode_reply, encode
 from effigy_protocol.messages import Array, Control, Welcome
 
 from .. import __version__
+from ..generators.planes import ALPHA
 from .face import FaceModel, LatentError
 
 _TURN = 1.0  # degrees
@@ -36,6 +37,8 @@ def welcome(model: FaceModel) -> Welcome:
         controls=controls,
         directions=encode_floats(directions.reshape(-1, 3, L)),
         pose_range=model.pose_range,
+        alpha=ALPHA in model.generator.planes,
+        passes=model.passes,
     )
 
 
@@ -79,6 +82,10 @@ def check_model(model: FaceModel) -> None:
 
 def encode_floats(values: NDArray[Any]) -> Array:
     return Array("f4", values.shape, np.ascontiguousarray(values, dtype="<f4").tobytes())
+
+
+def encode_halves(values: NDArray[Any]) -> Array:
+    return Array("f2", values.shape, np.ascontiguousarray(values, dtype="<f2").tobytes())
 
 
 def encode_ints(values: NDArray[Any]) -> Array:

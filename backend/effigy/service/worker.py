@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import numpy as np
 import structlog
 import torch
 import zmq
@@ -35,7 +34,8 @@ from effigy_protocol.messages import (
 from ..generators import PictureError
 from ..models import BundleError, Edit, FaceModel, LatentError
 from ..models import Identity as Anchor
-from ..models.welcome import encode_floats, welcome
+from ..models.pictures import Pictures
+from ..models.welcome import encode_floats, encode_halves, welcome
 from .answers import answer
 from .encode import encode_picture
 from .identities import Identities
@@ -192,6 +192,12 @@ class Worker(threading.Thread):
                 f"this model has no control {', '.join(unknown)}",
                 f"its controls are {', '.join(model.controls)}",
             )
+        if missing := [name for name in request.passes if name not in model.passes]:
+            raise RefusedError(
+                "bad-field",
+                f"this model paints no pass {', '.join(missing)}",
+                f"its passes are {', '.join(model.passes)}" if model.passes else "it paints colour alone: ask for none",
+            )
         if request.purpose == "final" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
         edit = model.edit(anchor, request.yaw, request.pitch, request.controls)
@@ -239,33 +245,31 @@ def _paint(model: FaceModel, edited: list[_Edited]) -> list[Frame]:
     """The pictures of several finals in one encoding, or of one preview."""
     started, request = time.monotonic(), edited[0].request
     ws = torch.stack([each.edit.ws for each in edited])
-    pictures: NDArray[np.uint8] | NDArray[np.uint16]
-    exact = True
-    if request.encoding == "png16":
-        pictures = model.paint16(ws)
-    elif request.purpose == "final":
-        pictures = model.paint(ws)
-    else:
-        picture, exact = model.preview(ws[0], half=request.half)
-        pictures = picture[None]
+    is_final = request.purpose == "final" or request.encoding == "png16"
+    pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
+    pixels = pictures.words() if request.encoding == "png16" else pictures.bytes()
     synthesis = (time.monotonic() - started) / len(edited)
-    return [_frame(each, picture, synthesis, exact=exact) for each, picture in zip(edited, pictures, strict=True)]
+    return [_frame(each, pictures.only(row), pixels[row], synthesis) for row, each in enumerate(edited)]
 
 
-def _frame(edited: _Edited, picture: NDArray[Any], synthesis: float, *, exact: bool) -> Frame:
+def _frame(edited: _Edited, pictures: Pictures, pixels: NDArray[Any], synthesis: float) -> Frame:
+    """``pixels``: those of the one picture, in the form that is asked for."""
     request, edit, started = edited.request, edited.edit, time.monotonic()
-    data = encode_picture(picture, request.encoding)
+    data = encode_picture(pixels, request.encoding)
+    passes = {name: encode_halves(pictures.pass_of(name)[0]) for name in request.passes}
     seconds = edited.queue, edited.inverse, synthesis, time.monotonic() - started
     return Frame(
         identity=request.identity,
         purpose=request.purpose,
-        height=picture.shape[0],
-        width=picture.shape[1],
+        height=pixels.shape[0],
+        width=pixels.shape[1],
         encoding=request.encoding,
         data=data,
-        exact=exact,
+        exact=pictures.is_exact,
         pose=Pose(**asdict(edit.pose)),
         clamped=edit.clamped,
         residual=edit.residual,
         timings=Timings(*(1e3 * each for each in seconds)),
+        half=pictures.is_half,
+        passes=passes,
     )

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alpha, normals and depth: what is painted is what is sent, in whatever company, and only where it was asked for."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+import zmq
+
+from effigy.editing import Parameters
+from effigy.generators.planes import ALPHA, DEPTH, NORMAL
+from effigy.geometry import project
+from effigy.models import BundleError, load_face_model
+from effigy.models.depth import DepthScale, depth_of, measure_depth
+from effigy.models.pictures import Pictures, passes_of
+from effigy.models.welcome import welcome
+from effigy.service.scheduler import Job, Scheduler
+from effigy.service.worker import Worker
+from effigy_protocol import decode_reply
+from effigy_protocol.messages import Error, Frame, OpenIdentity, Synthesize
+
+from ..planes_bundle import PLANES
+
+
+@pytest.fixture(scope="module")
+def model(planes_bundle):
+    return load_face_model(planes_bundle, "cpu")
+
+
+@pytest.fixture()
+def work():
+    """Gives requests to a worker of a model, which has opened seed 3, and returns its answers."""
+    context = zmq.Context()
+    running = []
+
+    def answers(model, requests):
+        scheduler, inbox, address = Scheduler(), context.socket(zmq.PULL), f"inproc://{len(running)}"
+        worker = Worker(lambda: model, scheduler, context, address)
+        running.append((scheduler, worker, inbox))
+        inbox.bind(address)
+        worker.start()
+        answered([OpenIdentity(seed=3, truncation=0.7)], scheduler, inbox)
+        return answered(requests, scheduler, inbox)
+
+    yield answers
+    for scheduler, worker, inbox in running:
+        scheduler.close()
+        worker.join(60)
+        inbox.close()
+    context.term()
+
+
+def answered(requests, scheduler, inbox):
+    for number, request in enumerate(requests):
+        scheduler.add(Job(b"a", number, request))
+    got = {}
+    for _ in requests:
+        assert inbox.poll(120_000), "no answer came"
+        envelope = decode_reply(inbox.recv_multipart()[1:])
+        got[envelope.id] = envelope.message
+    return [got[number] for number in range(len(got))]
+
+
+def array(frame, name):
+    return np.frombuffer(frame.passes[name].data, "<f2").reshape(frame.passes[name].shape)
+
+
+def test_a_model_says_what_it_paints(model, default_model):
+    told, bare = welcome(model), welcome(default_model)
+    assert (told.alpha, told.passes) == (True, ("normal", "depth"))
+    assert (bare.alpha, bare.passes) == (False, ())
+    assert passes_of(PLANES, None) == ("normal",), "a depth without a scale would be numbers without a unit"
+    assert passes_of((*PLANES[:3], "normal_x", "depth"), DepthScale(1.0, 0.0)) == ("depth",)
+
+
+def test_passes_are_the_painted_planes_in_their_units():
+    images = torch.linspace(-1.5, 1.5, 8 * 6).reshape(1, 8, 2, 3)
+    pictures = Pictures(images, PLANES, DepthScale(2.0, 0.5))
+    clipped = images[0].clamp(-1, 1)
+    normals = pictures.pass_of("normal")[0]
+    for channel, plane in enumerate(NORMAL):
+        np.testing.assert_array_equal(normals[..., channel], clipped[PLANES.index(plane)].half())
+    alpha = (clipped[PLANES.index(ALPHA)] + 1) / 2
+    depth = 2.0 * clipped[PLANES.index(DEPTH)] + 0.5 * alpha
+    np.testing.assert_array_equal(pictures.pass_of("depth")[0, ..., 0], depth.half())
+    opaque = Pictures(images[:, [0, 1, 2, 7]], (*PLANES[:3], "depth"), DepthScale(2.0, 0.5))
+    np.testing.assert_array_equal(opaque.pass_of("depth")[0, ..., 0], (2 * clipped[7] + 0.5).half())
+
+
+def test_finals_carry_exactly_what_was_asked_for_in_whatever_company(work, model):
+    anchor = model.open_seed(3, 0.7)
+    asked = [(), ("depth",), ("normal", "depth"), ("normal",), (), ("depth", "normal"), ("normal",)]
+    yaws = [float(yaw) for yaw in range(-21, 21, 6)]
+    finals = [
+        Synthesize(anchor.key, yaw, 0.0, {}, "final", passes=passes) for yaw, passes in zip(yaws, asked, strict=True)
+    ]
+    for frame, request in zip(work(model, finals), finals, strict=True):
+        assert isinstance(frame, Frame)
+        assert tuple(frame.passes) == request.passes
+        alone = model.finals(model.edit(anchor, request.yaw, 0.0, {}).ws[None])
+        rgba = np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)
+        np.testing.assert_array_equal(rgba, alone.bytes()[0])
+        assert len(np.unique(rgba[..., 3])) > 50, "the fixture's alpha is no matte"
+        for name in request.passes:
+            np.testing.assert_array_equal(array(frame, name), alone.pass_of(name)[0])
+
+
+def test_every_lossless_encoding_carries_the_same_alpha(work, model):
+    anchor = model.open_seed(3, 0.7)
+    raw, png, deep = work(
+        model, [Synthesize(anchor.key, 5.0, 0.0, {}, "final", encoding) for encoding in ("rgba8", "png", "png16")]
+    )
+    rgba = np.frombuffer(raw.data, np.uint8).reshape(128, 128, 4)
+    np.testing.assert_array_equal(iio.imread(io.BytesIO(png.data)), rgba)
+    words = model.finals(model.edit(anchor, 5.0, 0.0, {}).ws[None]).words()[0]
+    assert words.shape == (128, 128, 4)
+    np.testing.assert_array_equal((words.astype(int) + 128) // 257, rgba)
+    assert bytes(deep.data)[24:26] == bytes([16, 6]), "16 bits, true colour with alpha"
+
+
+def test_a_preview_carries_passes_of_its_own_size_where_they_are_asked_for(work, model):
+    anchor = model.open_seed(3, 0.7)
+    asked = [Synthesize(anchor.key, 5.0, 0.0, {}, stream=n, half=n == 2, passes=("depth",) * (n > 0)) for n in range(3)]
+    bare, whole, half = work(model, asked)
+    assert bare.passes == {}
+    assert (whole.half, array(whole, "depth").shape) == (False, (128, 128, 1))
+    assert (half.half, half.height, array(half, "depth").shape) == (True, 64, (64, 64, 1))
+
+
+def test_a_pass_that_a_model_does_not_paint_is_refused_by_its_name(work, model, default_model):
+    key = default_model.open_seed(3, 0.7).key
+    refused, painted = work(
+        default_model,
+        [Synthesize(key, 5.0, 0.0, {}, "final", passes=("normal",)), Synthesize(key, 5.0, 0.0, {}, "final")],
+    )
+    assert isinstance(refused, Error)
+    assert (refused.code, refused.message) == ("bad-field", "this model paints no pass normal")
+    assert isinstance(painted, Frame)
+    assert painted.passes == {}
+    shallow = copy.copy(model)
+    shallow.depth = None
+    both = Synthesize(model.open_seed(3, 0.7).key, 5.0, 0.0, {}, passes=("normal", "depth"))
+    [refused] = work(shallow, [both])
+    assert (refused.message, refused.hint) == ("this model paints no pass depth", "its passes are normal")
+
+
+class Deep:
+    """The default's generator, which also paints how near the landmarks are: d = (z − 0.4) / 2.5, times alpha."""
+
+    planes = (*PLANES[:4], "depth")
+
+    def __init__(self, model, noise):
+        self._model, self._noise = model, noise
+
+    def __getattr__(self, name):
+        return getattr(self._model.generator, name)
+
+    def synthesize(self, ws):
+        q = Parameters.from_vector(self._model.regressor.of_latents(ws.double()).numpy())
+        X = self._model.shape.shape(q.alpha)
+        z, places = (q.camera.R[:, 2][:, :, None] * X).sum(axis=1), project(X, q.camera)
+        grid = (np.stack(np.meshgrid(np.arange(128), np.arange(128)), axis=0) + 0.5) / 128
+        images = torch.ones(len(ws), 5, 128, 128)
+        for row in range(len(ws)):
+            nearest = ((grid[:, :, :, None] - places[row][:, None, None]) ** 2).sum(axis=0).argmin(axis=-1)
+            images[row, 4] = torch.from_numpy((z[row][nearest] - 0.4) / 2.5)
+        wild = torch.rand(images[:, 4].shape, generator=torch.Generator().manual_seed(0)) < self._noise
+        images[:, 4][wild] = 0.9
+        return images
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_the_scale_of_a_painted_depth_is_found_in_head_units(default_model, noise, monkeypatch):
+    monkeypatch.setattr("effigy.models.depth._PICTURES", 16)
+    model = default_model
+    found = measure_depth(Deep(model, noise), model.regressor, model.shape, model.topology, 0)
+    assert found.scale == pytest.approx(2.5, rel=0.03)
+    assert found.offset == pytest.approx(0.4, abs=0.03)
+
+
+def test_a_depth_of_something_else_gets_no_scale(default_model, model, monkeypatch):
+    monkeypatch.setattr("effigy.models.depth._PICTURES", 16)
+    known = default_model.regressor, default_model.shape, default_model.topology, 0
+    assert measure_depth(default_model.generator, *known) is None
+    assert measure_depth(model.generator, *known) is None
+
+
+@pytest.mark.parametrize(
+    "entry", [3, [], {}, {"scale": 1.0}, {"scale": 0.0, "offset": 0.0}, {"scale": 1e9, "offset": 0}]
+)
+def test_a_bundle_whose_depth_means_nothing_is_refused(planes_bundle, entry, tmp_path):
+    with pytest.raises((TypeError, ValueError, KeyError)):
+        depth_of(entry)
+    for path in planes_bundle.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    header = json.loads((planes_bundle / "model.json").read_text("utf-8"))
+    (tmp_path / "model.json").unlink()
+    (tmp_path / "model.json").write_text(json.dumps(header | {"depth": entry}), "utf-8")
+    with pytest.raises(BundleError, match="damaged"):
+        load_face_model(tmp_path, "cpu")
