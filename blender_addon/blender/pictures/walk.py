@@ -17,7 +17,7 @@ from typing import Any
 import bpy
 
 from effigy_client.link import RequestError
-from effigy_protocol.messages import Cancel, Encoding, Frame
+from effigy_protocol.messages import Cancel, Encoding, Frame, PassName
 
 from .. import preferences
 from ..scene.properties import face_of, name_of
@@ -63,14 +63,16 @@ class Walk:
         frames: range,
         encoding: Encoding,
         skip: Callable[[int, FaceState], bool],
+        passes: tuple[PassName, ...] = (),
     ) -> None:
+        """``skip`` says of which frames nothing need be painted; ``passes`` come with every picture."""
         self.total = len(frames)
         self.done = 0
         self._proxy, self._scene = name_of(proxy), scene.name
         self._before = scene.frame_current
         self.anchor = session.anchor_of(proxy)
         self._open_request = session.open_request(proxy)
-        self._encoding, self._skip = encoding, skip
+        self._encoding, self._skip, self._passes = encoding, skip, passes
         self._waiting = deque(frames)
         self._asked: deque[_Asked] = deque()
         self._again: deque[_Asked] = deque()  # read already, to be asked once more
@@ -125,7 +127,8 @@ class Walk:
     def _ask(self, wanted: FaceState) -> futures.Future[Any]:
         client = session.state.client
         assert client is not None
-        return client.ask(wanted.request(self._identity, "final", self._encoding), preferences.get().timeout)
+        request = wanted.request(self._identity, "final", self._encoding, passes=self._passes)
+        return client.ask(request, preferences.get().timeout)
 
     def _is_open(self) -> bool:
         """Whether the identity is open; opens it without waiting."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import bpy
 
@@ -11,6 +11,8 @@ from . import backdrop, controls, projection
 from .properties import EffigyFace, face_of, on_display
 
 SURFACE = "Picture"  # the texture node of every material that shows the picture
+# Of an image's alpha modes the one that leaves colours alone: multiplied by alpha, bytes would not survive.
+_STRAIGHT: Literal["CHANNEL_PACKED"] = "CHANNEL_PACKED"
 
 
 def show_picture(proxy: bpy.types.Object) -> None:
@@ -79,7 +81,7 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
 
 
 def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
-    """Emission, so that light and shadow of the scene leave the picture as it was painted."""
+    """Emission, so that light and shadow of the scene leave the picture as it was painted; clear as its alpha says."""
     material = bpy.data.materials.new(name)
     if bpy.app.version < (5, 0, 0):  # from 5.0 on every material has nodes
         material.use_nodes = True
@@ -95,7 +97,35 @@ def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
     texture.location, emission.location, output.location = (-300, 0), (0, 0), (200, 0)
     tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
     tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    if has_alpha(image):
+        _mix_in_clear(material)
     return material
+
+
+def keep_straight(image: bpy.types.Image) -> None:
+    """Has Blender take the alpha of ``image`` as it is: straight, beside colours that stay what they are."""
+    image.alpha_mode = _STRAIGHT
+
+
+def has_alpha(image: bpy.types.Image) -> bool:
+    """Whether the picture in ``image`` has an alpha of the model's own."""
+    return image.alpha_mode == _STRAIGHT
+
+
+def _mix_in_clear(material: Any) -> None:
+    """Mixes what is behind into a new material, where its picture's alpha is not 1."""
+    tree = material.node_tree
+    emission, output = tree.nodes["Emission"], tree.nodes["Material Output"]
+    clear, mix = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeMixShader")
+    clear.location, mix.location, output.location = (0, 120), (200, 0), (400, 0)
+    for start, end in (
+        (tree.nodes[SURFACE].outputs["Alpha"], mix.inputs[0]),
+        (clear.outputs[0], mix.inputs[1]),
+        (emission.outputs[0], mix.inputs[2]),
+        (mix.outputs[0], output.inputs["Surface"]),
+    ):
+        tree.links.new(start, end)
+    material.surface_render_method = "BLENDED"  # EEVEE's other way draws an alpha of a half as a pattern of dots
 
 
 def shows_picture(material: bpy.types.Material) -> bool:

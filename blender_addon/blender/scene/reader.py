@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from effigy_client.pose import Angles, View, angles_of, plate_matrix
-from effigy_protocol.messages import Encoding, Purpose, Synthesize
+from effigy_protocol.messages import Encoding, PassName, Purpose, Synthesize
 
 from ..translation import rpt_
 from .controls import camera_of
@@ -39,10 +39,17 @@ class FaceState:
         return self.yaw, self.pitch, self.controls
 
     def request(
-        self, identity: str, purpose: Purpose, encoding: Encoding = "rgba8", *, stream: int = 0, half: bool = False
+        self,
+        identity: str,
+        purpose: Purpose,
+        encoding: Encoding = "rgba8",
+        *,
+        stream: int = 0,
+        half: bool = False,
+        passes: tuple[PassName, ...] = (),
     ) -> Synthesize:
-        """What asks the service for this moment's picture of ``identity`` (its key there)."""
-        return Synthesize(identity, self.yaw, self.pitch, dict(self.controls), purpose, encoding, stream, half)
+        """What asks the service for this moment's picture of ``identity`` (its key there), and ``passes`` beside it."""
+        return Synthesize(identity, self.yaw, self.pitch, dict(self.controls), purpose, encoding, stream, half, passes)
 
     @classmethod
     def of(cls, parameters: Any, plate: np.ndarray) -> FaceState:

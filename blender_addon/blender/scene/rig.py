@@ -232,4 +232,7 @@ def _image(name: str, welcome: Welcome) -> bpy.types.Image:
     height, width = welcome.resolution
     # A byte image, which is in sRGB, by whatever name the colour configuration calls that: what the generator
     # painted is what a Standard view shows.
-    return bpy.data.images.new(f"{name} Picture", width, height, alpha=False, float_buffer=False)
+    image = bpy.data.images.new(f"{name} Picture", width, height, alpha=welcome.alpha, float_buffer=False)
+    if welcome.alpha:
+        display.keep_straight(image)
+    return image
