@@ -13,7 +13,8 @@ from torch import Tensor
 
 from effigy_protocol.messages import PassName
 
-from ..generators.planes import DEPTH, NORMAL, alpha, shown
+from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, shown
+from ..matting import cut_out
 from .depth import DepthScale
 
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16, np.float16)
@@ -34,16 +35,29 @@ class Pictures:
         return replace(self, images=self.images[row : row + 1])
 
     def bytes(self) -> NDArray[np.uint8]:
-        """[N, H, W, 3], or 4 with alpha, rounded as the official scripts do."""
-        pixels = (shown(self.images, self.planes) * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
+        """[N, H, W, 3], or 4 with straight alpha, rounded as the official scripts do."""
+        pixels = (self._shown() * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
         return _interleaved(pixels.cpu().numpy())
 
     def words(self) -> NDArray[np.uint16]:
         """As ``bytes``, with 65535 for 255: what the 8 bits of ``bytes`` leave of it."""
-        images = shown(self.images, self.planes)
+        images = self._shown()
         # 257 levels of 16 bits to one of 8. The first step is that of ``bytes``, so that both round alike.
         pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
+
+    def _shown(self) -> Tensor:
+        """[N, 3 or 4, H, W]: with alpha, the head's own colours, in which nothing shines through from behind it.
+
+        A preview keeps what the generator painted, mixed with its background at edges: cutting out takes longer.
+        """
+        images = shown(self.images, self.planes)
+        if ALPHA not in self.planes or not self.is_exact:
+            return images
+        opacity = alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
+        colours = images[:, :3].permute(0, 2, 3, 1).cpu().float().numpy()
+        heads = np.stack([cut_out(*pair) for pair in zip(colours, opacity, strict=True)])
+        return torch.cat([torch.from_numpy(heads).permute(0, 3, 1, 2), images[:, 3:].cpu()], dim=1)
 
     def pass_of(self, name: PassName) -> NDArray[np.float16]:
         """The pass called ``name`` [N, H, W, channels], which ``passes_of`` names: see protocol.messages.Frame."""

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head's own colours, where its edge shows something of what is behind it.
+
+A picture is C = αF + (1 − α)B in linear light: head F before background B. Drawn before anything else with C for F, an
+edge keeps a fringe of the old background. B is smooth where it can be seen beside the edge, so it is spread under it;
+then F = (C − (1 − α)B) / α where α is large enough to tell, and is spread outwards from there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .spread import Plane, spread
+
+_CLEAR = 0.02  # alpha up to which a pixel shows the background alone
+# Alpha from which a pixel's own F counts beside its neighbours'. At the renderer's edges, where the truth is known,
+# the least error of colour: 4 of 255, where C itself is wrong by 13.
+_TRUSTED = 0.85
+_SOLID = 0.98  # alpha from which a pixel is the head's own
+
+
+def cut_out(colour: Plane, alpha: Plane) -> Plane:
+    """F [H, W, 3] for ``colour`` C [H, W, 3], both sRGB from −1 to 1, and ``alpha`` [H, W] from 0 to 1.
+
+    Where alpha is 1, F is C, bit for bit. Where it is 0, F continues the head's colours, so that filters that do not
+    weight colours by alpha find no fringe either.
+    """
+    light, mixed = to_linear((colour.clip(-1, 1) + 1) / 2), alpha[..., None]
+    background = spread(light, (alpha < _CLEAR).astype(np.float32))
+    head = ((light - (1 - mixed) * background) / np.maximum(mixed, _TRUSTED)).clip(0, 1)
+    head = spread(head, ((alpha - _TRUSTED) / (1 - _TRUSTED)).clip(0, 1))
+    return np.where(mixed >= _SOLID, colour, 2 * to_srgb(head) - 1)
+
+
+def to_linear(colour: Plane) -> Plane:
+    """sRGB → linear light, both 0 … 1 (IEC 61966-2-1)."""
+    curve = ((colour + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
+    return np.where(colour <= 0.04045, colour / np.float32(12.92), curve)
+
+
+def to_srgb(light: Plane) -> Plane:
+    """Linear light → sRGB, both 0 … 1."""
+    curve = np.float32(1.055) * np.maximum(light, np.float32(1e-6)) ** np.float32(1 / 2.4) - np.float32(0.055)
+    return np.where(light <= 0.0031308, light * np.float32(12.92), curve)

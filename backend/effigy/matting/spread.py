@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spreading what is known in parts of a picture over all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.floating[Any]]  # of float32 where a picture's values are
+
+
+def spread(values: Plane, weight: Plane) -> Plane:
+    """``values`` [H, W, C] where ``weight`` [H, W] is 1; where it is less, more and more of what is around.
+
+    Pull–push (Gortler et al., *The Lumigraph*, 1996): averages weighted by ``weight`` (0 … 1) over 2 × 2 pixels, again
+    over 2 × 2 of those, and so on, and back: each level fills with the coarser one what its own weight leaves open.
+    Zero everywhere where no weight is. The cost is that of the picture's size.
+    """
+    if max(weight.shape) == 1:
+        return values * (weight > 0)[..., None]
+    known = values * weight[..., None]
+    coarse_weight = _sums(weight)
+    coarse = _sums(known) / np.maximum(coarse_weight, 1e-12)[..., None]
+    around = spread(coarse, np.minimum(coarse_weight, 1))
+    return known + (1 - weight)[..., None] * _enlarged(around, weight.shape)
+
+
+def _sums(plane: Plane) -> Plane:
+    """[H, W, …] → [⌈H / 2⌉, ⌈W / 2⌉, …], the sums of 2 × 2; beyond the border there is nothing."""
+    for axis in (0, 1):
+        if plane.shape[axis] % 2:
+            plane = np.pad(plane, [(0, 1 if a == axis else 0) for a in range(plane.ndim)])
+    return plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]
+
+
+def _enlarged(plane: Plane, shape: tuple[int, ...]) -> Plane:
+    """[h, w, C] → [H, W, C], twice the size, linear between the middles of pixels."""
+    for _ in range(2):  # along the first axis, and then, exchanged, along the second
+        padded = np.pad(plane, ((1, 1), (0, 0), (0, 0)), mode="edge")
+        pairs = np.stack([0.75 * plane + 0.25 * padded[:-2], 0.75 * plane + 0.25 * padded[2:]], axis=1)
+        plane = pairs.reshape(-1, *plane.shape[1:]).swapaxes(0, 1)
+    return plane[: shape[0], : shape[1]]
