@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Blender half of ``make bench``: where the time between hand and picture goes.
+"""The Blender half of ``make bench``: measures where the time between mouse and picture goes.
 
 python blender_side.py OUT_FILE ADDON_ZIP BACKEND_COMMAND MODEL SIZE       (with the Python that has bpy)
 """
@@ -27,7 +27,7 @@ WARM_UP = 10
 
 
 def install(addon_zip: str, command: str) -> dict[str, float]:
-    """Installs and enables the add-on; milliseconds of enabling, with its imports, and of registering alone."""
+    """Installs and enables the add-on; returns milliseconds of enabling (with its imports) and of registering alone."""
     bpy.ops.extensions.package_install_files(filepath=addon_zip, repo="user_default", enable_on_install=False)
     started = time.perf_counter()
     addon_utils.enable(PACKAGE, default_set=True)
@@ -44,9 +44,9 @@ def install(addon_zip: str, command: str) -> dict[str, float]:
 def measure(
     proxy: bpy.types.Object, scene: bpy.types.Scene, interval: float | None, rounds: int
 ) -> list[dict[str, float]]:
-    """One preview at a time: asked, waited for, written; milliseconds of each part.
+    """Asks for, waits for and writes one preview at a time; returns milliseconds of each part.
 
-    A tick every ``interval`` s; None: when the one before asks for it, as a window's timer does.
+    Ticks every ``interval`` seconds; None: when the tick before asks for it, as a window's timer does.
     """
     preview, session, plate = (
         addon("blender.pictures.preview"),
@@ -68,7 +68,7 @@ def measure(
     plate.show, preview._receive = timed_show, noted_receive
     for number in range(rounds + WARM_UP):
         scene.frame_set(1 + number % FRAMES)
-        session.state.memory.clear()  # or the second round would be remembered instead of asked for
+        session.state.memory.clear()  # or the second round would find its pictures in memory
         session.state.dirty, run.shown, run.wanted, busy, longest = True, None, None, 0.0, 0.0
         started = time.perf_counter()
         while True:
@@ -99,8 +99,8 @@ def measure(
 
 
 def bake_rate(scene: bpy.types.Scene, frames: int) -> dict[str, float]:
-    """Baked frames per second, and what share that is of what painting alone, and with inverse and PNG, allows."""
-    bake(scene, range(1, WARM_UP + 1))  # what is done once is no part of a rate
+    """Measures baked frames per second, and their ratio to painting alone and to painting, inverse and PNG together."""
+    bake(scene, range(1, WARM_UP + 1))  # what happens once per bake is not part of a rate
     alone = one_by_one()
     took, spent = bake(scene, range(WARM_UP + 1, WARM_UP + frames + 1))
     alone += one_by_one()
@@ -116,7 +116,7 @@ def bake_rate(scene: bpy.types.Scene, frames: int) -> dict[str, float]:
 
 
 def bake(scene: bpy.types.Scene, frames: range) -> tuple[float, float]:
-    """The seconds that it took, and those of them that Blender's main thread worked."""
+    """Bakes; returns seconds in all, and seconds that Blender's main thread worked."""
     scene.frame_start, scene.frame_end = frames[0], frames[-1]
     started, spent = time.perf_counter(), time.thread_time()
     bpy.ops.effigy.bake()
@@ -126,8 +126,8 @@ def bake(scene: bpy.types.Scene, frames: range) -> tuple[float, float]:
 
 
 def one_by_one() -> list[Any]:
-    """The timings of finals of which each is asked for when the one before is there."""
-    from effigy_protocol import messages  # the add-on, once it is installed, brings it
+    """Times finals, asking for each when the one before has come."""
+    from effigy_protocol import messages  # part of the add-on once that is installed
 
     session = addon("blender.pictures.session")
     client, key = session.ensure_ready(), session.ensure_open(bpy.context.active_object)
@@ -136,7 +136,7 @@ def one_by_one() -> list[Any]:
 
 
 def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
-    """Frames per second that the add-on's own work allows when a cached range is scrubbed."""
+    """Measures how many frames per second the add-on's own work allows when a cached range is scrubbed."""
     scene.frame_start, scene.frame_end = 1, frames
     bpy.ops.effigy.cache()
     preview, spent = addon("blender.pictures.preview"), 0.0
@@ -152,7 +152,7 @@ def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
 
     preview.recall_frame, look = timed(preview.recall_frame), timed(preview.look)
     for frame in range(1, frames + 1):
-        scene.frame_set(frame)  # within which the picture is shown
+        scene.frame_set(frame)  # which shows the picture
         look()
     return frames / spent
 
@@ -166,7 +166,7 @@ def main(out: Path, addon_zip: str, command: str, model: str, size: int) -> None
     proxy = build_scene(out.parent)
     animate(proxy, bpy.context.scene)
     times["preview_ms"] = measure(proxy, bpy.context.scene, 0.001, rounds)
-    # As a window ticks. Not so many that the backend begins to compile.
+    # Ticks as in a window. Few enough that the backend does not begin to compile.
     ticking = measure(proxy, bpy.context.scene, None, rounds // 2)
     parts = ("main_thread", "longest_tick", "total", "synthesis")
     times["window_ms"] = {part: sorted(row[part] for row in ticking)[len(ticking) // 2] for part in parts}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holding looks costs: an edit with the heads and without, in turns.
+"""Measures what it costs to keep looks: edits with the heads and without, in turns.
 
     python recipes/bench/edits.py [BUNDLE]
 
-Processor milliseconds of the inverse, medians over 24 people, a turn and every control of each.
+Prints processor milliseconds of the inverse: medians over 24 people, with a turn and every control for each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(bundle: str) -> None:
 
 
 def milliseconds(model: FaceModel, person: Identity, yaw: float, pitch: float, controls: dict[str, float]) -> float:
-    """Processor time of one edit."""
+    """Returns the processor time of one edit."""
     started = time.process_time()
     model.edit(person, yaw, pitch, controls)
     return 1e3 * (time.process_time() - started)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded default at the size of a released generator: the same face, painted as slowly as those paint.
+"""Enlarges the embedded default to the size of a released generator: the same face at the cost of that generator.
 
     python -m recipes.bench.enlarge SIZE OUT.effigy
 
-Its blocks get as many channels as the official networks have, and further blocks follow them. All of them compute what
-trained ones do; what is new adds nothing to the picture (``demo_face/widen.py``). It serves to measure, not to look at.
+Its blocks get as many channels as those of the official networks, and further blocks are added. All of them do the
+work of trained ones, but what is new adds nothing to the picture (``demo_face/widen.py``). The result is for
+measurements only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from recipes.demo_face.widen import widened
 def enlarge(size: int, out: Path) -> None:
     """Writes the bundle ``out`` whose pictures have ``size`` pixels a side.
 
-    Raises ValueError when that is no power of two above the default's, up to 1024.
+    Raises ValueError unless ``size`` is a power of two above the default's, up to 1024.
     """
     source = DEFAULT_BUNDLE / "generator.safetensors"
     default = read_trainable(source)

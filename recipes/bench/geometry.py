@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How true are fitted cameras and shapes? Against simulated views with known truth.
+"""Compares fitted cameras and shapes with the truth of simulated views.
 
     python recipes/bench/geometry.py tests/fixtures/faces_clean.npz
 
 The file holds picture points W [N, 2, L], optionally vis, and the truth: X [N, 3, L], R [N, 3, 3] (camera x right,
 y down, z away), s [N], yaw [N] in degrees, iod [N] the outer-eye distance; optionally clean [N, 2, L], W without
-noise. ``--unseen FILE`` also explains other views with the fitted basis held fixed.
+noise. ``--unseen FILE`` also fits other views with the basis held fixed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(path: Path, unseen: Path | None, plain: bool) -> None:
         "paper quan, K=12": FitOptions(12, 10, mode="rankone-paper", calibration="quan"),
     }.items():
         if options.mode == "rankone-paper" and weights is not None and not weights.all():
-            continue  # it bears no missing points
+            continue  # it needs every point
         started = time.perf_counter()
         found = fit(W, topology, options, weights)
         seconds = time.perf_counter() - started
@@ -64,7 +64,7 @@ def main(path: Path, unseen: Path | None, plain: bool) -> None:
 
 
 def compare(truth: dict[str, Array], camera: Camera, X: Array, reprojection: Array, seconds: float) -> list[float]:
-    """The figures of ROWS. 3D and NME in percent of the outer-eye distance."""
+    """Computes the figures of ROWS; 3D and NME in percent of the outer-eye distance."""
     error, R, mirrored = rotation_error(FLIP @ camera.R, truth["R"])
     yaw = np.degrees(angles(FLIP @ R)[0])
     wanted = truth.get("clean", truth["W"])
@@ -80,7 +80,7 @@ def compare(truth: dict[str, Array], camera: Camera, X: Array, reprojection: Arr
 
 
 def rotation_error(found: Array, truth: Array) -> tuple[Array, Array, bool]:
-    """Degrees per view after one rotation, and one choice of mirror image, for all views."""
+    """Returns degrees per view, after one rotation and one choice of mirror image for all views."""
     best: tuple[Array, Array, bool] | None = None
     for mirrored in (False, True):
         R = MIRROR @ found @ MIRROR if mirrored else found
@@ -97,7 +97,7 @@ def rotation_error(found: Array, truth: Array) -> tuple[Array, Array, bool]:
 
 
 def shape_error(X: Array, truth: dict[str, Array]) -> float:
-    """Mean distance after a similarity per view."""
+    """Returns the mean distance after a similarity transform of each view."""
     a, b = (v - v.mean(axis=2, keepdims=True) for v in (X, truth["X"].astype(float)))
     turned = nearest_rotation(b @ a.transpose(0, 2, 1)) @ a
     scale = (turned * b).sum(axis=(1, 2)) / (turned**2).sum(axis=(1, 2))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our generators beside NVIDIA's own code, in one run, with the same random weights: errors and speed.
+"""Compares our generators with NVIDIA's own code, in one run and with the same random weights: errors and speed.
 
 Needs a checkout of github.com/NVlabs/stylegan3, which is NVIDIA's and not part of Effigy:
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 class Painter:
-    """A process that paints when asked: what one's code does to its memory does not meet the other's."""
+    """Paints in a process of its own, so that one code's use of memory does not affect the other's."""
 
     def __init__(self, who: str, memory: str, folder: Path, arguments: list[str]) -> None:
         self.memory = memory
@@ -81,11 +81,11 @@ class Painter:
 
 
 def compare(name: str, arguments: list[str], rounds: int) -> None:
-    """Prints error (in units of the picture's standard deviation) and speed of our ways, beside the official code.
+    """Prints error (in standard deviations of the picture) and speed of our ways of painting against the official code.
 
-    Each code in processes as they come (plain), and in ones that keep freed memory as the backend's does (kept); every
-    speed is against the official code in a process as it comes. The processes take turns, so that what else the
-    machine does then meets all of them, and the best of each way counts.
+    Each code runs in processes with default settings (plain) and in ones that keep freed memory, as the backend does
+    (kept). Every speed is relative to the official code in a plain process. The processes take turns, so that other
+    load on the machine affects all of them, and the best time of each way counts.
     """
     with tempfile.TemporaryDirectory() as folder:
         painters = [
@@ -116,7 +116,7 @@ def compare(name: str, arguments: list[str], rounds: int) -> None:
 
 
 def paint_when_asked(who: str, memory: str, folder: Path, arguments: argparse.Namespace) -> None:
-    """Says how wrong each of its ways is, then paints by the way named on each line; says the milliseconds it took."""
+    """Prints the error of each way, then paints in the way that each input line names and prints the milliseconds."""
     if memory == "kept":
         keep_freed_memory()
     name = arguments.names[0]
@@ -139,7 +139,7 @@ def paint_when_asked(who: str, memory: str, folder: Path, arguments: argparse.Na
 
 
 def official_ways(network: Any, name: str, folder: Path) -> dict[str, Callable[[Tensor], Tensor]]:
-    """The official code's only way; leaves its weights, a latent and the picture of it to the others."""
+    """Returns the official code's only way; writes its weights, a latent and its picture for the other processes."""
     ws = network.mapping(torch.randn(1, 512, generator=torch.Generator().manual_seed(0)), None)
 
     def paint(ws: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ def official_ways(network: Any, name: str, folder: Path) -> dict[str, Callable[[
 
 
 def our_ways(folder: Path, *, compiled: bool) -> dict[str, Callable[[Tensor], Tensor]]:
-    """All that this machine has of: eager, compiled, compiled in bfloat16."""
+    """Returns those of eager, compiled and compiled in bfloat16 that this machine can do."""
     path = folder / GENERATOR
     ways: dict[str, Callable[[Tensor], Tensor]] = {"eager": load_generator(path, "cpu").synthesize}
     for mode, dtype in {"compiled": torch.float32, "bf16": torch.bfloat16}.items():
@@ -166,7 +166,7 @@ def our_ways(folder: Path, *, compiled: bool) -> dict[str, Callable[[Tensor], Te
 
 
 def official(name: str, checkout: Path) -> Any:
-    """NVIDIA's own network with random weights; what its code imports and nobody has any more, is left empty."""
+    """Makes NVIDIA's network with random weights; modules that its code imports and that are gone become empty ones."""
     sys.path.insert(0, str(checkout))
     absent = types.ModuleType("pkg_resources")
     absent.parse_version = lambda text: tuple(int(n) for n in text.partition("+")[0].split(".")[:2])  # type: ignore[attr-defined]
@@ -185,7 +185,7 @@ def official(name: str, checkout: Path) -> Any:
         )  # fmt: skip
         for parameter in network.parameters():
             if parameter.ndim == 0:
-                parameter.data.fill_(0.1)  # noise that shows
+                parameter.data.fill_(0.1)  # visible noise
     else:
         from training.networks_stylegan3 import Generator
 

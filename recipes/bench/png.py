@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our PNG writer beside Pillow's: milliseconds and bytes of one picture of the embedded default, enlarged.
+"""Compares our PNG writer with Pillow's: milliseconds and bytes for one enlarged picture of the embedded default.
 
 python recipes/bench/png.py
 """

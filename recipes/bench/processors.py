@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By how much do the default's finals differ between kinds of processors?
+"""Measures by how much the default's finals differ between kinds of processors.
 
 python recipes/bench/processors.py
 
-This processor stands for lesser ones: PyTorch, oneDNN, MKL and OpenBLAS are told, by environment variables of their
-own, to do without what those lack. Each kind paints 24 people in four poses, twice, in a process of its own.
+This processor imitates lesser ones: environment variables tell PyTorch, oneDNN, MKL and OpenBLAS not to use the
+instructions that those lack. Each kind paints 24 people in four poses, twice, in a process of its own.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ POSES = ((0.0, 0.0, {}), (25.0, -8.0, {}), (-30.0, 10.0, {"jawOpen": 0.7}), (12.
 
 
 def finals(people: int) -> NDArray[np.uint8]:
-    """The default's finals [people · POSES, H, W, 3], as this process paints them."""
+    """Paints the default's finals [people · POSES, H, W, 3] in this process."""
     model = load_face_model(DEFAULT_BUNDLE, "cpu")
     anchors = [model.open_seed(seed) for seed in range(people)]
     return np.concatenate([model.paint(model.edit(anchor, *pose).ws[None]) for anchor in anchors for pose in POSES])
 
 
 def finals_of(environment: dict[str, str], people: int) -> NDArray[np.uint8]:
-    """The same, as a process with that environment paints them."""
+    """Paints the same in a process with that environment."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "finals.npy"
         subprocess.run([sys.executable, __file__, out, str(people)], env=os.environ | environment, check=True)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a training snapshot of NVIDIA's takes to read, and how much memory, with nothing in it executed.
+"""Measures time and memory for reading a training snapshot of NVIDIA's, with nothing in it executed.
 
 Needs a checkout of github.com/NVlabs/stylegan3, which is NVIDIA's and not part of Effigy:
 
     python recipes/bench/reading.py CHECKOUT
 
-Writes G, D and G_ema of a StyleGAN2 256 with random weights by NVIDIA's own classes, and reads that in a fresh process.
+Writes G, D and G_ema of a StyleGAN2 256 with random weights, by NVIDIA's own classes, and reads them in a new process.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def write(snapshot: Path, checkout: Path) -> None:
 
 
 def read(snapshot: Path) -> None:
-    """Peak memory counts from here on: PyTorch itself takes more than any generator."""
+    """Reads the file; counts peak memory from here on, because PyTorch itself takes more than any generator."""
     torch.randn(64, 64) @ torch.randn(64, 64)
     before, started = peak(), time.perf_counter()
     generator = load_generator(snapshot, "cpu")
@@ -64,7 +64,7 @@ def read(snapshot: Path) -> None:
 
 
 def peak() -> int:
-    """Bytes of this process's memory at most so far (Linux; what getrusage says begins with the parent's)."""
+    """Returns this process's peak memory so far, in bytes (Linux; getrusage would include the parent's)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make bench``: the figures of docs/benchmarks.md, measured here and now.
+"""``make bench``: measures the main figures of docs/benchmarks.md on this machine.
 
 python recipes/bench/run.py --blender PYTHON_WITH_BPY [--size 256]
 """

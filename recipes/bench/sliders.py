@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a face leap while a slider is drawn, and does it arrive?
+"""Measures whether a face leaps while a slider moves, and whether it arrives.
 
     python recipes/bench/sliders.py [BUNDLE] [--yaw 25 --pitch -8]
 
-Every control of 24 people from 0 to 1 in 33 steps. Steps are of the latent, in standard deviations; what is missing
-at the end is a share of the control's full strength, as the regressor sees it.
+Moves every control of 24 people from 0 to 1 in 33 steps. The size of a step is that of the latent, in standard
+deviations; what is missing at the end is a share of the control's full strength, as the regressor reads it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(bundle: str, yaw: float, pitch: float) -> None:
 
 
 def ramp(model: FaceModel, person: Identity, name: str, yaw: float, pitch: float) -> tuple[float, float]:
-    """The largest step of the latent, and what is missing at the end."""
+    """Returns the largest step of the latent, and what is missing at the end."""
     values = np.linspace(0.0, model.controls[name].high, STEPS)
     edits = [model.edit(person, yaw, pitch, {name: float(value)}) for value in values]
     v = model.regressor.read(torch.stack([edit.ws for edit in edits]).double())

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An hour of handling, or as much in a few minutes: does anything grow or leak?
+"""Handles the add-on for an hour, or as often in a few minutes, and measures whether anything grows or leaks.
 
 python soak.py ADDON_ZIP BACKEND_COMMAND FOLDER [EDITS [LOADS [MINUTES]]]       (with the Python that has bpy)
 
 Moves sliders and head EDITS times, with the preview following, and loads the file LOADS times on the way; prints
-memory, threads and open files of Blender before and after. MINUTES spreads that over so long.
+memory, threads and open files of Blender before and after. MINUTES spreads the edits over that time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from blender_side import PACKAGE, addon, install
 
 
 def resources() -> dict[str, float]:
-    """Resident memory (MiB), threads and open files of this process, and the add-on's handlers."""
+    """Returns resident memory (MiB), threads and open files of this process, and how many handlers the add-on has."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     hooks = [hook for name in dir(bpy.app.handlers) if isinstance(hook := getattr(bpy.app.handlers, name), list)]
@@ -39,7 +39,7 @@ def resources() -> dict[str, float]:
 
 
 def handle(edits: int, seed: int, seconds: float = 0.0) -> None:
-    """Random edits, with a tick of the preview after each, spread over ``seconds``."""
+    """Makes random edits, spread over ``seconds``, with a tick of the preview after each."""
     preview, scene = addon("blender.pictures.preview"), bpy.context.scene
     proxy = next(obj for obj in scene.objects if obj.effigy.is_face)
     proxy.rotation_mode = "XYZ"
@@ -57,7 +57,7 @@ def handle(edits: int, seed: int, seconds: float = 0.0) -> None:
 
 
 def _tick_for(seconds: float) -> None:
-    """What a window's timer does while nobody touches anything."""
+    """Does what a window's timer does while nobody touches anything."""
     preview, end = addon("blender.pictures.preview"), time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(preview.tick(), left))
@@ -65,7 +65,7 @@ def _tick_for(seconds: float) -> None:
 
 def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int, minutes: int) -> None:
     install(addon_zip, command)
-    bpy.context.preferences.addons[PACKAGE].preferences.memory = 1  # MB: what it holds is meant, not leaked
+    bpy.context.preferences.addons[PACKAGE].preferences.memory = 1  # MB: pictures that it remembers are not a leak
     bpy.ops.effigy.connect()
     addon("blender.pictures.session").ensure_ready()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)

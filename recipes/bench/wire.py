@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a message costs on its way: checked by its sender, and encrypted, which Effigy's are not (docs/protocol.md).
+"""Measures the cost of a message: of the checks, and of encryption, which Effigy does not use (docs/protocol.md).
 
 python recipes/bench/wire.py
 """
@@ -25,7 +25,7 @@ _WARM_UP = 5
 
 
 def exchange_ms(size: int, *, encrypted: bool) -> float:
-    """Median milliseconds from a request to ``size`` bytes of answer, over loopback, with ZeroMQ's CURVE or without."""
+    """Returns median milliseconds from a request to an answer of ``size`` bytes over loopback."""
     context = zmq.Context()
     router, dealer = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
     if encrypted:
@@ -53,7 +53,7 @@ def exchange_ms(size: int, *, encrypted: bool) -> float:
 
 
 def codec_us() -> dict[str, float]:
-    """Microseconds for a request for a preview, and for its answer."""
+    """Returns microseconds for encoding and checking a request for a preview, and its answer."""
     controls = {f"control{number}": 0.1 for number in range(8)}
     pose, timings = Pose(0.0, 0.0, 0.0, 1.0, 0.5, 0.5), Timings(1.0, 1.0, 1.0, 1.0)
     asked = Synthesize("key", 3.0, 1.0, controls)

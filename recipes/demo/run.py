@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``make demo``: the main job on the embedded default with real Blender, measured on its own pictures.
+"""``make demo``: poses and renders the embedded default in real Blender, and measures the pictures.
 
 python recipes/demo/run.py --blender PYTHON_WITH_BPY --out out/demo
 """
@@ -30,7 +30,7 @@ from effigy.models import DEFAULT_BUNDLE, load_face_model
 
 _CONTACT_COLUMNS = 12
 _CONTACT_EVERY = 2
-_FILM_SCALE = 4  # the film's pixels per pixel: players blur small films
+_FILM_SCALE = 4  # pixels of the film for one of the picture: players blur small films
 
 
 def main(blender: Path, out: Path) -> None:
@@ -73,7 +73,7 @@ def main(blender: Path, out: Path) -> None:
 
 
 def clear(out: Path) -> None:
-    """Removes what an earlier demo left, and nothing else: ``out`` may be any folder."""
+    """Removes the files of an earlier demo and nothing else, since ``out`` may be any folder."""
     for name in ("frames", "effigy", "blender-user"):
         shutil.rmtree(out / name, ignore_errors=True)
     for name in (
@@ -89,7 +89,7 @@ def clear(out: Path) -> None:
 
 
 def run_blender(blender: Path, out: Path, addon_zip: Path) -> dict[str, Any]:
-    """Runs scene.py in Blender with a user folder of its own; returns what it measured."""
+    """Runs scene.py in Blender with a user folder of its own; returns its measurements."""
     user = out / "blender-user"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     environment["BLENDER_USER_RESOURCES"] = str(user.resolve())
@@ -99,7 +99,7 @@ def run_blender(blender: Path, out: Path, addon_zip: Path) -> dict[str, Any]:
         assert process.stdout is not None
         for line in process.stdout:
             log.write(line)
-            if line.startswith("  ") and line.endswith("…\n"):  # Blender's own chatter stays in the log
+            if line.startswith("  ") and line.endswith("…\n"):  # Blender's own output stays in the log
                 print(line, end="", flush=True)
     if process.wait() != 0:
         raise SystemExit(f"demo: Blender ended with code {process.returncode}; see {out / 'blender.log'}")
@@ -112,7 +112,7 @@ def effigy_command() -> str:
 
 
 def measured_yaw(frames: np.ndarray) -> list[float]:
-    """Yaw in degrees of the face in each picture [N, H, W, 3]: landmarks detected on it, then the shape model."""
+    """Returns the yaw (degrees) of the face in each picture [N, H, W, 3], by detected landmarks and the shape model."""
     detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
     shape = load_face_model(DEFAULT_BUNDLE, "cpu").shape
     pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -121,21 +121,21 @@ def measured_yaw(frames: np.ndarray) -> list[float]:
 
 
 def write_contact_sheet(frames: np.ndarray, path: Path) -> None:
-    """Every second frame, in rows."""
+    """Writes every second frame, in rows."""
     chosen = frames[::_CONTACT_EVERY]
     rows = [chosen[i : i + _CONTACT_COLUMNS] for i in range(0, len(chosen), _CONTACT_COLUMNS)]
     iio.imwrite(path, np.concatenate([np.concatenate(list(row), axis=1) for row in rows]))
 
 
 def write_film(frames: np.ndarray, path: Path) -> None:
-    """There and back again, enlarged without blur."""
+    """Writes the frames forwards and backwards, enlarged without blur."""
     there_and_back = np.concatenate([frames, frames[-2:0:-1]])
     large = there_and_back.repeat(_FILM_SCALE, axis=1).repeat(_FILM_SCALE, axis=2)
     iio.imwrite(path, large, fps=24, codec="libx264", quality=9, macro_block_size=2)
 
 
 def check(report: dict[str, Any]) -> None:
-    """The demo fails when it shows something else than it claims."""
+    """Makes the demo fail when its pictures do not show what it claims."""
     frames = report["frames"]
     if frames["rendered"] != frames["asked"] or frames["distinct"] != frames["asked"]:
         raise SystemExit(f"demo: of {frames['asked']} frames {frames['rendered']} came and {frames['distinct']} differ")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Blender half of ``make demo``: what an artist would do, done by a script.
+"""The Blender half of ``make demo``: does what an artist would do.
 
     python scene.py OUT_FOLDER ADDON_ZIP BACKEND_COMMAND       (with the Python that has bpy)
 
@@ -55,7 +55,7 @@ def install(addon_zip: str, command: str) -> None:
 
 
 def build_scene(out: Path) -> bpy.types.Object:
-    """An empty scene with one face that looks into its camera."""
+    """Makes an empty scene with one face that looks into its camera."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", 1
@@ -72,7 +72,7 @@ def build_scene(out: Path) -> bpy.types.Object:
 
 
 def animate(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """The camera swings around the head while the mouth opens, closes and smiles."""
+    """Keys a camera that swings around the head while the mouth opens, closes and smiles."""
     pivot = bpy.data.objects.new("Swing", None)
     scene.collection.objects.link(pivot)
     pivot.location = proxy.location
@@ -94,7 +94,7 @@ def key(proxy: bpy.types.Object, control: str, *keys: tuple[int, float]) -> None
 
 
 def asked_yaw(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
-    """The yaw that the scene asks for, frame by frame."""
+    """Returns the yaw that the scene asks for in each frame."""
     asked = []
     for frame in range(1, FRAMES + 1):
         scene.frame_set(frame)
@@ -104,7 +104,7 @@ def asked_yaw(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
 
 
 def round_trips(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
-    """Milliseconds from a changed scene to the preview's pixels in the image, as the live preview works."""
+    """Measures milliseconds from a changed scene to the preview's pixels in the image, as the live preview works."""
     preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
     run, times = session.run_of(proxy), []
     for number in range(ROUND_TRIPS + 5):

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the embedded default is made: a synthetic head is rendered, and networks learn it. See README.md."""
+"""Makes the embedded default: renders a synthetic head, and trains networks on the renders. See README.md."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``python -m recipes.demo_face COMMAND``. What each does is a function of the module it names."""
+"""The command line, ``python -m recipes.demo_face COMMAND``. Each command calls a function of another module."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def bake(
     ],
     head: Annotated[Path, typer.Argument(help="File to write (.npz).")],
 ) -> None:
-    """Reads the head model and computes all that does not change between pictures."""
+    """Reads the head model and computes everything that is the same in all pictures."""
     save_assets(bake_assets(face_model), head)
 
 
@@ -72,7 +72,7 @@ def render(
     people: Annotated[int, typer.Option(min=0, help="Pictures of each person; 0: everybody is another.")] = 0,
     pairs: Annotated[bool, typer.Option(help="Every picture with two expressions, as train needs it.")] = False,
 ) -> None:
-    """Renders a data set on every core; called again, goes on where it stopped."""
+    """Renders a data set on all cores; when called again, goes on where it stopped."""
     if people and pairs:
         raise ValueError("--people and --pairs are for different trainings: choose one")
     if pairs:
@@ -112,7 +112,7 @@ def train(
         bool, typer.Option(help="Compile the network first: 1.7 times faster; needs a C++ compiler.")
     ] = True,
 ) -> None:
-    """Trains the generator; stopped and called again, it goes on exactly as if it had not been stopped."""
+    """Trains the generator; when stopped and called again, goes on exactly as if it had not been stopped."""
     renders = Renders(data, device)
     if checkpoint.exists():
         training = Training.load(checkpoint, device)
@@ -137,7 +137,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="Training's state.", exists=True, dir_okay=False)],
     out: Annotated[Path, typer.Argument(help="The generator to write (.safetensors).")],
 ) -> None:
-    """Writes the generator of a training that has not ended, as train writes it at the end; train may go on."""
+    """Writes the generator of a training that has not ended, as train does at its end; train may go on afterwards."""
     save_generator(Training.load(checkpoint).finished(), out)
 
 
@@ -148,7 +148,7 @@ def blend(
     out: Annotated[Path, typer.Argument(help="The generator to write (.safetensors).")],
     share: Annotated[float, typer.Option(min=0, max=1, help="How much of the other.")] = 0.5,
 ) -> None:
-    """Averages the weights of two generators, which then errs less than either."""
+    """Averages the weights of two generators; the result errs less than either."""
     save_generator(blended(read_trainable(one), read_trainable(other), share), out)
 
 
@@ -161,7 +161,7 @@ def paint(
     seed: int = 2,
     people: Annotated[int, typer.Option(min=0, help="Pictures of each person; 0: everybody is another.")] = 0,
 ) -> None:
-    """Makes a data set as render does, of the generator's pictures."""
+    """Makes a data set like that of render from the generator's pictures."""
     vectors = people_vectors(count // people, people, seed) if people else sample(count, seed)
     network = read_trainable(generator)
     with Progress() as progress:
@@ -178,7 +178,7 @@ def latents_command(
     count: Annotated[int, typer.Option(min=1)] = 20_000,
     seed: int = 11,
 ) -> None:
-    """Writes latents of people who do everything that faces can: of those drawn at random, three in a hundred do."""
+    """Writes latents of people with all expressions; of people drawn at random, only three in a hundred show any."""
     random = torch.Generator().manual_seed(seed)
     np.savez(out, z=latents_of(drawn_evenly(count, random), random).numpy())
 
@@ -209,7 +209,7 @@ def judge(
     weights: Annotated[Path, typer.Option(help="Weights to write (.safetensors).")],
     minutes: float = 15.0,
 ) -> None:
-    """Trains a second identity network, which only judges edits."""
+    """Trains a second identity network, which is used only to measure edits."""
     train_judge(data, weights, minutes)
 
 
@@ -219,7 +219,7 @@ def report(
     generator: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
     out: Annotated[Path, typer.Argument(help="Folder for sheets and figures.")],
 ) -> None:
-    """Puts the generator's pictures beside the renderer's, and measures them."""
+    """Compares the generator's pictures with the renderer's."""
     network = read_trainable(generator)
     write_report(network, Renderer(load_assets(head), network.resolution[0]), out)
 
@@ -230,7 +230,7 @@ def shading(
     bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
     out: Annotated[Path, typer.Argument(help="The shading.json to write.")],
 ) -> None:
-    """Measures on renders what expressions truly do to colours, for effigy evaluate to take out."""
+    """Measures on renders how expressions change colours, so that effigy evaluate can subtract it."""
     detector = load_detector("embedded", DEFAULT_BUNDLE / "detector.safetensors")
     model = load_face_model(resolve_bundle(bundle), "cpu")
     renderer = Renderer(load_assets(head), model.generator.resolution[0])
@@ -245,7 +245,7 @@ def gallery_command(
     bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
     out: Annotated[Path, typer.Argument(help="Folder for the strips.")],
 ) -> None:
-    """Paints a strip for everything that the face model can be asked."""
+    """Paints a strip of pictures for each turn and control of the face model."""
     for path in gallery(load_face_model(resolve_bundle(bundle), "cpu"), out):
         typer.echo(path)
 
@@ -255,7 +255,7 @@ def fairness_command(
     bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
     people: Annotated[int, typer.Option(min=3, help="Unseen people to turn.")] = 120,
 ) -> None:
-    """Measures turns of dark, middle and light faces: yaw and pitch error (°), landmark error (%), similarity."""
+    """Measures turns of dark, medium and light faces: yaw and pitch error (°), landmark error (%), similarity."""
     detector = load_detector("embedded", DEFAULT_BUNDLE / "detector.safetensors")
     recogniser = load_embedder("judge", DEFAULT_BUNDLE, torch.device("cpu"))
     model = load_face_model(resolve_bundle(bundle), "cpu")
@@ -269,7 +269,7 @@ def fairness_command(
 
 
 def main() -> None:
-    """The command line, with what is wrong in one line instead of a traceback."""
+    """Runs the command line; tells errors in one line instead of a traceback."""
     keep_freed_memory()
     try:
         app()

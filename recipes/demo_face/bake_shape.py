@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tells women's heads from men's, as a direction of the head model's own identity modes.
+"""Finds a direction of the head model's identity modes that turns a man's head into a woman's.
 
-The model names no such direction. Anthropometry does name differences (Farkas, *Anthropometry of the Head and Face*,
+The model has no such direction. Anthropometry lists differences (Farkas, *Anthropometry of the Head and Face*,
 1994; at equal head size: a narrower jaw and chin, a smaller nose, brows higher over a flatter ridge, fuller lips,
-larger eyes, a slenderer neck), so the smallest combination of modes that makes them is taken.
+larger eyes, a slenderer neck). The direction is the smallest combination of modes that makes them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# Women less men, cm: a weighted sum of landmarks' coordinates (landmark, axis, weight), and by how much it differs.
+# Women minus men, in cm: a weighted sum of landmark coordinates (landmark, axis, weight), and its difference.
 DIFFERENCES: tuple[tuple[tuple[tuple[int, int, float], ...], float], ...] = (
     (((12, 0, 1), (4, 0, -1)), -0.75),  # jaw's width
     (((11, 0, 1), (5, 0, -1)), -0.80),
@@ -33,8 +33,8 @@ DIFFERENCES: tuple[tuple[tuple[tuple[int, int, float], ...], float], ...] = (
     (((45, 0, 1), (36, 0, -1)), 0.0),  # eyes keep their places
     (((39, 0, -1), (42, 0, 1)), 0.0),
 )
-STIFFNESS = 0.008  # cm² that a mode's standard deviation, squared, counts as
-MORE = 1.2  # than the average difference: what an eye takes for a woman's or a man's head
+STIFFNESS = 0.008  # cm²: the cost of one squared standard deviation of a mode
+MORE = 1.2  # times the average difference, so that people recognise a woman's or a man's head
 # The neck: how much narrower, and between which heights (cm).
 NECK_NARROWER, NECK_TOP, NECK_BASE, NECK_AXIS = 0.13, -6.5, -15.5, -1.0
 
@@ -42,7 +42,7 @@ NECK_NARROWER, NECK_TOP, NECK_BASE, NECK_AXIS = 0.13, -6.5, -15.5, -1.0
 def female_direction(
     vertices: NDArray[np.float32], landmarks: NDArray[np.int32], modes: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """[V, 3] cm: from a man's head to a woman's, of identity ``modes`` [M, V, 3]; ``landmarks`` [68] vertices."""
+    """Returns [V, 3] cm, man to woman, by identity ``modes`` [M, V, 3] and the ``landmarks``' vertices [68]."""
     measured = np.zeros((len(DIFFERENCES), len(modes)))
     for row, (terms, _) in enumerate(DIFFERENCES):
         for landmark, axis, weight in terms:
@@ -54,7 +54,7 @@ def female_direction(
 
 
 def slenderer_neck(vertices: NDArray[np.float32]) -> NDArray[np.floating]:
-    """[V, 3] towards the neck's axis, most between jaw and shoulders."""
+    """Returns [V, 3] cm towards the neck's axis, most between jaw and shoulders."""
     height = np.clip((vertices[:, 1] - NECK_BASE) / (NECK_TOP - NECK_BASE), 0, 1)
     share = NECK_NARROWER * np.sin(np.pi * height) ** 2 * np.clip((7.5 - vertices[:, 2]) / 3.0, 0, 1)
     towards = np.array([0.0, 0.0, NECK_AXIS]) - vertices

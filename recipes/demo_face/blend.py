@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One generator from two that went on from the same weights: the mean of their weights.
+"""Blends two generators that were trained from the same weights, by averaging theirs.
 
-It errs less than either (Wortsman et al., *Model soups*, ICML 2022): what each learnt of its own last pictures
-cancels out.
+The result errs less than either (Wortsman et al., *Model soups*, ICML 2022), because what each learnt from its own
+last pictures cancels out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from effigy.generators.stylegan2 import StyleGAN2
 
 @torch.no_grad()
 def blended(one: StyleGAN2, other: StyleGAN2, share: float) -> StyleGAN2:
-    """A generator whose weights are those of ``one`` with a ``share`` (0 … 1) of those of ``other``.
+    """Returns a generator with the weights (1 − share) · ``one`` + share · ``other``; ``share`` is 0 … 1.
 
     Raises ValueError for generators of different shapes.
     """

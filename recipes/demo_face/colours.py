@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 def linear(srgb: Array) -> Array:
-    """sRGB in 0…1 → linear light."""
+    """Converts sRGB in 0 … 1 to linear light."""
     return np.where(srgb < 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skin of people who do not exist, from statistics of public-domain portraits (see data/PROVENANCE.md).
+"""Makes the skin of people who do not exist, from statistics of public-domain portraits (data/PROVENANCE.md).
 
 On the head model's face texture, linear RGB: log(albedo + 0.01) = base(melanin) + mean + Σ zₖ·modeₖ + s·smile +
-f·female + a·age + detail. Nothing of tone, exposure or white balance is in mean and modes: tone is the base alone.
+f·female + a·age + detail. Mean and modes contain no tone, exposure or white balance: tone is in the base alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Texture = NDArray[np.float32]  # [S, S, 3] log(albedo + 0.01)
 
 
 class Complexion:
-    """Paints textures of the statistics' size; the fine detail, the same for everybody, is twice as large."""
+    """Paints textures of the size of the statistics; the fine detail, the same for everybody, has twice that size."""
 
     def __init__(self, path: Path = STATISTICS) -> None:
         with np.load(path) as stored:
@@ -43,7 +43,7 @@ class Complexion:
         self.detail = detail_of(arrays, self.size)
 
     def _unpack(self, lightness: NDArray, hues: NDArray, scales: NDArray) -> Texture:
-        """[S, S, 3] within the box of int8 ``lightness`` at full and two ``hues`` at half resolution."""
+        """Returns [S, S, 3] within the box, from int8 ``lightness`` at full and two ``hues`` at half resolution."""
         top, bottom, left, right = self._box
         y = lightness.astype(np.float32) * scales[0]
         c = zoom(hues.astype(np.float32) * scales[1], (2, 2, 1), order=1, grid_mode=True, mode="nearest")
@@ -53,14 +53,14 @@ class Complexion:
         return whole
 
     def base(self, melanin: float, redness: float) -> NDArray[np.float64]:
-        """[3] log(albedo + 0.01) of even skin."""
+        """Returns [3] log(albedo + 0.01) of even skin."""
         place = melanin * (len(self._tone) - 1)
         below = min(int(place), len(self._tone) - 2)
         tone = self._tone[below] + (place - below) * (self._tone[below + 1] - self._tone[below])
         return tone + redness * np.array([0.05, -0.025, -0.035])
 
     def __call__(self, scene: Scene) -> Texture:
-        """The texture of a person, without the fine detail."""
+        """Returns the texture of a person, without the fine detail."""
         top, bottom, left, right = self._box
         box = np.s_[top:bottom, left:right]
         weights = scene.complexion.astype(np.float32)
@@ -71,7 +71,7 @@ class Complexion:
         )
         relief += np.float32(smile) * self._smile[box] + np.float32(1.1 * scene.woman - 0.55) * self._female[box]
         relief += np.float32(age) * self._age[box]
-        # What adds up to gloss or to holes is bent back.
+        # Sums that would look like gloss or holes are compressed.
         light = relief.mean(axis=2, keepdims=True)
         relief -= 0.8 * np.maximum(light - 0.13, 0) - 0.5 * np.maximum(-0.55 - light, 0)
         whole = np.zeros((self.size, self.size, 3), np.float32)
@@ -80,7 +80,8 @@ class Complexion:
 
 
 def detail_of(arrays: dict[str, NDArray], size: int) -> NDArray[np.float32]:
-    """[FINE, FINE] of log albedo: pores, and noise of the portraits' spectrum and local strength: nobody's residual."""
+    """Makes [FINE, FINE] of log albedo: pores, and noise with the portraits' spectrum and local strength, from no one's
+    portrait."""
     random = np.random.default_rng(3)
     across = np.fft.fftfreq(size)
     frequency = np.hypot(across[:, None], across[None])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Are dark and light faces treated alike? The same figures for thirds of people, by how light their skin is."""
+"""Measures whether dark and light faces are treated alike: figures for thirds of people, by lightness of skin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Third:
 
 
 def fairness(model: FaceModel, judge: Judge, progress: Callable[[int], None] = lambda done: None) -> dict[str, Third]:
-    """Turns ``judge.identities`` unseen people, at truncation 1: the whole variety; a result for each of THIRDS."""
+    """Turns ``judge.identities`` unseen people at truncation 1 (full variety); returns a result for each of THIRDS."""
     random = np.random.default_rng(0)
     lightness, turns = [], []
     for number in range(judge.identities):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures a generator against the renderer, where the truth is known."""
+"""Compares a generator with the renderer, for which the truth is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .parameters import column
 from .planes import ALPHA, NORMAL, RGB, planes_of
 from .renderer import Renderer, Rendering
 
-# Which parameters are moved for the edit gain, from where to where (standard deviations).
+# The parameters that are moved to measure edit gain: from, to (standard deviations).
 MOVES = {
     "yaw": ("yaw", -1.5, 1.5),
     "pitch": ("pitch", -1.5, 1.5),
@@ -37,7 +37,7 @@ MOVES = {
     "woman": ("woman", -0.5, 0.5),
     "melanin": ("tone.0", -1.0, 1.0),
 }
-SEED = 987654  # of people that no training saw
+SEED = 987654  # of people whom no training saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Figures:
 
 
 def measure(network: StyleGAN2, renderer: Renderer, pictures: int = 256, people: int = 24) -> Figures:
-    """The figures on parameters that no training saw, of people as users draw them (minutes)."""
+    """Measures on parameters that no training saw, of people as users draw them (takes minutes)."""
     vectors = drawn(pictures, SEED)
     renderings = [renderer(vector) for vector in vectors]
     rendered, painted = to_tensor(renderings), paint_vectors(network, vectors)
@@ -73,7 +73,7 @@ def measure(network: StyleGAN2, renderer: Renderer, pictures: int = 256, people:
 
 
 def gain(network: StyleGAN2, renderer: Renderer, name: str, low: float, high: float, people: int) -> float:
-    """How much of the renderer's change of picture the generator makes when one parameter moves."""
+    """Returns how much of the renderer's change of the picture the generator makes when one parameter moves."""
     vectors = drawn(people, SEED + 1, TRUNCATION)
     ends = [moved(vectors, name, value) for value in (low, high)]
     painted = paint_vectors(network, ends[1]) - paint_vectors(network, ends[0])
@@ -89,13 +89,13 @@ def moved(vectors: np.ndarray, name: str, value: float) -> np.ndarray:
 
 
 def to_tensor(renderings: list[Rendering]) -> Tensor:
-    """[N, PLANES, S, S] in [−1, 1]."""
+    """Returns [N, PLANES, S, S] in [−1, 1]."""
     planes = np.stack([planes_of(rendering) for rendering in renderings])
     return torch.from_numpy(planes).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def face_box(rendering: Rendering) -> tuple[slice, slice, slice]:
-    """The pixels around the 68 landmarks, as an index of planes [C, S, S]."""
+    """Returns the pixels around the 68 landmarks, as an index of planes [C, S, S]."""
     size = len(rendering.picture)
     left, top = np.floor(rendering.landmarks[:68].min(axis=0)).astype(int).clip(0, size - 3)
     right, bottom = np.ceil(rendering.landmarks[:68].max(axis=0)).astype(int).clip(3, size)
@@ -103,6 +103,6 @@ def face_box(rendering: Rendering) -> tuple[slice, slice, slice]:
 
 
 def laplacian_energy(picture: Tensor) -> float:
-    """Sum of squares of the Laplacian of the grey picture [3, H, W]."""
+    """Returns the sum of squares of the Laplacian of the grey version of a picture [3, H, W]."""
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
     return float(F.conv2d(picture.mean(dim=0)[None, None], kernel).square().sum())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From linear light to a picture: the lens's blur, tone, and any background behind the head."""
+"""Develops linear light into a picture: the lens's blur, tone, and any background behind the head."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 from .kernels import Canvas, gather
 
 BLUR = 0.45  # pixels, standard deviation
-HAIR_BLUR = 2.5  # pixels of 256: how smooth the depth is whose slope hair's normals are
-CORNERS = 0.126  # share of a background's light that is missing in the corners, over 2
+HAIR_BLUR = 2.5  # pixels of 256: smoothing of the depth whose slope gives the normals of hair
+CORNERS = 0.126  # half of the share of a background's light that is missing in the corners
 Plane = NDArray[np.float32]
 
 
@@ -28,7 +28,7 @@ class Film:
 
     @classmethod
     def of(cls, canvas: Canvas, normals: Plane, triangles: NDArray[np.int32], size: int, scale: float) -> Film:
-        """Develops ``canvas``; ``normals`` [V, 3] of its triangles' vertices, ``scale`` pixels per cm."""
+        """Develops ``canvas``; ``normals`` [V, 3] are those of its vertices, ``scale`` is in pixels per cm."""
         light, normal = np.empty((size, size, 3), np.float32), np.empty((size, size, 3), np.float32)
         alpha, depth = np.empty((size, size), np.float32), np.empty((size, size), np.float32)
         gather(canvas, normals, triangles, len(canvas.depth) // size, light, alpha, normal, depth)
@@ -39,12 +39,13 @@ class Film:
         return cls(light, alpha, normal, depth)
 
     def over(self, background: Plane) -> NDArray[np.uint8]:
-        """[S, S, 3] sRGB: the head before ``background`` [S, S, 3], linear."""
+        """Returns [S, S, 3] sRGB: the head in front of ``background`` [S, S, 3], which is linear."""
         return toned(self.light + (1 - self.alpha)[..., None] * background)
 
 
 def with_hair(normal: Plane, alpha: Plane, depth: Plane, scale: float) -> Plane:
-    """``normal`` [S, S, 3], zero where strands are nearest, filled up to ``alpha`` by the smoothed depth's slope."""
+    """Fills ``normal`` [S, S, 3], which is zero where strands are nearest, up to ``alpha`` by the slope of the smoothed
+    depth."""
     blur = HAIR_BLUR * len(alpha) / 256
     smooth = gaussian_filter(depth, blur) / (gaussian_filter(alpha, blur) + 1e-4)
     down, across = np.gradient(smooth)
@@ -57,14 +58,14 @@ def with_hair(normal: Plane, alpha: Plane, depth: Plane, scale: float) -> Plane:
 
 
 def darker_corners(background: Plane) -> Plane:
-    """``background`` [S, S, 3] as a lens would show it."""
+    """Returns ``background`` [S, S, 3] with the darker corners that a lens gives it."""
     across = (np.arange(len(background)) + 0.5) / len(background) * 2 - 1
     fall = 1 - CORNERS * (across[:, None] ** 2 + across[None] ** 2)
     return (background * fall[..., None]).astype(np.float32)
 
 
 def toned(light: Plane) -> NDArray[np.uint8]:
-    """Linear light → 8 bits of sRGB: a soft shoulder, some contrast."""
+    """Maps linear light to 8 bits of sRGB, with a soft shoulder and some contrast."""
     light = np.where(light > 0.5, 0.5 + 0.48 * (1 - np.exp((0.5 - light) / 0.48)), light).clip(0, 1)
     tone = np.where(light < 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-6) ** (1 / 2.4) - 0.055)
     tone = tone + 0.24 * (tone - 0.5) * tone * (1 - tone)

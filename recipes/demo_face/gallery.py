@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A strip of pictures for everything that a face model can be asked: docs/demo-model/gallery/.
+"""Paints the strips of docs/demo-model/gallery/: one for each turn and control of a face model.
 
-Unlike ``report``, which moves the renderer's own parameters, this asks as a user does: through the inverse.
+``report`` moves the renderer's own parameters; this makes edits as a user does, through the inverse.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def gallery(model: FaceModel, out: Path) -> list[Path]:
         values = np.linspace(control.low, control.high, STEPS)
         asked[control.name] = [(0.0, 0.0, {control.name: float(value)}) for value in values]
     mouth = next((control.name for control in model.controls.values() if control.group == "mouth"), None)
-    if mouth is not None:  # both at once, so that the corners of the range are seen too
+    if mouth is not None:  # both together, which shows the corners of the range
         asked["turn-and-mouth"] = [(0.8 * yaw * t, 0.0, {mouth: float(0.5 - 0.5 * np.cos(np.pi * t))}) for t in ramp]
     strips = {name: np.concatenate([_row(model, seed, moments) for seed in PEOPLE]) for name, moments in asked.items()}
     strips["people"] = np.concatenate(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hair: strands grown from the scalp, combed, kept outside of the head and lit as thin cylinders.
+"""Grows strands of hair from the scalp, combs them, keeps them outside of the head, and lights them as thin cylinders.
 
 Shading follows Kajiya & Kay, *Rendering Fur with Three Dimensional Textures* (SIGGRAPH 1989), with a second
 lobe in the hair's own colour after Marschner et al. (SIGGRAPH 2003).
@@ -16,19 +16,19 @@ from scipy.cluster.vq import kmeans2
 from .kernels import add, clamp, dot, half_way, inlined, kernel, row, smooth, stroke, turned, unit
 from .skin import irradiance
 
-CLUMPS = 260  # locks that an eye can tell apart
-CLUMPED = 0.86  # share of a strand's fate that its lock decides
-CHILDREN = 4  # strands that grow beside each root's
-APART, STRAY = 0.11, 0.16  # cm: how far from each other they start, and how much further they end
+CLUMPS = 260  # locks that can be told apart
+CLUMPED = 0.86  # share of a strand's random numbers that its lock decides
+CHILDREN = 4  # strands per root
+APART, STRAY = 0.11, 0.16  # cm: their distance at the root, and how much it grows towards the tip
 WIDTH = 0.085  # cm
-SIDES = 0.6  # length of short hair at the sides, over that at the top
-EDGE_WIDTH, EDGE_OPACITY, EDGE_LIFT = 0.8, 0.55, 0.12  # of the hairline's strands, which skin shines through
-# What chance decides for each strand.
+SIDES = 0.6  # length of short hair at the sides, relative to the top
+EDGE_WIDTH, EDGE_OPACITY, EDGE_LIFT = 0.8, 0.55, 0.12  # of strands at the hairline, so that skin shows through
+# What is random about each strand.
 LENGTH, LIFT, RISE, EDGE, LEFT, FORWARD, PHASE, WAVES, TINT, GLOSS = range(10)
 
 
 class Style(NamedTuple):
-    """How hair is worn: as ``parameters.Hair``."""
+    """How hair is worn, with the fields of ``parameters.Hair``."""
 
     length: float
     long: float
@@ -41,7 +41,7 @@ class Style(NamedTuple):
 
 
 def fates(roots: np.ndarray) -> np.ndarray:
-    """[N, 10] numbers in 0 … 1 for strands at ``roots`` [N, 3]: neighbours in a lock share most of them."""
+    """Returns [N, 10] random numbers in 0 … 1 for strands at ``roots`` [N, 3]; neighbours in a lock are similar."""
     _, clump = kmeans2(roots.astype(np.float64), CLUMPS, minit="++", seed=3)
     own = np.random.default_rng(11).random((len(roots), 10))
     shared = np.random.default_rng(12).random((CLUMPS, 10))
@@ -50,16 +50,16 @@ def fates(roots: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """What each of the CHILDREN · N strands differs in from its root's."""
+    """How each of the CHILDREN · N strands differs from the strand of its root."""
 
     start: np.ndarray  # [CHILDREN, N, 1, 3] cm
     end: np.ndarray  # [CHILDREN, N, 1, 3] cm more at the tip
     fates: np.ndarray  # [CHILDREN · N, 10]
-    edge: np.ndarray  # [CHILDREN · N] 0 … 1: how far within the hairline it still counts as of its edge
+    edge: np.ndarray  # [CHILDREN · N] 0 … 1: up to which distance from the hairline it counts as edge
 
     @classmethod
     def of(cls, own: np.ndarray) -> Children:
-        """Of roots with the fates ``own`` [N, 10]; tint and gloss are half a child's own."""
+        """Makes them for roots with the numbers ``own`` [N, 10]; tint and gloss are half the root's, half new."""
         random, count = np.random.default_rng(9), len(own)
         start = (APART * random.standard_normal((CHILDREN, count, 1, 3))).astype(np.float32)
         end = (STRAY * random.standard_normal((CHILDREN, count, 1, 3))).astype(np.float32)
@@ -71,7 +71,7 @@ class Children:
         return cls(start, end, mixed, random.random(CHILDREN * count, np.float32))
 
     def beside(self, strands: np.ndarray, length: float) -> np.ndarray:
-        """[N, K, 3] → [CHILDREN · N, K, 3]: the children of strands of ``length`` cm."""
+        """Maps [N, K, 3] to [CHILDREN · N, K, 3]: the children of strands of ``length`` cm."""
         along = np.linspace(0, 1, strands.shape[1], dtype=np.float32)[:, None]
         stray = np.float32(min(1.0, 0.25 * length))
         every = strands + self.start * (0.6 + 0.8 * along) + self.end * (along * along * stray)
@@ -80,7 +80,7 @@ class Children:
 
 @kernel
 def grow(roots, normals, inside, fate, style, field, low, high, strands, outward, grows):
-    """Fills ``strands`` [N, K, 3] and, of each point, the direction out of the hair and the depth in it [N, K, 4].
+    """Fills ``strands`` [N, K, 3] and, for each point, the direction out of the hair and the depth inside it [N, K, 4].
 
     ``inside`` [N] is how far each root lies within the hairline (cm). ``field`` [G, G, G, 4] is the distance to the
     skin and its gradient on a grid from ``low`` to ``high``. ``grows`` [N] becomes 0 for roots that are bald.
@@ -127,7 +127,7 @@ def grow(roots, normals, inside, fate, style, field, low, high, strands, outward
 
 @inlined
 def _reach(p, top, edge, length, long):
-    """A strand's length in cm by where it grows: short hair is cut shorter at the sides, neck and hairline."""
+    """Returns a strand's length in cm, by its root: short hair is shorter at the sides, neck and hairline."""
     at_side = (1.0 - long) * (0.8 + 0.55 * length * SIDES) + long * length
     reach = at_side * (1 - top) + length * (1 - 0.25 * long) * top
     low = clamp((3.5 - p[1]) / 6.0)
@@ -136,7 +136,7 @@ def _reach(p, top, edge, length, long):
 
 @inlined
 def _bare(p, receding):
-    """How far (cm) the front hairline lies above where it could: ragged, and receding most at the temples."""
+    """Returns by how many cm the front hairline recedes: ragged, and most at the temples."""
     front = smooth(clamp((p[2] - 1.0) / 6.0)) * smooth(clamp((p[1] - 3.5) / 3.0))
     ragged = 0.22 * np.sin(1.7 * p[0] + 0.6) + 0.16 * np.sin(3.9 * p[0] + 1.1 * p[1])
     ragged += 0.12 * np.sin(7.3 * p[0] - 2.0 * p[1])
@@ -146,7 +146,7 @@ def _bare(p, receding):
 
 @inlined
 def _first_direction(p, n, top, style, fate):
-    """Parted, combed along the skin, swept back or over the forehead, lifted off it; not a unit vector."""
+    """Returns the direction at the root (not a unit vector): parted, combed along the skin, swept, lifted."""
     back = clamp(-p[2] / 5.0)
     aside = p[0] - style.parting
     across = aside / (abs(aside) + 0.9) * (0.55 + 0.55 * style.long) * (1 - 0.6 * style.swept)
@@ -164,7 +164,7 @@ def _first_direction(p, n, top, style, fate):
 
 @inlined
 def _bend(d, p, s, step, style, fate):
-    """Weight, waves, and long hair that falls away from the face."""
+    """Returns the bending by weight and waves, and of long hair away from the face."""
     weight = 0.10 * step * (0.5 + style.long) * (1.0 + 0.25 * min(s, 8.0))
     wave = (0.188 + style.curl) * 0.42 * min(1.0, 1.4 * step)
     phase, waves = 6.283 * fate[PHASE], 1.3 + 0.7 * fate[WAVES]
@@ -180,7 +180,7 @@ def _bend(d, p, s, step, style, fate):
 
 @inlined
 def _look_up(field, low, high, p):
-    """Distance and gradient at ``p``, trilinear; beyond the grid that of its border."""
+    """Interpolates distance and gradient at ``p`` trilinearly; beyond the grid, returns the value at its border."""
     last = field.shape[0] - 1
     fx = (p[0] - low[0]) / (high[0] - low[0]) * last
     fy = (p[1] - low[1]) / (high[1] - low[1]) * last
@@ -206,8 +206,8 @@ def _look_up(field, low, high, p):
 def draw(strands, pixels, outward, shown, fate, R, colour, lights, width, opacity, lift, canvas):
     """Draws the strands [N, K, 3] (camera space, cm) that are ``shown`` at ``pixels`` [N, K, 3].
 
-    ``R`` turns ``outward`` to the camera; ``outward`` and ``shown`` [M, …] belong to every M strands anew. Strands of
-    an ``opacity`` below 1 are fainter at their roots, and ``lift`` cm nearer than they are.
+    ``R`` rotates ``outward`` to camera space; ``outward`` and ``shown`` [M, …] repeat for every M strands. Strands with
+    an ``opacity`` below 1 are fainter at their roots; ``lift`` cm are added to the depth, towards the camera.
     """
     K = strands.shape[1]
     roots = len(outward)
@@ -226,7 +226,7 @@ def draw(strands, pixels, outward, shown, fate, R, colour, lights, width, opacit
 
 @inlined
 def colour_at(strand, outward, fate, k, R, colour, lights):
-    """Linear RGB of a strand's k-th point."""
+    """Returns the linear RGB of a strand's k-th point."""
     last = len(strand) - 1
     t = unit(add(row(strand, min(last, k + 1)), row(strand, max(0, k - 1)), -1.0))
     n = turned(R, row(outward, k))

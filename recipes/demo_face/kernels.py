@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled drawing: a z-buffer of triangles, strokes, and the small vector arithmetic that shading is made of.
+"""Compiled drawing: a z-buffer of triangles, strokes, and the small vector functions that shading uses.
 
 Pixel coordinates have y down and their origin at the upper left corner; z grows towards the viewer.
 """
@@ -17,13 +17,13 @@ inlined = njit(inline="always", fastmath=True, error_model="numpy")
 
 FAR = np.float32(-1e30)
 STROKE = -2  # in ``Canvas.triangle`` where a hair is nearest
-# What of a triangle is drawn.
+# Which sides of a triangle are drawn.
 NOTHING, FRONT, BOTH_SIDES, STIPPLED = 0, 1, 2, 3
-HOLE = -3  # in ``Canvas.triangle`` where one sees into the head
+HOLE = -3  # in ``Canvas.triangle`` where the inside of the head is visible
 
 
 class Canvas(NamedTuple):
-    """What is nearest at each pixel [S, S]: depth, triangle (−1 where there is none), place in it, and colour."""
+    """The nearest surface at each pixel [S, S]: depth, triangle (−1 for none), barycentric weights, and colour."""
 
     depth: NDArray[np.float32]
     triangle: NDArray[np.int32]
@@ -50,7 +50,7 @@ def clamp(x):
 
 @inlined
 def smooth(x):
-    """0 … 1 → 0 … 1 with flat ends."""
+    """Maps 0 … 1 to 0 … 1 with slope 0 at both ends."""
     return x * x * (3.0 - 2.0 * x)
 
 
@@ -61,13 +61,13 @@ def dot(a, b):
 
 @inlined
 def add(a, b, share):
-    """a + share · b."""
+    """Returns a + share · b."""
     return a[0] + share * b[0], a[1] + share * b[1], a[2] + share * b[2]
 
 
 @inlined
 def mix(a, b, share):
-    """a at 0, b at 1."""
+    """Returns a at 0 and b at 1, linear in between."""
     return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])
 
 
@@ -89,7 +89,7 @@ def row(array, index):
 
 @inlined
 def turned(R, a):
-    """R a."""
+    """Returns R a."""
     return (
         R[0, 0] * a[0] + R[0, 1] * a[1] + R[0, 2] * a[2],
         R[1, 0] * a[0] + R[1, 1] * a[1] + R[1, 2] * a[2],
@@ -99,21 +99,21 @@ def turned(R, a):
 
 @inlined
 def half_way(towards):
-    """Half-way vector between a light and the viewer."""
+    """Returns the half-way vector between a light and the viewer."""
     return unit((towards[0], towards[1], towards[2] + 1.0))
 
 
 @kernel
 def rasterise(points, triangles, modes, canvas):
-    """Fills the canvas's depth, triangle and weights, and blackens it.
+    """Fills depth, triangle and weights of the canvas, and sets its colour to black.
 
-    ``points`` [V, 3] pixels; ``modes`` [T] what is drawn of each.
+    ``points`` [V, 3] are in pixels; ``modes`` [T] say which sides of a triangle are drawn.
     """
     depth, nearest, weight_1, weight_2 = canvas.depth, canvas.triangle, canvas.weight_1, canvas.weight_2
     height, width = depth.shape
     depth[:] = FAR
     nearest[:] = -1
-    canvas.colour[:] = 0  # translucent strands take from what is there, and exposure multiplies it
+    canvas.colour[:] = 0  # translucent strands blend with what is there, and exposure multiplies it
     for t in range(len(triangles)):
         if modes[t] == NOTHING:
             continue
@@ -121,7 +121,7 @@ def rasterise(points, triangles, modes, canvas):
         x1, y1, z1 = row(points, triangles[t, 1])
         x2, y2, z2 = row(points, triangles[t, 2])
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if area == 0 or (area > 0 and modes[t] == FRONT):  # y is down: what faces the viewer is negative
+        if area == 0 or (area > 0 and modes[t] == FRONT):  # negative towards the viewer, since y is down
             continue
         left = max(0, int(np.ceil(min(x0, min(x1, x2)) - 0.5)))
         right = min(width - 1, int(np.floor(max(x0, max(x1, x2)) - 0.5)))
@@ -170,7 +170,7 @@ def turn(directions, shares, head, shoulders, out):
 def stroke(start, end, colour_0, colour_1, width, opacity, lift, canvas):
     """Draws a line of ``width`` pixels from ``start`` to ``end`` (x, y, z) where nothing is ``lift`` cm nearer.
 
-    An opaque one becomes what is nearest.
+    An opaque line becomes the nearest surface.
     """
     height, columns = canvas.depth.shape
     dx, dy = end[0] - start[0], end[1] - start[1]
@@ -202,12 +202,12 @@ def stroke(start, end, colour_0, colour_1, width, opacity, lift, canvas):
 
 @kernel
 def gather(canvas, normals, triangles, oversampling, light, alpha, normal, depth):
-    """Averages S · ``oversampling`` samples a side into planes of S × S pixels.
+    """Averages S · ``oversampling`` samples per side into planes of S × S pixels.
 
     Fills ``light`` [S, S, 3] (linear, premultiplied by ``alpha``), ``alpha`` [S, S], and of the covered samples, times
     alpha too, the camera-space ``normal`` [S, S, 3] (of triangles alone) and ``depth`` [S, S] (cm).
-    A pixel is the mean of the samples less than a pixel from its middle, weighted by a tent. A box, of those within
-    the pixel alone, leaves stairs along every edge.
+    A pixel is the mean of the samples less than one pixel from its centre, weighted by a tent filter. A box filter
+    (only the samples inside the pixel) would leave stairs along every edge.
     """
     size = len(canvas.depth)
     beyond = oversampling // 2

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How latents z say the renderer's parameters p.
+"""Maps latents z to the renderer's parameters p, and back.
 
-COUNT orthonormal directions of the normalised latent carry g = A ẑ, standard normal; the rest of z means nothing.
-p = g, but for what a face does: there p = gate(g), which lets most people hold still and some smile, gape or wink,
-as on photographs. The gate is monotone, so every expression has its latents; a training draws p evenly instead
+COUNT orthonormal directions of the normalised latent give g = A ẑ, which is standard normal; the rest of z has no
+effect. p = g, except for expressions: there p = gate(g), so that most people keep still and some smile, gape or wink,
+as on photographs. The gate is monotone, so latents exist for every expression. Training draws p directly
 (``parameters.sample``), and ``latents_of`` finds z for it.
 """
 
@@ -18,9 +18,9 @@ from effigy.generators.stylegan2 import StyleGAN2
 from .parameters import COUNT, ROWS
 
 Z_DIM = 512
-TRUNCATION = 0.8  # that people are mostly drawn at
+TRUNCATION = 0.8  # at which people are mostly drawn
 WIDTH = 0.22  # of the gate's opening
-# The gate of each expression: where it opens (standard deviations), and what passes before.
+# The gate of each expression: where it opens (standard deviations), and the slope before.
 GATES = {
     "jaw": (2.2, 0.12),
     "pucker": (2.2, 0.12),
@@ -31,12 +31,12 @@ GATES = {
     "inner_brow": (2.0, 0.12),
     "gaze": (2.0, 0.35),
 }
-_STEPS = 30  # of the bisection that undoes the gate
+_STEPS = 30  # of the bisection that inverts the gate
 _FARTHEST = 16.0  # standard deviations
 
 
 def directions() -> Tensor:
-    """A [COUNT, Z_DIM]: orthonormal rows, cosines of growing frequency (the DCT-II), so no file must be kept."""
+    """Returns A [COUNT, Z_DIM] with orthonormal rows: the cosines of the DCT-II, so no file is needed."""
     n, k = np.arange(Z_DIM), np.arange(1, COUNT + 1)
     rows = np.sqrt(2 / Z_DIM) * np.cos(np.pi * (2 * n[None] + 1) * k[:, None] / (2 * Z_DIM))
     return torch.from_numpy(rows).float()
@@ -51,7 +51,7 @@ _AT, _BEFORE = (
 
 
 def gate(g: Tensor) -> Tensor:
-    """g [N, COUNT] → p [N, COUNT] = g · (before + (1 − before) · σ((|g| − at) / WIDTH)) in each column of GATES."""
+    """Maps g [N, COUNT] to p = g · (before + (1 − before) · σ((|g| − at) / WIDTH)) in the columns of GATES."""
     p = g.clone()
     p[:, _GATED] = _gated(g[:, _GATED])
     return p
@@ -63,7 +63,7 @@ def _gated(g: Tensor) -> Tensor:
 
 
 def ungate(p: Tensor) -> Tensor:
-    """p [N, COUNT] → g [N, COUNT], the inverse of ``gate``, by bisection, for values up to _FARTHEST."""
+    """Maps p [N, COUNT] to g [N, COUNT], the inverse of ``gate``, by bisection, for values up to _FARTHEST."""
     size = p[:, _GATED].abs()
     low, high = torch.zeros_like(size), torch.full_like(size, _FARTHEST)
     for _ in range(_STEPS):
@@ -76,7 +76,7 @@ def ungate(p: Tensor) -> Tensor:
 
 
 def latents_of(p: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Latents z [N, Z_DIM], of length √Z_DIM, that mean the parameters p [N, COUNT]; the rest is drawn."""
+    """Returns latents z [N, Z_DIM] of length √Z_DIM with the parameters p [N, COUNT]; the rest of z is random."""
     g, A = ungate(p), _A.to(p.device)
     rest = torch.randn(len(p), Z_DIM, generator=generator, device=p.device)
     rest = rest - (rest @ A.T) @ A
@@ -85,20 +85,21 @@ def latents_of(p: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 def parameters_of(z: Tensor) -> Tensor:
-    """The parameters p [N, COUNT] that latents z [N, Z_DIM] mean; the length of z does not matter."""
+    """Returns the parameters p [N, COUNT] of latents z [N, Z_DIM]; the length of z does not matter."""
     unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
     return gate(unit @ _A.T.to(z.device))
 
 
 def drawn(count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
-    """[count, COUNT] parameters of people as users draw them: of random z."""
+    """Draws [count, COUNT] parameters of people as users get them, from random z."""
     g = torch.from_numpy(np.random.default_rng(seed).standard_normal((count, COUNT), np.float32))
     return truncation * gate(g).numpy()
 
 
 @torch.no_grad()
 def paint_vectors(network: StyleGAN2, vectors: np.ndarray, seed: int = 2) -> Tensor:
-    """Pictures [N, image_channels, S, S] in [−1, 1] of latents that mean ``vectors`` [N, COUNT], in float32."""
+    """Paints pictures [N, image_channels, S, S] in [−1, 1], in float32, of latents with the parameters ``vectors``
+    [N, COUNT]."""
     z = latents_of(torch.from_numpy(vectors), torch.Generator().manual_seed(seed))
     parts = []
     for part in z.split(32):

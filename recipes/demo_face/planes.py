@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a picture of the default consists of: eight planes, stored in 8 bits and painted in [−1, 1].
+"""Defines the eight planes of a picture of the default, stored in 8 bits and painted in [−1, 1].
 
 | plane | what | −1 … 1 |
 |---|---|---|
@@ -23,7 +23,7 @@ DEEP = 20.0  # cm
 
 
 def planes_of(rendering: Rendering) -> NDArray[np.uint8]:
-    """[S, S, PLANES] of a render."""
+    """Returns the planes [S, S, PLANES] of a render."""
     film = rendering.film
     return np.concatenate(
         [
@@ -37,5 +37,5 @@ def planes_of(rendering: Rendering) -> NDArray[np.uint8]:
 
 
 def to_bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """−1 … 1 → 0 … 255."""
+    """Maps −1 … 1 to 0 … 255."""
     return (127.5 * values + 128.0).clip(0, 255).astype(np.uint8)

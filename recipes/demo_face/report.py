@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sheets that put a generator's pictures beside the renderer's, and its figures."""
+"""Writes sheets of a generator's pictures beside the renderer's, and its figures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def paint(network: StyleGAN2, vectors: NDArray[np.float32]) -> NDArray[np.uint8]
 
 
 def planes(network: StyleGAN2, renderer: Renderer, vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[8 · N, S, S, 3]: RGB, alpha, normals and depth of every vector, rendered and painted."""
+    """Returns [8 · N, S, S, 3]: RGB, alpha, normals and depth of every vector, rendered and painted."""
     painted, rows = to_pictures(paint_vectors(network, vectors)), []
     for vector, picture in zip(vectors, painted, strict=True):
         for each in (planes_of(renderer(vector)), picture):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what expressions truly do to colours: the renderer knows.
+"""Measures on renders how expressions change colours.
 
-``effigy evaluate`` takes it out of what it reports: moved skin is lit otherwise, and a jaw that opens covers the neck.
-Places, landmarks and readings are found on renders just as they are found on edited pictures.
+An open jaw covers the neck, and moved skin is lit differently: ``effigy evaluate`` subtracts that from the drift that
+it reports. Places, landmarks and readings are found on renders in the same way as on edited pictures.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from .parameters import EXPRESSION, PITCH, ROWS, YAW, column
 from .planes import RGB
 from .renderer import Renderer
 
-SEED = 777  # of people that no training saw
+SEED = 777  # of people whom no training saw
 PEOPLE = 48
-SPREAD = 0.7  # of their parameters: edits start at people truncated as much
+SPREAD = 0.7  # of their parameters: edits start at people with the same truncation
 # Standard deviations of what brings a control to about its full strength; what it came to is measured.
 MOVES: Mapping[str, Mapping[str, float | tuple[float, float]]] = {
     "jawOpen": {"jaw": 2.2},
@@ -41,12 +41,12 @@ MOVES: Mapping[str, Mapping[str, float | tuple[float, float]]] = {
 
 
 def measure_shading(
-    model: FaceModel,  # whose controls and places are meant
+    model: FaceModel,  # the bundle whose controls and places are used
     detector: Detector,
     renderer: Renderer,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Shading:
-    """Shares of each place's colour that each control at full strength changes, by least squares over people."""
+    """Returns the relative change of each place's colour by each full control, by least squares over people."""
     shares = []
     for number, pose in enumerate(((0.0, 0.0), TURN)):
         shares.append(
@@ -75,16 +75,16 @@ def _shares(
 
 
 def people(yaw: float, pitch: float) -> NDArray[np.float32]:
-    """[PEOPLE, COUNT]: calm faces, turned to (yaw, pitch) in degrees."""
+    """Returns [PEOPLE, COUNT]: people without expression, turned to (yaw, pitch) in degrees."""
     vectors = drawn(PEOPLE, SEED, SPREAD)
     vectors[:, EXPRESSION] = 0
     vectors[:, column("yaw")] = YAW.parameter(np.radians(yaw))
-    vectors[:, column("pitch")] = PITCH.parameter(np.radians(-pitch))  # which nods where a face model's pitch lifts
+    vectors[:, column("pitch")] = PITCH.parameter(np.radians(-pitch))  # opposite in sign to a face model's pitch
     return vectors
 
 
 def moved(vector: NDArray[np.float32], move: Mapping[str, float | tuple[float, float]]) -> NDArray[np.float32]:
-    """``vector`` with these parameters instead of its own."""
+    """Returns ``vector`` with these parameters replaced."""
     out = vector.copy()
     for name, value in move.items():
         out[ROWS[name]] = value
@@ -92,6 +92,6 @@ def moved(vector: NDArray[np.float32], move: Mapping[str, float | tuple[float, f
 
 
 def _reading(model: FaceModel, name: str, alpha: Array) -> float:
-    """How far a change of shape takes a control; of both sides' the left one speaks."""
+    """Returns how far a change of shape moves a control; if there is one for each side, the left one."""
     control = model.controls.get(name) or model.controls[f"{name}Left"]
     return float(control.reading @ alpha) / control.high

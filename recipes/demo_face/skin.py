@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shades what the z-buffer shows of the head: skin, eyes, teeth, clothes.
 
-Wrapped diffuse light stands in for scattering under the skin (redder where light fades), Blinn–Phong for its
-gloss. Light comes from all around, in spherical harmonics, and from two lamps. Visibility of the lamps and ambient
-occlusion were baked per vertex.
+Wrapped diffuse light approximates scattering under the skin (redder where light fades), Blinn–Phong its gloss. Light
+comes from the surroundings, as spherical harmonics, and from two lamps. Visibility of the lamps and ambient occlusion
+are baked per vertex.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .eyes import IRIS_RADIUS
 from .head import Part
 from .kernels import add, clamp, dot, half_way, inlined, kernel, mix, row, smooth, tint, turned, unit
 
-SCALP = 0.85  # how much of the hair's colour shows between the roots
+SCALP = 0.85  # share of the hair's colour between the roots
 SKIN, MOUTH, GUMS, TEETH, EYE = (int(part) for part in (Part.SKIN, Part.MOUTH, Part.GUMS, Part.TEETH, Part.EYE))
 LASHES, SOCKET, FACE = int(Part.LASHES), int(Part.SOCKET), int(Part.FACE)
 
 
 class Mask(IntEnum):
-    """Channels of the face's texture."""
+    """The channels of the face's texture."""
 
     LIPS = 0
     BEARD = 1
@@ -45,7 +45,7 @@ class Lights(NamedTuple):
 
 
 class Look(NamedTuple):
-    """Linear colours, and how much of each effect."""
+    """Linear colours, and the strength of each effect."""
 
     skin: tuple[float, float, float]  # even skin, where there is no texture
     hair: tuple[float, float, float]
@@ -68,7 +68,7 @@ class Texture(NamedTuple):
 
 
 class Surface(NamedTuple):
-    """What is known at each vertex, to be interpolated."""
+    """Values at each vertex, to be interpolated."""
 
     triangles: NDArray[np.int32]
     parts: NDArray[np.int8]
@@ -83,7 +83,7 @@ class Surface(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What light meets at one pixel."""
+    """The surface at one pixel."""
 
     albedo: tuple[float, float, float]
     wrap: tuple[float, float, float]
@@ -96,7 +96,7 @@ class Material(NamedTuple):
 
 @kernel
 def shade(canvas, surface, texture, eyes, axes, R, look, lights):
-    """Fills the canvas's colour where a triangle is nearest.
+    """Fills the colour of the canvas where a triangle is the nearest surface.
 
     ``eyes`` [2, 3] the centres of the right and the left eyeball at rest, ``axes`` [2, 3] where they look, head space;
     ``R`` turns the head.
@@ -148,7 +148,7 @@ def blend3(values, corners, weights):
 
 @inlined
 def cell_of(size, u, v):
-    """Row and column of the first of four texels, and how far beyond it (u, v) lies."""
+    """Returns row and column of the first of four texels around (u, v), and the position between them."""
     fx, fy = u * size - 0.5, (1 - v) * size - 0.5
     i, j = min(size - 2, max(0, int(fx))), min(size - 2, max(0, int(fy)))
     return j, i, clamp(fy - j), clamp(fx - i)
@@ -156,7 +156,7 @@ def cell_of(size, u, v):
 
 @inlined
 def sample_masks(masks, u, v, out):
-    """Bilinear, into ``out``."""
+    """Samples bilinearly into ``out``."""
     j, i, dv, du = cell_of(masks.shape[0], u, v)
     for c in range(len(out)):
         above = np.float32(masks[j, i, c]) * (1 - du) + np.float32(masks[j, i + 1, c]) * du
@@ -166,7 +166,7 @@ def sample_masks(masks, u, v, out):
 
 @inlined
 def sample_skin(texture, u, v):
-    """Linear albedo: the texture and its detail, both bilinear in the logarithm."""
+    """Returns the linear albedo: texture and detail, both interpolated bilinearly in the logarithm."""
     j, i, dv, du = cell_of(texture.detail.shape[0], u, v)
     above = texture.detail[j, i] * (1 - du) + texture.detail[j, i + 1] * du
     fine = above * (1 - dv) + (texture.detail[j + 1, i] * (1 - du) + texture.detail[j + 1, i + 1] * du) * dv
@@ -184,7 +184,7 @@ def albedo_of(logarithm):
 
 @inlined
 def irradiance(e, n):
-    """Irradiance / π [3] of the harmonics ``e`` [9, 3] on a surface with the camera-space normal ``n``."""
+    """Returns irradiance / π [3] of the harmonics ``e`` [9, 3] on a surface with the camera-space normal ``n``."""
     return harmonic_sum(e, n, 0), harmonic_sum(e, n, 1), harmonic_sum(e, n, 2)
 
 
@@ -237,7 +237,7 @@ def skin(part, surface, corners, weights, texture, masks, rest, open_air, key, f
 
 @inlined
 def inner(part, rest, open_air, key, fill, look):
-    """Teeth, gums, tongue, lashes and what lies behind; a mouth is darker the deeper and the more closed it is."""
+    """Shades teeth, gums, tongue, lashes and the inside; a mouth is darker where it is deeper or more closed."""
     z = rest[2]
     even = (0.30, 0.16, 0.10)
     if part == TEETH:
@@ -256,20 +256,20 @@ def inner(part, rest, open_air, key, fill, look):
 
 @inlined
 def lit(material, n, ambient, lights):
-    """Linear RGB of a material with the camera-space normal ``n``, under ``ambient`` irradiance / π."""
+    """Returns the linear RGB of a material with the camera-space normal ``n``, under ``ambient`` irradiance / π."""
     key_seen, fill_seen = smooth(clamp(material.key_seen)), clamp(material.fill_seen)
     to_key, to_fill, to_rim = dot(n, lights.key), dot(n, lights.fill), dot(n, lights.rim)
     fresnel = (1 - max(0.0, n[2])) ** 5
     shine = max(0.0, dot(n, half_way(lights.key)))
     gleam = max(0.0, dot(n, half_way(lights.fill)))
     lobe = shine**material.sharpness
-    lobes = 0.20 * lobe + 0.16 * (lobe * lobe) * (lobe * lobe)  # powers are what costs most here
+    lobes = 0.20 * lobe + 0.16 * (lobe * lobe) * (lobe * lobe)  # powers cost most here
     shine = material.gloss * lobes * key_seen * (0.6 + 2.0 * fresnel) * clamp(4 * to_key + 0.3)
     gleam = material.gloss * gleam**material.sharpness * 0.16 * fill_seen
     specular = lights.key_strength * shine + lights.fill_strength * gleam
     rim = lights.rim_strength * max(0.0, to_rim + 0.05) * (0.25 + 1.125 * fresnel) * 0.7 * material.open_air
     a, w = material.albedo, material.wrap
-    # Where the key light fades, red reaches further: it scatters widest under the skin.
+    # Where the key light fades, red reaches farther, because it scatters most under the skin.
     open_air = material.open_air
     red = scattered(a[0], w[0], to_key, to_fill, key_seen, fill_seen, 0.22, open_air, ambient[0], lights)
     green = scattered(a[1], w[1], to_key, to_fill, key_seen, fill_seen, 0.055, open_air, ambient[1], lights)
@@ -283,7 +283,7 @@ def lit(material, n, ambient, lights):
 
 @inlined
 def scattered(albedo, wrap, to_key, to_fill, key_seen, fill_seen, bleed, open_air, ambient, lights):
-    """Light that one channel of a material receives; occluded places still light themselves by their colour."""
+    """Returns the light that one channel of a material receives; occluded places are lit by their own colour."""
     key = max(0.0, (to_key + wrap) / (1 + wrap)) * (key_seen + (1 - key_seen) * bleed * key_seen)
     fill = max(0.0, (to_fill + wrap) / (1 + wrap)) * fill_seen
     around = open_air + (1 - open_air) * albedo * 0.45 * open_air
@@ -292,7 +292,7 @@ def scattered(albedo, wrap, to_key, to_fill, key_seen, fill_seen, bleed, open_ai
 
 @inlined
 def eye_light(rest, centre, axis, n, ambient, open_air, key_seen, fill_seen, look, lights):
-    """The eyeball: white with veins, an iris with fibres around ``axis``, pupil, the lid's shadow, and reflections."""
+    """Shades the eyeball: white with veins, iris with fibres around ``axis``, pupil, lid's shadow, reflections."""
     ball = add(rest, centre, -1.0)
     size = np.sqrt(dot(ball, ball))
     along = dot(ball, axis) / size

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the recipes store networks and read them back: large arrays in float16, as the embedded bundle has them."""
+"""Stores networks and reads them back: large arrays in float16, as in the embedded bundle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from effigy.generators.checkpoints import open_checkpoint
 from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from effigy.tensor_files import write_tensors
 
-_LARGE = 1024  # numbers: what is smaller costs nothing and keeps its precision
+_LARGE = 1024  # numbers: smaller arrays cost little and keep their precision
 
 
 def save_half(network: nn.Module, path: Path) -> None:
@@ -23,7 +23,7 @@ def save_half(network: nn.Module, path: Path) -> None:
 
 
 def read_trainable(path: Path) -> StyleGAN2:
-    """The generator in one of our own files with its constants not folded, as training needs it."""
+    """Reads the generator of one of our own files without folding constants, as training needs it."""
     with open_checkpoint(path) as checkpoint:
         assert isinstance(checkpoint.config, StyleGAN2Config)
         network = StyleGAN2(checkpoint.config)

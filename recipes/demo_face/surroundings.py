@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where people stand: blurred backgrounds and the light that goes with them, from CC0 panoramas (data/PROVENANCE.md).
+"""Makes blurred backgrounds, and the light that belongs to them, from CC0 panoramas (data/PROVENANCE.md).
 
-A panorama's choice is no number that a generator could learn, its principal components are: backgrounds and irradiance
-of all panoramas, turned all ways, are factored together, in the logarithm, and a few standard normal coefficients give
-both. Irradiance is in spherical harmonics of the second order (Ramamoorthi & Hanrahan, SIGGRAPH 2001).
+A generator cannot learn a choice among panoramas, but it can learn their principal components: the logarithms of
+background and irradiance of all panoramas, in all rotations, are factored together, so that a few standard normal
+coefficients give both. Irradiance is in spherical harmonics of the second order (Ramamoorthi & Hanrahan, SIGGRAPH
+2001).
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ SIZE = 32  # pixels of a background's side: it is out of focus
 TURNS = 16
 FIELD = np.radians(38.0)  # of view
 LEAST = 0.02  # of light, before the logarithm
-HUES = 0.45  # what is kept of the hues of light by direction: cameras balance them
-LIGHT_WEIGHT = 4.0  # of irradiance in the factorisation, beside a background's pixels
-HUE_WEIGHT = 2.5  # and of a background's hues, beside its lightness
+HUES = 0.45  # share of the hues of light that is kept: cameras balance them
+LIGHT_WEIGHT = 4.0  # weight of irradiance in the factorisation, relative to a background's pixels
+HUE_WEIGHT = 2.5  # weight of a background's hues, relative to its lightness
 Array = NDArray[np.float64]
 
 
@@ -36,14 +37,14 @@ class Surroundings:
     irradiance: NDArray[np.float32]  # [1 + K, 9, 3] over π, as ``harmonics``
 
     def at(self, coefficients: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The background [SIZE, SIZE, 3] in linear light and irradiance / π [9, 3] of ``coefficients`` [K]."""
+        """Returns the background [SIZE, SIZE, 3] (linear light) and irradiance / π [9, 3] of ``coefficients`` [K]."""
         weights = np.concatenate([[1.0], coefficients]).astype(np.float32)
         background = np.exp(np.tensordot(weights, self.background, 1)) - LEAST
         return background.clip(0.002, 3.0), np.tensordot(weights, self.irradiance, 1)
 
 
 def surroundings(path: Path = PANORAMAS) -> Surroundings:
-    """Factors all panoramas, TURNS ways turned, seen a little from below and above, in and out of focus."""
+    """Factors all panoramas, in TURNS rotations, seen a little from below and above, in and out of focus."""
     with np.load(path) as stored:
         panoramas = [stored[name].astype(np.float64) for name in stored.files]
     views, lights = [], []
@@ -70,20 +71,20 @@ def surroundings(path: Path = PANORAMAS) -> Surroundings:
 
 
 def _hues_times(colours: Array, factor: float) -> Array:
-    """``colours`` [..., 3] with what they differ from their grey times ``factor``."""
+    """Returns ``colours`` [..., 3] with their difference from grey multiplied by ``factor``."""
     grey = colours.mean(axis=-1, keepdims=True)
     return grey + factor * (colours - grey)
 
 
 def _without_suns(panorama: Array) -> Array:
-    """``panorama`` [H, 2 H, 3] with its few brightest pixels held to three times the others' brightest."""
+    """Limits the few brightest pixels of ``panorama`` [H, 2 H, 3] to three times the brightest of the others."""
     light = panorama.mean(axis=2)
     highest = 3 * np.percentile(light, 99.5)
     return panorama * np.minimum(1, highest / np.maximum(light, 1e-6))[..., None]
 
 
 def harmonics(directions: Array) -> Array:
-    """[..., 3] unit directions (x right, y up, z to the viewer) → nine polynomials [..., 9] of order two or less."""
+    """Maps unit directions [..., 3] (x right, y up, z to the viewer) to nine polynomials [..., 9] up to order two."""
     x, y, z = np.moveaxis(directions, -1, 0)
     return np.stack([np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], axis=-1)
 
@@ -94,7 +95,7 @@ _LOBE = np.pi * np.array([1, 2 / 3, 2 / 3, 2 / 3, 1 / 4, 1 / 4, 1 / 4, 1 / 4, 1 
 
 
 def irradiance(panorama: Array) -> tuple[Array, Array]:
-    """Irradiance / π [9, 3], white-balanced and of mean 1, and the light's mean colour [3] that was divided out."""
+    """Returns irradiance / π [9, 3], white-balanced and of mean 1, and the mean colour [3] that was divided out."""
     height, width = panorama.shape[:2]
     polar = (np.arange(height) + 0.5) / height * np.pi
     around = (np.arange(width) + 0.5) / width * 2 * np.pi - np.pi
@@ -113,7 +114,7 @@ def irradiance(panorama: Array) -> tuple[Array, Array]:
 
 
 def background(panorama: Array, rise: float, defocus: float) -> Array:
-    """[SIZE, SIZE, 3]: what lies behind the head, ``rise`` above its middle (tangent), blurred by a lens's disc."""
+    """Returns [SIZE, SIZE, 3] what is behind the head, ``rise`` (a tangent) above its centre, out of focus."""
     height, width = panorama.shape[:2]
     size = 4 * SIZE
     across = ((np.arange(size) + 0.5) / size * 2 - 1) * np.tan(FIELD / 2)
@@ -132,10 +133,10 @@ def background(panorama: Array, rise: float, defocus: float) -> Array:
 
 
 def enlarging(size: int) -> NDArray[np.float32]:
-    """[size, SIZE]: what enlarges rows or columns of a background, smoothly."""
+    """Returns the matrix [size, SIZE] that enlarges rows or columns of a background smoothly."""
     return zoom(np.eye(SIZE), (size / SIZE, 1), order=3, grid_mode=True, mode="nearest").astype(np.float32)
 
 
 def enlarged(picture: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A background [SIZE, SIZE, 3] → [size, size, 3], by what ``enlarging`` made."""
+    """Enlarges a background [SIZE, SIZE, 3] to [size, size, 3] with a matrix from ``enlarging``."""
     return np.einsum("yj,jic,xi->yxc", matrix, picture, matrix, optimize=True).clip(0.002)

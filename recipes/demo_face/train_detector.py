@@ -2,9 +2,9 @@
 """Trains the embedded landmark detector on pictures with exact landmarks.
 
 Each data set is a folder with ``pictures.npy`` [N, 128, 128, PLANES] uint8 and ``landmarks.npy`` [N, 70, 2] float32 in
-pixels (x right, y down): renders of the demo head, and pictures of the generator whose landmarks are known
-because its latents mean parameters. Training starts from a file of weights, if there is one, and replaces it
-at the end; every minute it saves its state beside it, from which it goes on when it was stopped.
+pixels (x right, y down): renders of the demo head, and pictures of the generator, whose landmarks are known
+because its latents determine the parameters. Training starts from a file of weights, if there is one, and replaces
+it at the end; every minute it saves its state beside that file, so that a stopped training can go on.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ BATCH = 32
 RATE = 1.5e-3
 HELD_OUT = 512  # of each data set
 EXPRESSIVE = 2.5  # weight of eyes and mouth over the rest
-# Distances that decide whether a blink, an open mouth or a smile is seen at all: lids, lips, mouth corners.
+# Distances that show a blink, an open mouth or a smile: lids, lips, mouth corners.
 GAPS = ((37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65), (51, 57), (48, 54))
 GAP_WEIGHT = 2.0
 
 
 class Pictures:
-    """One data set; the last HELD_OUT pictures only judge."""
+    """One data set; the last HELD_OUT pictures are for evaluation only."""
 
     def __init__(self, folder: Path) -> None:
         self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
@@ -47,13 +47,13 @@ class Pictures:
         self.count = len(self.landmarks) - HELD_OUT
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Pictures [N, 3, 128, 128] in [−1, 1] and landmarks [N, 70, 2] in [0, 1]."""
+        """Returns pictures [N, 3, 128, 128] in [−1, 1] and landmarks [N, 70, 2] in [0, 1]."""
         pictures = torch.from_numpy(self.pictures[np.sort(rows)][..., RGB]).permute(0, 3, 1, 2).float() / 127.5 - 1
         return pictures, self.landmarks[np.sort(rows)]
 
 
 def batches(sets: list[Pictures], random: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches with an equal share of every data set."""
+    """Yields batches without end, with an equal share of every data set."""
     share = BATCH // len(sets)
     while True:
         parts = [data.take(random.choice(data.count, share, replace=False)) for data in sets]
@@ -61,7 +61,7 @@ def batches(sets: list[Pictures], random: np.random.Generator) -> Iterator[tuple
 
 
 def augment(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Mirrored, turned, scaled, shifted, recoloured, blurred and noisy versions, with their landmarks."""
+    """Returns mirrored, rotated, scaled, shifted, recoloured, blurred and noisy versions, with their landmarks."""
     n = len(x)
     mirrored = torch.rand(n) < 0.5
     flipped = points[:, load_topology("ibug70").mirror] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
@@ -73,7 +73,7 @@ def augment(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     shift = 0.16 * (torch.rand(n, 2) - 0.5)
     grid = F.affine_grid(torch.cat([A, shift[:, :, None]], 2), list(x.shape), align_corners=False)
     x = F.grid_sample(x, grid, align_corners=False, padding_mode="reflection")
-    # The grid says where each new pixel comes from, so points move by the inverse.
+    # The grid gives the source of each new pixel, so points move by the inverse.
     centred = 2 * points - 1 - shift[:, None]
     points = (torch.linalg.solve(A, centred.transpose(1, 2)).transpose(1, 2) + 1) / 2
     x = x * (1 + 0.3 * (torch.rand(n, 3, 1, 1) - 0.5)) + 0.3 * (torch.rand(n, 1, 1, 1) - 0.5)
@@ -83,7 +83,7 @@ def augment(x: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def loss_of(found: Tensor, wanted: Tensor) -> Tensor:
-    """Distances in pixels, eyes and mouth weighted up, plus the error of the expressive gaps."""
+    """Returns distances in pixels, with more weight on eyes and mouth, plus the error of the expressive distances."""
     error = INPUT * (found - wanted)
     weight = torch.ones(LANDMARKS)
     weight[36:] = EXPRESSIVE
@@ -94,7 +94,7 @@ def loss_of(found: Tensor, wanted: Tensor) -> Tensor:
 
 @torch.no_grad()
 def judge(network: LandmarkNetwork, data: Pictures) -> tuple[float, float]:
-    """NME in percent of the outer-eye distance, and the correlation of found and true lid gaps."""
+    """Returns NME in percent of the outer-eye distance, and the correlation of detected and true lid gaps."""
     network.eval()
     parts = [data.take(np.arange(i, i + 64)) for i in range(data.count, data.count + HELD_OUT, 64)]
     found = torch.cat([network(x) for x, _ in parts])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the networks that tell the demo's people apart on pictures of known people: the one that edits hold on to,
-and another that judges.
+"""Trains two identity networks on pictures of known people: one that edits use to keep the person, and another that is
+used only to measure.
 
 Each data set is a folder with ``pictures.npy`` [N, 128, 128, PLANES] uint8 and ``people.npy`` [N], numbers:
 pictures of one person differ in pose, expression, light, clothes and background. The loss is the supervised
@@ -26,12 +26,12 @@ from .storage import save_half
 PEOPLE, PICTURES = 48, 3  # of a batch
 RATE = 2e-3
 TEMPERATURE = 0.1
-HELD_OUT = 100  # people that only judge
+HELD_OUT = 100  # people for evaluation only
 SHIFT = 0.04  # of the picture's width: crops are never exact
 
 
 class People:
-    """One data set in memory, at the network's ``size``; its last HELD_OUT people only judge."""
+    """One data set in memory, at the network's ``size``; its last HELD_OUT people are for evaluation only."""
 
     def __init__(self, folder: Path, size: int) -> None:
         pictures, people = np.load(folder / "pictures.npy", mmap_mode="r"), np.load(folder / "people.npy")
@@ -40,13 +40,13 @@ class People:
         self.groups = [group for group in groups if len(group) >= PICTURES]
 
     def draw(self, random: np.random.Generator) -> Tensor:
-        """[PEOPLE · PICTURES, 3, size, size] in [−1, 1], a person's pictures one after the other."""
+        """Draws [PEOPLE · PICTURES, 3, size, size] in [−1, 1], the pictures of a person one after the other."""
         chosen = random.choice(len(self.groups) - HELD_OUT, PEOPLE, replace=False)
         rows = [group[random.permutation(len(group))[:PICTURES]] for group in (self.groups[i] for i in chosen)]
         return augment(self.pictures[torch.cat(rows)].float() / 127.5 - 1)
 
     def held_out(self) -> Tensor:
-        """[HELD_OUT, PICTURES, 3, size, size] of people that no batch shows."""
+        """Returns [HELD_OUT, PICTURES, 3, size, size] of people who are in no batch."""
         rows = torch.stack([group[:PICTURES] for group in self.groups[-HELD_OUT:]])
         return self.pictures[rows].float() / 127.5 - 1
 
@@ -57,9 +57,9 @@ def shrink(pictures: np.ndarray, size: int) -> Tensor:
 
 
 def augment(x: Tensor) -> Tensor:
-    """Mirrored, shifted and slightly scaled versions."""
+    """Returns mirrored, shifted and slightly scaled versions."""
     n = len(x)
-    flip = torch.where(torch.rand(n // PICTURES) < 0.5, -1.0, 1.0).repeat_interleave(PICTURES)  # people, not pictures
+    flip = torch.where(torch.rand(n // PICTURES) < 0.5, -1.0, 1.0).repeat_interleave(PICTURES)  # by person
     scale = 1 + SHIFT * torch.randn(n)
     shift = SHIFT * torch.randn(n, 2)
     zero = torch.zeros(n)
@@ -68,7 +68,7 @@ def augment(x: Tensor) -> Tensor:
 
 
 def contrast(vectors: Tensor) -> Tensor:
-    """Supervised contrastive loss of unit vectors [PEOPLE · PICTURES, D]."""
+    """Returns the supervised contrastive loss of unit vectors [PEOPLE · PICTURES, D]."""
     n = len(vectors)
     people = torch.arange(n) // PICTURES
     same = (people[:, None] == people) & ~torch.eye(n, dtype=torch.bool)
@@ -78,7 +78,7 @@ def contrast(vectors: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure(network: nn.Module, data: People) -> tuple[float, float, float]:
-    """Mean similarity of one person's pictures, of two people's, and how often the nearest is the person's own."""
+    """Returns mean similarity within a person and between people, and how often the nearest picture is the person's."""
     network.eval()
     pictures = data.held_out()
     vectors = network(pictures.flatten(0, 1)).view(HELD_OUT, PICTURES, -1)
@@ -100,13 +100,13 @@ def train_identity(folders: list[Path], weights: Path, minutes: float) -> None:
 
 
 def train_judge(folders: list[Path], weights: Path, minutes: float) -> None:
-    """Trains the network that only judges: give it pictures of other people."""
+    """Trains the network that is used only to measure; give it pictures of other people."""
     torch.manual_seed(1)
     _train(judge.JudgeNetwork(), judge.INPUT, 1, folders, weights, minutes)
 
 
 def _train(network: nn.Module, size: int, seed: int, folders: list[Path], weights: Path, minutes: float) -> None:
-    """By turns on each data set, shrunk to ``size``."""
+    """Trains on the data sets in turns, shrunk to ``size``."""
     random = np.random.default_rng(seed)
     sets = [People(folder, size) for folder in folders]
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

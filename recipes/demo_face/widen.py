@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives a generator more channels, or further blocks, without changing a pixel of its pictures.
+"""Adds channels or blocks to a generator without changing a pixel of its pictures.
 
-New channels compute something at random that nothing reads yet, so that training has gradients to begin with
-(Chen, Goodfellow, Shlens, *Net2Net*, ICLR 2016, whose copies of channels would have to be told apart first).
+New channels have random weights and nothing reads them yet, so training has gradients from the beginning (after
+Chen, Goodfellow, Shlens, *Net2Net*, ICLR 2016, where new channels are copies that training must first separate).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from effigy.generators.stylegan2 import StyleGAN2
 
 @torch.no_grad()
 def widened(network: StyleGAN2, channels: tuple[int, ...]) -> StyleGAN2:
-    """``network``, trainable and not frozen, with ``channels`` in its blocks, from the first (4 × 4) up.
+    """Returns ``network``, trainable and not frozen, with ``channels`` in its blocks, from the first (4 × 4) up.
 
-    Blocks beyond its own only double the picture. Raises ValueError for fewer blocks, or fewer channels in one.
+    Additional blocks only double the picture. Raises ValueError for fewer blocks, or fewer channels in one.
     """
     own = network.config.channels
     if len(channels) < len(own) or any(new < old for old, new in zip(own, channels, strict=False)):
@@ -30,7 +30,7 @@ def widened(network: StyleGAN2, channels: tuple[int, ...]) -> StyleGAN2:
     for name, value in network.state_dict().items():
         new = state[name]
         if value.dim() == 4:  # a convolution's weights
-            new[: len(value), value.shape[1] :] = 0  # what is new is not read …
+            new[: len(value), value.shape[1] :] = 0  # new channels are not read …
         if ".torgb.weight" in name:
             value = value * (new.shape[1] / value.shape[1]) ** 0.5  # which the layer divides by √channels
         new[tuple(slice(length) for length in value.shape)] = value
