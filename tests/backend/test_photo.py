@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from backend.landmarks import load_detector
-from backend.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader
-from backend.landmarks.photo.crop import cut
 
-from backend.models import DEFAULT_BUNDLE
+from effigy.landmarks import load_detector
+from effigy.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader
+from effigy.landmarks.photo.crop import cut
+from effigy.models import DEFAULT_BUNDLE
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
 EYES = np.array([[98.0, 80.7], [162.0, 83.6]])  # corners on the outside, by hand, in pixels
