@@ -199,6 +199,8 @@ def evaluate(
         if looks is not None:
             console.print(drift_table(title, looks))
     console.print(f"edits hold {found.holds}", markup=False, soft_wrap=True, highlight=False)
+    if found.note:
+        errors.print(f"effigy: note: {found.note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not found.independent:
         console.print(
             "the identity network is the one by which edits hold the person: no independent judge", soft_wrap=True

@@ -16,6 +16,7 @@ from effigy.geometry import (
     Camera,
     FitOptions,
     GeometryError,
+    ShapeModel,
     angles,
     fit,
     infer,
@@ -26,7 +27,7 @@ from effigy.geometry import (
 )
 from effigy.geometry.camera import nearest_rotation, small_rotation
 from effigy.geometry.expressions import name_expressions
-from effigy.geometry.gauge import contour_visibility, pivot, remove_rigid_motions, rigidity, shift_origin
+from effigy.geometry.gauge import contour_visibility, fix_gauge, pivot, remove_rigid_motions, rigidity, shift_origin
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FLIP = np.diag([1.0, -1.0, -1.0])  # the fixtures' camera has y down and z away
@@ -356,3 +357,47 @@ def test_every_landmark_set_says_how_what_it_marks_lies(name):
     for chain in topology.rightwards:  # a chain that goes on to the other side goes there by its twins
         twins = [{int(topology.mirror[landmark]) for landmark in group} for group in reversed(chain)]
         assert twins == [set(group) for group in chain]
+
+
+@pytest.mark.parametrize("name", ["mediapipe468", "mediapipe478"])
+def test_the_mesh_of_photographs_is_symmetric_and_lies_over_all_points(name):
+    topology = load_topology(name)
+    irises = topology.count - 468
+    assert (topology.mirror != np.arange(topology.count)).sum() == 440 + irises
+    assert len(topology.triangles) == 898 + (8 if irises else 0)
+    triangles = {frozenset(t) for t in topology.triangles.tolist()}
+    assert {frozenset(topology.mirror[list(t)].tolist()) for t in triangles} == triangles
+    assert {i for t in triangles for i in t} == set(range(topology.count))
+    assert topology.actions.keys() >= load_topology("ibug68").actions.keys()
+    assert ("gazeSide" in topology.actions) == bool(irises)
+
+
+@pytest.mark.parametrize("name", ["mediapipe468", "mediapipe478"])
+def test_measures_of_the_mesh_know_neither_where_a_face_is_nor_its_sides(name):
+    topology = load_topology(name)
+    random = np.random.default_rng(0)
+    X = random.normal(size=(3, topology.count))
+    mirrored = X[:, topology.mirror] * [[-1], [1], [1]]
+
+    def measure(terms, shape):
+        return sum(weight * shape[axis, landmark] for landmark, axis, weight in terms)
+
+    for action, (name, sided) in zip(topology.actions.values(), topology.actions.items(), strict=True):
+        for terms in (sided.left, sided.right):
+            assert measure(terms, X + np.array([[3], [5], [7]])) == pytest.approx(measure(terms, X), abs=1e-4)
+        if action.left:
+            sign = -1 if name == "gazeSide" else 1  # both eyes look to one side
+            assert measure(action.left, X) == pytest.approx(sign * measure(action.right, mirrored), abs=1e-4)
+
+
+def test_the_canonical_face_looks_ahead(topology):
+    """By the convention of the 478 points it is neither turned nor pitched, and so it is of unit size."""
+    from effigy.landmarks.photo.pose import _canonical
+
+    mean = _canonical()[0]
+    mesh = load_topology("mediapipe468")
+    turn = rotation(*np.radians([[12.0], [-7.0], [3.0]]))
+    camera = Camera(np.eye(3)[None], np.ones(1), np.zeros((1, 2)))
+    shape = ShapeModel(turn[0] @ mean, np.zeros((0, *mean.shape)), np.ones(468))
+    found = fix_gauge(shape, camera, mesh, settle_pose=False)[0].mean
+    np.testing.assert_allclose(found, mean - mean.mean(axis=1, keepdims=True), atol=1e-3)

@@ -28,6 +28,7 @@ from effigy.models import (
     BundleError,
     LatentError,
     describe_looks,
+    landmarks_note,
     load_face_model,
     load_paper_regressor,
     resolve_bundle,
@@ -440,3 +441,18 @@ def test_a_slider_leads_to_its_end_without_a_leap(default_model, seed):
         largest, missing = ramp(default_model, person, name, 0.0, 0.0)
         assert largest < 1.2, name  # standard deviations of the latents; it was up to 5.3
         assert abs(missing) < 0.25, name
+
+
+@pytest.mark.parametrize(("topology", "revision", "is_old"), [
+    ("mediapipe478", None, True), ("mediapipe478", 2, False), ("mediapipe468", None, True), ("ibug68", None, False),
+])  # fmt: skip
+def test_bundles_of_478_points_that_were_pitched_wrong_are_told_apart(tmp_path, topology, revision, is_old):
+    header = json.loads((DEFAULT_BUNDLE / "model.json").read_text())
+    header["topology"] = topology
+    header.pop("topology_revision", None)
+    if revision is not None:
+        header["topology_revision"] = revision
+    (tmp_path / "model.json").write_text(json.dumps(header))
+    note = landmarks_note(tmp_path)
+    assert ("a new fit mends" in note) == is_old
+    assert bool(note) == is_old

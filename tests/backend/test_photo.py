@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from effigy.geometry import angles, rotation
 from effigy.landmarks import load_detector
-from effigy.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader
+from effigy.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader, head
 from effigy.landmarks.photo.crop import cut
 from effigy.models import DEFAULT_BUNDLE
 
@@ -159,3 +160,28 @@ def test_crops_show_the_places_that_they_say(angle, side):
     wanted = crop.to_picture(np.stack([u, v], axis=-1)) - 0.5  # a pixel's colour is that of its middle
     inside = ((wanted > 6) & (wanted < 248)).all(axis=-1)
     assert np.abs(shown - wanted)[inside].max() < 0.6
+
+
+def test_a_head_is_turned_as_its_points_are(reader, photo):
+    (face,) = reader.read(photo)
+    read = head(face.points)
+    assert np.allclose(read.R @ read.R.T, np.eye(3))
+    yaw, _, roll = (float(np.degrees(a)) for a in angles(read.R))
+    assert abs(yaw) < 5, "she looks at the camera"
+    eyes = face.points[263, :2] - face.points[33, :2]
+    assert roll == pytest.approx(-np.degrees(np.arctan2(eyes[1], eyes[0])), abs=2), "her head is tilted as her eyes"
+    assert read.size == pytest.approx(np.linalg.norm(eyes), rel=0.1)
+    assert read.residual < 0.1
+
+
+def test_the_pose_of_a_turned_mesh_is_the_turn():
+    from effigy.landmarks.photo.pose import _canonical
+
+    mean = np.concatenate([_canonical()[0], np.zeros((3, 10))], axis=1)
+    R = rotation(*np.radians([[20.0], [-10.0], [5.0]]))[0]
+    seen = 60 * (R @ mean) * np.array([[1], [-1], [-1]]) + np.array([[300], [200], [10]])
+    read = head(seen.T)
+    np.testing.assert_allclose(read.R, R, atol=1e-6)
+    np.testing.assert_allclose(read.points[:, :468], mean[:, :468], atol=1e-6)
+    assert read.size == pytest.approx(60)
+    assert read.residual == pytest.approx(0, abs=1e-6)

@@ -95,7 +95,7 @@ def _memory() -> Finding:
 
 def _model(path: Path) -> Finding:
     try:
-        from ..models import BundleError, describe_looks, load_face_model
+        from ..models import BundleError, describe_looks, landmarks_note, load_face_model
     except (ImportError, OSError) as error:
         return Finding("model", False, f"cannot be tried ({error})", "install torch first")
     started = time.monotonic()
@@ -104,6 +104,8 @@ def _model(path: Path) -> Finding:
         identity = model.open_seed(0)
         model.paint(identity.ws[None])
         holds = describe_looks(path)
+        if note := landmarks_note(path):
+            return Finding("model", False, note, "fit it again: effigy fit --help")
     except BundleError as error:
         return Finding("model", False, str(error), "use --model default, or fit a model: effigy fit --help")
     height, width = model.generator.resolution

@@ -14,6 +14,7 @@ from ..models import (
     describe_looks,
     generator_of,
     is_embedded,
+    landmarks_note,
     load_face_model,
     load_paper_regressor,
     looks_network,
@@ -31,7 +32,7 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The figures of each method, what edits of this bundle hold, and who judged them.
+    """The figures of each method, what edits of this bundle hold, what is wrong with it if anything, and who judged.
 
     ``recogniser``: the identity network's fingerprint, None where there was none; ``independent``: the fit has not
     seen it.
@@ -39,6 +40,7 @@ class Evaluation:
 
     scores: dict[str, Scores]
     holds: str
+    note: str
     recogniser: str | None
     independent: bool
 
@@ -72,6 +74,7 @@ def evaluate_bundle(
     return Evaluation(
         scores,
         describe_looks(folder),
+        landmarks_note(folder),
         None if recogniser is None else recogniser.fingerprint,
         recogniser is None or recogniser.fingerprint != looks_network(folder),
     )

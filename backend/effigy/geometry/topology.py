@@ -58,6 +58,7 @@ class Topology:
     """A landmark set: symmetry, rigid points, how a frontal face lies, templates of expressions, patches of skin."""
 
     name: str
+    revision: int  # raised where the same name comes to mean another pose or other actions
     count: int
     mirror: NDArray[np.int64]  # [L], the landmark on the other side, itself on the midline
     rigid: tuple[int, ...]  # points that expressions hardly move: they define the pose
@@ -85,6 +86,7 @@ def load_topology(name: str) -> Topology:
         mirror[left], mirror[right] = right, left
     return Topology(
         name=name,
+        revision=data.get("revision", 1),
         count=data["count"],
         mirror=mirror,
         rigid=tuple(data["rigid"]),

@@ -195,6 +195,20 @@ def describe_looks(folder: Path) -> str:
     return describe(header["appearance"])
 
 
+def landmarks_note(folder: Path) -> str:
+    """What is wrong with how the bundle in ``folder`` takes its landmarks, in words; empty where nothing is.
+
+    Raises BundleError.
+    """
+    header = _read_header(folder)
+    if header.get("topology_revision", 1) == load_topology(header["topology"]).revision:
+        return ""
+    return (
+        f"{folder} was fitted by an earlier Effigy, to which {header['topology']} faces were pitched by about 15°, and "
+        "which named fewer of their expressions: its edits work as they did, and a new fit mends both"
+    )
+
+
 def looks_network(folder: Path) -> str | None:
     """The fingerprint of the identity network by which edits hold a person; None where none does.
 

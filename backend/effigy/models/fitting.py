@@ -84,6 +84,7 @@ def fit_face_model(
     header = {
         "name": plan.name,
         "topology": topology.name,
+        "topology_revision": topology.revision,
         "pose_range": [float(np.degrees(np.percentile(np.abs(a), 99.0))) for a in (yaw, pitch)],
         "report": {
             "samples": len(W), "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,

@@ -29,7 +29,7 @@ from effigy_protocol.connection import (
 )
 from effigy_protocol.proof import new_token
 
-from ..models import FaceModel, describe_looks, load_face_model
+from ..models import FaceModel, describe_looks, landmarks_note, load_face_model
 from .endpoint import EndpointError, bind, default_connection_file
 from .scheduler import Scheduler
 from .server import Server
@@ -189,6 +189,8 @@ def _load(options: ServeOptions) -> FaceModel:
     """The model; and says in the log what its edits hold, since one of an earlier Effigy holds less."""
     model = load_face_model(options.model, options.device, fast_previews=True)
     log.info("edits", hold=describe_looks(options.model))
+    if note := landmarks_note(options.model):
+        log.warning("landmarks", note=note)
     return model
 
 

@@ -4,6 +4,7 @@
 from .crop import Crop
 from .detector import PhotoDetector
 from .matte import Matte
+from .pose import Head, head
 from .reader import SCORES, Face, Film, PhotoReader
 
-__all__ = ["SCORES", "Crop", "Face", "Film", "Matte", "PhotoDetector", "PhotoReader"]
+__all__ = ["SCORES", "Crop", "Face", "Film", "Head", "Matte", "PhotoDetector", "PhotoReader", "head"]

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a head that was read is turned: the rotation and size that bring MediaPipe's canonical face onto its points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ...array_files import read_arrays
+from ..detector import DetectorError
+from .crop import Array
+
+_CANONICAL = Path(__file__).with_name("networks") / "canonical_face.npz"
+_EYES = (33, 263)  # outer corners
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head's pose, and its points without it.
+
+    ``R`` [3, 3] turns a face that looks ahead (x to the picture's right, y up, z towards the viewer) as the picture's
+    is turned. ``size``: pixels of the distance between the outer eye corners of an average face. ``points`` [3, 478]:
+    the face looking ahead, in that unit. ``residual``: how far the points that hardly move lie from an average face's,
+    in that unit, root mean square.
+    """
+
+    R: Array
+    size: float
+    points: Array
+    residual: float
+
+
+def head(points: Array) -> Head:
+    """``points`` [478, 3] as ``Face`` has them. Raises DetectorError where the canonical face is missing."""
+    mean, chosen, weights = _canonical()
+    seen = points.T * np.array([[1.0], [-1.0], [-1.0]])
+    X, Y = mean[:, chosen], seen[:, chosen]
+    x0, y0 = (values @ weights for values in (X, Y))
+    X, Y = X - x0[:, None], Y - y0[:, None]
+    # Kabsch and Umeyama: the similarity with the least weighted squares.
+    U, S, Vt = np.linalg.svd((Y * weights) @ X.T)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(U @ Vt))])
+    R = (U * signs) @ Vt
+    size = max(float((S * signs).sum() / ((X**2) @ weights).sum()), 1e-6)
+    frontal = R.T @ (seen - y0[:, None]) / size + x0[:, None]
+    off = frontal[:, chosen] - mean[:, chosen]
+    return Head(R, size, frontal, float(np.sqrt(((off**2) @ weights).sum())))
+
+
+@cache
+def _canonical() -> tuple[Array, list[int], Array]:
+    """The average face [3, 468] of unit size, points of it that hardly move, and their weights, of sum 1."""
+    try:
+        arrays = read_arrays(_CANONICAL)
+        vertices, table = arrays["vertices"].astype(np.float64), arrays["procrustes"].astype(np.float64)
+    except (ValueError, KeyError) as error:
+        raise DetectorError(f"{_CANONICAL} cannot be read ({error}): install Effigy again") from None
+    vertices = vertices / np.linalg.norm(vertices[_EYES[1]] - vertices[_EYES[0]])
+    return vertices.T, [int(number) for number in table[:, 0]], table[:, 1] / table[:, 1].sum()
