@@ -41,7 +41,8 @@ LandmarksOption = Annotated[
         "photographic face), face-alignment, or the path of a mediapipe .task file."
     ),
 ]
-ModelOption = Annotated[str, typer.Option(help="A bundle's folder, or 'default' for the embedded one.")]
+EMBEDDED = "or 'default' for the embedded one, 'first-default' for the one before"
+ModelOption = Annotated[str, typer.Option(help=f"A bundle's folder, {EMBEDDED}.")]
 
 
 @app.callback()
@@ -156,7 +157,7 @@ def fit(
 
 @app.command()
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or 'default' for the embedded one.")] = "default",
+    bundle: Annotated[str, typer.Argument(help=f"A bundle's folder, {EMBEDDED}.")] = "default",
     identities: Annotated[int, typer.Option(min=1, help="Unseen people to edit.")] = 24,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     methods: Annotated[
@@ -181,7 +182,7 @@ def evaluate(
     from .models import BundleError
     from .models.evaluation import report
 
-    detector = open_detector(landmarks)
+    detector = open_detector(landmarks, bundle)
     try:
         with stage_progress() as progress:
             found = evaluate_bundle(bundle, detector, methods, identity, identities, seed, keep, progress)
@@ -268,12 +269,12 @@ def doctor(
         raise typer.Exit(1)
 
 
-def open_detector(name: str) -> Detector:
-    """The landmark detector called ``name``."""
+def open_detector(name: str, bundle: str = "default") -> Detector:
+    """The landmark detector called ``name``; "embedded" is the one that finds what ``bundle`` was fitted to."""
     from .landmarks import DetectorError, load_detector
-    from .models import DEFAULT_BUNDLE
+    from .models import BundleError, embedded_detector, resolve_bundle
 
     try:
-        return load_detector(name, DEFAULT_BUNDLE / "detector.safetensors")
-    except DetectorError as error:
+        return load_detector(name, embedded_detector(resolve_bundle(bundle)))
+    except (BundleError, DetectorError) as error:
         raise fail(error) from None

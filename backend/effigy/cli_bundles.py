@@ -32,7 +32,7 @@ def _bundle() -> None:
 
 @bundle.command()
 def refine(
-    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default'.")],
+    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],
     out: Annotated[Path, typer.Option(help="The new bundle's folder, which must not be there yet.")],
     identity: IdentityOption = "auto",
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and learn from.")] = 20_000,
@@ -71,14 +71,15 @@ def open_embedder(name: str, generator: Path) -> Embedder | None:
 
     from .generators.load import resolve_device
     from .identity import IdentityFileError, load_embedder
-    from .models import DEFAULT_BUNDLE, is_embedded
+    from .models import DEFAULT_BUNDLE, embedded_bundle
 
+    known = embedded_bundle(generator)
     if name == "auto":
-        # The embedded network knows the embedded generator's people alone.
-        name = "embedded" if is_embedded(generator) else "none"
+        # An embedded network knows its own generator's people alone.
+        name = "none" if known is None else "embedded"
     if name == "none":
         return None
     try:
-        return load_embedder(name, DEFAULT_BUNDLE, torch.device(resolve_device("auto")))
+        return load_embedder(name, known or DEFAULT_BUNDLE, torch.device(resolve_device("auto")))
     except IdentityFileError as error:
         raise fail(error) from None

@@ -76,6 +76,14 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A face model: its id, and its name for people."""
+
+    model: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """Where the milliseconds of a frame went inside the service."""
 
@@ -208,7 +216,7 @@ class Welcome:
     what one unit of each control adds to it, ``triangles`` [T, 3] a surface over the L landmarks,
     counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose_range`` is the
     largest |yaw| and |pitch| of the data. ``alpha``: the pictures have an alpha of the model's own, else they are
-    opaque. ``passes`` can be had beside a picture.
+    opaque. ``passes`` can be had beside a picture. ``others`` are models whose latents the service opens besides.
     """
 
     server: str
@@ -225,6 +233,7 @@ class Welcome:
     pose_range: tuple[float, float]
     alpha: bool = False
     passes: tuple[PassName, ...] = ()
+    others: tuple[KnownModel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-import zmq
 
 from effigy.editing import Parameters
 from effigy.generators.planes import ALPHA, DEPTH, NORMAL
@@ -20,10 +19,7 @@ from effigy.models import BundleError, load_face_model
 from effigy.models.depth import DepthScale, depth_of, measure_depth
 from effigy.models.pictures import Pictures, passes_of
 from effigy.models.welcome import welcome
-from effigy.service.scheduler import Job, Scheduler
-from effigy.service.worker import Worker
-from effigy_protocol import decode_reply
-from effigy_protocol.messages import Error, Frame, OpenIdentity, Synthesize
+from effigy_protocol.messages import Error, Frame, Synthesize
 
 from ..planes_bundle import PLANES
 
@@ -31,40 +27,6 @@ from ..planes_bundle import PLANES
 @pytest.fixture(scope="module")
 def model(planes_bundle):
     return load_face_model(planes_bundle, "cpu")
-
-
-@pytest.fixture()
-def work():
-    """Gives requests to a worker of a model, which has opened seed 3, and returns its answers."""
-    context = zmq.Context()
-    running = []
-
-    def answers(model, requests):
-        scheduler, inbox, address = Scheduler(), context.socket(zmq.PULL), f"inproc://{len(running)}"
-        worker = Worker(lambda: model, scheduler, context, address)
-        running.append((scheduler, worker, inbox))
-        inbox.bind(address)
-        worker.start()
-        answered([OpenIdentity(seed=3, truncation=0.7)], scheduler, inbox)
-        return answered(requests, scheduler, inbox)
-
-    yield answers
-    for scheduler, worker, inbox in running:
-        scheduler.close()
-        worker.join(60)
-        inbox.close()
-    context.term()
-
-
-def answered(requests, scheduler, inbox):
-    for number, request in enumerate(requests):
-        scheduler.add(Job(b"a", number, request))
-    got = {}
-    for _ in requests:
-        assert inbox.poll(120_000), "no answer came"
-        envelope = decode_reply(inbox.recv_multipart()[1:])
-        got[envelope.id] = envelope.message
-    return [got[number] for number in range(len(got))]
 
 
 def array(frame, name):

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..editing import METHODS
 from ..identity import load_embedder
 from ..landmarks import Detector
 from ..models import (
-    DEFAULT_BUNDLE,
     describe_looks,
+    embedded_bundle,
     generator_of,
-    is_embedded,
     landmarks_note,
     load_face_model,
     load_paper_regressor,
@@ -46,7 +46,7 @@ class Evaluation:
 
 
 def evaluate_bundle(
-    name: str,  # a bundle's folder, or "default"
+    name: str,  # a bundle's folder, or an embedded one's name
     detector: Detector,
     methods: str | None,  # by commas; None: all
     identity: str | None,  # a name of ``load_embedder``; None: the judge, where it knows the people
@@ -60,15 +60,15 @@ def evaluate_bundle(
     model = load_face_model(folder)
     papers = load_paper_regressor(folder) if methods is None or PAPER in methods else None
     chosen = _methods(methods, has_papers=papers is not None)
-    known_people = is_embedded(generator_of(name))
-    if identity in _EMBEDDED and not known_people:
-        raise EvaluationError(f"{identity} knows the embedded generator's people alone: give ArcFace's weights")
-    if identity is None and known_people:
+    known = embedded_bundle(generator_of(name))  # whose networks know the people
+    if identity in _EMBEDDED and known is None:
+        raise EvaluationError(f"{identity} knows the embedded generators' people alone: give ArcFace's weights")
+    if identity is None and known is not None:
         identity = "judge"
-    device = model.generator.device
-    recogniser = load_embedder(identity, DEFAULT_BUNDLE, device) if identity else None
-    keeper = load_embedder("embedded", DEFAULT_BUNDLE, device) if known_people and identity == "judge" else recogniser
-    shading = _shading() if known_people else NO_SHADING
+    device, networks = model.generator.device, known or folder
+    recogniser = load_embedder(identity, networks, device) if identity else None
+    keeper = load_embedder("embedded", networks, device) if known and identity == "judge" else recogniser
+    shading = _shading(known) if known else NO_SHADING
     judge = Judge(detector, recogniser, identities, seed, shading, keeper, keep)
     scores = compare(model, judge, chosen, papers, progress)
     return Evaluation(
@@ -89,8 +89,8 @@ def _methods(asked: str | None, *, has_papers: bool) -> list[str]:
     return chosen
 
 
-def _shading() -> Shading:
-    path = DEFAULT_BUNDLE / "shading.json"
+def _shading(embedded: Path) -> Shading:
+    path = embedded / "shading.json"
     try:
         return Shading.from_file(path)
     except (OSError, ValueError, KeyError) as error:

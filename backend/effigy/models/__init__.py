@@ -3,11 +3,13 @@
 
 from .bundle import (
     DEFAULT_BUNDLE,
+    FIRST_BUNDLE,
     BundleError,
     describe_looks,
+    embedded_bundle,
+    embedded_detector,
     generator_of,
     is_bundle,
-    is_embedded,
     landmarks_note,
     load_face_model,
     load_paper_regressor,
@@ -18,15 +20,17 @@ from .face import Edit, FaceModel, Identity, LatentError
 
 __all__ = [
     "DEFAULT_BUNDLE",
+    "FIRST_BUNDLE",
     "BundleError",
     "Edit",
     "FaceModel",
     "Identity",
     "LatentError",
     "describe_looks",
+    "embedded_bundle",
+    "embedded_detector",
     "generator_of",
     "is_bundle",
-    "is_embedded",
     "landmarks_note",
     "load_face_model",
     "load_paper_regressor",

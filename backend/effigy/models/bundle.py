@@ -37,10 +37,14 @@ from .looks import NO_NETWORK, Looks, describe, read_appearance
 from .welcome import check_model
 
 FORMAT = 5
-_WITHOUT_LOOKS = 4  # the format before: it is read, and edits hold nothing of a face's looks
+WITHOUT_LOOKS = 4  # the format before: it is read, and edits hold nothing of a face's looks
 _REASON = 300  # characters
 _ROWS = 128  # of w+, of the deepest generator
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
+FIRST_BUNDLE = Path(__file__).parent / "first-default.effigy"  # the default before
+if not FIRST_BUNDLE.is_dir():  # it still is the default
+    FIRST_BUNDLE = DEFAULT_BUNDLE
+_NAMED = {"default": DEFAULT_BUNDLE, "first-default": FIRST_BUNDLE}
 
 
 class BundleError(Exception):
@@ -48,9 +52,9 @@ class BundleError(Exception):
 
 
 def resolve_bundle(name: str) -> Path:
-    """The folder that ``name`` means: "default" is the embedded one, anything else a path."""
-    if name == "default":
-        return DEFAULT_BUNDLE
+    """The folder that ``name`` means: "default" or "first-default" is an embedded one, anything else a path."""
+    if name in _NAMED:
+        return _NAMED[name]
     try:
         return Path(name).expanduser()
     except RuntimeError:  # the home of a user who is not there
@@ -73,20 +77,34 @@ def generator_of(name: str) -> Path:
     return _generator_path(folder, _read_header(folder)["generator"])
 
 
-def is_embedded(generator: Path) -> bool:
-    """Whether this file is the embedded default's generator, whose people the embedded networks know.
+def embedded_bundle(generator: Path) -> Path | None:
+    """The embedded bundle that this file is the generator of, whose people its networks know; None for any other file.
 
-    One that is not there is not. Raises BundleError.
+    One that is not there is none. Raises BundleError.
     """
-    return is_file(generator) and bool(sha256(generator) == _read_header(DEFAULT_BUNDLE)["generator"]["sha256"])
+    digest = sha256(generator) if is_file(generator) else ""
+    return next((folder for folder in _NAMED.values() if _read_header(folder)["generator"]["sha256"] == digest), None)
 
 
-def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool = False) -> FaceModel:
+def embedded_detector(folder: Path) -> Path:
+    """Of the embedded detectors that which finds the landmarks of the bundle in ``folder``, else the default's.
+
+    Raises BundleError.
+    """
+    topology = _read_header(folder)["topology"] if is_file(folder / "model.json") else None
+    fit = (bundle for bundle in _NAMED.values() if _read_header(bundle)["topology"] == topology)
+    return next(fit, DEFAULT_BUNDLE) / "detector.safetensors"
+
+
+def load_face_model(
+    folder: Path, device: str = "auto", *, fast_previews: bool = False, as_format: int | None = None
+) -> FaceModel:
     """The face model in ``folder``; raises BundleError.
 
-    With ``fast_previews`` it prepares for many of them: it records or compiles the generator.
+    With ``fast_previews`` it prepares for many of them: it records or compiles the generator. ``as_format``: as it was
+    in that earlier format.
     """
-    header = _read_header(folder)
+    header = _as_format(_read_header(folder), as_format)
     try:
         generator_path = _generator_path(folder, header["generator"])
         digest = sha256(generator_path)
@@ -111,7 +129,7 @@ def load_face_model(folder: Path, device: str = "auto", *, fast_previews: bool =
         generator = load_generator(generator_path, device)
         model = FaceModel(
             name=header["name"],
-            model_id=_model_id(folder, header, digest),
+            model_id=_model_id(folder, header),
             generator=generator,
             topology=load_topology(header["topology"]),
             shape=shape,
@@ -185,9 +203,9 @@ def add_appearance(folder: Path, looks: Looks) -> None:
 def describe_looks(folder: Path) -> str:
     """What edits with the bundle in ``folder`` hold of a face's looks, in words; raises BundleError."""
     header = _read_header(folder)
-    if header["format"] == _WITHOUT_LOOKS:
+    if header["format"] == WITHOUT_LOOKS:
         return (
-            f"nothing, its format is {_WITHOUT_LOOKS}: 'effigy bundle refine {folder} --out NEW.effigy', or a new fit, "
+            f"nothing, its format is {WITHOUT_LOOKS}: 'effigy bundle refine {folder} --out NEW.effigy', or a new fit, "
             "adds what keeps colours and the person"
         )
     if header["appearance"] is None:
@@ -234,7 +252,7 @@ def _save_looks(folder: Path, looks: Looks | None) -> dict[str, Any] | None:
 
 
 def _read_looks(folder: Path, header: dict[str, Any], regressor: Regressor) -> Appearance | None:
-    if header["format"] == _WITHOUT_LOOKS or header["appearance"] is None:
+    if header["format"] == WITHOUT_LOOKS or header["appearance"] is None:
         return None
     _check(folder / LOOKS_FILE, header["appearance"]["sha256"], "learn it again with 'effigy bundle refine'")
     return read_appearance(folder, header["appearance"], len(regressor.typical))
@@ -257,16 +275,16 @@ def _read_header(folder: Path) -> dict[str, Any]:
     try:
         header = read_json(path)
         version = header["format"]
-        if version in (_WITHOUT_LOOKS, FORMAT):
+        if version in (WITHOUT_LOOKS, FORMAT):
             _check_reference(header["generator"])
         if version == FORMAT and header["appearance"] is not None:
             describe(header["appearance"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{path} is damaged ({str(error)[:_REASON]}): fit the bundle again") from None
-    if version not in (_WITHOUT_LOOKS, FORMAT):
+    if version not in (WITHOUT_LOOKS, FORMAT):
         version = str(version)[:20]
         raise BundleError(
-            f"{folder} has bundle format {version}, this Effigy reads {_WITHOUT_LOOKS} and {FORMAT}: "
+            f"{folder} has bundle format {version}, this Effigy reads {WITHOUT_LOOKS} and {FORMAT}: "
             "update it, or fit again"
         )
     return dict(header)
@@ -339,18 +357,28 @@ def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> R
     return regressor.requires_grad_(requires_grad=False)
 
 
-def _model_id(folder: Path, header: dict[str, Any], generator_digest: str) -> str:
+def model_id(folder: Path, as_format: int | None = None) -> str:
+    """The id of the face model in ``folder``, without loading it. Raises BundleError or OSError."""
+    return _model_id(folder, _as_format(_read_header(folder), as_format))
+
+
+def _as_format(header: dict[str, Any], as_format: int | None) -> dict[str, Any]:
+    """A header as an earlier Effigy would have written it: what it did not know of, edits do without."""
+    return header if as_format is None else header | {"format": as_format}
+
+
+def _model_id(folder: Path, header: dict[str, Any]) -> str:
     """Identifies what the pictures depend on: weights, shape model, regressor, controls, limits and heads.
 
     And the format: whoever changes what an edit leads to raises it, or bakes of before would pass as fresh. Edits with
     a bundle of format 4 lead where they led, so it keeps its name.
     """
     told = [header["format"], header["controls"], header["pose_range"], header["regressor"]]
-    if header["format"] != _WITHOUT_LOOKS:
+    if header["format"] != WITHOUT_LOOKS:
         told.append(header["appearance"])
     if "depth" in header:
         told.append(header["depth"])
-    digest = hashlib.sha256((generator_digest + json.dumps(told, sort_keys=True)).encode())
+    digest = hashlib.sha256((header["generator"]["sha256"] + json.dumps(told, sort_keys=True)).encode())
     digest.update((folder / "model.safetensors").read_bytes())
     return digest.hexdigest()[:16]
 

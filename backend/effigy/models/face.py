@@ -276,6 +276,11 @@ class FaceModel:
         """The exact pictures of w+ [N, num_ws, w_dim] as bytes [N, H, W, 3], or 4 with alpha. Raises PictureError."""
         return self.finals(ws).bytes()
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether previews may come from a faster way than finals."""
+        return self._previews is not None
+
     def close(self) -> None:
         """Ends what prepares faster previews."""
         if self._previews is not None:

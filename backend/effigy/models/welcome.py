@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effigy_protocol import ProtocolError, decode_reply, encode
-from effigy_protocol.messages import Array, Control, Welcome
+from effigy_protocol.messages import Array, Control, KnownModel, Welcome
 
 from .. import __version__
 from ..generators.planes import ALPHA
@@ -18,8 +18,8 @@ from .face import FaceModel, LatentError
 _TURN = 1.0  # degrees
 
 
-def welcome(model: FaceModel) -> Welcome:
-    """The model's description of itself, from which a client builds its interface."""
+def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
+    """The model's description of itself, from which a client builds its interface; ``others`` are served besides."""
     controls = tuple(Control(c.name, c.group, c.low, c.high) for c in model.controls.values())
     K, _, L = model.shape.basis.shape
     moves = np.array([c.direction for c in model.controls.values()]).reshape(-1, K)
@@ -39,6 +39,7 @@ def welcome(model: FaceModel) -> Welcome:
         pose_range=model.pose_range,
         alpha=ALPHA in model.generator.planes,
         passes=model.passes,
+        others=others,
     )
 
 

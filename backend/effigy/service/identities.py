@@ -8,29 +8,42 @@ that was used longest ago, whose next request is answered with ``unknown-identit
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
-from ..models import Identity
+from ..models import FaceModel, Identity
 
 MAX_HELD = 512  # by one client
 MAX_OPEN = 2048  # tens of kilobytes each
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An anchor, and the model that it is of."""
+
+    model: FaceModel
+    anchor: Identity
+
+    @property
+    def key(self) -> str:
+        return self.anchor.key
+
+
 class Identities:
-    """Anchors by key. Every call costs the same, however many are open; ``forget`` costs what it releases."""
+    """Open identities by key. Every call costs the same, however many are open; ``forget`` costs what it releases."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, tuple[Identity, set[bytes]]] = OrderedDict()  # with its holders; oldest use first
+        self._open: OrderedDict[str, tuple[Opened, set[bytes]]] = OrderedDict()  # with its holders; oldest use first
         self._held: dict[bytes, OrderedDict[str, None]] = {}  # of each client; oldest use first
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, client: bytes, anchor: Identity) -> None:
-        """Lets the client hold ``anchor``, and lets go of others where that is one too many."""
-        self._open.setdefault(anchor.key, (anchor, set()))[1].add(client)
+    def open(self, client: bytes, opened: Opened) -> None:
+        """Lets the client hold ``opened``, and lets go of others where that is one too many."""
+        self._open.setdefault(opened.key, (opened, set()))[1].add(client)
         held = self._held.setdefault(client, OrderedDict())
-        held[anchor.key] = None
-        self._use(client, anchor.key)
+        held[opened.key] = None
+        self._use(client, opened.key)
         if len(held) > MAX_HELD:
             self.release(client, next(iter(held)))
         if len(self._open) > MAX_OPEN:
@@ -38,7 +51,7 @@ class Identities:
             for holder in list(self._open[oldest][1]):
                 self.release(holder, oldest)
 
-    def get(self, client: bytes, key: str) -> Identity | None:
+    def get(self, client: bytes, key: str) -> Opened | None:
         """The identity, if anybody holds it."""
         if key not in self._open:
             return None

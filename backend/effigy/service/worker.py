@@ -35,10 +35,11 @@ from ..generators import PictureError
 from ..models import BundleError, Edit, FaceModel, LatentError
 from ..models import Identity as Anchor
 from ..models.pictures import Pictures
+from ..models.shipped import FaceModels
 from ..models.welcome import encode_floats, encode_halves, welcome
 from .answers import answer
 from .encode import encode_picture
-from .identities import Identities
+from .identities import Identities, Opened
 from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
@@ -87,49 +88,50 @@ class Worker(threading.Thread):
         replies = self._context.socket(zmq.PUSH)
         replies.set_hwm(0)  # no reply is ever dropped
         replies.connect(self._outbox)
-        model: FaceModel | None = None
+        models: FaceModels | None = None
         try:
-            model = self._load()
-            self.welcome = welcome(model)
+            models = FaceModels(self._load())
+            model = models.served
+            self.welcome = welcome(model, models.others)
             self.detail, self.phase = model.name, "ready"
             log.info("model ready", model=model.model_id, name=model.name, device=str(model.generator.device))
-            self._work(model, replies)
+            self._work(models, replies)
         except BundleError as error:
             self._fail(str(error))
         except Exception as error:
             log.exception("worker failed")
             self._fail(f"{type(error).__name__}: {error}")
         finally:
-            if model is not None:
-                model.close()
+            if models is not None:
+                models.close()
             replies.close()
 
     def _fail(self, why: str) -> None:
         log.error("the worker ended", error=why)
         self.detail, self.phase = why, "failed"
 
-    def _work(self, model: FaceModel, replies: zmq.Socket[bytes]) -> None:
+    def _work(self, models: FaceModels, replies: zmq.Socket[bytes]) -> None:
         while (job := self._scheduler.take()) is not None:
             match job.request:
                 case Forget():
                     self._identities.forget(job.client)
                     continue
                 case Synthesize(purpose=purpose, encoding=encoding):
-                    more = self._scheduler.take_finals(encoding, model.final_batch - 1) if purpose == "final" else []
-                    jobs = [job, *more]
-                    answers = self._synthesize(model, jobs)
+                    most = models.served.final_batch - 1 if purpose == "final" else 0
+                    jobs = [job, *self._scheduler.take_finals(encoding, most)]
+                    answers = self._synthesize(jobs)
                 case request:
-                    jobs, answers = [job], [_guarded(job, partial(self._change, model, job.client, request))]
+                    jobs, answers = [job], [_guarded(job, partial(self._change, models, job.client, request))]
             for answered, reply in zip(jobs, answers, strict=True):
                 replies.send_multipart([answered.client, *answer(answered.id, reply)], copy=False)
 
-    def _change(self, model: FaceModel, client: bytes, request: OpenIdentity | Release) -> Reply:
+    def _change(self, models: FaceModels, client: bytes, request: OpenIdentity | Release) -> Reply:
         if isinstance(request, Release):
             return Done(int(self._identities.release(client, request.identity)))
-        return self._open(model, client, request)
+        return self._open(models, client, request)
 
-    def _open(self, model: FaceModel, client: bytes, request: OpenIdentity) -> Identity:
-        seed: int | None = None
+    def _open(self, models: FaceModels, client: bytes, request: OpenIdentity) -> Identity:
+        seed, model = None, _model_of(request, models)
         try:
             match request:
                 case OpenIdentity(seed=int(), latent=None):
@@ -141,7 +143,7 @@ class Worker(threading.Thread):
                     raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
         except LatentError as error:
             raise RefusedError("bad-field", str(error), "open another face, by its seed") from None
-        self._identities.open(client, anchor)
+        self._identities.open(client, Opened(model, anchor))
         pose = Pose(**asdict(anchor.pose))
         return Identity(anchor.key, model.model_id, anchor.latent, pose, encode_floats(anchor.rest), seed)
 
@@ -158,34 +160,33 @@ class Worker(threading.Thread):
 
     def _open_latent(self, model: FaceModel, request: OpenIdentity) -> Anchor:
         assert request.latent is not None
-        if request.model not in (None, model.model_id):
-            raise RefusedError(
-                "wrong-model",
-                f"this face belongs to model {request.model}; the backend runs {model.model_id} ({model.name})",
-                "start the backend with the face's own model, or give the face a new identity",
-            )
         if not 0 <= request.share <= 1:
             raise RefusedError("bad-field", f"share {request.share} is out of range", "a share runs from 0 to 1")
         return model.open_latent(request.latent, request.other, request.share)
 
-    def _synthesize(self, model: FaceModel, jobs: list[Job]) -> list[Reply]:
+    def _synthesize(self, jobs: list[Job]) -> list[Reply]:
         """A preview, or finals in one encoding, painted together; each may be refused, or fail, by itself."""
-        edits = [_guarded(job, partial(self._edit, model, job)) for job in jobs]
-        frames = iter(_frames(model, jobs[0], [edit for edit in edits if isinstance(edit, _Edited)]))
-        answers: list[Reply] = [next(frames) if isinstance(edit, _Edited) else edit for edit in edits]
+        edits = [_guarded(job, partial(self._edit, job)) for job in jobs]
+        edited = [edit for edit in edits if isinstance(edit, _Edited)]
+        frames: dict[int, Frame | Error] = {}
+        for model in {id(each.model): each.model for each in edited}.values():
+            own = [each for each in edited if each.model is model]
+            frames |= zip(map(id, own), _frames(model, jobs[0], own), strict=True)
+        answers: list[Reply] = [frames[id(edit)] if isinstance(edit, _Edited) else edit for edit in edits]
         self.painted += sum(isinstance(answer, Frame) for answer in answers)
         return answers
 
-    def _edit(self, model: FaceModel, job: Job) -> _Edited:
+    def _edit(self, job: Job) -> _Edited:
         started, request = time.monotonic(), job.request
         assert isinstance(request, Synthesize)
-        anchor = self._identities.get(job.client, request.identity)
-        if anchor is None:
+        opened = self._identities.get(job.client, request.identity)
+        if opened is None:
             raise RefusedError(
                 "unknown-identity",
                 f"identity {request.identity!r} is not open here",
                 "open it again with its latent; a restarted backend has forgotten it",
             )
+        model = opened.model
         if unknown := sorted(set(request.controls) - model.controls.keys()):
             raise RefusedError(
                 "bad-field",
@@ -200,14 +201,33 @@ class Worker(threading.Thread):
             )
         if request.purpose == "final" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
-        edit = model.edit(anchor, request.yaw, request.pitch, request.controls)
-        return _Edited(request, edit, started - job.arrived, time.monotonic() - started)
+        edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls)
+        return _Edited(model, request, edit, started - job.arrived, time.monotonic() - started)
+
+
+def _model_of(request: OpenIdentity, models: FaceModels) -> FaceModel:
+    """The model whose face is asked for. Raises RefusedError."""
+    served = models.served
+    if request.model is None:
+        return served
+    try:
+        model = models.get(request.model)
+    except BundleError as error:
+        raise RefusedError("failed", str(error), "install Effigy again") from None
+    if model is None:
+        raise RefusedError(
+            "wrong-model",
+            f"this face belongs to model {request.model}; the backend runs {served.model_id} ({served.name})",
+            "start the backend with the face's own model, or give the face a new identity",
+        )
+    return model
 
 
 @dataclass(frozen=True, slots=True)
 class _Edited:
     """A request whose latent is found, and the seconds that it waited and took."""
 
+    model: FaceModel
     request: Synthesize
     edit: Edit
     queue: float

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The face models that come with Effigy: a .blend of before opens with the one that it was made with."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from effigy_protocol.messages import KnownModel
+
+from .bundle import DEFAULT_BUNDLE, FIRST_BUNDLE, WITHOUT_LOOKS, BundleError, load_face_model, model_id
+from .face import FaceModel
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A bundle of ours, read as it is, or as it was in an earlier format, when its edits led elsewhere."""
+
+    name: str  # as users see it
+    folder: Path
+    as_format: int | None = None
+
+
+_TABLE = (
+    Shipped("Effigy's default", DEFAULT_BUNDLE),
+    Shipped("Effigy's first default", FIRST_BUNDLE),
+    Shipped("Effigy's first default, before edits kept looks", FIRST_BUNDLE, WITHOUT_LOOKS),
+)
+
+
+def shipped() -> dict[str, Shipped]:
+    """Every face model that comes with Effigy, by its id. One whose files are damaged is left out."""
+    known = {}
+    for entry in _TABLE:
+        with contextlib.suppress(BundleError, OSError):
+            known[model_id(entry.folder, entry.as_format)] = entry
+    return known
+
+
+class FaceModels:
+    """The model that is served, and those that ship: each of these is loaded when a face of its own is first opened."""
+
+    def __init__(self, served: FaceModel) -> None:
+        self.served = served
+        self._shipped = {model: entry for model, entry in shipped().items() if model != served.model_id}
+        self._loaded = {served.model_id: served}
+
+    @property
+    def others(self) -> tuple[KnownModel, ...]:
+        """Those whose faces can be opened besides the served one's."""
+        return tuple(KnownModel(model, entry.name) for model, entry in self._shipped.items())
+
+    def get(self, model: str) -> FaceModel | None:
+        """The model with this id, None where there is none here. Raises BundleError."""
+        if model not in self._loaded and model in self._shipped:
+            entry, device = self._shipped[model], str(self.served.generator.device)
+            self._loaded[model] = load_face_model(
+                entry.folder, device, fast_previews=self.served.is_fast, as_format=entry.as_format
+            )
+        return self._loaded.get(model)
+
+    def close(self) -> None:
+        """Ends what prepares faster previews."""
+        for model in self._loaded.values():
+            model.close()

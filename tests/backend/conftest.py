@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of the backend share."""
+
+from __future__ import annotations
+
+import pytest
+import zmq
+
+from effigy.service.scheduler import Job, Scheduler
+from effigy.service.worker import Worker
+from effigy_protocol import decode_reply
+from effigy_protocol.messages import OpenIdentity
+
+
+@pytest.fixture()
+def work():
+    """Gives requests to a worker of a model, which has opened seed 3, and returns its answers."""
+    context = zmq.Context()
+    running = []
+
+    def answers(model, requests):
+        scheduler, inbox, address = Scheduler(), context.socket(zmq.PULL), f"inproc://{len(running)}"
+        worker = Worker(lambda: model, scheduler, context, address)
+        running.append((scheduler, worker, inbox))
+        inbox.bind(address)
+        worker.start()
+        answered([OpenIdentity(seed=3, truncation=0.7)], scheduler, inbox)
+        return answered(requests, scheduler, inbox)
+
+    yield answers
+    for scheduler, worker, inbox in running:
+        scheduler.close()
+        worker.join(60)
+        inbox.close()
+    context.term()
+
+
+def answered(requests, scheduler, inbox):
+    for number, request in enumerate(requests):
+        scheduler.add(Job(b"a", number, request))
+    got = {}
+    for _ in requests:
+        assert inbox.poll(120_000), "no answer came"
+        envelope = decode_reply(inbox.recv_multipart()[1:])
+        got[envelope.id] = envelope.message
+    return [got[number] for number in range(len(got))]
