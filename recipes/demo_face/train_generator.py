@@ -28,6 +28,7 @@ from effigy.generators.mapping import initialize
 from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_units
 
 from .latents import Z_DIM, latents_of
+from .optimiser import Optimiser
 from .parameters import COUNT, EXPRESSION
 from .planes import ALPHA, NAMES, RGB
 from .teach_mapping import drawn_evenly, teach
@@ -145,8 +146,7 @@ class Training:
         nn.init.zeros_(self.reader.weight)  # until ``begin`` has a better one; never by chance
         nn.init.zeros_(self.reader.bias)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        trained = [*self.network.parameters(), *self.reader.parameters()]
-        self.optimiser = torch.optim.Adam(trained, lr=plan.rate, betas=(0.9, 0.99), fused=True)
+        self.optimiser = Optimiser(self.network, self.reader)
 
     def begin(self, start: StyleGAN2 | None = None) -> None:
         """Teaches the mapping, of ``start`` (a generator to go on from, widened) or of the fresh network.
@@ -176,10 +176,9 @@ class Training:
         others = drawn_evenly(READ, random)
         w = self.network.mapping(latents_of(others, random))
         loss = loss + plan.reading * F.mse_loss(self.reader(w), others)
-        self.optimiser.param_groups[0]["lr"] = plan.rate_at(self.seen)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimiser.step(plan.rate_at(self.seen))
         self.seen += plan.batch
         # Averages over about the last sixteenth of what was seen, at most over some eight thousand pictures.
         span = max(1.0, min(self.seen / 16, 8000.0) / plan.batch)
