@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-# Before torch is imported, as in backend/effigy/cli.py.
+# Before torch is imported, as in backend/effigy/cli/__init__.py.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import pytest
@@ -46,7 +46,7 @@ def addon_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def default_model():
     """The embedded default face model, on the CPU."""
-    from effigy.models import DEFAULT_BUNDLE, load_face_model
+    from effigy.faces import DEFAULT_BUNDLE, load_face_model
 
     return load_face_model(DEFAULT_BUNDLE, device="cpu")
 
@@ -54,7 +54,7 @@ def default_model():
 @pytest.fixture(scope="session")
 def planes_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default's bundle, but for a generator that also paints alpha, normals and depth."""
-    from effigy.models import DEFAULT_BUNDLE
+    from effigy.faces import DEFAULT_BUNDLE
     from tests.planes_bundle import write_planes_bundle
 
     return write_planes_bundle(DEFAULT_BUNDLE, tmp_path_factory.mktemp("planes") / "planes.effigy")

@@ -13,7 +13,7 @@ from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8  # malloc.h
 _LARGEST = 32 << 20  # bytes; glibc's own limit of M_MMAP_THRESHOLD: larger blocks come from the system, unless none may
-_PICTURE = 128 << 20  # bytes: what most layers of a 1024 picture hold at once, painted in strips (generators/strips.py)
+_PICTURE = 128 << 20  # bytes: what most layers of a 1024 picture hold at once, painted in strips (networks/strips.py)
 
 _kept_everything = False
 

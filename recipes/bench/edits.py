@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from effigy.models import FaceModel, load_face_model, resolve_bundle
-from effigy.models.face import Identity
+from effigy.faces import FaceModel, load_face_model, resolve_bundle
+from effigy.faces.face import Identity
 
 PEOPLE, ROUNDS = 24, 3
 

@@ -16,9 +16,9 @@ import math
 import shutil
 from pathlib import Path
 
+from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces.bundle import sha256
 from effigy.generators.checkpoints import write_own
-from effigy.models import DEFAULT_BUNDLE
-from effigy.models.bundle import sha256
 from recipes.demo_face.storage import read_trainable
 from recipes.demo_face.widen import widened
 

@@ -30,9 +30,9 @@ from torch import Tensor
 from effigy.commands.bench import KNOWN
 from effigy.generators import load_generator
 from effigy.generators.checkpoints import write_own
-from effigy.generators.compiled import Compilation, load_compiled
-from effigy.generators.previews import has_native_bfloat16
-from effigy.generators.stylegan2 import StyleGAN2Config
+from effigy.generators.networks.stylegan2 import StyleGAN2Config
+from effigy.generators.previews.compiled import Compilation, load_compiled
+from effigy.generators.previews.painter import has_native_bfloat16
 from effigy.memory import keep_freed_memory
 
 GENERATOR, LATENT = "g.safetensors", "ws.npy"  # in the folder that the processes share

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from effigy.models import DEFAULT_BUNDLE, load_face_model
+from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.service.encode import png
 
 ROUNDS = 8

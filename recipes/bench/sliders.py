@@ -16,8 +16,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from effigy.models import FaceModel, load_face_model, resolve_bundle
-from effigy.models.face import Identity
+from effigy.faces import FaceModel, load_face_model, resolve_bundle
+from effigy.faces.face import Identity
 
 PEOPLE, STEPS, TRUNCATION = 24, 33, 0.8
 

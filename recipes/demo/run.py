@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 import build_addon
+from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.geometry import angles, infer
 from effigy.landmarks import EmbeddedDetector
-from effigy.models import DEFAULT_BUNDLE, load_face_model
 
 _CONTACT_COLUMNS = 12
 _CONTACT_EVERY = 2

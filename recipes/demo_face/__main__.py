@@ -13,12 +13,12 @@ import torch
 import typer
 from rich.progress import Progress
 
+from effigy.faces import DEFAULT_BUNDLE, load_face_model, resolve_bundle
+from effigy.fitting.evaluation import Judge
 from effigy.generators.load import save_generator
-from effigy.identity import load_embedder
 from effigy.landmarks import load_detector
 from effigy.memory import keep_freed_memory
-from effigy.models import DEFAULT_BUNDLE, load_face_model, resolve_bundle
-from effigy.models.evaluation import Judge
+from effigy.recognition import load_embedder
 
 from .bake import bake as bake_assets
 from .bake import load_assets, save_assets

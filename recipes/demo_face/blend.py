@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from effigy.generators.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effigy.generators.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .bake import load_assets
 from .latents import gate, paint_vectors

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from effigy.models.evaluation import FIRST_SEED, Judge, Part, Session
-from effigy.models.face import FaceModel
+from effigy.faces.face import FaceModel
+from effigy.fitting.evaluation import FIRST_SEED, Judge, Part, Session
 
 THIRDS = ("dark", "middle", "light")
 

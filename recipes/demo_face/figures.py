@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from effigy.generators.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .latents import TRUNCATION, drawn, paint_vectors
 from .parameters import column

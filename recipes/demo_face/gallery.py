@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effigy.models.face import FaceModel
+from effigy.faces.face import FaceModel
 
 from .latents import TRUNCATION
 

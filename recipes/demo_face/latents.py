@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from effigy.generators.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .parameters import COUNT, ROWS
 

@@ -11,7 +11,7 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from effigy.generators.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .dataset import contact_sheet, to_pictures
 from .figures import MOVES, SEED, measure, moved

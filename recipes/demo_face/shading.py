@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from effigy.editing.patches import patch_names
+from effigy.faces.face import FaceModel
+from effigy.fitting.drift import TURN, Shading, changes
 from effigy.geometry import infer
 from effigy.geometry.camera import Array
 from effigy.landmarks import Detector
-from effigy.models.drift import TURN, Shading, changes
-from effigy.models.face import FaceModel
 
 from .latents import drawn
 from .parameters import EXPRESSION, PITCH, ROWS, YAW, column

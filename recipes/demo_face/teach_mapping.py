@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effigy.generators.mapping import Mapping
+from effigy.generators.networks.dense import Mapping
 
 from .latents import Z_DIM, gate, latents_of
 from .parameters import COUNT

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effigy.identity import embedded, judge
+from effigy.recognition import embedded, judge
 
 from .planes import RGB
 from .storage import save_half

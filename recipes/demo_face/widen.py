@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import torch
 
-from effigy.generators.mapping import initialize
-from effigy.generators.stylegan2 import StyleGAN2
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 
 @torch.no_grad()

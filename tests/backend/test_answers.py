@@ -8,7 +8,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effigy.models.welcome import encode_floats
+from effigy.faces.welcome import encode_floats
 from effigy.service.answers import MAX_TEXT_SHOWN, answer
 from effigy_protocol import decode_reply
 from effigy_protocol.messages import Error, Identity, Pose, StatusReport

@@ -17,9 +17,9 @@ from effigy.generators import GeneratorFileError, load_generator
 from effigy.generators.checkpoints import write_own
 from effigy.generators.checkpoints.nvidia import _tensors
 from effigy.generators.checkpoints.tensors import TensorFile
-from effigy.generators.mapping import initialize
-from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
 
 from .checkpoint_files import (
     nvidia,

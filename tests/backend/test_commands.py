@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from effigy.cli import app
 from effigy.commands.doctor import examine
-from effigy.models import DEFAULT_BUNDLE
+from effigy.faces import DEFAULT_BUNDLE
 
 
 @pytest.fixture()

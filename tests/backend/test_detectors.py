@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from effigy.faces import DEFAULT_BUNDLE
 from effigy.landmarks import DetectorError, load_detector
 from effigy.landmarks.embedded import LandmarkNetwork, soft_argmax
-from effigy.models import DEFAULT_BUNDLE
 
 EMBEDDED = DEFAULT_BUNDLE / "detector.safetensors"
 FAN_FILES = ("2DFAN4-11f355bf06.pth.tar", "s3fd-619a316812.pth")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from effigy.models.finals import Finals
+from effigy.faces.finals import Finals
 from effigy.threads import limited_threads
 from recipes.bench.processors import OLDEST, finals, finals_of
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from effigy.commands.models import inspect_generator
+from effigy.commands.inspect import inspect_generator
 from effigy.generators import GeneratorFileError, convert_generator, load_generator
 from effigy.generators.build import build_network
 from effigy.generators.checkpoints import open_checkpoint, write_own
 from effigy.generators.checkpoints.attributes import _expected
-from effigy.generators.mapping import initialize
-from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
 
 from ..closeness import assert_same, roundings_of
 from .checkpoint_files import (

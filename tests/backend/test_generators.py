@@ -10,12 +10,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from effigy.generators import GeneratorFileError, load_generator, save_generator, strips, stylegan2, stylegan3
+from effigy.faces import DEFAULT_BUNDLE
+from effigy.generators import GeneratorFileError, load_generator, save_generator
 from effigy.generators.build import build_network
 from effigy.generators.checkpoints import open_checkpoint
-from effigy.generators.checkpoints.networks import read_config
-from effigy.generators.mapping import channels_last, initialize
-from effigy.generators.stylegan2 import (
+from effigy.generators.checkpoints.configuration import read_config
+from effigy.generators.networks import strips, stylegan2, stylegan3
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.operations import channels_last
+from effigy.generators.networks.stylegan2 import (
     StyleGAN2,
     StyleGAN2Config,
     SynthesisLayer,
@@ -23,9 +26,8 @@ from effigy.generators.stylegan2 import (
     phase_weights,
     phases_to_space,
 )
-from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
-from effigy.generators.winograd import pays, transform_weight, winograd_conv2d
-from effigy.models import DEFAULT_BUNDLE
+from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
+from effigy.generators.networks.winograd import pays, transform_weight, winograd_conv2d
 from effigy.threads import limited_threads
 
 from ..closeness import assert_same, roundings_of, typical_error
@@ -365,7 +367,7 @@ def test_a_picture_does_not_depend_on_its_batch():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 def test_products_of_few_rows_have_the_bits_of_each_row_alone_in_one_thread(count):
-    """What larger layers do is the libraries' affair, and seen to by ``effigy.models.finals``."""
+    """What larger layers do is the libraries' affair, and seen to by ``effigy.faces.finals``."""
     generator, other = load_generator(GENERATOR, "cpu"), StyleGAN3(StyleGAN3Config(64, 256, 16, channel_max=203))
     initialize(other)
     other.freeze()

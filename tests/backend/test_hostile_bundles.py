@@ -26,13 +26,14 @@ from typer.testing import CliRunner
 from effigy.array_files import read_arrays
 from effigy.cli import app
 from effigy.commands import nrsfm
+from effigy.faces import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor
+from effigy.faces.welcome import welcome
 from effigy.files import file_problem, parse_json, whole_file
+from effigy.fitting import samples
+from effigy.fitting.samples import Recipe, SamplesError, sample
 from effigy.generators import GeneratorFileError, load_generator
-from effigy.identity import ArcFace, EmbeddedIdentity, IdentityFileError
 from effigy.landmarks import DetectorError, EmbeddedDetector, load_detector
-from effigy.models import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor, samples
-from effigy.models.samples import Recipe, SamplesError, sample
-from effigy.models.welcome import welcome
+from effigy.recognition import ArcFace, EmbeddedIdentity, IdentityFileError
 from effigy_protocol import decode_reply, encode
 
 
@@ -318,7 +319,7 @@ def test_what_does_not_fit_into_memory_is_not_called_damaged(folder, tmp_path, m
         raise RuntimeError(error) if isinstance(error, str) else error
 
     np.savez(tmp_path / "a.npz", W=np.zeros(3))
-    monkeypatch.setattr("effigy.models.bundle.load_generator", fail)
+    monkeypatch.setattr("effigy.faces.bundle.load_generator", fail)
     monkeypatch.setattr("effigy.generators.checkpoints.open.skeleton", fail)
     monkeypatch.setattr("effigy.array_files._read", fail)
     with pytest.raises(BundleError, match="does not fit into the memory") as of_bundle:

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from effigy.generators import GeneratorFileError, convert_generator, load_generator
-from effigy.generators.mapping import initialize
-from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
 
 from .checkpoint_files import (
     Call,

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from effigy.editing import InverseOptions, keep_identity
-from effigy.identity import ArcFace, EmbeddedIdentity, IdentityFileError, load_embedder
-from effigy.identity.arcface import IRSE50
-from effigy.models import DEFAULT_BUNDLE
+from effigy.faces import DEFAULT_BUNDLE
+from effigy.recognition import ArcFace, EmbeddedIdentity, IdentityFileError, load_embedder
+from effigy.recognition.arcface import IRSE50
 
 from ..closeness import assert_same, roundings_of
 

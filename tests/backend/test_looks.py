@@ -22,19 +22,21 @@ from effigy.editing.network import Architecture
 from effigy.editing.parameters import Parameters
 from effigy.editing.patches import THUMBNAIL, patch_colours, patch_names, patch_points
 from effigy.editing.regressor import Whitening
-from effigy.geometry import Camera, ShapeModel, load_topology, rotation
-from effigy.identity import EmbeddedIdentity
-from effigy.models import (
+from effigy.faces import (
     DEFAULT_BUNDLE,
     BundleError,
     describe_looks,
     load_face_model,
     load_paper_regressor,
     looks_network,
+)
+from effigy.fitting import (
     refining,
     samples,
 )
-from effigy.models.refining import refine
+from effigy.fitting.refining import refine
+from effigy.geometry import Camera, ShapeModel, load_topology, rotation
+from effigy.recognition import EmbeddedIdentity
 
 FACES = ("ibug68", "ibug70", "mediapipe468", "mediapipe478")
 

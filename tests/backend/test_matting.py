@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effigy.faces.pictures import Pictures
 from effigy.matting import cut_out, refine
 from effigy.matting.foreground import to_linear, to_srgb
 from effigy.matting.spread import spread
-from effigy.models.pictures import Pictures
 
 from ..planes_bundle import PLANES
 

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
+from effigy.faces import DEFAULT_BUNDLE
 from effigy.generators import load_generator
-from effigy.models import DEFAULT_BUNDLE
 
 SCRIPT = """
 import ctypes, resource, sys, threading

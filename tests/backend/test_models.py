@@ -19,11 +19,7 @@ from imageio.v3 import imread
 from effigy.editing import PRESETS, InverseOptions, appearance_training
 from effigy.editing.parameters import ALPHA
 from effigy.editing.patches import THUMBNAIL
-from effigy.generators import load_generator
-from effigy.geometry import angles, infer
-from effigy.identity import EmbeddedIdentity, load_embedder
-from effigy.landmarks import EmbeddedDetector
-from effigy.models import (
+from effigy.faces import (
     DEFAULT_BUNDLE,
     BundleError,
     LatentError,
@@ -32,14 +28,20 @@ from effigy.models import (
     load_face_model,
     load_paper_regressor,
     resolve_bundle,
+)
+from effigy.faces.face import _limit
+from effigy.faces.latent import latent_from_bytes, latent_to_bytes
+from effigy.fitting import (
     samples,
 )
-from effigy.models.drift import Shading, drift, full_strength
-from effigy.models.evaluation import Judge, compare, evaluate, report
-from effigy.models.face import _limit
-from effigy.models.fitting import FitPlan, fit_face_model
-from effigy.models.latent import latent_from_bytes, latent_to_bytes
-from effigy.models.report import write_report
+from effigy.fitting.drift import Shading, drift, full_strength
+from effigy.fitting.evaluation import Judge, compare, evaluate, report
+from effigy.fitting.fit import FitPlan, fit_face_model
+from effigy.fitting.report import write_report
+from effigy.generators import load_generator
+from effigy.geometry import angles, infer
+from effigy.landmarks import EmbeddedDetector
+from effigy.recognition import EmbeddedIdentity, load_embedder
 from recipes.bench.sliders import TRUNCATION, ramp
 
 
@@ -395,7 +397,7 @@ def test_a_bundle_of_another_format_or_with_a_path_outside_is_refused(bundle):
 def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "SHARD", 250)
     for name, smaller in {"_PEOPLE": 1, "_STEPS": 3, "_CALIBRATED": 2, "_ANGLES": 5}.items():
-        monkeypatch.setattr(f"effigy.models.report.{name}", smaller)
+        monkeypatch.setattr(f"effigy.fitting.report.{name}", smaller)
     detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
     stages = []
     out = tmp_path / "small.effigy"

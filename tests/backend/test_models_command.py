@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from effigy.cli import app
 from effigy.commands import bench
+from effigy.faces import DEFAULT_BUNDLE
 from effigy.generators import catalogue
 from effigy.generators.checkpoints import write_own
-from effigy.generators.mapping import initialize
-from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.models import DEFAULT_BUNDLE
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 
 from .checkpoint_files import nvidia, parity
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from effigy.editing import Parameters
+from effigy.faces import BundleError, load_face_model
+from effigy.faces.depth import DepthScale, depth_of, measure_depth
+from effigy.faces.pictures import Pictures, passes_of
+from effigy.faces.welcome import welcome
 from effigy.generators.planes import ALPHA, DEPTH, NORMAL
 from effigy.geometry import project
-from effigy.models import BundleError, load_face_model
-from effigy.models.depth import DepthScale, depth_of, measure_depth
-from effigy.models.pictures import Pictures, passes_of
-from effigy.models.welcome import welcome
 from effigy_protocol.messages import Error, Frame, Synthesize
 
 from ..planes_bundle import PLANES
@@ -139,7 +139,7 @@ class Deep:
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_the_scale_of_a_painted_depth_is_found_in_head_units(default_model, noise, monkeypatch):
-    monkeypatch.setattr("effigy.models.depth._PICTURES", 16)
+    monkeypatch.setattr("effigy.faces.depth._PICTURES", 16)
     model = default_model
     found = measure_depth(Deep(model, noise), model.regressor, model.shape, model.topology, 0)
     assert found.scale == pytest.approx(2.5, rel=0.03)
@@ -147,7 +147,7 @@ def test_the_scale_of_a_painted_depth_is_found_in_head_units(default_model, nois
 
 
 def test_a_depth_of_something_else_gets_no_scale(default_model, model, monkeypatch):
-    monkeypatch.setattr("effigy.models.depth._PICTURES", 16)
+    monkeypatch.setattr("effigy.faces.depth._PICTURES", 16)
     known = default_model.regressor, default_model.shape, default_model.topology, 0
     assert measure_depth(default_model.generator, *known) is None
     assert measure_depth(model.generator, *known) is None

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from effigy.faces import DEFAULT_BUNDLE
 from effigy.geometry import angles, rotation
 from effigy.landmarks import load_detector
 from effigy.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader, head
 from effigy.landmarks.photo.crop import cut
-from effigy.models import DEFAULT_BUNDLE
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
 EYES = np.array([[98.0, 80.7], [162.0, 83.6]])  # corners on the outside, by hand, in pixels

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from effigy.faces.finals import Finals
+from effigy.fitting.samples import Recipe, sample
 from effigy.generators import GeneratorFileError, PictureError, check_pictures
-from effigy.generators.mapping import initialize
-from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
-from effigy.models.finals import Finals
-from effigy.models.samples import Recipe, sample
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
 
 SHAPES = [StyleGAN2Config(4, 4, (3, 3, 3), 2), StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3)]
 

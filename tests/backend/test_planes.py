@@ -12,9 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from effigy.generators import GeneratorFileError, convert_generator, load_generator, save_generator
-from effigy.generators.mapping import initialize
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 from effigy.generators.planes import RGB, check_planes, colour, shown
-from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 from ..closeness import assert_same, roundings_of
 from .checkpoint_files import nvidia, parity, rosinality, tensorflow

@@ -18,13 +18,14 @@ import psutil
 import pytest
 import torch
 
-from effigy.generators import PreviewPainter, load_generator, previews
+from effigy.generators import PreviewPainter, load_generator
 from effigy.generators.checkpoints import write_own
-from effigy.generators.compiled import Compilation, prune
-from effigy.generators.mapping import initialize
-from effigy.generators.previews import Graphed, preview_dtype
-from effigy.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.previews import painter as painting
+from effigy.generators.previews.compiled import Compilation, prune
+from effigy.generators.previews.painter import Graphed, preview_dtype
 
 from ..closeness import assert_same, roundings_of, typical_error
 from .devices import DEVICES
@@ -55,7 +56,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture()
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("EFFIGY_CACHE", str(tmp_path))
-    monkeypatch.setattr(previews, "WORTH_COMPILING", 3)
+    monkeypatch.setattr(painting, "WORTH_COMPILING", 3)
     return tmp_path / "compiled"
 
 
@@ -152,7 +153,8 @@ def test_a_compilation_that_fails_says_so_and_leaves_nothing(tmp_path):
 
 def test_a_compilation_ends_with_a_parent_that_is_killed(tiny, tmp_path):
     script = (
-        "import time; from pathlib import Path; import torch; from effigy.generators.compiled import Compilation\n"
+        "import time; from pathlib import Path; import torch\n"
+        "from effigy.generators.previews.compiled import Compilation\n"
         f"compilation = Compilation(Path({str(tiny)!r}), torch.float32, Path({str(tmp_path / 'p.pt2')!r}))\n"
         "print(compilation._child.pid, flush=True); time.sleep(60)"
     )
@@ -248,8 +250,8 @@ def test_previews_of_a_generator_on_cuda_are_recorded(small, graph_device, monke
     if device == "cpu":
         monkeypatch.setattr(type(generator), "device", property(lambda self: SimpleNamespace(type="cuda")))
         real = load_generator
-        monkeypatch.setattr(previews, "load_generator", lambda path, device, dtype: real(path, "cpu", dtype))
-        monkeypatch.setattr(previews.Graphed, "__init__", record_on_the_cpu(previews.Graphed.__init__))
+        monkeypatch.setattr(painting, "load_generator", lambda path, device, dtype: real(path, "cpu", dtype))
+        monkeypatch.setattr(painting.Graphed, "__init__", record_on_the_cpu(painting.Graphed.__init__))
     painter = PreviewPainter(generator, small)
     assert painter.state == "fast"
     fake.graphed = lambda: painter._paint
@@ -267,7 +269,7 @@ def record_on_the_cpu(init):
 
 
 def test_stylegan3_is_previewed_in_float32(monkeypatch):
-    monkeypatch.setattr(previews, "has_native_bfloat16", lambda: True)
+    monkeypatch.setattr(painting, "has_native_bfloat16", lambda: True)
     assert preview_dtype(StyleGAN2(StyleGAN2Config(8, 8, (4, 4), 1))) == torch.bfloat16
     alias_free = StyleGAN3(StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3))
     assert preview_dtype(alias_free) == torch.float32

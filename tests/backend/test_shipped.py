@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from effigy.models import DEFAULT_BUNDLE, FIRST_BUNDLE, embedded_bundle, embedded_detector, load_face_model
-from effigy.models import resolve_bundle as resolve
-from effigy.models.bundle import WITHOUT_LOOKS
-from effigy.models.shipped import FaceModels, shipped
+from effigy.faces import DEFAULT_BUNDLE, FIRST_BUNDLE, embedded_bundle, embedded_detector, load_face_model
+from effigy.faces import resolve_bundle as resolve
+from effigy.faces.bundle import WITHOUT_LOOKS
+from effigy.faces.shipped import FaceModels, shipped
 from effigy_protocol.messages import Error, OpenIdentity, Synthesize
 
 FIRST, FIRST_WITHOUT_LOOKS = "0f43d165f9ca4c75", "ae0b9b3aa1578cad"  # as .blend files of before name them

@@ -10,8 +10,8 @@ import pytest
 import torch
 import zmq
 
-from effigy.models.finals import Finals
-from effigy.models.latent import latent_to_bytes
+from effigy.faces.finals import Finals
+from effigy.faces.latent import latent_to_bytes
 from effigy.service.scheduler import Job, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply

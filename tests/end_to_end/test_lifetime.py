@@ -214,7 +214,7 @@ def test_a_service_that_fails_says_why_and_leaves(tmp_path, stuck):
     script.write_text(
         "import sys, threading, time\n"
         "import effigy.service.serve as serve\n"
-        "from effigy.models import BundleError\n"
+        "from effigy.faces import BundleError\n"
         "def load(*a, **k):\n"
         f"    if {stuck}: time.sleep(60)\n"
         "    raise BundleError('no model')\n"

@@ -10,9 +10,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.generators.load import save_generator
-from effigy.generators.stylegan2 import fir_kernel, upsample2
-from effigy.models import DEFAULT_BUNDLE, load_face_model
+from effigy.generators.networks.stylegan2 import fir_kernel, upsample2
 from recipes.demo_face import gallery, latents
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.blend import blended

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from effigy.editing.patches import patch_names
-from effigy.identity.judge import INPUT, EmbeddedJudge, JudgeNetwork
+from effigy.faces import DEFAULT_BUNDLE
+from effigy.fitting.drift import Shading, full_strength
 from effigy.landmarks import EmbeddedDetector
-from effigy.models import DEFAULT_BUNDLE
-from effigy.models.drift import Shading, full_strength
+from effigy.recognition.judge import INPUT, EmbeddedJudge, JudgeNetwork
 from recipes.demo_face import shading, train_identity
 from recipes.demo_face.parameters import ROWS, decode
 from recipes.demo_face.renderer import Renderer

@@ -15,16 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..faces import generator_of
 from ..generators import Generator, load_generator
 from ..generators.build import build_network
 from ..generators.checkpoints import Config, open_checkpoint, write_own
-from ..generators.compiled import Compilation, load_compiled
 from ..generators.load import resolve_device
-from ..generators.mapping import channels_last, initialize
-from ..generators.previews import Graphed, has_native_bfloat16
-from ..generators.stylegan2 import StyleGAN2Config
-from ..generators.stylegan3 import StyleGAN3Config
-from ..models import generator_of
+from ..generators.networks.dense import initialize
+from ..generators.networks.operations import channels_last
+from ..generators.networks.stylegan2 import StyleGAN2Config
+from ..generators.networks.stylegan3 import StyleGAN3Config
+from ..generators.previews.compiled import Compilation, load_compiled
+from ..generators.previews.painter import Graphed, has_native_bfloat16
 
 # As the official releases for faces have them.
 KNOWN: dict[str, Config] = {

@@ -95,7 +95,7 @@ def _memory() -> Finding:
 
 def _model(path: Path) -> Finding:
     try:
-        from ..models import BundleError, describe_looks, landmarks_note, load_face_model
+        from ..faces import BundleError, describe_looks, landmarks_note, load_face_model
     except (ImportError, OSError) as error:
         return Finding("model", False, f"cannot be tried ({error})", "install torch first")
     started = time.monotonic()

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..editing import METHODS
-from ..identity import load_embedder
-from ..landmarks import Detector
-from ..models import (
+from ..faces import (
     describe_looks,
     embedded_bundle,
     generator_of,
@@ -20,8 +18,10 @@ from ..models import (
     looks_network,
     resolve_bundle,
 )
-from ..models.drift import NO_SHADING, Shading
-from ..models.evaluation import PAPER, Judge, Scores, compare
+from ..fitting.drift import NO_SHADING, Shading
+from ..fitting.evaluation import PAPER, Judge, Scores, compare
+from ..landmarks import Detector
+from ..recognition import load_embedder
 
 _EMBEDDED = ("judge", "embedded")  # networks that know the embedded generator's people alone
 

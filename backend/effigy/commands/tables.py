@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from ..models.evaluation import LookScore, Scores
+from ..fitting.evaluation import LookScore, Scores
 
 
 def scores_table(scores: dict[str, Scores]) -> Table:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Latent editing: the regressor φ(w) → q and its local inverse Ω: (w0, q*) → w."""
 
-from .identity import keep_identity
+from .identity_term import keep_identity
 from .inverse import METHODS, IdentityTerm, InverseOptions, Method, invert
 from .parameters import Parameters
 from .regressor import Regressor

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from .stylegan2 import StyleGAN2, StyleGAN2Config
-from .stylegan3 import StyleGAN3, StyleGAN3Config
+from .networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from .networks.stylegan3 import StyleGAN3, StyleGAN3Config
 
 
 def build_network(config: StyleGAN2Config | StyleGAN3Config) -> StyleGAN2 | StyleGAN3:

@@ -10,8 +10,8 @@ import torch
 from ..memory import keep_picture_memory
 from .checkpoints import GeneratorFileError, open_checkpoint, read_network, write_own
 from .generator import Generator
-from .stylegan2 import StyleGAN2
-from .stylegan3 import StyleGAN3
+from .networks.stylegan2 import StyleGAN2
+from .networks.stylegan3 import StyleGAN3
 
 _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float32
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)

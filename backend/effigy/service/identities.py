@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from ..models import FaceModel, Identity
+from ..faces import FaceModel, Identity
 
 MAX_HELD = 512  # by one client
 MAX_OPEN = 2048  # tens of kilobytes each

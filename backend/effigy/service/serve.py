@@ -29,7 +29,7 @@ from effigy_protocol.connection import (
 )
 from effigy_protocol.proof import new_token
 
-from ..models import FaceModel, describe_looks, landmarks_note, load_face_model
+from ..faces import FaceModel, describe_looks, landmarks_note, load_face_model
 from .endpoint import EndpointError, bind, default_connection_file
 from .scheduler import Scheduler
 from .server import Server

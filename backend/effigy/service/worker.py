@@ -31,12 +31,12 @@ from effigy_protocol.messages import (
     Welcome,
 )
 
+from ..faces import BundleError, Edit, FaceModel, LatentError
+from ..faces import Identity as Anchor
+from ..faces.pictures import Pictures
+from ..faces.shipped import FaceModels
+from ..faces.welcome import encode_floats, encode_halves, welcome
 from ..generators import PictureError
-from ..models import BundleError, Edit, FaceModel, LatentError
-from ..models import Identity as Anchor
-from ..models.pictures import Pictures
-from ..models.shipped import FaceModels
-from ..models.welcome import encode_floats, encode_halves, welcome
 from .answers import answer
 from .encode import encode_picture
 from .identities import Identities, Opened

@@ -2,7 +2,7 @@
 """Reading every format of StyleGAN weights, executing nothing of what is in them."""
 
 from .checkpoint import Checkpoint, Config, GeneratorFileError
-from .fit import read_network
+from .matching import read_network
 from .open import open_checkpoint
 from .own import write_own
 

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from ..build import build_network
-from ..mapping import SQRT2, FullyConnected
-from ..stylegan2 import StyleGAN2Config, SynthesisLayer, ToRGB
-from ..stylegan3 import Input, Layer, StyleGAN3Config
+from ..networks.dense import FullyConnected
+from ..networks.operations import SQRT2
+from ..networks.stylegan2 import StyleGAN2Config, SynthesisLayer, ToRGB
+from ..networks.stylegan3 import Input, Layer, StyleGAN3Config
 from .checkpoint import Config
+from .configuration import brief
 from .errors import ForeignError
-from .networks import brief
 from .tensors import TensorFile
 
 _CLOSE = 1e-4  # relative: NumPy's numbers may have been kept in single precision

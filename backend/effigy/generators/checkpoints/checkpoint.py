@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..stylegan2 import StyleGAN2Config
-from ..stylegan3 import StyleGAN3Config
+from ..networks.stylegan2 import StyleGAN2Config
+from ..networks.stylegan3 import StyleGAN3Config
 
 Config = StyleGAN2Config | StyleGAN3Config
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from .attributes import check_attributes
 from .checkpoint import Checkpoint, Weight
+from .configuration import dictionary, read_config, regular, short
 from .errors import ForeignError, MalformedError
-from .networks import dictionary, read_config, regular, short
 from .tensors import TensorFile
 from .unpickle import Object
 

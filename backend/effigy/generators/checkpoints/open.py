@@ -17,7 +17,7 @@ from ...files import file_problem
 from ...tensor_files import is_out_of_memory
 from .checkpoint import Checkpoint, GeneratorFileError, Weight
 from .errors import ForeignError, MalformedError
-from .fit import check_size, misfit, skeleton
+from .matching import check_size, misfit, skeleton
 from .nvidia import read_nvidia
 from .own import read_own
 from .tensorflow import is_tensorflow, read_tensorflow

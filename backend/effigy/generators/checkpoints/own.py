@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ...files import parse_json
 from ...tensor_files import write_tensors
-from ..stylegan2 import StyleGAN2Config
-from ..stylegan3 import StyleGAN3Config
+from ..networks.stylegan2 import StyleGAN2Config
+from ..networks.stylegan3 import StyleGAN3Config
 from .checkpoint import Checkpoint, Config, Weight
+from .configuration import make_config
 from .errors import ForeignError, MalformedError
-from .networks import make_config
 
 FORMAT = "effigy-generator-1"
 _ARCHITECTURES: dict[str, type[Any]] = {"stylegan2": StyleGAN2Config, "stylegan3": StyleGAN3Config}

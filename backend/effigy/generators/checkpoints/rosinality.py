@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoint import Checkpoint, Weight
+from .configuration import check_filter, read_config, refuse_relatives, regular
 from .errors import ForeignError
-from .networks import check_filter, read_config, refuse_relatives, regular
 from .tensors import StoredTensor, TensorFile
 
 _LICENCE = (

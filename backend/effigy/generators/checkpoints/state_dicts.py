@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from .checkpoint import Config
+from .configuration import Shapes, Tensors, read_config
 from .errors import ForeignError
-from .fit import misfit, skeleton
-from .networks import Shapes, Tensors, read_config
+from .matching import misfit, skeleton
 
 _CRITICAL = (2, 1, 0, 3)  # critically sampled layers, which filters tell apart; the first is the usual number
 _FIRST_RATE = 16  # samples per picture of the first layer, with the usual cutoff

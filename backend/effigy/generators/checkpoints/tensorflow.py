@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from .checkpoint import Checkpoint, Weight
+from .configuration import dictionary, read_config, refuse_relatives, regular, short
 from .errors import ForeignError, MalformedError
-from .networks import dictionary, read_config, refuse_relatives, regular, short
 from .nvidia import LICENCE
 from .tensors import StoredTensor, TensorFile
 from .unpickle import Object

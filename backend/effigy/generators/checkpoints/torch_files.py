@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from .checkpoint import Checkpoint, Weight
+from .configuration import refuse_relatives, regular, short
 from .errors import ForeignError, MalformedError
-from .networks import refuse_relatives, regular, short
 from .nvidia import LICENCE, read_nvidia
 from .rosinality import read_rosinality
 from .state_dicts import state_dict_config

@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ..faces.face import FaceModel, Identity
 from ..geometry import angles, infer
 from ..geometry.camera import Array
 from ..landmarks import Detector
 from .evaluation import FIRST_SEED, seen
-from .face import FaceModel, Identity
-from .fitting import FitReport
+from .fit import FitReport
 
 _PEOPLE = 3  # unseen identities on the sheet
 _STEPS = 5  # pictures of a strip

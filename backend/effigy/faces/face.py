@@ -24,7 +24,7 @@ from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, inver
 from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator, PreviewPainter, check_pictures
-from ..generators.stylegan2 import StyleGAN2
+from ..generators.networks.stylegan2 import StyleGAN2
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .mapping import Mapping, truncate
+from .dense import Mapping, truncate
 
 
 class Config(Protocol):
@@ -43,7 +43,7 @@ class Synthesis(nn.Module):
 
 
 class StyleGAN(nn.Module):
-    """A generator but for how it paints. Its weights are to be loaded, or made by ``mapping.initialize``."""
+    """A generator but for how it paints. Its weights are to be loaded, or made by ``dense.initialize``."""
 
     def __init__(self, config: Config, synthesis: Synthesis) -> None:
         super().__init__()

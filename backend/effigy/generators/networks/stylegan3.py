@@ -18,10 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .alone import alone, demodulation
+from ..planes import RGB, check_planes
+from .batch_invariance import demodulation, row_by_row
+from .dense import FullyConnected, check_mapping
 from .filters import design_lowpass, filtered_leaky_relu
-from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
-from .planes import RGB, check_planes
+from .operations import SQRT2, channels_last, check_clamp, energy, may_overwrite, modulate
 from .stylegan import StyleGAN, Synthesis
 from .winograd import pays, transformed, winograd_conv2d
 
@@ -277,7 +278,7 @@ class StyleGAN3Synthesis(Synthesis):
     def styles(self, ws: Tensor) -> list[Tensor]:
         """The input's turn and shift [N, 4], then one style [N, channels_in] for every layer."""
         modules: list[Input | Layer] = [self.input, *self.layers()]
-        return [alone(module.affine, ws[:, row]) for row, module in enumerate(modules)]
+        return [row_by_row(module.affine, ws[:, row]) for row, module in enumerate(modules)]
 
     def forward(self, styles: Sequence[Tensor], motion: Tensor | None = None) -> Tensor:
         x = channels_last(self.input(styles[0], motion))

@@ -4,25 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from .console import fail, stage_progress
-
-if TYPE_CHECKING:
-    from .identity import Embedder
+from .options import IdentityOption, open_embedder
 
 bundle = typer.Typer(help="Face models that are fitted already.", no_args_is_help=True)
-
-IdentityOption = Annotated[
-    str,
-    typer.Option(
-        help="The network by which edits keep a person: the path of ArcFace's weights, embedded (for the embedded "
-        "default's people alone), none, or auto: embedded where the generator is, else none."
-    ),
-]
 
 
 @bundle.callback()
@@ -45,10 +35,10 @@ def refine(
 
     Or learn it anew, with another identity network. BUNDLE stays as it is.
     """
-    from .generators import GeneratorFileError
-    from .models import BundleError, generator_of, is_bundle, resolve_bundle
-    from .models.refining import refine as run
-    from .models.samples import SamplesError
+    from ..faces import BundleError, generator_of, is_bundle, resolve_bundle
+    from ..fitting.refining import refine as run
+    from ..fitting.samples import SamplesError
+    from ..generators import GeneratorFileError
 
     if not is_bundle(name):
         raise fail(f"{name} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
@@ -63,23 +53,3 @@ def refine(
         raise fail(f"{out} or its samples cannot be written or read ({error})") from None
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"edits hold {looks}\n{out}: effigy evaluate {out} measures it.", markup=False)
-
-
-def open_embedder(name: str, generator: Path) -> Embedder | None:
-    """The identity network called ``name`` for pictures of the generator in this file, or None."""
-    import torch
-
-    from .generators.load import resolve_device
-    from .identity import IdentityFileError, load_embedder
-    from .models import DEFAULT_BUNDLE, embedded_bundle
-
-    known = embedded_bundle(generator)
-    if name == "auto":
-        # An embedded network knows its own generator's people alone.
-        name = "none" if known is None else "embedded"
-    if name == "none":
-        return None
-    try:
-        return load_embedder(name, known or DEFAULT_BUNDLE, torch.device(resolve_device("auto")))
-    except IdentityFileError as error:
-        raise fail(error) from None

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..threads import limited_threads
-from .mapping import SQRT2, may_overwrite
+from ...threads import limited_threads
+from .operations import SQRT2, may_overwrite
 
 
-def alone(compute: Callable[[Tensor], Tensor], rows: Tensor, threads: int | None = 1) -> Tensor:
+def row_by_row(compute: Callable[[Tensor], Tensor], rows: Tensor, threads: int | None = 1) -> Tensor:
     """``compute`` of ``rows`` [N, …], each by itself, where bits matter: on a CPU, without gradients.
 
     ``threads``: how many compute; None is for what rounds alike with any number.
@@ -32,4 +32,4 @@ def demodulation(style: Tensor, squares: Tensor) -> Tensor:
 
     Times the gain √2 of the activation behind it, which is positive and passes through.
     """
-    return alone(lambda style: (style.square() @ squares + 1e-8).rsqrt() * SQRT2, style)
+    return row_by_row(lambda style: (style.square() @ squares + 1e-8).rsqrt() * SQRT2, style)

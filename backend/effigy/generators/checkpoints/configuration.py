@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..mapping import Mapping as MappingNetwork
+from ..networks.dense import Mapping as MappingNetwork
+from ..networks.stylegan2 import StyleGAN2Config
+from ..networks.stylegan3 import StyleGAN3Config
 from ..planes import RGB, planes_of_count
-from ..stylegan2 import StyleGAN2Config
-from ..stylegan3 import StyleGAN3Config
 from .checkpoint import Config, Weight
 from .errors import ForeignError, MalformedError
 

@@ -7,10 +7,10 @@ import shutil
 import stat
 from pathlib import Path
 
-from ..identity import Embedder
-from .bundle import BundleError, add_appearance, fit_seed, generator_of, load_face_model, sha256
-from .fitting import fingerprint, learn_looks
-from .looks import NO_NETWORK, Looks
+from ..faces.bundle import BundleError, add_appearance, fit_seed, generator_of, load_face_model, sha256
+from ..faces.looks import NO_NETWORK, Looks
+from ..recognition import Embedder
+from .fit import fingerprint, learn_looks
 from .samples import Latent, Progress, Recipe, sample
 
 _TELLS_OF_THE_OLD = ("report", "*.part")  # what shows or holds edits of before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What StyleGAN2 and StyleGAN3 share: dense layers with run-time gains, and the mapping z → w."""
+"""Dense layers with run-time gains, the mapping z → w made of them, and random weights to begin training with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SQRT2 = math.sqrt(2.0)
+from .operations import SQRT2
 
 
 class FullyConnected(nn.Module):
@@ -61,12 +61,6 @@ def check_mapping(z_dim: int, w_dim: int, layers: int) -> None:
         raise ValueError(f"no generator's mapping has {layers} layers from {z_dim} to {w_dim}")
 
 
-def check_clamp(clamp: float | None) -> None:
-    """Raises ValueError for a limit that is none."""
-    if clamp is not None and not 0 < clamp < math.inf:
-        raise ValueError(f"activations cannot be clamped to {clamp}")
-
-
 @torch.no_grad()
 def initialize(network: nn.Module, seed: int = 0) -> None:
     """Gives a network that is not loaded from a file the random weights that training starts from."""
@@ -84,30 +78,6 @@ def initialize(network: nn.Module, seed: int = 0) -> None:
             special(random)
 
 
-def energy(weight: Tensor) -> Tensor:
-    """[out, in, kh, kw] → [in, out]: Σ W² of each pair of channels, which demodulation divides by."""
-    return weight.float().square().sum(dim=(2, 3)).T.contiguous()
-
-
-def modulate(x: Tensor, style: Tensor) -> Tensor:
-    """``x`` [N, C, H, W] times ``style`` [N, C].
-
-    In place where that may be: fresh memory costs more than the arithmetic.
-    """
-    factor = style[:, :, None, None].to(x.dtype)
-    return x.mul_(factor) if may_overwrite() else x * factor
-
-
-def may_overwrite() -> bool:
-    """Whether activations may be changed in place: no gradient needs them, and no compiler, which fuses better."""
-    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
-
-
 def truncate(w: Tensor, w_avg: Tensor, psi: float, num_ws: int) -> Tensor:
     """w [N, w_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
     return (w_avg + psi * (w - w_avg))[:, None].expand(-1, num_ws, -1).contiguous()
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """``x`` [N, C, H, W] with its channels next to each other in memory, as convolutions like it."""
-    return x.contiguous(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .mapping import channels_last, may_overwrite
+from .operations import channels_last, may_overwrite
 
 _CACHED = 24e6  # bytes: what of an upsampled signal a CPU keeps near. Measured: 1.6 times faster than all at once
 _KEPT = 64  # taps of filters that are remembered: opening a file designs its network's more than once

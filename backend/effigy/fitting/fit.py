@@ -10,16 +10,16 @@ import numpy as np
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
+from ..faces.bundle import save_face_model, save_paper_regressor, sha256
+from ..faces.depth import measure_depth
+from ..faces.looks import NO_NETWORK, Looks
 from ..generators import load_generator
 from ..geometry import FitOptions, FitResult, ShapeModel, Topology, angles, fit, load_topology
 from ..geometry.camera import Array
 from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
-from ..identity import Embedder
 from ..landmarks import Detector
-from .bundle import save_face_model, save_paper_regressor, sha256
-from .depth import measure_depth
-from .looks import NO_NETWORK, Looks
+from ..recognition import Embedder
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
 _HELD_OUT = 0.1  # share of the samples that only judge

@@ -28,8 +28,8 @@ import structlog
 import torch
 from torch import Tensor, nn
 
-from .load import DTYPES, load_generator
-from .stylegan2 import StyleGAN2, has_matrix_units
+from ..load import DTYPES, load_generator
+from ..networks.stylegan2 import StyleGAN2, has_matrix_units
 
 log = structlog.get_logger()
 
@@ -100,7 +100,7 @@ def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
 
 
 def _sources() -> str:
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -119,7 +119,7 @@ class Compilation:
     def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
         """Starts it. Its environment is ours: it finds the same packages and the same compiler."""
         what = [str(generator), str(dtype), str(package), str(batch)]
-        arguments = [sys.executable, "-m", "effigy.generators.compiled", *what]
+        arguments = [sys.executable, "-m", "effigy.generators.previews.compiled", *what]
         self._package = package
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is read
         self._deadline = time.monotonic() + _PATIENCE_S

@@ -6,11 +6,11 @@ from __future__ import annotations
 import torch
 
 from ..build import build_network
-from ..stylegan2 import StyleGAN2, StyleGAN2Config
-from ..stylegan3 import StyleGAN3
+from ..networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from ..networks.stylegan3 import StyleGAN3
 from .checkpoint import Checkpoint, Config
+from .configuration import Shapes
 from .errors import MalformedError
-from .networks import Shapes
 
 _SMALLEST = 2  # bytes of a stored weight
 

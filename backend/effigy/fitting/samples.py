@@ -25,8 +25,8 @@ from ..files import is_file, read_json, whole_file
 from ..generators import Generator, check_pictures
 from ..generators.planes import colour
 from ..geometry.camera import Array
-from ..identity import Embedder
 from ..landmarks import Detector
+from ..recognition import Embedder
 
 SHARD = 500  # pictures
 _BATCH = 10

@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .alone import alone, demodulation
-from .mapping import SQRT2, FullyConnected, channels_last, check_clamp, check_mapping, energy, may_overwrite, modulate
-from .planes import RGB, check_planes
+from ..planes import RGB, check_planes
+from .batch_invariance import demodulation, row_by_row
+from .dense import FullyConnected, check_mapping
+from .operations import SQRT2, channels_last, check_clamp, energy, may_overwrite, modulate
 from .strips import strip_step, strips, within
 from .stylegan import StyleGAN, Synthesis
 from .winograd import pays, transformed, winograd_conv2d
@@ -28,7 +29,7 @@ from .winograd import pays, transformed, winograd_conv2d
 _COARSE = 16
 _ALL = slice(None)
 # Pixels of a layer's input, of which convolutions are cut along their sums (256 channels; with 512 only those of 16
-# pixels were): see ``alone``. Up-convolutions round alike in any number of threads, and differ by their batch only.
+# pixels were): see ``row_by_row``. Up-convolutions round alike in any number of threads, and differ by batch only.
 _FEW = 64
 
 
@@ -171,7 +172,7 @@ class SynthesisLayer(nn.Module):
     def convolve(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] → [N, channels_out, h or 2 h, w or 2 w]."""
         if x.shape[2] * x.shape[3] <= _FEW:
-            return alone(self._convolve, x, threads=None if self.up else 1)
+            return row_by_row(self._convolve, x, threads=None if self.up else 1)
         return self._convolve(x)
 
     def _convolve(self, x: Tensor) -> Tensor:
@@ -320,7 +321,7 @@ class StyleGAN2Synthesis(Synthesis):
         """The style space S: one style [N, channels_in] for every layer, in order."""
         # A block's picture shares its row with the next block's first convolution.
         return [
-            alone(layer.affine, ws[:, max(2 * level - 1, 0) + offset])
+            row_by_row(layer.affine, ws[:, max(2 * level - 1, 0) + offset])
             for level, block in enumerate(self.blocks())
             for offset, layer in enumerate(block.layers())
         ]

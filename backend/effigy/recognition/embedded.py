@@ -45,7 +45,7 @@ class IdentityNetwork(nn.Module):
 
 
 class EmbeddedEmbedder:
-    """Implements ``effigy.identity.Embedder`` with a network whose weights come with Effigy."""
+    """Implements ``effigy.recognition.Embedder`` with a network whose weights come with Effigy."""
 
     def __init__(self, network: nn.Module, size: int, path: Path, device: str | torch.device) -> None:
         """Reads the weights of ``network``, which takes ``size`` × ``size`` pixels, from the safetensors file ``path``.

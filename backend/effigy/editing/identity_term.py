@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..generators import Generator
 from ..generators.planes import colour
-from ..identity import Embedder
+from ..recognition import Embedder
 from .inverse import IdentityTerm
 
 

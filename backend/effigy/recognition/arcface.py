@@ -84,7 +84,7 @@ class IRSE50(nn.Module):
 
 
 class ArcFace:
-    """Implements ``effigy.identity.Embedder`` for FFHQ-aligned photographs."""
+    """Implements ``effigy.recognition.Embedder`` for FFHQ-aligned photographs."""
 
     def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
         """Reads the weights without running anything in the file; raises IdentityFileError."""

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from ..editing import IdentityTerm, InverseOptions, Regressor, keep_identity
 from ..editing.patches import patch_names
+from ..faces.face import Edit, FaceModel, Identity
 from ..geometry import angles, infer, project, rotation
 from ..geometry.camera import Array, Camera
 from ..geometry.shape import Views
-from ..identity import Embedder
 from ..landmarks import Detector
+from ..recognition import Embedder
 from .drift import NO_SHADING, TURN, Shading, changes, drift, full_strength, shares
-from .face import Edit, FaceModel, Identity
 
 FIRST_SEED = 1_000_000  # identities that no fit samples
 _POSES = 6  # random turns of each identity

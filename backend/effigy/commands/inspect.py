@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..generators.checkpoints import Config, open_checkpoint
-from ..generators.stylegan2 import StyleGAN2Config
-from ..generators.stylegan3 import bands
+from ..generators.networks.stylegan2 import StyleGAN2Config
+from ..generators.networks.stylegan3 import bands
 
 
 def inspect_generator(path: Path) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import structlog
 import torch
 from torch import Tensor
 
-from ..threads import limited_threads
-from .checkpoints import GeneratorFileError
+from ...threads import limited_threads
+from ..checkpoints import GeneratorFileError
+from ..generator import Generator
+from ..load import load_generator
+from ..networks.stylegan2 import StyleGAN2, has_matrix_units
 from .compiled import Compilation, cache_folder, is_private, load_compiled, package_path
-from .generator import Generator
-from .load import load_generator
-from .stylegan2 import StyleGAN2, has_matrix_units
 
 log = structlog.get_logger()
 

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line. Every command is a thin shell around a function that can be imported."""
+
+from __future__ import annotations
+
+import os
+
+# How long a waiting thread spins before it sleeps. Without a bound, shared cores make a picture several times
+# slower; without any spinning it takes 1.4 times as long (docs/benchmarks.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+import typer
+
+from ..memory import keep_freed_memory
+from . import bench, bundle, doctor, evaluate, fit, generators, nrsfm, serve
+
+app = typer.Typer(
+    help="Poses the faces of a StyleGAN in 3D. Blender's add-on starts 'effigy serve' by itself; begin with "
+    "'effigy doctor'. For a generator of your own: 'models fetch' or a file, then 'fit', then 'evaluate'.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its box around an error would leave no last line that says what is wrong
+)
+for verb in (serve.serve, fit.fit, evaluate.evaluate, nrsfm.nrsfm, doctor.doctor):
+    app.command()(verb)
+app.add_typer(bundle.bundle, name="bundle")
+app.add_typer(generators.models, name="models")
+app.add_typer(bench.bench, name="bench")
+
+
+@app.callback()
+def prepare() -> None:
+    keep_freed_memory()

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy fit``: a face model for a generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .console import fail, stage_progress
+from .options import GENERATOR, IdentityOption, LandmarksOption, open_detector, open_embedder
+
+
+def fit(
+    generator: Annotated[str, typer.Option(help=GENERATOR)],
+    out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
+    landmarks: LandmarksOption = "embedded",
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the pictures' landmarks, so that a fit that was stopped goes on; OUT.samples."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
+    basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
+    latent: Annotated[str, typer.Option(help="What the regressor reads: w, or w+ for real photos.")] = "w",
+    paper: Annotated[bool, typer.Option(help="Train the paper's regressor too, to compare with.")] = False,
+    name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampled latents.")] = 0,
+    identity: IdentityOption = "auto",
+    latents: Annotated[
+        Path | None,
+        typer.Option(help="An .npz with an array z: the people to sample, where random ones seldom show expressions."),
+    ] = None,
+) -> None:
+    """Fit a face model to a generator: sample, detect landmarks, factor, regress, learn what keeps looks.
+
+    Writes OUT/report/ as well.
+    """
+    from ..faces import BundleError, generator_of, load_face_model
+    from ..fitting.fit import FitPlan, fit_face_model
+    from ..fitting.report import write_report
+    from ..fitting.samples import SamplesError
+    from ..generators import GeneratorFileError
+    from ..geometry import GeometryError
+
+    detector = open_detector(landmarks)
+    if out.exists() and not out.is_dir():
+        raise fail(f"{out} is a file: --out names the folder of a bundle")
+    if latent not in ("w", "w+"):
+        raise fail(f"unknown latent {latent!r}: use w or w+")
+    plan = FitPlan(name or out.stem, samples, basis, latent, paper, seed, latents)  # type: ignore[arg-type]
+    try:
+        with stage_progress() as progress:
+            folder, source = work or out.with_name(out.name + ".samples"), generator_of(generator)
+            embedder = open_embedder(identity, source)
+            report = fit_face_model(source, detector, embedder, out, folder, plan, progress)
+            try:
+                model = load_face_model(out)
+                write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))
+            except (BundleError, OSError) as error:
+                raise fail(f"{out} is complete, but its report cannot be written: {error}") from None
+    except (BundleError, GeneratorFileError, GeometryError, SamplesError) as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{out} or its samples cannot be written or read ({error})") from None
+    console = Console(soft_wrap=True, highlight=False)
+    if report.looks is not None:
+        console.print(f"edits hold {report.looks}", markup=False)
+    console.print(f"{out}: {out / 'report' / 'report.md'} says how good it is; effigy evaluate {out} measures more.")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import fail
+
+if TYPE_CHECKING:
+    from ..landmarks import Detector
+    from ..recognition import Embedder
+
+GENERATOR = "A generator file (.pkl, .pt, .safetensors), a name that was fetched, or a bundle, whose own is meant."
+LandmarksOption = Annotated[
+    str,
+    typer.Option(
+        help="The detector: embedded (68 points, for the embedded default's pictures), photo (478 points of any "
+        "photographic face), face-alignment, or the path of a mediapipe .task file."
+    ),
+]
+EMBEDDED = "or 'default' for the embedded one, 'first-default' for the one before"
+ModelOption = Annotated[str, typer.Option(help=f"A bundle's folder, {EMBEDDED}.")]
+IdentityOption = Annotated[
+    str,
+    typer.Option(
+        help="The network by which edits keep a person: the path of ArcFace's weights, embedded (for the embedded "
+        "default's people alone), none, or auto: embedded where the generator is, else none."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def open_detector(name: str, bundle: str = "default") -> Detector:
+    """The landmark detector called ``name``; "embedded" is the one that finds what ``bundle`` was fitted to."""
+    from ..faces import BundleError, embedded_detector, resolve_bundle
+    from ..landmarks import DetectorError, load_detector
+
+    try:
+        return load_detector(name, embedded_detector(resolve_bundle(bundle)))
+    except (BundleError, DetectorError) as error:
+        raise fail(error) from None
+
+
+def open_embedder(name: str, generator: Path) -> Embedder | None:
+    """The identity network called ``name`` for pictures of the generator in this file, or None."""
+    import torch
+
+    from ..faces import DEFAULT_BUNDLE, embedded_bundle
+    from ..generators.load import resolve_device
+    from ..recognition import IdentityFileError, load_embedder
+
+    known = embedded_bundle(generator)
+    if name == "auto":
+        # An embedded network knows its own generator's people alone.
+        name = "none" if known is None else "embedded"
+    if name == "none":
+        return None
+    try:
+        return load_embedder(name, known or DEFAULT_BUNDLE, torch.device(resolve_device("auto")))
+    except IdentityFileError as error:
+        raise fail(error) from None
