@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import pytest
 from hypothesis import settings
 
-# A drawn example may take as long as a busy machine makes it: pytest's timeout is the limit.
+# An example may take any time on a busy machine: pytest's timeout is the limit.
 settings.register_profile("effigy", deadline=None)
 settings.load_profile("effigy")
 
@@ -25,19 +25,19 @@ collect_ignore = ["blender/inside"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compiled generators of the machine's user are none of the tests' business."""
+    """Keeps tests away from the user's compiled generators."""
     os.environ["EFFIGY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
 def effigy_command() -> str:
-    """The installed command line, as the add-on's preferences would name it."""
+    """Returns the path of the installed command line, for the add-on's preferences."""
     return str(Path(sys.executable).with_name("effigy"))
 
 
 @pytest.fixture(scope="session")
 def addon_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The add-on, built from this tree."""
+    """Builds the add-on from this tree."""
     import build_addon
 
     return build_addon.build(None, tmp_path_factory.mktemp("dist"))
@@ -45,7 +45,7 @@ def addon_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def default_model():
-    """The embedded default face model, on the CPU."""
+    """Loads the embedded default face model on the CPU."""
     from effigy.faces import DEFAULT_BUNDLE, load_face_model
 
     return load_face_model(DEFAULT_BUNDLE, device="cpu")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The zip: reproducible, complete, and accepted by Blender's own tool."""
+"""The zip is reproducible, complete, and accepted by Blender's own tool."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_versions_agree(archive):
 
 
 def client_wheel(archive):
-    """The wheel of our own, open."""
+    """Opens our own wheel."""
     (name,) = [name for name in archive.namelist() if name.startswith("wheels/effigy_client-")]
     return zipfile.ZipFile(io.BytesIO(archive.read(name)))
 

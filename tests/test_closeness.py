@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests take for equal: the same sum in another order, and nothing that is off by a thousandth."""
+"""What tests accept as equal: the same sum in another order, but nothing that differs by a thousandth."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files as the code bases of the field write them, made from the parity fixtures' official state dicts."""
+"""Writes files as the usual code bases write them, from the official state dicts of the parity fixtures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = ("sg2-32", "sg2ada-32", "sg2human-32", "sg3t-32", "sg3r-32")
 
 
 def parity(name):
-    """init_kwargs, state dict and data of a fixture."""
+    """Returns init_kwargs, state dict and data of a fixture."""
     with np.load(PARITY / f"{name}.npz") as archive:
         arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
     kwargs = json.loads(bytes(arrays.pop("init_kwargs").numpy()))
@@ -46,7 +46,7 @@ class Persistent:
 
 @contextmanager
 def foreign_module(name, **members):
-    """A module of another code base, importable for as long as a file is being written."""
+    """Makes a module of another code base importable while a file is written."""
     parts = name.split(".")
     added = [".".join(parts[: i + 1]) for i in range(len(parts))]
     sys.modules.update({path: types.ModuleType(path) for path in added})
@@ -61,9 +61,9 @@ def foreign_module(name, **members):
 
 
 def nvidia(path, kwargs, state, protocol=4, source="", said=None, save=None, **more):
-    """A snapshot with G, D and G_ema; only G_ema has the state's own numbers.
+    """Writes a snapshot with G, D and G_ema; only G_ema has the numbers of the state.
 
-    ``said``: attributes of its modules, by their paths. ``save`` writes G_ema alone in another way.
+    ``said`` are attributes of its modules, by their paths. ``save`` writes only G_ema, in another way.
     """
 
     def _reconstruct_persistent_obj(meta): ...
@@ -104,7 +104,7 @@ def nvidia(path, kwargs, state, protocol=4, source="", said=None, save=None, **m
 
 
 def tensorflow(path, kwargs, state, protocol=4, **static):
-    """The tuple (G, D, Gs) of 2020; ``static`` are more of its arguments."""
+    """Writes the tuple (G, D, Gs) of 2020; ``static`` are additional arguments."""
 
     class Network: ...
 
@@ -157,7 +157,7 @@ def tensorflow(path, kwargs, state, protocol=4, **static):
 
 
 def rosinality_names(state):
-    """A state under rosinality's names, with the resampling filters that are saved as well."""
+    """Returns a state under rosinality's names, including the resampling filters that are saved with it."""
     g = {}
     kernel = torch.tensor([1.0, 3.0, 3.0, 1.0]).outer(torch.tensor([1.0, 3.0, 3.0, 1.0])) / 16
     for name, value in state.items():
@@ -193,7 +193,7 @@ def rosinality_names(state):
 
 
 def rosinality(path, state, *, zipped=True, training=False):
-    """A converted .pt, or a checkpoint of their training, which keeps no mean of w."""
+    """Writes a converted .pt, or a checkpoint of their training, which has no mean of w."""
     g = rosinality_names(state)
     file = {"g_ema": g}
     if training:
@@ -211,7 +211,7 @@ def rosinality(path, state, *, zipped=True, training=False):
 
 
 def assert_official(path, data, clamped=True):
-    """The generator in ``path`` computes what the official one computed."""
+    """Asserts that the generator in ``path`` computes the same as the official one."""
     generator = load_generator(path, "cpu")
     with torch.no_grad():
         assert_same(generator.map(data["z"]), data["w"], roundings_of(generator.mapping))
@@ -231,20 +231,20 @@ class Call:
 
 
 def one_tensor(path, tensor):
-    """A snapshot whose generator has nothing but ``tensor``."""
+    """Writes a snapshot whose generator contains only ``tensor``."""
     with foreign_module("torch_utils.persistence", _reconstruct_persistent_obj=lambda meta: None):
         module = Persistent("G", {"_parameters": {"x": tensor}, "_buffers": {}, "_modules": {}})
         path.write_bytes(pickle.dumps({"G_ema": module}))
 
 
 def rebuilt(stream, shape, stride):
-    """A tensor over the storage in ``stream``."""
+    """Returns a tensor over the storage in ``stream``."""
     storage = Call(torch.storage._load_from_bytes, stream)
     return Call(torch._utils._rebuild_tensor_v2, storage, 0, shape, stride, False, {})
 
 
 def storage_stream(count, data=b"\0" * 12):
-    """torch.save's old stream of one storage that announces ``count`` floats."""
+    """Returns torch.save's old stream of one storage that claims to have ``count`` floats."""
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value):

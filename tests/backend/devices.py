@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices that what paints is tested on: the same code on the CPU, and on CUDA where there is one."""
+"""The devices on which painting is tested: the CPU, and CUDA if there is one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reading a file costs is explained by its size, whatever is nested in it, shared or repeated.
+"""The cost of reading a file is bounded by its size, whatever is nested, shared or repeated in it.
 
-Structures are put together operation by operation: nesting × sharing × width. Their cost is counted, in lines of
-ours that are executed and bytes that are allocated, never timed.
+Structures are built operation by operation: nesting × sharing × width. Their cost is counted in executed lines of our
+code and in allocated bytes, never timed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from effigy.generators.checkpoints.tensors import TensorFile
 
 from .checkpoint_files import storage_stream
 
-LINES = 40  # of ours executed for each byte more in a file, at most
+LINES = 40  # of our code, at most, for each additional byte of a file
 BYTES = 40  # allocated for each byte of a file; the lists that pickles can make take more
-FREE = 500_000  # bytes that every file may take
+FREE = 500_000  # bytes that any file may cost
 
 
 def read(path):
-    """Reads all of a file; returns how it was refused."""
+    """Reads a whole file; returns how it was refused."""
     try:
         with open_checkpoint(path) as checkpoint:
             for weight in checkpoint.tensors.values():
@@ -39,7 +39,7 @@ def read(path):
 
 
 def memory(path):
-    """The most bytes that reading ``path`` allocates, and how it was refused."""
+    """Returns the peak of bytes that reading ``path`` allocates, and how it was refused."""
     tracemalloc.start()
     try:
         said = read(path)
@@ -49,7 +49,7 @@ def memory(path):
 
 
 def work(path):
-    """How many lines of the reader are executed for ``path``."""
+    """Counts the lines of the reader that are executed for ``path``."""
     lines = 0
 
     def count(frame, event, _):
@@ -87,8 +87,8 @@ def mapping(items):
     return b"}(" + b"".join(text(key) + value for key, value in items) + b"u"
 
 
-TORCH_HEAD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."  # of torch.save, up to the object
-MODULE, NETWORK, TENSOR, SHARED = range(4)  # what is remembered
+TORCH_HEAD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."  # torch.save, up to the object
+MODULE, NETWORK, TENSOR, SHARED = range(4)  # the memo
 HEAD = (
     b"\x80\x04ctorch_utils.persistence\n_reconstruct_persistent_obj\n" + put(MODULE) + b"0"
     b"cdnnlib.tflib.network\nNetwork\n" + put(NETWORK) + b"0"
@@ -96,7 +96,7 @@ HEAD = (
 
 
 def one_tensor():
-    """A tensor of three numbers, remembered."""
+    """Builds a tensor of three numbers and memoises it."""
     stream = storage_stream(3)
     storage = b"ctorch.storage\n_load_from_bytes\nB" + struct.pack("<I", len(stream)) + stream + b"\x85R"
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\x00K\x03\x85K\x01\x85\x89}tR" + put(TENSOR)
@@ -112,7 +112,7 @@ def network(variables=b"]", components=b"}"):
 
 
 def nvidia_structure(depth, width, shared):
-    """A chain of modules, each with ``width`` parameters and as many modules beside the next; or they share them."""
+    """Builds a chain of modules, each with ``width`` parameters and siblings of the next; or they share them."""
     parameters = mapping([(f"parameter{i}", get(TENSOR)) for i in range(width)])
     leaves = [(f"module{i}", module(parameters if shared == "names" else b"}")) for i in range(width)]
     if shared == "containers":
@@ -127,7 +127,7 @@ def nvidia_structure(depth, width, shared):
 
 
 def tensorflow_structure(depth, width, shared):
-    """The same of TensorFlow's networks and lists of variables."""
+    """Builds the same from TensorFlow's networks and lists of variables."""
     variables = b"](" + b"".join(text(f"variable{i}") + get(TENSOR) + b"\x86" for i in range(width)) + b"e"
     part = network(get(SHARED) if shared == "containers" else variables if shared == "names" else b"]")
     parts = [(f"part{i}", get(SHARED + 1) if shared == "modules" else part) for i in range(width)]
@@ -139,7 +139,7 @@ def tensorflow_structure(depth, width, shared):
 
 
 def state_dict_structure(depth, width, shared):
-    """A checkpoint in a checkpoint …, with many names for one tensor, in rosinality's names or NVIDIA's."""
+    """Builds nested checkpoints with many names for one tensor, in rosinality's names or NVIDIA's."""
     name = {"names": "convs.%d.conv.blur.kernel", "modules": "synthesis.b%d.resample_filter"}.get(
         shared, "style.%d.bias"
     )
@@ -202,7 +202,7 @@ def test_long_pickles_of_legal_operations_are_refused(tmp_path, operations):
 
 @pytest.mark.parametrize("pairs", [False, True], ids=["set", "called"])
 def test_a_long_name_in_many_dictionaries_is_refused(tmp_path, pairs):
-    """Each of them would be searched for the beginning of a generator's names."""
+    """Each dictionary would be searched for prefixes of a generator's names."""
     name = text("module." * 30_000 + "x.input.input")
     one = b"ccollections\nOrderedDict\n](" + get(0) + b"N\x86e\x85R" if pairs else b"}" + get(0) + b"Ns"
     content = mapping([(f"state{number}", one) for number in range(30)])
@@ -212,7 +212,7 @@ def test_a_long_name_in_many_dictionaries_is_refused(tmp_path, pairs):
 
 
 def test_operations_are_counted_over_all_pickles_of_a_file(tmp_path):
-    """Each tensor of a snapshot is a file of its own inside it, of five pickles."""
+    """Each tensor of a snapshot is an embedded file of five pickles."""
     file = TensorFile(io.BytesIO(b"\x80\x04](" + 4 * one_tensor() + b"e."))
     first, *others = file.load_pickle()
     left = file._budget.steps
@@ -242,7 +242,7 @@ def key(number):
 
 
 def test_numbers_that_all_hash_alike_cost_no_more_than_others(tmp_path, monkeypatch):
-    """A dictionary compares a key with all that have its hash: keys may only be what nobody can choose the hash of."""
+    """A dictionary compares all keys of the same hash, so keys must be of types whose hash cannot be chosen."""
     hashed = []
     monkeypatch.setattr("effigy.generators.checkpoints.open.read_nvidia", lambda _, root: hashed.extend(root))
     path = tmp_path / "alike.pkl"
@@ -259,7 +259,7 @@ def test_numbers_that_all_hash_alike_cost_no_more_than_others(tmp_path, monkeypa
 @pytest.mark.parametrize("mark", [b"input.input", b"other"])
 @pytest.mark.parametrize("part", [b"/StyleMod/", b"ToRGB_lod1/", b"decoder.", b"iwt.", b"from_rgb", b"encoder."])
 def test_long_names_cost_no_more_than_their_length(tmp_path, mark, part):
-    """Patterns that are tried at every place of a name would make it its square: here more than ten minutes."""
+    """A pattern that is tried at every position of a name has quadratic cost: here more than ten minutes."""
     names = text((part * 90_000).decode() + "\n"), text(mark.decode())
     magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."
     path = tmp_path / "long.pt"
@@ -274,7 +274,7 @@ def test_a_refusal_is_short_however_long_what_is_damaged_is(tmp_path):
 
 
 def test_numbers_that_are_read_again_and_again_are_refused(tmp_path):
-    """Tensors of few numbers that lie far apart: each would read the whole file."""
+    """Strided tensors of few numbers that are far apart: each would read the whole file."""
     tensor = torch.zeros(300_000)
     torch.save([tensor.as_strided((4, 4), (75_000, 20_000)) for _ in range(12)], tmp_path / "far.pt")
     with (tmp_path / "far.pt").open("rb") as stream:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What leaves the service keeps the protocol's rules, whatever was asked and whatever failed."""
+"""Answers keep the protocol's rules, whatever was asked for and whatever failed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file costs no more memory than its own size explains."""
+"""The memory that a file costs is bounded by its size."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_tensor_larger_than_its_file_costs_no_memory(tmp_path, traced, count, 
     assert traced() < 2e6
 
 
-# Loads what it is told, and says by how many MiB the process grew at most.
+# Loads the given file and prints the peak growth of the process in MiB.
 GROWTH = """
 import sys
 from effigy.generators import GeneratorFileError, load_generator
@@ -77,7 +77,7 @@ except GeneratorFileError as error:
 
 
 def growth(valid, path):
-    """Peak memory (MiB) of loading ``path`` after ``valid``, and what came of it."""
+    """Returns peak memory (MiB) of loading ``path`` after ``valid``, and the outcome."""
     command = [sys.executable, "-c", GROWTH, str(valid), str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return float(said.split()[0]), said
@@ -92,7 +92,7 @@ def test_files_cost_no_more_memory_than_they_explain(tmp_path):
     tensor = rebuilt(storage_stream(2**40), (2**40,), (1,))
     one_tensor(tmp_path / "announced.pkl", tensor)
 
-    # Filters grow with the ratio of sampling rates: of a file whose rates fall they would fill gigabytes.
+    # Filters grow with the ratio of sampling rates: for a file with falling rates they would fill gigabytes.
     content = (tmp_path / "small.safetensors").read_bytes()
     size = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8 : 8 + size])
@@ -104,12 +104,12 @@ def test_files_cost_no_more_memory_than_they_explain(tmp_path):
     text = json.dumps(header).encode()
     (tmp_path / "filters.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
 
-    # A mapping from 8192 numbers to one is a small file; ten thousand latents of it are not.
+    # A mapping from 8192 numbers to one is a small file, but ten thousand of its latents are large.
     wide = StyleGAN2(StyleGAN2Config(8192, 1, (1, 1, 1), 1))
     initialize(wide)
     rosinality(tmp_path / "average.pt", wide.state_dict(), training=True)
 
-    # The allocator's share differs from run to run (18 to 65 MiB for the average); its latents at once were 312 MiB.
+    # The allocator's share varies (18 to 65 MiB for the average); with all latents at once it was 312 MiB.
     for name in ("announced.pkl", "filters.safetensors", "average.pt"):
         grown, said = growth(tmp_path / "small.safetensors", tmp_path / name)
         assert grown < 150, said
@@ -124,7 +124,7 @@ def test_a_network_larger_than_its_file_takes_no_memory(tmp_path, traced):
 
 
 def test_copies_of_one_list_are_refused(tmp_path, traced):
-    # What a pickler writes for many dictionaries of the same pairs: two bytes a piece, and each would be as large.
+    # What a pickler writes for many dictionaries of the same pairs: two bytes each, but each is as large.
     pairs = b"]\x94(" + b"".join(b"X\x05\0\0\0" + b"%05d" % number + b"N\x86" for number in range(10_000)) + b"e"
     path = tmp_path / "copies.pkl"
     path.write_bytes(b"\x80\x04ccollections\nOrderedDict\n\x94" + pairs + b"(" + b"h\0h\1\x85R" * 20_000 + b"l.")

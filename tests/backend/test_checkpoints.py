@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every format of weights is read as the official network."""
+"""Weights of every format give the official network."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: it says what is wrong, and never shows a traceback."""
+"""The command line says what is wrong, and never shows a traceback."""
 
 from __future__ import annotations
 

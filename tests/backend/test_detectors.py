@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detectors of other packages, behind our interface: the real package, with random weights of its own shapes."""
+"""Detectors of other packages behind our interface: the real package with random weights."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_task_file_that_is_none_is_named(tmp_path):
 
 @pytest.fixture()
 def landmarker(monkeypatch):
-    """As much of MediaPipe as we call: it sees a face whose x are the picture's reds and whose y its blues, if any."""
+    """Imitates the part of MediaPipe that we call; x of its face are the picture's reds, y its blues, if any."""
 
     def detect(image):
         channels = image.data.shape[2]
@@ -140,7 +140,7 @@ def test_mediapipe_is_given_rgb_bytes_and_gives_points_or_nan(landmarker, tmp_pa
 
 def test_positions_are_exact_in_mixed_precision_too():
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    places = torch.tensor([[22.3, 20.1], [25.7, 29.0], [3.4, 10.6]])  # beyond the middle bfloat16 is coarsest
+    places = torch.tensor([[22.3, 20.1], [25.7, 29.0], [3.4, 10.6]])  # bfloat16 is coarsest above one half
     heat = torch.stack([-((x - a) ** 2 + (y - b) ** 2) for a, b in places])[None]
     exact = soft_argmax(heat)
     assert (32 * exact[0] - 0.5 - places).abs().max() < 0.05

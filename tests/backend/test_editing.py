@@ -39,7 +39,7 @@ def regressor(request):
 
 @pytest.fixture(scope="module")
 def anchors(regressor):
-    """Five w+, whose rows differ where the regressor reads w+."""
+    """Returns five w+; their rows differ if the regressor reads w+."""
     shape = (5, regressor.rows, len(regressor.whitening.basis))
     v = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     ws = regressor.whitening.mean + v @ regressor.whitening.basis
@@ -48,7 +48,7 @@ def anchors(regressor):
 
 @pytest.fixture(scope="module")
 def appearance(regressor):
-    """Heads that know nothing, of two patches and a person of five numbers."""
+    """Returns untrained heads, of two patches and a person of five numbers."""
     torch.manual_seed(3)
     inputs = len(regressor.typical)
     head = Network(inputs, 5, Architecture(width=16)).double().requires_grad_(requires_grad=False)
@@ -83,12 +83,12 @@ def test_directions_without_variance_are_left_out():
 
 
 def per(tolerance):
-    """Errors of every parameter alike, in units of ``tolerance``."""
+    """Weighs errors of every parameter alike, in units of ``tolerance``."""
     return torch.eye(Q, dtype=torch.float64) / tolerance
 
 
 def price(w):
-    """An identity term for tests: differentiable, and zero nowhere."""
+    """An identity term for tests: differentiable, and nowhere zero."""
     return w.square().mean(dim=1).sum(dim=1)
 
 
@@ -162,7 +162,7 @@ def test_what_is_typical_is_the_best_linear_prediction():
     torch.manual_seed(0)
     v = torch.randn(5000, 12, dtype=torch.float64) @ torch.randn(12, 12, dtype=torch.float64) + 3
     q = torch.tanh(v @ torch.randn(12, 5, dtype=torch.float64)) * torch.tensor([1e-4, 0.1, 1, 10, 1e4])
-    q[:, 1] = 2.5  # a parameter that never varies says nothing
+    q[:, 1] = 2.5  # a parameter that never varies carries no information
     typical = typical_of(v, q)
     assert typical[:, 1].abs().max() < 0.01
     missed = v - v.mean(dim=0) - (q - q.mean(dim=0)) @ typical.T
@@ -187,7 +187,7 @@ def test_a_regressor_that_was_not_trained_has_no_guide():
 
 
 def test_colours_held_by_the_guide_are_held_as_rows_of_the_system_would(regressor, anchors, appearance):
-    """On a linear φ the inverse is the least of a quadratic, which can be written down with the colours as rows."""
+    """For a linear φ the inverse is the minimum of a quadratic, solved here directly with the colours as rows."""
     linear = copy.deepcopy(regressor)
     linear.last.weight.zero_()
     colours = Appearance(appearance.patches, appearance.colours, None)
@@ -256,7 +256,7 @@ def test_a_regressor_of_w_reads_the_mean_of_differing_rows():
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("rows", [1, 3])
 def test_training_learns_what_latents_say_of_pose_and_shape(preset, rows):
-    """On a linear world: every preset lowers the held-out error of a mean guess, on w and on w+."""
+    """With a linear relation, every preset has less held-out error than predicting the mean, on w and on w+."""
     random = np.random.default_rng(0)
     model = ShapeModel(random.normal(size=(3, 12)), 0.3 * random.normal(size=(2, 3, 12)), np.ones(12))
     ws = random.normal(size=(600, rows, 8))

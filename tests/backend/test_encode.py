@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures as the bytes that travel: whole, and smaller than they were."""
+"""Encoded pictures are complete, and smaller than their pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_png_holds_every_pixel(size):
 
 
 def test_sixteen_bits_are_understood_by_another_reader():
-    """Which knows eight bits of colour at most, the upper ones."""
+    """That reader keeps the upper eight bits of each channel."""
     picture = np.random.default_rng(0).integers(0, 65536, (5, 7, 3), np.uint16)
     data = png(picture)
     width, height, depth, colour = data[19], data[23], data[24], data[25]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finals painted together have the bits of each painted alone, or are not painted together."""
+"""Finals painted in a batch have the same bits as alone; otherwise they are painted one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recipes.bench.processors import OLDEST, finals, finals_of
 
 
 def painter(rounding, calls):
-    """Pictures [N, 3, 1, 1] that are off by ``rounding`` where several are painted at once."""
+    """Paints pictures [N, 3, 1, 1] that differ by ``rounding`` if several are painted at once."""
 
     def paint(ws):
         calls.append(len(ws))

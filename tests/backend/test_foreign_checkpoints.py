@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files as people bring them: read, or refused as what they are; and never painted wrong without a word."""
+"""Files that people bring are read, or refused by what they are, but never painted wrongly without an error."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TRUNCATION = 0.6  # of "wt" in the references
 
 
 def assert_painted(path, reference):
-    """The generator in ``path`` maps and paints as the code base did that made ``reference``."""
+    """Asserts that the generator in ``path`` maps and paints like the code base that made ``reference``."""
     generator = load_generator(path, "cpu")
     assert_paints(generator, reference)
     return generator
@@ -58,7 +58,7 @@ def assert_paints(generator, reference):
 
 
 def refusal(path):
-    """Why inspect, load and convert, all of them, refuse the file."""
+    """Asserts that inspect, load and convert refuse the file; returns the reason."""
     said = set()
     for read in (inspect_generator, lambda p: load_generator(p, "cpu"), lambda p: convert_generator(p, p.parent / "o")):
         with pytest.raises(GeneratorFileError) as caught:
@@ -83,7 +83,7 @@ def test_state_dicts_of_nvidias_networks_are_read_where_they_tell_all(tmp_path, 
     kwargs, state, data = parity(name)
     path = tmp_path / "state.pt"
     torch.save(OrderedDict(state), path)
-    if kwargs.get("conv_clamp") is None:  # which no state dict tells
+    if kwargs.get("conv_clamp") is None:  # which no state dict contains
         assert_official(path, data)
     assert "no settings" in inspect_generator(path)["remarks"]
 
@@ -96,7 +96,7 @@ def test_a_state_dict_of_an_unusual_stylegan3_is_refused_for_want_of_its_setting
 
 
 def containers(state, mean):
-    """A generator's state, as it is found in files of encoders and of trainings."""
+    """Returns a generator's state in the forms that files of encoders and of trainings have."""
     encoder = {"encoder.input_layer.0.weight": torch.zeros(3, 3)}
     rows = mean.repeat(10, 1)
 
@@ -154,7 +154,7 @@ def torch_file(path, root):
 
 
 def stylegan_xl(path):
-    """A mapping with one of PyTorch's own layers in it, which is no reason for alarm."""
+    """Makes a mapping that contains one of PyTorch's own layers, which must not be refused as dangerous."""
     kwargs, state, _ = parity("sg3t-32")
 
     def with_embedding(network, path):
@@ -166,12 +166,12 @@ def stylegan_xl(path):
 
 
 def sg2():
-    """A generator in rosinality's names."""
+    """Returns a generator under rosinality's names."""
     return rosinality_names(parity("sg2-32")[1])
 
 
 def names(*found):
-    """Tensors of these names."""
+    """Returns tensors with these names."""
     return {name: torch.ones(3) for name in found}
 
 
@@ -213,7 +213,7 @@ def test_a_network_of_somebodys_own_class_is_told_from_harm_by_what_to_do(tmp_pa
 
 
 def attributes(path, name):
-    """A network, and what NVIDIA's modules say of themselves in it."""
+    """Returns a network and the attributes of NVIDIA's modules in it."""
     kwargs, state, data = parity(name)
     with open_checkpoint(nvidia(path, kwargs, state)) as checkpoint:
         return kwargs, state, data, dict(_expected(checkpoint.config))
@@ -228,7 +228,7 @@ def test_a_file_that_says_what_we_compute_is_read(tmp_path, name):
 @pytest.mark.parametrize("name", ["sg2ada-32", "sg3r-32"])
 def test_every_attribute_that_differs_from_what_we_compute_is_refused_by_name(tmp_path, name):
     kwargs, state, _, said = attributes(tmp_path / "g.pkl", name)
-    kinds = {}  # one module of each kind, by what it says
+    kinds = {}  # one module for each set of attributes
     for path, attributes_ in said.items():
         kinds.setdefault((tuple(attributes_), str(attributes_.get("activation"))), path)
     for path in kinds.values():
@@ -236,7 +236,7 @@ def test_every_attribute_that_differs_from_what_we_compute_is_refused_by_name(tm
             for wrong in other_values(right):
                 changed = said | {path: said[path] | {attribute: wrong}}
                 file = nvidia(tmp_path / "g.pkl", kwargs, state, said=changed)
-                # One gain of the first layer is the multiplier of all of them, of which then another differs.
+                # The first layer's gain is the multiplier of all layers: with one changed, they disagree.
                 named = "gain|lr_multiplier" if "gain" in attribute else attribute
                 with pytest.raises(GeneratorFileError, match=named), open_checkpoint(file):
                     pass
@@ -244,7 +244,7 @@ def test_every_attribute_that_differs_from_what_we_compute_is_refused_by_name(tm
 
 
 def test_noise_that_is_switched_off_in_a_file_is_off(tmp_path):
-    """People set ``use_noise`` of layers to False and save: the numbers of the noise stay."""
+    """People set ``use_noise`` of layers to False and save; the noise itself stays in the file."""
     kwargs, state, data = parity("sg2ada-32")
     layers = [name.removesuffix(".noise_strength") for name in state if name.endswith("noise_strength")]
     file = nvidia(tmp_path / "off.pkl", kwargs, state, said={layer: {"use_noise": False} for layer in layers})
@@ -254,7 +254,7 @@ def test_noise_that_is_switched_off_in_a_file_is_off(tmp_path):
 
 
 def other_values(right):
-    """Values that mean something else than ``right``."""
+    """Returns values that differ in meaning from ``right``."""
     if isinstance(right, bool):
         return [not right]
     if isinstance(right, str):
@@ -269,7 +269,7 @@ def with_filter(state, name):
 
 
 def own_with(path, **fields):
-    """One of our own files whose network has other settings than were checked when it was written."""
+    """Writes one of our own files whose network has settings that were not checked when it was written."""
     network = StyleGAN2(StyleGAN2Config(4, 4, (3, 3, 3), 2))
     initialize(network)
     write_own(path, network.config, network.state_dict())
@@ -284,7 +284,7 @@ def own_with(path, **fields):
 
 
 def official(**kwargs):
-    """Arguments and state of a network."""
+    """Returns arguments and state of a network."""
     known, state, _ = parity("sg2-32")
     return known | kwargs, state
 
@@ -323,7 +323,7 @@ def test_what_changes_the_picture_is_refused_by_name_in_every_format(tmp_path, n
 
 
 def broken_files(folder, value):
-    """One file of each format, with ``value`` in one of its weights."""
+    """Writes one file of each format, with ``value`` in one of its weights."""
     kwargs, state, _ = parity("sg2-32")
     broken = {k: v.clone() for k, v in state.items()}
     broken["synthesis.b16.conv1.weight"][3, 2, 1, 0] = value
@@ -351,7 +351,7 @@ def test_weights_that_are_no_numbers_are_refused_by_the_layers_name(tmp_path, va
 
 
 def test_long_tensors_in_pickles_of_protocol_2_are_read(tmp_path):
-    """A tensor's bytes are a text there, of more than the megabyte that other texts may have."""
+    """There, a tensor's bytes are stored as text, longer than the megabyte that other texts may have."""
     network = StyleGAN2(StyleGAN2Config(512, 512, (3, 3, 3), 2))
     initialize(network)
     kwargs = {"mapping_kwargs": {"num_layers": 2}, "conv_clamp": None}
@@ -363,7 +363,7 @@ def test_long_tensors_in_pickles_of_protocol_2_are_read(tmp_path):
 
 
 def test_numbers_of_numpy_keep_their_precision(tmp_path):
-    """2 ** 2.1, rounded to single precision, would move a layer's frequencies."""
+    """2 ** 2.1, rounded to single precision, would change a layer's frequencies."""
     from effigy.generators.checkpoints.tensors import TensorFile
 
     for protocol in (2, 4):

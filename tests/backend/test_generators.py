@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our networks are numerically the official ones, and damaged files give one clear error."""
+"""Our networks compute the same as the official ones, and damaged files give one clear error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GENERATOR = DEFAULT_BUNDLE / "generator.safetensors"
 
 
 def build(name, device="cpu"):
-    """A network of ours with an official one's weights, and what the official one computed."""
+    """Returns our network with an official one's weights, and what the official one computed."""
     kwargs, state, data = parity(name)
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     config = read_config({**kwargs, **kwargs.get("synthesis_kwargs", {}), "mapping": kwargs["mapping_kwargs"]}, shapes)
@@ -89,14 +89,14 @@ def test_folded_constants_and_work_in_place_change_nothing(frozen, latents, pict
 
 
 def half_roundings_of(network):
-    """Each convolution rounds what it reads and what it writes."""
+    """Counts two roundings for each convolution: of its input and of its output."""
     return 2 * sum(weight.ndim == 4 for weight in network.parameters())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_stays_near(monkeypatch, device, name, dtype):
-    monkeypatch.setattr(stylegan2, "_COARSE", 0)  # these networks are so small that no layer would be in it
+    monkeypatch.setattr(stylegan2, "_COARSE", 0)  # these networks are so small that every layer would be excluded
     network, data = build(name, device)
     network.freeze(dtype)
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_winograds_convolution_is_the_convolution(size, padding):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "3r" not in name])
 def test_synthesis_by_winograd_is_the_official_networks(monkeypatch, name):
-    for architecture in (stylegan2, stylegan3):  # these networks are too small for it to pay
+    for architecture in (stylegan2, stylegan3):  # these networks are too small to be worth it
         monkeypatch.setattr(architecture, "pays", lambda weight, size, dtype: weight.shape[2] == 3)
     network, data = build(name)
     network.freeze()
@@ -153,7 +153,7 @@ def test_synthesis_in_strips_is_the_official_networks(monkeypatch, name, latents
 
 @pytest.fixture()
 def small_strips(monkeypatch):
-    """Strips of one row; the list says of how many rows each block's input was that was painted so."""
+    """Makes strips of one row; the list receives the input rows of each block that is painted in strips."""
     painted = []
 
     def watched(height, step):
@@ -203,7 +203,7 @@ def test_gradients_pass_through_strips(monkeypatch, small_strips):
     for size in (1 << 30, 0):
         monkeypatch.setattr(strips, "_STRIP", size)
         styles = [style.detach() for style in network.styles(network.map(torch.ones(1, 8)))]
-        styles[-1].requires_grad_()  # nothing before it needs a gradient, so that strips are allowed
+        styles[-1].requires_grad_()  # nothing before it needs a gradient, so strips are allowed
         network.requires_grad_(requires_grad=False)
         network.synthesize_styles(styles).square().sum().backward()
         gradients.append(styles[-1].grad)
@@ -237,7 +237,7 @@ def test_strips_cover_every_row_once_and_read_what_they_need(height, step):
     for strip in made:
         grown, smoothed, kept = rows[strip.grown], rows[strip.smoothed], rows[strip.kept]
         assert set(smoothed) == set(rows) & {row + near for row in kept for near in (-1, 0, 1)}
-        # A row of the up-convolution is right if all input rows beside its own were read.
+        # A row of the up-convolution is right only if the neighbouring input rows were read.
         needed = {row // 2 + near for row in smoothed for near in (-1, 0, 1)} & set(range(height))
         assert needed <= set(range(height)[strip.read])
         np.testing.assert_array_equal(grown, np.repeat(range(height)[strip.read], 2) * 2 + rows[: len(grown)] % 2)
@@ -310,7 +310,7 @@ def test_styles_paint_what_their_latents_paint(frozen):
 
 
 def assert_same_gradients(made, wanted):
-    """An activation that rounds to the other side of zero has another slope there: one of many thousands."""
+    """Allows one activation of many thousands to round to the other side of zero, where its slope differs."""
     torch.testing.assert_close(made, wanted, rtol=0, atol=1e-3 * float(wanted.abs().max()))
 
 
@@ -333,11 +333,11 @@ def test_stylegan3_designs_the_filters_that_official_files_hold(name):
     ours = StyleGAN3(network.config).state_dict()
     for key, value in network.state_dict().items():
         if key.endswith("_filter"):
-            assert_same(ours[key], value, 1)  # of what was designed in double precision
+            assert_same(ours[key], value, 1)  # of filters designed in double precision
 
 
 def test_stylegan3_moves_its_picture_in_the_plane():
-    # A network whose style leaves the plane alone, so that motions are easy to say; R turns exactly.
+    # A network whose style does not move the plane, so that the motion is known; R rotates exactly.
     shape = {"channel_base": 256, "channel_max": 8, "conv_kernel": 1, "use_radial_filters": True}
     network = StyleGAN3(StyleGAN3Config(8, 8, 32, **shape))
     torch.manual_seed(0)
@@ -367,7 +367,7 @@ def test_a_picture_does_not_depend_on_its_batch():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 def test_products_of_few_rows_have_the_bits_of_each_row_alone_in_one_thread(count):
-    """What larger layers do is the libraries' affair, and seen to by ``effigy.faces.finals``."""
+    """Larger layers depend on the libraries; ``effigy.faces.finals`` checks them."""
     generator, other = load_generator(GENERATOR, "cpu"), StyleGAN3(StyleGAN3Config(64, 256, 16, channel_max=203))
     initialize(other)
     other.freeze()

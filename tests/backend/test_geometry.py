@@ -162,7 +162,7 @@ def test_rigid_motions_are_removed_and_deformations_kept():
 
 
 def test_the_skull_does_not_move_when_the_expression_does(fitted, topology):
-    # What the basis moves of the rigid landmarks as a whole would be a pose: there is nothing of it left.
+    # A rigid motion of the rigid landmarks would be a pose: none is left in the basis.
     moved = remove_rigid_motions(fitted.model.basis, fitted.model.mean, rigidity(topology))
     np.testing.assert_allclose(moved, fitted.model.basis, atol=1e-9)
 
@@ -223,7 +223,7 @@ def test_lids_are_found_although_only_skewness_shows_them(fitted, topology, seed
     for row, upper in enumerate(measures.values()):
         basis[row] = 0
         basis[row, 1, upper] = -0.05
-    # Lids are a smooth step of a normal number, open more often than closed; the other six have heavy tails.
+    # Lids are a smooth step of a normal number, more often open than closed; the other six have heavy tails.
     lids = 1 / (1 + np.exp(-3.2 * (random.normal(size=(20_000, 2)) - 0.8)))
     assert (np.abs(kurtosis(lids)) < 0.25).all()
     alpha = np.concatenate([lids - lids.mean(axis=0), random.laplace(size=(20_000, 6))], axis=1)
@@ -243,7 +243,7 @@ def test_controls_are_uncorrelated_and_read_back_what_they_set(fitted, topology)
 
 def test_an_expression_moves_its_own_measure_and_no_other(fitted, topology):
     expressions = name_expressions(fitted.model, fitted.alpha, topology)
-    # A pucker is hardly there in these faces besides the other actions: it is not claimed.
+    # These faces hardly pucker apart from other actions, so no such control is found.
     assert [e.name for e in expressions] == ["jawOpen", "mouthSmile", "eyeBlink", "browUp"]
     for expression in expressions:
         assert expression.low < 0 < expression.high
@@ -288,14 +288,14 @@ def test_the_proxy_surface_is_closed_under_mirroring(topology):
 
 
 def rotation_error(found, truth):
-    """Degrees per view after one rotation of the face frame."""
+    """Returns degrees per view after one rotation of the face frame."""
     turned = found @ nearest_rotation(np.einsum("nji,njk->ik", found, truth))
     cosine = (np.einsum("nij,nij->n", turned, truth) - 1) / 2
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def shape_error(X, truth):
-    """Mean 3D distance in percent of the outer-eye distance after a similarity per view."""
+    """Returns the mean 3D distance, in percent of the outer-eye distance, after a similarity transform of each view."""
     A, B = X - X.mean(axis=2, keepdims=True), truth["X"] - truth["X"].mean(axis=2, keepdims=True)
     R = nearest_rotation(B @ A.transpose(0, 2, 1))
     turned = R @ A
@@ -315,7 +315,7 @@ def test_the_irises_are_two_more_points_of_the_68_and_tell_where_eyes_look(topol
     for name, axis in (("gazeSide", 0), ("gazeUp", 1)):
         action = with_irises.actions[name]
         X = np.zeros((3, 70))
-        X[axis] += 7.0  # a head that moves does not look elsewhere
+        X[axis] += 7.0  # moving the head does not change the gaze
         assert sum(w * X[a, p] for p, a, w in action.left + action.right) == pytest.approx(0)
         X[axis, 68:] += 1.0
         assert sum(w * X[a, p] for p, a, w in action.left + action.right) == pytest.approx(2)
@@ -323,7 +323,7 @@ def test_the_irises_are_two_more_points_of_the_68_and_tell_where_eyes_look(topol
 
 @pytest.mark.parametrize("name", ["ibug68", "ibug70", "mediapipe478"])
 def test_a_surface_is_found_over_any_landmarks(name):
-    """Symmetric, facing the viewer, over all points but at most a few that lie on one another."""
+    """It is symmetric, faces the viewer, and covers all points except for a few that coincide."""
     landmarks = load_topology(name)
     random = np.random.default_rng(0)
     mean = random.normal(size=(3, landmarks.count))
@@ -354,7 +354,7 @@ def test_every_landmark_set_says_how_what_it_marks_lies(name):
         landmarks = [landmark for group in chain for landmark in group]
         assert len(set(landmarks)) == len(landmarks) >= 2
         assert max(landmarks) < topology.count
-    for chain in topology.rightwards:  # a chain that goes on to the other side goes there by its twins
+    for chain in topology.rightwards:  # a chain that continues on the other side uses the mirrored landmarks
         twins = [{int(topology.mirror[landmark]) for landmark in group} for group in reversed(chain)]
         assert twins == [set(group) for group in chain]
 

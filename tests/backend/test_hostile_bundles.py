@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle that could not be used is refused when it is loaded, with one clear error."""
+"""A bundle that cannot be used is refused at load, with one clear error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from effigy_protocol import decode_reply, encode
 
 @pytest.fixture()
 def folder(tmp_path):
-    """A copy of the embedded default, whose generator is a link."""
+    """Returns a copy of the embedded default whose generator is a link."""
     copied = tmp_path / "copy.effigy"
     copied.mkdir()
     for name in ("model.json", "model.safetensors"):
@@ -50,12 +50,12 @@ def folder(tmp_path):
 
 @pytest.fixture()
 def quick(monkeypatch, default_model):
-    """Loads no generator anew."""
+    """Loads the generator only once for all tests."""
     monkeypatch.setattr(bundle, "load_generator", lambda *_: default_model.generator)
 
 
 def rewrite(folder, change):
-    """Changes the header; ``change`` gets it and may return the text to write."""
+    """Changes the header; ``change`` receives it and may return the text to write."""
     header = json.loads((folder / "model.json").read_text())
     text = change(header)
     (folder / "model.json").write_text(text if isinstance(text, str) else json.dumps(header))
@@ -77,7 +77,7 @@ def refusal(folder):
 
 
 def leaves(value, path=()):
-    """Paths to all values in a header, one for each list."""
+    """Returns the paths to all values in a header, one for each list."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from leaves(item, (*path, key))
@@ -194,11 +194,11 @@ def test_the_papers_regressor_is_held_to_the_same(folder):
         load_paper_regressor(folder)
 
 
-# --- files that are none ------------------------------------------------------------------------
+# --- not regular files ----------------------------------------------------------------------------
 
 
 def no_files(folder):
-    """Paths that are no regular files, and would hang or fail in their own ways."""
+    """Returns paths that are not regular files, and would hang or fail in different ways."""
     os.mkfifo(folder / "pipe")
     (folder / "circle").symlink_to(folder / "circle")
     return [folder / "pipe", folder / "circle", folder / ("x" * 5000), folder / "a\0b", folder, folder / "absent"]
@@ -267,7 +267,7 @@ def test_arrays_that_numpy_would_not_have_packed_so_are_refused(tmp_path, packed
     with zipfile.ZipFile(tmp_path / "odd.npz", "w", packed) as archive:
         archive.writestr("W.npy", bytes(1000))
     content = bytearray((tmp_path / "odd.npz").read_bytes())
-    for cut in (content, content[:39] + bytes(9) + content[48:]):  # intact, and with damage where packed bytes lie
+    for cut in (content, content[:39] + bytes(9) + content[48:]):  # intact, and with damage in the packed bytes
         (tmp_path / "odd.npz").write_bytes(cut)
         with pytest.raises(ValueError, match="packed as numpy.savez never does"):
             read_arrays(tmp_path / "odd.npz")
@@ -388,11 +388,11 @@ def test_json_of_finite_numbers_is_read():
     assert parse_json('{"a": [1, 2.5, -1e300, "NaN", null, true]}') == {"a": [1, 2.5, -1e300, "NaN", None, True]}
 
 
-# --- files that are written ---------------------------------------------------------------------
+# --- writing files ------------------------------------------------------------------------------
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    """What a full disk leaves is what was there before, and nothing beside it."""
+    """A full disk leaves what was there before, and nothing else."""
     path = tmp_path / "a.json"
     with whole_file(path) as part:
         part.write_text("first")

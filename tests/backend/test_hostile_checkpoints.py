@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing in a file is executed, and what is no network is refused with one clear error."""
+"""Nothing in a file is executed, and a file without a network is refused with one clear error."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def test_embedded_source_is_never_run(tmp_path):
         b"PK\x03\x04",
         b"\x80\x04" + b"(" * 100_000 + b".",
         b"\x80\x04" + b")\x85" + b"\x85" * 100_000 + b".",
-        b"\x80\x04}" + b")" + b"2\x86" * 64 + b"Ns.",  # hashing this key would take for ever
-        b"\x80\x04)" + b"2\x86" * 64 + b"2\x93.",  # so would making a name of it
+        b"\x80\x04}" + b")" + b"2\x86" * 64 + b"Ns.",  # hashing this key would never end
+        b"\x80\x04)" + b"2\x86" * 64 + b"2\x93.",  # nor would converting it to text
         b"\x80\x04ccollections\nOrderedDict\n])" + b"2\x86" * 64 + b"N\x86a\x85R.",
         b"<html>404</html>",
     ],
@@ -129,7 +129,7 @@ def test_short_nonsense_gives_one_clear_error(tmp_path, content):
 
 
 def small_files(folder):
-    """One file of each format, small enough to be damaged thousands of times."""
+    """Writes one file of each format, small enough to be damaged thousands of times."""
     network = StyleGAN2(StyleGAN2Config(4, 4, (3, 3, 3, 3), 4))
     initialize(network)
     kwargs, state = {"mapping_kwargs": {"num_layers": 4}}, network.state_dict()
@@ -178,7 +178,7 @@ def test_random_damage_never_raises_anything_else_nor_runs_anything(tmp_path):
 
 
 def nested(depth):
-    """A tuple that holds itself twice, so many times: hashing or printing it takes 2^depth steps."""
+    """Pickles tuples that contain the one before twice, ``depth`` deep: hashing or printing takes 2^depth steps."""
     value = ()
     for _ in range(depth):
         value = (value, value)

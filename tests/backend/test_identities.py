@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identities are open while somebody holds them, and never too many."""
+"""Identities are open while a client holds them, and their number is limited."""
 
 from __future__ import annotations
 

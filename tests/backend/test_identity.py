@@ -26,7 +26,7 @@ def embedder():
 
 @pytest.fixture(scope="module")
 def arcface_weights(tmp_path_factory):
-    """Random weights under the published names."""
+    """Writes random weights under the published names."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("arcface") / "model_ir_se50.pth"
     torch.save(IRSE50().state_dict(), path)
@@ -54,7 +54,7 @@ def test_arcface_reads_the_published_names_and_batches_alike(arcface_weights):
     assert vectors.shape == (2, 512)
     assert_same(vectors.norm(dim=1), torch.ones(2), 512)
     assert_same(network.embed(images[1:]), vectors[1:], roundings_of(network.network))
-    # Published blocks: three of 64 channels, then 4, 14 and 3, each stage halving the picture.
+    # The published blocks: 3 of 64 channels, then 4, 14 and 3; each stage halves the picture.
     assert {f"body.{i}.res_layer.5.fc1.weight" for i in range(24)} <= network.network.state_dict().keys()
 
 

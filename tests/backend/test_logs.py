@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A log says what happened, to its owner alone, and stays small whatever happens."""
+"""A log says what happened, only its owner can read it, and its size is bounded."""
 
 from __future__ import annotations
 

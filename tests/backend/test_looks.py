@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds looks: places and their colours, how heads are learnt, and bundles with and without them."""
+"""Keeping looks: places and their colours, how heads are trained, and bundles with and without them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_places_of_a_face_are_symmetric_and_named(name):
         other = topology.patches[patch_name.replace("Left", "?").replace("Right", "Left").replace("?", "Right")]
         assert {int(topology.mirror[mark]) for mark in patch.landmarks} == set(other.landmarks), patch_name
         assert other.offset == (-patch.offset[0], *patch.offset[1:]), patch_name
-    # An open jaw covers the neck: held there, it would be paid for in skin tone.
+    # An open jaw covers the neck: holding that colour would change the skin tone.
     assert {name: patch.held for name, patch in topology.patches.items() if patch.held < 1} == {
         "chin": 0.3,
         "neck": 0.0,
@@ -69,7 +69,7 @@ def test_places_lie_where_they_are_named_on_the_default(default_model):
     seen = patch_points(patches, default_model.shape, views.alpha, views.camera)[0]
     points = dict(zip(patch_names(patches), seen.T, strict=True))
     assert points["hair"][1] < points["forehead"][1] < points["nose"][1] < points["chin"][1] < points["neck"][1] < 1
-    # The face's own left is on the picture's right.
+    # The left side of the face is on the right of the picture.
     assert points["cheekRight"][0] < points["nose"][0] < points["cheekLeft"][0]
     assert points["backgroundRight"][0] < points["hairRight"][0] < points["hairLeft"][0] < points["backgroundLeft"][0]
     picture = torch.from_numpy(default_model.paint(anchor.ws[None])).permute(0, 3, 1, 2)
@@ -93,7 +93,7 @@ def test_a_place_moves_with_the_jaw_or_stays():
 
 
 def test_colours_are_read_where_they_are():
-    """On a ramp the mean around a point is the ramp's value there, beyond the edge the edge's."""
+    """On a ramp, the mean around a point is the ramp's value there; beyond the edge, the value of the edge."""
     ramp = torch.arange(64.0).expand(64, 64)
     pictures = torch.stack([ramp, ramp.T, torch.full((64, 64), 7.0)])[None]
     points = np.array([[[0.25, 0.5, -3.0], [0.75, 0.5, 0.5]]])
@@ -102,7 +102,7 @@ def test_colours_are_read_where_they_are():
 
 
 def world(count, rows=1):
-    """Latents whose pose is linear in them, and thumbnails whose colour one more number decides."""
+    """Makes latents that determine pose linearly, and thumbnails whose colour depends on one more number."""
     random = np.random.default_rng(0)
     ws = random.normal(size=(count, rows, 8))
     regressor = Regressor(Whitening.none(8), torch.zeros(7), torch.ones(7), Architecture(width=4), rows).double()
@@ -114,7 +114,7 @@ def world(count, rows=1):
     for number in range(6):
         regressor.linear.weight[number, number] = 0.05
     regressor.q_mean[3:6] = torch.tensor([-1.6, 0.5, 0.5])
-    tone = 128 + 20 * ws[:, 0, 7] + 15 * ws[:, 0, 1]  # the second is what a turn does
+    tone = 128 + 20 * ws[:, 0, 7] + 15 * ws[:, 0, 1]  # the second is the change by a turn
     thumbnails = np.broadcast_to(
         tone.clip(0, 255).astype(np.uint8)[:, None, None, None], (count, 3, THUMBNAIL, THUMBNAIL)
     ).copy()
@@ -163,7 +163,7 @@ def bundle(tmp_path):
 
 @pytest.fixture()
 def earlier(bundle):
-    """The default as an Effigy before this one left it: format 4, without heads."""
+    """Writes the default as an earlier Effigy did: format 4, without heads."""
     header = json.loads((bundle / "model.json").read_text())
     del header["appearance"]
     (bundle / "model.json").write_text(json.dumps(header | {"format": 4}))
@@ -178,7 +178,7 @@ def test_a_bundle_of_format_4_edits_as_it_did_and_says_what_would_help(earlier, 
     asked = (10.0, 0.0, {"eyeBlinkLeft": 1.0})
     assert torch.equal(model.edit(model.open_seed(3), *asked).ws, plain.edit(plain.open_seed(3), *asked).ws)
     assert not torch.equal(model.edit(model.open_seed(3), *asked).ws, default_model.edit(model.open_seed(3), *asked).ws)
-    # Scenes and bakes know a model by this name, and its pictures are what they were.
+    # Scenes and bakes refer to a model by this id, and its pictures are unchanged.
     header = json.loads((earlier / "model.json").read_text())
     limits = json.dumps([4, header["controls"], header["pose_range"], header["regressor"]], sort_keys=True)
     told = header["generator"]["sha256"].encode() + limits.encode() + (earlier / "model.safetensors").read_bytes()
@@ -204,7 +204,7 @@ def test_doctor_and_inspect_say_what_edits_hold(earlier):
 
 @pytest.fixture()
 def few(monkeypatch):
-    """Samples and steps that a test can wait for, from which little is learnt."""
+    """Uses so few samples and steps that a test is quick; little is learnt from them."""
     monkeypatch.setattr(samples, "SHARD", 40)
     monkeypatch.setattr(appearance_training, "_STEPS", 100)
     monkeypatch.setattr(appearance_training, "_LEAST", -1e9)
@@ -226,7 +226,7 @@ def test_refining_gives_an_earlier_bundle_heads_and_leaves_it_as_it_is(earlier, 
     assert describe_looks(out) == str(looks)
     assert looks_network(out) == embedder.fingerprint
     assert load_paper_regressor(out) is not None
-    # Without an identity network it holds colours alone, and says so.
+    # Without an identity network it keeps only colours, and says so.
     alone = refine(out, None, tmp_path / "alone.effigy", tmp_path / "others", 40)
     assert alone.identity is None
     assert "not the person: no identity network was given" in describe_looks(tmp_path / "alone.effigy")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Freed memory is used again instead of being asked from the system anew."""
+"""Freed memory is reused instead of being requested from the system again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ else:
 
 
 def faults_of(mode: str, size: int = 200, total: int = 200) -> tuple[int, int]:
-    """Page faults of ``total`` MiB in blocks of ``size``, the first time and at most of five times more."""
+    """Returns page faults for ``total`` MiB in blocks of ``size``: the first time, and the most of five more times."""
     arguments = [sys.executable, "-c", SCRIPT, mode, str(size), str(total)]
     out = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
     first, later = map(int, out.split())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The face model at work, and its bundle on disk."""
+"""The face model and its bundle on disk."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_edit_of_zero_is_the_anchor_bit_for_bit(default_model, identity):
     edit = default_model.edit(identity, identity.pose.yaw, identity.pose.pitch, {"jawOpen": 0.0})
     assert torch.equal(edit.ws, identity.ws)
     assert edit.clamped == ()
-    # What a float32 scene makes of the rest pose is still the rest pose.
+    # The rest pose, rounded as in a float32 scene, is still the rest pose.
     edit = default_model.edit(identity, identity.pose.yaw + 1e-5, identity.pose.pitch - 1e-5, {})
     assert torch.equal(edit.ws, identity.ws)
 
@@ -106,7 +106,7 @@ def test_each_control_moves_what_it_names_on_the_picture(default_model, judge):
 
 
 def test_a_blink_is_only_a_blink(default_model, judge):
-    """Without what holds looks, closed lids lighten skin by 19 of 255, raised brows darken it by as much."""
+    """Without the heads, closed lids lighten skin by 19 of 255, and raised brows darken it by as much."""
     held = evaluate(default_model, judge)
     free = evaluate(default_model.with_regressor(default_model.regressor), judge)
     skin = ("forehead", "foreheadLeft", "foreheadRight", "cheekLeft", "cheekRight", "nose")
@@ -132,7 +132,7 @@ def test_both_sides_of_a_control_are_asked_together_too():
 
 def test_of_a_true_change_only_what_goes_beyond_it_or_against_it_is_drift():
     base = np.array([[100.0, 200.0, 50.0]])  # one place
-    own = np.array([[-0.1]])  # it truly darkens by a tenth: 10, 20, 5
+    own = np.array([[-0.1]])  # the true change is a tenth darker: 10, 20, 5
     for change, expected in (
         ([0, 0, 0], 0),
         ([-10, -20, -5], 0),
@@ -273,7 +273,7 @@ def test_the_calmest_of_several_seeds_is_nearest_to_the_average_expression(defau
     for first, seed in zip(range(0, 80, 8), calm, strict=True):
         assert seed in range(first, first + 8)
         assert strongest(seed) == min(strongest(other) for other in range(first, first + 8))
-    # One seed in three of the embedded default winks or gapes; of eight there is always one that does not.
+    # One seed in three of the embedded default winks or gapes; among eight there is always one that does not.
     assert max(map(strongest, calm)) < 0.3 < np.median([strongest(seed) for seed in range(80)])
 
 
@@ -307,7 +307,7 @@ def test_a_latent_with_nan_or_of_another_size_is_refused():
 
 
 def test_a_latent_whose_camera_no_scene_can_hold_is_refused(default_model, identity):
-    """One large number makes the picture's scale zero, by which a plate's width is divided, or 1e200."""
+    """One large number makes the picture's scale, by which a plate's width is divided, zero or 1e200."""
     head, anchor = identity.latent[:12], np.frombuffer(identity.latent[12:], "<f4")
     dice, refused = np.random.default_rng(0), 0
     for _ in range(60):
@@ -437,7 +437,8 @@ def test_the_end_of_a_slider_in_single_precision_is_within_its_range(default_mod
 
 @pytest.mark.parametrize("seed", [5, 17, 19, 21])
 def test_a_slider_leads_to_its_end_without_a_leap(default_model, seed):
-    """φ's slope at an open lid is noise: followed, it changes these people until the lid falls, or leaves it open."""
+    """φ's slope at an open lid is noise: an inverse that follows it changes these people until the lid falls, or leaves
+    it open."""
     person = default_model.open_seed(seed, TRUNCATION)
     for name in default_model.controls:
         largest, missing = ramp(default_model, person, name, 0.0, 0.0)

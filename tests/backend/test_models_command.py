@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy models`` and ``effigy bench``, with a server of our own in the publishers' place."""
+"""``effigy models`` and ``effigy bench``, with a local server in place of the publishers'."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run():
 
 
 class Publisher(BaseHTTPRequestHandler):
-    """Serves ``content``, breaking off after ``patience`` bytes; answers ranges."""
+    """Serves ``content`` and breaks off after ``patience`` bytes; supports ranges."""
 
     content = b""
     patience = 1 << 30
@@ -280,7 +280,7 @@ def test_bench_measures_compiled_code_with_the_best_batch(run, tmp_path, monkeyp
     network = StyleGAN2(StyleGAN2Config(8, 8, (4, 4), 2))
     initialize(network)
     write_own(tmp_path / "g.safetensors", network.config, network.state_dict())
-    # Each compilation takes a quarter of a minute: that of the larger batch stands for all.
+    # Each compilation takes a quarter of a minute, so only the larger batch is compiled.
     compilation, load, asked = bench.Compilation, bench.load_compiled, []
 
     def compile_the_larger(path, dtype, package, batch):

@@ -150,11 +150,11 @@ def test_pictures_that_are_upside_down_are_told_and_not_turned(run, views, tmp_p
 
 
 def still(W, jitter):
-    """One view, again and again: what differs is a detector's noise."""
+    """Returns one view repeated, with only a detector's noise as difference."""
     return np.repeat(W[:1], 200, axis=0) + jitter * np.random.default_rng(0).normal(size=(200, 2, 68))
 
 
-# Of a public set of real tracks: brows from right to left, eyes, then the nose.
+# The order of a public set of real tracks: brows from right to left, eyes, then the nose.
 OTHER_ORDER = np.r_[0:17, 26:16:-1, 36:48, 27:36, 48:68]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is painted is what is said of it: a picture of NaN is an error, and ``exact`` is a final's own pixels."""
+"""Pictures are what their frames say: one with NaN is an error, and ``exact`` means the pixels of a final."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def network(config, *, frozen=True):
 
 
 def painting(default_model, generator, previews=None):
-    """The default face model with another generator."""
+    """Returns the default face model with another generator."""
     model = copy.copy(default_model)
     model.generator, model._finals, model._previews = generator, Finals.of(generator), previews
     return model
@@ -43,7 +43,7 @@ def latents(generator, count=1):
     [
         (SHAPES[0], "synthesis.b8.torgb", float("nan")),
         (SHAPES[0], "synthesis.b8.torgb", float("inf")),
-        (SHAPES[1], "synthesis.L14_16_3", float("nan")),  # which clamps infinity
+        (SHAPES[1], "synthesis.L14_16_3", float("nan")),  # clamping hides infinity
     ],
 )
 def test_a_picture_of_nan_is_an_error_that_names_the_layer(default_model, config, layer, value):

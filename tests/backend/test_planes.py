@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of more or fewer planes than RGB are read, named and shown, whoever wrote the file."""
+"""Generators with more or fewer planes than RGB are read, named and shown, in files of every origin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULTS = (*RGB, "alpha", "normal_x", "normal_y", "normal_z", "depth")
 
 
 def repainted(name, order):
-    """A parity fixture whose pictures have its own channels in ``order``, for instance (0, 1, 2, 2)."""
+    """Returns a parity fixture with its picture channels in ``order``, for instance (0, 1, 2, 2)."""
     kwargs, state, data = parity(name)
     last = max((key for key in state if re.match(r"synthesis\.L\d+", key)), key=_layer, default=None)
     changed = {}

@@ -30,12 +30,12 @@ from effigy.generators.previews.painter import Graphed, preview_dtype
 from ..closeness import assert_same, roundings_of, typical_error
 from .devices import DEVICES
 
-HALF_ROUNDINGS = 22  # ``small`` has eleven convolutions, each of which rounds what it reads and what it writes
+HALF_ROUNDINGS = 22  # ``small`` has eleven convolutions, each of which rounds its input and its output
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A small generator's file."""
+    """Returns the file of a small generator."""
     network = StyleGAN2(StyleGAN2Config(8, 8, (16, 16, 16, 16), 2, conv_clamp=256.0))
     initialize(network)
     path = tmp_path_factory.mktemp("generator") / "g.safetensors"
@@ -45,7 +45,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """One that is compiled in a third of the time, where only the compilation matters."""
+    """Returns the file of one that compiles in a third of the time, for tests of the compilation only."""
     network = StyleGAN2(StyleGAN2Config(8, 8, (4, 4), 1))
     initialize(network)
     path = tmp_path_factory.mktemp("tiny") / "g.safetensors"
@@ -80,7 +80,7 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
     assert painter.state == "compiling"
     fast = paint_until(painter, ws, "fast")
     fast = painter(ws)
-    if preview_dtype(generator) == torch.bfloat16:  # beyond 16 × 16: two convolutions read and write it
+    if preview_dtype(generator) == torch.bfloat16:  # above 16 × 16: input and output of two convolutions
         assert (fast - exact).abs().mean() <= typical_error(4, exact.std(), torch.bfloat16)
     else:
         assert_same(fast, exact, roundings_of(generator))
@@ -194,7 +194,7 @@ def test_a_generator_paints_the_same_on_every_device(small, device, dtype):
 
 
 class FakeCuda:
-    """As much of ``torch.cuda`` as a recording takes, on the CPU: replaying paints again into the same picture."""
+    """Imitates on the CPU the part of ``torch.cuda`` that a recording uses: replaying paints the same picture."""
 
     def __init__(self):
         self.recording = None
@@ -219,7 +219,7 @@ class FakeCuda:
 
 @pytest.fixture(params=DEVICES)
 def graph_device(request, monkeypatch):
-    """Where a graph can be recorded, and what a test on the CPU has to tell the fake: whose graph it is."""
+    """Returns where a graph can be recorded, and how a test on the CPU tells the imitation whose graph it is."""
     fake = FakeCuda()
     if request.param == "cpu":
         for name in ("Stream", "current_stream", "CUDAGraph"):
@@ -232,7 +232,7 @@ def graph_device(request, monkeypatch):
 def test_a_recorded_graph_paints_what_the_network_paints(small, graph_device):
     device, fake = graph_device
     generator = load_generator(small, device, torch.float16)
-    graphed = Graphed(load_generator(small, device, torch.float16))  # whose generator nobody else holds
+    graphed = Graphed(load_generator(small, device, torch.float16))  # to which nobody else refers
     fake.graphed = weakref.ref(graphed)
     gc.collect()
     pictures = []

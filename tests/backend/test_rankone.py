@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's rank-one basis: our vectorised form is the straightforward loop, and its weakness is the paper's."""
+"""The paper's rank-one basis: our vectorised version equals the plain loops, including the paper's weakness."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def topology():
 
 
 def straightforward(M, rest, rows, sweeps):
-    """The published alternation written as loops over views and shapes; its objective after each half sweep.
+    """Runs the published alternation as loops over views and shapes; returns its objective after each half sweep.
 
     ``M`` [2N, 3] cameras, ``rest`` [2N, L] the residual that ``rows`` [K, L] span.
     """
@@ -56,7 +56,7 @@ def straightforward(M, rest, rows, sweeps):
 
 @pytest.fixture(scope="module")
 def published(clean):
-    """The published factors of 60 views by full SVD: centred points, cameras, residual, its first four rows."""
+    """Computes the published factors of 60 views by SVD: centred points, cameras, residual, its first four rows."""
     W = clean["W"][:60].astype(float)
     W -= W.mean(axis=2, keepdims=True)
     flat = W.reshape(120, 68)

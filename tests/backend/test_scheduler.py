@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is painted next: finals in order and none lost, of previews only the newest."""
+"""What is painted next: finals in order and none lost; of previews only the newest."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_clients_take_turns_with_previews_too():
     st.sampled_from([b"a", b"b"]),
 )
 def test_whatever_happens_the_books_are_right(events, cancelled):
-    """After everything is taken, cancelled or dropped nothing is booked, so that nobody's budget shrinks."""
+    """When everything was taken, cancelled or dropped, nothing is accounted for, so no budget shrinks."""
     queue, seen = Scheduler(), []
     for number, (client, what) in enumerate(events):
         if what == "hold":
@@ -205,7 +205,7 @@ def test_an_id_that_waits_already_is_refused():
 
 
 class Name(bytes):
-    """A client that counts how often it is compared, and where a loop in C over many of them would show."""
+    """A client's name that counts its comparisons, so that a loop in C over many clients is noticed."""
 
     compared = 0
 
@@ -219,7 +219,7 @@ class Name(bytes):
 
 
 def operations(work) -> int:
-    """Lines of Python run by ``work``, and comparisons of clients."""
+    """Counts the lines of Python that ``work`` runs, and comparisons of clients."""
     lines = 0
 
     def count(frame, event, argument):

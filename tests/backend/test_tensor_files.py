@@ -30,7 +30,7 @@ def test_what_cannot_be_written_is_an_os_error_and_leaves_nothing(tmp_path: Path
 
 
 def test_who_writes_into_a_file_does_not_change_what_was_read_from_it(tmp_path: Path):
-    """safetensors maps files: after ``cp`` over one in use pictures changed without a word, or the process died."""
+    """safetensors maps files: after ``cp`` over a file in use, pictures changed silently or the process died."""
     path = tmp_path / "weights.safetensors"
     write_tensors(path, {"a": torch.ones(3, 100_000)})
     tensors = read_tensors(path)

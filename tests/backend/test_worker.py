@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker paints several finals together, and answers each by itself."""
+"""The worker paints several finals together, and answers each separately."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from effigy_protocol.messages import Error, Frame, OpenIdentity, Synthesize
 
 @pytest.fixture()
 def together():
-    """How many pictures were painted at a time."""
+    """Records how many pictures are painted at a time."""
     return []
 
 
 @pytest.fixture()
 def model(default_model):
-    """What the worker works with."""
+    """Returns the face model of the worker."""
     return copy.copy(default_model)
 
 
 @pytest.fixture()
 def work(model, default_model, together):
-    """Gives jobs to a worker whose finals go four at a time, and returns its answers with their clients."""
+    """Gives jobs to a worker that paints four finals at a time; returns its answers with their clients."""
 
     def paint(ws):
         together.append(len(ws))
@@ -120,7 +120,7 @@ def test_a_seed_whose_face_is_infinite_is_refused_as_a_latent_is(work, model, de
 
 
 class Whole:
-    """A generator that has no half size: not a StyleGAN2."""
+    """A generator that cannot paint half size, as all but StyleGAN2."""
 
     def __init__(self, generator):
         self._generator = generator

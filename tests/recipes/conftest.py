@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A toy head, its renderer, and data that looks like renders."""
+"""A toy head, its renderer, and data in the format of renders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .toy_head import write_toy_head
 
 @pytest.fixture(scope="session")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A baked toy head, by the command that a user types."""
+    """Bakes a toy head with the command that a user types."""
     folder = tmp_path_factory.mktemp("head")
     write_toy_head(folder / "FaceXModel")
     with pytest.MonkeyPatch.context() as patch:
@@ -38,7 +38,7 @@ def renderer(head: Path) -> Renderer:
 
 @pytest.fixture()
 def data(tmp_path: Path) -> Path:
-    """Noise instead of renders: training does not care."""
+    """Writes noise in place of renders, which is enough to test training."""
     folder = tmp_path / "noise"
     folder.mkdir()
     random = np.random.default_rng(0)

@@ -11,7 +11,7 @@ PLAN = Plan(resolution=16, channel_base=128, channel_max=16, w_dim=16, mapping_l
 
 
 def small_network():
-    """Nothing in it is what a fresh network has too."""
+    """Makes a small network in which no value equals that of a fresh one."""
     network, random = Training(PLAN).network, torch.Generator().manual_seed(1)
     with torch.no_grad():
         for values in [*network.parameters(), network.mapping.w_avg]:

@@ -20,7 +20,7 @@ SUMMED = IDENTITY_MODES + len(EXPRESSIONS)  # for each vertex
 
 
 def square(z: float, mode: int, low: float = 1.0, high: float = 9.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two triangles that face the viewer and cover the pixels from ``low`` to ``high``."""
+    """Makes two triangles that face the viewer and cover the pixels from ``low`` to ``high``."""
     points = np.array([[low, low, z], [low, high, z], [high, high, z], [high, low, z]], np.float32)
     return points, np.array([[0, 1, 2], [0, 2, 3]], np.int32), np.full(2, mode, np.int8)
 
@@ -77,7 +77,7 @@ def test_edges_are_developed_without_stairs(oversampling: int):
     canvas = kernels.Canvas.of(12 * oversampling)
     canvas.colour[:] = 0.4
     even = gathered(canvas, 12)  # the canvas is full of the first triangle, up to its border
-    values = canvas.depth.size  # at most so many go into a pixel
+    values = canvas.depth.size  # the most that go into a pixel
     assert_same(even.alpha, np.ones((12, 12)), values)
     assert_same(even.light, np.full((12, 12, 3), 0.4), values)
     canvas.depth[:, : 6 * oversampling] = kernels.FAR  # an edge between two pixels
@@ -112,7 +112,7 @@ def test_a_head_stands_before_any_background(renderer: Renderer):
 
 
 def test_a_render_does_not_depend_on_those_before_it(renderer: Renderer):
-    """What an exposure multiplied in empty pixels once grew by an eighth a picture, to white and black after 700."""
+    """Exposure once multiplied empty pixels of the canvas, which grew by an eighth per picture."""
     one, other = sample(2, seed=11)
     first = renderer(one)
     for _ in range(3):
@@ -155,7 +155,7 @@ def test_irises_turn_with_the_gaze_in_landmarks_and_in_the_picture(renderer: Ren
     assert (left.landmarks[68:, 0] > right.landmarks[68:, 0] + 1).all()
     assert (up.landmarks[68:, 1] < down.landmarks[68:, 1] - 0.5).all()
     assert np.abs(left.landmarks[:17] - right.landmarks[:17]).max() < 0.3, "the head holds still"
-    for rendering in (left, right):  # what is dark is where the landmark says that the pupil is
+    for rendering in (left, right):  # the dark pixels are where the landmark puts the pupil
         for x, y in rendering.landmarks[68:]:
             row, column_ = int(y), int(x)
             around = rendering.picture[row - 4 : row + 5, column_ - 4 : column_ + 5].mean(axis=2)

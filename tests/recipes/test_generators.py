@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generators made of others, and what is shown of them."""
+"""Generators made from others, and pictures of them."""
 
 from __future__ import annotations
 

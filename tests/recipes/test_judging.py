@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What judges edits of the default: a network that tells people apart, and what the renderer truly shades."""
+"""Measures of the default's edits: the identity network that judges, and the renderer's own shading."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recipes.demo_face.renderer import Renderer
 @pytest.mark.parametrize("pose", [(0.0, 0.0), (25.0, -8.0)])
 def test_people_to_shade_are_turned_as_asked(pose: tuple[float, float]):
     scene = decode(shading.people(*pose)[0])
-    # A face that looks up nods by less than nothing.
+    # A face that looks up has a negative nod.
     np.testing.assert_allclose(np.degrees([scene.yaw, -scene.pitch]), pose, atol=1e-4)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the demo face's skin, light and head shapes come from."""
+"""Skin, light and head shapes of the demo face."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_light_from_all_around_is_even():
 
 
 def test_irradiance_is_the_cosine_weighted_mean_of_the_light():
-    """Of light of the first order, which second-order harmonics keep whole: 1 + y, so 1 + ⅔ n·y."""
+    """For light 1 + y, which second-order harmonics represent exactly, it is 1 + ⅔ n·y."""
     polar = (np.arange(96) + 0.5) / 96 * np.pi
     panorama = np.broadcast_to((1 + np.cos(polar))[:, None, None], (96, 192, 3))
     light, _ = surroundings.irradiance(panorama)
@@ -82,7 +82,7 @@ def test_surroundings_are_positive_and_smooth(head: Path):
 def test_a_womans_head_differs_as_was_asked():
     random = np.random.default_rng(0)
     vertices = 8 * random.standard_normal((200, 3)).astype(np.float32)
-    vertices[:, 1] = np.abs(vertices[:, 1])  # no neck: it is narrowed besides
+    vertices[:, 1] = np.abs(vertices[:, 1])  # without the neck, which is narrowed too
     landmarks = np.arange(68, dtype=np.int32)
     modes = random.standard_normal((100, 200, 3)).astype(np.float32)
     direction = female_direction(vertices, landmarks, modes)

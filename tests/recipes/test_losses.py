@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo face's training is told to mind."""
+"""The losses of the demo face's training."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_only_changes_count_as_edits():
     still, moved_ = torch.rand(2, 2, 3, 16, 16, generator=random)
     wanted = torch.stack([still, moved_], dim=1).flatten(0, 1)
     weight = torch.ones(4, 1, 16, 16)
-    another = wanted + torch.rand(2, 3, 16, 16, generator=random).repeat_interleave(2, dim=0)  # wrong alike in both
+    another = wanted + torch.rand(2, 3, 16, 16, generator=random).repeat_interleave(2, dim=0)  # equally wrong in both
     assert train_generator.edit_loss(another, wanted, weight) == pytest.approx(0, abs=1e-9)
     frozen = wanted[::2].repeat_interleave(2, dim=0)
     assert_same(train_generator.edit_loss(frozen, wanted, weight), torch.tensor(1.0), wanted.numel())

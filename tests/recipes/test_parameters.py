@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo face's parameters and latents mean."""
+"""The demo face's parameters and latents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STILL = np.zeros((1, COUNT))
 
 
 def at(**values: float):
-    """The scene with these parameters and all others zero; ``lids_1`` is ``lids.1``."""
+    """Returns the scene with these parameters and all others zero; ``lids_1`` is ``lids.1``."""
     vector = STILL
     for name, value in values.items():
         stem, _, index = name.rpartition("_")
@@ -39,7 +39,7 @@ def test_every_draw_is_within_bounds():
     for vector in np.concatenate([sample(200, 0), 8 * sample(50, 1), latents.drawn(50, 2)]):
         scene = decode(vector)
         weights = np.array(list(scene.expression.values()))
-        assert weights.min() > -0.05  # lids that are shut tight unwiden a little
+        assert weights.min() > -0.05  # shutting the lids tightly reduces the widening a little
         assert weights.max() <= 1.15
         for colour in (scene.iris, scene.hair.colour, scene.clothes):
             assert np.isfinite(colour).all()
@@ -50,7 +50,7 @@ def test_every_draw_is_within_bounds():
 
 
 def test_decoding_is_smooth():
-    """A thousandth of a step changes nothing by more than a few thousandths: no jumps to learn."""
+    """A change of a thousandth changes nothing by more than a few thousandths, so there are no jumps to learn."""
     for vector in sample(20, 2):
         for index in range(COUNT):
             nudged = vector.copy()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo face's generator learns, stops and goes on."""
+"""Training the demo face's generator: it learns, stops and goes on."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_data_without_pairs_is_refused_before_anything_is_taught(data: Path, tmp
 
 def test_train_at_the_command_line_needs_no_more_than_data_and_names(data: Path, tmp_path: Path):
     training = Training(PLAN)
-    training.seen = PLAN.pictures  # the plan is carried out: what is left is to write the generator
+    training.seen = PLAN.pictures  # the plan is finished; only writing the generator is left
     training.save(tmp_path / "state.pt")
     files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "g.safetensors")]
     result = CliRunner().invoke(app, ["train", str(data), *files, "--no-compiled"])

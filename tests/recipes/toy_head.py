@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A head of our own in the layout of the publisher's: an egg with eyes and teeth to test the recipe with."""
+"""Writes a toy head in the publisher's format, to test the recipe with: an egg with eyes and teeth."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_toy_head(folder: Path) -> None:
 
 
 def sphere(around: int, up: int) -> tuple[np.ndarray, np.ndarray]:
-    """Unit sphere without its poles: vertices [around · up, 3] and quads facing outwards."""
+    """Makes a unit sphere without its poles: vertices [around · up, 3] and quads facing outwards."""
     theta = np.linspace(0, 2 * np.pi, around, endpoint=False)
     phi = np.linspace(0.02, np.pi - 0.02, up)
     t, p = np.meshgrid(theta, phi)
@@ -68,7 +68,7 @@ def landmark_vertices(egg: np.ndarray) -> np.ndarray:
 
 
 def faces_of(meshes: list[tuple[str, np.ndarray, np.ndarray]]) -> list[str]:
-    """Wavefront lines of all meshes one after the other; each vertex has its own texture vertex."""
+    """Returns the Wavefront lines of all meshes in order; each vertex has its own texture vertex."""
     lines, start = [], 1
     for material, points, quads in meshes:
         lines.append(f"usemtl {material}")
