@@ -17,11 +17,22 @@ FOLDERS = ("backend", "blender_addon", "client", "docs", "protocol", "recipes", 
 DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
 
 
+SOURCES = [path.as_posix() for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_document_links_to_is_there(document: Path):
     linked = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
     missing = [target for target in linked if "://" not in target and not (document.parent / target).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_that_a_document_names_are_there(document: Path):
+    named = set(re.findall(r"`([\w./]+\.py)`", document.read_text(encoding="utf-8")))
+    assert not [
+        name for name in named if not (ROOT / name).exists() and not any(s.endswith(f"/{name}") for s in SOURCES)
+    ]
 
 
 def test_the_changelog_names_the_numbers_of_the_formats():
