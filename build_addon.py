@@ -31,7 +31,8 @@ CACHE = ROOT / "build" / "wheels"
 STAGE = ROOT / "build" / "effigy"
 
 # What Blender 4.2 to 5.2 run on. pyzmq's abi3 wheel serves every Python from 3.12 on.
-PACKAGES = {"pyzmq": ("27.1.0", ("3.11", "3.13")), "msgpack": ("1.1.2", ("3.11", "3.13", "3.14"))}
+# Before 27.3 pyzmq's wheels for Linux and macOS hold an encryption that was compiled without optimisation.
+PACKAGES = {"pyzmq": ("27.3.0", ("3.11", "3.13")), "msgpack": ("1.1.2", ("3.11", "3.13", "3.14"))}
 PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_26_x86_64", "manylinux_2_17_x86_64"),
     "windows-x64": ("win_amd64",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import struct
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,7 @@ import zmq
 
 from effigy_protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
 from effigy_protocol.connection import Connection
-from effigy_protocol.messages import Error, Frame, Ping, Proof, Reply, Request, Welcome
-from effigy_protocol.proof import Greeting, new_nonce
+from effigy_protocol.messages import Error, Frame, Hello, Ping, Reply, Request, Welcome
 
 from .link import AGAIN, Link, Pending, Phase, Preview, RequestError
 from .pixels import from_rgba8
@@ -26,6 +26,8 @@ HELLO_EVERY_S = 0.25  # while connecting or while the model loads
 _PING_EVERY_S = 1.0
 _SILENCE_S = 10.0  # without any answer, the service is taken for dead
 _AWAKE_S = 1.0  # the most of it that counts between two looks: this process may have stood still itself
+_LOST = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 _SAME_RELEASE = "install the add-on and the backend from the same release"
 
 
@@ -35,17 +37,18 @@ class Exchange:
     def __init__(self, client: Client, context: zmq.Context[Any], connection: Connection) -> None:
         self._client = client
         self._socket = context.socket(zmq.DEALER)
+        try:
+            _set_keys(self._socket, connection)
+        except zmq.ZMQError:
+            self._socket.close()
+            raise
         self._socket.setsockopt(zmq.MAXMSGSIZE, REPLY_LIMITS.frame_bytes)
         self._socket.set_hwm(0)  # no answer is ever dropped
-        # An address that nobody can guess, and none but the process that was found behind it: another that listens
-        # there afterwards gets nothing of what was meant for the first.
-        self._socket.setsockopt(zmq.ROUTING_ID, b"\1" + new_nonce())
-        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a lost connection is told, and another one looked for
+        self._monitor = self._socket.get_monitor_socket(_LOST | _REFUSED)
         self._endpoint = connection.endpoint
-        self._greeting = Greeting(connection.token, client.name)
         self._pending: dict[int, Pending] = {}
-        self._greetings: set[int] = set()  # ids of challenges and hellos: over a slow line several are on their way
+        self._greetings: set[int] = set()  # ids of hellos: over a slow line several are on their way
         self._watched = time.monotonic()
         self._silent = 0.0  # seconds, awake, since anything was heard
         self._spoken = 0.0
@@ -102,7 +105,7 @@ class Exchange:
         return request_id
 
     def _greet(self) -> None:
-        self._greetings.add(self._send(self._greeting.message()))
+        self._greetings.add(self._send(Hello(self._client.name)))
 
     def _send_waiting(self) -> None:
         client = self._client
@@ -148,8 +151,6 @@ class Exchange:
             reply = envelope.message
             if envelope.id in self._greetings:
                 self._greeted(reply)
-            elif isinstance(reply, Error) and reply.code == "unproven":
-                self._lose("the backend has forgotten this client, which was silent for too long")
             elif pending := self._pending.pop(envelope.id, None):
                 self._deliver(pending, reply)
 
@@ -162,34 +163,36 @@ class Exchange:
             pending.fail(RequestError("unreadable", f"a {type(reply).__name__} is no answer to this", _SAME_RELEASE))
 
     def _unreadable(self, error: ProtocolError) -> None:
-        """A reply that cannot be read fails its own request. Where that is a greeting, there is no service for us."""
+        """A reply that cannot be read fails its own request; before the first Welcome, the connection."""
         if error.request_id in self._pending:
             self._pending.pop(error.request_id).fail(RequestError("unreadable", error.message, _SAME_RELEASE))
-        elif error.code == "version" or error.request_id in self._greetings or not self._greeting.is_proven:
+        elif error.code == "version" or self._client.link.phase is not Phase.READY:
             self._refuse(error.message, _SAME_RELEASE)
             self._over = True
 
     def _greeted(self, reply: Reply) -> None:
         match reply:
-            case Proof() if self._greeting.check(reply):
-                self._greet()
-            case _ if not self._greeting.is_proven:
-                self._refuse(f"what listens on {self._endpoint} is not the backend of the connection file", AGAIN)
-                self._over = True
             case Welcome():
                 self._client.link = Link(Phase.READY, reply.model_name, welcome=reply)
             case Error(code="loading"):
                 self._client.link = Link(Phase.LOADING, reply.message, reply.hint)
             case Error():
                 self._refuse(reply.message, reply.hint)
+            case _:
+                self._refuse(f"a {type(reply).__name__} is no answer to a Hello", _SAME_RELEASE)
 
     def _refuse(self, why: str, hint: str) -> None:
         self._client.link = replace(self._client.link, phase=Phase.REFUSED, detail=why, hint=hint)
 
     def _disconnected(self) -> None:
         while self._monitor.poll(0):
-            self._monitor.recv_multipart()  # zmq's own reader of it would import asyncio
-        self._closed()
+            what, _where = self._monitor.recv_multipart()  # zmq's own reader of it would import asyncio
+            event, _detail = struct.unpack("=HI", what)
+            if event & _REFUSED:
+                self._refuse(f"what listens on {self._endpoint} is not the backend of the connection file", AGAIN)
+                self._over = True
+        if not self._over:
+            self._closed()
 
     def _closed(self) -> None:
         self._over = True
@@ -220,3 +223,10 @@ class Exchange:
         for request_id in [i for i, pending in self._pending.items() if now > pending.deadline]:
             error = RequestError("timeout", "the backend did not answer in time", "see its log, or start it again")
             self._pending.pop(request_id).fail(error)
+
+
+def _set_keys(socket: zmq.Socket[Any], connection: Connection) -> None:
+    """Has each side prove that it has the connection file's keys, before the other takes a message."""
+    secret = connection.client_key.encode()
+    socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
+    socket.curve_serverkey = connection.service_key.encode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection file: how a client on this machine finds the service, and proves that it is of the same user.
+"""The connection file: how a client on this machine finds the service, and the keys that open it.
 
 A JSON file with mode 0600 that the service writes when it answers and removes when it leaves.
 """
@@ -20,7 +20,7 @@ from .codec import PROTOCOL_VERSION
 _MAX_BYTES = 16 * 1024
 _MAX_PID = 2**32  # of any system
 _ENDPOINT = re.compile(r"tcp://[^/\s]+:\d{1,5}")
-_TOKEN = re.compile(r"[0-9a-f]{64}")
+_KEY = re.compile(r"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")  # 32 bytes as ZeroMQ writes them (Z85, its RFC 32)
 
 
 class ConnectionFileError(Exception):
@@ -43,12 +43,14 @@ class OtherVersionError(ConnectionFileError):
 class Connection:
     """``endpoint`` is a ZeroMQ address such as ``tcp://127.0.0.1:40123``; ``pid`` the service's process on ``machine``.
 
-    ``token`` is the secret that client and service prove to each other to know (see ``proof``).
+    ``service_key`` is the public half of the service's CURVE key, by which a client knows it, and ``client_key`` the
+    secret half of its clients'.
     """
 
     endpoint: str
     pid: int
-    token: str = field(repr=False)  # repr: it must not come into a log or a traceback
+    service_key: str = field(repr=False)  # repr: keys must not come into a log or a traceback
+    client_key: str = field(repr=False)
     protocol: int = PROTOCOL_VERSION
     machine: str = field(default_factory=platform.node)
 
@@ -90,14 +92,14 @@ def read_connection(path: Path) -> Connection:
             raise TypeError
         if protocol != PROTOCOL_VERSION:  # the rest may look different in another one
             raise OtherVersionError(path, protocol, pid)
-        token, machine = fields["token"], fields["machine"]
-        if not (isinstance(token, str) and _TOKEN.fullmatch(token) and isinstance(machine, str)):
+        keys, machine = (fields["service_key"], fields["client_key"]), fields["machine"]
+        if not (all(isinstance(key, str) and _KEY.fullmatch(key) for key in keys) and isinstance(machine, str)):
             raise TypeError
         if not _ENDPOINT.fullmatch(endpoint):
             raise ConnectionFileError(f"{path} names the endpoint {endpoint[:80]!r}, which is not tcp://host:port")
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ConnectionFileError(f"{path} is not a connection file: start the backend again") from None
-    return Connection(endpoint, pid, token, protocol, machine)
+    return Connection(endpoint, pid, *keys, protocol, machine)
 
 
 def remove_connection(path: Path, pid: int) -> None:

@@ -11,7 +11,6 @@ ErrorCode = Literal[
     "version",  # another version of this protocol
     "unknown-kind",  # no such kind of message, or not in this direction
     "bad-field",  # a field is missing, unknown, of the wrong type or out of its range
-    "unproven",  # the client has not proven that it knows the connection file's token
     "loading",  # the model is not loaded yet: try again
     "unknown-identity",  # never opened here, or released: open it again
     "wrong-model",  # the latent belongs to another model

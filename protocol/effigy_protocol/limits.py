@@ -35,11 +35,12 @@ class Limits:
                 )
 
 
-REQUEST_LIMITS = Limits(header_bytes=64 * 1024, frames=2, frame_bytes=32 * 1024 * 1024)
-"""A request carries at most a latent (kilobytes) or a photo."""
+REQUEST_LIMITS = Limits(header_bytes=64 * 1024, frames=2, frame_bytes=1024 * 1024)
+"""A request carries at most two latents; w+ of 18 layers of 512 numbers has 36 KiB.
+
+What is larger would travel in more frames, not in larger ones: one frame is what a process without the connection
+file's keys can make the service keep for each connection that it opens.
+"""
 
 REPLY_LIMITS = Limits(header_bytes=256 * 1024, frames=8, frame_bytes=64 * 1024 * 1024)
-"""A reply carries at most a picture of 4096 × 4096 RGBA (3344 × 3344 with normals), or a model's shape and controls."""
-
-GREETING_LIMITS = Limits(header_bytes=16 * 1024, frames=2, frame_bytes=1024)
-"""What a client may send before it has proven itself: a Challenge or a Hello."""
+"""A reply carries at most one picture of 4096 × 4096 RGBA, or the model's shape and controls."""

@@ -17,7 +17,6 @@ from .errors import ErrorCode, ProtocolError
 ITEM_BYTES = {"f2": 2, "f4": 4, "i4": 4}  # of the array types
 MAX_DIMENSIONS = 4
 MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
-NONCE_BYTES = 32
 
 Buffer: TypeAlias = bytes | memoryview
 Purpose = Literal["preview", "final"]
@@ -93,37 +92,14 @@ class Timings:
     encode_ms: float
 
 
-def _check_nonce(nonce: Buffer) -> None:
-    if (size := memoryview(nonce).nbytes) != NONCE_BYTES:
-        raise ProtocolError("bad-field", f"a nonce has {NONCE_BYTES} bytes, not {size}")
-
-
 # --- requests ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
-    """First message of a client: asks the service to prove itself. ``nonce`` is 32 random bytes (see ``proof``)."""
-
-    nonce: Buffer
-
-    def __post_init__(self) -> None:
-        _check_nonce(self.nonce)
-
-
-@dataclass(frozen=True, slots=True)
 class Hello:
-    """Proves and names a client; answered by Welcome, or by Error ``loading`` while the model loads.
-
-    ``nonce`` is the one of its Challenge; ``proof`` answers the service's own (see ``proof``).
-    """
+    """First message of a client, which it names; answered by Welcome, or by Error ``loading`` while the model loads."""
 
     client: str
-    nonce: Buffer
-    proof: Buffer
-
-    def __post_init__(self) -> None:
-        _check_nonce(self.nonce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +171,6 @@ class Ping:
 
 
 # --- replies -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """The service proves itself: ``proof`` answers the client's nonce, ``nonce`` is its own (see ``proof``)."""
-
-    nonce: Buffer
-    proof: Buffer
-
-    def __post_init__(self) -> None:
-        _check_nonce(self.nonce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,11 +290,10 @@ class Error:
     hint: str
 
 
-Request: TypeAlias = Challenge | Hello | OpenIdentity | Synthesize | Cancel | Release | Status | Ping
-Reply: TypeAlias = Proof | Welcome | Identity | Frame | StatusReport | Done | Pong | Error
+Request: TypeAlias = Hello | OpenIdentity | Synthesize | Cancel | Release | Status | Ping
+Reply: TypeAlias = Welcome | Identity | Frame | StatusReport | Done | Pong | Error
 
 ANSWER_OF: dict[type[Request], type[Reply]] = {
-    Challenge: Proof,
     Hello: Welcome,
     OpenIdentity: Identity,
     Synthesize: Frame,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import time
 from types import SimpleNamespace
 
@@ -13,12 +14,14 @@ import structlog
 import zmq
 
 from effigy.service import outbox, scheduler, serve, server
+from effigy.service.authentication import Authenticator
 from effigy.service.outbox import LeftError, Outbox
 from effigy.service.scheduler import Forget, Scheduler
 from effigy.service.server import Server
 from effigy_protocol import decode_reply, encode
-from effigy_protocol.messages import Error, Frame, OpenIdentity, Ping, Pong, Pose, Synthesize, Timings
-from effigy_protocol.proof import Greeting, new_nonce, new_token
+from effigy_protocol.messages import Frame, Hello, OpenIdentity, Ping, Pong, Pose, Synthesize, Timings
+
+from ..end_to_end.conftest import set_keys
 
 
 class Client:
@@ -27,10 +30,11 @@ class Client:
     def __init__(self, house, ahead=0):
         """``ahead``: how many answers its connection takes before it reads them; 0: any number."""
         self.house = house
-        self.address = b"\1" + new_nonce()
+        self.address = b"client %d" % next(house.numbers)
         self.socket = house.context.socket(zmq.DEALER)
         house.sockets.append(self.socket)
         self.socket.setsockopt(zmq.ROUTING_ID, self.address)
+        set_keys(self.socket, house.authenticator)
         self.socket.set_hwm(0)
         self.socket.setsockopt(zmq.RCVHWM, ahead)
         self.socket.connect(house.endpoint)
@@ -53,11 +57,6 @@ class Client:
         self.send(message)
         return self.receive()[1]
 
-    def greet(self):
-        greeting = Greeting(self.house.token, "test")
-        assert greeting.check(self.ask(greeting.message()))
-        return self.ask(greeting.message())
-
 
 class House:
     """A service without a model: its worker is the test."""
@@ -73,15 +72,16 @@ class House:
         self.painted.set_hwm(0)
         self.replies.bind("inproc://painted")
         self.painted.connect("inproc://painted")
-        self.scheduler, self.token = Scheduler(), new_token()
+        self.scheduler, self.authenticator = Scheduler(), Authenticator(self.context, self.router)
+        self.numbers = itertools.count()
         worker = SimpleNamespace(welcome=Pong(), phase="ready", detail="", identities=0, painted=0)
-        self.server = Server(self.router, self.replies, worker, self.scheduler, self.token)
+        self.server = Server(self.router, self.replies, worker, self.scheduler, self.authenticator)
         port = self.router.bind_to_random_port("tcp://127.0.0.1")
         self.endpoint = f"tcp://127.0.0.1:{port}"
 
     def client(self, ahead=0):
         client = Client(self, ahead)
-        assert client.greet() == Pong(), "what stands for a Welcome here"
+        assert client.ask(Hello("test")) == Pong(), "what stands for a Welcome here"
         return client
 
     def paint(self, job, size=0):
@@ -102,7 +102,7 @@ def house(monkeypatch):
     house = House(monkeypatch)
     with structlog.testing.capture_logs() as house.logs:
         yield house
-    for socket in (*house.sockets, house.router, house.replies, house.painted):
+    for socket in (*house.sockets, house.router, house.replies, house.painted, house.authenticator):
         socket.close()
     house.context.term()
 
@@ -123,8 +123,7 @@ def test_what_a_silent_client_asked_is_dropped_and_told(house):
     assert {answer.code for answer in answers.values()} == {"cancelled"}
     assert "silent" in answers[asked[0]].message
     assert [type(house.scheduler.take().request) for _ in range(len(house.scheduler))] == [Forget]
-    assert silent.ask(Ping()).code == "unproven"
-    assert silent.greet() == Pong(), "it may come back"
+    assert silent.ask(Ping()) == Pong(), "it may come back"
 
 
 def test_who_has_left_is_known_with_the_first_answer(house):
@@ -200,32 +199,6 @@ def test_an_outbox_gives_what_is_taken_and_counts_what_is_not(house):
     assert box.is_empty
     assert box._bytes == {}
     assert box._bytes_in_all == 0
-
-
-def test_what_strangers_send_leaves_nothing_behind(house):
-    other = Client(house)
-    for number in range(200):
-        reply = other.ask([Ping(), final(), OpenIdentity(seed=1)][number % 3])
-        assert isinstance(reply, Error)
-        assert reply.code == "unproven"
-    assert not house.server._clients
-    assert len(house.scheduler) == 0
-    assert house.server.idle_s > 0
-
-
-def test_answers_that_a_stranger_does_not_read_are_not_kept(house, monkeypatch):
-    """Else strangers fill what all clients' unread answers may take, and answers to clients are given up."""
-    stranger, offered = Client(house), []
-
-    def full(_, client, __):
-        offered.append(client)
-        return False
-
-    monkeypatch.setattr(Outbox, "_sent", full)
-    stranger.send(Ping())
-    house.step_until(lambda: offered)
-    assert offered == [stranger.address]
-    assert house.server._outbox.is_empty
 
 
 def test_serving_costs_the_same_however_many_clients_there_are(house):

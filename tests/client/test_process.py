@@ -189,7 +189,7 @@ def test_what_a_backend_writes_is_its_owners_alone_and_its_own(effigy_command, t
     logs = {backend.pid: list(tmp_path.glob(f"backend-{backend.pid}-*.log")) for backend in (first, second)}
     for pid, (log,) in logs.items():
         assert f'"pid": {pid}' in log.read_text()
-    assert read_connection(first.connection_file).token != read_connection(second.connection_file).token
+    assert read_connection(first.connection_file).client_key != read_connection(second.connection_file).client_key
     first.stop_and_wait()
     second.stop_and_wait()
     assert not list(tmp_path.glob("*.json"))

@@ -16,8 +16,7 @@ import zmq
 
 from effigy_protocol import decode_reply, encode
 from effigy_protocol.connection import Connection, ConnectionFileError, read_connection
-from effigy_protocol.messages import Error, Reply, Welcome
-from effigy_protocol.proof import Greeting, new_nonce
+from effigy_protocol.messages import Error, Hello, Welcome
 
 
 class Service:
@@ -45,15 +44,21 @@ class Service:
         return self.process.wait(60)
 
 
+def set_keys(socket: zmq.Socket[Any], keys: Any) -> None:
+    """Gives a client's socket the keys of a Connection, or of who drew them."""
+    secret = keys.client_key.encode()
+    socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
+    socket.curve_serverkey = keys.service_key.encode()
+
+
 class RawClient:
     """A client without comforts: what it sends and gets is what travels."""
 
     def __init__(self, context: zmq.Context[Any], connection: Connection) -> None:
         self.socket = context.socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.ROUTING_ID, b"\1" + new_nonce())
+        set_keys(self.socket, connection)
         self.socket.connect(connection.endpoint)
         self.ids = itertools.count(1)
-        self.greeting = Greeting(connection.token, "test")
 
     def send(self, message: Any) -> int:
         request_id = next(self.ids)
@@ -72,14 +77,8 @@ class RawClient:
             if answered == wanted:
                 return reply
 
-    def greet(self) -> Reply:
-        """Proves itself, once the service has; what the service then says."""
-        if not self.greeting.is_proven:
-            assert self.greeting.check(self.ask(self.greeting.message()))
-        return self.ask(self.greeting.message())
-
     def hello(self) -> Welcome:
-        while isinstance(reply := self.greet(), Error) and reply.code == "loading":
+        while isinstance(reply := self.ask(Hello("test")), Error) and reply.code == "loading":
             time.sleep(0.05)
         assert isinstance(reply, Welcome), reply
         return reply

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from effigy_protocol.connection import Connection, read_connection
-from effigy_protocol.messages import Error, OpenIdentity, Ping, Pong, Synthesize
+from effigy_protocol.messages import Error, Hello, OpenIdentity, Ping, Pong, Synthesize
 
 
 def test_the_connection_file_names_the_real_port_and_is_private(start):
@@ -116,7 +116,7 @@ def test_a_signal_while_the_model_loads_ends_it_too(tmp_path, effigy_command):
 
 def test_who_asks_a_service_that_cannot_load_is_told_why(start, connect, tmp_path):
     client = connect(start("--model", str(tmp_path / "none.effigy")))
-    while (reply := client.greet()).code == "loading":
+    while (reply := client.ask(Hello("test"))).code == "loading":
         time.sleep(0.01)
     assert reply.code == "failed"
     assert "none.effigy is not a face model" in reply.message

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from effigy_protocol.messages import (
     ITEM_BYTES,
     MAX_POSE,
-    NONCE_BYTES,
     PASS_CHANNELS,
     Array,
     Buffer,
@@ -91,8 +90,6 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
         fields["x"] = fields["y"] = st.floats(-MAX_POSE, MAX_POSE)
     if cls is Synthesize:
         fields["passes"] = st.permutations(list(PASS_CHANNELS)).map(tuple) | st.just(())
-    if "nonce" in fields:
-        fields["nonce"] = st.binary(min_size=NONCE_BYTES, max_size=NONCE_BYTES)
     return st.builds(cls, **fields)
 
 

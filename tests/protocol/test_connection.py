@@ -19,8 +19,8 @@ from effigy_protocol.connection import (
     remove_connection,
 )
 
-TOKEN = "0123456789abcdef" * 4
-CONNECTION = Connection("tcp://127.0.0.1:4000", 123, TOKEN)
+KEYS = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"  # of Z85's RFC 32
+CONNECTION = Connection("tcp://127.0.0.1:4000", 123, *KEYS)
 
 
 def test_a_written_file_reads_back_and_only_its_owner_may_read_it(tmp_path):
@@ -33,7 +33,7 @@ def test_a_written_file_reads_back_and_only_its_owner_may_read_it(tmp_path):
 
 def test_writing_replaces_an_older_file(tmp_path):
     path = tmp_path / "connection.json"
-    Connection("tcp://127.0.0.1:1", 1, TOKEN).write(path)
+    Connection("tcp://127.0.0.1:1", 1, *KEYS).write(path)
     CONNECTION.write(path)
     assert read_connection(path) == CONNECTION
 
@@ -67,7 +67,7 @@ def test_anything_else_is_not_a_connection_file(tmp_path, text):
 @pytest.mark.parametrize("endpoint", ["nonsense", "http://127.0.0.1:80", "tcp://127.0.0.1", "ipc:///tmp/x", "tcp://:1"])
 def test_an_endpoint_that_is_none_is_named(tmp_path, endpoint):
     path = tmp_path / "connection.json"
-    Connection(endpoint, 1, TOKEN).write(path)
+    Connection(endpoint, 1, *KEYS).write(path)
     with pytest.raises(ConnectionFileError, match="tcp://host:port"):
         read_connection(path)
 
@@ -97,14 +97,15 @@ def test_a_file_of_another_version_says_which_side_to_update(tmp_path, version, 
     assert caught.value.pid == 7
 
 
-@pytest.mark.parametrize("token", [None, "", "0" * 63, "0" * 65, "é" * 64, "\ud800" * 64, 7])
-def test_a_token_that_is_none_is_refused_and_never_shown(tmp_path, token):
+@pytest.mark.parametrize("name", ["service_key", "client_key"])
+@pytest.mark.parametrize("key", [None, "", "0" * 39, "0" * 41, "é" * 40, "\ud800" * 40, "0" * 39 + " ", 7])
+def test_a_key_that_is_none_is_refused_and_never_shown(tmp_path, name, key):
     path = tmp_path / "connection.json"
-    path.write_text(json.dumps({**asdict(CONNECTION), "token": token}))
+    path.write_text(json.dumps({**asdict(CONNECTION), name: key}))
     path.chmod(0o600)
     with pytest.raises(ConnectionFileError, match="not a connection file"):
         read_connection(path)
-    assert TOKEN not in repr(CONNECTION)
+    assert not any(secret in repr(CONNECTION) for secret in KEYS)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**32, 2**70, 1.0, True])

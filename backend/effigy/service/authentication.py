@@ -1,37 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Authentication: only clients that know the connection file's token are served, and it is proven to them first.
+"""Authentication: only clients that hold the connection file's keys get a connection.
 
-Other users of this machine can reach the port, but cannot read that file. The service keeps nothing of who has not
-proven itself: its nonce is computed from the client's address and nonce.
+Other users of this machine can reach the port, but cannot read that file. ZeroMQ's CURVE proves each side to the other
+before either takes a message: until then a connection costs no more than a frame of its handshake.
 """
 
 from __future__ import annotations
 
-import hmac
+import zmq
+from zmq.utils import z85
 
-from effigy_protocol.messages import Hello, Proof
-from effigy_protocol.proof import is_proof, new_nonce, prove
+from .endpoint import EndpointError
 
-MIN_ADDRESS = 16  # bytes of a client's ZeroMQ routing id: ZeroMQ's own five could be guessed when it has left
+_ASKED_AT = "inproc://zeromq.zap.01"  # where ZeroMQ asks who may connect (ZAP, its RFC 27)
+_ADMITTED = b"200", b"admitted", b"", b""
+_REFUSED = b"400", b"not the key of the connection file", b"", b""
 
 
 class Authenticator:
-    """Answers challenges and judges the answers to its own."""
+    """Draws the keys of a service's life, and says of each client that wants to connect whether it has them."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
-        self._secret = new_nonce()
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], router: zmq.Socket[bytes]) -> None:
+        """``router`` is not bound yet. Raises EndpointError where ZeroMQ has no CURVE."""
+        if not zmq.has("curve"):
+            raise EndpointError("this ZeroMQ was built without CURVE", "install pyzmq from PyPI: its wheels have it")
+        service_public, service_secret = zmq.curve_keypair()
+        client_public, client_secret = zmq.curve_keypair()
+        self.service_key = service_public.decode()
+        self.client_key = client_secret.decode()
+        self._admitted = z85.decode(client_public)
+        router.curve_server = True
+        router.curve_secretkey = service_secret
+        router.zap_domain = b"effigy"  # without one, ZeroMQ would let everybody in if nobody answered
+        self.asked = context.socket(zmq.REP)
+        self.asked.bind(_ASKED_AT)
 
-    def prove(self, client: bytes, nonce: bytes) -> Proof:
-        """The answer to a client's Challenge."""
-        ours = self._nonce(client, nonce)
-        return Proof(ours, prove(self._token, "service", nonce, ours))
+    def answer(self) -> None:
+        """Answers one question of ``asked``."""
+        version, number, _domain, _address, _routing_id, _mechanism, key = self.asked.recv_multipart()
+        self.asked.send_multipart([version, number, *(_ADMITTED if key == self._admitted else _REFUSED)])
 
-    def is_proven(self, client: bytes, hello: Hello) -> bool:
-        """Whether the client has proven that it knows the token."""
-        nonce = bytes(hello.nonce)
-        proven = is_proof(hello.proof, self._token, "client", nonce, self._nonce(client, nonce))
-        return proven and len(client) >= MIN_ADDRESS
-
-    def _nonce(self, client: bytes, nonce: bytes) -> bytes:
-        return hmac.digest(self._secret, client + nonce, "sha256")
+    def close(self) -> None:
+        self.asked.close()

@@ -26,12 +26,12 @@ def default_connection_file() -> Path:
 def bind(socket: zmq.Socket[bytes], host: str, port: int) -> str:
     """Binds ``socket`` to tcp host and port (0: any free one); returns the real endpoint.
 
-    Only loopback addresses: the stream is not encrypted, so nothing off this machine may reach it.
+    Only loopback addresses: the service is for who works at this machine, and nothing off it need reach the port.
     """
     address = _loopback(host)
     if address is None:
         raise EndpointError(
-            f"{host} is not a loopback address, and the connection is not encrypted",
+            f"{host} is not a loopback address, and the backend serves its own machine alone",
             "use 127.0.0.1, and an ssh tunnel (ssh -L) to reach it from another machine",
         )
     if not 0 <= port <= 65535:

@@ -49,10 +49,6 @@ class Outbox:
         self._bytes[client] = self._bytes.get(client, 0) + size
         self._bytes_in_all += size
 
-    def offer(self, client: bytes, frames: Sequence[Any]) -> None:
-        """Sends ``frames`` if the client takes them at once; else they are lost. Raises LeftError."""
-        self._sent(client, frames)
-
     def flush(self) -> Iterator[bytes]:
         """Sends what is taken by now; yields the clients that have left."""
         for client in list(self._waiting):

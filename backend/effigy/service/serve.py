@@ -27,9 +27,9 @@ from effigy_protocol.connection import (
     read_connection,
     remove_connection,
 )
-from effigy_protocol.proof import new_token
 
 from ..faces import FaceModel, describe_looks, landmarks_note, load_face_model
+from .authentication import Authenticator
 from .endpoint import EndpointError, bind, default_connection_file
 from .scheduler import Scheduler
 from .server import Server
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 _REPLIES = "inproc://replies"
 _UNREAD = 64  # requests of a client that ZeroMQ has ready; while more wait, the client's own connection is full
+_HANDSHAKE_MS = 10_000  # how long a connection may take to prove that it is a client's
 _LINGER_MS = 500  # how long last replies may take to leave
 _WORKER_EXIT_S = 10.0  # for the picture being painted
 _TELL_S = 1.0  # how long a failed service tells clients why, before it leaves
@@ -89,16 +90,17 @@ def serve(options: ServeOptions) -> None:
     router.setsockopt(zmq.RCVHWM, _UNREAD)
     router.setsockopt(zmq.LINGER, _LINGER_MS)
     replies.set_hwm(0)  # no answer is ever dropped on its way from the worker
-    scheduler, token = Scheduler(), new_token()
+    router.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+    scheduler, authenticator = Scheduler(), Authenticator(context, router)
     worker = Worker(partial(_load, options), scheduler, context, _REPLIES)
-    server = Server(router, replies, worker, scheduler, token)
+    server = Server(router, replies, worker, scheduler, authenticator)
     failure: str | None = None
     code = 0
     try:
         replies.bind(_REPLIES)
         endpoint = bind(router, options.host, options.port)
         _stop_on_signals(server)
-        Connection(endpoint, os.getpid(), token).write(path)
+        Connection(endpoint, os.getpid(), authenticator.service_key, authenticator.client_key).write(path)
         log.info("serving", endpoint=endpoint, connection_file=str(path), pid=os.getpid())
         worker.start()
         try:
@@ -114,6 +116,7 @@ def serve(options: ServeOptions) -> None:
         scheduler.close()
         remove_connection(path, os.getpid())
         router.close()
+        authenticator.close()
         replies.close()
         if not worker.is_alive():
             context.term()

@@ -12,10 +12,8 @@ import zmq
 
 from effigy_protocol import Envelope, ProtocolError, decode_request
 from effigy_protocol.errors import ErrorCode
-from effigy_protocol.limits import GREETING_LIMITS, REQUEST_LIMITS
 from effigy_protocol.messages import (
     Cancel,
-    Challenge,
     Done,
     Error,
     Hello,
@@ -47,26 +45,26 @@ _HINTS = {
     "unknown-kind": "install the add-on and the backend from the same release",
     "bad-field": "see docs/protocol.md for this message's fields",
 }
-_UNPROVEN = Error(
-    "unproven",
-    "this client has not proven that it knows the token of the connection file",
-    "read the connection file that this backend wrote, and begin with a Challenge; see docs/protocol.md",
-)
 
 
 class Server:
     """Owns the ROUTER socket; its owner calls ``step`` until that says to leave, then ``leave``."""
 
     def __init__(
-        self, router: zmq.Socket[bytes], replies: zmq.Socket[bytes], worker: Worker, scheduler: Scheduler, token: str
+        self,
+        router: zmq.Socket[bytes],
+        replies: zmq.Socket[bytes],
+        worker: Worker,
+        scheduler: Scheduler,
+        authenticator: Authenticator,
     ) -> None:
         self._router = router
         self._replies = replies
         self._outbox = Outbox(router)
         self._worker = worker
         self._scheduler = scheduler
-        self._authenticator = Authenticator(token)
-        self._clients: OrderedDict[bytes, float] = OrderedDict()  # the proven ones: when last heard, oldest first
+        self._authenticator = authenticator
+        self._clients: OrderedDict[bytes, float] = OrderedDict()  # when last heard, oldest first
         self._held: set[bytes] = set()  # clients that do not take their answers
         self._started = time.monotonic()
         self._last_heard = self._started
@@ -86,6 +84,8 @@ class Server:
         for socket, _ in self._poll():
             if socket is self._router:
                 self._receive()
+            elif socket is self._authenticator.asked:
+                self._authenticator.answer()
             else:
                 self._forward()
         self._flush()
@@ -107,6 +107,7 @@ class Server:
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
         poller.register(self._replies, zmq.POLLIN)
+        poller.register(self._authenticator.asked, zmq.POLLIN)
         return poller.poll(_POLL_MS if self._outbox.is_empty else _FLUSH_MS)
 
     def _forward(self) -> None:
@@ -123,12 +124,11 @@ class Server:
     def _receive(self) -> None:
         name, *rest = self._router.recv_multipart(copy=False)
         client, frames = name.bytes, [frame.buffer for frame in rest]
-        is_proven = client in self._clients
-        if is_proven:
-            self._heard(client)
+        self._last_heard = self._clients[client] = time.monotonic()
+        self._clients.move_to_end(client)
         try:
-            envelope = decode_request(frames, REQUEST_LIMITS if is_proven else GREETING_LIMITS)
-            reply = self._greet(client, envelope) if not is_proven else self._answer(client, envelope, _size(frames))
+            envelope = decode_request(frames)
+            reply = self._answer(client, envelope, _size(frames))
         except ProtocolError as error:
             log.warning("request refused", code=error.code, error=error.message)
             self._send(client, error.request_id or 0, Error(error.code, error.message, _HINTS[error.code]))
@@ -139,23 +139,6 @@ class Server:
             return
         if reply is not None:
             self._send(client, envelope.id, reply)
-
-    def _heard(self, client: bytes) -> None:
-        self._last_heard = self._clients[client] = time.monotonic()
-        self._clients.move_to_end(client)
-
-    def _greet(self, client: bytes, envelope: Envelope[Request]) -> Reply:
-        """The reply to who has not proven to be of this user: nothing is told, and nothing done, but proving."""
-        match envelope.message:
-            case Challenge(nonce):
-                return self._authenticator.prove(client, bytes(nonce))
-            case Hello(name) as hello if self._authenticator.is_proven(client, hello):
-                log.info("client", name=name[:100])
-                self._heard(client)
-                return self._worker.welcome or self._not_ready()
-            case _:
-                log.warning("request refused", code="unproven")
-                return _UNPROVEN
 
     def _answer(self, client: bytes, envelope: Envelope[Request], size: int) -> Reply | None:
         """The reply to what needs no model; None for what now waits for the worker."""
@@ -169,10 +152,11 @@ class Server:
                 for job in jobs:
                     self._refuse(job, "cancelled", "cancelled by its client", "ask again if it is wanted")
                 return Done(len(jobs))
-            case Challenge(nonce):
-                return self._authenticator.prove(client, bytes(nonce))
-            case Hello():
-                return self._worker.welcome or self._not_ready()
+            case Hello(name):
+                if self._worker.welcome is None:
+                    return self._not_ready()
+                log.info("client", name=name[:100])
+                return self._worker.welcome
             case work:
                 if self._worker.welcome is None:
                     return self._not_ready()
@@ -217,7 +201,7 @@ class Server:
         """Forgets a client that has left, and returns what of it was still waiting."""
         self._outbox.forget(client)
         if self._clients.pop(client, None) is None:
-            return []  # it has not proven itself, or is forgotten already
+            return []  # it is forgotten already
         log.info("client gone")
         self._held.discard(client)
         return self._scheduler.drop(client)
@@ -234,10 +218,7 @@ class Server:
 
     def _post(self, client: bytes, frames: list[Any]) -> None:
         try:
-            if client in self._clients:
-                self._outbox.send(client, frames)
-            else:  # nothing is kept for strangers, who could take all the room that there is for answers
-                self._outbox.offer(client, frames)
+            self._outbox.send(client, frames)
         except LeftError:
             self._drop(client)
             return
