@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from effigy_protocol import REPLY_LIMITS, ProtocolError, decode_reply, encode
+from effigy_protocol import CURVE_BYTES, REPLY_LIMITS, ProtocolError, decode_reply, encode
 from effigy_protocol.connection import Connection
 from effigy_protocol.messages import Error, Frame, Hello, Ping, Reply, Request, Welcome
 
@@ -42,7 +42,7 @@ class Exchange:
         except zmq.ZMQError:
             self._socket.close()
             raise
-        self._socket.setsockopt(zmq.MAXMSGSIZE, REPLY_LIMITS.frame_bytes)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, REPLY_LIMITS.frame_bytes + CURVE_BYTES)
         self._socket.set_hwm(0)  # no answer is ever dropped
         self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a lost connection is told, and another one looked for
         self._monitor = self._socket.get_monitor_socket(_LOST | _REFUSED)

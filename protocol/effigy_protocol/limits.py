@@ -35,6 +35,9 @@ class Limits:
                 )
 
 
+CURVE_BYTES = 33
+"""What encryption adds to a frame (RFC 26/CURVEZMQ, the MESSAGE command); ZeroMQ's MAXMSGSIZE counts it too."""
+
 REQUEST_LIMITS = Limits(header_bytes=64 * 1024, frames=2, frame_bytes=1024 * 1024)
 """A request carries at most two latents; w+ of 18 layers of 512 numbers has 36 KiB.
 
@@ -43,4 +46,4 @@ file's keys can make the service keep for each connection that it opens.
 """
 
 REPLY_LIMITS = Limits(header_bytes=256 * 1024, frames=8, frame_bytes=64 * 1024 * 1024)
-"""A reply carries at most one picture of 4096 × 4096 RGBA, or the model's shape and controls."""
+"""A reply carries at most a picture of 4096 × 4096 RGBA (3344 × 3344 with normals), or a model's shape and controls."""

@@ -19,7 +19,7 @@ import psutil
 import structlog
 import zmq
 
-from effigy_protocol import REQUEST_LIMITS
+from effigy_protocol import CURVE_BYTES, REQUEST_LIMITS
 from effigy_protocol.connection import (
     Connection,
     ConnectionFileError,
@@ -86,7 +86,7 @@ def serve(options: ServeOptions) -> None:
     router, replies = context.socket(zmq.ROUTER), context.socket(zmq.PULL)
     # Larger frames are refused by ZeroMQ itself, before it allocates them. What one client sends waits in its own
     # connection while the service reads others'.
-    router.setsockopt(zmq.MAXMSGSIZE, REQUEST_LIMITS.frame_bytes)
+    router.setsockopt(zmq.MAXMSGSIZE, REQUEST_LIMITS.frame_bytes + CURVE_BYTES)
     router.setsockopt(zmq.RCVHWM, _UNREAD)
     router.setsockopt(zmq.LINGER, _LINGER_MS)
     replies.set_hwm(0)  # no answer is ever dropped on its way from the worker
