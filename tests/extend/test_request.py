@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/extend/request.md: its request travels, is answered, and may be refused."""
+
+from __future__ import annotations
+
+import textwrap
+import types
+
+import numpy as np
+import pytest
+import zmq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import effigy.geometry
+from effigy.editing.parameters import Parameters
+from effigy.service import worker as worker_module
+from effigy.service.scheduler import Job, Scheduler
+from effigy.service.worker import Worker
+from effigy_protocol import ProtocolError, codec, decode_reply, decode_request, encode, messages
+from effigy_protocol.messages import Error, OpenIdentity
+
+from ..protocol import strategies
+from .pages import examples
+
+DECLARED, ANSWERED = examples("request.md", "python")
+
+
+def run(code: str, module: types.ModuleType, **more: object) -> dict[str, object]:
+    """Runs a page's code with the names of the module that it is for; returns the names that it has then."""
+    names = {**vars(module), **more}
+    exec(compile(textwrap.dedent(code), "docs/extend/request.md", "exec"), names)
+    return names
+
+
+NAMES = run(DECLARED, messages)
+Measure, Measured = NAMES["Measure"], NAMES["Measured"]
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch):
+    """The page's messages, as if they were members of Request and Reply."""
+    monkeypatch.setitem(codec._REQUESTS, "Measure", Measure)
+    monkeypatch.setitem(codec._REPLIES, "Measured", Measured)
+
+
+@pytest.fixture()
+def ask(default_model, monkeypatch):
+    """Sends requests to a worker with the page's method, as bytes, and returns its replies."""
+    names = run(
+        ANSWERED,
+        worker_module,
+        Measure=Measure,
+        Measured=Measured,
+        Parameters=Parameters,
+        project=effigy.geometry.project,
+    )
+    change = Worker._change
+
+    def with_measure(self, models, client, request):
+        if isinstance(request, Measure):
+            return names["_measure"](self, client, request)
+        return change(self, models, client, request)
+
+    monkeypatch.setattr(Worker, "_change", with_measure)
+    context, scheduler = zmq.Context(), Scheduler()
+    inbox = context.socket(zmq.PULL)
+    inbox.bind("inproc://answers")
+    worker = Worker(lambda: default_model, scheduler, context, "inproc://answers")
+    worker.start()
+
+    def answer(request):
+        envelope = decode_request(encode(7, request))
+        scheduler.add(Job(b"client", envelope.id, envelope.message))
+        assert inbox.poll(60_000), "no answer came"
+        return decode_reply(inbox.recv_multipart()[1:]).message
+
+    yield answer
+    scheduler.close()
+    worker.join(60)
+    inbox.close()
+    context.term()
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_its_messages_survive_the_way(data):
+    message = data.draw(strategies.messages(data.draw(st.sampled_from([Measure, Measured]))))
+    decode = decode_request if isinstance(message, Measure) else decode_reply
+    assert decode(encode(3, message)).message == message
+
+
+def test_a_wrong_field_is_refused_by_name():
+    with pytest.raises(ProtocolError, match="controls"):
+        encode(1, Measure("a", 0.0, 0.0, {"jawOpen": float("nan")}))
+
+
+def test_it_measures_what_an_edit_moves(ask):
+    face = ask(OpenIdentity(seed=3))
+    pose = face.pose
+
+    def points(**controls):
+        array = ask(Measure(face.identity, pose.yaw, pose.pitch, controls)).points
+        return np.frombuffer(array.data, "<f4").reshape(array.shape)
+
+    rest, opened = points(), points(jawOpen=1.0)
+    assert rest.shape == (2, 68)
+    assert ((rest > 0) & (rest < 1)).all()
+    assert (opened - rest)[1, 8] > 0.02  # the chin goes down
+    assert abs((opened - rest)[:, 27]).max() < 0.01  # the nose's bridge stays
+
+
+def test_it_is_refused_as_others_are(ask):
+    refused = ask(Measure("nobody", 0.0, 0.0, {}))
+    assert isinstance(refused, Error)
+    assert refused.code == "unknown-identity"
+    assert ask(Measure(ask(OpenIdentity(seed=3)).identity, 0.0, 0.0, {"noSuchControl": 1.0})).code == "failed"
