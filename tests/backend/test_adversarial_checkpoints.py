@@ -17,8 +17,8 @@ import torch
 
 from effigy.generators import GeneratorFileError
 from effigy.generators.checkpoints import open_checkpoint
-from effigy.generators.checkpoints.errors import MalformedError
 from effigy.generators.checkpoints.tensors import TensorFile
+from effigy.generators.errors import MalformedError
 
 from .checkpoint_files import storage_stream
 

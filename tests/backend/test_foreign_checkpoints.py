@@ -17,12 +17,12 @@ import torch
 
 from effigy.commands.inspect import inspect_generator
 from effigy.generators import GeneratorFileError, convert_generator, load_generator
-from effigy.generators.build import build_network
 from effigy.generators.checkpoints import open_checkpoint, write_own
-from effigy.generators.checkpoints.attributes import _expected
+from effigy.generators.checkpoints.attributes import expected_attributes
 from effigy.generators.networks.dense import initialize
 from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.registry import build_network
 
 from ..closeness import assert_same, roundings_of
 from .checkpoint_files import (
@@ -216,7 +216,7 @@ def attributes(path, name):
     """Returns a network and the attributes of NVIDIA's modules in it."""
     kwargs, state, data = parity(name)
     with open_checkpoint(nvidia(path, kwargs, state)) as checkpoint:
-        return kwargs, state, data, dict(_expected(checkpoint.config))
+        return kwargs, state, data, dict(expected_attributes(checkpoint.config))
 
 
 @pytest.mark.parametrize("name", NAMES)

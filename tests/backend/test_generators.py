@@ -12,7 +12,6 @@ import torch.nn.functional as F
 
 from effigy.faces import DEFAULT_BUNDLE
 from effigy.generators import GeneratorFileError, load_generator, save_generator
-from effigy.generators.build import build_network
 from effigy.generators.checkpoints import open_checkpoint
 from effigy.generators.checkpoints.configuration import read_config
 from effigy.generators.networks import strips, stylegan2, stylegan3
@@ -28,6 +27,7 @@ from effigy.generators.networks.stylegan2 import (
 )
 from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
 from effigy.generators.networks.winograd import pays, transform_weight, winograd_conv2d
+from effigy.generators.registry import build_network
 from effigy.threads import limited_threads
 
 from ..closeness import assert_same, roundings_of, typical_error

@@ -17,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..faces import generator_of
 from ..generators import Generator, load_generator
-from ..generators.build import build_network
 from ..generators.checkpoints import Config, open_checkpoint, write_own
 from ..generators.load import resolve_device
 from ..generators.networks.dense import initialize
@@ -26,6 +25,7 @@ from ..generators.networks.stylegan2 import StyleGAN2Config
 from ..generators.networks.stylegan3 import StyleGAN3Config
 from ..generators.previews.compiled import Compilation, load_compiled
 from ..generators.previews.painter import Graphed, has_native_bfloat16
+from ..generators.registry import build_network
 
 # As the official releases for faces have them.
 KNOWN: dict[str, Config] = {

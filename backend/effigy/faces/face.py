@@ -24,7 +24,6 @@ from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, inver
 from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
 from ..generators import Generator, PreviewPainter, check_pictures
-from ..generators.networks.stylegan2 import StyleGAN2
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
@@ -263,7 +262,7 @@ class FaceModel:
         """
         ws = ws[None].to(self.generator.device)
         halved = False
-        if half and isinstance(self.generator, StyleGAN2) and len(self.generator.config.channels) > 1:
+        if half and self.generator.paints_half:
             images, exact, halved = self.generator.synthesize_half(ws), False, True
         else:
             images = (self._previews or self.generator.synthesize)(ws)

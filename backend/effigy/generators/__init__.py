@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pretrained generators: latents in, pictures out."""
 
+from . import architectures as architectures  # which register themselves
 from .checkpoints import GeneratorFileError
 from .finite import PictureError, check_pictures
 from .generator import Generator

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -36,10 +35,6 @@ class Generator(Protocol):
         """Rows of w+: one per layer that takes a style."""
 
     @property
-    def w_avg(self) -> Tensor:
-        """[w_dim], the mean of w over z ~ N(0, I)."""
-
-    @property
     def device(self) -> torch.device: ...
 
     def map(self, z: Tensor, truncation_psi: float = 1.0) -> Tensor:
@@ -51,8 +46,9 @@ class Generator(Protocol):
         Differentiable in ``ws``.
         """
 
-    def styles(self, ws: Tensor) -> list[Tensor]:
-        """w+ [N, num_ws, w_dim] → the style space S: [N, channels] for every layer, in order."""
+    @property
+    def paints_half(self) -> bool:
+        """Whether pictures of half the width and height cost much less than whole ones."""
 
-    def synthesize_styles(self, styles: Sequence[Tensor]) -> Tensor:
-        """Styles as ``styles`` gives them → pictures [N, C, H, W], as ``synthesize`` paints them."""
+    def synthesize_half(self, ws: Tensor) -> Tensor:
+        """w+ [N, num_ws, w_dim] → pictures [N, C, H/2, W/2], where ``paints_half``."""

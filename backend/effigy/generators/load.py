@@ -9,15 +9,13 @@ import torch
 
 from ..memory import keep_picture_memory
 from .checkpoints import GeneratorFileError, open_checkpoint, read_network, write_own
-from .generator import Generator
-from .networks.stylegan2 import StyleGAN2
-from .networks.stylegan3 import StyleGAN3
+from .networks.network import Network
 
 _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float32
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = torch.float32) -> Generator:
+def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = torch.float32) -> Network:
     """The generator in ``path`` on ``device`` ("auto": CUDA when there is one), its convolutions in ``dtype``.
 
     Reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, .pt files of these and
@@ -41,7 +39,7 @@ def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = 
     return network
 
 
-def save_generator(network: StyleGAN2 | StyleGAN3, path: Path) -> None:
+def save_generator(network: Network, path: Path) -> None:
     """Writes ``network`` with weights in half precision: large arrays as float16, the rest as float32.
 
     Raises ValueError for one that was frozen: its weights are folded.

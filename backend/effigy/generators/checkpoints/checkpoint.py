@@ -3,27 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+from ..networks.network import Config
+from ..weights import Weight
 
-from ..networks.stylegan2 import StyleGAN2Config
-from ..networks.stylegan3 import StyleGAN3Config
-
-Config = StyleGAN2Config | StyleGAN3Config
+__all__ = ["Checkpoint", "Config", "GeneratorFileError", "Weight"]
 
 
 class GeneratorFileError(Exception):
     """A generator file that is absent, damaged, or not of a known format."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """A tensor of a file, which is read when ``read`` is called."""
-
-    shape: tuple[int, ...]
-    read: Callable[[], Tensor]
 
 
 @dataclass(frozen=True, slots=True)

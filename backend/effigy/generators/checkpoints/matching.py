@@ -3,30 +3,26 @@
 
 from __future__ import annotations
 
-import torch
-
-from ..build import build_network
-from ..networks.stylegan2 import StyleGAN2, StyleGAN2Config
-from ..networks.stylegan3 import StyleGAN3
+from ..errors import MalformedError
+from ..networks.network import Network
+from ..registry import architecture_of, skeleton_of
+from ..weights import Shapes
 from .checkpoint import Checkpoint, Config
-from .configuration import Shapes
-from .errors import MalformedError
 
 _SMALLEST = 2  # bytes of a stored weight
 
 
-def skeleton(config: Config) -> StyleGAN2 | StyleGAN3:
+def skeleton(config: Config) -> Network:
     """The network of that shape without memory for its weights. Raises MalformedError for a shape that is none."""
     try:
-        with torch.device("meta"):
-            return build_network(config)
+        return skeleton_of(config)
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise MalformedError(f"it describes no network ({str(error)[:200]})") from None
 
 
-def misfit(network: StyleGAN2 | StyleGAN3, config: Config, shapes: Shapes) -> str:
+def misfit(network: Network, config: Config, shapes: Shapes) -> str:
     """How tensors of these ``shapes`` differ from the network's; empty where they do not."""
-    kind = "StyleGAN2" if isinstance(config, StyleGAN2Config) else "StyleGAN3"
+    kind = architecture_of(config).name
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     missing, unknown = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
     if missing or unknown:
@@ -39,14 +35,14 @@ def misfit(network: StyleGAN2 | StyleGAN3, config: Config, shapes: Shapes) -> st
     return ""
 
 
-def check_size(network: StyleGAN2 | StyleGAN3, stored: int) -> None:
+def check_size(network: Network, stored: int) -> None:
     """Raises MalformedError where many names stand for the same few numbers of a file of ``stored`` bytes."""
     values = sum(value.numel() for value in network.state_dict().values())
     if _SMALLEST * values > stored:
         raise MalformedError(f"it announces {values} weights in {stored} bytes")
 
 
-def read_network(checkpoint: Checkpoint) -> StyleGAN2 | StyleGAN3:
+def read_network(checkpoint: Checkpoint) -> Network:
     """The network with its weights, while the file is open; raises MalformedError or ForeignError."""
     network = skeleton(checkpoint.config)
     network.load_state_dict({name: weight.read() for name, weight in checkpoint.tensors.items()}, assign=True)

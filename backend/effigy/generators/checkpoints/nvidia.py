@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..errors import ForeignError, MalformedError
 from .attributes import check_attributes
 from .checkpoint import Checkpoint, Weight
 from .configuration import dictionary, read_config, regular, short
-from .errors import ForeignError, MalformedError
 from .tensors import TensorFile
 from .unpickle import Object
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ...files import file_problem
 from ...tensor_files import is_out_of_memory
+from ..errors import ForeignError, MalformedError
 from .checkpoint import Checkpoint, GeneratorFileError, Weight
-from .errors import ForeignError, MalformedError
 from .matching import check_size, misfit, skeleton
 from .nvidia import read_nvidia
 from .own import read_own

@@ -16,14 +16,12 @@ from torch import Tensor
 
 from ...files import parse_json
 from ...tensor_files import write_tensors
-from ..networks.stylegan2 import StyleGAN2Config
-from ..networks.stylegan3 import StyleGAN3Config
+from ..errors import ForeignError, MalformedError
+from ..registry import architecture_of, architectures
+from ..settings import make_config
 from .checkpoint import Checkpoint, Config, Weight
-from .configuration import make_config
-from .errors import ForeignError, MalformedError
 
 FORMAT = "effigy-generator-1"
-_ARCHITECTURES: dict[str, type[Any]] = {"stylegan2": StyleGAN2Config, "stylegan3": StyleGAN3Config}
 
 
 def read_own(path: Path) -> Checkpoint:
@@ -34,18 +32,18 @@ def read_own(path: Path) -> Checkpoint:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, OSError) as error:
         raise MalformedError(f"it is damaged or not a safetensors file ({error})") from None
-    architecture = next((name for name in _ARCHITECTURES if name in metadata), None)
+    architecture = next((known for known in architectures() if known.key in metadata), None)
     if metadata.get("format") != FORMAT or architecture is None:
         raise ForeignError("it holds no Effigy generator, but other tensors: give a generator's file")
     try:
-        settings = parse_json(metadata[architecture])
+        settings = parse_json(metadata[architecture.key])
     except ValueError as error:
         raise MalformedError(f"the shape of its network is no JSON ({error})") from None
     if not isinstance(settings, dict):
         raise MalformedError("it does not say what shape its network has")
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     tensors = {name: Weight(shape, partial(_read, file, name)) for name, shape in shapes.items()}
-    config = make_config(_ARCHITECTURES[architecture], fields)
+    config = make_config(architecture.config, fields)
     return Checkpoint("Effigy (safetensors)", config, tensors, metadata.get("licence", "none named"))
 
 
@@ -62,6 +60,5 @@ def _read(file: Any, name: str) -> Tensor:
 
 def write_own(path: Path, config: Config, state: Mapping[str, Tensor], licence: str = "") -> None:
     """Writes a generator's tensors as they are; the file is complete or not there. Raises OSError."""
-    architecture = "stylegan2" if isinstance(config, StyleGAN2Config) else "stylegan3"
-    metadata = {"format": FORMAT, architecture: json.dumps(asdict(config))}
+    metadata = {"format": FORMAT, architecture_of(config).key: json.dumps(asdict(config))}
     write_tensors(path, state, metadata | ({"licence": licence} if licence else {}))

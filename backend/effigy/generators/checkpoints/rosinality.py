@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ..architectures.stylegan2 import check_filter
+from ..errors import ForeignError
 from .checkpoint import Checkpoint, Weight
-from .configuration import check_filter, read_config, refuse_relatives, regular
-from .errors import ForeignError
+from .configuration import read_config, refuse_relatives, regular
 from .tensors import StoredTensor, TensorFile
 
 _LICENCE = (

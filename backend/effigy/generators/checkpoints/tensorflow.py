@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import ForeignError, MalformedError
 from .checkpoint import Checkpoint, Weight
 from .configuration import dictionary, read_config, refuse_relatives, regular, short
-from .errors import ForeignError, MalformedError
 from .nvidia import LICENCE
 from .tensors import StoredTensor, TensorFile
 from .unpickle import Object

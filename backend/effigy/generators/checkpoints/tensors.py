@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...zip_files import LongDirectoryError, open_zip
-from .errors import MalformedError
+from ..errors import MalformedError
 from .unpickle import Blob, Global, LongText, Object, unpickle
 from .window import Budget, Window
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..errors import ForeignError, MalformedError
+from ..registry import architectures
 from .checkpoint import Checkpoint, Weight
 from .configuration import refuse_relatives, regular, short
-from .errors import ForeignError, MalformedError
 from .nvidia import LICENCE, read_nvidia
 from .rosinality import read_rosinality
 from .state_dicts import state_dict_config
@@ -20,7 +21,7 @@ _ENTRIES = 20_000  # of a state dict; an encoder with its generator has some tho
 _AVERAGED = ("g_ema", "G_ema", "params_ema", "ema")  # generators as they are to be used, by their names
 _TRAINED = ("g", "G", "generator", "state_dict", "model", "params")
 _PREFIX = re.compile(r"(?:(?:module|decoder|generator|netG|g_ema|G_ema|G)\.)*")  # of a generator in a larger network
-_MARKS = ("input.input", "synthesis.b4.const", "synthesis.input.freqs")  # one of which every generator of ours has
+_ROSINALITY = "input.input"  # which every generator in rosinality's names has
 _WRAPPED = ("state_dict", "opts", "latent_avg")
 _PARTS = {  # what else is saved so, by the names of its tensors
     r"encoder\..*|input_layer\..*|body\.\d+\..*|styles\.\d+\..*": "an encoder of pictures",
@@ -38,8 +39,9 @@ def read_torch_file(file: TensorFile, root: Any) -> Checkpoint:
         raise ForeignError("it is one tensor, perhaps a latent, and no generator")
     if not isinstance(root, dict):
         raise ForeignError("it holds no network that Effigy knows: save its state_dict()")
+    marks = (_ROSINALITY, *(mark for architecture in architectures() for mark in architecture.marks))
     for name, state in _states(root):
-        for mark in _MARKS:
+        for mark in marks:
             for key in state:
                 if isinstance(key, str) and key.endswith(mark) and _PREFIX.fullmatch(key.removesuffix(mark)):
                     prefix = key.removesuffix(mark)
@@ -74,7 +76,7 @@ def _read_state(file: TensorFile, root: dict[Any, Any], name: str, state: dict[s
         remarks = (f"it holds no running average of its generator: {name!r}, as training left it, takes its place",)
     if not name:
         state = {key: value for key, value in state.items() if key not in _WRAPPED}
-    if "input.input" in state:
+    if _ROSINALITY in state:
         return read_rosinality(file, state, root.get("latent_avg"), remarks)
     tensors: dict[str, Weight] = {}
     for key, value in state.items():

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .errors import ForeignError, MalformedError
+from ..errors import ForeignError, MalformedError
 from .window import Budget, Window
 
 _KEYS = (str, int, float, bool, type(None))  # nested tuples can take for ever to hash

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from .errors import MalformedError
+from ..errors import MalformedError
 
 _TEXT = 1 << 20  # bytes: what is longer stays in the file
 _STEPS = 300_000  # operations of all pickles in a file; the largest snapshots take some 100 000

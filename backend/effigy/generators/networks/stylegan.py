@@ -9,25 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from .dense import Mapping, truncate
+from .network import Config, Network
 
 
-class Config(Protocol):
-    """The shape of a network."""
+class StyleGANConfig(Config, Protocol):
+    """The shape of one, with its mapping network's."""
 
-    @property
-    def z_dim(self) -> int: ...
-    @property
-    def w_dim(self) -> int: ...
-    @property
-    def num_ws(self) -> int: ...
-    @property
-    def resolution(self) -> tuple[int, int]: ...
     @property
     def mapping_layers(self) -> int: ...
     @property
     def mapping_lr_multiplier(self) -> float: ...
-    @property
-    def planes(self) -> tuple[str, ...]: ...
 
 
 class Synthesis(nn.Module):
@@ -42,20 +33,17 @@ class Synthesis(nn.Module):
         raise NotImplementedError
 
 
-class StyleGAN(nn.Module):
+class StyleGAN(Network):
     """A generator but for how it paints. Its weights are to be loaded, or made by ``dense.initialize``."""
 
-    def __init__(self, config: Config, synthesis: Synthesis) -> None:
-        super().__init__()
+    def __init__(self, config: StyleGANConfig, synthesis: Synthesis) -> None:
+        super().__init__(config)
         self.mapping = Mapping(config.z_dim, config.w_dim, config.mapping_layers, config.mapping_lr_multiplier)
         self.synthesis = synthesis
-        self.z_dim, self.w_dim, self.num_ws = config.z_dim, config.w_dim, config.num_ws
-        self.resolution = config.resolution  # height, width
-        self.planes = config.planes
-        self.is_frozen = False
 
     @property
     def w_avg(self) -> Tensor:
+        """[w_dim], the mean of w over z ~ N(0, I)."""
         return self.mapping.w_avg
 
     @property
@@ -63,11 +51,7 @@ class StyleGAN(nn.Module):
         return self.mapping.w_avg.device
 
     def freeze(self, dtype: torch.dtype = torch.float32) -> None:
-        """Makes the weights constants and folds all that can be, once; synthesis then computes in ``dtype``."""
-        if self.is_frozen:
-            raise ValueError("this generator is frozen already")
-        self.is_frozen = True
-        self.requires_grad_(requires_grad=False).eval()
+        super().freeze(dtype)
         self.synthesis.freeze(dtype)
 
     @torch.no_grad()

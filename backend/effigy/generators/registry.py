@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which architectures of generators there are. One more is registered; nothing else need change.
+
+A package may bring some: as entry points of the group ``effigy.architectures``, each an ``Architecture``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import structlog
+import torch
+from torch import Tensor
+
+from .networks.network import Config, Network
+from .weights import Shapes, Weight
+
+log = structlog.get_logger()
+
+Attributes = Iterator[tuple[str, dict[str, Any]]]
+
+
+class Architecture:
+    """A kind of network: how it is built, and how files that hold one are recognised and read.
+
+    What it can do besides painting is said by its network's class: see ``Network``.
+    """
+
+    key: str
+    """Its name in Effigy's own files."""
+
+    name: str
+    """Its name for people."""
+
+    config: type[Any]
+    """The dataclass that describes a network's shape; raises ValueError for one that no such network has."""
+
+    def build(self, config: Any) -> Network:
+        """The network of that shape; its weights are whatever lay in memory."""
+        raise NotImplementedError
+
+    def describe(self, config: Any) -> dict[str, Any]:
+        """What people are told of a network of that shape, besides what all have: title → value."""
+        return {}
+
+    # What follows is for files of other programs. Effigy's own need none of it.
+
+    marks: tuple[str, ...] = ()
+    """Names of tensors, in NVIDIA's convention, each of which no other architecture has."""
+
+    def read_config(self, settings: dict[str, Any], shapes: Shapes) -> Config:
+        """The shape that a file's settings and tensors tell; raises ForeignError or MalformedError."""
+        raise NotImplementedError
+
+    def guesses(self, shapes: Shapes) -> Iterable[dict[str, Any]]:
+        """Settings to try, the likeliest first, where a file holds tensors alone."""
+        return ({},)
+
+    def designed(self, network: Network) -> dict[str, Tensor]:
+        """Buffers that follow from the shape alone: a file that has others is of another shape."""
+        return {}
+
+    def complete(self, config: Any, tensors: dict[str, Weight]) -> list[str]:
+        """Adds optional tensors that a file lacks, and removes what the network does not keep; says what it assumed."""
+        return []
+
+    def attributes(self, network: Network) -> Attributes:
+        """What layers in NVIDIA's snapshots must say of themselves: paths of modules, and their attributes."""
+        return iter(())
+
+
+_METADATA = ("format", "licence")  # which Effigy's own files hold beside an architecture's key
+_REGISTERED: dict[str, Architecture] = {}
+
+
+def register(architecture: Architecture) -> None:
+    """Makes an architecture known. Raises ValueError where another one has its key, or it is not one for a file."""
+    if architecture.key in _METADATA or not architecture.key.isidentifier():
+        raise ValueError(f"an architecture cannot be called {architecture.key[:40]!r} in files")
+    other = _REGISTERED.setdefault(architecture.key, architecture)
+    if type(other) is not type(architecture):
+        raise ValueError(f"two architectures are called {architecture.key}: {other!r} and {architecture!r}")
+
+
+def architectures() -> tuple[Architecture, ...]:
+    """All that are registered, Effigy's own first."""
+    _load_plugins()
+    return tuple(_REGISTERED.values())
+
+
+def architecture_of(config: Config) -> Architecture:
+    """The architecture whose networks have such a shape."""
+    for architecture in architectures():
+        if type(config) is architecture.config:
+            return architecture
+    raise ValueError(f"no registered architecture has a {type(config).__name__}")
+
+
+def recognise(shapes: Shapes) -> Architecture | None:
+    """The architecture of a file with these tensors, None where it is none of ours."""
+    for architecture in architectures():
+        if any(mark in shapes for mark in architecture.marks):
+            return architecture
+    return None
+
+
+def build_network(config: Config) -> Network:
+    """The network of that shape; its weights are whatever lay in memory."""
+    return architecture_of(config).build(config)
+
+
+def skeleton_of(config: Config) -> Network:
+    """The network of that shape without memory for its weights."""
+    with torch.device("meta"):
+        return build_network(config)
+
+
+@cache
+def _load_plugins() -> None:
+    for entry in entry_points(group="effigy.architectures"):
+        try:
+            register(entry.load())
+        except Exception as error:  # noqa: BLE001  a plug-in that breaks must not take Effigy with it
+            log.warning("an architecture cannot be used", plugin=entry.value, error=str(error)[:300])
