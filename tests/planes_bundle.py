@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped face model with five planes more: the same colours, and an alpha, normals and a depth of no meaning."""
+"""A shipped face model with five planes more: the same colours, and an alpha, normals and a depth of no meaning."""
 
 from __future__ import annotations
 
@@ -38,5 +38,7 @@ def write_planes_bundle(source: Path, folder: Path) -> Path:
     return folder
 
 
-if __name__ == "__main__":  # for tests inside Blender, whose Python has no torch: SOURCE FOLDER
-    write_planes_bundle(Path(sys.argv[1]), Path(sys.argv[2]))
+if __name__ == "__main__":  # for tests inside Blender, whose Python has no torch: NAME FOLDER
+    from effigy.models import resolve_bundle
+
+    write_planes_bundle(resolve_bundle(sys.argv[1]), Path(sys.argv[2]))

@@ -34,7 +34,8 @@ class EffigyPreferences(bpy.types.AddonPreferences):
     )
     model: StringProperty(
         name="Model",
-        description="The face model to start it with: a folder that 'effigy fit' wrote. Empty: the embedded default",
+        description="The face model to start it with: a folder that 'effigy fit' wrote, or first-default, the default "
+        "before. Empty: the default. Faces of either default are painted whatever is chosen",
         subtype="DIR_PATH",
     )
     connection_file: StringProperty(
@@ -74,12 +75,33 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "source", expand=True)
         if self.source == "LOCAL":
             layout.prop(self, "command")
-            layout.prop(self, "model")
+            row = layout.row(align=True)
+            row.prop(self, "model")
+            row.operator_menu_enum("effigy.choose_model", "model", text="", icon="DOWNARROW_HLT")
         else:
             layout.prop(self, "connection_file")
         layout.prop(self, "autostart")
         layout.prop(self, "timeout")
         layout.prop(self, "memory")
+
+
+class EFFIGY_OT_choose_model(bpy.types.Operator):
+    bl_idname = "effigy.choose_model"
+    bl_label = "Choose a Model"
+    bl_description = "Start the backend with a face model that comes with Effigy"
+    bl_options = {"INTERNAL"}
+
+    model: EnumProperty(
+        name="Model",
+        items=(
+            ("default", "Effigy's Default", "The face model for new faces"),
+            ("first-default", "Effigy's First Default", "The default before: to add more faces that are like its own"),
+        ),
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        get().model = "" if self.model == "default" else self.model
+        return {"FINISHED"}
 
 
 class PreferencesError(Exception):
@@ -97,8 +119,10 @@ def get() -> EffigyPreferences:
 
 
 def register() -> None:
+    bpy.utils.register_class(EFFIGY_OT_choose_model)
     bpy.utils.register_class(EffigyPreferences)
 
 
 def unregister() -> None:
     bpy.utils.unregister_class(EffigyPreferences)
+    bpy.utils.unregister_class(EFFIGY_OT_choose_model)

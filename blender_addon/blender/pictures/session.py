@@ -206,6 +206,13 @@ def welcome() -> Welcome | None:
     return current.welcome if current else None
 
 
+def earlier_model(proxy: bpy.types.Object) -> str:
+    """The name of the face's model where the backend paints it besides its own: of an earlier default; else ""."""
+    described = welcome()
+    known = {other.model: other.name for other in described.others} if described is not None else {}
+    return known.get(face_of(proxy).model, "")
+
+
 def open_request(proxy: bpy.types.Object) -> OpenIdentity:
     """The request that opens a face's own latent."""
     return OpenIdentity(latent=face_of(proxy).latent_bytes(), model=face_of(proxy).model)

@@ -102,6 +102,16 @@ def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
     return material
 
 
+def show_alpha(proxy: bpy.types.Object) -> None:
+    """For a face whose picture has got an alpha: what shows it becomes clear by it, but for an artist's own nodes."""
+    for material in materials_of(proxy):
+        tree: Any = material.node_tree
+        output, emission = tree.nodes.get("Material Output"), tree.nodes.get("Emission")
+        links = output.inputs["Surface"].links if output is not None else ()
+        if emission is not None and [link.from_node for link in links] == [emission]:
+            _mix_in_clear(material)
+
+
 def keep_straight(image: bpy.types.Image) -> None:
     """Has Blender take the alpha of ``image`` as it is: straight, beside colours that stay what they are."""
     image.alpha_mode = _STRAIGHT
@@ -145,14 +155,15 @@ def shows_its_picture(proxy: bpy.types.Object) -> bool:
 
 def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]:
     """The texture nodes that show the face's picture: the plate's, and the proxy's when it wears it."""
+    return [material.node_tree.nodes[SURFACE] for material in materials_of(proxy)]
+
+
+def materials_of(proxy: bpy.types.Object) -> list[Any]:
+    """The materials with such a node."""
     face = face_of(proxy)
-    meshes = [face.plate.data] if face.plate is not None else []
-    nodes = []
-    for mesh in [*meshes, proxy.data]:
-        for material in mesh.materials:
-            if material is not None and shows_picture(material):
-                nodes.append(material.node_tree.nodes[SURFACE])
-    return nodes
+    meshes = [*([face.plate.data] if face.plate is not None else []), proxy.data]
+    every = [material for mesh in meshes for material in mesh.materials if material is not None]
+    return [material for material in every if shows_picture(material)]
 
 
 def register() -> None:

@@ -19,6 +19,12 @@ _ATTRIBUTES = {
     "handle_right_type": (1, np.int32),
     "easing": (1, np.int32),
 }
+_RARE = {
+    "type": (1, np.int32),
+    "amplitude": (1, np.float32),
+    "back": (1, np.float32),
+    "period": (1, np.float32),
+}
 
 
 def curves_of(data: Any) -> Any:
@@ -53,6 +59,54 @@ def write_keys(data: Any, path: str, index: int, start: float, values: np.ndarra
     for name in _ATTRIBUTES:
         points.foreach_set(name, np.concatenate([before[name][kept], new[name]])[order].reshape(-1))
     curve.update()
+
+
+def bags_of(data: Any) -> list[Any]:
+    """The F-curves that animate ``data``: a collection for its own action, and one for that of each NLA strip."""
+    return [bag for player in players_of(data) for bag in _bags(player.action, player)]
+
+
+def players_of(data: Any) -> list[Any]:
+    """What plays an action on ``data``: its own animation, and its NLA strips."""
+    animation = data.animation_data
+    if animation is None:
+        return []
+    strips = [strip for track in animation.nla_tracks for strip in _leaves(track.strips)]
+    return [player for player in (animation, *strips) if player.action is not None]
+
+
+def bags_in(action: Any) -> list[Any]:
+    """All F-curves of an action, whatever they animate."""
+    return _bags(action, None)
+
+
+def _leaves(strips: Any) -> list[Any]:
+    """Strips that are no groups of strips."""
+    return [leaf for strip in strips for leaf in (_leaves(strip.strips) if strip.type == "META" else [strip])]
+
+
+def _bags(action: Any, user: Any) -> list[Any]:
+    if bpy.app.version < (4, 4, 0):
+        return [action.fcurves]
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [bag.fcurves for bag in bags if user is None or bag.slot == user.action_slot]
+
+
+def copy_curve(curves: Any, curve: Any, path: str) -> None:
+    """Adds to ``curves`` one for ``path`` that is as ``curve``, unless there is one."""
+    if curves.find(path, index=curve.array_index) is not None:
+        return
+    new = curves.new(path, index=curve.array_index)
+    new.extrapolation, new.mute = curve.extrapolation, curve.mute
+    new.keyframe_points.add(len(curve.keyframe_points))
+    for name, (size, kind) in {**_ATTRIBUTES, **_RARE}.items():
+        new.keyframe_points.foreach_set(name, _get(curve.keyframe_points, name, size, kind).reshape(-1))
+    for modifier in curve.modifiers:
+        own = new.modifiers.new(modifier.type)
+        for setting in modifier.bl_rna.properties:
+            if not setting.is_readonly:
+                setattr(own, setting.identifier, getattr(modifier, setting.identifier))
+    new.update()
 
 
 def _get(points: Any, name: str, size: int, kind: type) -> np.ndarray:

@@ -13,7 +13,7 @@ from effigy_client.pose import landmarks_to_local
 from effigy_protocol.messages import Array, Control, Identity, Welcome
 
 from ..translation import rpt_
-from . import controls, display, placing
+from . import controls, conversion, display, placing
 from .properties import EffigyFace, face_of, faces, owns_plate
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
@@ -144,11 +144,17 @@ def _add_controls(proxy: bpy.types.Object, welcome: Welcome) -> None:
 
 def _describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int) -> None:
     """Keeps who the face is. ``seed`` −1: nobody's number, a mixture or a saved identity."""
+    _tell(face, identity, seed)
+    face.model_name = welcome.model_name
+    face.control_names = "\n".join(control.name for control in welcome.controls)
+
+
+def _tell(face: EffigyFace, identity: Identity, seed: int) -> None:
+    """Keeps what belongs to the identity alone."""
     face.seed = seed
     face.wanted_seed = max(seed, 0)
     face.set_latent(identity.latent)
-    face.model, face.model_name = identity.model, welcome.model_name
-    face.control_names = "\n".join(control.name for control in welcome.controls)
+    face.model = identity.model
     pose = identity.pose
     face.rest_yaw, face.rest_pitch, face.rest_roll = pose.yaw, pose.pitch, pose.roll
     face.rest_scale, face.rest_x, face.rest_y = pose.scale, pose.x, pose.y
@@ -157,40 +163,67 @@ def _describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int)
 def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identity, seed: int) -> None:
     """Gives a face another identity; where it stands, its expression and its animation stay.
 
-    Controls that another model does not have keep their shape keys, animation and all, but muted; those that
-    it has besides are added. Raises ValueError when the mesh does not fit.
+    Controls that go by another name in another model are renamed, animation and all. Those that it does not have keep
+    their shape keys, muted; those that it has besides are added. Raises ValueError when the mesh does not fit.
     """
     face = face_of(proxy)
-    rest = landmarks_to_local(floats(identity.rest))
-    if len(rest) != len(proxy.data.vertices) or proxy.data.shape_keys is None:
+    rest, before = landmarks_to_local(floats(identity.rest)), face.plate_size
+    if not conversion.fits(proxy, len(rest)):
         raise ValueError(rpt_("{} is the mesh of another kind of model: add a new face instead", proxy.name))
-    before, were = face.plate_size, {block.name for block in controls.blocks_of(proxy)}
-    _describe(face, welcome, identity, seed)
-    height, width = welcome.resolution
-    if face.image is not None and tuple(face.image.size) != (width, height):
-        face.image.scale(width, height)
-    _set_shapes(proxy, welcome, rest, were)
+    if identity.model != welcome.model:  # one that the backend opens besides its own
+        if identity.model != face.model:
+            raise ValueError(rpt_("the identity is of another model than {}, and than the backend's", proxy.name))
+        _tell(face, identity, seed)
+        _move(proxy, rest)
+    else:
+        conversion.convert(proxy, welcome)
+        were = {block.name for block in controls.blocks_of(proxy)}
+        _describe(face, welcome, identity, seed)
+        _fit_image(proxy, welcome)
+        _move(proxy, rest)
+        _set_controls(proxy, welcome, rest, were)
     placing.frame(proxy, grown=face.plate_size / before)
 
 
-def _set_shapes(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, were: set[str]) -> None:
-    """Moves the basis to ``rest`` [L, 3] and every key with it; those that ``were`` controls and are not are muted."""
+def _move(proxy: bpy.types.Object, rest: np.ndarray) -> None:
+    """Moves the basis to ``rest`` [L, 3], and every key with it."""
     keys = proxy.data.shape_keys.key_blocks
-    known = {control.name for control in welcome.controls}
     moved = rest - controls.points_of(keys[0])
     proxy.data.vertices.foreach_set("co", rest.astype(np.float32).reshape(-1))
     for block in keys:
         block.data.foreach_set("co", (controls.points_of(block) + moved).astype(np.float32).reshape(-1))
+    proxy.data.update()
+
+
+def _set_controls(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, were: set[str]) -> None:
+    """Shapes the model's controls about ``rest`` [L, 3]; those that ``were`` controls and are none are muted."""
+    tell_twins(proxy.data, welcome)
+    keys = proxy.data.shape_keys.key_blocks
+    known = {control.name for control in welcome.controls}
+    for block in keys:
         if block.name in known | were:
             block.mute = block.name not in known
-    for name in known - were:
-        if name in keys:
-            keys[name].name = f"{name} (own)"  # an artist's, which is not to become the model's
     for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
         block = keys.get(control.name) or proxy.shape_key_add(name=control.name, from_mix=False)
         block.slider_min, block.slider_max = _limits(control)
         block.data.foreach_set("co", (rest + landmarks_to_local(direction)).astype(np.float32).reshape(-1))
     proxy.data.update()
+
+
+def _fit_image(proxy: bpy.types.Object, welcome: Welcome) -> None:
+    """The picture in the model's size, with an alpha where it paints one, in the place of the one before."""
+    image, (height, width) = face_of(proxy).image, welcome.resolution
+    if image is None or image.library is not None:
+        return
+    if welcome.alpha and not display.has_alpha(image):
+        fresh, name = _image(proxy.name, welcome), image.name
+        fresh.effigy_mesh = image.effigy_mesh  # type: ignore[attr-defined]
+        image.user_remap(fresh)
+        bpy.data.images.remove(image)
+        fresh.name = name
+        display.show_alpha(proxy)
+    elif tuple(image.size) != (width, height):
+        image.scale(width, height)
 
 
 def _limits(control: Control) -> tuple[float, float]:

@@ -179,6 +179,27 @@ class EFFIGY_OT_random_identity(ByNumber):
         return int(np.random.default_rng().integers(LAST_SEED - SEEDS)), SEEDS
 
 
+class EFFIGY_OT_use_new_default(ByNumber):
+    bl_idname = "effigy.use_new_default"
+    bl_label = "Use the New Default"
+    bl_description = (
+        "Paint this face with the backend's model instead of the earlier default that it was made with. Its number "
+        "is another person there; pose, expression, keys and drivers stay"
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if not session.earlier_model(face_in(context)):
+            cls.poll_message_set("This face was not made with an earlier default")
+            return False
+        return True
+
+    def number(self, face: EffigyFace) -> tuple[int, int]:
+        return (face.seed, 1) if face.seed >= 0 else (int(np.random.default_rng().integers(LAST_SEED - SEEDS)), SEEDS)
+
+
 class FromDialog(ChangeOperator):
     """One that a dialog or the file browser executes: in a window the answer is waited for in the background."""
 
@@ -277,6 +298,7 @@ class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
 _CLASSES = (
     EFFIGY_OT_change_identity,
     EFFIGY_OT_random_identity,
+    EFFIGY_OT_use_new_default,
     EFFIGY_OT_mix_identities,
     EFFIGY_OT_save_identity,
     EFFIGY_OT_load_identity,

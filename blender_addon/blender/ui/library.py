@@ -16,6 +16,7 @@ import bpy.utils.previews
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
+from effigy_client.succession import succeed
 from effigy_protocol.files import read_json, write_whole
 
 from .. import preferences
@@ -216,8 +217,9 @@ class EFFIGY_OT_apply_expression(StoredOperator):
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         now = controls.values_of(proxy)
+        wanted = succeed(self._wanted, now)  # it may have been stored from a face of another model
         # What the library's face did not have goes to rest.
-        aims = {name: self._wanted.get(name, 0.0) for name in now}
+        aims = {name: wanted.get(name, 0.0) for name in now}
         controls.set_values(proxy, {name: now[name] + self.share * (aims[name] - now[name]) for name in now})
 
 

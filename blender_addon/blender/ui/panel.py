@@ -80,16 +80,18 @@ class EFFIGY_PT_face(SidePanel):
             return
         face, run = face_of(proxy), session.run_of(proxy)
         layout.label(text=proxy.name, icon="MESH_MONKEY")
-        draw_told(layout, _picture(face, run))
+        draw_told(layout, _picture(face, run, session.earlier_model(proxy)))
         layout.row(align=True).prop(face, "display", expand=True)
         layout.operator("effigy.remove_face", icon="TRASH")
 
 
-def _picture(face: EffigyFace, run: FaceRun) -> Told:
-    """Whether the picture is right, and how fast it follows."""
+def _picture(face: EffigyFace, run: FaceRun, earlier: str) -> Told:
+    """Whether the picture is right, and how fast it follows; or by which ``earlier`` model it is painted."""
     speed = iface_("{:.0f} ms from hand to picture", run.milliseconds) if run.milliseconds else ""
     if run.rate and speed:
         speed += f" · {run.rate:.0f} fps"
+    if earlier:
+        speed = iface_("By {}: Identity has the new one.", earlier)
     if state.is_baking:  # the frames go by, and no picture follows
         return Told("SORTTIME", iface_("At rest while frames are painted"), iface_("Esc stops."))
     if run.problem:
@@ -124,6 +126,8 @@ class EFFIGY_PT_identity(FacePanel):
         else:
             row.label(text="A mixture, or from a file")
         row.prop(face, "locked", text="", icon="LOCKED" if face.locked else "UNLOCKED")
+        layout.label(text=session.earlier_model(proxy) or face.model_name, translate=False)
+        layout.operator("effigy.use_new_default", icon="FORWARD")
         column = layout.column(align=True)
         column.prop(face, "wanted_seed")
         column.prop(face, "truncation", slider=True)
@@ -241,7 +245,10 @@ class EFFIGY_PT_messages(SidePanel):
 def _cut(context: bpy.types.Context) -> list[Told]:
     """The states whose texts are cut."""
     proxy = active_face(context) if context.scene is not None else None
-    every = [_backend(), *([_picture(face_of(proxy), session.run_of(proxy))] if proxy is not None else [])]
+    every = [
+        _backend(),
+        *([_picture(face_of(proxy), session.run_of(proxy), session.earlier_model(proxy))] if proxy is not None else []),
+    ]
     return [told for told in every if is_cut(told)]
 
 
@@ -267,7 +274,7 @@ _MENU = (
     ("connect", "disconnect"),
     ("add_face", "remove_face", "use_grab"),
     ("neutral", "mirror", "randomise", "reset_pose", "face_camera", "key_all"),
-    ("change_identity", "random_identity", "mix_identities", "save_identity", "load_identity"),
+    ("change_identity", "random_identity", "use_new_default", "mix_identities", "save_identity", "load_identity"),
     ("store_expression", "import_arkit", "import_landmarks", "live_capture", "stop_capture"),
     ("cache", "bake", "show_live", "preflight", "exact_view"),
 )

@@ -158,7 +158,8 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield Finding(
             "warning", rpt_("{} stands in front of {}: move it away, or hide it", ", ".join(before), proxy.name)
         )
-    if welcome is not None and face.source == "LIVE" and face.model != welcome.model:
+    is_painted = welcome is None or face.model == welcome.model or session.earlier_model(proxy)
+    if face.source == "LIVE" and not is_painted:
         yield Finding(
             "error", rpt_("{}: belongs to the model {}, the backend runs another", proxy.name, face.model_name)
         )

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import bpy
 
@@ -19,6 +21,7 @@ import addon_utils  # bpy brings it
 import pytest
 
 PACKAGE = "bl_ext.user_default.effigy"
+ROOT = Path(__file__).parents[3]
 
 
 def pytest_sessionstart(session):
@@ -94,6 +97,30 @@ def killable(backend):
         bpy.ops.effigy.disconnect()
     bpy.ops.effigy.connect()
     session.ensure_ready()
+
+
+@pytest.fixture(scope="module")
+def serve(backend, preferences):
+    """Starts the backend anew with another Model, as the preferences name it, for the rest of a module."""
+    before = preferences.model
+
+    def start(model):
+        bpy.ops.effigy.disconnect()
+        preferences.model = model
+        assert bpy.ops.effigy.connect() == {"FINISHED"}
+        backend.ensure_ready()
+
+    yield start
+    start(before)
+
+
+@pytest.fixture(scope="session")
+def planes(tmp_path_factory):
+    """A bundle whose generator paints alpha, normals and depth beside the first default's colours."""
+    folder = tmp_path_factory.mktemp("planes") / "planes.effigy"
+    python = Path(os.environ["EFFIGY_COMMAND"]).with_name("python")
+    subprocess.run([python, "-m", "tests.planes_bundle", "first-default", folder], cwd=ROOT, check=True)
+    return folder
 
 
 @pytest.fixture()

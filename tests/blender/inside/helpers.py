@@ -21,6 +21,17 @@ def pixels(image) -> np.ndarray:
     return np.round(rgba[..., :3] * 255).astype(np.uint8)
 
 
+def rgba(image, *, linear: bool = False) -> np.ndarray:
+    """An image's bytes [H, W, 4], bottom row first. What has more than eight bits, Blender holds as linear light."""
+    values = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(values)
+    values = values.reshape(image.size[1], image.size[0], 4).astype(np.float64)
+    if linear:
+        light = values[..., :3]
+        values[..., :3] = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(values * 255).astype(np.uint8)
+
+
 def read(path: Path) -> np.ndarray:
     """A picture file's pixels [H, W, 3], bottom row first."""
     image = bpy.data.images.load(str(path))

@@ -3,46 +3,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
-
 import bpy
 import numpy as np
 import pytest
 from conftest import addon
-from helpers import key, swing
+from helpers import key, rgba, swing
 
 import effigy_client.pixels
 
-ROOT = Path(__file__).parents[3]
 EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
 
 
 @pytest.fixture(scope="module")
-def planes(tmp_path_factory):
-    """A bundle whose generator paints alpha, normals and depth beside the default's colours."""
-    folder = tmp_path_factory.mktemp("planes") / "planes.effigy"
-    python = Path(os.environ["EFFIGY_COMMAND"]).with_name("python")
-    source = ROOT / "backend" / "effigy" / "models" / "default.effigy"
-    subprocess.run([python, "-m", "tests.planes_bundle", source, folder], cwd=ROOT, check=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def clear_backend(backend, preferences, planes):
-    """A backend that serves it, in the place of the session's."""
-    before = preferences.model
-
-    def serve(model):
-        bpy.ops.effigy.disconnect()
-        preferences.model = model
-        assert bpy.ops.effigy.connect() == {"FINISHED"}
-        backend.ensure_ready()
-
+def clear_backend(backend, serve, planes):
+    """A backend that paints an alpha, in the place of the session's."""
     serve(str(planes))
-    yield backend
-    serve(before)
+    return backend
 
 
 @pytest.fixture()
@@ -54,17 +30,6 @@ def clear(scene, clear_backend):
     scene.render.film_transparent = True
     scene.render.image_settings.color_mode = "RGBA"
     return proxy
-
-
-def rgba(image, *, linear=False):
-    """An image's bytes [H, W, 4], bottom row first. What has more than eight bits, Blender holds as linear light."""
-    values = np.empty(len(image.pixels), np.float32)
-    image.pixels.foreach_get(values)
-    values = values.reshape(image.size[1], image.size[0], 4).astype(np.float64)
-    if linear:
-        light = values[..., :3]
-        values[..., :3] = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(values * 255).astype(np.uint8)
 
 
 def read(path, *, linear=False):

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A face of one model becomes one of another: what was posed and keyed goes to the controls that do the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bmesh
+import bpy
+import numpy as np
+
+from effigy_client.succession import heirs
+from effigy_protocol.messages import Welcome
+
+from . import controls
+from .fcurves import bags_in, bags_of, copy_curve, players_of
+from .properties import EffigyFace, face_of
+
+_KIN = {
+    68,
+    70,
+}  # landmarks of meshes that become each other: iBUG's points without and with the irises, which come last
+
+
+def fits(proxy: bpy.types.Object, landmarks: int) -> bool:
+    """Whether the face's mesh can become one of a model with so many landmarks."""
+    count = len(proxy.data.vertices)
+    return proxy.data.shape_keys is not None and (count == landmarks or {count, landmarks} <= _KIN)
+
+
+def convert(proxy: bpy.types.Object, welcome: Welcome) -> None:
+    """Gives the mesh the landmarks and the shape keys the names of the model that ``welcome`` describes.
+
+    The keys' animation and what is driven by them follow; a key that has no heir keeps its name. An artist's own key
+    that has a new control's name is renamed: it is not to become the model's.
+    """
+    face, count = face_of(proxy), welcome.mean.shape[1]
+    known, were = {control.name for control in welcome.controls}, {block.name for block in controls.blocks_of(proxy)}
+    if known == were and len(proxy.data.vertices) == count:
+        return
+    is_last = _is_last(proxy, face)  # no other face needs the old names
+    _own_mesh(proxy)
+    _grow(proxy.data, welcome)
+    keys = proxy.data.shape_keys.key_blocks
+    for name in known - were:
+        if name in keys:
+            keys[name].name = f"{name} (own)"
+    for name in sorted(were - known):
+        found = [heir for heir in heirs(name, known) if heir not in keys]
+        if found:
+            _rename(proxy, name, found)
+            if is_last:
+                _rename_unused(name, found)
+            were = (were - {name}) | set(found)
+    face.control_names = "\n".join(block.name for block in keys if block.name in were)
+
+
+def _own_mesh(proxy: bpy.types.Object) -> None:
+    """Shape keys that no other face shares, and actions that no other face's keys use."""
+    if proxy.data.users - proxy.data.use_fake_user > 1:
+        proxy.data = proxy.data.copy()
+    keys = proxy.data.shape_keys
+    others = [player.action for other in bpy.data.shape_keys if other != keys for player in players_of(other)]
+    for player in players_of(keys):
+        if player.action in others:
+            slot = getattr(player, "action_slot", None)
+            player.action = player.action.copy()
+            if slot is not None:
+                player.action_slot = player.action.slots[slot.identifier]
+
+
+def _is_last(proxy: bpy.types.Object, face: EffigyFace) -> bool:
+    """Whether no other face in this file is of the face's model."""
+    every = (obj for obj in bpy.data.objects if obj != proxy and face_of(obj).is_face)
+    return all(face_of(obj).model != face.model for obj in every)
+
+
+def _grow(mesh: Any, welcome: Welcome) -> None:
+    """As many vertices, in every shape key too, as the model has landmarks, and the faces between them."""
+    count = welcome.mean.shape[1]
+    if len(mesh.vertices) == count:
+        return
+    triangles = np.frombuffer(welcome.triangles.data, dtype="<i4").reshape(welcome.triangles.shape)
+    work = bmesh.new()
+    try:
+        work.from_mesh(mesh)
+        bmesh.ops.delete(work, geom=list(work.edges), context="EDGES_FACES")
+        work.verts.ensure_lookup_table()
+        for vertex in list(work.verts)[count:]:
+            work.verts.remove(vertex)
+        for _ in range(count - len(work.verts)):
+            work.verts.new((0.0, 0.0, 0.0))
+        work.verts.ensure_lookup_table()
+        for corners in triangles.tolist():
+            work.faces.new([work.verts[corner] for corner in corners]).smooth = True
+        work.to_mesh(mesh)
+    finally:
+        work.free()
+
+
+def _rename(proxy: bpy.types.Object, name: str, found: list[str]) -> None:
+    """Blender's own renaming takes F-curves, drivers and what they read along; other heirs get copies of them."""
+    keys = proxy.data.shape_keys
+    block = keys.key_blocks[name]
+    block.name = found[0]
+    first, drivers = path_of(found[0]), keys.animation_data.drivers if keys.animation_data is not None else ()
+    for heir in found[1:]:
+        other = proxy.shape_key_add(name=heir, from_mix=False)
+        other.slider_min, other.slider_max, other.value = block.slider_min, block.slider_max, block.value
+        for curves in bags_of(keys):
+            if (curve := curves.find(first)) is not None:
+                copy_curve(curves, curve, path_of(heir))
+        for driver in [driver for driver in drivers if driver.data_path == first]:
+            drivers.from_existing(src_driver=driver).data_path = path_of(heir)
+
+
+def _rename_unused(name: str, found: list[str]) -> None:
+    """The same in actions that nothing plays now: kept for later, they would move nothing then."""
+    for action in bpy.data.actions:
+        if action.users > action.use_fake_user or action.library is not None:
+            continue
+        for curves in bags_in(action):
+            if (curve := curves.find(path_of(name))) is not None:
+                curve.data_path = path_of(found[0])
+                for heir in found[1:]:
+                    copy_curve(curves, curve, path_of(heir))
+
+
+def path_of(name: str) -> str:
+    """The animated value of a shape key."""
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was posed with one model's controls is posed with another's."""
+
+from __future__ import annotations
+
+import pytest
+
+from effigy_client.succession import heirs, succeed
+
+FIRST = ("jawOpen", "mouthSmile", "eyeBlinkLeft", "eyeBlinkRight", "browUp", "mouthPucker")
+SIDES = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "eyeBlink", "browUpLeft", "browUpRight", "browInnerUp")
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "expected"),
+    [
+        ("jawOpen", SIDES, ("jawOpen",)),
+        ("mouthSmile", SIDES, ("mouthSmileLeft", "mouthSmileRight")),
+        ("eyeBlinkLeft", SIDES, ("eyeBlink",)),
+        ("browUp", SIDES, ("browUpLeft", "browUpRight")),
+        ("browUp", ("browOuterUpLeft", "browOuterUpRight", "browInnerUp"), ("browOuterUpLeft", "browOuterUpRight")),
+        ("browUp", ("browInnerUp",), ("browInnerUp",)),
+        ("browOuterUpLeft", ("browUpLeft", "browUpRight"), ("browUpLeft",)),
+        ("browOuterUpLeft", FIRST, ("browUp",)),
+        ("mouthPucker", SIDES, ()),
+        ("tongueOut", SIDES, ()),
+        ("Left", SIDES, ()),
+    ],
+)
+def test_the_heirs_of_a_control(name, known, expected):
+    assert heirs(name, known) == expected
+
+
+def test_values_go_to_the_heirs():
+    old = {
+        "jawOpen": 0.5,
+        "mouthSmile": 0.2,
+        "eyeBlinkLeft": 1.0,
+        "eyeBlinkRight": 0.0,
+        "browUp": -0.3,
+        "mouthPucker": 0.4,
+    }
+    assert succeed(old, SIDES) == {
+        "jawOpen": 0.5, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2, "eyeBlink": 0.5, "browUpLeft": -0.3,
+        "browUpRight": -0.3,
+    }  # fmt: skip
+    assert succeed(old, FIRST) == old
+    assert succeed({}, FIRST) == {}
+
+
+def test_a_control_of_the_same_name_goes_before_relatives():
+    assert succeed({"browUp": 1.0, "browInnerUp": 0.2}, ("browInnerUp",)) == {"browInnerUp": 0.2}
