@@ -54,7 +54,7 @@ def default_model():
 @pytest.fixture(scope="session")
 def planes_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first default's bundle, but for a generator that also paints alpha, normals and depth."""
-    from effigy.models import FIRST_BUNDLE
+    from effigy.faces import FIRST_BUNDLE
     from tests.planes_bundle import write_planes_bundle
 
     return write_planes_bundle(FIRST_BUNDLE, tmp_path_factory.mktemp("planes") / "planes.effigy")

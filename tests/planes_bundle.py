@@ -39,6 +39,6 @@ def write_planes_bundle(source: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":  # for tests inside Blender, whose Python has no torch: NAME FOLDER
-    from effigy.models import resolve_bundle
+    from effigy.faces import resolve_bundle
 
     write_planes_bundle(resolve_bundle(sys.argv[1]), Path(sys.argv[2]))
