@@ -9,22 +9,23 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
-import numpy as np
 from bpy.app.handlers import persistent
 
-from .pictures import bake, preview, render
-from .pictures.session import state
+from .pictures import preview, render
+from .pictures.activity import activity, changes
+from .pictures.runs import runs
+from .pictures.stale import record_of
 from .scene import plate, queries
-from .scene.properties import face_of, faces, name_of
-from .scene.reader import FaceState
+from .scene.properties import face_of
+from .scene.queries import faces
 
 
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """The scene may have changed: the preview looks."""
     _count(depsgraph)
-    state.dirty = state.baked_dirty = True
-    if not (state.is_rendering or state.is_baking):
+    changes.mark(baked=True)
+    if not activity.is_at_work:
         preview.wake()
 
 
@@ -33,7 +34,7 @@ def _count(depsgraph: Any) -> None:
     if depsgraph.id_type_updated("COLLECTION"):
         queries.forget()
         scene = bpy.context.scene
-        if scene is not None and not bpy.app.timers.is_registered(preview.tick) and faces(scene):
+        if scene is not None and not preview.is_running() and faces(scene):
             preview.start()  # a face was appended where no backend is: an old picture is to be told
 
 
@@ -41,10 +42,10 @@ def _count(depsgraph: Any) -> None:
 def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
     """A new frame is evaluated. While rendering, its pictures are painted here, before Blender renders it."""
     _count(depsgraph)
-    state.dirty = state.baked_dirty = True
-    if state.is_rendering:
+    changes.mark(baked=True)
+    if activity.is_rendering:
         _or_give_up(render.render_frame, scene, depsgraph)
-    elif not state.is_baking:
+    elif not activity.is_painting_range:
         # Exporters evaluate frames too, some in threads of their own.
         in_window = depsgraph.mode == "VIEWPORT" and scene == bpy.context.scene
         if in_window and threading.current_thread() is threading.main_thread():
@@ -54,26 +55,13 @@ def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
 
 @persistent
 def on_render_frame(scene: bpy.types.Scene, *_: Any) -> None:
-    state.frame = scene.frame_current
+    render.begin_frame(scene)
 
 
 @persistent
 def on_render_start(scene: bpy.types.Scene, *_: Any) -> None:
-    state.is_rendering = True
-    state.epoch += 1
-    state.told.clear()
-    _or_give_up(_prepare, scene)
-
-
-def _prepare(scene: bpy.types.Scene) -> None:
-    render.check_scene(scene)
-    if not any(face_of(proxy).source == "LIVE" for proxy in faces(scene)):
-        return
-    # Persistent data would keep the first picture for the whole animation; an unlocked interface would let
-    # scrubbing write another frame's picture into the one that renders.
-    settings = scene.render
-    state.restore = (scene.name, settings.use_persistent_data, settings.use_lock_interface)
-    settings.use_persistent_data, settings.use_lock_interface = False, True
+    render.begin(scene)
+    _or_give_up(render.prepare, scene)
 
 
 def _or_give_up(work: Callable[..., None], *arguments: Any) -> None:
@@ -89,25 +77,17 @@ def _or_give_up(work: Callable[..., None], *arguments: Any) -> None:
 
 @persistent
 def on_render_end(*_: Any) -> None:
-    state.is_rendering = False
-    state.dirty = True
-    if state.restore is not None:
-        name, persistent_data, lock = state.restore
-        scene, state.restore = bpy.data.scenes.get(name), None
-        if scene is not None:
-            scene.render.use_persistent_data, scene.render.use_lock_interface = persistent_data, lock
+    render.end()
 
 
 @persistent
 def on_load(*_: Any) -> None:
     """Another file: nothing that was known of faces holds."""
     queries.forget()
-    state.runs.clear()
-    state.proxies = None
-    state.epoch += 1
-    state.is_rendering = state.is_baking = False
-    state.restore = None
-    state.dirty = state.baked_dirty = True
+    runs.clear()
+    preview.forget_faces()
+    render.forget()
+    changes.mark(baked=True)
     if any(face_of(obj).is_face for obj in bpy.data.objects):
         preview.start()  # also without a backend: a stale bake is to be told
 
@@ -116,11 +96,8 @@ def on_load(*_: Any) -> None:
 def on_undo(*_: Any) -> None:
     """Undo may have changed anything, the picture's pixels included."""
     queries.forget()
-    state.epoch += 1
-    for run in state.runs.values():
-        run.wanted = run.shown = None
-        run.problem = ""  # told again where it still holds, with the stripes that an undo may have taken away
-    state.dirty = True
+    runs.followers.begin_anew()
+    changes.mark()
 
 
 @persistent
@@ -131,10 +108,10 @@ def on_save(*_: Any) -> None:
         if image is not None and image.is_dirty:
             image.pack()
     for proxy in every:
-        run = state.runs.get(name_of(proxy))
-        if proxy.library is None and run is not None and run.looked:
-            shows = FaceState.of(run.shown, np.eye(4)) if run.shown is not None else None
-            face_of(proxy).shown = bake.record_of(proxy, shows, "rgba8").digest if shows is not None else ""
+        run = runs.known(proxy)
+        if proxy.library is None and run is not None and run.follower.is_known:
+            shown = run.follower.shown
+            face_of(proxy).shown = record_of(proxy, shown, "rgba8").digest if shown is not None else ""
 
 
 _HANDLERS = (

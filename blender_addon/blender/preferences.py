@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 PACKAGE = __package__.rpartition(".")[0]  # the add-on's own package, whatever Blender calls it
 
+# Called when the size of the picture memory was changed; what holds pictures adds itself here.
+on_memory: list[Callable[[], None]] = []
+
 
 def _on_memory(chosen: EffigyPreferences, context: bpy.types.Context) -> None:
-    from .pictures.session import state
-
-    state.memory.resize(chosen.memory << 20)
+    for fit in on_memory:
+        fit()
 
 
 class EffigyPreferences(bpy.types.AddonPreferences):

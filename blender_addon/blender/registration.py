@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from . import handlers, preferences
-from .pictures import preview, session
+from .pictures import preview, runs, session
 from .scene import display, properties
 from .ui import grab, identity, import_capture, library, live_capture, operators, panel, pose, preflight, ranges
 
@@ -14,6 +14,7 @@ _MODULES = (
     properties,
     display,
     session,
+    runs,
     operators,
     identity,
     pose,

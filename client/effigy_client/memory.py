@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from effigy_protocol.record import what_differs
 
 Bytes = NDArray[np.uint8]
 
@@ -68,3 +71,30 @@ class PictureMemory:
         picture = self._pictures.pop(key, None)
         if picture is not None:
             self.size -= picture[0].nbytes
+
+
+class CachedRange:
+    """Which frames of a face were painted into the memory, and from what."""
+
+    def __init__(self) -> None:
+        self.state = ""  # of the frame that was looked at: "fresh", "stale", or "" where it was not painted
+        self.differs: list[str] = []  # what a stale one has another of
+        self._made_from: dict[int, tuple[Hashable, dict[str, Any]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._made_from)
+
+    def keep(self, frame: int, key: Hashable, values: dict[str, Any]) -> None:
+        """``frame`` is in memory under ``key``; ``values`` say by name what it was made from."""
+        self._made_from[frame] = key, values
+
+    def look(self, frame: int, key: Hashable, values: dict[str, Any], memory: PictureMemory) -> None:
+        """Compares what ``frame`` was painted from with what it is asked for now."""
+        kept, before = self._made_from.get(frame, (None, {}))
+        self.state, self.differs = "", []
+        if kept is None:
+            return
+        if kept != key:
+            self.state, self.differs = "stale", what_differs(before, values)
+        elif key in memory:  # else other frames have taken its place
+            self.state = "fresh"

@@ -48,35 +48,38 @@ def measure(
 
     Ticks every ``interval`` seconds; None: when the tick before asks for it, as a window's timer does.
     """
-    preview, session, plate = (
+    preview, plate, runs = (
         addon("blender.pictures.preview"),
-        addon("blender.pictures.session"),
         addon("blender.scene.plate"),
+        addon("blender.pictures.runs"),
     )
-    run, parts, rows = session.run_of(proxy), {}, []
-    show, receive = plate.show, preview._receive
+    follower, changes = runs.run_of(proxy).follower, addon("blender.pictures.activity").changes
+    parts: dict[str, Any] = {}
+    rows, show, receive = [], plate.show, follower.receive
 
     def timed_show(*arguments: object) -> None:
         started = time.perf_counter()
         show(*arguments)
         parts["upload"] = 1e3 * (time.perf_counter() - started)
 
-    def noted_receive(proxy: bpy.types.Object, run: object, got: object) -> None:
+    def noted_receive(got: Any, *arguments: object) -> bool:
         parts["timings"] = got.frame.timings
-        receive(proxy, run, got)
+        return bool(receive(got, *arguments))
 
-    plate.show, preview._receive = timed_show, noted_receive
+    plate.show, follower.receive = timed_show, noted_receive
     for number in range(rounds + WARM_UP):
         scene.frame_set(1 + number % FRAMES)
-        session.state.memory.clear()  # or the second round would find its pictures in memory
-        session.state.dirty, run.shown, run.wanted, busy, longest = True, None, None, 0.0, 0.0
+        runs.runs.memory.clear()  # or the second round would be remembered instead of asked for
+        changes.mark()
+        follower.begin_anew()
+        busy = longest = 0.0
         started = time.perf_counter()
         while True:
             before = time.perf_counter()
             wait = preview.tick()
             spent = time.perf_counter() - before
             busy, longest = busy + spent, max(longest, spent)
-            if run.shown is not None:
+            if follower.shown is not None:
                 break
             time.sleep(wait if interval is None else interval)
         total = 1e3 * (time.perf_counter() - started)
@@ -129,10 +132,12 @@ def one_by_one() -> list[Any]:
     """Times finals, asking for each when the one before has come."""
     from effigy_protocol import messages  # part of the add-on once that is installed
 
-    session = addon("blender.pictures.session")
-    client, key = session.ensure_ready(), session.ensure_open(bpy.context.active_object)
+    session = addon("blender.pictures.session").session
+    runs, proxy = addon("blender.pictures.runs"), bpy.context.active_object
+    identities = session.ensure_ready()
+    key = runs.run_of(proxy).follower.face.open_now(identities, runs.anchor_of(proxy))
     asked = [messages.Synthesize(key, 0.3 * number, 0.0, {}, "final", "png") for number in range(30)]
-    return [client.call(request, 30).timings for request in asked]
+    return [identities.link.call(request, 30).timings for request in asked]
 
 
 def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
@@ -162,7 +167,7 @@ def main(out: Path, addon_zip: str, command: str, model: str, size: int) -> None
     bpy.context.preferences.addons[PACKAGE].preferences.model = model
     rounds = max(10, 100 * 128 // size)
     bpy.ops.effigy.connect()
-    addon("blender.pictures.session").ensure_ready()
+    addon("blender.pictures.session").session.ensure_ready()
     proxy = build_scene(out.parent)
     animate(proxy, bpy.context.scene)
     times["preview_ms"] = measure(proxy, bpy.context.scene, 0.001, rounds)

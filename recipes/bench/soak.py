@@ -67,7 +67,7 @@ def main(addon_zip: str, command: str, folder: Path, edits: int, loads: int, min
     install(addon_zip, command)
     bpy.context.preferences.addons[PACKAGE].preferences.memory = 1  # MB: pictures that it remembers are not a leak
     bpy.ops.effigy.connect()
-    addon("blender.pictures.session").ensure_ready()
+    addon("blender.pictures.session").session.ensure_ready()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     bpy.ops.effigy.add_face(seed=3)
     path = str(folder / "soak.blend")

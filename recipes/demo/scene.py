@@ -99,22 +99,24 @@ def asked_yaw(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
     for frame in range(1, FRAMES + 1):
         scene.frame_set(frame)
         state = addon("blender.scene.reader").read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
-        asked.append(round(state.yaw, 3))
+        asked.append(round(state.asking.yaw, 3))
     return asked
 
 
 def round_trips(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
-    """Measures milliseconds from a changed scene to the preview's pixels in the image, as the live preview works."""
-    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
-    run, times = session.run_of(proxy), []
+    """Milliseconds from a changed scene to the preview's pixels in the image, as the live preview works."""
+    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session").session
+    changes, times = addon("blender.pictures.activity").changes, []
+    follower = addon("blender.pictures.runs").run_of(proxy).follower
     for number in range(ROUND_TRIPS + 5):
         scene.frame_set(1 + number % FRAMES)
-        session.state.dirty, run.shown = True, None
+        changes.mark()
+        follower.begin_anew()
         started = time.monotonic()
-        while run.shown is None:
+        while follower.shown is None:
             preview.tick()
             if time.monotonic() - started > 30:
-                raise SystemExit(f"no preview arrives: {run.problem or session.link()}")
+                raise SystemExit(f"no preview arrives: {follower.problem or session.state}")
             time.sleep(0.0002)
         times.append(1e3 * (time.monotonic() - started))
     return times[5:]  # the first ones warm up
@@ -125,7 +127,7 @@ def main(out: Path, addon_zip: str, command: str) -> None:
         install(addon_zip, command)
     with stage("start", "starting the backend"):
         bpy.ops.effigy.connect()
-        addon("blender.pictures.session").ensure_ready()
+        addon("blender.pictures.session").session.ensure_ready()
     with stage("scene", "adding a face and animating it"):
         proxy = build_scene(out)
         scene = bpy.context.scene

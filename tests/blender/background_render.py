@@ -60,8 +60,8 @@ def make(path: str) -> None:
 def kill_backend(scene, *_):
     """After the second frame, as a crash would."""
     if scene.frame_current == 2:
-        session = importlib.import_module(f"{PACKAGE}.blender.pictures.session")
-        os.kill(session.state.backend.pid, signal.SIGKILL)
+        session = importlib.import_module(f"{PACKAGE}.blender.pictures.session").session
+        os.kill(session.provision.pid, signal.SIGKILL)
 
 
 def leave() -> None:

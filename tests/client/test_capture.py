@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from effigy_client import capture as capture_module
-from effigy_client.capture import Capture, CaptureError, read_live_link, read_openface
-from effigy_client.retarget import Target, fill_gaps, resample, retarget, smooth
+from effigy_client.capture import tables as capture_module
+from effigy_client.capture.retarget import Target, fill_gaps, resample, retarget, smooth
+from effigy_client.capture.tables import Capture, CaptureError, read_live_link, read_openface
 
 
 def live_link(tmp_path, rows, header="Timecode,BlendShapeCount,EyeBlinkLeft,EyeBlinkRight,JawOpen,HeadYaw,HeadPitch"):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effigy_client.live_link import ARKIT, Listener, decode
+from effigy_client.capture.live_link import ARKIT, Listener, decode
 
 
 def packet(values=None, *, version=6, name=b"Face"):

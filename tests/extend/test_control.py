@@ -11,8 +11,8 @@ import pytest
 
 from effigy.geometry import ShapeModel, load_topology, topology
 from effigy.geometry.expressions import name_expressions
-from effigy_client import retarget
-from effigy_client.capture import Capture
+from effigy_client.capture import retarget
+from effigy_client.capture.tables import Capture
 
 from .pages import examples
 

@@ -43,9 +43,9 @@ def picture(window):
 def settle(window, seconds=30.0):
     """Until the picture is the exact one for the scene as it is."""
     question = (
-        "session = addon('blender.pictures.session')\n"
-        "run = session.run_of(face())\n"
-        "result = [run.exact and run.shown == run.wanted and not session.state.dirty, run.problem]"
+        "run = addon('blender.pictures.runs').run_of(face()).follower\n"
+        "changes = addon('blender.pictures.activity').changes\n"
+        "result = [run.is_exact and run.shown == run.wanted and not changes.are_live, run.problem]"
     )
     end = time.monotonic() + seconds
     quiet = 0

@@ -11,7 +11,7 @@ import pytest
 from .steps import PANEL, choose_file, hover, landmark, picture, settle, until, values
 
 ACTIVE = "proxy = addon('blender.scene.queries').active_face(bpy.context)\n"
-COUNT = "result = len(addon('blender.scene.properties').faces(bpy.context.scene))"
+COUNT = "result = len(addon('blender.scene.queries').faces(bpy.context.scene))"
 
 
 def test_escape_and_the_other_keys_of_a_drag(window):

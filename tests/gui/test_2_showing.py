@@ -22,7 +22,7 @@ ball = bpy.data.objects.new("Ball", mesh)
 ball.location = {place}
 bpy.context.scene.collection.objects.link(ball)
 """
-COUNT = "result = len(addon('blender.scene.properties').faces(bpy.context.scene))"
+COUNT = "result = len(addon('blender.scene.queries').faces(bpy.context.scene))"
 NO_BALL = "bpy.data.objects.remove(bpy.data.objects['Ball'])"
 
 
@@ -113,13 +113,13 @@ def test_a_second_and_a_third_face_come_into_view(window):
     inside, clamped = window.ask(
         "from bpy_extras.object_utils import world_to_camera_view\n"
         "scene = bpy.context.scene\n"
-        "faces, inside = addon('blender.scene.properties').faces(scene), []\n"
+        "faces, inside = addon('blender.scene.queries').faces(scene), []\n"
         "for proxy in faces:\n"
         "    plate = proxy.effigy.plate\n"
         "    for vertex in plate.data.vertices:\n"
         "        inside += world_to_camera_view(scene, scene.camera, plate.matrix_world @ vertex.co)[:2]\n"
-        "run_of = addon('blender.pictures.session').run_of\n"
-        "result = [[min(inside), max(inside)], [run_of(proxy).clamped for proxy in faces]]"
+        "run_of = addon('blender.pictures.runs').run_of\n"
+        "result = [[min(inside), max(inside)], [run_of(proxy).follower.clamped for proxy in faces]]"
     )
     assert inside[0] > -0.01
     assert inside[1] < 1.01
@@ -128,7 +128,7 @@ def test_a_second_and_a_third_face_come_into_view(window):
         window.press("Remove Face", PANEL)
         time.sleep(1.0)
         window.ask(
-            "bpy.context.view_layer.objects.active = addon('blender.scene.properties').faces(bpy.context.scene)[-1]"
+            "bpy.context.view_layer.objects.active = addon('blender.scene.queries').faces(bpy.context.scene)[-1]"
         )
     window.ask(
         "bpy.context.scene.camera.matrix_world = bpy.app.driver_namespace.pop('camera')\n"

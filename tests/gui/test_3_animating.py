@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from effigy_client.live_link import ARKIT, PORT
+from effigy_client.capture.live_link import ARKIT, PORT
 from tests.client.test_live_link import packet
 
 from .steps import CATEGORY, PANEL, choose_file, hover, picture, settle, until, values
@@ -26,7 +26,7 @@ def test_the_face_follows_a_live_capture_until_escape(window):
     time.sleep(0.5)
     window.shot("07b-live-capture")
     window.keys("Return")
-    running = "session = addon('blender.pictures.session')\nresult = session.state.capture is not None"
+    running = "result = addon('blender.ui.live_capture').is_running()"
     end = time.monotonic() + 10
     until(lambda: window.ask(running), 10, window.console)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
@@ -70,7 +70,7 @@ def test_a_cached_range_plays_as_fast_as_its_frames(window):
     window.press("^.{0,3}Animation", PANEL)
     window.press("^.{0,3}Cache", PANEL)
     until(
-        lambda: window.ask("result = len(addon('blender.pictures.session').run_of(face()).cached)") == 12,
+        lambda: window.ask("result = len(addon('blender.pictures.runs').run_of(face()).cached)") == 12,
         60,
         window.console,
     )

@@ -115,7 +115,11 @@ def test_a_bake_in_16_bits_is_stopped_by_escape_and_resumed(window):
     until(lambda: len(painted()) >= 5, 30, window.console)
     hover(window)
     window.keys("Escape")
-    until(lambda: not window.ask("result = addon('blender.pictures.session').state.is_baking"), 10, window.console)
+    until(
+        lambda: not window.ask("result = addon('blender.pictures.activity').activity.is_painting_range"),
+        10,
+        window.console,
+    )
     window.shot("11b-stopped")
     kept = painted()
     assert 5 <= len(kept) < 200
@@ -149,8 +153,8 @@ def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
     window.press("^.{0,3}Backend", PANEL)
     window.ask(
         "import os, signal\n"
-        "session = addon('blender.pictures.session')\n"
-        "os.kill(session.state.backend.pid, signal.SIGKILL)"
+        "session = addon('blender.pictures.session').session\n"
+        "os.kill(session.provision.pid, signal.SIGKILL)"
     )
     window.find("Lost|Refused", PANEL, timeout=30)  # the one soon becomes the other: it will not come back
     until(lambda: (picture(window) != shown).any(), 10, lambda: "an old picture stands as if it were right")
@@ -164,7 +168,7 @@ def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
 
 
 def test_the_window_closes_without_a_word_or_a_stray_process(window):
-    pid = window.ask("session = addon('blender.pictures.session')\nresult = session.state.backend.pid")
+    pid = window.ask("session = addon('blender.pictures.session').session\nresult = session.provision.pid")
     window.ask("bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.3)")
     assert window.process.wait(30) == 0
     assert "Traceback" not in window.console(), window.console()

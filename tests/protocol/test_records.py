@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from effigy_client.capture import CaptureError, read_live_link, read_openface
+from effigy_client.capture.tables import CaptureError, read_live_link, read_openface
 from effigy_client.memory import PictureMemory
 from effigy_protocol.files import parse_json, read_json
 from effigy_protocol.png import annotate, read_texts

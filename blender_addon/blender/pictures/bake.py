@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import time
 from pathlib import Path
 
@@ -17,26 +16,28 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from effigy_client.link import RequestError
+from effigy_client.errors import RequestError
+from effigy_client.sequence import SequenceError
 from effigy_protocol.files import write_whole
 from effigy_protocol.messages import Encoding
 from effigy_protocol.png import annotate
-from effigy_protocol.record import KEYWORD, Journal, Record, shows, what_differs
+from effigy_protocol.record import KEYWORD, Journal, Record, shows
 
 from ..preferences import PreferencesError
 from ..scene.display import picture_nodes, show_source
 from ..scene.fcurves import write_keys
 from ..scene.plate import remove_keys
-from ..scene.properties import face_of, faces, has_own_plate
-from ..scene.reader import FaceState, UnreadableError, is_evaluated, read_face
+from ..scene.properties import face_of
+from ..scene.queries import faces, has_own_plate
+from ..scene.reader import FaceState, UnreadableError
 from ..translation import rpt_
-from . import session
-from .session import state
-from .walk import Step, Walk, WalkError
+from . import stale
+from .activity import changes
+from .runs import run_of
+from .stale import JOURNAL, record_of
+from .walk import Step, Walk
 
-_JOURNAL = "frames.json"
 _JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
-_MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
 
 
 class BakeError(Exception):
@@ -44,7 +45,7 @@ class BakeError(Exception):
 
 
 # What may end a bake; each message says why.
-FAILURES = (BakeError, WalkError, RequestError, UnreadableError, PreferencesError, OSError)
+FAILURES = (BakeError, SequenceError, RequestError, UnreadableError, PreferencesError, OSError)
 
 
 def reason(error: Exception) -> str:
@@ -62,28 +63,6 @@ def folder_of(proxy: bpy.types.Object) -> Path:
         raise BakeError(rpt_("save the .blend first: the pictures are written beside it"))
     blend = Path(bpy.data.filepath)
     return blend.parent / "effigy" / blend.stem / bpy.path.clean_name(proxy.name)
-
-
-def baked_folder(proxy: bpy.types.Object) -> Path:
-    """Where the pictures lie that a baked face shows: they stay there when the .blend is saved under another name."""
-    return _first_file(proxy).parent
-
-
-def file_of(proxy: bpy.types.Object, frame: int) -> Path:
-    """The picture that a baked face shows in ``frame``."""
-    first = _first_file(proxy)
-    return first.with_name(f"{first.stem.rpartition('_')[0]}_{frame:04d}.png") if first.name else first
-
-
-def _first_file(proxy: bpy.types.Object) -> Path:
-    baked = face_of(proxy).baked
-    return Path(bpy.path.abspath(baked.filepath)) if baked is not None else Path()
-
-
-def record_of(proxy: bpy.types.Object, wanted: FaceState, encoding: Encoding) -> Record:
-    """What the picture of this moment is made from."""
-    face = face_of(proxy)
-    return Record.of(face.model, face.latent_bytes(), wanted.yaw, wanted.pitch, wanted.controls, encoding)
 
 
 class Bake:
@@ -111,7 +90,7 @@ class Bake:
         self.done = 0  # frames whose picture lies in its file
         self.painted = 0  # of those, by this bake
         self.clamped = 0  # pictures for which more was asked than the model has learnt
-        self._journal = Journal(self.folder / _JOURNAL)
+        self._journal = Journal(self.folder / JOURNAL)
         self._frames = range(scene.frame_start, scene.frame_end + 1)
         self._places: list[np.ndarray] = []
         self._saved = time.monotonic()
@@ -122,7 +101,7 @@ class Bake:
         return shows(self._path(frame), self._record(wanted).digest)
 
     def _record(self, wanted: FaceState) -> Record:
-        return record_of(self.walk.lookup()[0], wanted, self._encoding)
+        return record_of(self.walk.lookup()[0], wanted.asking, self._encoding)
 
     def _path(self, frame: int) -> Path:
         return self.folder / f"{self.folder.name}_{frame:04d}.png"
@@ -135,13 +114,13 @@ class Bake:
 
     def keep(self, step: Step) -> None:
         """Writes the picture of a frame, if it is a new one, and remembers the plate's place."""
-        record, path = self._record(step.wanted), self._path(step.frame)
+        record, path = self._record(step.moment), self._path(step.frame)
         if step.picture is not None:
             # The file itself says what it shows, so that no crash can make it pass for another picture.
             write_whole(path, annotate(step.picture.data, {KEYWORD: record.as_text()}))
             self.painted += 1
             self.clamped += bool(step.picture.clamped)
-        self._places.append(step.wanted.plate)
+        self._places.append(step.moment.plate)
         self.done += 1
         self._journal.put(step.frame, record, path.name)
         if time.monotonic() - self._saved > _JOURNAL_S:
@@ -200,7 +179,7 @@ def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
     face.baked, face.source = image, "BAKED"
     face.baked_start, face.baked_end = frames.start, frames.stop - 1
     show_source(proxy)
-    state.dirty = state.baked_dirty = True
+    changes.mark(baked=True)
 
 
 def show_live(proxy: bpy.types.Object) -> None:
@@ -210,45 +189,6 @@ def show_live(proxy: bpy.types.Object) -> None:
         remove_keys(face.plate, range(face.baked_start, face.baked_end + 1))
     face.source = "LIVE"
     show_source(proxy)
-    run = session.run_of(proxy)
-    run.shown = run.wanted = None
-    run.stale = []
-    state.dirty = True
-
-
-def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
-    """What the baked picture of the current frame has another of than the scene asks for now: see words.differing.
-
-    "place" where the head stands elsewhere: roll, size and place need no other picture, but the plate's keys hold them.
-    """
-    try:
-        wanted = read_face(proxy, scene, depsgraph)
-    except UnreadableError:
-        return []
-    entry = _journal(baked_folder(proxy) / _JOURNAL).frames.get(scene.frame_current)
-    if entry is None or scene.frame_subframe:
-        return []  # a bake of an earlier version, another frame range, or between two frames: nothing is known
-    encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
-    record = record_of(proxy, wanted, encoding)
-    if entry.get("digest") != record.digest:
-        return what_differs(entry, json.loads(record.as_text())) or ["other"]
-    shown = face_of(proxy).plate
-    if shown is None or not is_evaluated(shown, depsgraph):
-        return []  # hidden: it stands where it stood when it was seen
-    stands = np.array(shown.evaluated_get(depsgraph).matrix_world)
-    moved = np.abs(stands - wanted.plate).max() > _MOVED * max(1.0, float(np.abs(wanted.plate).max()))
-    return ["place"] if moved else []
-
-
-_journals: dict[Path, tuple[int, Journal]] = {}  # as they were read, with their files' times
-
-
-def _journal(path: Path) -> Journal:
-    """The journal in a file, read again only when the file has changed."""
-    try:
-        changed = path.stat().st_mtime_ns
-    except OSError:
-        changed = 0
-    if path not in _journals or _journals[path][0] != changed:
-        _journals[path] = changed, Journal(path)
-    return _journals[path][1]
+    run_of(proxy).follower.begin_anew()
+    stale.forget(proxy)
+    changes.mark()

@@ -8,19 +8,23 @@ import sys
 
 import bpy
 
-from effigy_client.link import RequestError
+from effigy_client.errors import RequestError
+from effigy_client.follower import ScreenError
 from effigy_client.pixels import Pixels, from_rgba8
 from effigy_protocol.messages import Frame
 
 from .. import preferences
 from ..preferences import PreferencesError
-from ..scene import plate
 from ..scene.display import shows_its_picture
-from ..scene.properties import carrier_of, face_of, faces, is_in_a_layer, name_of
+from ..scene.properties import face_of
+from ..scene.queries import Name, carrier_of, faces, is_in_a_layer, name_of
 from ..scene.reader import FaceState, UnreadableError, is_evaluated, read_face
 from ..translation import differing, rpt_
-from . import bake, session
-from .session import state
+from . import stale
+from .activity import activity
+from .runs import anchor_of, memory_key, run_of, runs
+from .screen import PlateScreen
+from .session import session
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
 
@@ -30,32 +34,22 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> tuple[Pixels, tuple[str
 
     View layers, motion blur and stereo ask for one moment several times: it is painted once.
     """
-    key = session.key_of(proxy, wanted.parameters)
-    remembered = state.memory.get(key)
+    key = memory_key(proxy, wanted)
+    remembered = runs.memory.get(key)
     if remembered is None:
         frame = _painted(proxy, wanted)
-        state.memory.put(key, frame.data, frame.height, frame.width, frame.clamped)
+        runs.memory.put(key, frame.data, frame.height, frame.width, frame.clamped)
         remembered = from_rgba8(frame.data, frame.height, frame.width), frame.clamped
     return remembered
 
 
 def _painted(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
-    if state.client is None and bpy.app.background and not preferences.get().autostart:
+    if session.link is None and bpy.app.background and not preferences.get().autostart:
         raise PreferencesError(
             "no backend is connected, and the preferences forbid to connect when rendering in the background"
         )
-    timeout = preferences.get().timeout
-    for attempt in (1, 2):
-        identity = session.ensure_open(proxy)
-        try:
-            frame: Frame = session.ensure_ready().call(wanted.request(identity, "final"), timeout)
-            return frame
-        except RequestError as error:
-            # A backend that was started again has forgotten the identity: open it once more.
-            if error.code != "unknown-identity" or attempt == 2:
-                raise
-            session.run_of(proxy).reopen()
-    raise AssertionError("unreachable")
+    face, patience = run_of(proxy).follower.face, preferences.get().timeout
+    return face.paint(session.ensure_ready(), anchor_of(proxy), wanted.asking, patience)
 
 
 def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -66,7 +60,7 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
     for proxy in faces(scene):
         if not _is_rendered(proxy, depsgraph):
             continue
-        run = session.run_of(proxy)
+        follower, screen = run_of(proxy).follower, PlateScreen(proxy)
         try:
             if not shows_its_picture(proxy):
                 raise UnreadableError(rpt_("its plate has lost its picture: add the face again"))
@@ -76,22 +70,71 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
                 continue
             wanted = read_face(proxy, scene, depsgraph)
             pixels, clamped = paint(proxy, wanted)
-            plate.show(proxy, pixels)
-        except (RequestError, UnreadableError, PreferencesError) as error:
-            run.shown, run.wanted, run.problem = None, None, str(error)
-            plate.show_error(proxy)
+            screen.show(pixels, wanted.plate)
+        except (RequestError, UnreadableError, ScreenError, PreferencesError) as error:
+            follower.begin_anew()
+            follower.fail(str(error), screen)
             give_up(f"frame {scene.frame_current} of {proxy.name} cannot be painted: {error}")
             continue
-        plate.place(proxy, wanted.plate)
-        run.shown = run.wanted = wanted.parameters
-        if clamped and clamped != run.clamped:
+        if clamped and clamped != follower.clamped:
             asked = ", ".join(clamped)
             _say(f"warning: frame {scene.frame_current} of {proxy.name} asks beyond the model's range: {asked}")
-        run.problem, run.clamped = "", clamped
+        follower.take_final(wanted.asking, clamped)
+
+
+class _Render:
+    """The render that runs."""
+
+    def __init__(self) -> None:
+        self.frame = 0  # the one that renders; shutters look beside it
+        self.told: set[Name] = set()  # faces whose stale bake was told
+        self.restore: tuple[str, bool, bool] | None = None  # the scene, and its settings before
+
+
+_render = _Render()
+
+
+def begin(scene: bpy.types.Scene) -> None:
+    """Before a render: pictures that were asked for before it are not shown after it."""
+    activity.begin_render()
+    runs.followers.new_epoch()
+    _render.told.clear()
+
+
+def prepare(scene: bpy.types.Scene) -> None:
+    """Checks the scene, and sets it so that every frame gets its own picture, until ``end``."""
+    check_scene(scene)
+    if not any(face_of(proxy).source == "LIVE" for proxy in faces(scene)):
+        return
+    # Persistent data would keep the first picture for the whole animation; an unlocked interface would let
+    # scrubbing write another frame's picture into the one that renders.
+    settings = scene.render
+    _render.restore = (scene.name, settings.use_persistent_data, settings.use_lock_interface)
+    settings.use_persistent_data, settings.use_lock_interface = False, True
+
+
+def begin_frame(scene: bpy.types.Scene) -> None:
+    _render.frame = scene.frame_current
+
+
+def end() -> None:
+    """After a render, or where another file was loaded meanwhile."""
+    activity.end_render()
+    if _render.restore is not None:
+        name, persistent_data, lock = _render.restore
+        scene, _render.restore = bpy.data.scenes.get(name), None
+        if scene is not None:
+            scene.render.use_persistent_data, scene.render.use_lock_interface = persistent_data, lock
+
+
+def forget() -> None:
+    """Another file was loaded: there is nothing to restore."""
+    activity.end_all()
+    _render.restore = None
 
 
 def check_scene(scene: bpy.types.Scene) -> None:
-    """Before a render: faces that no handler could animate are an error, not a frozen picture."""
+    """Faces that no handler could animate are an error, not a frozen picture."""
     for obj in frozen_instances(scene):
         give_up(f"{obj.name} instances a collection with a live face, which cannot move there: bake it first")
 
@@ -122,26 +165,25 @@ def _is_rendered(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> boo
 def _check_baked(proxy: bpy.types.Object) -> None:
     face = face_of(proxy)
     # Motion blur also looks before and after the frame; beyond the range Blender shows the first or last picture.
-    if not face.baked_start <= state.frame <= face.baked_end:
+    if not face.baked_start <= _render.frame <= face.baked_end:
         raise UnreadableError(
             rpt_("only frames {} to {} are baked: bake again, or go back to live", face.baked_start, face.baked_end)
         )
-    if not (file := bake.file_of(proxy, state.frame)).is_file():
+    if not (file := stale.file_of(proxy, _render.frame)).is_file():
         raise UnreadableError(rpt_("its picture {} is missing: bake again, or bring it back", file))
 
 
 def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Only said, not refused: a bake may be rendered on purpose where its scene has gone on."""
-    if scene.frame_current != state.frame:
+    if scene.frame_current != _render.frame:
         return  # where only a shutter looks
-    stale, run = bake.stale_parts(proxy, scene, depsgraph), session.run_of(proxy)
-    if stale and name_of(proxy) not in state.told:
-        state.told.add(name_of(proxy))
+    found = stale.look(proxy, scene, depsgraph)
+    if found and name_of(proxy) not in _render.told:
+        _render.told.add(name_of(proxy))
         _say(
             f"warning: from frame {scene.frame_current} on, {proxy.name} shows pictures that were baked with "
-            f"{differing(stale)}: bake again"
+            f"{differing(found)}: bake again"
         )
-    run.stale = stale
 
 
 def give_up(message: str) -> None:

@@ -10,9 +10,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from effigy_client.capture.retarget import Target
 from effigy_client.follow import Shape
 from effigy_client.pose import Angles, View, angles_of, head_rotation
-from effigy_client.retarget import Target
 
 from .properties import face_of
 

@@ -11,7 +11,8 @@ from effigy_protocol.messages import Welcome
 
 from . import controls, display, rig
 from .plate import remove_keys
-from .properties import EffigyFace, face_of, has_own_plate, owns_plate
+from .properties import EffigyFace, face_of
+from .queries import has_own_plate, owns_plate
 
 
 def mend(proxy: bpy.types.Object, welcome: Welcome | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import bpy
 
 from . import controls
-from .properties import faces
+from .queries import faces
 
 _MOST = 4000
 

@@ -12,7 +12,8 @@ from mathutils import Matrix, Vector
 from effigy_client.pose import Angles
 
 from . import controls, display, framing
-from .properties import face_of, faces
+from .properties import face_of
+from .queries import faces
 
 LENS_MM = 85.0  # a portrait lens
 SENSOR_MM = 36.0

@@ -9,27 +9,25 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from effigy_client.follower import ScreenError
 from effigy_client.pixels import Pixels, error_picture
 
 from ..translation import rpt_
 from .properties import face_of
-from .reader import UnreadableError
 
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")  # which a bake keys
 _FLOAT32 = 4e-6  # a few roundings, relative
 
 
 def show(proxy: bpy.types.Object, pixels: Pixels) -> None:
-    """Writes a picture into the face's image. Raises UnreadableError when that cannot be seen any more."""
+    """Writes a picture into the face's image. Raises ScreenError when that cannot be seen any more."""
     image = face_of(proxy).image
     if image is None:
-        raise UnreadableError(rpt_("the picture of {} was removed: add the face again", proxy.name))
+        raise ScreenError(rpt_("the picture of {} was removed: add the face again", proxy.name))
     if len(pixels) != 4 * image.size[0] * image.size[1]:
-        raise UnreadableError(rpt_("the picture {} was resized: undo that, or add the face again", image.name))
+        raise ScreenError(rpt_("the picture {} was resized: undo that, or add the face again", image.name))
     if image.source != "GENERATED" and image.packed_file is None:
-        raise UnreadableError(
-            rpt_("the picture {} was saved to a file and shows that: pack it (Image ▸ Pack)", image.name)
-        )
+        raise ScreenError(rpt_("the picture {} was saved to a file and shows that: pack it (Image ▸ Pack)", image.name))
     image.pixels.foreach_set(pixels)
     image.update()
     # Without a tag, the viewport's anti-aliasing blends the old frame into the new one.
@@ -41,7 +39,7 @@ def show_error(proxy: bpy.types.Object) -> None:
     image = face_of(proxy).image
     if image is not None:
         width, height = image.size
-        with contextlib.suppress(UnreadableError):  # the panel says that
+        with contextlib.suppress(ScreenError):  # the panel says that
             show(proxy, error_picture(height, width))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
@@ -133,56 +133,6 @@ class EffigyFace(bpy.types.PropertyGroup):
 def face_of(obj: bpy.types.Object) -> EffigyFace:
     """What ``obj`` keeps as a face's proxy; every object has it, ``is_face`` says whether it counts."""
     return obj.effigy  # type: ignore[attr-defined]
-
-
-def faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """The proxy meshes of all faces in ``scene``."""
-    return [obj for obj in scene.objects if obj.type == "MESH" and face_of(obj).is_face]
-
-
-Name = tuple[str, str | None]  # an object's, and the file of its library: which may hold names of this file
-
-
-def name_of(obj: bpy.types.Object) -> Name:
-    """What ``bpy.data.objects.get`` takes."""
-    return obj.name, obj.library.filepath if obj.library is not None else None
-
-
-def carrier_of(proxy: bpy.types.Object) -> bpy.types.Object | None:
-    """What a render shows the face's picture on: its plate, or the proxy that wears it; None when the plate is lost."""
-    face = face_of(proxy)
-    return proxy if face.display == "PROJECTED" else face.plate
-
-
-def is_in_a_layer(obj: bpy.types.Object, scene: bpy.types.Scene) -> bool:
-    """Whether any view layer of the scene has the object: its collection is not excluded in all."""
-    return any(obj.name in layer.objects for layer in scene.view_layers)
-
-
-def owns_plate(proxy: bpy.types.Object) -> bool:
-    """Whether the plate is this proxy's: one that was duplicated alone still points at the plate of its original."""
-    plate = face_of(proxy).plate
-    return plate is not None and face_of(plate).owner == proxy
-
-
-def has_own_plate(proxy: bpy.types.Object) -> bool:
-    """Whether plate and picture are this proxy's alone.
-
-    One that was duplicated with its plate shares the picture with its original, a library override with the library.
-    """
-    image: Any = face_of(proxy).image
-    if not owns_plate(proxy) or proxy.library is not None or image is None:
-        return owns_plate(proxy)
-    mesh: Any = face_of(proxy).plate.data
-    alone = mesh.users - mesh.use_fake_user <= 2  # the plate and the picture
-    # Files of earlier versions say of no picture whose it is: see doubles.mend.
-    return image.library is None and (image.effigy_mesh is None or (image.effigy_mesh == mesh and alone))
-
-
-def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
-    """The context's scene, which only Blender's own start is without."""
-    assert context.scene is not None
-    return context.scene
 
 
 def register() -> None:

@@ -7,55 +7,25 @@ It reads evaluated objects only: while rendering, the originals are not animated
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import bpy
 import numpy as np
 
+from effigy_client.asking import Asking
 from effigy_client.pose import Angles, View, angles_of, plate_matrix
-from effigy_protocol.messages import Encoding, PassName, Purpose, Synthesize
 
 from ..translation import rpt_
 from .controls import camera_of
-from .properties import EffigyFace, face_of, has_own_plate
+from .properties import EffigyFace, face_of
+from .queries import has_own_plate
 
 
 @dataclass(frozen=True, slots=True)
 class FaceState:
-    """One moment of a face: what the generator is asked for, and where the plate belongs.
+    """One moment of a face: what the generator is asked for, and where the plate belongs."""
 
-    Values are rounded below what float32 matrices can hold, so that previews, bakes and renders of one pose ask
-    for one and the same picture.
-    """
-
-    yaw: float
-    pitch: float
-    controls: tuple[tuple[str, float], ...]  # the non-zero ones
+    asking: Asking
     plate: np.ndarray  # [4, 4] world matrix
-
-    @property
-    def parameters(self) -> tuple[object, ...]:
-        """What the picture depends on."""
-        return self.yaw, self.pitch, self.controls
-
-    def request(
-        self,
-        identity: str,
-        purpose: Purpose,
-        encoding: Encoding = "rgba8",
-        *,
-        stream: int = 0,
-        half: bool = False,
-        passes: tuple[PassName, ...] = (),
-    ) -> Synthesize:
-        """What asks the service for this moment's picture of ``identity`` (its key there), and ``passes`` beside it."""
-        return Synthesize(identity, self.yaw, self.pitch, dict(self.controls), purpose, encoding, stream, half, passes)
-
-    @classmethod
-    def of(cls, parameters: Any, plate: np.ndarray) -> FaceState:
-        """The moment whose ``parameters`` these are."""
-        yaw, pitch, controls = parameters
-        return cls(yaw, pitch, controls, plate)
 
 
 class UnreadableError(Exception):
@@ -88,7 +58,7 @@ def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.ty
     face = face_of(proxy)
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
     yaw, pitch = _snap(angles, face)
-    return FaceState(round(yaw, 4), round(pitch, 4), _controls(proxy, depsgraph), plate)
+    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph)), plate)
 
 
 def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
@@ -114,14 +84,10 @@ def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:
     return angles.yaw, angles.pitch
 
 
-def _controls(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[tuple[str, float], ...]:
+def _controls(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> list[tuple[str, float]]:
     keys = proxy.data.shape_keys
     if keys is None:
-        return ()
+        return []
     blocks = keys.evaluated_get(depsgraph).key_blocks[1:]  # without the basis
     face = face_of(proxy)
-    return tuple(
-        (block.name, round(block.value, 6))
-        for block in blocks
-        if block.value != 0.0 and not block.mute and face.is_control(block.name)
-    )
+    return [(block.name, block.value) for block in blocks if not block.mute and face.is_control(block.name)]

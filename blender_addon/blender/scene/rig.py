@@ -14,7 +14,8 @@ from effigy_protocol.messages import Array, Control, Identity, Welcome
 
 from ..translation import rpt_
 from . import controls, conversion, display, placing
-from .properties import EffigyFace, face_of, faces, owns_plate
+from .properties import EffigyFace, face_of
+from .queries import faces, owns_plate
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
@@ -64,7 +65,7 @@ def new_plate(proxy: bpy.types.Object) -> bpy.types.Object:
 
 
 def own(face: EffigyFace, image: Any) -> None:
-    """Makes ``image`` the face's picture and no other's: see properties.has_own_plate."""
+    """Makes ``image`` the face's picture and no other's: see queries.has_own_plate."""
     face.image = image
     if face.plate is not None:
         image.effigy_mesh = face.plate.data

@@ -14,10 +14,9 @@ from mathutils import Matrix, Vector
 from effigy_client.follow import follow
 from effigy_client.pose import rotation_of
 
-from ..pictures import session
+from ..pictures.activity import changes
 from ..scene import controls
-from ..scene.properties import scene_of
-from ..scene.queries import active_face, face_in
+from ..scene.queries import active_face, face_in, scene_of
 from ..translation import iface_
 from .operator import is_ours
 
@@ -162,7 +161,7 @@ class EFFIGY_OT_grab(bpy.types.Operator):
                 may_turn=self.mode != "EXPRESSION" and not event.shift,
                 may_change=self.mode != "TURN" and not event.ctrl,
             )
-            session.state.dirty = True
+            changes.mark()
         return {"RUNNING_MODAL"}
 
     def _take_settings(self, context: bpy.types.Context) -> None:

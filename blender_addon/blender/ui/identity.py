@@ -15,14 +15,17 @@ import numpy as np
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from effigy_client.link import RequestError
+from effigy_client.errors import RequestError
+from effigy_client.face import OPEN_S, Identities
 from effigy_protocol.files import read_json, write_whole
 from effigy_protocol.messages import Identity, OpenIdentity
 
-from ..pictures import session
+from ..pictures.activity import changes
+from ..pictures.runs import earlier_model
+from ..pictures.session import session
 from ..scene import rig
-from ..scene.properties import EffigyFace, Name, face_of, faces, name_of, scene_of
-from ..scene.queries import active_face, face_in
+from ..scene.properties import EffigyFace, face_of
+from ..scene.queries import Name, active_face, face_in, faces, name_of, scene_of
 from ..translation import rpt_
 from .operator import FaceOperator, can_ask, is_ours
 
@@ -50,16 +53,16 @@ class OpeningOperator(bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context) -> set[str]:
         """Asks, and goes on when the answer has come."""
-        client = session.state.client
+        identities = session.identities
         try:
             request = self.request(context)
         except ValueError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        if client is None:
+        if identities is None:
             self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
             return {"CANCELLED"}
-        self._opening: Future[Any] = client.ask(request, session.OPEN_S)
+        self._opening: Future[Identity] = identities.open(request)
         self._timer = context.window_manager.event_timer_add(0.02, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -77,14 +80,14 @@ class OpeningOperator(bpy.types.Operator):
         """For scripts and redo: waits for the identity; in a window only for a moment."""
         try:
             request = self.request(context)
-            client = session.ensure_ready() if bpy.app.background else session.state.client
-            if client is None:
+            identities = session.ensure_ready() if bpy.app.background else session.identities
+            if identities is None:
                 raise ValueError(rpt_("Start the backend first, and wait until it is ready"))
         except (RequestError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        patience = session.OPEN_S if bpy.app.background else REDO_S
-        return self._use(context, lambda: client.call(request, patience))
+        patience = OPEN_S if bpy.app.background else REDO_S
+        return self._use(context, lambda: _opened(identities, request, patience))
 
     def _use(self, context: bpy.types.Context, answer: Callable[[], Identity]) -> set[str]:
         try:
@@ -93,6 +96,12 @@ class OpeningOperator(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}
+
+
+def _opened(identities: Identities, request: OpenIdentity, patience: float) -> Identity:
+    """The identity, waited for. Raises RequestError."""
+    identity: Identity = identities.link.wait(identities.open(request), patience)
+    return identity
 
 
 class ChangeOperator(OpeningOperator):
@@ -115,14 +124,14 @@ class ChangeOperator(OpeningOperator):
         return can_ask(cls)
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
-        welcome, proxy = session.welcome(), self.target(context)
+        welcome, proxy = session.welcome, self.target(context)
         assert welcome is not None
         if face_of(proxy).locked:
             raise ValueError(rpt_("{} was locked meanwhile", proxy.name))
         if context.mode != "OBJECT":
             raise ValueError(rpt_("Leave the edit mode first"))
         rig.change_identity(proxy, welcome, identity, self.seed)
-        session.state.dirty = True
+        changes.mark()
 
     def target(self, context: bpy.types.Context) -> bpy.types.Object:
         """The face that this was called for, whatever was selected since. Raises ValueError when it is gone."""
@@ -191,7 +200,7 @@ class EFFIGY_OT_use_new_default(ByNumber):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        if not session.earlier_model(face_in(context)):
+        if not earlier_model(face_in(context)):
             cls.poll_message_set("This face was not made with an earlier default")
             return False
         return True

@@ -12,15 +12,14 @@ import numpy as np
 from bpy.props import BoolProperty, FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from effigy_client.capture import CaptureError, LandmarkTrack, read_live_link, read_openface
+from effigy_client.capture.retarget import fill_gaps, resample, retarget, smooth
+from effigy_client.capture.tables import CaptureError, LandmarkTrack, read_live_link, read_openface
 from effigy_client.follow import fit_view
 from effigy_client.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
-from effigy_client.retarget import fill_gaps, resample, retarget, smooth
 
 from ..scene import controls
 from ..scene.fcurves import write_keys
-from ..scene.properties import scene_of
-from ..scene.queries import face_in
+from ..scene.queries import face_in, scene_of
 from ..translation import rpt_
 from .capture_settings import CaptureSettings
 from .pose import CameraOperator

@@ -9,15 +9,15 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty
 
-from effigy_client.capture import Capture
-from effigy_client.live_link import PORT, Listener
+from effigy_client.capture.live_link import PORT, Listener
+from effigy_client.capture.retarget import retarget
+from effigy_client.capture.tables import Capture
 from effigy_client.pose import Angles, head_rotation
-from effigy_client.retarget import retarget
 
-from ..pictures.session import state
+from ..pictures.activity import activity
 from ..scene import controls
-from ..scene.properties import face_of, name_of, scene_of
-from ..scene.queries import face_in
+from ..scene.properties import face_of
+from ..scene.queries import face_in, name_of, scene_of
 from ..translation import rpt_
 from .capture_settings import CaptureSettings
 from .pose import has_camera
@@ -46,7 +46,7 @@ class LiveCapture:
     def step(self, scene: bpy.types.Scene) -> None:
         """Gives the face the newest moment. While frames are baked or rendered it passes unseen."""
         moment, proxy = self.listener.newest(), self.proxy(scene)
-        if moment is not None and proxy is not None and not (state.is_baking or state.is_rendering):
+        if moment is not None and proxy is not None and not activity.is_at_work:
             self.apply(proxy, scene, moment)
 
     def apply(self, proxy: bpy.types.Object, scene: bpy.types.Scene, moment: Capture) -> None:
@@ -67,6 +67,18 @@ class LiveCapture:
             controls.key_controls(proxy, scene.frame_current, values)
             if turns:
                 controls.key_turn(proxy, scene.frame_current)
+
+
+_running: LiveCapture | None = None
+
+
+def is_running() -> bool:
+    return _running is not None
+
+
+def _begin(capture: LiveCapture) -> None:
+    global _running
+    _running = capture
 
 
 class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
@@ -94,7 +106,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         if bpy.app.background or context.window is None:
             cls.poll_message_set("A capture needs a window")
             return False
-        if state.capture is not None:
+        if is_running():
             cls.poll_message_set("A capture runs already: stop it first")
             return False
         return has_camera(cls, context)
@@ -110,7 +122,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
             self.report({"ERROR"}, text)
             return {"CANCELLED"}
         self._capture = LiveCapture(face_in(context), listener, gain=self.gain, head=self.head, flip=self.flip)
-        state.capture = self._capture
+        _begin(self._capture)
         manager = context.window_manager
         self._capture.timer = manager.event_timer_add(_TICK_S, window=context.window)
         manager.modal_handler_add(self)
@@ -119,7 +131,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         capture, scene = self._capture, scene_of(context)
         asked = event.type == "ESC" and event.value == "PRESS"
-        if asked or state.capture is not capture or capture.proxy(scene) is None:
+        if asked or _running is not capture or capture.proxy(scene) is None:
             self.cancel(context)
             return {"FINISHED"}
         if event.type == "TIMER":
@@ -141,7 +153,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Also when Blender takes the operator away: another file, or the end."""
-        if state.capture is self._capture:
+        if _running is self._capture:
             stop()
 
 
@@ -152,7 +164,7 @@ class EFFIGY_OT_stop_capture(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if state.capture is None:
+        if not is_running():
             cls.poll_message_set("No capture runs")
             return False
         return True
@@ -164,7 +176,8 @@ class EFFIGY_OT_stop_capture(bpy.types.Operator):
 
 def stop() -> None:
     """Frees the port and takes the timer away; does nothing when no capture runs."""
-    capture, state.capture = state.capture, None
+    global _running
+    capture, _running = _running, None
     if capture is None:
         return
     capture.listener.close()

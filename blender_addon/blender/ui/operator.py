@@ -7,13 +7,13 @@ from typing import Any
 
 import bpy
 
-from ..pictures import session
+from ..pictures.session import session
 from ..scene.queries import active_face
 
 
 def can_ask(cls: Any) -> bool:
     """Whether a backend is there, or may be started and waited for; says so on the button if not."""
-    if session.is_ready() or bpy.app.background:
+    if session.is_ready or bpy.app.background:
         return True
     cls.poll_message_set("Start the backend first, and wait until it is ready")
     return False

@@ -10,15 +10,17 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, IntProperty
 
-from effigy_client.process import BackendError
+from effigy_client.provision import BackendError
 from effigy_protocol.messages import Identity, OpenIdentity
 
-from ..pictures import session
+from ..pictures.activity import changes
+from ..pictures.runs import runs
+from ..pictures.session import session
 from ..preferences import PreferencesError
 from ..scene import controls, display, frames, framing, placing, rig
 from ..scene.obstacles import hiding
-from ..scene.properties import face_of, faces, name_of, scene_of
-from ..scene.queries import face_in
+from ..scene.properties import face_of
+from ..scene.queries import face_in, faces, name_of, scene_of
 from ..scene.reader import UnreadableError, read_face
 from ..translation import rpt_
 from .identity import LAST_SEED, SEEDS, OpeningOperator
@@ -34,16 +36,15 @@ class EFFIGY_OT_connect(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.state.client is not None:
+        if session.link is not None:
             cls.poll_message_set("There is a connection already, or one that was lost: press Stop first")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            session.connect()
+            session.try_to_connect()
         except (BackendError, PreferencesError) as error:
-            session.state.problem = str(error)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}
@@ -56,7 +57,7 @@ class EFFIGY_OT_disconnect(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.state.client is None:
+        if session.link is None:
             cls.poll_message_set("Nothing is connected")
             return False
         return True
@@ -95,7 +96,7 @@ class EFFIGY_OT_add_face(OpeningOperator):
         return OpenIdentity(seed=min(following, LAST_SEED - SEEDS), truncation=self.truncation, seeds=SEEDS)
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
-        welcome = session.welcome()
+        welcome = session.welcome
         assert welcome is not None
         assert identity.seed is not None
         self.seed = identity.seed  # for a redo
@@ -109,7 +110,7 @@ class EFFIGY_OT_add_face(OpeningOperator):
         if isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
             # So that a solid viewport shows the picture, and in its own colours.
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
-        session.state.dirty = True
+        changes.mark()
         scene = scene_of(context)
         if scene.camera is not None and not placing.is_seen(scene, proxy):
             text = rpt_("{} stands outside the view of {}: move it, or the camera", proxy.name, scene.camera.name)
@@ -141,7 +142,7 @@ class EFFIGY_OT_remove_face(FaceOperator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy = face_in(context)
-        session.state.runs.pop(name_of(proxy), None)  # the next face of that name is another
+        runs.drop([name_of(proxy)])  # the next face of that name is another
         rig.remove_face(proxy)
         return {"FINISHED"}
 

@@ -7,15 +7,17 @@ from typing import Any
 
 import bpy
 
-from effigy_client.link import Phase
+from effigy_client.state import Phase
 
-from ..pictures import session
-from ..pictures.session import FaceRun, state
+from ..pictures import stale
+from ..pictures.activity import activity
+from ..pictures.runs import FaceRun, earlier_model, run_of, runs
+from ..pictures.session import session
 from ..scene.controls import blocks_of
-from ..scene.properties import EffigyFace, face_of, scene_of
-from ..scene.queries import active_face, face_in, known_faces
+from ..scene.properties import face_of
+from ..scene.queries import active_face, face_in, known_faces, scene_of
 from ..translation import differing, iface_
-from . import library
+from . import library, live_capture
 from .rows import Told, draw_told, is_cut, write
 
 # Every state has a sign and a word of its own: none is told by its colour alone.
@@ -55,16 +57,16 @@ class EFFIGY_PT_backend(SidePanel):
 
 def _backend() -> Told:
     """How it stands with the connection."""
-    link = session.link()
-    if link is None:
-        if state.problem:
-            return Told("ERROR", iface_("Not running"), state.problem)
+    state = session.state
+    if state is None:
+        if session.problem:
+            return Told("ERROR", iface_("Not running"), session.problem)
         return Told("UNLINKED", iface_("Not running"), iface_("Some seconds after the start it is ready."))
-    text = f"{link.detail} ({link.hint})" if link.hint else link.detail
-    if link.phase is Phase.READY and link.welcome is not None:
-        height, width = link.welcome.resolution
-        text = f"{text} {iface_('{} × {} on {}', width, height, link.welcome.device)}"
-    return Told(_ICONS[link.phase], link.phase.value.capitalize(), text)
+    text = f"{state.detail} ({state.hint})" if state.hint else state.detail
+    if state.phase is Phase.READY and state.welcome is not None:
+        height, width = state.welcome.resolution
+        text = f"{text} {iface_('{} × {} on {}', width, height, state.welcome.device)}"
+    return Told(_ICONS[state.phase], state.phase.value.capitalize(), text)
 
 
 class EFFIGY_PT_face(SidePanel):
@@ -78,30 +80,31 @@ class EFFIGY_PT_face(SidePanel):
             some = iface_("Select a face to see its expressions.")
             write(layout, some if known_faces(scene_of(context)) else none)
             return
-        face, run = face_of(proxy), session.run_of(proxy)
+        face = face_of(proxy)
         layout.label(text=proxy.name, icon="MESH_MONKEY")
-        draw_told(layout, _picture(face, run, session.earlier_model(proxy)))
+        draw_told(layout, _picture(proxy))
         layout.row(align=True).prop(face, "display", expand=True)
         layout.operator("effigy.remove_face", icon="TRASH")
 
 
-def _picture(face: EffigyFace, run: FaceRun, earlier: str) -> Told:
-    """Whether the picture is right, and how fast it follows; or by which ``earlier`` model it is painted."""
+def _picture(proxy: bpy.types.Object) -> Told:
+    """Whether the picture is right, and how fast it follows; or by which earlier model it is painted."""
+    face, run = face_of(proxy), run_of(proxy).follower
     speed = iface_("{:.0f} ms from hand to picture", run.milliseconds) if run.milliseconds else ""
     if run.rate and speed:
         speed += f" · {run.rate:.0f} fps"
-    if earlier:
+    if earlier := earlier_model(proxy):
         speed = iface_("By {}: Identity has the new one.", earlier)
-    if state.is_baking:  # the frames go by, and no picture follows
+    if activity.is_painting_range:  # the frames go by, and no picture follows
         return Told("SORTTIME", iface_("At rest while frames are painted"), iface_("Esc stops."))
     if run.problem:
         return Told("ERROR", iface_("No picture"), run.problem)
     if face.source == "BAKED":
-        if run.stale:
-            text = iface_("Baked with {}. Bake again.", differing(run.stale))
+        if parts := stale.parts(proxy):
+            text = iface_("Baked with {}. Bake again.", differing(parts))
             return Told("ERROR", iface_("Stale: not what the scene asks for"), text)
         return Told("FILE_IMAGE", iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end))
-    if not session.is_ready():
+    if not session.is_ready:
         return Told("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
     if run.clamped:  # what is shown is less than what was asked: nothing to be called exact
         limits = iface_("Beyond the model's range: {}", ", ".join(run.clamped))
@@ -126,7 +129,7 @@ class EFFIGY_PT_identity(FacePanel):
         else:
             row.label(text="A mixture, or from a file")
         row.prop(face, "locked", text="", icon="LOCKED" if face.locked else "UNLOCKED")
-        layout.label(text=session.earlier_model(proxy) or face.model_name, translate=False)
+        layout.label(text=earlier_model(proxy) or face.model_name, translate=False)
         layout.operator("effigy.use_new_default", icon="FORWARD")
         column = layout.column(align=True)
         column.prop(face, "wanted_seed")
@@ -188,20 +191,20 @@ class EFFIGY_PT_animation(FacePanel):
         layout.prop(settings, "use_keyframe_insert_auto", text="Auto Keying", icon="RECORD_OFF")
         layout.operator("effigy.import_arkit", icon="IMPORT")
         layout.operator("effigy.import_landmarks", icon="IMPORT")
-        if state.capture is None:
+        if not live_capture.is_running():
             layout.operator("effigy.live_capture", icon="OUTLINER_OB_CAMERA")
         else:
             layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
-        draw_told(layout, _cached(session.run_of(face_in(context))))
+        draw_told(layout, _cached(run_of(face_in(context))))
 
 
 def _cached(run: FaceRun) -> Told:
     """Whether the current frame's picture is in memory, and how many are."""
-    text = iface_("{} exact pictures in memory, {} MiB", len(state.memory), state.memory.size >> 20)
-    if run.cache == "stale":
-        return Told("ERROR", iface_("Stale: cached with {}", differing(run.cache_differs)), text)
-    if run.cache == "fresh":
+    text = iface_("{} exact pictures in memory, {} MiB", len(runs.memory), runs.memory.size >> 20)
+    if run.cached.state == "stale":
+        return Told("ERROR", iface_("Stale: cached with {}", differing(run.cached.differs)), text)
+    if run.cached.state == "fresh":
         return Told("CHECKMARK", iface_("This frame is in memory"), text)
     return Told("BLANK1", iface_("This frame is not cached"), text)
 
@@ -245,10 +248,7 @@ class EFFIGY_PT_messages(SidePanel):
 def _cut(context: bpy.types.Context) -> list[Told]:
     """The states whose texts are cut."""
     proxy = active_face(context) if context.scene is not None else None
-    every = [
-        _backend(),
-        *([_picture(face_of(proxy), session.run_of(proxy), session.earlier_model(proxy))] if proxy is not None else []),
-    ]
+    every = [_backend(), *([_picture(proxy)] if proxy is not None else [])]
     return [told for told in every if is_cut(told)]
 
 

@@ -12,8 +12,8 @@ from bpy.props import FloatProperty, IntProperty
 from effigy_client.pose import Angles
 
 from ..scene import controls
-from ..scene.properties import face_of, scene_of
-from ..scene.queries import active_face, face_in
+from ..scene.properties import face_of
+from ..scene.queries import active_face, face_in, scene_of
 from .operator import FaceOperator, is_ours
 
 

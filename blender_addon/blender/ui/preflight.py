@@ -14,14 +14,17 @@ import bpy
 import numpy as np
 
 from .. import preferences
-from ..pictures import bake, render, session
+from ..pictures import render, stale
+from ..pictures.runs import earlier_model
+from ..pictures.session import session
 from ..preferences import PreferencesError
 from ..scene import frames
 from ..scene.controls import camera_of
 from ..scene.display import picture_nodes, shows_its_picture
 from ..scene.framing import roll_of, tears
 from ..scene.obstacles import hiding
-from ..scene.properties import carrier_of, face_of, faces, is_in_a_layer
+from ..scene.properties import face_of
+from ..scene.queries import carrier_of, faces, is_in_a_layer
 from ..scene.reader import UnreadableError, read_face
 from ..translation import differing, rpt_
 
@@ -50,7 +53,7 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield Finding("warning", "There is no face in this scene")
     if scene.camera is None:
         yield Finding("error", "The scene has no camera")
-    if live and not session.is_ready():
+    if live and not session.is_ready:
         yield from _of_backend()
     for obj in render.frozen_instances(scene):
         yield Finding("error", rpt_("{} instances a collection with a live face: bake that face first", obj.name))
@@ -132,7 +135,7 @@ def _of_backend() -> Iterator[Finding]:
     except PreferencesError as error:
         yield Finding("error", str(error))
         return
-    if session.state.client is None and not starts:
+    if session.link is None and not starts:
         yield Finding("error", "No backend is connected, and the preferences forbid background renders to start one")
     else:
         yield Finding("warning", "The backend is not ready: a window's render shows stripes until it is; "
@@ -140,7 +143,7 @@ def _of_backend() -> Iterator[Finding]:
 
 
 def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Finding]:
-    face, welcome = face_of(proxy), session.welcome()
+    face, welcome = face_of(proxy), session.welcome
     if not shows_its_picture(proxy):
         yield Finding("error", rpt_("{}: its plate has lost its picture; add the face again", proxy.name))
     if face.display != "PROJECTED" and not proxy.hide_render:
@@ -158,7 +161,7 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
         yield Finding(
             "warning", rpt_("{} stands in front of {}: move it away, or hide it", ", ".join(before), proxy.name)
         )
-    is_painted = welcome is None or face.model == welcome.model or session.earlier_model(proxy)
+    is_painted = welcome is None or face.model == welcome.model or earlier_model(proxy)
     if face.source == "LIVE" and not is_painted:
         yield Finding(
             "error", rpt_("{}: belongs to the model {}, the backend runs another", proxy.name, face.model_name)
@@ -175,9 +178,9 @@ def _may_render(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
 
 def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
     """What only a look at every frame tells; the scene goes back to the current one."""
-    welcome = session.welcome()
+    welcome = session.welcome
     found: dict[tuple[Literal["error", "warning"], str], list[int]] = {}
-    stale: dict[str, tuple[dict[str, None], list[int]]] = {}  # what differs, and in which frames
+    outdated: dict[str, tuple[dict[str, None], list[int]]] = {}  # what differs, and in which frames
     rendered = [proxy for proxy in faces(scene) if camera_of(proxy, scene) and _may_render(proxy, scene)]
     for frame in frames.visit(scene):
         depsgraph = bpy.context.evaluated_depsgraph_get()
@@ -187,17 +190,17 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
             except UnreadableError as error:
                 found.setdefault(("error", str(error)), []).append(frame)
                 continue
-            if face_of(proxy).source == "BAKED" and (parts := bake.stale_parts(proxy, scene, depsgraph)):
-                all_parts, where = stale.setdefault(proxy.name, ({}, []))
+            if face_of(proxy).source == "BAKED" and (parts := stale.stale_parts(proxy, scene, depsgraph)):
+                all_parts, where = outdated.setdefault(proxy.name, ({}, []))
                 all_parts.update(dict.fromkeys(parts))
                 where.append(frame)
             if text := _of_roll(proxy, scene, wanted.plate):
                 found.setdefault(("warning", text), []).append(frame)
-            for name, value, limit in (("yaw", wanted.yaw, 0), ("pitch", wanted.pitch, 1)):
+            for name, value, limit in (("yaw", wanted.asking.yaw, 0), ("pitch", wanted.asking.pitch, 1)):
                 if welcome is not None and abs(value) > welcome.pose_range[limit]:
                     text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, name, welcome.pose_range[limit])
                     found.setdefault(("warning", text), []).append(frame)
-    for name, (all_parts, where) in stale.items():
+    for name, (all_parts, where) in outdated.items():
         text = rpt_("{}: its bake is stale, made with {}; bake again", name, differing(list(all_parts)))
         found["warning", text] = where
     step = frames.spread(scene).step
@@ -225,7 +228,7 @@ def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
     if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
         yield Finding("error", rpt_("{}: only frames {} to {} are baked", proxy.name, face.baked_start, face.baked_end))
     every = range(scene.frame_start, scene.frame_end + 1)
-    missing = [frame for frame in every if not bake.file_of(proxy, frame).is_file()]
+    missing = [frame for frame in every if not stale.file_of(proxy, frame).is_file()]
     if missing:
         yield Finding(
             "error",

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 import bpy
 
-from ..pictures import session
+from ..pictures.activity import activity
 from ..pictures.bake import FAILURES, Bake, reason, show_live
 from ..pictures.cache import Cache
-from ..pictures.session import state
+from ..pictures.runs import runs
+from ..pictures.session import session
 from ..pictures.walk import Walk
-from ..scene.properties import face_of, scene_of
-from ..scene.queries import active_face, face_in
+from ..scene.properties import face_of
+from ..scene.queries import active_face, face_in, scene_of
 from ..translation import rpt_
 from .operator import can_ask, is_ours
 
@@ -49,7 +50,7 @@ class RangeOperator(bpy.types.Operator):
         except FAILURES as error:
             self.report({"WARNING"}, rpt_("{} cannot start: {}", rpt_(self.noun), reason(error)))
             return {"CANCELLED"}
-        state.is_baking = True
+        activity.begin_range()
         manager = context.window_manager
         manager.progress_begin(0, self._work.walk.total)
         self._timer = manager.event_timer_add(0.004, window=context.window)
@@ -57,7 +58,7 @@ class RangeOperator(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if state.is_rendering:  # whose frames must not be changed
+        if activity.is_rendering:  # whose frames must not be changed
             return {"PASS_THROUGH"}
         if event.type == "ESC":
             return self._stop(
@@ -98,20 +99,18 @@ class RangeOperator(bpy.types.Operator):
         except FAILURES as error:
             self.report({"ERROR"}, rpt_("{} cannot start: {}", rpt_(self.noun), reason(error)))
             return {"CANCELLED"}
-        state.is_baking = True
-        try:
-            while not work.walk.is_done:
-                before = work.done
-                if work.step() == before:
-                    work.walk.wait(_WAIT_S)
-            work.finish()
-        except FAILURES as error:
-            work.abandon()
-            self.report({"ERROR"}, rpt_("{} stopped after {} frames: {}", rpt_(self.noun), work.done, reason(error)))
-            return {"CANCELLED"}
-        finally:
-            state.is_baking = False
-            state.dirty = True
+        with activity.range():
+            try:
+                while not work.walk.is_done:
+                    before = work.done
+                    if work.step() == before:
+                        work.walk.wait(_WAIT_S)
+                work.finish()
+            except FAILURES as error:
+                work.abandon()
+                text = rpt_("{} stopped after {} frames: {}", rpt_(self.noun), work.done, reason(error))
+                self.report({"ERROR"}, text)
+                return {"CANCELLED"}
         self.report({"INFO"}, self.summary(work))
         return {"FINISHED"}
 
@@ -122,8 +121,7 @@ class RangeOperator(bpy.types.Operator):
         return {"CANCELLED"}
 
     def _leave(self, context: bpy.types.Context) -> None:
-        state.is_baking = False
-        state.dirty = True
+        activity.end_range()
         context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
         context.workspace.status_text_set(None)
@@ -136,7 +134,7 @@ def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
         return False
     if not is_ours(cls, proxy):
         return False
-    if state.is_baking or state.is_rendering:
+    if activity.is_at_work:
         cls.poll_message_set("Wait until the bake or render that runs is done")
         return False
     return can_ask(cls)
@@ -188,7 +186,7 @@ class EFFIGY_OT_cache(RangeOperator):
         return Cache(proxy, scene)
 
     def summary(self, work: Cache) -> str:
-        return rpt_("{} frames are in memory ({:.1f} MiB in all)", work.walk.total, state.memory.size / 2**20)
+        return rpt_("{} frames are in memory ({:.1f} MiB in all)", work.walk.total, runs.memory.size / 2**20)
 
 
 class EFFIGY_OT_show_live(bpy.types.Operator):

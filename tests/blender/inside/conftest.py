@@ -49,8 +49,24 @@ def pytest_sessionfinish(session, exitstatus):
 
 
 def addon(name):
-    """A module of the installed add-on, for instance addon("blender.pictures.session")."""
+    """A module of the installed add-on, for instance addon("blender.pictures.session").session."""
     return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def ensure_open(proxy):
+    """The service's key of a face's identity, opened if need be, waited for."""
+    runs, session = addon("blender.pictures.runs"), addon("blender.pictures.session").session
+    return follower_of(proxy).face.open_now(session.ensure_ready(), runs.anchor_of(proxy))
+
+
+def stale_of(proxy):
+    """What its baked picture was found to have another of."""
+    return addon("blender.pictures.stale").parts(proxy)
+
+
+def follower_of(proxy):
+    """What this run of Blender knows of a face's picture."""
+    return addon("blender.pictures.runs").run_of(proxy).follower
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +88,7 @@ def scene(tmp_path):
     scene.render.filepath = str(tmp_path / "render_")
     scene.render.image_settings.file_format = "PNG"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
-    addon("blender.pictures.session").state.memory.clear()  # pictures of other tests' faces
+    addon("blender.pictures.runs").runs.memory.clear()  # pictures of other tests' faces
     return scene
 
 
@@ -80,10 +96,10 @@ def scene(tmp_path):
 def backend(preferences):
     """A real backend, started through the add-on as an artist would."""
     assert bpy.ops.effigy.connect() == {"FINISHED"}
-    session = addon("blender.pictures.session")
+    session = addon("blender.pictures.session").session
     session.ensure_ready()
     yield session
-    if session.state.client is not None:
+    if session.link is not None:
         bpy.ops.effigy.disconnect()
     session.shut_down()
 
@@ -91,9 +107,9 @@ def backend(preferences):
 @pytest.fixture()
 def killable(backend):
     """The session's backend, to be killed; another one is started afterwards."""
-    session = addon("blender.pictures.session")
+    session = addon("blender.pictures.session").session
     yield session
-    if session.state.client is not None:
+    if session.link is not None:
         bpy.ops.effigy.disconnect()
     bpy.ops.effigy.connect()
     session.ensure_ready()

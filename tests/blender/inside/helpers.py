@@ -12,6 +12,8 @@ import bpy
 import numpy as np
 from conftest import addon
 
+import effigy_client.sequence
+
 
 def pixels(image) -> np.ndarray:
     """An image data-block's pixels [H, W, 3] as bytes, bottom row first."""
@@ -53,7 +55,7 @@ def begun_bake(proxy, scene):
     scene.frame_end = scene.frame_start + 30
     bake = addon("blender.pictures.bake").Bake(proxy, scene)
     while bake.step() < 1:
-        addon("blender.pictures.session").pause()
+        effigy_client.sequence.pause()
     return bake
 
 
@@ -76,7 +78,7 @@ def go_on(work) -> None:
     while not work.walk.is_done:
         assert time.monotonic() < end
         work.step()
-        addon("blender.pictures.session").pause()
+        effigy_client.sequence.pause()
 
 
 def open_mouth_as_a_step(proxy, settle) -> None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, ensure_open
 from helpers import key, rgba, swing
 
 import effigy_client.pixels
+import effigy_client.sequence
 
 EEVEE = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
 
@@ -43,10 +44,10 @@ def read(path, *, linear=False):
 
 def painted(proxy, encoding="rgba8", passes=()):
     """The backend's own final of what the scene asks for now."""
-    session, scene = addon("blender.session"), bpy.context.scene
-    wanted = addon("blender.scene_reader").read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
-    request = wanted.request(session.ensure_open(proxy), "final", encoding, passes=passes)
-    return session.ensure_ready().call(request, 60)
+    session, scene = addon("blender.pictures.session").session, bpy.context.scene
+    wanted = addon("blender.scene.reader").read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
+    request = wanted.asking.request(ensure_open(proxy), "final", encoding, passes=passes)
+    return session.ensure_ready().link.call(request, 60)
 
 
 def bytes_of(frame):
@@ -87,7 +88,7 @@ def test_a_bake_has_the_models_alpha_and_its_plate_shows_it(scene, clear, depth)
     for frame in (1, 2):
         scene.frame_set(frame)
         wanted = bytes_of(painted(clear))
-        got = read(addon("blender.bake").file_of(clear, frame), linear=depth == "16")
+        got = read(addon("blender.pictures.stale").file_of(clear, frame), linear=depth == "16")
         np.testing.assert_array_equal(got[..., 3], wanted[..., 3])
         # A half between two levels may go either way on its way to linear light and back.
         assert np.abs(got.astype(int) - wanted).max() <= (depth == "16")
@@ -141,13 +142,13 @@ def test_what_stands_behind_is_seen_where_the_picture_is_clear(scene, clear):
 
 
 def test_a_walk_brings_the_passes_that_it_asks_for(scene, clear):
-    walk_of = addon("blender.walk").Walk
+    walk_of = addon("blender.pictures.walk").Walk
     key(clear, "jawOpen", (1, 0.0), (2, 1.0))
     walk = walk_of(clear, scene, range(1, 3), "png", lambda *_: False, passes=("normal", "depth"))
     steps = []
     while not walk.is_done:
         steps += walk.step()
-        addon("blender.session").pause()
+        effigy_client.sequence.pause()
     arrays = [effigy_client.pixels.passes_of(step.picture) for step in steps]
     assert [tuple(passes) for passes in arrays] == [("normal", "depth")] * 2
     for step, passes in zip(steps, arrays, strict=True):

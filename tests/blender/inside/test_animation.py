@@ -14,7 +14,7 @@ from conftest import addon
 from helpers import key, pixels, read, swing
 from test_evaluated import assert_drawn
 
-import effigy_client.live_link
+import effigy_client.capture.live_link
 import effigy_client.pose
 import effigy_protocol.messages
 
@@ -134,12 +134,12 @@ def test_a_landmark_track_brings_turn_and_expression_back(scene, face, tmp_path)
 
 
 def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, face, settle):
-    session, preview = addon("blender.pictures.session"), addon("blender.pictures.preview")
+    session, preview = addon("blender.pictures.session").session, addon("blender.pictures.preview")
     swing(face, scene, 20)
     scene.frame_end = 12
     assert bpy.ops.effigy.cache() == {"FINISHED"}
     settle()
-    painted = session.ensure_ready().call(effigy_protocol.messages.Status(), 5).painted
+    painted = session.ensure_ready().link.call(effigy_protocol.messages.Status(), 5).painted
     shown, spent = [], 0.0
     for frame in range(1, 13):
         scene.frame_set(frame)
@@ -147,18 +147,18 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
         preview.look()
         spent += time.perf_counter() - started
         shown.append(pixels(face.effigy.image))
-    assert session.ensure_ready().call(effigy_protocol.messages.Status(), 5).painted == painted
+    assert session.ensure_ready().link.call(effigy_protocol.messages.Status(), 5).painted == painted
     bpy.ops.effigy.bake()
     folder = addon("blender.pictures.bake").folder_of(face)
     for frame, picture in enumerate(shown, 1):
         np.testing.assert_array_equal(picture, read(folder / f"{folder.name}_{frame:04d}.png"))
-    session.state.memory.clear()
+    addon("blender.pictures.runs").runs.memory.clear()
 
 
 @pytest.fixture()
 def capture(face):
     """Makes a capture of the face on a free port, and what sends a moment to it."""
-    live, link = addon("blender.ui.live_capture"), effigy_client.live_link
+    live, link = addon("blender.ui.live_capture"), effigy_client.capture.live_link
     listener = link.Listener("127.0.0.1", 0)
     phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
@@ -239,7 +239,7 @@ def test_captured_turns_never_go_the_long_way_round(scene, face, capture):
 def test_no_capture_starts_without_a_window(scene, face):
     with pytest.raises(RuntimeError, match="needs a window"):
         bpy.ops.effigy.live_capture("EXEC_DEFAULT")
-    assert addon("blender.pictures.session").state.capture is None
+    assert not addon("blender.ui.live_capture").is_running()
 
 
 def packed(link, values):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import bpy
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 from helpers import strike_in_a_bake, swing
 
-import effigy_client.client
+import effigy_client.errors
 import effigy_client.exchange
 import effigy_client.link
-import effigy_client.process
+import effigy_client.provision
 import effigy_protocol.connection
 import effigy_protocol.messages
 
@@ -29,15 +29,15 @@ def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, mo
     settle()
     swing(face, scene, 20)
     scene.frame_end = 40
-    pid = killable.state.backend.pid
+    pid = killable.provision.pid
     strike_in_a_bake(monkeypatch, 10, pid, signal.SIGSTOP)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    assert killable.state.backend.pid != pid
+    assert killable.provision.pid != pid
     folder = addon("blender.pictures.bake").folder_of(face)
     assert len(list(folder.glob("*.png"))) == 40
     assert len(json.loads((folder / "frames.json").read_text())["frames"]) == 40
     killable.reap()
-    assert not effigy_client.process.is_alive(pid)
+    assert not effigy_client.provision.is_alive(pid)
 
 
 @pytest.mark.parametrize("fails_at", [1, 4])
@@ -64,9 +64,9 @@ def look_for():
     """What a client is told that looks for the backend of a connection file, or for one that is started."""
 
     def run(path, backend=None):
-        looking = effigy_client.client.Client(addon("blender.pictures.session")._finder(path, backend), "test")
+        looking = effigy_client.link.Link(backend or effigy_client.provision.RunningBackend(path), "test")
         try:
-            with pytest.raises(effigy_client.link.RequestError) as caught:
+            with pytest.raises(effigy_client.errors.RequestError) as caught:
                 looking.wait_ready(60)
         finally:
             looking.close()
@@ -76,7 +76,7 @@ def look_for():
 
 
 def test_a_backend_that_does_not_start_says_its_reason_and_not_the_border_of_a_box(preferences, look_for, tmp_path):
-    backend = effigy_client.process.LocalBackend(f"{preferences.command} --verbos", tmp_path)
+    backend = effigy_client.provision.LocalBackend(f"{preferences.command} --verbos", tmp_path)
     told = look_for(backend.connection_file, backend)
     assert "the backend ended with code 2: " in told
     assert "No such option: --verbos" in told
@@ -93,8 +93,8 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
 
 
 def open_identities():
-    session = addon("blender.pictures.session")
-    return session.ensure_ready().call(effigy_protocol.messages.Status(), 10).identities
+    session = addon("blender.pictures.session").session
+    return session.ensure_ready().link.call(effigy_protocol.messages.Status(), 10).identities
 
 
 def wait_for_identities(count):
@@ -122,7 +122,7 @@ def test_identities_are_released_when_a_face_changes_or_goes(scene, face, settle
     bpy.context.view_layer.update()
     settle()
     wait_for_identities(1)
-    assert list(addon("blender.pictures.session").state.runs) == [addon("blender.scene.properties").name_of(face)]
+    assert list(addon("blender.pictures.runs").runs.names()) == [addon("blender.scene.queries").name_of(face)]
 
 
 def test_an_identity_that_two_faces_share_stays_open_while_one_of_them_is_there(scene, face, settle):
@@ -134,11 +134,11 @@ def test_an_identity_that_two_faces_share_stays_open_while_one_of_them_is_there(
     bpy.context.view_layer.update()
     settle()
     wait_for_identities(1)
-    assert addon("blender.pictures.session").run_of(face).problem == ""
+    assert follower_of(face).problem == ""
 
 
 def test_the_log_and_what_a_backend_prints_are_its_owners_alone(scene, backend):
-    folder = Path(backend.state.backend.folder)
+    folder = Path(backend.provision.folder)
     files = [path for path in folder.iterdir() if path.is_file()]
     assert files
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

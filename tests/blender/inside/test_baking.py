@@ -3,23 +3,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, follower_of, stale_of
 from helpers import begun_bake, go_on, key, render, swing
 
-import effigy_client.link
+import effigy_client.errors
+import effigy_client.face
 import effigy_protocol.messages
 import effigy_protocol.png
 
 
 def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
-    bake, session = addon("blender.pictures.bake"), addon("blender.pictures.session")
+    bake, session = addon("blender.pictures.bake"), addon("blender.pictures.session").session
     swing(face, scene, 20)
 
     def painted():
-        return session.ensure_ready().call(effigy_protocol.messages.Status(), 5).painted
+        return session.ensure_ready().link.call(effigy_protocol.messages.Status(), 5).painted
 
     before = painted()
     bpy.ops.effigy.bake()
@@ -37,25 +40,24 @@ def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
 
 
 def test_a_stale_bake_is_told(scene, face, settle):
-    session = addon("blender.pictures.session")
     bpy.ops.effigy.bake()
     bpy.context.view_layer.update()
     settle()
-    assert not session.run_of(face).stale
+    assert not stale_of(face)
     face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.context.view_layer.update()
     settle()
-    assert session.run_of(face).stale == ["expression"]
+    assert stale_of(face) == ["expression"]
 
 
 def test_a_stale_bake_says_what_is_another(scene, face, settle):
     bpy.ops.effigy.bake()
-    run, controls = addon("blender.pictures.session").run_of(face), addon("blender.scene.controls")
+    controls = addon("blender.scene.controls")
 
     def stale():
         bpy.context.view_layer.update()
         settle()
-        return run.stale
+        return stale_of(face)
 
     assert stale() == []
     before = face.matrix_world.copy()
@@ -76,12 +78,11 @@ def test_a_stale_bake_says_what_is_another(scene, face, settle):
 
 @pytest.mark.parametrize("what", ["nearer", "rolled", "larger", "all together"])
 def test_a_bake_in_the_wrong_place_is_stale_too(scene, face, settle, what):
-    session = addon("blender.pictures.session")
     swing(face, scene, 20)
     bpy.ops.effigy.bake()
     scene.frame_set(2)
     settle()
-    assert not session.run_of(face).stale
+    assert not stale_of(face)
     parent = bpy.data.objects.new("Parent", None)
     scene.collection.objects.link(parent)
     sight = face.matrix_world.translation - scene.camera.matrix_world.translation
@@ -97,7 +98,7 @@ def test_a_bake_in_the_wrong_place_is_stale_too(scene, face, settle, what):
         parent.location -= sight * 0.1
     bpy.context.view_layer.update()
     settle()
-    assert session.run_of(face).stale == ["place"]
+    assert stale_of(face) == ["place"]
     assert any(
         "stale, made with another place" in finding.text for finding in addon("blender.ui.preflight").findings(scene)
     )
@@ -161,8 +162,8 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
         assert said["latent"] == hashlib.sha256(face.effigy.latent_bytes()).hexdigest()[:16]
         scene.frame_set(frame)
         wanted = addon("blender.scene.reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
-        assert (said["yaw"], said["pitch"]) == (wanted.yaw, wanted.pitch)
-        assert said["controls"] == dict(wanted.controls)
+        assert (said["yaw"], said["pitch"]) == (wanted.asking.yaw, wanted.asking.pitch)
+        assert said["controls"] == dict(wanted.asking.controls)
         assert said["controls"]["jawOpen"] >= 0.25
 
 
@@ -207,21 +208,21 @@ def test_a_bake_that_is_stopped_leaves_a_baked_face_baked(scene, face):
 
 def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
     """Equal frames share a picture in memory: one that failed is not waited for when the other has come."""
-    walk = addon("blender.pictures.walk")
-    error = effigy_client.link.RequestError("lost", "the connection is lost", "")
-    addon("blender.pictures.session").state.memory.clear()
+    error = effigy_client.errors.RequestError("lost", "the connection is lost", "")
+    addon("blender.pictures.runs").runs.memory.clear()
     cache = addon("blender.pictures.cache").Cache(face, scene)
-    asked, ask = [], cache.walk._ask
+    handle = follower_of(face).face
+    asked, ask = [], handle.ask
 
-    def fail_second(wanted):
-        asked.append(wanted)
+    def fail_second(link, asking, *arguments):
+        asked.append(asking)
         if len(asked) != 2:
-            return ask(wanted)
-        failed = walk.futures.Future()
+            return ask(link, asking, *arguments)
+        failed = Future()
         failed.set_exception(error)
-        return failed
+        return effigy_client.face.Asked(handle, asking, failed)
 
-    monkeypatch.setattr(cache.walk, "_ask", fail_second)
+    monkeypatch.setattr(handle, "ask", fail_second)
     go_on(cache)
 
 

@@ -74,7 +74,7 @@ def test_a_face_that_comes_with_a_new_frame_is_known(scene, face, known):
     known()
     double = _double(face)
     scene.frame_set(3)
-    assert addon("blender.scene.queries").known_faces(scene) == addon("blender.scene.properties").faces(scene)
+    assert addon("blender.scene.queries").known_faces(scene) == addon("blender.scene.queries").faces(scene)
     assert double in addon("blender.scene.queries").known_faces(scene)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 from helpers import give_ups, key, pixels, render
 
 
@@ -136,11 +136,10 @@ def test_faces_of_one_name_in_two_files_are_two(scene, face, settle, tmp_path):
         here.collections = [collection]
     bpy.context.scene.collection.children.link(here.collections[0])
     bpy.context.view_layer.update()
-    linked = next(o for o in addon("blender.scene.properties").faces(bpy.context.scene) if o.library is not None)
+    linked = next(o for o in addon("blender.scene.queries").faces(bpy.context.scene) if o.library is not None)
     assert local.name == linked.name
     settle()
-    session = addon("blender.pictures.session")
-    assert session.run_of(local).identity != session.run_of(linked).identity
+    assert follower_of(local).face.key != follower_of(linked).face.key
     np.testing.assert_array_equal(pixels(linked.effigy.image), shown)
     assert (pixels(local.effigy.image) != shown).any()
     names = addon("blender.scene.queries").known_faces(bpy.context.scene)
@@ -167,7 +166,7 @@ def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, s
     for _ in range(2):
         here.collections[0].override_hierarchy_create(scene, bpy.context.view_layer)
     bpy.context.view_layer.update()
-    first, second = addon("blender.scene.properties").faces(scene)
+    first, second = addon("blender.scene.queries").faces(scene)
     scene.camera = first.effigy.camera
     second.effigy.truncation = 0.3
     objects = len(bpy.data.objects)
@@ -181,7 +180,7 @@ def test_two_overrides_of_a_linked_face_are_two_faces_and_stay_so(scene, face, s
     assert (opened != shown).any()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
-    again = addon("blender.scene.properties").faces(bpy.context.scene)
+    again = addon("blender.scene.queries").faces(bpy.context.scene)
     plates = {proxy.effigy.plate.name: proxy.effigy.plate.effigy.owner for proxy in again}
     assert sorted(owner.name for owner in plates.values()) == sorted(proxy.name for proxy in again)
     assert [round(proxy.effigy.truncation, 2) for proxy in again] == [0.7, 0.3]
@@ -201,7 +200,7 @@ def test_an_override_may_become_somebody_else_and_stays_so(scene, face, settle, 
         here.collections = [collection]
     here.collections[0].override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
     bpy.context.view_layer.update()
-    [proxy] = addon("blender.scene.properties").faces(bpy.context.scene)
+    [proxy] = addon("blender.scene.queries").faces(bpy.context.scene)
     bpy.context.scene.camera = proxy.effigy.camera
     settle()
     bpy.context.view_layer.objects.active = proxy
@@ -215,7 +214,7 @@ def test_an_override_may_become_somebody_else_and_stays_so(scene, face, settle, 
     assert len(proxy.effigy.plate.modifiers) == 1
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
-    [proxy] = addon("blender.scene.properties").faces(bpy.context.scene)
+    [proxy] = addon("blender.scene.queries").faces(bpy.context.scene)
     assert proxy.effigy.seed == 21
     np.testing.assert_allclose([vertex.co[:] for vertex in proxy.data.vertices], changed, atol=1e-5)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 from helpers import key, pixels, render, rgba, swing
 
 from effigy_protocol.messages import Array
@@ -24,7 +24,7 @@ def old_file(backend, serve, preferences, planes, tmp_path_factory):
     serve("")
     assert bpy.ops.effigy.choose_model(model="first-default") == {"FINISHED"}
     serve(preferences.model)
-    assert backend.welcome().model == FIRST
+    assert backend.welcome.model == FIRST
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", 1
@@ -45,7 +45,7 @@ def old_file(backend, serve, preferences, planes, tmp_path_factory):
 @pytest.fixture()
 def old(old_file):
     """Its face, in the file opened anew."""
-    addon("blender.pictures.session").state.memory.clear()
+    addon("blender.pictures.runs").runs.memory.clear()
     bpy.ops.wm.open_mainfile(filepath=str(old_file[0]))
     return bpy.context.scene.objects["Face 4"]
 
@@ -82,12 +82,12 @@ def sided(welcome):
 
 def become_sided(proxy):
     """Changes the face to a model with such names, as a backend that serves it would."""
-    session, rig = addon("blender.pictures.session"), addon("blender.scene.rig")
-    messages = session.ensure_ready()
-    welcome, grown = sided(session.welcome())
+    session, rig = addon("blender.pictures.session").session, addon("blender.scene.rig")
+    link = session.ensure_ready().link
+    welcome, grown = sided(session.welcome)
     from effigy_protocol.messages import OpenIdentity
 
-    identity = messages.call(OpenIdentity(seed=4), 60)
+    identity = link.call(OpenIdentity(seed=4), 60)
     rig.change_identity(proxy, welcome, replace(identity, rest=grown(identity.rest)), 4)
     bpy.context.view_layer.update()
 
@@ -103,20 +103,20 @@ def path(name):
 
 
 def test_a_file_of_before_renders_unchanged_whatever_is_served(old_file, old, backend, settle):
-    assert backend.welcome().model != FIRST
+    assert backend.welcome.model != FIRST
     assert old.effigy.model == FIRST
     for got, wanted in zip(render(bpy.context.scene), old_file[1], strict=True):
         np.testing.assert_array_equal(got, wanted)
     settle()
-    assert backend.run_of(old).exact
-    assert not backend.run_of(old).problem
+    assert follower_of(old).is_exact
+    assert not follower_of(old).problem
 
 
 def test_it_says_what_it_was_made_with_and_offers_the_new_one(old, backend, settle):
     settle()
-    panel, run = addon("blender.ui.panel"), backend.run_of(old)
-    assert backend.earlier_model(old) == NAME
-    assert NAME in panel._picture(old.effigy, run, backend.earlier_model(old)).text
+    panel, runs = addon("blender.ui.panel"), addon("blender.pictures.runs")
+    assert runs.earlier_model(old) == NAME
+    assert NAME in panel._picture(old).text
     assert bpy.ops.effigy.use_new_default.poll()
     assert not any("belongs to the model" in f.text for f in addon("blender.ui.preflight").findings(bpy.context.scene))
     assert bpy.ops.effigy.add_face(seed=5) == {"FINISHED"}
@@ -144,8 +144,8 @@ def test_the_new_default_keeps_pose_keys_and_material_and_undo_brings_the_old_on
     bpy.context.view_layer.update()
     settle()
     face = old.effigy
-    assert (face.model, face.seed, face.truncation) == (backend.welcome().model, 4, pytest.approx(0.7))
-    assert backend.run_of(old).exact
+    assert (face.model, face.seed, face.truncation) == (backend.welcome.model, 4, pytest.approx(0.7))
+    assert follower_of(old).is_exact
     assert curves(old) == keyed
     assert old.matrix_world == turn
     assert (face.image.name, face.image.alpha_mode, face.image.depth) == ("Face 4 Picture", "CHANNEL_PACKED", 32)
@@ -269,8 +269,8 @@ def test_the_shipped_default_paints(scene, serve, backend, settle):
     assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
     face = bpy.context.active_object
     settle()
-    assert backend.run_of(face).exact
-    assert face.effigy.model == backend.welcome().model
+    assert follower_of(face).is_exact
+    assert face.effigy.model == backend.welcome.model
     picture = rgba(face.effigy.image)
     assert picture[..., :3].std() > 10
-    assert backend.welcome().alpha == bool((picture[..., 3] < 255).any())
+    assert backend.welcome.alpha == bool((picture[..., 3] < 255).any())

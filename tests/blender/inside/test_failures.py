@@ -13,19 +13,20 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 from helpers import begun_bake, give_ups, go_on, pixels, strike_in_a_bake, swing
 from test_preview import error_pixels
 
-import effigy_client.link
+import effigy_client.errors
+import effigy_client.sequence
 
 
 def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settle, killable):
     settle()
     assert (pixels(face.effigy.image) != error_pixels(face)).any()
-    os.kill(killable.state.backend.pid, signal.SIGKILL)
+    os.kill(killable.provision.pid, signal.SIGKILL)
     started = time.monotonic()
-    while not killable.run_of(face).problem:
+    while not follower_of(face).problem:
         assert time.monotonic() - started < 60, "the loss is not noticed"
         before = time.perf_counter()
         addon("blender.pictures.preview").tick()
@@ -40,8 +41,8 @@ def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settl
 def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable):
     settle()
     before = pixels(face.effigy.image)
-    os.kill(killable.state.backend.pid, signal.SIGKILL)
-    while not killable.run_of(face).problem:
+    os.kill(killable.provision.pid, signal.SIGKILL)
+    while not follower_of(face).problem:
         addon("blender.pictures.preview").tick()
         time.sleep(0.01)
     bpy.ops.effigy.disconnect()
@@ -54,7 +55,7 @@ def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable)
 def test_a_final_after_a_restart_opens_the_identity_again(scene, face, settle, killable):
     settle()
     # As after a restart that nobody noticed: the key is of another life of the service.
-    killable.run_of(face).identity = "0123456789abcdef"
+    follower_of(face).face.key = "0123456789abcdef"
     bake = addon("blender.pictures.bake")
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     assert len(list(bake.folder_of(face).glob("*.png"))) == 4
@@ -69,11 +70,11 @@ def test_a_missing_command_is_named_with_what_to_do(scene, preferences):
     finally:
         preferences.command = command
         bpy.ops.effigy.connect()
-        addon("blender.pictures.session").ensure_ready()
+        addon("blender.pictures.session").session.ensure_ready()
 
 
 def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
-    session = addon("blender.pictures.session")
+    session = addon("blender.pictures.session").session
     bpy.ops.effigy.disconnect()
     command = preferences.command
     script = f"{bpy.path.abspath('//')}effigy-without-model"
@@ -83,7 +84,7 @@ def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
     preferences.command = script
     try:
         bpy.ops.effigy.connect()
-        with pytest.raises(effigy_client.link.RequestError, match=r"/nowhere\.effigy is not a face model"):
+        with pytest.raises(effigy_client.errors.RequestError, match=r"/nowhere\.effigy is not a face model"):
             session.ensure_ready()
     finally:
         bpy.ops.effigy.disconnect()
@@ -146,10 +147,9 @@ def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written
 def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
     scene.frame_end = scene.frame_start + 30
     bake = addon("blender.pictures.bake").Bake(face, scene)
-    session = addon("blender.pictures.session")
     while not bake.walk._asked:
         bake.step()
-        session.pause()
+        effigy_client.sequence.pause()
     on_their_way = [asked.answer for asked in bake.walk._asked]
     assert len(on_their_way) > 4, "the backend may have begun with four of them"
     bake.abandon()
@@ -175,11 +175,11 @@ def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, fac
     settle()
     swing(face, scene, 20)
     scene.frame_end = 40
-    pid = killable.state.backend.pid
+    pid = killable.provision.pid
     strike_in_a_bake(monkeypatch, 15, pid, signal.SIGKILL)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     monkeypatch.undo()
-    assert killable.state.backend.pid != pid
+    assert killable.provision.pid != pid
     folder = addon("blender.pictures.bake").folder_of(face)
     files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 41)]
     for path in folder.glob("*.png"):
@@ -187,7 +187,7 @@ def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, fac
     bpy.ops.effigy.show_live()
     assert bpy.ops.effigy.bake() == {"FINISHED"}
     assert files == [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 41)]
-    assert not killable.state.is_baking
+    assert not addon("blender.pictures.activity").activity.is_painting_range
 
 
 def test_a_bake_gives_up_on_a_backend_that_cannot_be_started(scene, face, settle, killable, preferences):
@@ -195,13 +195,13 @@ def test_a_bake_gives_up_on_a_backend_that_cannot_be_started(scene, face, settle
     scene.frame_end = 500
     command = preferences.command
     preferences.command = "/nowhere/effigy"
-    threading.Timer(0.7, os.kill, (killable.state.backend.pid, signal.SIGKILL)).start()
+    threading.Timer(0.7, os.kill, (killable.provision.pid, signal.SIGKILL)).start()
     try:
         with pytest.raises(RuntimeError, match=r"Bake stopped.*no backend command"):
             bpy.ops.effigy.bake()
     finally:
         preferences.command = command
-    assert not killable.state.is_baking
+    assert not addon("blender.pictures.activity").activity.is_painting_range
     assert curves(face.effigy.plate) == 0
 
 
@@ -364,14 +364,14 @@ def test_a_render_that_connects_by_itself_starts_the_preview(scene, backend):
     preview = addon("blender.pictures.preview")
     if bpy.app.timers.is_registered(preview.tick):
         bpy.app.timers.unregister(preview.tick)
-    addon("blender.pictures.session").ensure_ready()
+    addon("blender.pictures.session").session.ensure_ready()
     assert bpy.app.timers.is_registered(preview.tick)
 
 
 def test_a_preview_asked_before_a_render_is_not_shown_after_it(scene, face, settle):
     settle()
-    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
-    run = session.run_of(face)
+    preview = addon("blender.pictures.preview")
+    run = follower_of(face)
     face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.context.view_layer.update()
     preview.look()  # asks
@@ -381,7 +381,7 @@ def test_a_preview_asked_before_a_render_is_not_shown_after_it(scene, face, sett
     bpy.ops.render.render(animation=True)
     rendered = pixels(face.effigy.image)
     settle()
-    assert run.shown[2] == ()
+    assert run.shown.controls == ()
     np.testing.assert_array_equal(pixels(face.effigy.image), rendered)
 
 

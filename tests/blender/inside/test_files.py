@@ -12,7 +12,7 @@ import addon_utils  # bpy brings it
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
-from conftest import PACKAGE, addon
+from conftest import PACKAGE, addon, follower_of
 from helpers import open_mouth_as_a_step, pixels
 from test_preview import error_pixels
 
@@ -45,11 +45,11 @@ def test_a_reopened_face_is_the_same_face(scene, face, settle):
 @pytest.fixture()
 def unplugged(monkeypatch):
     """A function that lets Blender have no backend, until it is called again."""
-    session = addon("blender.pictures.session")
-    client = session.state.client
+    session = addon("blender.pictures.session").session
+    identities = session.identities
 
     def unplug():
-        monkeypatch.setattr(session.state, "client", None if session.state.client is client else client)
+        monkeypatch.setattr(session, "identities", None if session.identities is identities else identities)
 
     return unplug
 
@@ -61,7 +61,7 @@ def test_a_reopened_face_without_a_backend_shows_no_other_poses_picture(scene, f
     right = pixels(face.effigy.image)
     bpy.ops.wm.save_mainfile()
     unplugged()
-    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
+    preview = addon("blender.pictures.preview")
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
     proxy = bpy.context.scene.objects["Face 4"]
     block = proxy.data.shape_keys.key_blocks["jawOpen"]
@@ -75,9 +75,9 @@ def test_a_reopened_face_without_a_backend_shows_no_other_poses_picture(scene, f
     preview.tick()
     np.testing.assert_array_equal(pixels(proxy.effigy.image), right)
     np.testing.assert_array_equal(shown(0.8), error_pixels(proxy))
-    assert "press Start Backend" in session.run_of(proxy).problem
+    assert "press Start Backend" in follower_of(proxy).problem
     np.testing.assert_array_equal(shown(0.4), right, "the file's own picture comes back with its pose")
-    assert not session.run_of(proxy).problem
+    assert not follower_of(proxy).problem
     shown(0.8)
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
@@ -86,7 +86,7 @@ def test_a_reopened_face_without_a_backend_shows_no_other_poses_picture(scene, f
     np.testing.assert_array_equal(pixels(proxy.effigy.image), error_pixels(proxy), "saved with its stripes")
     unplugged()
     settle()
-    assert session.run_of(proxy).exact
+    assert follower_of(proxy).is_exact
 
 
 def test_a_file_that_does_not_say_what_its_picture_shows_is_believed_until_something_moves(
@@ -97,7 +97,7 @@ def test_a_file_that_does_not_say_what_its_picture_shows_is_believed_until_somet
     bpy.ops.wm.save_mainfile()
     face.effigy.shown = ""
     unplugged()
-    addon("blender.pictures.session").state.runs.clear()  # as after opening it
+    addon("blender.pictures.runs").runs.clear()  # as after opening it
     addon("blender.pictures.preview").tick()
     np.testing.assert_array_equal(pixels(face.effigy.image), right)
     face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
@@ -111,7 +111,7 @@ def test_without_a_backend_an_undo_brings_no_other_poses_picture(scene, face, se
     open_mouth_as_a_step(face, settle)
     unplugged()
     addon("blender.pictures.preview").tick()
-    assert not addon("blender.pictures.session").run_of(bpy.context.scene.objects["Face 4"]).problem
+    assert not follower_of(bpy.context.scene.objects["Face 4"]).problem
     bpy.ops.ed.undo()
     bpy.context.view_layer.update()
     addon("blender.pictures.preview").tick()
@@ -122,21 +122,20 @@ def test_without_a_backend_an_undo_brings_no_other_poses_picture(scene, face, se
 def test_a_face_of_another_model_is_refused_with_a_reason(scene, face, settle):
     settle()
     face.effigy.model = "0123456789abcdef"
-    state = addon("blender.pictures.session").state
-    state.runs.clear()
-    state.dirty = True
+    addon("blender.pictures.runs").runs.clear()
+    addon("blender.pictures.activity").changes.mark()
     addon("blender.pictures.preview").tick()
     settle()
-    run = addon("blender.pictures.session").run_of(face)
+    run = follower_of(face)
     problem = run.problem
     addon("blender.pictures.preview").tick()
-    assert run.opening is None, "what was refused is asked again and again"
+    assert not run.face.is_opening, "what was refused is asked again and again"
     assert "0123456789abcdef" in problem
     assert "model" in problem
 
 
 def test_the_sliders_are_the_announced_controls(scene, face):
-    welcome = addon("blender.pictures.session").welcome()
+    welcome = addon("blender.pictures.session").session.welcome
     blocks = face.data.shape_keys.key_blocks[1:]
     assert [block.name for block in blocks] == [control.name for control in welcome.controls]
     for block, control in zip(blocks, welcome.controls, strict=True):
@@ -174,7 +173,7 @@ def test_disabling_and_enabling_leaves_one_of_each_handler(scene, backend):
         assert [h for h in hook if "effigy" in getattr(h, "__module__", "")] == [function]
     bpy.context.preferences.addons[PACKAGE].preferences.command = __import__("os").environ["EFFIGY_COMMAND"]
     bpy.ops.effigy.connect()
-    addon("blender.pictures.session").ensure_ready()
+    addon("blender.pictures.session").session.ensure_ready()
 
 
 def test_every_operator_that_a_panel_names_exists():
@@ -229,17 +228,21 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         new = bpy.context.active_object
         wanted = read(new, scene, bpy.context.evaluated_depsgraph_get())
         # Somebody new shows their own picture.
-        assert (wanted.yaw, wanted.pitch) == pytest.approx((new.effigy.rest_yaw, new.effigy.rest_pitch), abs=1e-3)
+        assert (wanted.asking.yaw, wanted.asking.pitch) == pytest.approx(
+            (new.effigy.rest_yaw, new.effigy.rest_pitch), abs=1e-3
+        )
     settle()
-    for proxy in addon("blender.scene.properties").faces(scene):
+    for proxy in addon("blender.scene.queries").faces(scene):
         corners = [proxy.effigy.plate.matrix_world @ vertex.co for vertex in proxy.effigy.plate.data.vertices]
         seen = np.array([world_to_camera_view(scene, scene.camera, corner) for corner in corners])
         assert seen[:, :2].min() > -0.01
         assert seen[:, :2].max() < 1.01
         wanted = read(proxy, scene, bpy.context.evaluated_depsgraph_get())
         # A camera that steps back for others sees who is there already from a little farther to the front.
-        assert (wanted.yaw, wanted.pitch) == pytest.approx((proxy.effigy.rest_yaw, proxy.effigy.rest_pitch), abs=7)
-        assert not addon("blender.pictures.session").run_of(proxy).clamped
+        assert (wanted.asking.yaw, wanted.asking.pitch) == pytest.approx(
+            (proxy.effigy.rest_yaw, proxy.effigy.rest_pitch), abs=7
+        )
+        assert not follower_of(proxy).clamped
 
 
 @pytest.mark.parametrize("touched", ["moved", "turned", "keyed", "exact", "ortho", "other"])

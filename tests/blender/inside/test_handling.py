@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 import pytest
-from conftest import PACKAGE, addon
+from conftest import PACKAGE, addon, follower_of, stale_of
 from helpers import key, open_mouth_as_a_step, pixels
 
 # Everything that the panel offers, so that F3 and the keyboard find it.
@@ -44,12 +44,12 @@ def test_a_resting_preview_does_not_look_at_the_scene(scene, face, settle, monke
 def test_without_a_backend_nobody_looks_at_an_unchanged_scene(scene, face, settle, monkeypatch, source):
     if source == "BAKED":
         assert bpy.ops.effigy.bake() == {"FINISHED"}
-    preview, session = sleep(settle), addon("blender.pictures.session")
+    preview, session = sleep(settle), addon("blender.pictures.session").session
     bpy.ops.effigy.disconnect()
     try:
         for _ in range(200):
             preview.tick()
-            if not session.state.leaving:
+            if not session.is_leaving:
                 break
             time.sleep(0.05)
         preview.tick()
@@ -66,7 +66,7 @@ def test_without_a_backend_nobody_looks_at_an_unchanged_scene(scene, face, settl
         bpy.ops.effigy.connect()
         session.ensure_ready()
     settle()
-    assert source == "BAKED" or session.run_of(face).exact
+    assert source == "BAKED" or follower_of(face).is_exact
 
 
 def test_a_remembered_frame_is_shown_within_that_frame(scene, face, settle):
@@ -80,7 +80,7 @@ def test_a_remembered_frame_is_shown_within_that_frame(scene, face, settle):
     for frame in (2, 3, 4):
         scene.frame_set(frame)
         shown.append(pixels(face.effigy.image))
-        assert addon("blender.pictures.session").run_of(face).exact
+        assert follower_of(face).is_exact
     assert len({picture.tobytes() for picture in shown}) == 3
     for frame, picture in zip((2, 3, 4), shown, strict=True):
         scene.frame_set(frame)
@@ -121,10 +121,10 @@ def test_frames_of_another_scene_are_not_shown_in_this_one(scene, face, settle):
 
 def test_a_change_wakes_the_preview_at_once(scene, face, settle):
     preview = sleep(settle)
-    assert preview._asleep
+    assert preview._timer.is_asleep
     face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.context.view_layer.update()
-    assert not preview._asleep
+    assert not preview._timer.is_asleep
     assert bpy.app.timers.is_registered(preview.tick)
     settle()
 
@@ -137,10 +137,10 @@ def test_every_frame_of_a_cached_range_wakes_the_preview(scene, face, settle):
     for frame in (1, 2, 3, 4):
         preview = sleep(settle)
         scene.frame_set(frame)
-        assert not preview._asleep
+        assert not preview._timer.is_asleep
         preview.tick()
         shown.append(pixels(face.effigy.image))
-        assert addon("blender.pictures.session").run_of(face).exact, "what is cached is exact at once"
+        assert follower_of(face).is_exact, "what is cached is exact at once"
     assert all((a != b).any() for a, b in itertools.pairwise(shown))
 
 
@@ -148,27 +148,27 @@ def test_a_cached_frame_that_was_posed_anew_says_so(scene, face, settle):
     key(face, "jawOpen", (1, 0.0), (4, 1.0))
     settle()
     assert bpy.ops.effigy.cache() == {"FINISHED"}
-    run = addon("blender.pictures.session").run_of(face)
+    run = addon("blender.pictures.runs").run_of(face).cached
     scene.frame_set(2)
     look()
-    assert run.cache == "fresh"
+    assert run.state == "fresh"
     face.data.shape_keys.key_blocks["mouthSmile"].value = 0.5
     bpy.context.view_layer.update()
     look()
-    assert (run.cache, run.cache_differs) == ("stale", ["expression"])
+    assert (run.state, run.differs) == ("stale", ["expression"])
     settle()
     assert bpy.ops.effigy.cache() == {"FINISHED"}
     look()
-    assert run.cache == "fresh"
+    assert run.state == "fresh"
     scene.frame_set(9)
     look()
-    assert run.cache == ""
+    assert run.state == ""
 
 
 def test_the_preferences_say_how_much_is_remembered(scene, face, settle):
     settle()
     preferences = bpy.context.preferences.addons[PACKAGE].preferences
-    memory, before = addon("blender.pictures.session").state.memory, preferences.memory
+    memory, before = addon("blender.pictures.runs").runs.memory, preferences.memory
     try:
         preferences.memory = 1
         assert memory.limit == 1 << 20
@@ -213,7 +213,7 @@ def test_a_plate_whose_proxy_is_gone_from_the_file_is_hidden(scene, face, settle
     settle()
     plate = face.effigy.plate
     bpy.data.objects.remove(face)
-    addon("blender.pictures.session").state.dirty = True
+    addon("blender.pictures.activity").changes.mark()
     look()
     assert plate.hide_render
 
@@ -226,7 +226,7 @@ def test_removing_a_duplicate_leaves_the_original_whole(scene, face, settle):
     bpy.ops.object.duplicate()
     assert bpy.ops.effigy.remove_face() == {"FINISHED"}
     look()
-    [left] = addon("blender.scene.properties").faces(scene)
+    [left] = addon("blender.scene.queries").faces(scene)
     assert left == face
     assert face.effigy.plate.name in scene.objects
     assert face.effigy.camera.name in scene.objects
@@ -253,8 +253,8 @@ def test_a_stale_bake_is_told_without_anything_else_happening(scene, face, settl
     bpy.context.view_layer.update()
     for _ in range(5):
         preview.tick()
-    assert addon("blender.pictures.session").run_of(face).stale
-    assert preview._drawn == preview._what_panels_show(), "the panel was not told"
+    assert stale_of(face)
+    assert not addon("blender.pictures.redraw").is_due(), "the panel was not told"
 
 
 def test_remove_face_leaves_nothing_behind(scene, face, settle):
@@ -306,7 +306,7 @@ def test_a_face_of_another_file_comes_along_whole(scene, face, settle, tmp_path,
         here.collections = [collection]
     bpy.context.scene.collection.children.link(here.collections[0])
     bpy.context.view_layer.update()
-    [proxy] = addon("blender.scene.properties").faces(bpy.context.scene)
+    [proxy] = addon("blender.scene.queries").faces(bpy.context.scene)
     for _ in range(5):
         assert look() < 1.0, "an exception"
     np.testing.assert_array_equal(pixels(proxy.effigy.image), shown)
@@ -321,7 +321,7 @@ def test_scripts_can_be_reloaded(scene, face, settle):
     again = [len(getattr(bpy.app.handlers, name)) for name in ("depsgraph_update_post", "load_post", "save_pre")]
     assert again == handlers
     bpy.ops.effigy.connect()
-    addon("blender.pictures.session").ensure_ready()
+    addon("blender.pictures.session").session.ensure_ready()
     settle()
 
 
@@ -410,7 +410,7 @@ def test_the_farms_line_in_the_manual_bakes_every_face(scene, face, settle):
     manual = Path(__file__).parents[3] / "docs" / "artists.md"
     [line] = [line for line in manual.read_text(encoding="utf-8").splitlines() if "--python-expr" in line]
     exec(line.split('"')[1], {})
-    found = addon("blender.scene.properties").faces(bpy.context.scene)
+    found = addon("blender.scene.queries").faces(bpy.context.scene)
     assert [proxy.effigy.source for proxy in found] == ["BAKED", "BAKED"]
     folder = Path(bpy.data.filepath).parent / "effigy"
     assert len(list(folder.rglob("*.png"))) == 8

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, ensure_open, follower_of
 from helpers import pixels
 
 
@@ -68,7 +68,7 @@ def test_an_artists_own_shape_key_changes_the_mesh_alone(scene, face, settle):
     own.value = 1.0
     bpy.context.view_layer.update()
     settle()
-    assert not addon("blender.pictures.session").run_of(face).problem
+    assert not follower_of(face).problem
     np.testing.assert_array_equal(pixels(face.effigy.image), shown)
     assert any("Bump changes the mesh only" in f.text for f in addon("blender.ui.preflight").findings(scene))
     bpy.ops.effigy.change_identity(seed=11)
@@ -163,44 +163,44 @@ def test_the_add_menu_has_the_face(scene, face):
 def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):
     """The redo panel opens the next person at once while the tick's own opening of the one before is on its way."""
     settle()
-    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
-    late, before = futures.Future(), session.anchor_of(face)
+    preview = addon("blender.pictures.preview")
+    late, before = futures.Future(), addon("blender.pictures.runs").anchor_of(face)
     late.set_result(SimpleNamespace(identity="somebody else's"))
     bpy.ops.effigy.change_identity(seed=21)
-    own = session.ensure_open(face)
-    session.run_of(face).opening = late, before
+    own = ensure_open(face)
+    follower_of(face).face._opening = late, before
     preview.tick()
-    assert session.run_of(face).identity == own
+    assert follower_of(face).face.key == own
     settle()
 
 
 def test_two_quick_changes_open_the_last_person(scene, face, settle):
     settle()
-    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
+    preview = addon("blender.pictures.preview")
     bpy.ops.effigy.change_identity(seed=21)
-    late, run = futures.Future(), session.run_of(face)
+    late, run = futures.Future(), follower_of(face).face
     late.set_result(SimpleNamespace(identity="somebody else's"))
     # The first person's opening is answered when the face is the second already; nothing else happens in the scene.
-    run.opened, run.opening, run.identity = ("model", "first"), (late, ("model", "first")), ""
-    session.state.dirty = False
+    run._anchor, run._opening, run.key = ("model", "first"), (late, ("model", "first")), ""
+    addon("blender.pictures.activity").changes.take_live()
     for _ in range(200):
         assert preview.tick() < 1.0, "an exception"
-        if run.identity:
+        if run.key:
             break
         time.sleep(0.01)
-    assert run.identity
-    assert run.opened == session.anchor_of(face)
+    assert run.key
+    assert run._anchor == addon("blender.pictures.runs").anchor_of(face)
 
 
 def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
-    rig, session = addon("blender.scene.rig"), addon("blender.pictures.session")
+    rig, session = addon("blender.scene.rig"), addon("blender.pictures.session").session
     own = face.shape_key_add(name="tongueOut", from_mix=False)
     own.data[30].co.y -= 0.2
     bump = np.array(own.data[30].co) - np.array(face.data.shape_keys.key_blocks[0].data[30].co)
-    welcome = session.welcome()
+    welcome = session.welcome
     tongue = replace(welcome.controls[0], name="tongueOut")
     another = replace(welcome, controls=(tongue, *welcome.controls[1:]))  # a model with such a control
-    identity = session.ensure_ready().call(session.open_request(face), 30)
+    identity = session.ensure_ready().link.call(addon("blender.pictures.runs").anchor_of(face).request(), 30)
     rig.change_identity(face, another, identity, 4)
     keys = face.data.shape_keys.key_blocks
     kept = np.array(keys["tongueOut (own)"].data[30].co) - np.array(keys[0].data[30].co)
@@ -214,8 +214,8 @@ def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
 def test_an_answer_about_somebody_else_is_not_shown(scene, face, settle):
     """A preview is on its way while the face becomes another person."""
     settle()
-    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
-    session.state.memory.clear()
+    preview = addon("blender.pictures.preview")
+    addon("blender.pictures.runs").runs.memory.clear()
     face.data.shape_keys.key_blocks["jawOpen"].value = 0.7
     bpy.context.view_layer.update()
     preview.tick()
@@ -223,9 +223,9 @@ def test_an_answer_about_somebody_else_is_not_shown(scene, face, settle):
     bpy.context.view_layer.update()
     settle()
     wanted = pixels(face.effigy.image)
-    session.state.memory.clear()
-    session.run_of(face).wanted = session.run_of(face).shown = None
-    session.state.dirty = True
+    addon("blender.pictures.runs").runs.memory.clear()
+    follower_of(face).wanted = follower_of(face).shown = None
+    addon("blender.pictures.activity").changes.mark()
     settle()
     np.testing.assert_array_equal(pixels(face.effigy.image), wanted)
 

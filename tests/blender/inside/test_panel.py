@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 
-import effigy_client.link
+import effigy_client.state
 
 LONG = "the backend ended with code 1: " + "a reason that nobody could tell in two lines " * 4
 
@@ -54,14 +54,14 @@ def rows(name):
 
 def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeypatch):
     settle()
-    session = addon("blender.pictures.session")
-    run, heights, said = session.run_of(face), set(), {}
+    session = addon("blender.pictures.session").session
+    run, heights, said = follower_of(face), set(), {}
     bpy.ops.effigy.bake()
     states = {
-        "exact": {"exact": True, "milliseconds": 15.0, "rate": 20.0},
-        "first": {"exact": False, "milliseconds": 0.0},
-        "preview": {"exact": False},
-        "behind": {"exact": True, "wanted": "what no picture has followed yet"},
+        "exact": {"is_exact": True, "milliseconds": 15.0, "rate": 20.0},
+        "first": {"is_exact": False, "milliseconds": 0.0},
+        "preview": {"is_exact": False},
+        "behind": {"is_exact": True, "wanted": "what no picture has followed yet"},
         "limited": {"wanted": run.shown, "clamped": ("yaw", "pitch", "jawOpen", "mouthSmile", "eyeBlinkLeft")},
         "wrong": {"problem": LONG},
         "stale": {"problem": "", "source": "BAKED", "stale": ["turn", "expression"]},
@@ -69,15 +69,16 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
     }
     for name, values in states.items():
         face.effigy.source = values.pop("source", "LIVE")
+        monkeypatch.setattr(addon("blender.pictures.stale"), "parts", lambda _, stale=values.pop("stale", []): stale)
         for attribute, value in values.items():
             setattr(run, attribute, value)
         said[name] = rows("EFFIGY_PT_face")
         heights.add(len(said[name]))
     with monkeypatch.context() as patched:
-        patched.setattr(session.state, "is_baking", True)
+        patched.setattr(addon("blender.pictures.activity").activity, "is_painting_range", True)
         said["baking"] = rows("EFFIGY_PT_face")
         heights.add(len(said["baking"]))
-    monkeypatch.setattr(session, "is_ready", lambda: False)
+    monkeypatch.setattr(type(session), "is_ready", False)
     face.effigy.source, run.problem = "LIVE", ""
     said["away"] = rows("EFFIGY_PT_face")
     assert {*heights, len(said["away"])} == {len(said["exact"])}, said
@@ -90,13 +91,17 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
 
 @pytest.mark.parametrize("phase", ["CONNECTING", "LOADING", "READY", "LOST", "REFUSED", None])
 def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeypatch, phase):
-    session, links = addon("blender.pictures.session"), effigy_client.link
+    session = addon("blender.pictures.session").session
     expected = len(rows("EFFIGY_PT_backend"))
     for text in ("", "short", LONG):
-        monkeypatch.setattr(session.state, "problem", text)
-        link = links.Link(links.Phase[phase], text, text, session.welcome()) if phase is not None else None
+        monkeypatch.setattr(session, "problem", text)
+        state = (
+            effigy_client.state.State(effigy_client.state.Phase[phase], text, text, session.welcome)
+            if phase is not None
+            else None
+        )
         with monkeypatch.context() as patched:
-            patched.setattr(session, "link", lambda link=link: link)
+            patched.setattr(type(session), "state", state)
             drawn = rows("EFFIGY_PT_backend")
             assert len(drawn) == expected, drawn
             whole = addon("blender.ui.panel").EFFIGY_PT_messages
@@ -110,8 +115,8 @@ def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeyp
 
 def test_no_state_of_the_cache_moves_the_rows_below_it(scene, face, settle):
     settle()
-    run, heights = addon("blender.pictures.session").run_of(face), []
-    for run.cache, run.cache_differs in (("", []), ("fresh", []), ("stale", ["person", "turn", "expression"])):
+    run, heights = addon("blender.pictures.runs").run_of(face).cached, []
+    for run.state, run.differs in (("", []), ("fresh", []), ("stale", ["person", "turn", "expression"])):
         drawn = rows("EFFIGY_PT_animation")
         heights.append(len(drawn))
     assert len(set(heights)) == 1

@@ -8,7 +8,7 @@ import math
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 from mathutils import Vector
 from test_evaluated import assert_drawn
 
@@ -62,7 +62,8 @@ def test_reset_pose_is_the_identitys_own_picture_again(scene, face, settle):
     rest = face.effigy.rest_yaw, face.effigy.rest_pitch, face.effigy.rest_roll
     np.testing.assert_allclose(angles(face, scene), rest, atol=1e-3)
     settle()
-    assert addon("blender.pictures.session").run_of(face).shown[:2] == pytest.approx(rest[:2], abs=1e-4)
+    shown = follower_of(face).shown
+    assert (shown.yaw, shown.pitch) == pytest.approx(rest[:2], abs=1e-4)
 
 
 def test_randomise_stays_in_range_and_a_seed_repeats_it(scene, face):

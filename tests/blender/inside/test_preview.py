@@ -7,7 +7,7 @@ import time
 
 import bpy
 import numpy as np
-from conftest import addon
+from conftest import addon, follower_of
 from helpers import open_mouth_as_a_step, pixels
 
 import effigy_client.pixels
@@ -59,20 +59,20 @@ def test_moving_the_camera_changes_the_picture(scene, face, settle):
 
 def test_many_changes_ask_for_few_pictures_and_end_with_the_newest(scene, face, settle):
     settle()
-    preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session")
+    preview = addon("blender.pictures.preview")
     block = face.data.shape_keys.key_blocks["jawOpen"]
     for step in range(60):
         block.value = step / 59
         bpy.context.view_layer.update()
         preview.tick()
     settle()
-    assert session.run_of(face).shown[2] == (("jawOpen", 1.0),)
+    assert follower_of(face).shown.controls == (("jawOpen", 1.0),)
 
 
 def test_an_unchanged_scene_asks_for_nothing(scene, face, settle):
     settle()
-    messages, session = effigy_protocol.messages, addon("blender.pictures.session")
-    client = session.ensure_ready()
+    messages, session = effigy_protocol.messages, addon("blender.pictures.session").session
+    client = session.ensure_ready().link
     painted = client.call(messages.Status(), 5).painted
     for _ in range(20):
         assert addon("blender.pictures.preview").tick() >= 0.1

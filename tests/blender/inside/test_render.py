@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 from helpers import give_ups, key, pixels, read, render, swing
 
 import effigy_protocol.messages
@@ -105,10 +105,9 @@ def test_a_render_of_the_rest_pose_asks_for_exactly_that_pose(scene, face):
     # tests/end_to_end and tests/backend show that this is the generator's own picture, bit for bit.
     scene.frame_end = 1
     (frame,) = render(scene)
-    run = addon("blender.pictures.session").run_of(face)
-    yaw, pitch, controls = run.shown
-    assert (yaw, pitch) == (round(face.effigy.rest_yaw, 4), round(face.effigy.rest_pitch, 4))
-    assert controls == ()
+    shown = follower_of(face).shown
+    assert (shown.yaw, shown.pitch) == (round(face.effigy.rest_yaw, 4), round(face.effigy.rest_pitch, 4))
+    assert shown.controls == ()
     np.testing.assert_array_equal(frame, pixels(face.effigy.image))
 
 
@@ -121,8 +120,8 @@ def test_roll_turns_the_plate_and_not_the_picture(scene, face):
     face.matrix_world = _about_view_axis(-20) @ face.matrix_world
     bpy.context.view_layer.update()
     after = reader.read_face(face, scene, bpy.context.evaluated_depsgraph_get())
-    assert abs(after.yaw - before.yaw) < 1e-3
-    assert abs(after.pitch - before.pitch) < 1e-3
+    assert abs(after.asking.yaw - before.asking.yaw) < 1e-3
+    assert abs(after.asking.pitch - before.asking.pitch) < 1e-3
     turned = after.plate[:3, :3] @ np.linalg.inv(before.plate[:3, :3])
     assert abs(np.degrees(np.arccos((np.trace(turned) - 1) / 2)) - 20) < 1e-3
 
@@ -170,7 +169,7 @@ def _about_view_axis(degrees):
 
 def _painted():
     messages = effigy_protocol.messages
-    return addon("blender.pictures.session").ensure_ready().call(messages.Status(), 5).painted
+    return addon("blender.pictures.session").session.ensure_ready().link.call(messages.Status(), 5).painted
 
 
 def test_a_view_layer_without_the_face_renders_too(scene, face, settle, monkeypatch):
@@ -206,7 +205,7 @@ def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monke
     module, asked = addon("blender.pictures.render"), []
     painted = module._painted
     monkeypatch.setattr(module, "_painted", lambda *arguments: asked.append(1) or painted(*arguments))
-    addon("blender.pictures.session").state.memory.clear()
+    addon("blender.pictures.runs").runs.memory.clear()
     render(scene)
     assert len(asked) == 4
 
@@ -214,7 +213,7 @@ def test_a_moment_is_painted_once_for_all_view_layers(scene, face, settle, monke
 def test_a_missing_file_of_a_bake_ends_the_render(scene, face, settle, monkeypatch):
     swing(face, scene, 25)
     assert bpy.ops.effigy.bake() == {"FINISHED"}
-    gone = addon("blender.pictures.bake").file_of(face, 2)
+    gone = addon("blender.pictures.stale").file_of(face, 2)
     gone.unlink()
     said = give_ups(monkeypatch)
     render(scene)

@@ -8,7 +8,7 @@ import math
 import bpy
 import numpy as np
 import pytest
-from conftest import addon
+from conftest import addon, follower_of
 from mathutils import Matrix
 
 
@@ -98,8 +98,7 @@ def test_every_scene_sees_its_own_face(scene, face, settle):
     bpy.ops.effigy.add_face(seed=9)
     second = bpy.context.active_object
     settle()
-    session = addon("blender.pictures.session")
-    assert session.run_of(second).shown is not None
+    assert follower_of(second).shown is not None
     properties = addon("blender.scene.properties")
     assert properties.faces(scene) == [face]
     assert properties.faces(other) == [second]

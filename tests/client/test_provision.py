@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from effigy_client.process import BackendError, LocalBackend, is_alive, split_command
+from effigy_client.provision import BackendError, LocalBackend, is_alive, split_command
 from effigy_protocol.connection import read_connection
 
 
@@ -34,7 +34,7 @@ def test_it_starts_writes_its_connection_file_and_leaves(effigy_command, tmp_pat
 
 
 def test_one_that_will_not_leave_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("effigy_client.process._STOP_S", 0.3)
+    monkeypatch.setattr("effigy_client.provision._STOP_S", 0.3)
     stubborn = tmp_path / "stubborn"
     stubborn.write_text(f"#!{sys.executable}\nimport signal,time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(60)\n")
     stubborn.chmod(0o755)

@@ -14,7 +14,7 @@ import struct
 
 import numpy as np
 
-from .capture import Capture, arkit_capture
+from .tables import Capture, arkit_capture
 
 PORT = 11111  # the app's own
 

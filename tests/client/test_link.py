@@ -13,8 +13,10 @@ import msgpack
 import pytest
 import zmq
 
-from effigy_client.client import Client
-from effigy_client.link import GoneError, Phase, RequestError
+from effigy_client.errors import GoneError, RequestError
+from effigy_client.face import Identities
+from effigy_client.link import Link
+from effigy_client.state import Phase
 from effigy_protocol import PROTOCOL_VERSION, REQUEST_LIMITS, decode_request, encode
 from effigy_protocol.connection import Connection, ConnectionFileError, read_connection
 from effigy_protocol.messages import (
@@ -47,12 +49,19 @@ def service(effigy_command, tmp_path):
     service.process.wait()
 
 
+class Found:
+    """Where ``find`` finds a service; ``silence`` is called when that answers nothing any more."""
+
+    def __init__(self, find, silence):
+        self.find, self.fell_silent = find, silence
+
+
 @pytest.fixture()
 def connect():
     clients = []
 
-    def run(find):
-        clients.append(Client(find, "test"))
+    def run(find, silence=lambda: None):
+        clients.append(Link(Found(find, silence), "test"))
         return clients[-1]
 
     yield run
@@ -86,7 +95,7 @@ def wait_for(condition, timeout=120.0):
 def test_it_finds_a_service_asks_and_gets_previews(service, connect):
     client = connect(finder(service))
     welcome = client.wait_ready(60)
-    assert client.link.phase is Phase.READY
+    assert client.state.phase is Phase.READY
     identity = client.call(OpenIdentity(seed=1), 20).identity
     for yaw in range(20):
         client.preview(Synthesize(identity, float(yaw), 0.0, {}), tag=yaw)
@@ -117,11 +126,11 @@ def test_a_killed_service_is_noticed_at_once_and_a_new_one_is_found(service, con
     service.process.send_signal(signal.SIGKILL)
     with pytest.raises(RequestError, match="closed the connection"):
         waiting[-1].result(60)
-    assert client.link.phase is Phase.LOST
-    assert client.link.welcome is not None, "the controls are forgotten"
+    assert client.state.phase is Phase.LOST
+    assert client.state.welcome is not None, "the controls are forgotten"
     (tmp_path / "second").mkdir()
     lives.append(Service(effigy_command, tmp_path / "second", "--parent-pid", str(os.getpid())))
-    wait_for(lambda: client.link.phase is Phase.READY, 60)
+    wait_for(lambda: client.state.phase is Phase.READY, 60)
     lives[-1].stop()
 
 
@@ -167,15 +176,15 @@ def test_a_service_of_another_version_is_refused_with_what_to_do(connect, monkey
         frames = encode(1, Pong())
         monkeypatch.undo()
         foreign.send_multipart([sender, *frames])
-        wait_for(lambda: client.link.phase is Phase.REFUSED)
-        assert "same release" in client.link.hint
+        wait_for(lambda: client.state.phase is Phase.REFUSED)
+        assert "same release" in client.state.hint
         client.close()
 
 
 def test_an_endpoint_that_cannot_be_connected_to_is_named(connect):
     client = connect(lambda: Connection("http://nonsense", 1, *KEYS))
-    wait_for(lambda: client.link.phase is Phase.REFUSED)
-    assert "http://nonsense" in client.link.detail
+    wait_for(lambda: client.state.phase is Phase.REFUSED)
+    assert "http://nonsense" in client.state.detail
 
 
 def test_a_slow_line_connects_all_the_same(connect, service):
@@ -289,16 +298,16 @@ def test_a_reply_that_cannot_be_read_fails_its_own_request_alone(connect, impost
         with pytest.raises(RequestError, match=why) as caught:
             answer.result(20)
         assert caught.value.code == "unreadable"
-    assert client.link.phase is Phase.READY
+    assert client.state.phase is Phase.READY
 
 
 def test_a_welcome_that_cannot_be_read_is_told(connect, impostor):
     client = connect(at(impostor.port))
     fields = {"v": PROTOCOL_VERSION, "id": impostor.asked(Hello).id, "kind": "Welcome", "body": {}, "sizes": []}
     impostor.router.send_multipart([impostor.client, msgpack.packb(fields)])
-    wait_for(lambda: client.link.phase is Phase.REFUSED)
-    assert "Welcome lacks" in client.link.detail
-    assert "same release" in client.link.hint
+    wait_for(lambda: client.state.phase is Phase.REFUSED)
+    assert "Welcome lacks" in client.state.detail
+    assert "same release" in client.state.hint
 
 
 @pytest.mark.parametrize("kind", [Pong(), "png", "unreadable"])
@@ -325,7 +334,7 @@ def test_an_answer_that_is_no_preview_does_not_stop_previews(connect, impostor, 
     impostor.send(request_id, Frame("x", "preview", 4, 4, "rgba8", bytes(64), True, pose, (), {}, timings))
     wait_for(lambda: client.has_previews)
     assert client.previews()[0].frame is not None
-    assert client.link.phase is Phase.READY
+    assert client.state.phase is Phase.READY
 
 
 @pytest.mark.parametrize(
@@ -346,7 +355,7 @@ def test_what_may_not_be_sent_fails_alone_and_at_once(connect, impostor, broken)
         client.ask(broken, 20).result(20)
     assert caught.value.code in ("bad-field", "malformed", "too-large")
     assert caught.value.hint
-    assert client.link.phase is Phase.READY
+    assert client.state.phase is Phase.READY
     assert not any(isinstance(message, type(broken)) for message in impostor.heard)
 
 
@@ -357,8 +366,8 @@ def test_who_does_not_have_the_services_key_learns_nothing(connect, mechanism):
             impostor.curve_server, impostor.curve_secretkey = True, zmq.curve_keypair()[1]
         client = connect(at(impostor.bind_to_random_port("tcp://127.0.0.1")))
         waiting = client.ask(OpenIdentity(latent=b"a face", model="m"), 20)
-        wait_for(lambda: client.link.phase in (Phase.REFUSED, Phase.LOST))
-        assert "the backend of the connection file" in client.link.detail
+        wait_for(lambda: client.state.phase in (Phase.REFUSED, Phase.LOST))
+        assert "the backend of the connection file" in client.state.detail
         with pytest.raises(RequestError):
             waiting.result(20)
         assert not impostor.poll(500)
@@ -381,8 +390,8 @@ def test_a_message_without_end_from_who_took_the_port_is_not_kept(connect, mecha
 
 def test_keys_that_are_none_are_told_and_hang_nothing(connect):
     client = connect(lambda: Connection("tcp://127.0.0.1:9", 1, "#" * 40, "#" * 40))
-    wait_for(lambda: client.link.phase is Phase.REFUSED)
-    assert "connection file" in client.link.hint
+    wait_for(lambda: client.state.phase is Phase.REFUSED)
+    assert "connection file" in client.state.hint
 
 
 def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_for_it(connect, impostor):
@@ -405,17 +414,16 @@ def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_
 
 @pytest.mark.parametrize("when", ["before the client knows", "after"])
 def test_what_is_sent_to_a_closed_connection_does_not_hang(connect, impostor, monkeypatch, when):
-    import effigy_client.exchange as module
+    import effigy_client.transport as module
 
     if when == "before the client knows":  # as where a request is sent while the loss is on its way here
-        monkeypatch.setattr(module.zmq, "EVENT_DISCONNECTED", 0)
-        monkeypatch.setattr(module.zmq, "EVENT_CLOSED", zmq.EVENT_LISTENING)
+        monkeypatch.setattr(module, "_LOST", zmq.EVENT_LISTENING)
     client = connect(at(impostor.port))
     impostor.welcome()
     client.wait_ready(20)
     impostor.router.close()
     answers = []
-    while client.link.phase is Phase.READY:
+    while client.state.phase is Phase.READY:
         answers.append(client.ask(Status(), 20))
         time.sleep(0.01)
     for answer in answers:
@@ -441,8 +449,7 @@ def test_a_backend_that_stands_still_is_told_and_another_is_found(service, conne
         killed.append(service.process.pid)
         service.process.kill()
 
-    client = connect(finder(service))
-    client.on_silence = kill
+    client = connect(finder(service), kill)
     client.wait_ready(60)
     identity = client.call(OpenIdentity(seed=1), 20).identity
     service.process.send_signal(signal.SIGSTOP)
@@ -465,20 +472,21 @@ def test_a_pause_of_this_process_is_not_taken_for_silence(connect, impostor, mon
     for _ in range(3):
         request = impostor.asked(Ping)
         impostor.send(request.id, Pong())
-    assert client.link.phase is Phase.READY
+    assert client.state.phase is Phase.READY
 
 
 def test_identities_that_nobody_uses_are_released(service, connect):
     client = connect(finder(service))
     client.wait_ready(60)
-    kept, other = (client.call(OpenIdentity(seed=seed), 20).identity for seed in (1, 2))
-    client.call(OpenIdentity(seed=1), 20)  # a second face of the same person
+    identities = Identities(client)
+    kept, other = (identities.open(OpenIdentity(seed=seed)).result(20).identity for seed in (1, 2))
+    identities.open(OpenIdentity(seed=1)).result(20)  # a second face of the same person
     assert client.call(Status(), 5).identities == 2
-    opening = client.ask(OpenIdentity(seed=3), 20)
+    opening = identities.open(OpenIdentity(seed=3))
     if not opening.done():
-        client.release_all_but({kept})
+        identities.release_all_but({kept})
     third = opening.result(20).identity
-    client.release_all_but({kept, third})
+    identities.release_all_but({kept, third})
     wait_for(lambda: client.call(Status(), 5).identities == 2)
     with pytest.raises(RequestError, match="not open here"):
         client.call(Synthesize(other, 0.0, 0.0, {}, "final"), 20)
@@ -496,8 +504,8 @@ def test_a_broken_frame_loses_the_link_and_not_the_thread(connect, monkeypatch):
         port = router.bind_to_random_port("tcp://127.0.0.1")
         client = connect(at(port))
         router.send_multipart([router.recv_multipart()[0], b"x"])
-        wait_for(lambda: client.link.phase is Phase.LOST)
-        assert "unforeseen" in client.link.detail
+        wait_for(lambda: client.state.phase is Phase.LOST)
+        assert "unforeseen" in client.state.detail
         client.close()
 
 
@@ -508,7 +516,7 @@ def test_garbage_from_a_service_harms_nobody(connect):
         sender = mad.recv_multipart()[0]
         for junk in (b"", b"\xc1", b"x" * 1000, bytes(range(256))):
             mad.send_multipart([sender, junk, junk])
-        wait_for(lambda: client.link.phase is Phase.REFUSED)
+        wait_for(lambda: client.state.phase is Phase.REFUSED)
         client.close()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .capture import Capture
+from .tables import Capture
 
 Array = NDArray[np.float64]
 

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The local backend as a child process, and whether a process lives."""
+"""Where a backend comes from: a process that is started here, or one that runs already.
+
+Both are used in the same way (``Provision``), and so could be what starts one over ssh, or on a farm.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -14,9 +18,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
-from effigy_protocol.connection import remove_connection
+from effigy_protocol.connection import (
+    Connection,
+    ConnectionFileError,
+    OtherVersionError,
+    read_connection,
+    remove_connection,
+)
+
+from .errors import GoneError
 
 _STOP_S = 5.0  # for the picture being painted; then it is killed
 _KEPT = 5  # of what backends printed
@@ -34,8 +46,83 @@ class BackendError(Exception):
     """The backend could not be started; the message says what to do."""
 
 
+class Provision(Protocol):
+    """A backend, from being wanted until it is gone. A link calls ``find`` and ``fell_silent``, on its own thread."""
+
+    patience: float
+    """Seconds that it may take to be ready."""
+
+    def find(self) -> Connection:
+        """Raises ConnectionFileError (not there yet) or GoneError (it never will be)."""
+
+    def fell_silent(self) -> None:
+        """It was ready and answers nothing any more."""
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it has ended and can be started again, by making another of these."""
+
+    @property
+    def why_it_ended(self) -> str:
+        """For people."""
+
+    def stop(self) -> None:
+        """It is wanted no more; returns at once. Call ``reap`` until that is true."""
+
+    def reap(self) -> bool:
+        """True when it is gone, or none of our business any more."""
+
+    def stop_and_wait(self) -> None:
+        """For the end of this process: a few seconds at most."""
+
+
+class RunningBackend:
+    """A backend that somebody else started, and will stop; its connection file says where it is."""
+
+    patience = 15.0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def find(self) -> Connection:
+        return read_living(self._path)
+
+    def fell_silent(self) -> None:
+        pass
+
+    @property
+    def has_died(self) -> bool:
+        return False
+
+    @property
+    def why_it_ended(self) -> str:
+        return ""
+
+    def stop(self) -> None:
+        pass
+
+    def reap(self) -> bool:
+        return True
+
+    def stop_and_wait(self) -> None:
+        pass
+
+
+def read_living(path: Path) -> Connection:
+    """The connection in a file. Raises ConnectionFileError, or GoneError when the process that wrote it has ended."""
+    try:
+        connection = read_connection(path)
+    except OtherVersionError as error:
+        raise GoneError(str(error)) from None
+    if connection.machine == platform.node() and not is_alive(connection.pid):
+        raise GoneError(f"the backend that wrote {path} (process {connection.pid}) has ended")
+    return connection
+
+
 class LocalBackend:
     """A backend that this process started and will stop. It also leaves by itself when this process is gone."""
+
+    patience = 60.0  # to start and load its model
 
     def __init__(self, command: str, folder: Path, model: str = "") -> None:
         """Starts ``command`` (for instance "effigy", or a path to it with arguments); returns at once.
@@ -71,6 +158,24 @@ class LocalBackend:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()
+
+    @property
+    def has_died(self) -> bool:
+        return self.exit_code is not None
+
+    @property
+    def why_it_ended(self) -> str:
+        return self.last_words() or f"its log is in {self.folder}"
+
+    def find(self) -> Connection:
+        if self.has_died:
+            raise GoneError(f"the backend ended with code {self.exit_code}: {self.why_it_ended}")
+        if not self.connection_file.is_file():
+            raise ConnectionFileError(f"the backend is starting; its log is in {self.folder}")
+        return read_living(self.connection_file)
+
+    def fell_silent(self) -> None:
+        self.kill("it answered nothing any more, and was ended")  # it can be started again then, as one that died
 
     def kill(self, why: str) -> None:
         """Ends a backend that hangs, at once; ``why`` becomes its last words. May be called from any thread."""

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes on in this Blender, and whether anything has happened since the preview looked last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Activity:
+    """Work of which the preview keeps out: its frames must not be changed."""
+
+    def __init__(self) -> None:
+        self.is_rendering = False
+        self.is_painting_range = False  # a bake or a cache goes through frames
+
+    @property
+    def is_at_work(self) -> bool:
+        return self.is_rendering or self.is_painting_range
+
+    def begin_render(self) -> None:
+        self.is_rendering = True
+
+    def end_render(self) -> None:
+        self.is_rendering = False
+        changes.mark()
+
+    def begin_range(self) -> None:
+        self.is_painting_range = True
+
+    def end_range(self) -> None:
+        self.is_painting_range = False
+        changes.mark()
+
+    @contextmanager
+    def range(self) -> Iterator[None]:
+        """From ``begin_range`` to ``end_range``, whatever happens."""
+        self.begin_range()
+        try:
+            yield
+        finally:
+            self.end_range()
+
+    def end_all(self) -> None:
+        """Another file was loaded."""
+        self.is_rendering = self.is_painting_range = False
+
+
+class Changes:
+    """Whether the scene may have changed since the last look at live faces, and since that at baked ones."""
+
+    def __init__(self) -> None:
+        self.are_live = True
+        self.are_baked = True
+
+    def mark(self, *, baked: bool = False) -> None:
+        """Live faces are to be read again; with ``baked`` those too that show files."""
+        self.are_live = True
+        self.are_baked = self.are_baked or baked
+
+    def take_live(self) -> bool:
+        """Whether there is anything new for live faces; there is not any more afterwards."""
+        marked, self.are_live = self.are_live, False
+        return marked
+
+    def take_baked(self) -> bool:
+        """The same for baked faces."""
+        marked, self.are_baked = self.are_baked, False
+        return marked
+
+
+activity = Activity()
+changes = Changes()

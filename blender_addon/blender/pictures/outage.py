@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where there is no backend: no old picture stands as if it were a new one, but a file's own picture may stay."""
+
+from __future__ import annotations
+
+import bpy
+
+from effigy_client.follower import Follower
+from effigy_client.state import Phase
+
+from ..scene.properties import face_of
+from ..scene.reader import UnreadableError, read_face
+from ..translation import rpt_
+from .runs import run_of
+from .screen import PlateScreen
+from .session import session
+from .stale import record_of
+
+
+def show(live: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
+    """Tells every live face whose picture is not of its pose why that is so."""
+    state = session.state
+    lost = state is not None and state.phase in (Phase.LOST, Phase.REFUSED)
+    for proxy in live:
+        follower = run_of(proxy).follower
+        follower.lose()
+        if lost and state is not None:
+            follower.fail(state.detail, PlateScreen(proxy))
+        elif proxy.library is None and not _is_of_this_pose(proxy, follower, scene):
+            wait, start = rpt_("the backend is not ready yet"), rpt_("no backend paints this pose: press Start Backend")
+            follower.fail(start if state is None else wait, PlateScreen(proxy))
+
+
+def _is_of_this_pose(proxy: bpy.types.Object, follower: Follower, scene: bpy.types.Scene) -> bool:
+    """Whether the plate shows the pose that the scene asks for; brings the file's own picture back where it does."""
+    try:
+        wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
+    except UnreadableError:
+        return True  # as it was: what is wrong with the scene is told when there is a backend
+    face, was_known = face_of(proxy), follower.is_known
+    follower.take_over(None)
+    if follower.shown == wanted.asking:
+        return True
+    if face.shown and face.shown == record_of(proxy, wanted.asking, "rgba8").digest:
+        if face.image is not None and face.image.packed_file is not None:
+            face.image.reload()
+        follower.take_over(wanted.asking)
+        return True
+    if was_known or face.shown:
+        return False
+    follower.take_over(wanted.asking)  # a file of an earlier version does not say what its picture shows
+    return True

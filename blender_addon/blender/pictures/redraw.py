@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Redraws the side panels when something that they show has changed, and only then."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import stale
+from .activity import activity
+from .runs import FaceRun, runs
+from .session import session
+
+_drawn: tuple[object, ...] = ()
+
+
+def _shown() -> tuple[object, ...]:
+    """What panels show."""
+    return session.state, activity.is_painting_range, stale.all_parts(), *map(_of, runs)
+
+
+def _of(run: FaceRun) -> tuple[object, ...]:
+    follower, cached = run.follower, run.cached
+    milliseconds = round(follower.milliseconds)
+    return follower.problem, follower.clamped, milliseconds, follower.is_right, cached.state, *cached.differs
+
+
+def is_due() -> bool:
+    """Whether ``panels`` would redraw any."""
+    return _shown() != _drawn
+
+
+def panels() -> None:
+    global _drawn
+    shown = _shown()
+    if shown == _drawn:
+        return
+    _drawn = shown
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

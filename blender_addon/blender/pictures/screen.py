@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plate as the screen of a face that is followed."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from effigy_client.pixels import Pixels
+
+from ..scene import plate
+
+
+class PlateScreen:
+    """What shows the picture of ``proxy``; made anew for every look, since references do not survive undo."""
+
+    def __init__(self, proxy: bpy.types.Object) -> None:
+        self._proxy = proxy
+
+    def show(self, pixels: Pixels, place: np.ndarray | None) -> None:
+        """``place`` [4, 4] is where the plate belongs with this picture. Raises ScreenError."""
+        plate.show(self._proxy, pixels)
+        if place is not None:
+            plate.place(self._proxy, place)
+
+    def show_error(self) -> None:
+        plate.show_error(self._proxy)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether baked pictures are still what the scene asks for, and what they have another of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from effigy_client.asking import Asking
+from effigy_protocol.messages import Encoding
+from effigy_protocol.record import Journal, Record, what_differs
+
+from ..scene.properties import face_of
+from ..scene.queries import Name, name_of
+from ..scene.reader import UnreadableError, is_evaluated, read_face
+from .runs import anchor_of
+
+JOURNAL = "frames.json"  # beside the pictures: what each was made from
+_MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
+
+
+def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding) -> Record:
+    """What the picture of this moment is made from."""
+    anchor = anchor_of(proxy)
+    return Record.of(anchor.model, anchor.latent_bytes(), asking.yaw, asking.pitch, asking.controls, encoding)
+
+
+def baked_folder(proxy: bpy.types.Object) -> Path:
+    """Where the pictures lie that a baked face shows: they stay there when the .blend is saved under another name."""
+    return _first_file(proxy).parent
+
+
+def file_of(proxy: bpy.types.Object, frame: int) -> Path:
+    """The picture that a baked face shows in ``frame``."""
+    first = _first_file(proxy)
+    return first.with_name(f"{first.stem.rpartition('_')[0]}_{frame:04d}.png") if first.name else first
+
+
+def _first_file(proxy: bpy.types.Object) -> Path:
+    baked = face_of(proxy).baked
+    return Path(bpy.path.abspath(baked.filepath)) if baked is not None else Path()
+
+
+def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
+    """What the baked picture of the current frame has another of than the scene asks for now.
+
+    See translation.differing; "place" where the head stands elsewhere: roll, size and place need no other picture, but
+    the plate's keys hold them.
+    """
+    try:
+        wanted = read_face(proxy, scene, depsgraph)
+    except UnreadableError:
+        return []
+    entry = _journal(baked_folder(proxy) / JOURNAL).frames.get(scene.frame_current)
+    if entry is None or scene.frame_subframe:
+        return []  # a bake of an earlier version, another frame range, or between two frames: nothing is known
+    encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
+    record = record_of(proxy, wanted.asking, encoding)
+    if entry.get("digest") != record.digest:
+        return what_differs(entry, json.loads(record.as_text())) or ["other"]
+    shown = face_of(proxy).plate
+    if shown is None or not is_evaluated(shown, depsgraph):
+        return []  # hidden: it stands where it stood when it was seen
+    stands = np.array(shown.evaluated_get(depsgraph).matrix_world)
+    moved = np.abs(stands - wanted.plate).max() > _MOVED * max(1.0, float(np.abs(wanted.plate).max()))
+    return ["place"] if moved else []
+
+
+_found: dict[Name, list[str]] = {}  # what the last look found, by the proxy's name
+
+
+def look(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
+    """As ``stale_parts``; ``parts`` tells it from then on."""
+    found = stale_parts(proxy, scene, depsgraph)
+    _found[name_of(proxy)] = found
+    return found
+
+
+def parts(proxy: bpy.types.Object) -> list[str]:
+    """What the last look found stale."""
+    return _found.get(name_of(proxy), [])
+
+
+def all_parts() -> tuple[object, ...]:
+    """The same of all faces, to be compared."""
+    return tuple((name, *found) for name, found in _found.items() if found)
+
+
+def forget(proxy: bpy.types.Object) -> None:
+    """The face shows no baked pictures any more."""
+    _found.pop(name_of(proxy), None)
+
+
+def keep_only(names: set[Name]) -> None:
+    """The other faces are gone."""
+    for name in _found.keys() - names:
+        del _found[name]
+
+
+_journals: dict[Path, tuple[int, Journal]] = {}  # as they were read, with their files' times
+
+
+def _journal(path: Path) -> Journal:
+    """The journal in a file, read again only when the file has changed."""
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    if path not in _journals or _journals[path][0] != changed:
+        _journals[path] = changed, Journal(path)
+    return _journals[path][1]

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a request fails, and whether asking again may help: the one place where that is decided."""
+
+from __future__ import annotations
+
+AGAIN = "stop, then start the backend again"
+SAME_RELEASE = "install the add-on and the backend from the same release"
+
+# The service's codes are in effigy_protocol.errors; a link has six of its own.
+_LINK = {
+    "lost",  # the connection ended while the request was on its way
+    "no-backend",  # there is none, or not yet
+    "refused",  # what answers is not the backend, or another release
+    "timeout",  # no answer in time
+    "closed",  # this side closed the link
+    "unreadable",  # the answer breaks the protocol, or is of another kind
+}
+# Asking the very same again is right, without waiting.
+_AT_ONCE = {"superseded", "cancelled", "unknown-identity", "loading"}
+# It may help once the backend is back, or has answered others.
+_TRANSIENT = _AT_ONCE | {"busy", "shutting-down"} | _LINK - {"unreadable"}
+
+
+class RequestError(Exception):
+    """A request that failed: refused by the service, or never answered. ``hint`` says what to do."""
+
+    def __init__(self, code: str, message: str, hint: str) -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.code in _TRANSIENT
+
+    @property
+    def may_ask_at_once(self) -> bool:
+        """Whether the same request may succeed without waiting for anything."""
+        return self.code in _AT_ONCE
+
+    @property
+    def has_forgotten(self) -> bool:
+        """Whether the service does not know the identity: it is to be opened again."""
+        return self.code == "unknown-identity"
+
+
+class GoneError(Exception):
+    """There will be no service: the one that was to be found has ended. Says why."""

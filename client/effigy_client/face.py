@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A face at the service: who it is, whether that is open there, and how often it is asked again.
+
+Preview, bake and render all open their faces here, and so fail and try again alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from effigy_protocol.messages import Encoding, Frame, Identity, OpenIdentity, PassName, Release
+
+from .asking import Asking
+from .errors import RequestError
+from .link import Link
+
+OPEN_S = 30.0  # for an identity to open
+_RELEASE_S = 30.0
+
+
+class Anchor(NamedTuple):
+    """Who a face is."""
+
+    model: str
+    latent: str  # base64, as files keep it
+
+    def latent_bytes(self) -> bytes:
+        """Empty when the text is damaged, which no service accepts."""
+        try:
+            return base64.b64decode(self.latent, validate=True)
+        except ValueError:
+            return b""
+
+    def request(self) -> OpenIdentity:
+        """What opens it."""
+        return OpenIdentity(latent=self.latent_bytes(), model=self.model)
+
+
+class Identities:
+    """What the service holds open for this client, over one link."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._lock = threading.Lock()
+        self._held: set[tuple[int, str]] = set()  # with the life of the link in which it was opened
+        self._opening = 0  # requests for one whose answer has not come
+
+    def open(self, request: OpenIdentity) -> Future[Identity]:
+        """The future yields the identity, which is then held, or raises RequestError."""
+        with self._lock:
+            self._opening += 1
+        answer: Future[Identity] = self.link.ask(request, OPEN_S)
+        answer.add_done_callback(self._opened)
+        return answer
+
+    def _opened(self, answer: Future[Identity]) -> None:
+        with self._lock:
+            self._opening -= 1
+            if answer.exception() is None:
+                self._held.add((self.link.lives, answer.result().identity))
+
+    def release_all_but(self, used: set[str]) -> None:
+        """Has the service forget those that are not ``used``; none while another one opens."""
+        with self._lock:
+            held = {(life, key) for life, key in self._held if life == self.link.lives}
+            unused = set() if self._opening else {(life, key) for life, key in held if key not in used}
+            self._held = held - unused
+        for _, key in unused:
+            self.link.ask(Release(key), _RELEASE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A picture on its way."""
+
+    face: Face
+    asking: Asking
+    answer: Future[Frame]
+
+    @property
+    def is_done(self) -> bool:
+        return self.answer.done()
+
+    def result(self) -> Frame:
+        """The picture; raises RequestError. Where the service has forgotten the identity, it is opened again."""
+        try:
+            return self.answer.result()
+        except RequestError as error:
+            self.face.heard(error)
+            raise
+
+
+class Face:
+    """One face's identity, opened when it is first needed, kept, and opened again where it is forgotten.
+
+    The retry policy: what the service refuses for good is not asked again until the face becomes somebody else or is
+    ``forgotten``; whatever may pass is asked again at the next look.
+    """
+
+    def __init__(self) -> None:
+        self.key = ""  # the service's, once open
+        self.refusal: RequestError | None = None  # why it is not
+        self._opening: tuple[Future[Identity], Anchor] | None = None
+        self._anchor: Anchor | None = None  # whom ``key``, or the refusal, is of; None: try
+
+    @property
+    def is_opening(self) -> bool:
+        return self._opening is not None
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a look would change anything: it opens, or may be opened now."""
+        return self.is_opening or (self.refusal is not None and self.refusal.is_transient)
+
+    def forget(self) -> None:
+        """The service knows nothing of it any more, or is another one."""
+        self.key, self.refusal, self._opening, self._anchor = "", None, None, None
+
+    def heard(self, error: RequestError) -> None:
+        """What was asked with ``key`` was refused."""
+        if error.has_forgotten:
+            self.forget()
+
+    def look(self, identities: Identities, anchor: Anchor) -> bool:
+        """Opens whom ``anchor`` names, without waiting; True when it has just opened. Raises RequestError."""
+        opened = False
+        if self._opening is not None and self._opening[0].done():
+            (answer, wanted), self._opening = self._opening, None
+            if wanted == anchor:  # else the face became somebody else meanwhile
+                try:
+                    self.key, self.refusal, opened = answer.result().identity, None, True
+                except RequestError as error:
+                    self._refuse(error)
+                    raise
+        if self._opening is None and self._anchor != anchor:
+            self.key, self.refusal, self._anchor = "", None, anchor
+            self._opening = identities.open(anchor.request()), anchor
+        return opened
+
+    def _refuse(self, error: RequestError) -> None:
+        self.refusal = error
+        if error.is_transient:
+            self._anchor = None
+
+    def open_now(self, identities: Identities, anchor: Anchor) -> str:
+        """The key, waited for. Raises RequestError."""
+        if not self.key or self._anchor != anchor:
+            self.forget()
+            self.key = identities.link.wait(identities.open(anchor.request()), OPEN_S).identity
+            self._anchor = anchor
+        return self.key
+
+    def ask(
+        self,
+        link: Link,
+        asking: Asking,
+        timeout: float,
+        encoding: Encoding = "rgba8",
+        passes: tuple[PassName, ...] = (),
+    ) -> Asked:
+        """Asks for the final picture of an open identity, and ``passes`` beside it."""
+        request = asking.request(self.key, "final", encoding, passes=passes)
+        return Asked(self, asking, link.ask(request, timeout))
+
+    def paint(self, identities: Identities, anchor: Anchor, asking: Asking, timeout: float) -> Frame:
+        """The final picture, waited for. Raises RequestError.
+
+        A service that was started again has forgotten the identity: it is opened once more.
+        """
+        for attempt in (1, 2):
+            key = self.open_now(identities, anchor)
+            try:
+                frame: Frame = identities.link.call(asking.request(key, "final"), timeout)
+                return frame
+            except RequestError as error:
+                self.heard(error)
+                if not error.has_forgotten or attempt == 2:
+                    raise
+        raise AssertionError("unreachable")

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Following a hand: the picture of a face goes from wanted to shown to exact, and late answers change nothing.
+
+While something moves, pictures are the fastest that the service has; at rest the exact one takes their place. Exact
+pictures stay in memory under what they were made from, so that going back to a pose asks for nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from effigy_protocol.messages import Frame
+
+from .asking import Asking
+from .errors import RequestError
+from .face import OPEN_S, Anchor, Asked, Face, Identities
+from .link import Link
+from .memory import PictureMemory
+from .outbox import Preview
+from .pixels import Pixels, from_rgba8
+
+# Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
+_REST_S = 0.15
+_SLOW_MS = 100.0  # painting that takes longer follows a hand at half the size
+_SAME_MOVE_S = 0.5  # pictures farther apart are not of one movement
+_EARLY_S = 0.005  # pictures may take a little less than the one before
+
+
+class ScreenError(Exception):
+    """A picture cannot be shown; says why, and what to do."""
+
+
+class Screen(Protocol):
+    """What shows one face's picture: a plate in a scene, a page, a list in a test."""
+
+    def show(self, pixels: Pixels, place: Any) -> None:
+        """Shows a picture at ``place``, which is what it was wanted with; None: where it is. Raises ScreenError."""
+
+    def show_error(self) -> None:
+        """Shows what nobody takes for a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """What a preview was asked with."""
+
+    epoch: int
+    anchor: Anchor
+    number: int
+    asking: Asking
+    place: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Refining:
+    """An exact picture on its way."""
+
+    asked: Asked
+    epoch: int
+    anchor: Anchor
+    number: int
+
+
+@dataclass(slots=True)
+class Stage:
+    """What the faces of one program share."""
+
+    memory: PictureMemory
+    epoch: int = 0  # pictures that were asked for in one are not shown in another
+
+
+class Follower:
+    """One face that is followed. Only its own methods change what it knows."""
+
+    def __init__(self, stream: int, stage: Stage, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stream = stream
+        self.face = Face()
+        self.wanted: Asking | None = None  # what was asked for last
+        self.shown: Asking | None = None  # what the picture on the screen was made from; None: nothing valid
+        self.is_exact = False  # whether that is what a final would be
+        self.is_known = False  # whether this program knows what the screen shows
+        self.problem = ""
+        self.clamped: tuple[str, ...] = ()  # what was asked beyond the model's range
+        self.milliseconds = 0.0  # from asking to pixels, of the last preview
+        self.rate = 0.0  # pictures per second while moving
+        self._stage = stage
+        self._clock = clock
+        self._number = 0  # counts what was asked
+        self._showing = 0  # which of them the screen shows: an answer that comes late must not replace a newer one
+        self._changed = 0.0  # when something was asked for last
+        self._drawn = 0.0  # when a picture came last
+        self._refining: _Refining | None = None
+        self._refused = -1  # the asking whose exact picture could not be had
+        self._painting = 0.0  # the service's own milliseconds for a picture of full size
+        self._took = 0.0  # milliseconds from asking to the answer, of the last preview
+
+    # --- what is known ----------------------------------------------------------------------------
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the screen shows what a final would of what is wanted now: it is exact, and not of a moment ago."""
+        return self.is_exact and self.shown is not None and self.shown == self.wanted
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an identity or an exact picture is on its way, or an identity may be opened now."""
+        return self._refining is not None or self.face.is_unsettled
+
+    @property
+    def may_refine(self) -> bool:
+        """Whether an exact picture is still to be had of what is shown."""
+        return self.shown is not None and not self.is_exact and self._refused != self._number
+
+    @property
+    def is_busy(self) -> bool:
+        return self._refining is not None or self.face.is_opening or self.may_refine
+
+    @property
+    def due(self) -> float:
+        """When the preview on its way can be expected, by what the one before took."""
+        return self._changed + 1e-3 * self._took - _EARLY_S
+
+    # --- what its host says -----------------------------------------------------------------------
+
+    def begin_anew(self) -> None:
+        """Anything may be on the screen, after an undo for instance. A problem is told again where it still holds."""
+        self.wanted, self.shown, self.problem = None, None, ""
+
+    def lose(self) -> None:
+        """The service has forgotten the identity, or is another one: it is opened again."""
+        self.face.forget()
+        self.wanted, self._refining, self.milliseconds = None, None, 0.0
+
+    def fail(self, problem: str, screen: Screen) -> None:
+        """There is no picture of what is wanted."""
+        self.wanted = None
+        if self.problem != problem:
+            self.problem, self.shown = problem, None
+            screen.show_error()
+
+    def take_over(self, asking: Asking | None) -> None:
+        """The screen shows the picture of ``asking``, that was not asked for here; None: nobody knows what it shows."""
+        self.is_known = True
+        if asking is not None:
+            self.shown, self.problem = asking, ""
+
+    def take_final(self, asking: Asking, clamped: tuple[str, ...]) -> None:
+        """The screen shows a final that its host has asked for."""
+        self.shown = self.wanted = asking
+        self.is_exact, self.is_known, self.problem, self.clamped = True, True, "", clamped
+
+    # --- what a look does -------------------------------------------------------------------------
+
+    def open(self, identities: Identities, anchor: Anchor, screen: Screen) -> bool:
+        """Opens the identity without waiting; True when the scene must be read again."""
+        try:
+            if self.face.look(identities, anchor):
+                self.problem, self.wanted = "", None
+                return True
+        except RequestError as error:
+            self.fail(str(error), screen)
+        return False
+
+    def want(self, link: Link, anchor: Anchor, asking: Asking, place: Any, screen: Screen) -> None:
+        """This is wanted now: shows it from memory, or asks for it, unless it was asked for already."""
+        if not self.face.key or asking == self.wanted or self.recall(anchor, asking, place, screen):
+            return
+        self._ask_for(asking)
+        request = asking.request(self.face.key, "preview", stream=self.stream, half=self._painting > _SLOW_MS)
+        link.preview(request, _Tag(self._stage.epoch, anchor, self._number, asking, place))
+
+    def recall(self, anchor: Anchor, asking: Asking, place: Any, screen: Screen) -> bool:
+        """Shows the exact picture if it is remembered; says whether it is."""
+        remembered = self._stage.memory.get(key_of(anchor, asking))
+        if remembered is None:
+            return False
+        self._ask_for(asking)
+        pixels, self.clamped = remembered
+        self._show(asking, place, self._number, pixels, screen, exact=True)
+        return True
+
+    def receive(self, preview: Preview, anchor: Anchor, height: int | None, screen: Screen) -> bool:
+        """Shows a preview that came, if it is still of use; True when the scene must be read again.
+
+        ``anchor`` is who the face is now, ``height`` that of the screen, which tells pictures of full size.
+        """
+        if preview.error is not None:
+            return self._refuse(preview.error, screen)
+        tag, frame, pixels = preview.tag, preview.frame, preview.pixels
+        assert isinstance(tag, _Tag)
+        assert frame is not None
+        assert pixels is not None
+        self._remember(tag.anchor, tag.asking, frame)
+        if tag.epoch != self._stage.epoch or tag.anchor != anchor:
+            # Asked before a render or an undo, or of somebody else.
+            self.wanted = None
+            return True
+        if tag.number <= self._showing:
+            return False
+        timings = frame.timings
+        if frame.height == height:
+            self._painting = timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
+        now = self._clock()
+        self.milliseconds, self._took = 1e3 * (now - preview.asked), 1e3 * (preview.finished - preview.asked)
+        if now - self._drawn < _SAME_MOVE_S:
+            rate = 1 / max(now - self._drawn, 1e-3)
+            self.rate = self.rate + 0.2 * (rate - self.rate) if self.rate else rate
+        self._drawn = now
+        if self._show(tag.asking, tag.place, tag.number, pixels, screen, exact=frame.exact):
+            self.clamped = frame.clamped
+        return False
+
+    def refine(self, link: Link, anchor: Anchor, screen: Screen) -> bool:
+        """At rest, asks for the exact picture and shows it when it comes; True when the scene must be read again."""
+        if self._refining is not None and self._refining.asked.is_done:
+            refining, self._refining = self._refining, None
+            return self._refined(refining, anchor, screen)
+        at_rest = self.shown == self.wanted and self._clock() - max(self._changed, self._drawn) > _REST_S
+        if at_rest and self.may_refine and self._refining is None and self.face.key and self.shown is not None:
+            asked = self.face.ask(link, self.shown, OPEN_S)
+            self._refining = _Refining(asked, self._stage.epoch, anchor, self._number)
+        return False
+
+    def _refined(self, refining: _Refining, anchor: Anchor, screen: Screen) -> bool:
+        asking = refining.asked.asking
+        try:
+            frame = refining.asked.result()
+        except RequestError as error:
+            self._refused = refining.number  # not again before something changes
+            if error.may_ask_at_once:
+                self.wanted = None
+                return True
+            self.problem = str(error)
+            return False
+        self._remember(refining.anchor, asking, frame)
+        if (refining.epoch, refining.anchor, refining.number) == (self._stage.epoch, anchor, self._number):
+            # The picture stays where it is: the head may have moved in its plane meanwhile.
+            pixels = from_rgba8(frame.data, frame.height, frame.width)
+            if self._show(asking, None, refining.number, pixels, screen, exact=True):
+                self.clamped, self._painting = frame.clamped, 0.0  # the next movement measures anew
+        return False
+
+    def _refuse(self, error: RequestError, screen: Screen) -> bool:
+        self.wanted = None
+        if not error.may_ask_at_once:
+            self.fail(str(error), screen)
+            return False
+        if error.has_forgotten:
+            self.lose()
+        return True
+
+    def _ask_for(self, asking: Asking) -> None:
+        self.wanted, self._changed, self._number = asking, self._clock(), self._number + 1
+
+    def _remember(self, anchor: Anchor, asking: Asking, frame: Frame) -> None:
+        """Keeps an exact picture under what it was made from."""
+        if frame.exact:
+            self._stage.memory.put(key_of(anchor, asking), frame.data, frame.height, frame.width, frame.clamped)
+
+    def _show(self, asking: Asking, place: Any, number: int, pixels: Pixels, screen: Screen, *, exact: bool) -> bool:
+        try:
+            screen.show(pixels, place)
+        except ScreenError as error:
+            self.fail(str(error), screen)
+            return False
+        self.shown, self._showing, self.is_exact, self.problem = asking, number, exact, ""
+        self.is_known = True
+        return True
+
+
+Key = tuple[Anchor, Asking]
+
+
+def key_of(anchor: Anchor, asking: Asking) -> Key:
+    """What the exact picture of a face is remembered under."""
+    return anchor, asking
+
+
+class Followers:
+    """The faces of one program, by the name that its host gives them."""
+
+    def __init__(self, memory: PictureMemory) -> None:
+        self.memory = memory
+        self._stage = Stage(memory)
+        self._followers: dict[Hashable, Follower] = {}
+        self._streams = 0
+
+    def __iter__(self) -> Iterator[Follower]:
+        return iter(self._followers.values())
+
+    def of(self, name: Hashable) -> Follower:
+        """A face's follower, made on first use."""
+        if name not in self._followers:
+            self._streams += 1
+            self._followers[name] = Follower(self._streams, self._stage)
+        return self._followers[name]
+
+    def by_stream(self, names: Iterable[Hashable]) -> dict[int, Hashable]:
+        return {self.of(name).stream: name for name in names}
+
+    def names(self) -> list[Hashable]:
+        return list(self._followers)
+
+    def drop(self, name: Hashable) -> None:
+        """The face is gone, or another will have its name."""
+        self._followers.pop(name, None)
+
+    def new_epoch(self) -> None:
+        """What was asked for until now is not to be shown any more, though it is remembered."""
+        self._stage.epoch += 1
+
+    def begin_anew(self) -> None:
+        """After an undo: nothing is known of what the screens show."""
+        self.new_epoch()
+        for follower in self:
+            follower.begin_anew()
+
+    def lose(self) -> None:
+        """The link has ended."""
+        for follower in self:
+            follower.lose()
+
+    def clear(self) -> None:
+        """Other faces, in another file."""
+        self._followers.clear()
+        self.new_epoch()
+
+    def release_unused(self, identities: Identities) -> None:
+        """Has the service forget the identities that no face has any more: of faces that changed, or are gone."""
+        if not any(follower.face.is_opening for follower in self):
+            identities.release_all_but({follower.face.key for follower in self})

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one thread asks and another sends: requests in their order, and of previews the newest of each stream."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from effigy_protocol.messages import ANSWER_OF, Frame, Reply, Request, Synthesize
+
+from .errors import RequestError
+from .pixels import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A finished preview. ``tag`` is what it was asked with; exactly one of ``frame`` and ``error`` is set."""
+
+    stream: int
+    tag: Any
+    asked: float  # time.monotonic()
+    finished: float
+    frame: Frame | None = None
+    pixels: Pixels | None = None
+    error: RequestError | None = None
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request on its way: who hears of the answer, and by when it must have come."""
+
+    answer: type[Reply]  # what it must be, unless it is an Error
+    deliver: Callable[[Any], None]
+    fail: Callable[[RequestError], None]
+    timeout: float  # seconds from being sent
+    deadline: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A preview that waits to be sent."""
+
+    request: Synthesize
+    tag: Any
+    asked: float
+
+
+class Outbox:
+    """Safe to use from several threads; nobody but its own methods touches what is in it."""
+
+    def __init__(self) -> None:
+        self._requests: queue.SimpleQueue[tuple[Request, Pending]] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[Preview] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._wanted: dict[int, Wanted] = {}  # by stream
+        self._in_flight: set[int] = set()  # streams with a preview on its way
+
+    # --- who asks ---------------------------------------------------------------------------------
+
+    def ask(self, request: Request, timeout: float) -> Future[Any]:
+        """The future yields the reply or raises RequestError, at the latest ``timeout`` s after it was sent."""
+        future: Future[Any] = Future()
+        pending = Pending(ANSWER_OF[type(request)], future.set_result, future.set_exception, timeout)
+        self._requests.put((request, pending))
+        return future
+
+    def want(self, request: Synthesize, tag: Any) -> None:
+        """Takes the place of the preview of that stream that still waits."""
+        with self._lock:
+            self._wanted[request.stream] = Wanted(request, tag, time.monotonic())
+
+    def previews(self) -> list[Preview]:
+        """Every preview that finished since the last call."""
+        finished = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                finished.append(self._finished.get_nowait())
+        return finished
+
+    @property
+    def has_previews(self) -> bool:
+        """Whether ``previews`` would return any."""
+        return not self._finished.empty()
+
+    @property
+    def streams(self) -> set[int]:
+        """Those of which a preview waits or is on its way."""
+        with self._lock:
+            return {*self._wanted, *self._in_flight}
+
+    # --- who sends --------------------------------------------------------------------------------
+
+    def requests(self) -> list[tuple[Request, Pending]]:
+        """All that wait; they are the caller's to answer from now on."""
+        waiting = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                waiting.append(self._requests.get_nowait())
+        return waiting
+
+    def take_wanted(self) -> list[Wanted]:
+        """The previews that may be sent now: of streams that have none on its way. ``finish`` them."""
+        with self._lock:
+            streams = [stream for stream in self._wanted if stream not in self._in_flight]
+            self._in_flight.update(streams)
+            return [self._wanted.pop(stream) for stream in streams]
+
+    def finish(self, preview: Preview) -> None:
+        """Hands over a preview that ``take_wanted`` gave out."""
+        self._finished.put(preview)  # before it is in flight no more: it is seen in one of both
+        with self._lock:
+            self._in_flight.discard(preview.stream)
+
+    def abandon(self, error: RequestError) -> None:
+        """Fails everything that waits to be sent."""
+        for _, pending in self.requests():
+            pending.fail(error)
+        with self._lock:
+            waiting, self._wanted = self._wanted, {}
+        for stream, wanted in waiting.items():
+            self._finished.put(Preview(stream, wanted.tag, wanted.asked, time.monotonic(), error=error))
