@@ -225,7 +225,7 @@ def test_only_regular_files_are_opened(tmp_path):
             read_arrays(path)
         with pytest.raises(BundleError):
             load_face_model(path, "cpu")
-        for command in (["models", "inspect", str(path)], ["nrsfm", str(path), "--out", str(tmp_path / "fit.npz")]):
+        for command in (["generators", "inspect", str(path)], ["nrsfm", str(path), "--out", str(tmp_path / "fit.npz")]):
             ran = CliRunner().invoke(app, command)
             assert ran.exit_code == 2, (command[0], ran.exception)
             assert "Traceback" not in ran.output

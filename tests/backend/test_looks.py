@@ -189,7 +189,7 @@ def test_a_bundle_of_format_4_edits_as_it_did_and_says_what_would_help(earlier, 
 
 def test_doctor_and_inspect_say_what_edits_hold(earlier):
     def inspected(name):
-        return json.loads(CliRunner().invoke(app, ["models", "inspect", str(name), "--json"]).output)
+        return json.loads(CliRunner().invoke(app, ["generators", "inspect", str(name), "--json"]).output)
 
     assert "effigy bundle refine" in inspected(earlier)["edits hold"]
     assert "the person" in inspected("default")["edits hold"]

@@ -16,7 +16,7 @@ from . import bench, bundle, doctor, evaluate, fit, generators, nrsfm, serve
 
 app = typer.Typer(
     help="Poses the faces of a StyleGAN in 3D. Blender's add-on starts 'effigy serve' by itself; begin with "
-    "'effigy doctor'. For a generator of your own: 'models fetch' or a file, then 'fit', then 'evaluate'.",
+    "'effigy doctor'. For a generator of your own: 'generators fetch' or a file, then 'fit', then 'evaluate'.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,7 +25,8 @@ app = typer.Typer(
 for verb in (serve.serve, fit.fit, evaluate.evaluate, nrsfm.nrsfm, doctor.doctor):
     app.command()(verb)
 app.add_typer(bundle.bundle, name="bundle")
-app.add_typer(generators.models, name="models")
+app.add_typer(generators.generators, name="generators")
+app.add_typer(generators.generators, name="models", hidden=True)  # its name before 0.2.0; gone in 0.3.0
 app.add_typer(bench.bench, name="bench")
 
 

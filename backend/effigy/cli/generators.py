@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy models``: generator files."""
+"""``effigy generators``: generator files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.table import Column, Table
 from .console import errors, fail, stage_progress
 from .options import GENERATOR, JsonOption
 
-models = typer.Typer(help="Generator files: list, inspect, convert, fetch.", no_args_is_help=True)
+generators = typer.Typer(help="Generator files: list, inspect, convert, fetch.", no_args_is_help=True)
 
 
-@models.command("list")
-def list_models() -> None:
+@generators.command("list")
+def list_generators() -> None:
     """The public generators that Effigy can fetch, and which of them are here."""
     from ..generators.catalogue import CATALOGUE, models_folder
 
@@ -29,7 +29,7 @@ def list_models() -> None:
     console.print(f"kept in {models_folder()}", markup=False, soft_wrap=True)
 
 
-@models.command()
+@generators.command()
 def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOption = False) -> None:
     """What a generator file holds, and of a bundle what its edits hold. Nothing in it is executed."""
     from ..commands.inspect import inspect_generator
@@ -50,7 +50,7 @@ def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOpti
         console.print(f"{key:<14} {value}", markup=False)
 
 
-@models.command()
+@generators.command()
 def convert(
     file: Annotated[str, typer.Argument(help=GENERATOR)],
     out: Annotated[Path, typer.Argument(help="The .safetensors to write.")],
@@ -76,9 +76,9 @@ def convert(
     Console(soft_wrap=True, highlight=False).print(str(out), markup=False)
 
 
-@models.command()
+@generators.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name of effigy models list.")],
+    name: Annotated[str, typer.Argument(help="A name of effigy generators list.")],
     accept_licence: Annotated[bool, typer.Option(help="You have read the licence and accept it.")] = False,
 ) -> None:
     """Download a public generator from its publisher; an interrupted download resumes."""

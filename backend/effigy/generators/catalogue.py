@@ -97,7 +97,7 @@ def generator_file(name: str) -> Path:
     if model is None or is_file(Path(name)):
         return Path(name)
     if not model.path().is_file():
-        raise GeneratorFileError(f"{model.name} is not here yet: effigy models fetch {model.name}")
+        raise GeneratorFileError(f"{model.name} is not here yet: effigy generators fetch {model.name}")
     return model.path()
 
 

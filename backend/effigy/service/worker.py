@@ -242,7 +242,7 @@ def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
         return refusal.reply
     except PictureError as error:
         return Error(
-            "failed", str(error), "try another pose or face; effigy models inspect looks at the generator's weights"
+            "failed", str(error), "try another pose or face; effigy generators inspect looks at the generator's weights"
         )
     except Exception as error:
         log.exception("request failed", kind=type(job.request).__name__)

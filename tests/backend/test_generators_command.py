@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy models`` and ``effigy bench``, with a local server in place of the publishers'."""
+"""``effigy generators`` and ``effigy bench``, with a local server in place of the publishers'."""
 
 from __future__ import annotations
 
@@ -79,14 +79,19 @@ def publisher(tmp_path, monkeypatch):
 
 
 def test_list_names_the_papers_generators(run, publisher):
-    listed = run("models", "list")
+    listed = run("generators", "list")
     assert listed.exit_code == 0
     for name in ("stylegan2-ffhq-1024x1024", "stylegan3-r-ffhqu-256x256", "stylegan_human_v2_512"):
         assert name in listed.output
 
 
+def test_the_former_name_of_these_verbs_is_understood_and_not_shown(run):
+    assert run("models", "inspect", GENERATOR).output == run("generators", "inspect", GENERATOR).output
+    assert run("--help").output.count("Generator files:") == 1
+
+
 def test_inspect_says_what_a_file_is(run):
-    found = json.loads(run("models", "inspect", GENERATOR, "--json").output)
+    found = json.loads(run("generators", "inspect", GENERATOR, "--json").output)
     assert found["architecture"] == "StyleGAN2"
     assert found["resolution"] == "128 × 128"
     assert found["layers"].startswith("4: ")
@@ -96,7 +101,7 @@ def test_inspect_says_what_a_file_is(run):
 
 @pytest.mark.parametrize("name", ["default", GENERATOR.parent])
 def test_inspect_takes_a_bundle_for_its_generator(run, name):
-    found, of_file = (json.loads(run("models", "inspect", what, "--json").output) for what in (name, GENERATOR))
+    found, of_file = (json.loads(run("generators", "inspect", what, "--json").output) for what in (name, GENERATOR))
     assert found.pop("edits hold")
     assert found == of_file
 
@@ -104,13 +109,13 @@ def test_inspect_takes_a_bundle_for_its_generator(run, name):
 @pytest.mark.parametrize("header", ["{", '{"format": 4}', '{"format": 5, "generator": {}}', "[]"])
 def test_a_damaged_bundle_is_no_traceback(run, tmp_path, header):
     (tmp_path / "model.json").write_text(header)
-    found = run("models", "inspect", tmp_path)
+    found = run("generators", "inspect", tmp_path)
     assert found.exit_code == 2
     assert "is damaged" in found.output
 
 
 def test_inspect_says_that_a_folder_is_no_generator_file(run, tmp_path):
-    found = run("models", "inspect", tmp_path)
+    found = run("generators", "inspect", tmp_path)
     assert found.exit_code == 2
     assert f"{tmp_path} is a folder: give the generator file in it" in found.output
 
@@ -118,35 +123,37 @@ def test_inspect_says_that_a_folder_is_no_generator_file(run, tmp_path):
 def test_convert_writes_a_file_that_inspect_reads(run, tmp_path):
     kwargs, state, _ = parity("sg3r-32")
     source, out = nvidia(tmp_path / "g.pkl", kwargs, state), tmp_path / "g.safetensors"
-    assert run("models", "convert", source, out).exit_code == 0
-    found = run("models", "inspect", out).output
+    assert run("generators", "convert", source, out).exit_code == 0
+    found = run("generators", "inspect", out).output
     assert "StyleGAN3" in found
     assert "NVIDIA" in found, "the licence note goes along"
 
 
 def test_convert_refuses_what_it_cannot_do(run, tmp_path):
-    assert "must end in .safetensors" in run("models", "convert", GENERATOR, tmp_path / "g.pkl").output
-    assert "no generator file" in run("models", "convert", tmp_path / "absent.pkl", tmp_path / "g.safetensors").output
-    assert "there is no folder" in run("models", "convert", GENERATOR, tmp_path / "absent" / "g.safetensors").output
+    assert "must end in .safetensors" in run("generators", "convert", GENERATOR, tmp_path / "g.pkl").output
+    assert (
+        "no generator file" in run("generators", "convert", tmp_path / "absent.pkl", tmp_path / "g.safetensors").output
+    )
+    assert "there is no folder" in run("generators", "convert", GENERATOR, tmp_path / "absent" / "g.safetensors").output
     kept = tmp_path / "kept.safetensors"
     kept.write_bytes(b"somebody's work")
-    assert "is there already" in run("models", "convert", GENERATOR, kept).output
+    assert "is there already" in run("generators", "convert", GENERATOR, kept).output
     assert kept.read_bytes() == b"somebody's work"
 
 
 def test_what_was_fetched_goes_by_its_name(run, publisher):
-    absent = run("models", "inspect", NAME)
+    absent = run("generators", "inspect", NAME)
     assert absent.exit_code == 2
-    assert f"effigy models fetch {NAME}" in absent.output
-    run("models", "fetch", NAME, "--accept-licence")
+    assert f"effigy generators fetch {NAME}" in absent.output
+    run("generators", "fetch", NAME, "--accept-licence")
     path = catalogue.CATALOGUE[NAME].path()
     for name in (NAME, path.name, path):
-        assert run("models", "inspect", name).output == run("models", "inspect", path).output
-    assert run("models", "inspect", NAME).exit_code == 0
+        assert run("generators", "inspect", name).output == run("generators", "inspect", path).output
+    assert run("generators", "inspect", NAME).exit_code == 0
 
 
 def test_fetch_asks_for_the_licence_first(run, publisher):
-    refused = run("models", "fetch", NAME, input="n\n")
+    refused = run("generators", "fetch", NAME, input="n\n")
     assert refused.exit_code == 1
     assert "non-commercial" in refused.output
     assert not publisher.asked
@@ -154,28 +161,28 @@ def test_fetch_asks_for_the_licence_first(run, publisher):
 
 def test_fetch_resumes_where_it_broke_off_and_records_the_checksum(run, publisher, tmp_path):
     publisher.patience = 100_000
-    broken = run("models", "fetch", NAME, "--accept-licence")
+    broken = run("generators", "fetch", NAME, "--accept-licence")
     assert broken.exit_code == 2
     assert "broke off" in broken.output
     assert not catalogue.CATALOGUE[NAME].path().exists()
     publisher.patience = 1 << 30
-    fetched = run("models", "fetch", NAME, "--accept-licence")
+    fetched = run("generators", "fetch", NAME, "--accept-licence")
     assert fetched.exit_code == 0, fetched.output
     assert publisher.asked == [None, "bytes=100000-"]
     path = catalogue.CATALOGUE[NAME].path()
     assert path.read_bytes() == publisher.content
     assert NAME in json.loads((path.parent / "checksums.json").read_text())
-    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    assert run("generators", "fetch", NAME, "--accept-licence").exit_code == 0
     assert len(publisher.asked) == 2, "what is here is not fetched again"
 
 
 def test_what_is_published_anew_between_two_attempts_is_not_patched_together(run, publisher, tmp_path):
     publisher.patience = 100_000
-    run("models", "fetch", NAME, "--accept-licence")
+    run("generators", "fetch", NAME, "--accept-licence")
     kwargs, state, _ = parity("sg2ada-32")
     publisher.content = nvidia(tmp_path / "other.pkl", kwargs, state).read_bytes()
     publisher.patience, publisher.mark = 1 << 30, '"second"'
-    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    assert run("generators", "fetch", NAME, "--accept-licence").exit_code == 0
     path = catalogue.CATALOGUE[NAME].path()
     assert path.read_bytes() == publisher.content
     assert sorted(file.name for file in path.parent.iterdir()) == sorted([path.name, "checksums.json"])
@@ -185,13 +192,13 @@ def test_a_file_that_was_put_there_counts_as_the_first_download(run, publisher, 
     path = catalogue.CATALOGUE[NAME].path()
     path.parent.mkdir()
     path.write_bytes(publisher.content)
-    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    assert run("generators", "fetch", NAME, "--accept-licence").exit_code == 0
     assert not publisher.asked
     assert NAME in json.loads((path.parent / "checksums.json").read_text())
     kwargs, state, _ = parity("sg2ada-32")
     other = nvidia(tmp_path / "other.pkl", kwargs, state).read_bytes()
     path.write_bytes(other)
-    refused = run("models", "fetch", NAME, "--accept-licence")
+    refused = run("generators", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
     assert "not what was fetched before" in refused.output
     assert path.read_bytes() == other, "what a user put there is the user's"
@@ -201,7 +208,7 @@ def test_a_file_that_was_put_there_counts_as_the_first_download(run, publisher, 
 def test_damaged_checksums_are_named(run, publisher, content):
     catalogue.models_folder().mkdir()
     (catalogue.models_folder() / "checksums.json").write_text(content)
-    refused = run("models", "fetch", NAME, "--accept-licence")
+    refused = run("generators", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
     assert "checksums.json is damaged" in refused.output
 
@@ -217,7 +224,7 @@ def test_damaged_checksums_are_named(run, publisher, content):
 def test_fetch_says_what_its_pictures_are_fit_for(run, publisher, monkeypatch, name, next_step):
     address = catalogue.CATALOGUE[NAME].address
     monkeypatch.setitem(catalogue.CATALOGUE, name, replace(catalogue.CATALOGUE[name], address=address))
-    assert next_step in run("models", "fetch", name, "--accept-licence").output
+    assert next_step in run("generators", "fetch", name, "--accept-licence").output
 
 
 def test_fetch_shows_how_far_it_is(run, publisher, monkeypatch):
@@ -228,12 +235,12 @@ def test_fetch_shows_how_far_it_is(run, publisher, monkeypatch):
 
 
 def test_another_file_under_the_same_name_is_refused(run, publisher, tmp_path):
-    run("models", "fetch", NAME, "--accept-licence")
+    run("generators", "fetch", NAME, "--accept-licence")
     path = catalogue.CATALOGUE[NAME].path()
     path.unlink()
     kwargs, state, _ = parity("sg2ada-32")
     publisher.content = nvidia(tmp_path / "other.pkl", kwargs, state).read_bytes()
-    refused = run("models", "fetch", NAME, "--accept-licence")
+    refused = run("generators", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
     assert "not what was fetched before" in refused.output
     assert not path.exists()
@@ -241,7 +248,7 @@ def test_another_file_under_the_same_name_is_refused(run, publisher, tmp_path):
 
 def test_what_is_no_generator_is_not_kept(run, publisher):
     publisher.content = b"<html>please log in</html>" * 100
-    refused = run("models", "fetch", NAME, "--accept-licence")
+    refused = run("generators", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
     assert "this is not what" in refused.output
     assert "should send" in refused.output
@@ -252,14 +259,14 @@ def test_offline_it_says_what_to_download_and_where_to_put_it(run, publisher, mo
     monkeypatch.setitem(
         catalogue.CATALOGUE, NAME, replace(catalogue.CATALOGUE[NAME], address="http://127.0.0.1:9/g.pkl")
     )
-    refused = run("models", "fetch", NAME, "--accept-licence")
+    refused = run("generators", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
     assert "http://127.0.0.1:9/g.pkl" in refused.output
     assert str(catalogue.CATALOGUE[NAME].path()) in refused.output
 
 
 def test_unknown_names_are_refused(run):
-    assert "unknown generator" in run("models", "fetch", "stylegan9").output
+    assert "unknown generator" in run("generators", "fetch", "stylegan9").output
 
 
 def test_bench_measures_every_way_of_painting(run):
@@ -308,9 +315,9 @@ def test_a_record_that_cannot_be_written_costs_no_download(run, publisher):
     record = catalogue.models_folder() / "checksums.json"
     catalogue.models_folder().mkdir()
     record.mkdir()
-    refused = run("models", "fetch", NAME, "--accept-licence")
+    refused = run("generators", "fetch", NAME, "--accept-licence")
     assert refused.exit_code == 2
     assert "cannot be written" in refused.output
     record.rmdir()
-    assert run("models", "fetch", NAME, "--accept-licence").exit_code == 0
+    assert run("generators", "fetch", NAME, "--accept-licence").exit_code == 0
     assert publisher.asked == [None, f"bytes={len(publisher.content)}-"], "nothing is sent twice"
