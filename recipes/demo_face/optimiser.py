@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from effigy.generators.stylegan2 import StyleGAN2
 from torch import Tensor, nn
+
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 MOMENTUM = 0.95
 STEP = 0.4  # root mean square of a matrix's change, in learning rates; Adam's is about as large

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from effigy.generators.mapping import initialize
-from effigy.generators.stylegan2 import StyleGAN2
 from torch import nn
 
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2
 from recipes.demo_face.optimiser import Optimiser, orthogonalised
 from recipes.demo_face.parameters import COUNT
 

@@ -14,7 +14,7 @@ _BATCH = 8  # pictures at a time
 
 
 class PhotoDetector:
-    """Implements ``backend.landmarks.Detector``: 478 points, NaN where no face is seen. Needs no download."""
+    """Implements ``effigy.landmarks.Detector``: 478 points, NaN where no face is seen. Needs no download."""
 
     topology = "mediapipe478"
     fingerprint = FINGERPRINT
