@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -65,8 +66,35 @@ def test_kinds_without_end_take_no_memory_without_end(monkeypatch):
     monkeypatch.setattr(logs, "_KINDS", 50)
     count = CountRepeats()
     for number in range(500):
-        count(None, "info", {"event": f"event {number}"})
-    assert len(count._seen) == 50
+        for _ in range(20):
+            with contextlib.suppress(structlog.DropEvent):
+                count(None, "info", {"event": f"event {number}", "client": f"client {number}"})
+    assert len(count._written) <= 50
+    assert len(count._left_out) <= 50
+
+
+def written_of(count, client):
+    for _ in range(100):
+        with contextlib.suppress(structlog.DropEvent):
+            yield count(None, "warning", {"event": "request refused", "code": "malformed", "client": client})
+
+
+def test_a_client_that_floods_the_log_leaves_room_for_others():
+    """Before, lines were limited by kind alone: one client's ten were all that was seen of any."""
+    count = CountRepeats(clock=lambda: 0.0)
+    assert [len(list(written_of(count, client))) for client in ("vandal", "other")] == [10, 10]
+
+
+def test_clients_that_come_and_go_are_limited_together():
+    """Else whoever connects anew for every line writes without end."""
+    now = 0.0
+    count = CountRepeats(clock=lambda: now)
+    lines = [line for number in range(1000) for line in written_of(count, f"client {number}")]
+    assert len(lines) == 40
+    now = 61.0
+    first, *others = written_of(count, "client 0")
+    assert sum(line.get("left_out", 0) for line in (*lines, first)) == 1000 * 100 - 40
+    assert len(others) == 9
 
 
 def test_a_log_is_its_owners_alone_and_of_bounded_size(folder, monkeypatch):

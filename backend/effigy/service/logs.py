@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from io import TextIOWrapper
 from logging import LogRecord, makeLogRecord
@@ -24,10 +25,11 @@ import structlog
 
 _FILE_BYTES = 2**20  # of a log, then it is begun anew; the one before is kept as ….log.1
 _KEPT = 10  # logs in a folder
-_ALIKE = 10  # lines of one kind that are written within _PERIOD_S
+_ALIKE = 10  # lines of one kind and client that are written within _PERIOD_S
+_ALIKE_IN_ALL = 40  # of one kind: clients that come and go, each with lines of its own, are bounded together
 _PERIOD_S = 60.0
 _NAME = re.compile(r"backend-(\d{1,9})-\w+\.log")  # with the number of its process
-_KINDS = 1000  # of lines that are told apart
+_KINDS = 1000  # of lines, and of their clients, that are told apart
 
 
 def configure_logs(*, verbose: bool = False, folder: Path | None = None) -> None:
@@ -53,30 +55,48 @@ def configure_logs(*, verbose: bool = False, folder: Path | None = None) -> None
     )
 
 
-class CountRepeats:
-    """A processor that lets through _ALIKE lines of each kind (event, level, code) in _PERIOD_S, and counts the others.
+def client_name(address: bytes) -> str:
+    """How the log calls the client with this ZeroMQ routing id."""
+    return address.hex()[:16]
 
-    The next line of a kind that is written says as ``left_out`` how many were not.
+
+class CountRepeats:
+    """A processor that limits like lines: of one kind (event, level, code) _ALIKE of a client, _ALIKE_IN_ALL of all.
+
+    That many are written in _PERIOD_S; the others are counted. The next line of a kind that is written says as
+    ``left_out`` how many were not.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}  # since when, how many
+        self._began = clock()
+        self._written: Counter[tuple[object, ...]] = Counter()  # of each kind, and of each kind and client
+        self._left_out: Counter[tuple[object, ...]] = Counter()
         self._lock = threading.Lock()
 
     def __call__(self, logger: object, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-        kind, now = (event["event"], method, event.get("code")), self._clock()
+        kind = (event["event"], method, event.get("code"))
         with self._lock:
-            since, count = self._seen.get(kind, (now, 0))
-            if now - since > _PERIOD_S:
-                if count > _ALIKE:
-                    event["left_out"] = count - _ALIKE
-                since, count = now, 0
-            if kind in self._seen or len(self._seen) < _KINDS:
-                self._seen[kind] = since, count + 1
-        if count >= _ALIKE:
-            raise structlog.DropEvent
+            if self._clock() - self._began > _PERIOD_S:
+                self._began = self._clock()
+                self._written.clear()
+            if not self._may_write(kind, (*kind, event.get("client"))):
+                self._count(self._left_out, kind)
+                raise structlog.DropEvent
+            if left_out := self._left_out.pop(kind, 0):
+                event["left_out"] = left_out
         return event
+
+    def _may_write(self, kind: tuple[object, ...], of_client: tuple[object, ...]) -> bool:
+        if self._written[kind] >= _ALIKE_IN_ALL or self._written[of_client] >= _ALIKE:
+            return False
+        self._count(self._written, kind)
+        self._count(self._written, of_client)
+        return True
+
+    def _count(self, counts: Counter[tuple[object, ...]], key: tuple[object, ...]) -> None:
+        if key in counts or len(counts) < _KINDS:
+            counts[key] += 1
 
 
 class _LogFile(RotatingFileHandler):

@@ -27,6 +27,7 @@ from effigy_protocol.messages import (
 
 from .answers import answer
 from .authentication import Authenticator
+from .logs import client_name
 from .outbox import LeftError, Outbox
 from .scheduler import Job, QueueFullError, Scheduler
 from .worker import Worker
@@ -130,11 +131,11 @@ class Server:
             envelope = decode_request(frames)
             reply = self._answer(client, envelope, _size(frames))
         except ProtocolError as error:
-            log.warning("request refused", code=error.code, error=error.message)
+            log.warning("request refused", client=client_name(client), code=error.code, error=error.message)
             self._send(client, error.request_id or 0, Error(error.code, error.message, _HINTS[error.code]))
             return
         except Exception as error:  # no message may end the loop that serves everyone
-            log.exception("request not understood")
+            log.exception("request not understood", client=client_name(client))
             self._send(client, 0, Error("failed", type(error).__name__, "see the backend's log"))
             return
         if reply is not None:
@@ -155,7 +156,7 @@ class Server:
             case Hello(name):
                 if self._worker.welcome is None:
                     return self._not_ready()
-                log.info("client", name=name[:100])
+                log.info("client", client=client_name(client), name=name[:100])
                 return self._worker.welcome
             case work:
                 if self._worker.welcome is None:
@@ -202,7 +203,7 @@ class Server:
         self._outbox.forget(client)
         if self._clients.pop(client, None) is None:
             return []  # it is forgotten already
-        log.info("client gone")
+        log.info("client gone", client=client_name(client))
         self._held.discard(client)
         return self._scheduler.drop(client)
 
@@ -212,7 +213,7 @@ class Server:
     def _send(self, client: bytes, request_id: int, reply: Reply) -> None:
         """Answers, unless the client has more answers to read than may wait for it."""
         if self._outbox.is_full(client):
-            log.warning("a client does not read its answers")
+            log.warning("a client does not read its answers", client=client_name(client))
         else:
             self._post(client, answer(request_id, reply))
 

@@ -40,6 +40,7 @@ from ..generators import PictureError
 from .answers import answer
 from .encode import encode_picture
 from .identities import Identities, Opened
+from .logs import client_name
 from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
@@ -245,7 +246,7 @@ def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
             "failed", str(error), "try another pose or face; effigy generators inspect looks at the generator's weights"
         )
     except Exception as error:
-        log.exception("request failed", kind=type(job.request).__name__)
+        log.exception("request failed", client=client_name(job.client), kind=type(job.request).__name__)
         return Error("failed", f"{type(error).__name__}: {error}", "the backend's log has the details")
 
 
