@@ -13,7 +13,7 @@ import torch
 import typer
 from rich.progress import Progress
 
-from effigy.faces import DEFAULT_BUNDLE, load_face_model, resolve_bundle
+from effigy.faces import embedded_bundle, embedded_detector, generator_of, load_face_model, resolve_bundle
 from effigy.fitting.evaluation import Judge
 from effigy.generators.load import save_generator
 from effigy.landmarks import load_detector
@@ -231,8 +231,9 @@ def shading(
     out: Annotated[Path, typer.Argument(help="The shading.json to write.")],
 ) -> None:
     """Measures on renders how expressions change colours, so that effigy evaluate can subtract it."""
-    detector = load_detector("embedded", DEFAULT_BUNDLE / "detector.safetensors")
-    model = load_face_model(resolve_bundle(bundle), "cpu")
+    folder = resolve_bundle(bundle)
+    detector = load_detector("embedded", embedded_detector(folder))
+    model = load_face_model(folder, "cpu")
     renderer = Renderer(load_assets(head), model.generator.resolution[0])
     with Progress() as progress:
         task = progress.add_task("rendering")
@@ -256,9 +257,10 @@ def fairness_command(
     people: Annotated[int, typer.Option(min=3, help="Unseen people to turn.")] = 120,
 ) -> None:
     """Measures turns of dark, medium and light faces: yaw and pitch error (°), landmark error (%), similarity."""
-    detector = load_detector("embedded", DEFAULT_BUNDLE / "detector.safetensors")
-    recogniser = load_embedder("judge", DEFAULT_BUNDLE, torch.device("cpu"))
-    model = load_face_model(resolve_bundle(bundle), "cpu")
+    folder = resolve_bundle(bundle)
+    detector = load_detector("embedded", embedded_detector(folder))
+    recogniser = load_embedder("judge", embedded_bundle(generator_of(bundle)) or folder, torch.device("cpu"))
+    model = load_face_model(folder, "cpu")
     with Progress() as progress:
         task = progress.add_task("turning", total=people)
         thirds = fairness(

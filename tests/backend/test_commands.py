@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from effigy.cli import app
 from effigy.commands.doctor import examine
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 
 
 @pytest.fixture()
@@ -42,7 +42,7 @@ def test_the_doctor_finds_a_port_in_use():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        findings = {finding.name: finding for finding in examine(DEFAULT_BUNDLE, taken.getsockname()[1])}
+        findings = {finding.name: finding for finding in examine(FIRST_BUNDLE, taken.getsockname()[1])}
     assert not findings["port"].ok
     assert "--port 0" in findings["port"].mend
 

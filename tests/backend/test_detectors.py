@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 from effigy.landmarks import DetectorError, load_detector
 from effigy.landmarks.embedded import LandmarkNetwork, soft_argmax
 
-EMBEDDED = DEFAULT_BUNDLE / "detector.safetensors"
+EMBEDDED = FIRST_BUNDLE / "detector.safetensors"
 FAN_FILES = ("2DFAN4-11f355bf06.pth.tar", "s3fd-619a316812.pth")
 
 

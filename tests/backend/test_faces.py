@@ -21,6 +21,7 @@ from effigy.editing.parameters import ALPHA
 from effigy.editing.patches import THUMBNAIL
 from effigy.faces import (
     DEFAULT_BUNDLE,
+    FIRST_BUNDLE,
     BundleError,
     LatentError,
     describe_looks,
@@ -52,9 +53,9 @@ def identity(default_model):
 
 @pytest.fixture(scope="module")
 def judge():
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
-    recogniser = load_embedder("judge", DEFAULT_BUNDLE, torch.device("cpu"))
-    return Judge(detector, recogniser, identities=2, shading=Shading.from_file(DEFAULT_BUNDLE / "shading.json"))
+    detector = EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
+    recogniser = load_embedder("judge", FIRST_BUNDLE, torch.device("cpu"))
+    return Judge(detector, recogniser, identities=2, shading=Shading.from_file(FIRST_BUNDLE / "shading.json"))
 
 
 def test_an_edit_of_zero_is_the_anchor_bit_for_bit(default_model, identity):
@@ -75,7 +76,7 @@ def test_a_picture_does_not_depend_on_what_was_painted_before(default_model, ide
 
 
 def test_the_picture_turns_as_asked(default_model):
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    detector = EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
     asked = np.linspace(-30, 30, 7)
     slopes = []
     for seed in range(6):
@@ -144,7 +145,7 @@ def test_of_a_true_change_only_what_goes_beyond_it_or_against_it_is_drift():
 
 
 def test_an_evaluation_is_the_same_twice_and_its_json_has_the_documented_keys(default_model, judge):
-    scores = compare(default_model, judge, ["newton", "linear", "paper"], load_paper_regressor(DEFAULT_BUNDLE))
+    scores = compare(default_model, judge, ["newton", "linear", "paper"], load_paper_regressor(FIRST_BUNDLE))
     told = report(scores)
     assert replace(evaluate(default_model, judge), ms=0.0) == replace(scores["newton"], ms=0.0)
     assert scores["paper"].yaw.mae_deg > scores["newton"].yaw.mae_deg
@@ -169,15 +170,15 @@ def test_an_evaluation_is_the_same_twice_and_its_json_has_the_documented_keys(de
 
 def test_samples_resume_and_do_not_depend_on_how_they_were_interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "SHARD", 20)
-    generator = load_generator(DEFAULT_BUNDLE / "generator.safetensors", "cpu")
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    generator = load_generator(FIRST_BUNDLE / "generator.safetensors", "cpu")
+    detector = EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
     recipe = samples.Recipe("sha", detector.fingerprint, 0)
     made = []
 
     def progress(stage, done, total):
         made.append(done)
 
-    embedder = EmbeddedIdentity(DEFAULT_BUNDLE / "identity.safetensors")
+    embedder = EmbeddedIdentity(FIRST_BUNDLE / "identity.safetensors")
     whole = samples.sample(generator, detector, embedder, recipe, 40, tmp_path, progress)
     assert whole.thumbnails.shape == (40, 3, THUMBNAIL, THUMBNAIL)
     assert whole.vectors.shape == (40, 64)
@@ -195,7 +196,7 @@ def test_samples_resume_and_do_not_depend_on_how_they_were_interrupted(tmp_path,
 
 def test_given_latents_are_sampled_in_their_order(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "SHARD", 20)
-    generator = load_generator(DEFAULT_BUNDLE / "generator.safetensors", "cpu")
+    generator = load_generator(FIRST_BUNDLE / "generator.safetensors", "cpu")
     z = np.random.default_rng(0).standard_normal((30, generator.z_dim)).astype(np.float32)
     np.savez(tmp_path / "z.npz", z=z)
     given = samples.read_latents(tmp_path / "z.npz")
@@ -325,12 +326,13 @@ def test_a_latent_whose_camera_no_scene_can_hold_is_refused(default_model, ident
 
 def test_default_names_the_embedded_bundle():
     assert resolve_bundle("default") == DEFAULT_BUNDLE
-    assert sum(path.stat().st_size for path in DEFAULT_BUNDLE.iterdir()) < 40 * 2**20
+    shipped = {path for folder in (DEFAULT_BUNDLE, FIRST_BUNDLE) for path in folder.iterdir()}
+    assert sum(path.stat().st_size for path in shipped) < 60 * 2**20
 
 
 @pytest.fixture()
 def bundle(tmp_path):
-    return shutil.copytree(DEFAULT_BUNDLE, tmp_path / "copy.effigy")
+    return shutil.copytree(FIRST_BUNDLE, tmp_path / "copy.effigy")
 
 
 def test_a_copied_bundle_is_the_same_model(bundle, default_model):
@@ -398,16 +400,16 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     monkeypatch.setattr(samples, "SHARD", 250)
     for name, smaller in {"_PEOPLE": 1, "_STEPS": 3, "_CALIBRATED": 2, "_ANGLES": 5}.items():
         monkeypatch.setattr(f"effigy.fitting.report.{name}", smaller)
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    detector = EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
     stages = []
     out = tmp_path / "small.effigy"
     plan = FitPlan("small", samples=250, basis=6, latent="w+", paper=True)
-    embedder = EmbeddedIdentity(DEFAULT_BUNDLE / "identity.safetensors")
+    embedder = EmbeddedIdentity(FIRST_BUNDLE / "identity.safetensors")
     monkeypatch.setitem(PRESETS, "effigy", replace(PRESETS["effigy"], steps=200))
     monkeypatch.setitem(PRESETS, "paper", replace(PRESETS["paper"], steps=60))
     monkeypatch.setattr(appearance_training, "_STEPS", 100)
     report = fit_face_model(
-        DEFAULT_BUNDLE / "generator.safetensors", detector, embedder, out, tmp_path / "samples", plan,
+        FIRST_BUNDLE / "generator.safetensors", detector, embedder, out, tmp_path / "samples", plan,
         lambda stage, done, total: stages.append(stage),
     )  # fmt: skip
     assert report.shape_nme_percent < 3
@@ -450,7 +452,7 @@ def test_a_slider_leads_to_its_end_without_a_leap(default_model, seed):
     ("mediapipe478", None, True), ("mediapipe478", 2, False), ("mediapipe468", None, True), ("ibug68", None, False),
 ])  # fmt: skip
 def test_bundles_of_478_points_that_were_pitched_wrong_are_told_apart(tmp_path, topology, revision, is_old):
-    header = json.loads((DEFAULT_BUNDLE / "model.json").read_text())
+    header = json.loads((FIRST_BUNDLE / "model.json").read_text())
     header["topology"] = topology
     header.pop("topology_revision", None)
     if revision is not None:

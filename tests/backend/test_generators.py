@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 from effigy.generators import GeneratorFileError, load_generator, save_generator
 from effigy.generators.checkpoints import open_checkpoint
 from effigy.generators.checkpoints.configuration import read_config
@@ -34,7 +34,7 @@ from ..closeness import assert_same, roundings_of, typical_error
 from .checkpoint_files import NAMES, parity
 from .devices import DEVICES
 
-GENERATOR = DEFAULT_BUNDLE / "generator.safetensors"
+GENERATOR = FIRST_BUNDLE / "generator.safetensors"
 
 
 def build(name, device="cpu"):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from effigy.cli import app
 from effigy.commands import bench
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 from effigy.generators import catalogue
 from effigy.generators.checkpoints import write_own
 from effigy.generators.networks.dense import initialize
@@ -23,7 +23,7 @@ from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
 
 from .checkpoint_files import nvidia, parity
 
-GENERATOR = DEFAULT_BUNDLE / "generator.safetensors"
+GENERATOR = FIRST_BUNDLE / "generator.safetensors"
 NAME = "stylegan2-ffhq-256x256"
 
 
@@ -99,7 +99,7 @@ def test_inspect_says_what_a_file_is(run):
     assert len(found["sha256"]) == 64
 
 
-@pytest.mark.parametrize("name", ["default", GENERATOR.parent])
+@pytest.mark.parametrize("name", ["first-default", GENERATOR.parent])
 def test_inspect_takes_a_bundle_for_its_generator(run, name):
     found, of_file = (json.loads(run("generators", "inspect", what, "--json").output) for what in (name, GENERATOR))
     assert found.pop("edits hold")

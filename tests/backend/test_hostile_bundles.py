@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from effigy.array_files import read_arrays
 from effigy.cli import app
 from effigy.commands import nrsfm
-from effigy.faces import DEFAULT_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor
+from effigy.faces import FIRST_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor
 from effigy.faces.welcome import welcome
 from effigy.files import file_problem, parse_json, whole_file
 from effigy.fitting import samples
@@ -43,8 +43,8 @@ def folder(tmp_path):
     copied = tmp_path / "copy.effigy"
     copied.mkdir()
     for name in ("model.json", "model.safetensors"):
-        shutil.copy(DEFAULT_BUNDLE / name, copied)
-    (copied / "generator.safetensors").symlink_to(DEFAULT_BUNDLE / "generator.safetensors")
+        shutil.copy(FIRST_BUNDLE / name, copied)
+    (copied / "generator.safetensors").symlink_to(FIRST_BUNDLE / "generator.safetensors")
     return copied
 
 
@@ -183,7 +183,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused(folder, quick, change):
 
 
 def test_the_papers_regressor_is_held_to_the_same(folder):
-    shutil.copy(DEFAULT_BUNDLE / "paper.safetensors", folder)
+    shutil.copy(FIRST_BUNDLE / "paper.safetensors", folder)
     assert load_paper_regressor(folder) is not None
     path = folder / "paper.safetensors"
     content = path.read_bytes()
@@ -240,7 +240,7 @@ def test_a_pipe_in_a_bundle_does_not_hang(folder, name):
 
 
 def test_a_detector_of_nan_is_refused(tmp_path):
-    arrays = load_file(DEFAULT_BUNDLE / "detector.safetensors")
+    arrays = load_file(FIRST_BUNDLE / "detector.safetensors")
     arrays["context.bias"][0] = float("nan")
     save_file(arrays, tmp_path / "detector.safetensors")
     with pytest.raises(DetectorError, match="context.bias holds NaN"):

@@ -23,7 +23,7 @@ from effigy.editing.parameters import Parameters
 from effigy.editing.patches import THUMBNAIL, patch_colours, patch_names, patch_points
 from effigy.editing.regressor import Whitening
 from effigy.faces import (
-    DEFAULT_BUNDLE,
+    FIRST_BUNDLE,
     BundleError,
     describe_looks,
     load_face_model,
@@ -158,7 +158,7 @@ def test_what_the_pose_explains_is_taken_out():
 
 @pytest.fixture()
 def bundle(tmp_path):
-    return shutil.copytree(DEFAULT_BUNDLE, tmp_path / "copy.effigy")
+    return shutil.copytree(FIRST_BUNDLE, tmp_path / "copy.effigy")
 
 
 @pytest.fixture()
@@ -192,10 +192,10 @@ def test_doctor_and_inspect_say_what_edits_hold(earlier):
         return json.loads(CliRunner().invoke(app, ["generators", "inspect", str(name), "--json"]).output)
 
     assert "effigy bundle refine" in inspected(earlier)["edits hold"]
-    assert "the person" in inspected("default")["edits hold"]
-    assert "edits hold" not in inspected(DEFAULT_BUNDLE / "generator.safetensors")
+    assert "the person" in inspected("first-default")["edits hold"]
+    assert "edits hold" not in inspected(FIRST_BUNDLE / "generator.safetensors")
     [of_default], [of_earlier] = (
-        [finding for finding in examine(folder) if finding.name == "model"] for folder in (DEFAULT_BUNDLE, earlier)
+        [finding for finding in examine(folder) if finding.name == "model"] for folder in (FIRST_BUNDLE, earlier)
     )
     assert "edits hold colours" in of_default.detail
     assert of_earlier.ok
@@ -214,7 +214,7 @@ def test_refining_gives_an_earlier_bundle_heads_and_leaves_it_as_it_is(earlier, 
     before = {path.name: path.read_bytes() for path in earlier.iterdir()}
     (earlier / "report").mkdir()
     (earlier / "report" / "report.md").write_text("of the edits of before")
-    embedder = EmbeddedIdentity(DEFAULT_BUNDLE / "identity.safetensors")
+    embedder = EmbeddedIdentity(FIRST_BUNDLE / "identity.safetensors")
     out = tmp_path / "new.effigy"
     looks = refine(earlier, embedder, out, tmp_path / "samples", 80)
     assert {path.name: path.read_bytes() for path in earlier.iterdir() if path.is_file()} == before
@@ -268,8 +268,10 @@ def test_refine_names_what_is_wrong(tmp_path):
         return result.output
 
     assert "/nowhere.effigy is not a face model" in ran("/nowhere.effigy", "--out", tmp_path / "new.effigy")
-    assert "is there already" in ran("default", "--out", tmp_path)
-    assert "there is no file" in ran("default", "--out", tmp_path / "new.effigy", "--identity", tmp_path / "absent.pth")
+    assert "is there already" in ran("first-default", "--out", tmp_path)
+    assert "there is no file" in ran(
+        "first-default", "--out", tmp_path / "new.effigy", "--identity", tmp_path / "absent.pth"
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 from effigy.generators import load_generator
 
 SCRIPT = """
@@ -75,5 +75,5 @@ def test_the_blocks_of_a_picture_are_faulted_in_once():
 def test_a_generator_on_the_cpu_keeps_what_a_picture_needs(monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
     monkeypatch.setattr("effigy.generators.load.keep_picture_memory", lambda: asked.append("kept"))
-    load_generator(DEFAULT_BUNDLE / "generator.safetensors", "cpu")
+    load_generator(FIRST_BUNDLE / "generator.safetensors", "cpu")
     assert asked == ["kept"]

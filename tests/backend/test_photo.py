@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 from effigy.geometry import angles, rotation
 from effigy.landmarks import load_detector
 from effigy.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader, head
@@ -100,7 +100,7 @@ def test_where_there_is_no_face_none_is_read(reader, shape):
 
 
 def test_the_detector_gives_points_in_the_picture_or_nan(photo):
-    detector = load_detector("photo", DEFAULT_BUNDLE / "detector.safetensors", "cpu")
+    detector = load_detector("photo", FIRST_BUNDLE / "detector.safetensors", "cpu")
     wide = on_grey(256, 512, (photo, 0, 256))
     images = torch.from_numpy(np.stack([wide, np.zeros_like(wide), wide])).permute(0, 3, 1, 2) / 127.5 - 1
     points = detector.detect(images)

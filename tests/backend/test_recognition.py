@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from effigy.editing import InverseOptions, keep_identity
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 from effigy.recognition import ArcFace, EmbeddedIdentity, IdentityFileError, load_embedder
 from effigy.recognition.arcface import IRSE50
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def embedder():
-    return EmbeddedIdentity(DEFAULT_BUNDLE / "identity.safetensors")
+    return EmbeddedIdentity(FIRST_BUNDLE / "identity.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_embedded_network_tells_people_apart_whatever_their_pose(default_mod
 
 
 def test_arcface_reads_the_published_names_and_batches_alike(arcface_weights):
-    network = load_embedder(str(arcface_weights), DEFAULT_BUNDLE, CPU)
+    network = load_embedder(str(arcface_weights), FIRST_BUNDLE, CPU)
     assert isinstance(network, ArcFace)
     images = torch.rand(2, 3, 256, 256) * 2 - 1
     vectors = network.embed(images)
@@ -61,7 +61,7 @@ def test_arcface_reads_the_published_names_and_batches_alike(arcface_weights):
 def test_the_judge_tells_people_apart_and_shares_nothing_with_the_network_that_edits_hold_on_to(
     default_model, embedder
 ):
-    judge = load_embedder("judge", DEFAULT_BUNDLE, CPU)
+    judge = load_embedder("judge", FIRST_BUNDLE, CPU)
     assert judge.fingerprint != embedder.fingerprint
     assert type(judge.network) is not type(embedder.network)
     people = [default_model.open_seed(seed, truncation=1.0) for seed in range(12)]

@@ -23,12 +23,12 @@ class Service:
     """An ``effigy serve`` process."""
 
     def __init__(self, command: str, folder: Path, *options: str) -> None:
+        """The first default is served, whose figures tests know, unless ``options`` name another --model."""
         self.connection_file = folder / "connection.json"
         self.log = folder / "service.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [command, "serve", "--connection-file", str(self.connection_file), *options], stdout=log, stderr=log
-            )
+            named = ["--model", "first-default", "--connection-file", str(self.connection_file)]
+            self.process = subprocess.Popen([command, "serve", *named, *options], stdout=log, stderr=log)
 
     def connection(self, timeout: float = 300.0) -> Connection:
         end = time.monotonic() + timeout

@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from effigy.faces import DEFAULT_BUNDLE, load_face_model
+from effigy.faces import FIRST_BUNDLE, load_face_model
 from effigy.generators.load import save_generator
 from effigy.generators.networks.stylegan2 import fir_kernel, upsample2
 from recipes.demo_face import gallery, latents
@@ -27,7 +27,7 @@ from .small import PLAN, painted, small_network
 
 
 def test_a_gallery_has_a_strip_for_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    model = load_face_model(FIRST_BUNDLE, "cpu")
     monkeypatch.setattr(gallery, "STEPS", 2)
     monkeypatch.setattr(gallery, "PEOPLE", (4,))
     paths = gallery.gallery(model, tmp_path)
@@ -80,7 +80,7 @@ def test_a_blend_lies_between_two_generators(tmp_path: Path):
 
 
 def test_fairness_has_figures_for_dark_and_light_faces():
-    ran = CliRunner().invoke(app, ["fairness", "default", "--people", "3"])
+    ran = CliRunner().invoke(app, ["fairness", "first-default", "--people", "3"])
     assert ran.exit_code == 0, ran.output
     rows = [line.split() for line in ran.output.splitlines() if line.startswith(THIRDS)]
     assert [row[0] for row in rows] == list(THIRDS)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from effigy.editing.patches import patch_names
-from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces import FIRST_BUNDLE
 from effigy.fitting.drift import Shading, full_strength
 from effigy.landmarks import EmbeddedDetector
 from effigy.recognition.judge import INPUT, EmbeddedJudge, JudgeNetwork
@@ -34,7 +34,7 @@ def test_a_move_changes_what_it_names_alone():
 
 def test_shading_is_of_every_control_and_place(default_model, renderer: Renderer, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(shading, "PEOPLE", 1)
-    detector = EmbeddedDetector(DEFAULT_BUNDLE / "detector.safetensors")
+    detector = EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
     seen: list[int] = []
     found = shading.measure_shading(default_model, detector, renderer, lambda done, total: seen.append(done))
     assert seen == [1, 2]

@@ -73,7 +73,7 @@ def follower_of(proxy):
 def preferences():
     """The add-on's preferences, pointing at the backend under test."""
     chosen = bpy.context.preferences.addons[PACKAGE].preferences
-    chosen.command = os.environ["EFFIGY_COMMAND"]
+    chosen.command, chosen.model = os.environ["EFFIGY_COMMAND"], "first-default"  # whose figures tests know
     return chosen
 
 
