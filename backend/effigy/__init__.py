@@ -1,4 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Effigy's backend: from a camera and an expression to a picture, by a latent edit of a pretrained StyleGAN."""
+"""Effigy's backend: from a camera and an expression to a picture, by a latent edit of a pretrained StyleGAN.
 
-__version__ = "0.1.0"
+``import effigy`` offers what the command line does with pictures: ``load``, ``person``, ``paint``, ``sheet``, ``film``,
+``interpolate`` and ``bake`` (docs/api.md). PyTorch is imported when the first of them is used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from effigy_protocol.version import VERSION
+
+__version__ = VERSION
+
+# By name, not by an import statement: whoever imports effigy must not import all of it.
+_API = "effigy.api"
+_VERBS = ("PaintingError", "bake", "film", "interpolate", "load", "paint", "person", "sheet")
+
+__all__ = ["PaintingError", "__version__", "bake", "film", "interpolate", "load", "paint", "person", "sheet"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        return getattr(import_module(_API), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_VERBS})

@@ -6,7 +6,20 @@ from __future__ import annotations
 from . import handlers, preferences
 from .pictures import preview, runs, session
 from .scene import display, properties
-from .ui import grab, identity, import_capture, library, live_capture, operators, panel, pose, preflight, ranges
+from .ui import (
+    bake_all,
+    export_keys,
+    grab,
+    identity,
+    import_capture,
+    library,
+    live_capture,
+    operators,
+    panel,
+    pose,
+    preflight,
+    ranges,
+)
 
 # A module has register() and unregister(); later ones may use what earlier ones registered.
 _MODULES = (
@@ -23,6 +36,8 @@ _MODULES = (
     import_capture,
     live_capture,
     ranges,
+    bake_all,
+    export_keys,
     preflight,
     panel,
     preview,

@@ -17,8 +17,8 @@ import zmq
 
 from effigy_protocol import PROTOCOL_VERSION
 from effigy_protocol.connection import ConnectionFileError, OtherVersionError, read_connection
+from effigy_protocol.version import VERSION
 
-from .. import __version__
 from ..service.endpoint import EndpointError, bind, default_connection_file
 
 _ENOUGH_MEMORY = 1.5e9  # bytes free: the default model and torch take about one
@@ -52,7 +52,7 @@ def examine(model: Path, port: int = 0) -> list[Finding]:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("Effigy", True, f"{__version__}, protocol {PROTOCOL_VERSION}, Python {version}")
+    return Finding("Effigy", True, f"{VERSION}, protocol {PROTOCOL_VERSION}, Python {version}")
 
 
 def _torch() -> Finding:

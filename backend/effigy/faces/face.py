@@ -210,10 +210,13 @@ class FaceModel:
             target = Parameters.from_vector(identity.q[None])
             target.camera.R[:] = turned
             change[ROTATION] = target.to_vector()[0, ROTATION] - identity.q[ROTATION]
+        if unknown := controls.keys() - self.controls.keys():
+            raise KeyError(min(unknown))
         moves = {}
-        for name, value in controls.items():
-            control = self.controls[name]
-            moves[name] = _limit(name, value, control.low, control.high, 0.0, clamped)
+        for name, control in self.controls.items():  # in the model's order: sums round by their order
+            if name not in controls:
+                continue
+            moves[name] = _limit(name, controls[name], control.low, control.high, 0.0, clamped)
             change[ALPHA] += moves[name] * control.direction
         if not change.any():
             return Edit(identity.ws, rest, tuple(clamped), {})

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from effigy_protocol import ProtocolError, decode_reply, encode
 from effigy_protocol.messages import Array, Control, KnownModel, Welcome
+from effigy_protocol.version import VERSION
 
-from .. import __version__
 from ..generators.planes import ALPHA
 from .face import FaceModel, LatentError
 
@@ -25,7 +25,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
     moves = np.array([c.direction for c in model.controls.values()]).reshape(-1, K)
     directions = moves @ model.shape.basis.reshape(K, -1)
     return Welcome(
-        server=f"effigy {__version__}",
+        server=f"effigy {VERSION}",
         device=str(model.generator.device),
         model=model.model_id,
         model_name=model.name,

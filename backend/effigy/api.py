@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python interface, as ``import effigy`` offers it. Each verb is a verb of the command line too.
+
+Wherever a ``model`` is asked for: "default", the path of a bundle, or what ``load`` returned. Wherever a person is: a
+seed, or what ``person`` returned. Verbs raise PaintingError, BundleError of a model that cannot be read, and OSError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import imageio.v3 as iio
+import numpy as np
+from numpy.typing import NDArray
+
+from .faces import FaceModel, Identity, load_face_model, resolve_bundle
+from .files import whole_file
+from .painting import (
+    Depth,
+    Keys,
+    Moment,
+    PaintingError,
+    Shot,
+    open_person,
+    paint_shots,
+    read_keys,
+    read_latent,
+    turntable,
+)
+from .painting.blender import bake_blend
+from .painting.interpolation import between
+from .painting.sequences import Progress, Written, in_order, write_film, write_frames
+from .painting.sheets import paint_sheet
+
+__all__ = ["PaintingError", "bake", "film", "interpolate", "load", "paint", "person", "sheet"]
+
+Model: TypeAlias = str | Path | FaceModel
+Person: TypeAlias = int | Identity
+Values: TypeAlias = float | Sequence[float]
+
+_FILM = ".mp4"
+_MODELS = 2  # that stay in memory
+
+
+def load(model: Model = "default", device: str = "auto") -> FaceModel:
+    """A face model: "default", or the folder of a bundle. ``device``: auto, cpu or cuda. Kept for the next call."""
+    if isinstance(model, FaceModel):
+        return model
+    folder = resolve_bundle(str(model))
+    try:
+        changed = (folder / "model.json").stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    return _load(folder, device, changed)
+
+
+@lru_cache(maxsize=_MODELS)
+def _load(folder: Path, device: str, changed: int) -> FaceModel:
+    return load_face_model(folder, device)
+
+
+def person(
+    seed: int | None = None,
+    latent: bytes | str | Path | None = None,
+    *,
+    truncation: float = 0.7,
+    model: Model = "default",
+) -> Identity:
+    """The person of a ``seed``, as in Blender's Seed, or of a ``latent``: its bytes, or the path of a file with it.
+
+    A file holds those bytes, or is an .npz with an array w, [w_dim] or [num_ws, w_dim]. ``truncation`` draws a seed's
+    person towards the mean face: 1 not at all, 0 entirely.
+    """
+    chosen = load(model)
+    if isinstance(latent, (str, Path)):
+        latent = read_latent(Path(latent), chosen)
+    return open_person(chosen, seed, latent, truncation)
+
+
+def paint(
+    who: Person = 0,
+    *,
+    yaw: float | None = None,
+    pitch: float | None = None,
+    controls: Mapping[str, float] | None = None,
+    depth: Depth = 8,
+    out: str | Path | None = None,
+    model: Model = "default",
+) -> NDArray[Any]:
+    """One exact picture [H, W, 3, or 4 with alpha], uint8, or uint16 with a ``depth`` of 16.
+
+    ``yaw`` and ``pitch`` are degrees, None the person's own; ``controls`` offsets from their expression, by name.
+    ``out``: a PNG file to write too, whose bytes are those that Blender bakes for the same.
+    """
+    chosen = load(model)
+    shot = Shot(_person(chosen, who), Moment(yaw, pitch, controls or {}))
+    painted = next(paint_shots(chosen, [shot], depth))
+    if out is not None:
+        _check_suffix(Path(out), ".png")
+        with whole_file(Path(out)) as temporary:
+            temporary.write_bytes(painted.file())
+    return painted.picture
+
+
+def sheet(
+    people: Iterable[Person] | Mapping[str, Person] = (0,),
+    *,
+    yaw: Values | None = None,
+    pitch: Values | None = None,
+    controls: Mapping[str, Values] | None = None,
+    tile: int | None = None,
+    captions: bool = True,
+    out: str | Path | None = None,
+    model: Model = "default",
+) -> NDArray[np.uint8]:
+    """A contact sheet [H, W, 3]: people downwards, and at most two of yaw, pitch and controls with several values.
+
+    ``people`` may have names, which captions then tell. ``tile``: the width of each picture, in pixels.
+    ``out``: a PNG file to write too.
+    """
+    chosen = load(model)
+    asked = {"yaw": yaw, "pitch": pitch, **(controls or {})}
+    axes = {
+        name: [values] if isinstance(values, (int, float)) else list(values)
+        for name, values in asked.items()
+        if values is not None
+    }
+    named = people if isinstance(people, Mapping) else {_label(who): who for who in people}
+    opened = {label: _person(chosen, who) for label, who in named.items()}
+    picture = paint_sheet(chosen, opened, axes, tile, captions=captions)
+    if out is not None:
+        _check_suffix(Path(out), ".png")
+        with whole_file(Path(out)) as temporary:
+            iio.imwrite(temporary, picture, extension=".png")
+    return picture
+
+
+def film(
+    keys: str | Path | Mapping[int, Moment] | None,
+    who: Person | None = None,
+    *,
+    out: str | Path,
+    frames: int = 96,
+    fps: float = 24,
+    depth: Depth | None = None,
+    model: Model = "default",
+    progress: Progress = lambda done, of: None,
+) -> Written:
+    """Paints every frame of ``keys``: a .csv or .json file, or moments by frame; None: a turntable of ``frames``.
+
+    ``out``: a folder of PNG files, which are those that Blender's Bake writes for the same keys and which go on where
+    they were stopped, or an .mp4. ``who`` may be left out where the file of keys names its person; ``depth`` where the
+    keys are a bake's own.
+    """
+    chosen = load(model)
+    if keys is None:
+        read = turntable(chosen, frames)
+    else:
+        read = Keys(dict(keys)) if isinstance(keys, Mapping) else read_keys(Path(keys))
+    if who is None and read.latent is None:
+        raise PaintingError("say who: these keys name no person, so give a seed or a latent")
+    shown = open_person(chosen, latent=read.latent) if who is None else _person(chosen, who)
+    read.check(chosen, shown)
+    shots = {frame: Shot(shown, moment) for frame, moment in read.frames.items()}
+    return _write(chosen, shots, Path(out), fps, depth or read.depth, progress)
+
+
+def interpolate(
+    people: Iterable[Person],
+    *,
+    out: str | Path,
+    seconds: float = 8,
+    fps: float = 24,
+    loop: bool = False,
+    yaw: float | None = None,
+    pitch: float | None = None,
+    controls: Mapping[str, float] | None = None,
+    depth: Depth = 8,
+    model: Model = "default",
+    progress: Progress = lambda done, of: None,
+) -> Written:
+    """From person to person, on a smooth curve through their latents; with ``loop`` back to the first.
+
+    ``out`` as in ``film``; ``yaw``, ``pitch`` and ``controls`` as in ``paint``, for all frames.
+    """
+    chosen = load(model)
+    if not 0 < seconds * fps < 1e9:
+        raise PaintingError(f"{seconds} seconds of {fps} frames each cannot be painted")
+    passed = between(chosen, [_person(chosen, who) for who in people], round(seconds * fps), loop=loop)
+    moment = Moment(yaw, pitch, controls or {})
+    return _write(chosen, in_order(Shot(each, moment) for each in passed), Path(out), fps, depth, progress)
+
+
+def bake(
+    blend: str | Path, *, blender: str | Path | None = None, save: bool = True, model: str | Path | None = None
+) -> None:
+    """Has Blender bake every face in a .blend, as its Bake does; with ``save`` the file then shows the pictures.
+
+    ``blender``: the program; by default that of the variable EFFIGY_BLENDER, the one on the path, or an installed one.
+    It needs the add-on.
+    """
+    bake_blend(
+        Path(blend), None if blender is None else Path(blender), save=save, model=None if model is None else str(model)
+    )
+
+
+def _write(
+    model: FaceModel, shots: Mapping[int, Shot], out: Path, fps: float, depth: Depth, progress: Progress
+) -> Written:
+    if out.suffix.lower() == _FILM:
+        return write_film(model, shots, out, fps, progress)
+    if out.suffix:
+        raise PaintingError(f"{out} is neither an {_FILM} nor a folder's name: PNG files go into a folder")
+    if out.exists() and not out.is_dir():
+        raise PaintingError(f"{out} is a file: give a folder, or an {_FILM}")
+    return write_frames(model, shots, out, depth, progress)
+
+
+def _person(model: FaceModel, who: Person) -> Identity:
+    return who if isinstance(who, Identity) else open_person(model, who)
+
+
+def _label(who: Person) -> str:
+    return f"seed {who}" if isinstance(who, int) else who.key[:8]
+
+
+def _check_suffix(path: Path, suffix: str) -> None:
+    if path.suffix.lower() != suffix:
+        raise PaintingError(f"{path} is no {suffix} file: pictures are written as PNG alone, which is lossless")

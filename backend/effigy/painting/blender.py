@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy bake``: has Blender bake a .blend, with this Effigy as its backend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..files import file_problem
+from .errors import PaintingError
+
+_VARIABLE = "EFFIGY_BLENDER"
+_SAID = "effigy: "  # how the add-on's lines begin
+_LAST = 8  # lines of Blender's that are told when it fails
+
+
+def find_blender(named: Path | None = None) -> Path:
+    """The Blender that is named, else the one of EFFIGY_BLENDER, on the path, or where installers put it.
+
+    Raises PaintingError.
+    """
+    asked = named or (Path(os.environ[_VARIABLE]) if os.environ.get(_VARIABLE) else None)
+    if asked is not None:
+        found = shutil.which(asked)
+        if found is None:
+            raise PaintingError(f"there is no Blender {asked}: give the program itself to --blender")
+        return Path(found)
+    if on_path := shutil.which("blender"):
+        return Path(on_path)
+    if installed := next(_installed(), None):
+        return installed
+    raise PaintingError(f"no Blender is found: name it with --blender, or in {_VARIABLE}")
+
+
+def _installed() -> Iterator[Path]:
+    """Where installers put Blender, newest first."""
+    if sys.platform == "darwin":
+        places = (Path("/Applications"), "Blender*.app/Contents/MacOS/Blender")
+    elif sys.platform == "win32":
+        places = (Path(os.environ.get("PROGRAMFILES", "C:/Program Files")) / "Blender Foundation", "*/blender.exe")
+    else:
+        places = (Path("/opt"), "blender*/blender")
+    yield from sorted(places[0].glob(places[1]), reverse=True)
+
+
+def bake_blend(
+    blend: Path,
+    blender: Path | None = None,
+    *,
+    save: bool = True,
+    model: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Bakes every face of every scene in ``blend``; with ``save`` the .blend then shows the pictures.
+
+    ``model``: the bundle of the faces, where it is not the one of the add-on's preferences. ``tell`` hears what the
+    add-on says. Raises PaintingError with what Blender said.
+    """
+    if problem := file_problem(blend, ".blend"):
+        raise PaintingError(problem)
+    program = find_blender(blender)
+    arguments = f"command={_command()!r}, model={model or ''!r}, save={save}"
+    # The add-on's own operator does it all: this is one line, and knows nothing of Blender but its name.
+    command = [str(program), "--background", str(blend.resolve()), "--python-exit-code", "3", "--python-expr"]
+    last: deque[str] = deque(maxlen=_LAST)
+    try:
+        running = subprocess.Popen(  # noqa: S603 what its user names
+            [*command, f"import bpy; bpy.ops.effigy.bake_all({arguments})"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+        )  # fmt: skip
+    except OSError as error:
+        raise PaintingError(f"{program} cannot be started: {error}") from None
+    with running:
+        assert running.stdout is not None
+        try:
+            for line in running.stdout:
+                last.append(line.rstrip())
+                if line.startswith(_SAID):
+                    tell(line.removeprefix(_SAID).rstrip())
+        except BaseException:
+            running.terminate()
+            raise
+    if running.returncode != 0:
+        raise PaintingError(_why(program, running.returncode, list(last)))
+
+
+def _why(program: Path, code: int, said: list[str]) -> str:
+    text = "\n".join(said)
+    if "bake_all" in text and "could not be found" in text:
+        return f"{program} has no Effigy add-on of this version: install and enable its zip, and save the preferences"
+    errors = [line.partition("Error: ")[2] for line in said if "Error: " in line]
+    return errors[-1] if errors else f"{program} ended with code {code}:\n{text}"
+
+
+def _command() -> str:
+    """The command of this Effigy, which Blender shall start as its backend."""
+    beside = shutil.which("effigy", path=str(Path(sys.executable).parent)) or shutil.which("effigy")
+    if beside is None:
+        raise PaintingError(f"there is no effigy beside {sys.executable}, nor on the path: install the wheel")
+    return beside

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+
+class PaintingError(Exception):
+    """What was asked cannot be painted; the message says what is wrong and what to do."""

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys: what is asked in which frame, from a CSV table or from JSON; a bake's ``frames.json`` is such a file.
+
+A value stands in a frame, or is interpolated linearly between the frames in which it stands; before the first and
+behind the last of them it holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from effigy_protocol.record import latent_hash
+
+from ..faces import FaceModel, Identity
+from ..files import file_problem, parse_json
+from .errors import PaintingError
+from .shots import Depth, Moment
+
+_BYTES = 64 << 20  # of a file
+FRAMES = 1_000_000  # from the first to the last
+_FORMAT = 1
+_POSE = ("yaw", "pitch")
+_SHOWN = 60  # characters of what is refused
+
+_Row = dict[str, float]  # what stands in one frame: yaw, pitch and controls
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Every frame from the first to the last, and what the file says of whom it was made for.
+
+    ``latent``: the person's, where the file carries it; ``hashes``: what frames of a bake say of theirs.
+    """
+
+    frames: dict[int, Moment]
+    latent: bytes | None = None
+    models: frozenset[str] = frozenset()
+    hashes: frozenset[str] = frozenset()
+    depth: Depth = 8
+
+    def check(self, model: FaceModel, person: Identity) -> None:
+        """Raises PaintingError where the keys were made for another model, or another person."""
+        if others := self.models - {model.model_id}:
+            raise PaintingError(
+                f"these keys belong to model {min(others)[:_SHOWN]}, and {model.model_id} ({model.name}) is to paint "
+                "them: choose their own with --model"
+            )
+        if self.hashes - {latent_hash(person.latent)}:
+            raise PaintingError(
+                "these keys were baked from another person: give the one they belong to (Export Keys in Blender writes "
+                "keys and person into one file)"
+            )
+
+
+def read_keys(path: Path) -> Keys:
+    """The keys in a .csv or .json file. Raises PaintingError."""
+    if problem := file_problem(path, "file of keys"):
+        raise PaintingError(problem)
+    try:
+        if path.stat().st_size > _BYTES:
+            raise ValueError(f"it has more than {_BYTES >> 20} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+        return _from_json(text) if path.suffix.lower() == ".json" else _from_csv(text)
+    except (OSError, ValueError, csv.Error) as error:
+        raise PaintingError(f"{path} cannot be read as keys: {error}") from None
+
+
+def turntable(model: FaceModel, count: int) -> Keys:
+    """``count`` frames in which a head looks from side to side once, over nine tenths of what the model has learnt."""
+    if not 1 <= count <= FRAMES:
+        raise PaintingError(f"{count} frames are out of range: ask for 1 to {FRAMES}")
+    reach = 0.9 * model.pose_range[0]
+    yaws = reach * np.sin(2 * np.pi * np.arange(count) / count)
+    return Keys({frame: Moment(yaw=float(yaw)) for frame, yaw in enumerate(yaws, start=1)})
+
+
+def _from_csv(text: str) -> Keys:
+    """A header ``frame,yaw,pitch,<controls>``; an empty cell is no key. Without a column ``frame`` lines are frames."""
+    reader = csv.reader(text.splitlines())
+    header = [name.strip() for name in next(reader, [])]
+    if not header or not all(header) or len(set(header)) < len(header):
+        raise ValueError("its first line must name the columns, each once: frame, yaw, pitch and controls")
+    if not set(header) - {"frame"}:
+        raise ValueError("its first line names no column but frame: add yaw, pitch or a control")
+    rows: dict[int, _Row] = {}
+    for number, cells in enumerate((cells for cells in reader if any(cell.strip() for cell in cells)), start=1):
+        where = f"line {reader.line_num}"
+        if len(cells) != len(header):
+            raise ValueError(f"{where} has {len(cells)} cells, and the first one names {len(header)} columns")
+        row = {
+            name: _number(cell, f"{where}, {name}") for name, cell in zip(header, cells, strict=True) if cell.strip()
+        }
+        frame = row.pop("frame", None if "frame" in header else float(number))
+        _put(rows, frame, row, where)
+    return Keys(_moments(rows, lambda frame: ()))
+
+
+def _from_json(text: str) -> Keys:
+    """``{"format": 1, "frames": {"1": {"yaw": …, "pitch": …, "controls": {…}}}}``; a control not in them is 0 there."""
+    read = parse_json(text)
+    if not isinstance(read, dict) or read.get("format") != _FORMAT or not isinstance(read.get("frames"), dict):
+        raise ValueError(f'it must be an object with "format": {_FORMAT} and "frames"')
+    rows: dict[int, _Row] = {}
+    for name, entry in read["frames"].items():
+        where = f"frame {name[:_SHOWN]}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("controls", {}), dict):
+            raise ValueError(f'{where} must be an object with "yaw", "pitch" and "controls"')
+        pose = {key: entry[key] for key in _POSE if entry.get(key) is not None}
+        row = {
+            key: _number(value, f"{where}, {key[:_SHOWN]}") for key, value in (pose | entry.get("controls", {})).items()
+        }
+        _put(rows, _number(name, where), row, where)
+    named = {name for row in rows.values() for name in row} - set(_POSE)
+    given = {frame: tuple(row) for frame, row in rows.items()}
+    for entry, row in zip(read["frames"].values(), rows.values(), strict=True):
+        if "controls" in entry:
+            row |= dict.fromkeys(named - row.keys(), 0.0)
+    entries = [read, *read["frames"].values()]
+    return Keys(
+        _moments(rows, lambda frame: given.get(frame, ())),
+        _latent(read.get("person")),
+        frozenset(str(entry["model"]) for entry in entries if entry.get("model") is not None),
+        frozenset(str(entry["latent"]) for entry in entries if entry.get("latent") is not None),
+        16 if any(entry.get("encoding") == "png16" for entry in entries) else 8,
+    )
+
+
+def _latent(text: Any) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        raise ValueError('its "person" is no latent in base64') from None
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        number = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{where}: {str(value)[:_SHOWN]!r} is no finite number")
+    return number
+
+
+def _put(rows: dict[int, _Row], frame: float | None, row: _Row, where: str) -> None:
+    if frame is None or frame != int(frame) or abs(frame) > FRAMES:
+        raise ValueError(f"{where}: the frame must be a whole number of at most {FRAMES}, not {frame}")
+    if int(frame) in rows:
+        raise ValueError(f"{where}: frame {int(frame)} stands there twice")
+    rows[int(frame)] = row
+
+
+def _moments(rows: dict[int, _Row], named: Callable[[int], tuple[str, ...]]) -> dict[int, Moment]:
+    """Every frame from the first row to the last; ``named(frame)`` are controls to keep there though they are 0."""
+    if not rows:
+        raise ValueError("it holds no frames")
+    first, last = min(rows), max(rows)
+    if last - first >= FRAMES:
+        raise ValueError(f"it runs from frame {first} to {last}, more than {FRAMES}")
+    frames = np.arange(first, last + 1)
+    columns = {
+        name: np.interp(frames, *_keyed(rows, name)) for name in sorted({n for row in rows.values() for n in row})
+    }
+    return dict(_each(frames.tolist(), columns, named))
+
+
+def _keyed(rows: dict[int, _Row], name: str) -> tuple[list[int], list[float]]:
+    where = sorted(frame for frame, row in rows.items() if name in row)
+    return where, [rows[frame][name] for frame in where]
+
+
+def _each(
+    frames: list[int], columns: dict[str, np.ndarray], named: Callable[[int], tuple[str, ...]]
+) -> Iterator[tuple[int, Moment]]:
+    for index, frame in enumerate(frames):
+        values = {name: float(column[index]) for name, column in columns.items()}
+        yaw, pitch = values.pop("yaw", None), values.pop("pitch", None)
+        controls = {name: value for name, value in values.items() if value != 0 or name in named(frame)}
+        yield frame, Moment(yaw, pitch, controls)

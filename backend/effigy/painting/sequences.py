@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many pictures: a folder of PNG files as a bake writes it, or a film."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from effigy_protocol.files import write_whole
+from effigy_protocol.record import Journal, shows
+
+from ..faces import FaceModel
+from .errors import PaintingError
+from .shots import Depth, Shot, over_white, paint_shots, record_of
+
+Progress = Callable[[int, int], None]
+
+_JOURNAL = "frames.json"
+_JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What lies where: ``painted`` frames are new, ``kept`` ones were there already and are still right.
+
+    ``clamped``: new frames for which more was asked than the model has learnt.
+    """
+
+    path: Path
+    painted: int
+    kept: int
+    clamped: int
+
+    def __str__(self) -> str:
+        limited = f"; {self.clamped} ask beyond the model's range and were limited" if self.clamped else ""
+        return f"{self.painted} frames painted, {self.kept} kept, in {self.path}{limited}"
+
+
+def write_frames(
+    model: FaceModel,
+    shots: Mapping[int, Shot],
+    folder: Path,
+    depth: Depth = 8,
+    progress: Progress = lambda done, of: None,
+) -> Written:
+    """Writes ``FOLDER/<its name>_<frame>.png`` and ``frames.json``, as a bake does, and goes on where one was stopped.
+
+    Raises PaintingError, or OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    journal, saved = Journal(folder / _JOURNAL), time.monotonic()
+    missing: list[tuple[int, Path]] = []
+    for frame, shot in shots.items():
+        record, path = record_of(model, shot, depth), folder / f"{folder.name}_{frame:04d}.png"
+        if shows(path, record.digest):
+            journal.put(frame, record, path.name)
+        else:
+            missing.append((frame, path))
+    kept = done = len(shots) - len(missing)
+    clamped = 0
+    progress(done, len(shots))
+    try:
+        pictures = paint_shots(model, (shots[frame] for frame, _ in missing), depth)
+        for (frame, path), painted in zip(missing, pictures, strict=True):
+            write_whole(path, painted.file())
+            journal.put(frame, painted.record, path.name)
+            clamped += bool(painted.clamped)
+            done += 1
+            progress(done, len(shots))
+            if time.monotonic() - saved > _JOURNAL_S:
+                journal.save()
+                saved = time.monotonic()
+    finally:
+        journal.save()
+    return Written(folder, len(missing), kept, clamped)
+
+
+def write_film(
+    model: FaceModel, shots: Mapping[int, Shot], path: Path, fps: float, progress: Progress = lambda done, of: None
+) -> Written:
+    """Writes an .mp4 (H.264) of the frames, in order, whole or not at all. Raises PaintingError, or OSError."""
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise PaintingError(
+            "films need imageio-ffmpeg: pip install imageio-ffmpeg, or give a folder to --out for PNG files"
+        ) from None
+    if not 1 <= fps <= 240:
+        raise PaintingError(f"{fps} frames per second are out of range: ask for 1 to 240")
+    height, width = model.generator.resolution
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    clamped = 0
+    try:
+        writer = imageio_ffmpeg.write_frames(
+            str(partial),
+            (width, height),
+            fps=fps,
+            codec="libx264",
+            quality=9,
+            macro_block_size=2,
+            ffmpeg_log_level="error",
+        )
+        try:
+            writer.send(None)
+            for done, painted in enumerate(paint_shots(model, shots.values()), start=1):
+                writer.send(over_white(painted.picture).tobytes())
+                clamped += bool(painted.clamped)
+                progress(done, len(shots))
+        finally:
+            writer.close()
+        if not partial.is_file():
+            raise PaintingError(f"ffmpeg wrote no {path}: see whether its folder is writable")
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return Written(path, len(shots), 0, clamped)
+
+
+def in_order(shots: Iterator[Shot]) -> dict[int, Shot]:
+    """``shots`` as frames from 1 on."""
+    return dict(enumerate(shots, start=1))

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a person and a moment to the picture, and to the PNG file that Blender's bake would write: the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from effigy_protocol.messages import Encoding
+from effigy_protocol.png import annotate
+from effigy_protocol.record import KEYWORD, Record
+
+from ..faces import FaceModel, Identity
+from ..generators import PictureError
+from ..service.encode import png
+from .errors import PaintingError
+
+Depth = Literal[8, 16]  # bits of a channel
+
+_SAME_POSE = 1e-3  # degrees, as in the add-on's scene/reader: a scene's matrices are float32
+_LARGEST = 1e6  # of what is asked: far beyond every angle and control
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is asked of one picture.
+
+    ``yaw`` and ``pitch`` in degrees, None for the person's own; ``controls``: offsets from the person's own
+    expression, by name; a missing one is 0.
+    """
+
+    yaw: float | None = None
+    pitch: float | None = None
+    controls: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture to paint."""
+
+    person: Identity
+    moment: Moment = Moment()
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """One picture [H, W, 3, or 4 with alpha], uint8 or uint16, and what it was made from.
+
+    ``clamped`` names what was asked beyond the data's range.
+    """
+
+    picture: NDArray[Any]
+    record: Record
+    clamped: tuple[str, ...]
+
+    def file(self) -> bytes:
+        """The PNG file that says itself what it shows."""
+        return annotate(png(self.picture), {KEYWORD: self.record.as_text()})
+
+
+def record_of(model: FaceModel, shot: Shot, depth: Depth = 8) -> Record:
+    """What the picture of ``shot`` is made from: what it asks, rounded as Blender's is. Raises PaintingError."""
+    asked, rest = shot.moment, shot.person.pose
+    if unknown := sorted(set(asked.controls) - model.controls.keys()):
+        known = ", ".join(model.controls) or "none"
+        raise PaintingError(f"this model has no control {', '.join(unknown)[:200]}: its controls are {known}")
+    for name, value in {"yaw": asked.yaw, "pitch": asked.pitch, **asked.controls}.items():
+        if value is not None and not abs(value) <= _LARGEST:  # NaN, too
+            raise PaintingError(f"{name} {value} is out of range")
+    yaw = rest.yaw if asked.yaw is None else asked.yaw
+    pitch = rest.pitch if asked.pitch is None else asked.pitch
+    if abs(yaw - rest.yaw) < _SAME_POSE and abs(pitch - rest.pitch) < _SAME_POSE:
+        yaw, pitch = _single(rest.yaw), _single(rest.pitch)
+    controls = tuple((name, _single(value)) for name, value in asked.controls.items())
+    encoding: Encoding = "png16" if depth == 16 else "png"
+    return Record.of(model.model_id, shot.person.latent, yaw, pitch, controls, encoding)
+
+
+def paint_shots(model: FaceModel, shots: Iterable[Shot], depth: Depth = 8) -> Iterator[Painted]:
+    """The exact pictures of ``shots``, in order; so many are held at a time as are painted together.
+
+    Raises PaintingError.
+    """
+    if depth not in (8, 16):
+        raise PaintingError(f"a picture has 8 or 16 bits a channel, not {depth}")
+    waiting = iter(shots)
+    while some := list(islice(waiting, model.final_batch)):
+        records = [record_of(model, shot, depth) for shot in some]
+        edits = [
+            model.edit(shot.person, record.yaw, record.pitch, dict(record.controls))
+            for shot, record in zip(some, records, strict=True)
+        ]
+        ws = torch.stack([edit.ws for edit in edits])
+        try:
+            painted = model.finals(ws)
+        except PictureError as error:
+            raise PaintingError(f"{error}: try another pose or person") from None
+        pictures: NDArray[Any] = painted.words() if depth == 16 else painted.bytes()
+        for picture, record, edit in zip(pictures, records, edits, strict=True):
+            yield Painted(picture, record, edit.clamped)
+
+
+def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture [H, W, 3 or 4] as films and sheets show it, [H, W, 3]: what is transparent is white."""
+    if picture.shape[2] == 3:
+        return picture
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    return np.rint(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def _single(value: float) -> float:
+    """As a float32 of Blender's holds it."""
+    return float(np.float32(value))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bake every face of a file: for farms, and for ``effigy bake``, which runs Blender without a window."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from .. import preferences
+from ..pictures.activity import activity
+from ..pictures.bake import FAILURES, Bake, reason
+from ..pictures.session import session
+from ..scene.queries import faces
+from ..translation import rpt_
+
+_WAIT_S = 0.1  # for one answer, until it is looked whether all is well
+
+
+class EFFIGY_OT_bake_all(bpy.types.Operator):
+    bl_idname = "effigy.bake_all"
+    bl_label = "Bake All Faces"
+    bl_description = (
+        "Bake the faces of every scene in this file, one after the other, and wait for them: for scripts and for "
+        "Blender without a window"
+    )
+
+    command: StringProperty(
+        name="Command",
+        description="The backend's command for this run, instead of the one in the preferences",
+        options={"SKIP_SAVE"},
+    )
+    model: StringProperty(
+        name="Model",
+        description="The faces' bundle for this run, instead of the one in the preferences",
+        options={"SKIP_SAVE"},
+    )
+    save: BoolProperty(
+        name="Save",
+        description="Save the .blend, which then shows the pictures",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not bpy.data.filepath:
+            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
+            return False
+        if activity.is_at_work:
+            cls.poll_message_set("Wait until the bake or render that runs is done")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        wanted = [
+            (scene, proxy) for scene in bpy.data.scenes for proxy in faces(scene) if proxy.library is None
+        ]  # a linked face is baked in its own file
+        if not wanted:
+            self.report({"ERROR"}, rpt_("{} holds no face of its own", bpy.path.basename(bpy.data.filepath)))
+            return {"CANCELLED"}
+        before = _chosen()
+        try:
+            self._choose()
+            session.ensure_ready()
+            with activity.range():
+                for scene, proxy in wanted:
+                    self._bake(context, scene, proxy)
+        except FAILURES as error:
+            self.report({"ERROR"}, rpt_("Bake stopped: {}", reason(error)))
+            return {"CANCELLED"}
+        finally:
+            _restore(before)
+        if self.save:
+            bpy.ops.wm.save_mainfile()
+        return {"FINISHED"}
+
+    def _choose(self) -> None:
+        """The backend of this run. Preferences that are not saved end with Blender, and are put back before."""
+        chosen = preferences.get()
+        if self.command and chosen.source == "LOCAL":
+            chosen.command = self.command
+        if self.model:
+            chosen.model = self.model
+
+    def _bake(self, context: bpy.types.Context, scene: bpy.types.Scene, proxy: bpy.types.Object) -> None:
+        name = proxy.name
+        if context.window is not None:
+            context.window.scene = scene
+        with context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+            bake = Bake(proxy, scene)
+            try:
+                while not bake.walk.is_done:
+                    before = bake.done
+                    if bake.step() == before:
+                        bake.walk.wait(_WAIT_S)
+                bake.finish()
+            except BaseException:
+                bake.abandon()
+                raise
+        kept = bake.walk.total - bake.painted
+        # A script's reader looks for such lines among Blender's own.
+        print(f"effigy: {name}: {bake.painted} frames painted, {kept} kept, in {bake.folder}", flush=True)
+
+
+def _chosen() -> tuple[str, str]:
+    chosen = preferences.get()
+    return chosen.command, chosen.model
+
+
+def _restore(before: tuple[str, str]) -> None:
+    chosen = preferences.get()
+    chosen.command, chosen.model = before
+
+
+_CLASSES = (EFFIGY_OT_bake_all,)
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

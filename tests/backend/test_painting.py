@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures without Blender: keys, people, sheets, sequences, films, and the examples of docs/api.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import effigy
+from effigy.cli import app
+from effigy.faces.latent import latent_to_bytes
+from effigy.painting import Moment, PaintingError, Shot, paint_shots, read_keys
+from effigy.painting.interpolation import between
+from effigy.painting.sequences import write_film, write_frames
+from effigy.painting.sheets import paint_sheet
+from effigy_protocol.png import read_texts
+
+API = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", API.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.fixture()
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner(env={"COLUMNS": "200"}).invoke(app, list(arguments))
+
+
+@pytest.fixture()
+def person(default_model):
+    return default_model.open_seed(4)
+
+
+def test_importing_effigy_imports_nothing_large():
+    script = (
+        "import effigy, sys; large = {'torch', 'numpy', 'PIL', 'zmq'} & sys.modules.keys(); "
+        "print(effigy.__version__, large, 'paint' in dir(effigy))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stdout.split(maxsplit=1)[1].strip() == "set() True"
+
+
+def test_what_effigy_does_not_have_is_no_attribute():
+    with pytest.raises(AttributeError, match="has no attribute 'paintings'"):
+        _ = effigy.paintings
+
+
+def test_the_examples_run(run, tmp_path, default_model):
+    for kind, text in BLOCKS:
+        if kind == "csv":
+            (tmp_path / "keys.csv").write_text(text, encoding="utf-8")
+        elif kind == "json":
+            (tmp_path / "keys.json").write_text(text, encoding="utf-8")
+            assert read_keys(tmp_path / "keys.json").frames[3].controls == {"jawOpen": pytest.approx(0.48)}
+        elif kind == "python":
+            exec(compile(text, str(API), "exec"), {})
+        else:
+            for line in text.splitlines():
+                ran = run(*shlex.split(line)[1:])
+                assert ran.exit_code == 0, f"{line}\n{ran.output}"
+    assert {kind for kind, _ in BLOCKS} == {"sh", "csv", "json", "python"}
+    again, walk = (sorted((tmp_path / name).glob("*.png")) for name in ("again", "walk"))
+    assert len(walk) == 6
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in walk]
+    assert effigy.paint(4, yaw=20, controls={"jawOpen": 0.4}).tobytes() == iio.imread(tmp_path / "face.png").tobytes()
+
+
+def test_a_picture_does_not_depend_on_its_company(default_model, person):
+    moments = [Moment(yaw=yaw, controls={"jawOpen": 0.2}) for yaw in (-9, 0, 9, 12, 17)]
+    together = list(paint_shots(default_model, [Shot(person, moment) for moment in moments]))
+    alone = [next(paint_shots(default_model, [Shot(person, moment)])) for moment in reversed(moments)]
+    assert [each.file() for each in together] == [each.file() for each in reversed(alone)]
+
+
+def test_controls_add_up_alike_in_any_order(default_model, person):
+    asked = {name: 0.3 * control.high for name, control in default_model.controls.items()}
+    one = default_model.edit(person, 5, 5, asked)
+    other = default_model.edit(person, 5, 5, dict(reversed(asked.items())))
+    assert one.ws.numpy().tobytes() == other.ws.numpy().tobytes()
+
+
+def test_zero_is_the_person(default_model, person):
+    (painted,) = paint_shots(default_model, [Shot(person, Moment(controls={"jawOpen": 0.0}))])
+    assert painted.picture.tobytes() == default_model.paint(person.ws[None])[0].tobytes()
+    assert painted.record.yaw == pytest.approx(person.pose.yaw, abs=1e-4)
+
+
+KEYS = "frame,yaw,jawOpen\n2,-10,\n4,10,0.5\n8,,1\n"
+
+
+def test_keys_hold_and_are_interpolated(tmp_path):
+    path = tmp_path / "keys.csv"
+    path.write_text(KEYS)
+    frames = read_keys(path).frames
+    assert list(frames) == [2, 3, 4, 5, 6, 7, 8]
+    assert [frames[f].yaw for f in (2, 3, 4, 8)] == [-10, 0, 10, 10]
+    assert [frames[f].controls["jawOpen"] for f in (2, 4, 6, 8)] == [0.5, 0.5, 0.75, 1]
+    assert frames[5].pitch is None
+
+
+def test_lines_without_frames_are_counted(tmp_path):
+    path = tmp_path / "keys.csv"
+    path.write_text("yaw\n1\n\n2\n")
+    assert {frame: moment.yaw for frame, moment in read_keys(path).frames.items()} == {1: 1, 2: 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "", "first line must name the columns"),
+        ("a.csv", "frame\n1\n", "no column but frame"),
+        ("a.csv", "frame,yaw\n1\n", "line 2 has 1 cells"),
+        ("a.csv", "frame,yaw\n1,x\n", "line 2, yaw: 'x' is no finite number"),
+        ("a.csv", "frame,yaw\n1,nan\n", "'nan' is no finite number"),
+        ("a.csv", "frame,yaw\n1.5,0\n", "must be a whole number"),
+        ("a.csv", "frame,yaw\n,0\n", "must be a whole number"),
+        ("a.csv", "frame,yaw\n1,0\n1,0\n", "stands there twice"),
+        ("a.csv", "frame,yaw\n", "holds no frames"),
+        ("a.csv", "yaw,yaw\n1,2\n", "each once"),
+        ("a.csv", "frame,yaw\n-900000,0\n900000,0\n", "more than 1000000"),
+        ("a.csv", "frame,yaw\n1e300,0\n", "must be a whole number"),
+        ("a.json", "[]", "must be an object"),
+        ("a.json", '{"format": 2, "frames": {}}', '"format": 1'),
+        ("a.json", '{"format": 1, "frames": {"1": 3}}', "frame 1 must be an object"),
+        ("a.json", '{"format": 1, "frames": {"x": {}}}', "no finite number"),
+        ("a.json", '{"format": 1, "frames": {"1": {"yaw": true}}}', "no finite number"),
+        ("a.json", '{"format": 1, "person": 3, "frames": {"1": {"yaw": 1}}}', "no latent in base64"),
+        ("a.json", "{" * 100_000, "cannot be read as keys"),
+    ],
+)
+def test_keys_that_are_none_say_why(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PaintingError, match=re.escape(said)):
+        read_keys(tmp_path / name)
+
+
+def test_keys_of_another_person_or_model_are_refused(default_model, person, tmp_path):
+    write_frames(default_model, {1: Shot(person)}, tmp_path / "one")
+    keys = read_keys(tmp_path / "one" / "frames.json")
+    keys.check(default_model, person)
+    with pytest.raises(PaintingError, match="baked from another person"):
+        keys.check(default_model, default_model.open_seed(5))
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps({"format": 1, "model": "0123", "frames": {"1": {"yaw": 0}}}))
+    with pytest.raises(PaintingError, match="belong to model 0123"):
+        read_keys(path).check(default_model, person)
+
+
+def test_a_sequence_paints_only_what_is_missing_or_another(default_model, person, tmp_path):
+    shots = {frame: Shot(person, Moment(yaw=frame)) for frame in (1, 2, 3)}
+    folder = tmp_path / "turn"
+    assert write_frames(default_model, shots, folder).painted == 3
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "turn_0002.png").write_bytes(files["turn_0002.png"][:2000])  # the text at its beginning is whole
+    (folder / "turn_0003.png").unlink()
+    again = write_frames(default_model, shots | {1: Shot(person, Moment(yaw=-1))}, folder)
+    assert (again.painted, again.kept) == (2, 1)
+    said = json.loads(read_texts((folder / "turn_0001.png").read_bytes())["Effigy"])
+    assert said["yaw"] == -1
+    assert sorted(path.name for path in folder.iterdir()) == sorted(files)
+
+
+def test_a_curve_leads_through_its_people(default_model):
+    people = [default_model.open_seed(seed) for seed in (1, 5, 9)]
+    passed = list(between(default_model, people, 9))
+    assert [passed[i].latent for i in (0, 4, 8)] == [each.latent for each in people]
+    loop = list(between(default_model, people, 6, loop=True))
+    assert [loop[i].latent for i in (0, 2, 4)] == [each.latent for each in people]
+    assert len({each.latent for each in loop}) == 6
+    with pytest.raises(PaintingError, match="at least two people"):
+        list(between(default_model, people[:1], 9))
+
+
+def test_a_sheet_has_a_row_for_each_person(default_model, person):
+    height, width = default_model.generator.resolution
+    people = {"one": person, "two": default_model.open_seed(5)}
+    sheet = paint_sheet(default_model, people, {"yaw": [-10, 0, 10]}, captions=False)
+    assert sheet.shape == (2 * height + 2, 3 * width + 4, 3)
+    assert (sheet[:height, -width:] == next(paint_shots(default_model, [Shot(person, Moment(yaw=10))])).picture).all()
+    assert paint_sheet(default_model, people, {}, tile=40).shape[1] == 82
+    with pytest.raises(PaintingError, match="two axes at most"):
+        paint_sheet(default_model, people, {name: [0, 0.1] for name in ("yaw", "pitch", "jawOpen")})
+
+
+def test_a_film_has_its_frames(default_model, person, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    path = tmp_path / "turn.mp4"
+    written = write_film(default_model, {1: Shot(person), 2: Shot(person, Moment(yaw=9))}, path, fps=24)
+    assert written.painted == 2
+    assert ffmpeg.count_frames_and_secs(str(path))[0] == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["turn.mp4"]
+
+
+def test_a_latent_is_read_from_both_kinds_of_file(default_model, person, tmp_path):
+    rows = person.ws.numpy()
+    np.savez(tmp_path / "w.npz", w=rows[0])
+    (tmp_path / "w.latent").write_bytes(latent_to_bytes(rows))
+    for name in ("w.npz", "w.latent"):
+        assert effigy.person(latent=tmp_path / name, model=default_model).latent == person.latent
+    np.savez(tmp_path / "bad.npz", w=np.zeros(3))
+    (tmp_path / "bad.latent").write_bytes(b"what")
+    for name in ("bad.npz", "bad.latent", "absent"):
+        with pytest.raises(PaintingError, match=name):
+            effigy.person(latent=tmp_path / name, model=default_model)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("paint --out x.png", "say who"),
+        ("paint --seed 4 --latent w --out x.png", "there is no latent's file w"),
+        ("paint --seed -1 --out x.png", "seeds run from 0"),
+        ("paint --seed 4 --out x.jpg", "is no .png file"),
+        ("paint --seed 4 --set jawOpen --out x.png", "is not NAME=VALUE"),
+        ("paint --seed 4 --set wings=1 --out x.png", "this model has no control wings: its controls are"),
+        ("paint --seed 4 --yaw nan --out x.png", "yaw nan is out of range"),
+        ("paint --seed 4 --depth 12 --out x.png", "8 or 16 bits"),
+        ("paint --seed 4 --model nowhere --out x.png", "nowhere is not a face model"),
+        ("paint --seed 4 --device gpu --out x.png", "there is no device 'gpu'"),
+        ("paint --seed 4 --out nowhere/x.png", "cannot be written"),
+        ("sheet --seeds 9-1 --out x.png", "numbers and ranges"),
+        ("sheet --yaw 0:9 --out x.png", "FROM:TO:COUNT"),
+        ("sheet --seeds 0-9999 --out x.png", "name at most 1000 numbers"),
+        ("film --out x", "a file of keys, or --turntable"),
+        ("film --turntable 0 --seed 4 --out x", "ask for 1 to"),
+        ("film nowhere.csv --out x", "there is no file of keys nowhere.csv"),
+        ("film --turntable 2 --out x", "give a seed or a latent"),
+        ("film --turntable 2 --seed 4 --out x.avi", "neither an .mp4 nor a folder"),
+        ("interpolate --seeds 4 --out x", "at least two people"),
+        ("interpolate --seeds 4,5 --seconds nan --out x", "cannot be painted"),
+        ("bake nowhere.blend", "there is no .blend nowhere.blend"),
+        ("bake there.blend --blender nowhere", "there is no Blender nowhere"),
+    ],
+)
+def test_what_cannot_be_painted_is_said(run, tmp_path, line, said):
+    (tmp_path / "there.blend").touch()
+    ran = run(*shlex.split(line))
+    assert ran.exit_code == 2, ran.output
+    assert said in ran.output
+    assert "Traceback" not in ran.output
+    assert [path.name for path in tmp_path.iterdir()] == ["there.blend"]
