@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An architecture that Effigy does not know is registered, and then read, described, painted and compiled as any."""
+"""Architectures and detectors that Effigy does not know are registered, and then used as any."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ from effigy.generators.planes import RGB
 from effigy.generators.previews.painter import preview_dtype
 from effigy.generators.registry import Architecture, architectures, build_network, register
 from effigy.generators.settings import make_config
+from effigy.landmarks import DetectorError, load_detector
+from effigy.landmarks import registry as detector_registry
+from effigy.landmarks.fan import FanDetector
+from effigy.landmarks.mediapipe import MediapipeDetector
+from effigy.landmarks.photo import PhotoDetector
+from effigy.landmarks.registry import Asked, DetectorKind
+from effigy.landmarks.registry import register as register_detector
 
 SIZE = 8
 
@@ -137,3 +144,52 @@ def test_packages_bring_architectures_and_broken_ones_leave_the_others(monkeypat
     finally:
         registry._load_plugins.cache_clear()
     assert keys == ["stylegan2", "stylegan3", "flat"]
+
+
+class Corners:
+    """A detector that finds the same two points in every picture."""
+
+    topology = "pair"
+    fingerprint = "corners-1"
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def detect(self, images):
+        return torch.tensor([[0.0, 1.0], [0.0, 1.0]]).expand(len(images), -1, -1)
+
+
+@pytest.fixture()
+def corners(monkeypatch):
+    monkeypatch.setattr(detector_registry, "_REGISTERED", dict(detector_registry._REGISTERED))
+    kind = DetectorKind("corners", "corners", "pair", Corners)
+    register_detector(kind)
+    return kind
+
+
+def test_a_registered_detector_is_opened_by_its_name(corners, tmp_path):
+    detector = load_detector("corners", tmp_path, "cpu")
+    assert detector.asked == Asked("corners", tmp_path, "cpu")
+    assert detector.detect(torch.zeros(3, 3, 8, 8)).shape == (3, 2, 2)
+
+
+def test_a_detector_for_files_is_meant_by_how_their_names_end(corners, tmp_path):
+    register_detector(DetectorKind(".crn", "the path of a .crn file", "pair", Corners))
+    assert load_detector("some/where.crn", tmp_path, "cpu").asked.name == "some/where.crn"
+
+
+def test_an_unknown_detector_is_refused_with_the_names_of_all(corners, tmp_path):
+    with pytest.raises(DetectorError, match="unknown detector 'magic': use embedded, photo, .*file, or corners$"):
+        load_detector("magic", tmp_path)
+
+
+def test_two_detectors_cannot_have_one_name(corners):
+    register_detector(corners)  # again: the same one
+    with pytest.raises(ValueError, match="two landmark detectors are called corners"):
+        register_detector(DetectorKind("corners", "others", None, Corners))
+
+
+def test_detectors_say_the_landmark_set_that_they_find(tmp_path):
+    kinds = {kind.name: kind.topology for kind in detector_registry.detectors()}
+    classes = {"photo": PhotoDetector, "face-alignment": FanDetector, ".task": MediapipeDetector}
+    assert kinds == {"embedded": None, **{name: detector.topology for name, detector in classes.items()}}
