@@ -192,7 +192,7 @@ def test_a_second_backend_does_not_take_the_firsts_connection_file(effigy_comman
 def test_a_connection_file_of_a_backend_that_is_gone_stops_nobody(effigy_command, tmp_path):
     """Its number may belong to another process by now, which started after the file was written: here, this test."""
     path = tmp_path / "effigy" / "connection.json"
-    Connection("tcp://127.0.0.1:1", os.getpid(), "0" * 64).write(path)
+    Connection("tcp://127.0.0.1:1", os.getpid(), "0" * 40, "0" * 40).write(path)
     os.utime(path, (0, 0))
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     with subprocess.Popen([effigy_command, "serve"], env=environment, stderr=subprocess.PIPE) as service:

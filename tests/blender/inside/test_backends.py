@@ -86,7 +86,7 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         dead.wait()
     path, endpoint = tmp_path / "connection.json", "tcp://127.0.0.1:9"
-    effigy_protocol.connection.Connection(endpoint, dead.pid, "0" * 64).write(path)
+    effigy_protocol.connection.Connection(endpoint, dead.pid, "0" * 40, "0" * 40).write(path)
     assert f"(process {dead.pid}) has ended" in look_for(path)
     path.write_text(json.dumps({"endpoint": endpoint, "pid": os.getpid(), "protocol": 3}))
     assert "update the backend" in look_for(path)

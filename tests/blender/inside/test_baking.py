@@ -113,7 +113,7 @@ def test_a_plate_with_a_parent_is_told_before_a_bake(scene, face, settle):
 def test_between_frames_and_where_the_plate_is_hidden_no_bake_is_stale(scene, face, settle):
     swing(face, scene, 20)
     bpy.ops.effigy.bake()
-    bake = addon("blender.pictures.bake")
+    bake = addon("blender.pictures.stale")
     scene.frame_set(2, subframe=0.5)
     assert not bake.stale_parts(face, scene, bpy.context.evaluated_depsgraph_get())
     face.effigy.plate.hide_viewport = True

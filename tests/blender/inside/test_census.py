@@ -12,17 +12,18 @@ from helpers import open_mouth_as_a_step
 @pytest.fixture()
 def known(scene, monkeypatch):
     """What is known of the scene's faces, by name; ``known.looks`` counts the looks through all objects."""
-    properties, census = addon("blender.scene.properties"), addon("blender.scene.queries")
+    census = addon("blender.scene.queries")
+    faces = census.faces
 
     def look(scene):
         names.looks += 1
-        return properties.faces(scene)
+        return faces(scene)
 
     def names():
         bpy.context.view_layer.update()
         current = bpy.context.scene
         told = {proxy.name for proxy in census.known_faces(current)}
-        assert told == {proxy.name for proxy in properties.faces(current)}
+        assert told == {proxy.name for proxy in faces(current)}
         return told
 
     monkeypatch.setattr(census, "faces", look)

@@ -99,9 +99,9 @@ def test_every_scene_sees_its_own_face(scene, face, settle):
     second = bpy.context.active_object
     settle()
     assert follower_of(second).shown is not None
-    properties = addon("blender.scene.properties")
-    assert properties.faces(scene) == [face]
-    assert properties.faces(other) == [second]
+    queries = addon("blender.scene.queries")
+    assert queries.faces(scene) == [face]
+    assert queries.faces(other) == [second]
     bpy.context.window.scene = scene
 
 
