@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import importlib
-import tomllib
-
 import pytest
 import torch
 
 from effigy.commands.inspect import inspect_generator
 from effigy.generators import GeneratorFileError, convert_generator, load_generator, registry
 
-from .pages import examples
+from .pages import install
 
 SIZE = 32  # pixels of the test's mosaics
 
@@ -20,22 +17,8 @@ SIZE = 32  # pixels of the test's mosaics
 @pytest.fixture()
 def mosaic(tmp_path, monkeypatch):
     """The page's package, installed with its entry point; returns its module."""
-    site = tmp_path / "site"
-    (site / "mosaic-1.0.dist-info").mkdir(parents=True)
-    (site / "mosaic.py").write_text(examples("generator.md", "python")[0], encoding="utf-8")
-    (site / "mosaic-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mosaic\nVersion: 1.0\n")
-    groups = tomllib.loads(examples("generator.md", "toml")[0])["project"]["entry-points"]
-    announced = "".join(
-        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in entries.items())
-        for group, entries in groups.items()
-    )
-    (site / "mosaic-1.0.dist-info" / "entry_points.txt").write_text(announced)
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
-    registry._load_plugins.cache_clear()
-    yield importlib.import_module("mosaic")
-    registry._load_plugins.cache_clear()
-    monkeypatch.delitem(importlib.sys.modules, "mosaic")
+    with install("generator.md", "mosaic", tmp_path / "site", monkeypatch, registry) as module:
+        yield module
 
 
 @pytest.fixture()
