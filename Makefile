@@ -16,12 +16,14 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --constraint constraints.txt
 BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 .venvs/blender-4.5 $(if $(PYTHON_5_2),.venvs/blender-5.2)
 
-.PHONY: help demo test lint zip bench gui-test clean
+.PHONY: help demo test lint zip release site bench gui-test clean
 help:
 	@echo "make demo   a face turns in Blender: frames, film and .blend in out/demo/"
 	@echo "make test   every test: unit, service, real Blender"
 	@echo "make lint   style, types, who may import whom, commit messages"
 	@echo "make zip    the add-on, for Blender's Install from Disk, in dist/"
+	@echo "make release   zip, wheel, extension repository, documentation and checksums, in dist/release/"
+	@echo "make site   the documentation, in dist/site/"
 	@echo "make bench  the figures of docs/benchmarks.md"
 	@echo "make gui-test   clicks through windowed Blender 4.3 and 5.2; needs root; screenshots in out/gui/"
 
@@ -29,7 +31,7 @@ demo: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python recipes/demo/run.py --blender .venvs/blender-5.0/bin/python --out out/demo
 
 test: .venv/dev $(addsuffix /ready,$(BLENDERS))
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --junitxml out/tests/all.xml
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -41,6 +43,12 @@ lint: .venv/dev
 zip: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python build_addon.py --blender .venvs/blender-5.0/bin/python
 
+release: .venv/dev .venvs/blender-5.0/ready
+	$(BIN)/python -m recipes.release.run --blender .venvs/blender-5.0/bin/python
+
+site: .venv/dev
+	$(BIN)/python -m recipes.release.site dist/site
+
 bench: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python recipes/bench/run.py --blender .venvs/blender-5.0/bin/python
 
@@ -48,7 +56,7 @@ bench: .venv/demo .venvs/blender-5.0/ready
 gui-test: .venv/dev
 	@for suite in $(GUI_SUITES); do \
 	  echo "Setting up windowed Blender ($$suite) …" && bash tests/gui/chroot.sh $$suite .gui/$$suite && \
-	  EFFIGY_GUI_SUITE=$$suite $(BIN)/python -m pytest tests/gui || exit 1; \
+	  EFFIGY_GUI_SUITE=$$suite $(BIN)/python -m pytest tests/gui --junitxml out/tests/gui-$$suite.xml || exit 1; \
 	done
 
 .venv/bin/python:

@@ -14,10 +14,10 @@ import argparse
 import base64
 import hashlib
 import json
+import runpy
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +58,7 @@ class Wheel:
 def build(blender_python: Path | None, out: Path = ROOT / "dist") -> Path:
     """Builds the zip into ``out`` and returns its path; raises SystemExit with a message that says what to do."""
     manifest = (SOURCE / "blender_manifest.toml").read_text(encoding="utf-8")
-    version = tomllib.loads(manifest)["version"]
+    version = read_version()
     stage(manifest, version, fetch(read_lock()))
     path = out / f"effigy-{version}.zip"
     out.mkdir(parents=True, exist_ok=True)
@@ -67,6 +67,11 @@ def build(blender_python: Path | None, out: Path = ROOT / "dist") -> Path:
     if blender_python is not None:
         validate(path, blender_python)
     return path
+
+
+def read_version() -> str:
+    """What protocol/effigy_protocol/version.py says, the one place where the version stands."""
+    return str(runpy.run_path(str(PURE[1] / "version.py"))["VERSION"])
 
 
 def stage(manifest: str, version: str, wheels: list[Path]) -> None:
@@ -80,7 +85,8 @@ def stage(manifest: str, version: str, wheels: list[Path]) -> None:
     listed = "".join(f'  "./wheels/{wheel.name}",\n' for wheel in sorted((STAGE / "wheels").iterdir()))
     platforms = ", ".join(f'"{name}"' for name in PLATFORMS)
     head, section, permissions = manifest.partition("[permissions]")
-    text = f"{head}platforms = [{platforms}]\nwheels = [\n{listed}]\n\n{section}{permissions}"
+    text = f'{head}version = "{version}"\n'
+    text += f"platforms = [{platforms}]\nwheels = [\n{listed}]\n\n{section}{permissions}"
     (STAGE / "blender_manifest.toml").write_text(text, encoding="utf-8")
 
 
@@ -134,8 +140,8 @@ def pack(contents: dict[str, bytes], path: Path) -> None:
     temporary.replace(path)
 
 
-def validate(path: Path, blender_python: Path) -> None:
-    """Runs Blender's own extension tool on the zip; raises SystemExit when it finds a fault."""
+def extension_tool(blender_python: Path) -> str:
+    """The script behind ``blender --command extension``, which any Python runs. Raises SystemExit."""
     where = (
         "import importlib.util as u, pathlib; root = pathlib.Path(u.find_spec('bpy').origin).parent; "
         "print(next(root.rglob('bl_pkg/cli/blender_ext.py')))"
@@ -144,7 +150,12 @@ def validate(path: Path, blender_python: Path) -> None:
         found = subprocess.run([blender_python, "-c", where], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise SystemExit(f"{blender_python} has no bpy module ({error}): run make .venvs/blender-5.0/ready") from None
-    tool = found.stdout.strip().splitlines()[-1]
+    return str(found.stdout.strip().splitlines()[-1])
+
+
+def validate(path: Path, blender_python: Path) -> None:
+    """Runs Blender's own extension tool on the zip; raises SystemExit when it finds a fault."""
+    tool = extension_tool(blender_python)
     checked = subprocess.run([sys.executable, tool, "validate", str(path)], capture_output=True, text=True)
     if checked.returncode:
         raise SystemExit(f"Blender refuses {path.name}:\n{checked.stdout}{checked.stderr}")

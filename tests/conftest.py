@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # Before torch is imported, as in backend/effigy/cli/__init__.py.
@@ -27,6 +29,26 @@ collect_ignore = ["blender/inside"]
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keeps tests away from the user's compiled generators."""
     os.environ["EFFIGY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _say_what_ran(record_testsuite_property: Callable[[str, object], None]) -> None:
+    """For the compatibility table, which is written from the tests' reports: see recipes/release."""
+    import torch
+
+    from effigy_protocol.version import VERSION
+
+    said = {
+        "effigy": VERSION,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
+        "gui": os.environ.get("EFFIGY_GUI_SUITE", ""),
+    }
+    for name, value in said.items():
+        record_testsuite_property(name, value)
 
 
 @pytest.fixture(scope="session")

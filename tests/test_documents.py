@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from effigy.faces.bundle import FORMAT as BUNDLE_FORMAT
 from effigy.generators.checkpoints.own import FORMAT as GENERATOR_FORMAT
 from effigy_protocol import PROTOCOL_VERSION
 from effigy_protocol.record import _FORMAT as FRAMES_FORMAT
+from effigy_protocol.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("backend", "blender_addon", "client", "docs", "protocol", "recipes", "tests", ".github")
@@ -45,6 +45,5 @@ def test_the_changelog_names_the_numbers_of_the_formats():
 
 
 def test_changelog_and_citation_know_the_version():
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -3,15 +3,15 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from effigy_protocol.version import VERSION
+
 
 def _version() -> str:
-    """Of the distribution that was imported: the wheel of the add-on's zip, or the backend's."""
-    for distribution in ("effigy-client", "effigy"):
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return "unknown"  # run from its sources
+    """With a digest of the contents where it comes from the wheel in the add-on's zip: see build_addon.pack_client."""
+    try:
+        return version("effigy-client")
+    except PackageNotFoundError:
+        return VERSION
 
 
 __version__ = _version()

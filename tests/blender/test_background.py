@@ -113,6 +113,36 @@ def test_a_baked_file_renders_without_the_add_on(run, blender, tmp_path):
         np.testing.assert_array_equal(one[..., :3], file[..., :3])
 
 
+@newest
+def test_effigy_bake_bakes_a_file_without_a_window(made, addon_zip, effigy_command, blender, tmp_path):
+    blend, program = tmp_path / "face.blend", tmp_path / "program"
+    shutil.copy(made(blender), blend)
+    program.write_text(f'#!/bin/sh\nexec {blender.python} {SCRIPT.with_name("as_program.py")} "$@"\n')
+    program.chmod(0o755)
+    environment = blender.environment(tmp_path, addon_zip, "not the one to be used")
+
+    def bake(*options: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        command = [effigy_command, "bake", blend, "--blender", program, *options]
+        return subprocess.run(command, env=environment | extra, capture_output=True, text=True, timeout=900)
+
+    before = blend.read_bytes()
+    ran = bake("--no-save")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Face 7: 4 frames painted, 0 kept" in ran.stdout
+    assert blend.read_bytes() == before
+    ran = bake()
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Face 7: 0 frames painted, 4 kept" in ran.stdout
+    assert blend.read_bytes() != before
+    assert not backends(tmp_path)
+    ran = bake(EFFIGY_ZIP="", BLENDER_USER_RESOURCES=str(tmp_path / "another"))
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert "has no Effigy add-on of this version: install" in ran.stderr
+    ran = bake("--model", "/nowhere.effigy")
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert "/nowhere.effigy is not a face model" in ran.stderr
+
+
 def backends(folder: Path) -> list[psutil.Process]:
     """Backends that serve a Blender of this test."""
     found = []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from .errors import PaintingError
 
 _VARIABLE = "EFFIGY_BLENDER"
 _SAID = "effigy: "  # how the add-on's lines begin
+_ERROR = re.compile(r"Error: (?:Error: )*(.+)")  # of an operator, and Python's name of it before
 _LAST = 8  # lines of Blender's that are told when it fails
 
 
@@ -93,7 +95,7 @@ def _why(program: Path, code: int, said: list[str]) -> str:
     text = "\n".join(said)
     if "bake_all" in text and "could not be found" in text:
         return f"{program} has no Effigy add-on of this version: install and enable its zip, and save the preferences"
-    errors = [line.partition("Error: ")[2] for line in said if "Error: " in line]
+    errors = [match[1] for line in said if (match := _ERROR.search(line))]
     return errors[-1] if errors else f"{program} ended with code {code}:\n{text}"
 
 

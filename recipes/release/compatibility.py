@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compatibility table: what tests ran where, from their JUnit files. What no test ran on is called untested.
+
+python -m recipes.release.compatibility out/tests/*.xml
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+BLENDERS = ("4.2", "4.5", "5.0", "5.2")  # that are meant to work
+WINDOWED = {"trixie": "4.3", "sid": "5.2"}  # Debian's, in which windows are clicked through
+SYSTEMS = (("Linux", "x86_64"), ("Windows", "AMD64"), ("Darwin", "arm64"))
+_NAMES = {"Darwin": "macOS", "AMD64": "x86_64"}
+
+
+@dataclass(slots=True)
+class Count:
+    """How tests of one row ended."""
+
+    passed: int = 0
+    failed: int = 0
+    what: str = ""
+
+    def __str__(self) -> str:
+        if not self.passed and not self.failed:
+            return "untested"
+        return f"{self.passed} passed" + (f", **{self.failed} failed**" if self.failed else "")
+
+
+def table(reports: Iterable[Path], version: str) -> str:
+    """The page, in Markdown. ``reports``: JUnit files of test runs of this ``version``; others are left out."""
+    rows = {
+        f"Blender {blender}, as a module": Count(what="the add-on inside it, background renders")
+        for blender in BLENDERS
+    }
+    rows |= {
+        f"Blender {number}, in a window": Count(what=f"clicks; Debian {suite}") for suite, number in WINDOWED.items()
+    }
+    rows |= {_system(*system): Count() for system in SYSTEMS}
+    rows |= {"NVIDIA GPU (CUDA)": Count(), "Apple GPU (MPS)": Count()}
+    for report in reports:
+        for suite in ElementTree.parse(report).iter("testsuite"):  # noqa: S314 our own file
+            said = {each.get("name"): each.get("value") or "" for each in suite.iter("property")}
+            if said.get("effigy") == version:
+                _count(rows, suite, said)
+    lines = [f"| {name} | {row} | {row.what or '–'} |" for name, row in rows.items()]
+    return (
+        f"# Compatibility\n\nWritten from the tests of Effigy {version} that ran; everything else is untested, which "
+        "does not say that it fails.\n\n| on | tests | with |\n|---|---|---|\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _count(rows: dict[str, Count], suite: ElementTree.Element, said: dict[str | None, str]) -> None:
+    system = rows.setdefault(_system(said["system"], said["machine"]), Count())
+    system.what = f"Python {said['python']}, PyTorch {said['torch']}"
+    for case in suite.iter("testcase"):
+        if case.find("skipped") is not None:
+            continue
+        failed = case.find("failure") is not None or case.find("error") is not None
+        where = f"{case.get('classname')}.{case.get('name')}"
+        counted = [system]
+        if blender := re.search(r"tests\.blender\..*\[(\d\.\d)", where):
+            counted.append(rows.setdefault(f"Blender {blender[1]}, as a module", Count()))
+        if "tests.gui." in where and said.get("gui") in WINDOWED:
+            counted.append(rows[f"Blender {WINDOWED[said['gui']]}, in a window"])
+        if said.get("cuda") and "cuda" in where:
+            rows["NVIDIA GPU (CUDA)"].what = said["cuda"]
+            counted.append(rows["NVIDIA GPU (CUDA)"])
+        for row in counted:
+            row.passed += not failed
+            row.failed += failed
+
+
+def _system(system: str, machine: str) -> str:
+    return f"{_NAMES.get(system, system)}, {_NAMES.get(machine, machine)}"
+
+
+if __name__ == "__main__":
+    from effigy_protocol.version import VERSION
+
+    print(table([Path(each) for each in sys.argv[1:]], VERSION), end="")
