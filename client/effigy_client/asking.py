@@ -27,8 +27,9 @@ class Asking:
     @classmethod
     def of(cls, yaw: float, pitch: float, controls: Iterable[tuple[str, float]] = ()) -> Asking:
         """Rounds to what a float32 scene can hold, and leaves out the controls at rest."""
-        values = tuple((name, round(value, CONTROL_DIGITS)) for name, value in controls if value != 0.0)
-        return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), values)
+        rounded = ((name, round(value, CONTROL_DIGITS)) for name, value in controls)
+        moved = tuple((name, value) for name, value in rounded if value != 0.0)
+        return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved)
 
     def named(self) -> dict[str, Any]:
         """JSON-ready values by name, for files and to compare."""

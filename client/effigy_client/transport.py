@@ -133,9 +133,9 @@ def _set_keys(socket: zmq.Socket[bytes], connection: Connection) -> None:
 
 
 class InProcess:
-    """A service that is a function: it is given a message and returns its answers, on the thread that sends.
+    """A service that is a function: it is given a message, on the thread that sends, and returns its answers.
 
-    ``effigy.service.inprocess`` has such a function for a model in this process.
+    Answers that take longer it can ``deliver`` later, from any thread.
     """
 
     def __init__(self, answer: Callable[[Frames], Iterable[Frames]]) -> None:
@@ -148,6 +148,11 @@ class InProcess:
         if self._is_closed:
             raise ClosedError
         self._answers.extend(self._answer(frames))
+
+    def deliver(self, frames: Frames) -> None:
+        """An answer to what was sent before."""
+        self._answers.append(frames)
+        self.wake()
 
     def receive(self, seconds: float) -> Frames | None:
         if not self._answers and seconds > 0 and not self._is_closed:

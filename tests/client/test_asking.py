@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pose and expression is one asking, however a float32 scene spells it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from effigy_client.asking import Asking
+from effigy_client.memory import CachedRange, PictureMemory
+
+ANGLES = st.floats(-90, 90)
+VALUES = st.floats(-1, 1)
+
+
+@given(ANGLES, ANGLES, VALUES)
+def test_float32_makes_no_other_asking_of_what_is_rounded_already(yaw, pitch, value):
+    asking = Asking.of(yaw, pitch, [("jawOpen", value)])
+    again = Asking.of(asking.yaw, asking.pitch, asking.controls)
+    assert {asking: 1}[again] == 1
+    single = [float(np.float32(number)) for number in (asking.yaw, asking.pitch)]
+    assert Asking.of(*single, asking.controls) == asking
+
+
+def test_what_is_at_rest_is_not_asked_for_and_values_are_named():
+    asking = Asking.of(1.23456, -2.0, [("jawOpen", 0.0), ("mouthSmile", 0.12345678)])
+    assert json.loads(json.dumps(asking.named())) == {
+        "yaw": 1.2346, "pitch": -2.0, "controls": {"mouthSmile": 0.123457}
+    }  # fmt: skip
+    request = asking.request("x", "final", "png")
+    assert (request.yaw, request.pitch, request.controls) == (1.2346, -2.0, {"mouthSmile": 0.123457})
+
+
+def test_a_cached_frame_is_fresh_stale_or_gone():
+    memory, cached, now = PictureMemory(), CachedRange(), {"model": "m", "yaw": 1.0}
+    cached.look(3, "key", now, memory)
+    assert (cached.state, cached.differs) == ("", [])
+    cached.keep(3, "key", now)
+    cached.look(3, "key", now, memory)
+    assert cached.state == "", "other pictures have taken its place"
+    memory.put("key", bytes(4), 1, 1)
+    cached.look(3, "key", now, memory)
+    assert cached.state == "fresh"
+    cached.look(3, "other", {"model": "m", "yaw": 2.0}, memory)
+    assert (cached.state, cached.differs) == ("stale", ["turn"])
+    assert len(cached) == 1
