@@ -17,8 +17,13 @@ def iface_(text: str, *values: object) -> str:
     return cast(str, bpy.app.translations.pgettext_iface(text)).format(*values)  # the stubs take its result for None
 
 
+def n_(text: str) -> str:
+    """``text`` as it is: marks what is translated later, by one of the others."""
+    return text
+
+
 def differing(parts: list[str]) -> str:
-    """What of a picture is another, as the interface says it: core.record.what_differs, and "place" and "other"."""
+    """What of a picture is another, as the interface says it: record.what_differs, and "place" and "other"."""
     said = {
         "person": iface_("another person"),
         "turn": iface_("another turn"),

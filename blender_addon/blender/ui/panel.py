@@ -18,6 +18,7 @@ from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, known_faces, scene_of
 from ..translation import differing, iface_
 from . import library, live_capture
+from .exact import STANDARD
 from .rows import Told, draw_told, is_cut, write
 
 # Every state has a sign and a word of its own: none is told by its colour alone.
@@ -225,7 +226,7 @@ class EFFIGY_PT_render(FacePanel):
         # Words stand below all buttons, which they would move when they come.
         if not bpy.data.filepath:
             write(layout, iface_("Bake writes beside the .blend: save it first."), "INFO")
-        if view.view_transform != "Standard":
+        if view.view_transform != STANDARD:
             text = iface_("The view transform {} changes the face's contrast.", view.view_transform)
             write(layout, text, "INFO")
 

@@ -27,8 +27,8 @@ from ..scene.properties import face_of
 from ..scene.queries import carrier_of, faces, is_in_a_layer
 from ..scene.reader import UnreadableError, read_face
 from ..translation import differing, rpt_
+from . import exact
 
-_SHARP = 0.02  # pixels: how wide a filter may be that leaves pixels as they are
 _LOSSY = {"JPEG", "JPEG2000", "WEBP", "FFMPEG"}
 
 
@@ -57,54 +57,17 @@ def _of_scene(scene: bpy.types.Scene) -> Iterator[Finding]:
         yield from _of_backend()
     for obj in render.frozen_instances(scene):
         yield Finding("error", rpt_("{} instances a collection with a live face: bake that face first", obj.name))
-    yield from _of_colours(scene)
-    yield from _of_sampling(scene)
+    for text in exact.findings(scene):
+        yield Finding("warning", text)
     yield from _of_output(scene)
-    if scene.render.use_motion_blur:
-        yield Finding("warning", "Motion blur: live faces are painted several times a frame, and then blurred")
-    if scene.camera is not None and scene.camera.type == "CAMERA" and scene.camera.data.dof.use_dof:
-        yield Finding("warning", "Depth of field may blur the faces")
     if scene.render.use_multiview:
         yield Finding("warning", "Stereo: both eyes see the picture that is painted for the scene's camera")
-    shading = scene.display.shading
-    if str(scene.render.engine) == "BLENDER_WORKBENCH" and (shading.color_type, shading.light) != ("TEXTURE", "FLAT"):
-        yield Finding("warning", "Workbench does not show textures as they are: Exact Pixels sets it so that it does")
-    if scene.render.dither_intensity > 0:
-        yield Finding("warning", "Dithering adds noise to the faces' pixels")
-    if scene.render.use_border:
-        yield Finding("warning", "Only a region of the picture is rendered")
     if scene.render.use_compositing and _has_compositor(scene):
         yield Finding("warning", "The compositor may change the faces' pixels")
     if scene.render.use_sequencer and _has_strips(scene):
         yield Finding("warning", "The video sequencer is rendered instead of the scene")
     if scene.render.use_persistent_data and live:
         yield Finding("warning", "Persistent Data is switched off while live faces render")
-
-
-def _of_colours(scene: bpy.types.Scene) -> Iterator[Finding]:
-    output = scene.render.image_settings
-    view = output.view_settings if output.color_management == "OVERRIDE" else scene.view_settings
-    grading = {
-        rpt_("the view transform {}", view.view_transform): view.view_transform != "Standard",
-        rpt_("the look {}", view.look): view.look != "None",
-        rpt_("exposure {:.2g}", view.exposure): view.exposure != 0,
-        rpt_("gamma {:.2g}", view.gamma): view.gamma != 1,
-        rpt_("curves"): view.use_curve_mapping,
-        rpt_("white balance"): bpy.app.version >= (4, 3, 0) and view.use_white_balance,
-    }
-    if found := [name for name, grades in grading.items() if grades]:
-        yield Finding("warning", rpt_("Faces are graded by {}: Exact Pixels shows them as painted", ", ".join(found)))
-
-
-def _of_sampling(scene: bpy.types.Scene) -> Iterator[Finding]:
-    if str(scene.render.engine) != "CYCLES" or scene.cycles.samples == 1:
-        return
-    softening = {
-        rpt_("denoising"): scene.cycles.use_denoising,
-        rpt_("the pixel filter"): scene.cycles.pixel_filter_type == "BOX" or scene.cycles.filter_width > _SHARP,
-    }
-    if found := [name for name, softens in softening.items() if softens]:
-        yield Finding("warning", rpt_("Faces are softened by {}: Exact Pixels shows them as painted", ", ".join(found)))
 
 
 def _of_output(scene: bpy.types.Scene) -> Iterator[Finding]:

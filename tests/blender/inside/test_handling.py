@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -398,7 +399,10 @@ def test_the_check_tells_what_would_spoil_the_output(scene, face, tmp_path, monk
 
 def test_a_studios_colours_without_a_standard_view_are_told(scene, face, capsys, monkeypatch):
     # What Blender raises for a name that its colour configuration does not have.
-    monkeypatch.setattr(addon("blender.ui.operators"), "_VIEW", "Un-tone-mapped")
+    exact = addon("blender.ui.exact")
+    lacking = [replace(s, wanted="Un-tone-mapped") if s.path.endswith("transform") else s for s in exact.SETTINGS]
+    monkeypatch.setattr(exact, "SETTINGS", lacking)
+    scene.view_settings.exposure = 1.0
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
     assert "no Standard view" in capsys.readouterr().out
     assert scene.view_settings.exposure == 0

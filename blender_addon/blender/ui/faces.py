@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The buttons that add a face and take one away."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import bpy
+from bpy.props import FloatProperty, IntProperty
+
+from effigy_protocol.messages import Identity, OpenIdentity
+
+from ..pictures.activity import changes
+from ..pictures.runs import runs
+from ..pictures.session import session
+from ..scene import placing, rig
+from ..scene.obstacles import hiding
+from ..scene.properties import face_of
+from ..scene.queries import face_in, faces, name_of, scene_of
+from ..translation import rpt_
+from .identity import LAST_SEED, SEEDS, OpeningOperator
+from .operator import FaceOperator, can_ask, in_object_mode
+
+
+class EFFIGY_OT_add_face(OpeningOperator):
+    bl_idname = "effigy.add_face"
+    bl_label = "Add Face"
+    bl_description = (
+        "Add somebody new at the 3D cursor: proxy mesh with expression sliders, camera and picture plate. "
+        "Another number for the same face can be given afterwards, at the lower left"
+    )
+
+    seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
+    truncation: FloatProperty(
+        name="Truncation",
+        description="0 is the average face, 1 the full variety",
+        default=0.7,
+        min=0.0,
+        max=1.5,
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return in_object_mode(cls, context) and can_ask(cls)
+
+    def request(self, context: bpy.types.Context) -> OpenIdentity:
+        if self.properties.is_property_set("seed"):
+            return OpenIdentity(seed=self.seed, truncation=self.truncation)
+        # Somebody new each time.
+        following = max((face_of(proxy).seed + 1 for proxy in faces(scene_of(context))), default=0)
+        return OpenIdentity(seed=min(following, LAST_SEED - SEEDS), truncation=self.truncation, seeds=SEEDS)
+
+    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
+        welcome = session.welcome
+        assert welcome is not None
+        assert identity.seed is not None
+        self.seed = identity.seed  # for a redo
+        proxy = rig.add_face(context, welcome, identity, self.seed)
+        face_of(proxy).truncation = self.truncation
+        for obj in context.selected_objects:
+            obj.select_set(False)
+        proxy.select_set(True)
+        context.view_layer.objects.active = proxy
+        space = context.space_data
+        if isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
+            # So that a solid viewport shows the picture, and in its own colours.
+            space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
+        changes.mark()
+        scene = scene_of(context)
+        if scene.camera is not None and not placing.is_seen(scene, proxy):
+            text = rpt_("{} stands outside the view of {}: move it, or the camera", proxy.name, scene.camera.name)
+            self._warn(context, text)
+        if before := hiding(context, proxy, face_of(proxy).camera):
+            text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(before))
+            self._warn(context, text)
+
+    def _warn(self, context: bpy.types.Context, text: str) -> None:
+        """Says it where the mouse is, too: in the status bar it is gone before a face that is not seen is missed."""
+        self.report({"WARNING"}, text)
+        if not (bpy.app.background or self.options.is_repeat):
+            context.window_manager.popup_menu(partial(_draw_text, text), title=self.bl_label, icon="ERROR")
+
+
+def _draw_text(text: str, menu: Any, context: bpy.types.Context) -> None:
+    menu.layout.label(text=text, translate=False)
+
+
+class EFFIGY_OT_remove_face(FaceOperator):
+    bl_idname = "effigy.remove_face"
+    bl_label = "Remove Face"
+    bl_description = "Take away the whole rig of this face: proxy, plate and its camera. Baked files are kept"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return in_object_mode(cls, context) and super().poll(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        proxy = face_in(context)
+        runs.drop([name_of(proxy)])  # the next face of that name is another
+        rig.remove_face(proxy)
+        return {"FINISHED"}
+
+
+_CLASSES = (EFFIGY_OT_add_face, EFFIGY_OT_remove_face)
+
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)
