@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A background render as a farm would run it; started by test_background.py inside Blender's own Python.
+"""Renders in the background as a farm does; test_background.py starts it inside Blender's own Python.
 
 python background_render.py {make FILE | render FILE | render-and-kill FILE | render-without FILE}
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Blender environments that make sets up: real Blender as a Python module, and nothing of ours."""
+"""The Blender environments that make sets up: real Blender as a Python module, without Effigy."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Blender:
     python: Path
 
     def environment(self, user: Path, addon_zip: Path, effigy_command: str) -> dict[str, str]:
-        """Environment variables of a process with an empty user folder."""
+        """Returns environment variables for a process with an empty user folder."""
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
             "BLENDER_USER_RESOURCES": str(user / "blender"),
             "EFFIGY_ZIP": str(addon_zip),
             "EFFIGY_COMMAND": effigy_command,
-            # Threads that wait for each other at every layer would use up what other processes could.
+            # Threads that wait for each other at every layer would take time from other processes.
             "OMP_NUM_THREADS": "1",
         }
 

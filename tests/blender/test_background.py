@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Background renders: exact pictures, or a non-zero exit code and a line that says why. Never a stale frame."""
+"""Background renders give exact pictures, or a non-zero exit code and a line that says why; never a stale frame."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ newest = pytest.mark.parametrize("blender", [NEWEST_3_11], ids=["newest"])
 
 
 def start(blender: Blender, action: str, path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs background_render.py in a Blender."""
+    """Starts background_render.py in a Blender."""
     command = [blender.python, SCRIPT, action, path]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
 def made(addon_zip, effigy_command, tmp_path_factory):
-    """The scene that a Blender makes, once for all tests: blender → .blend."""
+    """Makes the scene in each Blender, once for all tests: blender → .blend."""
 
     @cache
     def make(blender: Blender) -> Path:
@@ -44,7 +44,7 @@ def made(addon_zip, effigy_command, tmp_path_factory):
 
 @pytest.fixture()
 def run(made, addon_zip, effigy_command, tmp_path):
-    """What becomes of a scene in ``tmp_path``: (blender, action, extra environment) → finished process."""
+    """Runs an action on a copy of the scene: (blender, action, extra environment) → finished process."""
 
     def act(blender: Blender, action: str, **extra: str) -> subprocess.CompletedProcess[str]:
         path = tmp_path / "face.blend"
@@ -144,7 +144,7 @@ def test_effigy_bake_bakes_a_file_without_a_window(made, addon_zip, effigy_comma
 
 
 def backends(folder: Path) -> list[psutil.Process]:
-    """Backends that serve a Blender of this test."""
+    """Returns the backends that serve a Blender of this test."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         if str(folder) in " ".join(process.info["cmdline"] or []) and "serve" in process.info["cmdline"]:

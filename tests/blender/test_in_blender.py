@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs tests/blender/inside in every real Blender that is set up, each with a fresh user folder.
 
-All of it in the oldest and the newest; in those between, what asks for Blender's interfaces alone.
+In the oldest and the newest Blender all of it runs; in those between, only tests of Blender's interfaces.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def test_the_oldest_and_a_newer_blender_are_set_up():
     assert {"4.2", "4.5", "5.0"} <= {blender.version for blender in BLENDERS}, "run make test: it sets up Blender"
 
 
-# Backends that die, and wait, are the same in every version, and EEVEE has one name up to 4.5 and one from 5.0 on.
+# Dying backends behave the same in every version; EEVEE has one name up to 4.5 and another from 5.0 on.
 NOT_BETWEEN = ("test_backends.py", "test_failures.py", "test_handling.py")
 BETWEEN = [*(f"--ignore-glob=*/{name}" for name in NOT_BETWEEN), "-k", "not EEVEE"]
 
@@ -43,7 +43,7 @@ def test_the_installed_add_on_passes_its_tests_in(blender: Blender, addon_zip, e
         *([] if blender in OLDEST_AND_NEWEST else BETWEEN),
     ]
     ran = subprocess.run(
-        # What all other tests share needs packages that these environments have not.
+        # The conftest of the other tests needs packages that these environments do not have.
         [*command, "--rootdir", inside, "--confcutdir", inside, inside],
         env=blender.environment(tmp_path, addon_zip, effigy_command),
         capture_output=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""make gui-test runs these tests; make test does not, since they need root and a Debian in a folder."""
+"""Fixtures of the window tests, which make gui-test runs; make test does not, since they need root and a chroot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ collect_ignore_glob = [] if SUITE else ["test_*.py"]
 
 @pytest.fixture(scope="session")
 def window(addon_zip):
-    """Windowed Blender with the add-on installed from its zip, and nothing else done."""
+    """Starts windowed Blender with the add-on installed from its zip."""
     folder = ROOT / ".gui" / SUITE
     assert (folder / "ready").is_file(), "run make gui-test: it sets the window up"
     work = ROOT / "out" / "gui" / SUITE / "work"

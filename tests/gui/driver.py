@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs inside windowed Blender: does what test files say in EFFIGY_GUI_BOX, one after the other, and answers.
+"""Runs inside windowed Blender: executes the code that tests write to EFFIGY_GUI_BOX, in order, and answers.
 
-Clicks come from outside, through the X server; this only prepares the window and tells what cannot be read
-off the screen.
+Clicks come from outside, through the X server. This only prepares the window, and reports what cannot be read
+from the screen.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ BOX = Path(os.environ["EFFIGY_GUI_BOX"])
 
 
 def view3d():
-    """Window, area and region of the 3D viewport."""
+    """Returns window, area and region of the 3D viewport."""
     window = bpy.context.window_manager.windows[0]
     area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
     return window, area, next(region for region in area.regions if region.type == "WINDOW")
 
 
 def addon(name):
-    """A module of the installed add-on."""
+    """Returns a module of the installed add-on."""
     return importlib.import_module(f"bl_ext.user_default.effigy.{name}")
 
 
@@ -35,7 +35,7 @@ def face():
 
 
 def screen(region, place):
-    """Region coordinates as the X server counts: from the window's upper left corner."""
+    """Converts region coordinates to those of the X server, from the window's upper left corner."""
     window = bpy.context.window_manager.windows[0]
     return [region.x + place[0], window.height - region.y - place[1]]
 

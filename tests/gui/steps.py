@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the steps in the window share: what the face holds, where it is on the screen, waiting until it rests."""
+"""Helpers of the window tests: the state of the face, its place on the screen, waiting until it is at rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def values(window):
 
 
 def picture(window):
-    """The face's picture as Blender holds it, [H, W, 3] bytes."""
+    """Returns the face's picture in Blender's memory, [H, W, 3] bytes."""
     flat = window.ask(
         "image = face().effigy.image\n"
         "import numpy as np\n"
@@ -41,7 +41,7 @@ def picture(window):
 
 
 def settle(window, seconds=30.0):
-    """Until the picture is the exact one for the scene as it is."""
+    """Waits until the picture is the exact one of the present scene."""
     question = (
         "run = addon('blender.pictures.runs').run_of(face()).follower\n"
         "changes = addon('blender.pictures.activity').changes\n"
@@ -58,7 +58,7 @@ def settle(window, seconds=30.0):
 
 
 def until(holds, seconds, why):
-    """Waits until ``holds()``; ``why()`` says what is wrong when that takes longer."""
+    """Waits until ``holds()`` is true; if that takes too long, ``why()`` says what is wrong."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, why()
@@ -70,7 +70,7 @@ def viewport(window):
 
 
 def landmark(window, index):
-    """Where a landmark is on the screen."""
+    """Returns where a landmark is on the screen."""
     return tuple(
         window.ask(
             "from bpy_extras.view3d_utils import location_3d_to_region_2d\n"
@@ -84,7 +84,7 @@ def landmark(window, index):
 
 
 def choose_file(window, path, shot=None):
-    """Gives the file browser that a button opened a path, and presses its button."""
+    """Enters a path into the file browser that a button opened, and presses its button."""
     until(lambda: window.ask(_BROWSER + "result = browser is not None"), 10, window.console)
     window.ask(
         _BROWSER + f"browser.spaces.active.params.directory = {str(path.parent)!r}.encode()\n"
@@ -106,7 +106,7 @@ browser = next((area for area in areas if area.type == "FILE_BROWSER"), None)
 
 
 def hover(window):
-    """Puts the mouse into the viewport, beside everything."""
+    """Moves the mouse into an empty part of the viewport."""
     window.move(300, 780)
 
 
@@ -117,6 +117,6 @@ def lives(pid):
 
 
 def shows_face(window, near=14):
-    """Whether the cheek's own colour stands in the viewport."""
+    """Returns whether the viewport shows the cheek's own colour."""
     cheek = np.median(picture(window)[50:80, 50:78].reshape(-1, 3), axis=0)
     return (np.abs(viewport(window) - cheek).max(axis=2) < near).mean() > 0.002

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backend, face, sliders, handling: by mouse and keyboard in a real window; every step leaves a screenshot."""
+"""Backend, face, sliders, posing: by mouse and keyboard in a real window; every step saves a screenshot."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
     window.shot("03-first-face")
     changed = np.abs(viewport(window) - before).max(axis=2) > 40
     assert changed.mean() > 0.15, "the viewport shows no face"
-    # What stands in the window are the picture's own colours.
+    # The window shows the picture's own colours.
     assert shows_face(window)
 
 

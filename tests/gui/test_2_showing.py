@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the window shows is true: nothing old stays in it, nothing behind a head is before it, no row jumps."""
+"""The window shows the present scene: no old pictures, nothing behind a head drawn before it, no jumping rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from .steps import PANEL, hover, picture, settle, until, values, viewport
 
-# What changes a viewport's pixels: more than its anti-aliasing, less than anything that is seen.
+# A change of a viewport's pixels: more than anti-aliasing, less than anything visible.
 NEAR = 40
 BALL = """
 import bmesh
@@ -27,7 +27,7 @@ NO_BALL = "bpy.data.objects.remove(bpy.data.objects['Ball'])"
 
 
 def show(window, label):
-    """Chooses where the picture is seen; returns the viewport when it rests."""
+    """Chooses how the picture is shown; returns the viewport at rest."""
     window.press(label, PANEL)
     settle(window)
     return still(window)
@@ -40,7 +40,7 @@ def still(window):
 
 
 def changed(one, other):
-    """The share of pixels that differ."""
+    """Returns the share of pixels that differ."""
     return (np.abs(one - other).max(axis=2) > NEAR).mean()
 
 
@@ -73,7 +73,7 @@ def test_the_background_hides_what_stands_behind_the_head_and_shows_what_stands_
 
 
 def rows(window):
-    """Where rows of the panel are that stand below what tells of states."""
+    """Returns the positions of rows below the panel's status texts."""
     return {name: window.find_still(name, PANEL) for name in ("Grab Points", "awOpen")}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check, bake, renders, in the window of the steps before; a lost backend, and the end."""
+"""Check, bake and renders, in the window of the steps before; then a lost backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def back_to_live(window):
 
 
 def read(path):
-    """A picture file's pixels [H, W, 3]."""
+    """Reads a picture file's pixels [H, W, 3]."""
     return iio.imread(path)[..., :3]
 
 

@@ -71,7 +71,7 @@ def follower_of(proxy):
 
 @pytest.fixture(scope="session")
 def preferences():
-    """The add-on's preferences, pointing at the backend under test."""
+    """Returns the add-on's preferences, set to the backend under test."""
     chosen = bpy.context.preferences.addons[PACKAGE].preferences
     chosen.command, chosen.model = os.environ["EFFIGY_COMMAND"], "first-default"  # whose figures tests know
     return chosen
@@ -79,7 +79,7 @@ def preferences():
 
 @pytest.fixture()
 def scene(tmp_path):
-    """An empty scene in a .blend of its own, small and exact to render."""
+    """Makes an empty scene in a .blend of its own, set up for small, exact renders."""
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
@@ -94,7 +94,7 @@ def scene(tmp_path):
 
 @pytest.fixture(scope="session")
 def backend(preferences):
-    """A real backend, started through the add-on as an artist would."""
+    """Starts a real backend through the add-on, as an artist does."""
     assert bpy.ops.effigy.connect() == {"FINISHED"}
     session = addon("blender.pictures.session").session
     session.ensure_ready()
@@ -106,7 +106,7 @@ def backend(preferences):
 
 @pytest.fixture()
 def killable(backend):
-    """The session's backend, to be killed; another one is started afterwards."""
+    """Returns the session's backend for a test that kills it; another one is started afterwards."""
     session = addon("blender.pictures.session").session
     yield session
     if session.link is not None:
@@ -141,7 +141,7 @@ def planes(tmp_path_factory):
 
 @pytest.fixture()
 def face(scene, backend):
-    """A face in the scene, seen by its own camera."""
+    """Adds a face to the scene, seen by its own camera."""
     assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
     proxy = bpy.context.active_object
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}

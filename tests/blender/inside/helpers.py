@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests inside Blender share."""
+"""Helpers of the tests inside Blender."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import effigy_client.sequence
 
 
 def pixels(image) -> np.ndarray:
-    """An image data-block's pixels [H, W, 3] as bytes, bottom row first."""
+    """Returns an image data-block's pixels [H, W, 3] as bytes, bottom row first."""
     values = np.empty(len(image.pixels), dtype=np.float32)
     image.pixels.foreach_get(values)
     rgba = values.reshape(image.size[1], image.size[0], -1)
@@ -35,7 +35,7 @@ def rgba(image, *, linear: bool = False) -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    """A picture file's pixels [H, W, 3], bottom row first."""
+    """Reads a picture file's pixels [H, W, 3], bottom row first."""
     image = bpy.data.images.load(str(path))
     try:
         return pixels(image)
@@ -51,7 +51,7 @@ def render(scene) -> list[np.ndarray]:
 
 
 def begun_bake(proxy, scene):
-    """A bake with something written, and more frames to go than are asked for ahead: those may come together."""
+    """Begins a bake until a frame is written; so many frames remain that not all of them were requested ahead."""
     scene.frame_end = scene.frame_start + 30
     bake = addon("blender.pictures.bake").Bake(proxy, scene)
     while bake.step() < 1:
@@ -60,7 +60,7 @@ def begun_bake(proxy, scene):
 
 
 def strike_in_a_bake(monkeypatch, painted, pid, with_signal) -> None:
-    """Sends the backend ``pid`` a signal as soon as a bake has ``painted`` so many frames."""
+    """Sends the backend ``pid`` a signal as soon as a bake has painted ``painted`` frames."""
     bake = addon("blender.pictures.bake").Bake
     keep = bake.keep
 
@@ -82,7 +82,7 @@ def go_on(work) -> None:
 
 
 def open_mouth_as_a_step(proxy, settle) -> None:
-    """An edit that undo takes back; references to objects do not survive that."""
+    """Opens the mouth as one undo step; references to objects do not survive undo."""
     bpy.ops.ed.undo_push(message="before")
     proxy.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.ops.ed.undo_push(message="open")
@@ -91,7 +91,7 @@ def open_mouth_as_a_step(proxy, settle) -> None:
 
 
 def swing(proxy, scene, degrees: float) -> None:
-    """Keys a turn of the head about its axis over the scene's range."""
+    """Keys a turn of the head about its axis, over the frame range of the scene."""
     proxy.rotation_mode = "XYZ"
     for frame, side in ((scene.frame_start, -1), (scene.frame_end, 1)):
         proxy.rotation_euler = (0, 0, math.radians(side * degrees))
@@ -99,7 +99,7 @@ def swing(proxy, scene, degrees: float) -> None:
 
 
 def key(proxy, name: str, *values: tuple[int, float]) -> None:
-    """Keys a control: (frame, value) pairs."""
+    """Keys a control at (frame, value) pairs."""
     block = proxy.data.shape_keys.key_blocks[name]
     for frame, value in values:
         block.value = value
@@ -107,7 +107,7 @@ def key(proxy, name: str, *values: tuple[int, float]) -> None:
 
 
 def give_ups(monkeypatch):
-    """Collects why a render would end, instead of ending this process."""
+    """Collects the reasons for which a render would end, instead of ending this process."""
     said = []
     monkeypatch.setattr(addon("blender.pictures.render"), "give_up", said.append)
     return said

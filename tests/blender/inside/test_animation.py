@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Captures become keyframes; a cached range asks for nothing."""
+"""Captures become keyframes; a cached range needs no request."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_an_arkit_capture_becomes_keys_at_the_scenes_rate(scene, face, tmp_path)
 @pytest.mark.parametrize(
     ("end", "other", "expected"),
     [
-        (250, None, 25),  # nobody has chosen how long a scene as Blender begins it is
-        (250, 120, 120),  # something else goes on
+        (250, None, 25),  # the length of Blender's default scene, which nobody chose
+        (250, 120, 120),  # other animation goes on longer
         (250, 400, 250),
-        (100, None, 100),  # chosen
+        (100, None, 100),  # a length that somebody chose
         (10, None, 25),
     ],
 )
@@ -157,7 +157,7 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
 
 @pytest.fixture()
 def capture(face):
-    """Makes a capture of the face on a free port, and what sends a moment to it."""
+    """Starts a capture of the face on a free port; returns it and a function that sends a moment to it."""
     live, link = addon("blender.ui.live_capture"), effigy_client.capture.live_link
     listener = link.Listener("127.0.0.1", 0)
     phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -243,7 +243,7 @@ def test_no_capture_starts_without_a_window(scene, face):
 
 
 def packed(link, values):
-    """A packet as the Live Link Face app sends them."""
+    """Returns a packet in the format of the Live Link Face app."""
     names = struct.pack(">i36si4s", 36, b"D" * 36, 4, b"Face")
     moment = struct.pack(">ifiib", 7, 0.0, 60, 1, len(link.ARKIT))
     return b"\x06" + names + moment + struct.pack(">61f", *(values[name] for name in link.ARKIT))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backend as an add-on meets it: one that hangs, that does not start, that is gone, and what it has to keep."""
+"""Backends that hang, do not start or are gone; and which identities a backend keeps."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_bake_that_stops_counts_the_frames_that_are_written(scene, face, settl
 
 @pytest.fixture()
 def look_for():
-    """What a client is told that looks for the backend of a connection file, or for one that is started."""
+    """Returns what a client is told when it looks for the backend of a connection file, or for one being started."""
 
     def run(path, backend=None):
         looking = effigy_client.link.Link(backend or effigy_client.provision.RunningBackend(path), "test")

@@ -207,7 +207,7 @@ def test_a_bake_that_is_stopped_leaves_a_baked_face_baked(scene, face):
 
 
 def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
-    """Equal frames share a picture in memory: one that failed is not waited for when the other has come."""
+    """Equal frames share a picture in memory: if one request fails and the other succeeds, both have their picture."""
     error = effigy_client.errors.RequestError("lost", "the connection is lost", "")
     addon("blender.pictures.runs").runs.memory.clear()
     cache = addon("blender.pictures.cache").Cache(face, scene)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which faces a scene holds is known without looking through it at every frame, and is never out of date."""
+"""The list of a scene's faces is kept without a search in every frame, and is never out of date."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from helpers import open_mouth_as_a_step
 
 @pytest.fixture()
 def known(scene, monkeypatch):
-    """What is known of the scene's faces, by name; ``known.looks`` counts the looks through all objects."""
+    """Returns the names of the known faces; ``known.looks`` counts searches through all objects."""
     census = addon("blender.scene.queries")
     faces = census.faces
 
@@ -56,7 +56,7 @@ def test_faces_that_come_and_go_are_known(scene, face, settle, known):
     assert len(known()) == 2
     double = _double(face)
     assert len(known()) == 3
-    # One goes and another comes between two looks: as many as before.
+    # One goes and another comes between two looks, so their number is the same.
     bpy.data.objects.remove(double)
     double = _double(face)
     double.name = "Somebody"
@@ -71,7 +71,7 @@ def test_faces_that_come_and_go_are_known(scene, face, settle, known):
 
 
 def test_a_face_that_comes_with_a_new_frame_is_known(scene, face, known):
-    # The new frame's evaluation, and no other, tells that something was linked.
+    # Only the evaluation of the new frame reports that something was linked.
     known()
     double = _double(face)
     scene.frame_set(3)
@@ -82,7 +82,7 @@ def test_a_face_that_comes_with_a_new_frame_is_known(scene, face, known):
 def test_what_is_no_mesh_is_no_face(scene, face):
     empty = bpy.data.objects.new("Empty", None)
     scene.collection.objects.link(empty)
-    empty.effigy.is_face = True  # as what was converted from a face
+    empty.effigy.is_face = True  # as after converting a face
     bpy.context.view_layer.update()
     bpy.context.view_layer.objects.active = empty
     assert addon("blender.scene.queries").active_face(bpy.context) == face

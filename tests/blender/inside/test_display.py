@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a face's picture is seen: on its plate, behind the head, on the proxy; and pixel by pixel."""
+"""Display of a face's picture: on its plate, behind the head, on the proxy; and pixel by pixel."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_a_projected_face_renders_the_plates_pixels_where_the_proxy_stands(scene
     height, width, _ = on_plate.shape
     nose = projected[int(0.42 * height) : int(0.5 * height), int(0.46 * width) : int(0.54 * width)].astype(float)
     same = on_plate[int(0.42 * height) : int(0.5 * height), int(0.46 * width) : int(0.54 * width)]
-    # The plate is flat and the mesh is not: a perspective camera shifts its near parts by a pixel or two.
+    # The plate is flat and the mesh is not: a perspective camera shifts near parts of the mesh by a pixel or two.
     assert np.abs(nose - same).mean() < 12
 
 
 def test_a_projected_faces_texture_coordinates_are_its_points_on_the_plate(scene, face, settle):
-    """Solid viewports and Workbench know no other coordinates."""
+    """Solid viewports and Workbench use these coordinates only."""
     face.effigy.display = "PROJECTED"
     face.rotation_euler.z += 0.2
     face.data.shape_keys.key_blocks["jawOpen"].value = 0.7
@@ -120,7 +120,7 @@ def test_exact_pixels_looks_at_what_is_animated_and_loses_nothing(scene, face):
     assert squares.interpolation == "Closest"
     face.rotation_mode = "XYZ"
     face.keyframe_insert("rotation_euler", frame=1)
-    face.rotation_euler.z += 0.3  # a head that nods turns about Z: that rolls it, in later frames only
+    face.rotation_euler.z += 0.3  # a nodding head that turns about Z is rolled, in later frames only
     face.keyframe_insert("rotation_euler", frame=4)
     scene.frame_set(1)
     block = face.data.shape_keys.key_blocks["jawOpen"]
@@ -158,18 +158,18 @@ def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face, monkey
 
 
 def drawn(plate) -> np.ndarray:
-    """The corners of a plate [4, 3] in the world, as viewports draw it."""
+    """Returns the corners of a plate [4, 3] in the world, as viewports draw it."""
     shown = plate.evaluated_get(bpy.context.evaluated_depsgraph_get())
     return np.array([shown.matrix_world @ vertex.co for vertex in shown.data.vertices])
 
 
 def seen(scene, corners) -> np.ndarray:
-    """Where the scene's camera sees points: across, up (0 … 1), and how far away."""
+    """Returns where the scene's camera sees points: across, up (0 … 1), and their distance."""
     return np.array([world_to_camera_view(scene, scene.camera, Vector(corner)) for corner in corners])
 
 
 def standing(plate) -> np.ndarray:
-    """The corners [4, 3] in the world where the plate stands, and renders."""
+    """Returns the corners [4, 3] of the plate in the world, as it renders."""
     return np.array([plate.matrix_world @ vertex.co for vertex in plate.data.vertices])
 
 
@@ -224,7 +224,7 @@ def test_what_stands_behind_the_head_is_hidden_and_what_stands_at_it_is_not(scen
 
 
 def _beyond(scene, depsgraph, place, way, through):
-    """The first thing that a ray meets but for one."""
+    """Returns the first object that a ray meets, except for one."""
     obj = through
     while obj == through:
         _, place, _, _, obj, _ = scene.ray_cast(depsgraph, place + 1e-3 * way, way)
@@ -246,7 +246,7 @@ def test_a_file_of_an_earlier_version_has_its_picture_behind_the_head_and_no_mor
     lens, plate = face.effigy.camera.data, face.effigy.plate
     lens.background_images.new().image = face.effigy.image
     plate.hide_set(True)
-    face.effigy["display"] = 1  # as a file has it: nobody is told
+    face.effigy["display"] = 1  # as in a file that is opened: no callback runs
     bpy.context.view_layer.update()
     addon("blender.scene.display").follow(face, scene)
     bpy.context.view_layer.update()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faces that were duplicated, or that share a name: each has its own picture, its own bake and its own identity."""
+"""Duplicated faces, and faces with the same name, each have their own picture, bake and identity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _open_mouth(proxy):
 
 
 def _double(face, how):
-    """The double of a face and of all that belongs to it; returns its proxy."""
+    """Duplicates a face and everything that belongs to it; returns the new proxy."""
     before = set(bpy.data.objects)
     if how == "objects":  # as Duplicate Collection does
         parts = [face, face.effigy.plate, face.effigy.camera]
@@ -111,7 +111,7 @@ def test_a_picture_that_is_appended_brings_nobody(scene, face, settle, tmp_path,
 
 
 def test_a_render_of_doubles_that_nobody_looked_at_says_so(scene, face, settle, monkeypatch):
-    # In the background no timer gives the double a picture of its own: both would show the last that was painted.
+    # In the background no timer gives the duplicate its own picture: both would show the one painted last.
     settle()
     double = _double(face, "objects")
     said = give_ups(monkeypatch)
@@ -144,7 +144,7 @@ def test_faces_of_one_name_in_two_files_are_two(scene, face, settle, tmp_path):
     assert (pixels(local.effigy.image) != shown).any()
     names = addon("blender.scene.queries").known_faces(bpy.context.scene)
     assert set(names) == {local, linked}
-    # What is asked of the local one changes no other, and the linked one takes nothing that would be lost.
+    # Changing the local one changes no other; the linked one accepts no change, since it would be lost.
     latent = linked.effigy.latent
     bpy.context.view_layer.objects.active = local
     assert bpy.ops.effigy.random_identity() == {"FINISHED"}

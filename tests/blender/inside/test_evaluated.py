@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Blender draws and renders is a copy of the scene, made anew where Blender was told of a change.
+"""Blender draws and renders an evaluated copy of the scene, which it updates only where it was told of a change.
 
-So after everything that the add-on does the copies must be what the scene holds: data that is changed behind
-Blender's back stays on the screen as it was.
+So after everything that the add-on does, the copies must equal the scene: otherwise the screen shows old data.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import bpy
 import numpy as np
 from conftest import addon
 
-# How every operator is called here. What changes no scene is named below, and what needs a window, which the tests of
-# posing and of animation look at while it works.
+# How every operator is called here. Named below are those that change no scene, and those that need a window, which
+# the tests of posing and animation check while they work.
 ARGUMENTS = {
     "add_face": {"seed": 5},
     "apply_expression": {"name": "Kept"},
@@ -41,7 +40,7 @@ ARGUMENTS = {
     "store_expression": {"name": "Kept", "replace": True},
 }
 ELSEWHERE = {"connect", "disconnect", "grab", "use_grab", "live_capture", "stop_capture"}
-# One goes on where the one before left off.
+# Each continues with the scene of the one before.
 ORDER = (
     *("add_face", "randomise", "store_expression", "mirror", "save_identity", "change_identity", "neutral"),
     *("apply_expression", "key_all", "exact_view", "cache", "bake", "random_identity", "show_live", "load_identity"),
@@ -110,7 +109,7 @@ def write_captures(folder):
 
 
 def assert_drawn(after: str) -> None:
-    """That copies equal originals, and that telling Blender of everything changes nothing."""
+    """Asserts that copies equal originals, and that telling Blender of everything changes nothing."""
     depsgraph = bpy.context.evaluated_depsgraph_get()
     visible = {obj.name for obj in bpy.context.scene.objects if obj.visible_get()}
     assert {obj.name for obj in depsgraph.objects} == visible, f"{after}: what is visible"
@@ -128,7 +127,7 @@ def assert_drawn(after: str) -> None:
 
 
 def held():
-    """What the scene's objects are made of, but for meshes, whose copies are what modifiers made of them."""
+    """Returns the data-blocks of the scene's objects, except meshes, whose copies have modifiers applied."""
     found = [*bpy.context.view_layer.objects]
     for obj in list(found):
         if obj.type == "CAMERA":
@@ -148,7 +147,7 @@ IGNORED |= {"from_node", "to_node", "from_socket", "to_socket", "internal_links"
 
 
 def values_of(owner, depth=0):
-    """All that Blender tells of something, by name: plain values, the names of data-blocks, and its parts."""
+    """Returns all properties of a data-block by name: plain values, names of data-blocks, and parts."""
     found = {}
     for prop in owner.bl_rna.properties:
         name = prop.identifier
@@ -200,7 +199,7 @@ def differences(one, other, where=""):
 
 
 def shapes(depsgraph):
-    """The points, texture coordinates and materials of every mesh that is drawn."""
+    """Returns points, texture coordinates and materials of every mesh that is drawn."""
     found = {}
     for obj in depsgraph.objects:
         if obj.type == "MESH":

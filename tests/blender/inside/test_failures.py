@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A dead or refused backend: Blender goes on, and nobody takes an old picture for a new one."""
+"""With a dead or refused backend Blender goes on, and no old picture passes for a new one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable)
 
 def test_a_final_after_a_restart_opens_the_identity_again(scene, face, settle, killable):
     settle()
-    # As after a restart that nobody noticed: the key is of another life of the service.
+    # As after a restart that was not noticed: the key belongs to the service before it.
     follower_of(face).face.key = "0123456789abcdef"
     bake = addon("blender.pictures.bake")
     assert bpy.ops.effigy.bake() == {"FINISHED"}
@@ -95,7 +95,7 @@ def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
 
 @pytest.mark.parametrize("hide", ["viewport", "eye", "both", "excluded", "collection"])
 def test_a_hidden_proxy_still_moves(scene, face, settle, hide):
-    # Blender does not animate what is hidden: a naive add-on renders a frozen face then.
+    # Blender does not animate hidden objects: a naive add-on would render a frozen face.
     from helpers import key, render, swing
 
     settle()
@@ -155,11 +155,11 @@ def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
     bake.abandon()
     errors = [answer.exception(20) for answer in on_their_way]
     assert "cancelled" in {error.code for error in errors if error is not None}
-    settle()  # a preview that was taken back with them is asked for again
+    settle()  # a preview that was cancelled with them is asked for again
 
 
 def curves(obj):
-    """How many keys the object's own curves hold."""
+    """Counts the keys of the object's own curves."""
     data = obj.animation_data
     if data is None or data.action is None:
         return 0
@@ -265,7 +265,7 @@ def test_whatever_is_broken_ends_the_render_and_never_freezes_it(scene, face, se
 
 
 def test_a_scene_camera_that_is_none_ends_the_render(scene, face, settle, monkeypatch):
-    # Blender lets any object be the camera, and 5.2 crashes rendering through one: we must end it before.
+    # Blender lets any object be the camera, and 5.2 crashes when it renders through one: we must stop it before.
     settle()
     empty = bpy.data.objects.new("Not a camera", None)
     scene.collection.objects.link(empty)

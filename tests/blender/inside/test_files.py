@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a .blend carries, and what registering leaves behind."""
+"""The contents of a .blend, and the effects of registering and unregistering."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_reopened_face_is_the_same_face(scene, face, settle):
 
 @pytest.fixture()
 def unplugged(monkeypatch):
-    """A function that lets Blender have no backend, until it is called again."""
+    """Returns a function that takes the backend away from Blender until it is called again."""
     session = addon("blender.pictures.session").session
     identities = session.identities
 
@@ -227,7 +227,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         bpy.context.view_layer.update()
         new = bpy.context.active_object
         wanted = read(new, scene, bpy.context.evaluated_depsgraph_get())
-        # Somebody new shows their own picture.
+        # A new face shows its own picture.
         assert (wanted.asking.yaw, wanted.asking.pitch) == pytest.approx(
             (new.effigy.rest_yaw, new.effigy.rest_pitch), abs=1e-3
         )
@@ -238,7 +238,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         assert seen[:, :2].min() > -0.01
         assert seen[:, :2].max() < 1.01
         wanted = read(proxy, scene, bpy.context.evaluated_depsgraph_get())
-        # A camera that steps back for others sees who is there already from a little farther to the front.
+        # A camera that steps back for others sees the first face from a slightly different angle.
         assert (wanted.asking.yaw, wanted.asking.pitch) == pytest.approx(
             (proxy.effigy.rest_yaw, proxy.effigy.rest_pitch), abs=7
         )

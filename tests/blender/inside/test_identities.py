@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who a face is can be changed, mixed, locked, saved and loaded; pose and expression stay."""
+"""A face's identity can be changed, mixed, locked, saved and loaded; pose and expression stay."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_identity_of_this_model_is_refused(scene, face, tmp_pa
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_another_person_is_rendered_to_the_pixel_too(scene, face, moved):
-    """Whose plate has another size, and whose camera an artist may have moved and zoomed."""
+    """Another person's plate has another size, and the artist may have moved and zoomed the camera."""
     from helpers import read, render
 
     bpy.ops.effigy.change_identity(seed=7)
@@ -161,7 +161,7 @@ def test_the_add_menu_has_the_face(scene, face):
 
 
 def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):
-    """The redo panel opens the next person at once while the tick's own opening of the one before is on its way."""
+    """The redo panel opens the next person while the opening of the one before is still in flight."""
     settle()
     preview = addon("blender.pictures.preview")
     late, before = futures.Future(), addon("blender.pictures.runs").anchor_of(face)
@@ -180,7 +180,7 @@ def test_two_quick_changes_open_the_last_person(scene, face, settle):
     bpy.ops.effigy.change_identity(seed=21)
     late, run = futures.Future(), follower_of(face).face
     late.set_result(SimpleNamespace(identity="somebody else's"))
-    # The first person's opening is answered when the face is the second already; nothing else happens in the scene.
+    # The opening of the first person is answered when the face already is the second; nothing else happens.
     run._anchor, run._opening, run.key = ("model", "first"), (late, ("model", "first")), ""
     addon("blender.pictures.activity").changes.take_live()
     for _ in range(200):

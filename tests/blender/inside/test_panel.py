@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the side panel says, and that its rows stay where they are while it says something else."""
+"""The side panel's texts; its rows stay in place when the texts change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG = "the backend ended with code 1: " + "a reason that nobody could tell in t
 
 
 class Rows:
-    """A layout that counts the rows that are drawn, and keeps their words."""
+    """A layout that counts the rows that are drawn and records their texts."""
 
     def __init__(self, words=None):
         self.words = [] if words is None else words
@@ -39,7 +39,7 @@ class Rows:
 
 
 class Parts(Rows):
-    """A row, whose parts stand beside each other."""
+    """A row, whose parts are beside each other."""
 
     def __init__(self, words):
         words.append("a row")
@@ -140,7 +140,7 @@ def test_words_on_the_view_transform_and_on_saving_stand_below_all_buttons(scene
 
 def test_a_scene_without_a_face_is_told_to_add_one(scene, face):
     bpy.context.view_layer.objects.active = None
-    bpy.ops.effigy.add_face(seed=5)  # of two, none is meant
+    bpy.ops.effigy.add_face(seed=5)  # with two faces selected, neither is meant
     bpy.context.view_layer.objects.active = None
     assert "Select a face" in " ".join(rows("EFFIGY_PT_face"))
     for proxy in [obj for obj in scene.objects if obj.effigy.is_face]:

@@ -106,7 +106,7 @@ def test_auto_keying_keys_what_a_button_changes(scene, face):
 
 
 def grab(face, scene, landmark, move, **how):
-    """Drags a landmark by ``move`` (right, up, as the camera sees it; head units); returns how far it came."""
+    """Drags a landmark by ``move`` (right and up as the camera sees it, in head units); returns how far it moved."""
     drag = addon("blender.ui.grab").Drag(face, scene.camera, landmark, mirror=how.pop("mirror", False))
     start = drag.place(landmark)
     axes = np.array(scene.camera.matrix_world)[:3, :2]
@@ -144,7 +144,7 @@ def test_a_mirrored_drag_moves_both_sides_alike(scene, face):
 
 
 def test_every_landmark_knows_its_twin(scene, face):
-    # By place alone, a lid that is nearly closed would be taken for the other one's lower lid.
+    # By position alone, the lid of a nearly closed eye would be taken for the lower lid of the other eye.
     controls = addon("blender.scene.controls")
     twins = [controls.twin_of(face, landmark) for landmark in range(68)]
     assert [twins[twin] for twin in twins] == list(range(68))
@@ -253,7 +253,7 @@ def test_the_library_keeps_one_expression_chosen(scene, face):
     for name in ("B", "A", "C"):
         bpy.ops.effigy.store_expression(name=name)
         assert manager.effigy_expression == name
-    # Buttons hold numbers as floats: what is clicked must survive that.
+    # Buttons store numbers as floats: the clicked value must survive that.
     assert all(int(np.float32(number)) == number for *_, number in library.items(None, None))
     manager.effigy_expression = "B"
     for removed, chosen in (("A", "B"), ("B", "C")):

@@ -90,7 +90,7 @@ def test_a_tick_is_short_even_while_a_picture_is_on_its_way(scene, face, settle)
         started = time.perf_counter()
         preview.tick()
         waits.append(time.perf_counter() - started)
-    # A generous bound: this only notices a tick that waits for the backend (a picture takes 20 ms and more).
+    # A generous bound, which only detects a tick that waits for the backend (a picture takes 20 ms or more).
     assert np.median(waits) < 0.015
     settle()
 

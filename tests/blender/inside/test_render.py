@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is rendered is what was asked, frame by frame and pixel by pixel."""
+"""A render shows what the scene asks for, frame by frame and pixel by pixel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import effigy_protocol.messages
 
 
 def test_a_keyframed_turn_changes_every_rendered_frame(scene, face):
-    # While rendering only evaluated objects are animated: reading the originals would freeze the face.
+    # While rendering, only evaluated objects are animated: reading the originals would freeze the face.
     swing(face, scene, 25)
     frames = render(scene)
     assert len({frame.tobytes() for frame in frames}) == len(frames)
@@ -102,7 +102,7 @@ def test_rendering_does_not_depend_on_the_order_of_frames(scene, face):
 
 
 def test_a_render_of_the_rest_pose_asks_for_exactly_that_pose(scene, face):
-    # tests/end_to_end and tests/backend show that this is the generator's own picture, bit for bit.
+    # tests/end_to_end and tests/backend test that this is the generator's own picture, bit for bit.
     scene.frame_end = 1
     (frame,) = render(scene)
     shown = follower_of(face).shown
@@ -244,13 +244,13 @@ def test_a_plate_without_its_picture_ends_the_render_and_an_artists_own_material
 @pytest.mark.parametrize("roll", [0.0, 3e-4])
 def test_cycles_is_exact_with_many_samples_too(scene, face, samples, roll):
     assert bpy.ops.effigy.face_camera() == {"FINISHED"}
-    face.rotation_euler.rotate_axis("Y", roll)  # a hundredth of a degree, as a hand may leave it
+    face.rotation_euler.rotate_axis("Y", roll)  # a hundredth of a degree, as manual posing may leave
     scene.frame_end, scene.cycles.samples, scene.cycles.filter_width = 1, samples, 1.5
     assert any("softened by" in f.text for f in addon("blender.ui.preflight").findings(scene))
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
     assert not any("softened by" in f.text for f in addon("blender.ui.preflight").findings(scene))
     (rendered,) = render(scene)
-    # Of the samples of a rolled square one in fifty thousand falls beside it: a box blurs nine hundred values.
+    # One sample in fifty thousand of a rolled square falls outside of it; a box filter would blur nine hundred values.
     assert np.count_nonzero(rendered != pixels(face.effigy.image)) <= (20 if roll else 0)
     scene.cycles.use_denoising = True
     assert any("softened by denoising" in f.text for f in addon("blender.ui.preflight").findings(scene))
@@ -262,7 +262,7 @@ def test_every_render_tells_of_a_stale_bake(scene, face, settle, monkeypatch):
     bpy.ops.effigy.bake()
     face.data.shape_keys.key_blocks["jawOpen"].value = 1.0
     bpy.context.view_layer.update()
-    settle()  # the preview has noticed it
+    settle()  # the preview has noticed the change
     for times in (1, 2):
         render(scene)
         assert len(said) == times

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rig in the scenes that artists make: parents, constraints, armatures, other cameras, several scenes."""
+"""The rig in scenes as artists make them: parents, constraints, armatures, other cameras, several scenes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_orthographic_camera_sees_the_face_where_the_plate_is(scene, face):
     camera.data.type = "ORTHO"
     camera.data.ortho_scale = face.effigy.plate_size
     straight = read(face, scene)
-    # Parallel rays: moving to the side turns nothing.
+    # Parallel rays: moving to the side does not turn the head.
     face.location.x += 2
     moved = read(face, scene)
     assert (moved.yaw, moved.pitch) == pytest.approx((straight.yaw, straight.pitch), abs=1e-3)
