@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from .console import fail, stage_progress
-from .options import IdentityOption, open_embedder
+from .options import IdentityOption, open_detector, open_embedder
 
 bundle = typer.Typer(help="Face models that are fitted already.", no_args_is_help=True)
 
@@ -24,6 +24,13 @@ def _bundle() -> None:
 def refine(
     name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],
     out: Annotated[Path, typer.Option(help="The new bundle's folder, which must not be there yet.")],
+    landmarks: Annotated[
+        str,
+        typer.Option(
+            help="The detector of its fit, as for 'fit', by which the regressor is corrected; none, or auto: embedded "
+            "where the generator is, else none."
+        ),
+    ] = "auto",
     identity: IdentityOption = "auto",
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and learn from.")] = 20_000,
     work: Annotated[
@@ -33,9 +40,10 @@ def refine(
 ) -> None:
     """Give a face model of an earlier Effigy what keeps colours and the person in edits, without a new fit.
 
-    Or learn it anew, with another identity network. BUNDLE stays as it is.
+    With the detector of its fit also correct what its regressor mistakes in edits, which so turn and move as asked. Or
+    learn it all anew, with another identity network. BUNDLE stays as it is.
     """
-    from ..faces import BundleError, generator_of, is_bundle, resolve_bundle
+    from ..faces import BundleError, embedded_bundle, generator_of, is_bundle, resolve_bundle
     from ..fitting.refining import refine as run
     from ..fitting.samples import SamplesError
     from ..generators import GeneratorFileError
@@ -44,12 +52,21 @@ def refine(
         raise fail(f"{name} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
     try:
         with stage_progress() as progress:
-            embedder = open_embedder(identity, generator_of(name))
+            source = generator_of(name)
+            if landmarks == "auto":
+                landmarks = "none" if embedded_bundle(source) is None else "embedded"
+            detector = None if landmarks == "none" else open_detector(landmarks, name)
+            embedder = open_embedder(identity, source)
             folder = work or out.with_name(out.name + ".samples")
-            looks = run(resolve_bundle(name), embedder, out, folder, samples, progress)
+            looks, corrected = run(resolve_bundle(name), detector, embedder, out, folder, samples, progress)
     except (BundleError, GeneratorFileError, SamplesError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} or its samples cannot be written or read ({error})") from None
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"edits hold {looks}\n{out}: effigy evaluate {out} measures it.", markup=False)
+    console.print(f"edits hold {'what they held' if looks is None else looks}", markup=False)
+    if corrected is None:
+        console.print("the regressor is as it was: --landmarks names the detector of its fit, by which it is corrected")
+    else:
+        console.print(f"the regressor's error in edits: {corrected.edits_before:.2f} → {corrected.edits:.2f} %")
+    console.print(f"{out}: effigy evaluate {out} measures it.", markup=False)

@@ -72,7 +72,7 @@ def train_regressor(
     regressor = _regressor(latents[:count], torch.from_numpy(fitted.to_vector())[:count], training)
     v = regressor.read(latents.float())
     points, target = torch.from_numpy(W).float(), torch.from_numpy(fitted.to_vector()).float()
-    spread = _spread(target[:count])
+    scale = spread(target[:count])
     shape = tuple(torch.from_numpy(a).float() for a in (model.mean, model.basis))
     decay = 1e-3 if training.standardise else 0.0
     optimiser = torch.optim.AdamW(regressor.parameters(), lr=training.rate, weight_decay=decay)
@@ -81,7 +81,7 @@ def train_regressor(
         _set_rate(optimiser, training, step)
         rows = torch.randint(0, count, (training.batch,), generator=generator)
         q = regressor(v[rows])
-        loss = _loss(q, target[rows], spread, points[rows], shape, training, step)
+        loss = _loss(q, target[rows], scale, points[rows], shape, training, step)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -109,14 +109,14 @@ def _regressor(latents: Tensor, target: Tensor, training: Training) -> Regressor
     if training.standardise:
         # Every row of a w+ has the same distribution, the mapping's.
         whitening = Whitening.of(latents[:, 0].double())
-        mean, scale = target.mean(dim=0), _spread(target)
+        mean, scale = target.mean(dim=0), spread(target)
     else:
         whitening = Whitening.none(w_dim)
         mean, scale = torch.zeros(target.shape[1]), torch.ones(target.shape[1])
     return Regressor(whitening, mean, scale, training.architecture, rows).float()
 
 
-def _spread(target: Tensor) -> Tensor:
+def spread(target: Tensor) -> Tensor:
     """Standard deviation of every parameter; of one that never changes, next to nothing."""
     return target.std(dim=0).clamp_min(1e-6)
 
@@ -124,14 +124,14 @@ def _spread(target: Tensor) -> Tensor:
 def _loss(
     q: Tensor,
     target: Tensor,
-    spread: Tensor,
+    scale: Tensor,
     points: Tensor,
     shape: tuple[Tensor, ...],
     training: Training,
     step: int,
 ) -> Tensor:
     warming = step < training.warm * training.steps
-    distance = ((q - target) / spread).square().mean()
+    distance = ((q - target) / scale).square().mean()
     if warming:
         return distance
     reprojection = nme(q, points, *shape)

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..editing.appearance import Appearance
+from ..editing.correction import Corrected
 from ..editing.network import architecture_of
 from ..editing.regressor import Regressor, Whitening
 from ..files import file_problem, is_file, parse_json, read_json, whole_file
@@ -194,10 +195,19 @@ def save_face_model(
     _write_header(folder, full)
 
 
-def add_appearance(folder: Path, looks: Looks) -> None:
-    """Puts heads into the bundle in ``folder``, instead of those that it has, if any; raises BundleError."""
+def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | None) -> None:
+    """Puts heads and a corrected regressor into the bundle in ``folder``, what of them is there; raises BundleError."""
     header = _read_header(folder)
-    _write_header(folder, header | {"format": FORMAT, "appearance": _save_looks(folder, looks)})
+    if looks is not None:
+        header |= {"format": FORMAT, "appearance": _save_looks(folder, looks)}
+    if corrected is not None and corrected.edits < corrected.edits_before:  # otherwise it stays, to the byte
+        papers, path = load_paper_regressor(folder), folder / "model.safetensors"
+        write_tensors(path, read_tensors(path) | _regressor_arrays(corrected.regressor))
+        header["model_sha256"] = sha256(path)
+        header["report"] = {**header.get("report", {}), **corrected.entry()}
+        if papers is not None:
+            save_paper_regressor(folder, papers)
+    _write_header(folder, header)
 
 
 def describe_looks(folder: Path) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a generator to a face model: sample, detect, factor, regress, learn what holds looks, save."""
+"""From a generator to a face model: sample, detect, factor, regress, learn what holds looks, correct, save."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
+from ..editing.correction import Corrected
 from ..faces.bundle import save_face_model, save_paper_regressor, sha256
 from ..faces.depth import measure_depth
+from ..faces.face import FaceModel
 from ..faces.looks import NO_NETWORK, Looks
 from ..generators import load_generator
 from ..geometry import FitOptions, FitResult, ShapeModel, Topology, angles, fit, load_topology
@@ -20,6 +22,7 @@ from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
 from ..recognition import Embedder
+from .practice import correct_by_edits
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
 _HELD_OUT = 0.1  # share of the samples that only judge
@@ -50,7 +53,7 @@ class FitReport:
 
     samples: int
     shape_nme_percent: float
-    regressor_nme_percent: float
+    regressor: Corrected
     paper_nme_percent: float | None
     shape_nme: Array  # [N], of each sample
     looks: Looks | None  # what holds looks; None where the landmarks are not a face's
@@ -70,39 +73,45 @@ def fit_face_model(
     topology = load_topology(detector.topology)
     given, drawn = (None, "normal") if plan.latents is None else (read_latents(plan.latents), sha256(plan.latents))
     recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
-    samples = _with_faces(sample(generator, detector, embedder, recipe, plan.samples, work, progress, given))
+    samples = with_faces(sample(generator, detector, embedder, recipe, plan.samples, work, progress, given))
     latents, W = samples.latents, samples.points
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
     held_out = int(_HELD_OUT * len(W))
-    regressor, nme = train_regressor(
+    regressor, _ = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n)
     )
     controls = name_expressions(shape, fitted.alpha, topology)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s
     yaw, pitch, _ = angles(parameters.camera.R)
-    header = {
-        "name": plan.name,
-        "topology": topology.name,
-        "topology_revision": topology.revision,
-        "pose_range": [float(np.degrees(np.percentile(np.abs(a), 99.0))) for a in (yaw, pitch)],
-        "report": {
-            "samples": len(W), "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,
-            "shape_nme_percent": round(float(shape_nme.mean()), 3), "regressor_nme_percent": round(nme, 3),
-        },
-    }  # fmt: skip
+    pose_range = [float(np.degrees(np.percentile(np.abs(a), 99.0))) for a in (yaw, pitch)]
     papers, paper_nme = None, None
     if plan.paper:
         papers, paper_nme = train_regressor(
             latents, W, parameters, shape, held_out, PRESETS["paper"], plan.seed, lambda i, n: progress("paper", i, n)
         )
     looks = learn_looks(regressor, shape, topology, samples, embedder, plan.seed, progress)
-    if depth := measure_depth(generator, regressor, shape, topology, plan.seed):
+    model = FaceModel(
+        plan.name, "", generator, topology, shape, regressor, controls, (pose_range[0], pose_range[1]),
+        None if looks is None else looks.appearance,
+    )  # fmt: skip
+    corrected = correct_by_edits(model, detector, samples, plan.seed, progress)
+    header = {
+        "name": plan.name,
+        "topology": topology.name,
+        "topology_revision": topology.revision,
+        "pose_range": pose_range,
+        "report": {
+            "samples": len(W), "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,
+            "shape_nme_percent": round(float(shape_nme.mean()), 3), **corrected.entry(),
+        },
+    }  # fmt: skip
+    if depth := measure_depth(generator, corrected.regressor, shape, topology, plan.seed):
         header["depth"] = asdict(depth)
-    save_face_model(out, header, shape, regressor, controls, looks, generator_path)
+    save_face_model(out, header, shape, corrected.regressor, controls, looks, generator_path)
     if papers is not None:
         save_paper_regressor(out, papers)
-    return FitReport(len(W), float(shape_nme.mean()), nme, paper_nme, shape_nme, looks)
+    return FitReport(len(W), float(shape_nme.mean()), corrected, paper_nme, shape_nme, looks)
 
 
 def learn_looks(
@@ -136,7 +145,7 @@ def fingerprint(embedder: Embedder | None) -> str:
     return NO_NETWORK if embedder is None else embedder.fingerprint
 
 
-def _with_faces(samples: Samples) -> Samples:
+def with_faces(samples: Samples) -> Samples:
     """Those in which a face was seen; raises SamplesError when most show none."""
     seen = np.asarray(np.isfinite(samples.points).all(axis=(1, 2)))
     if seen.mean() < _FACES:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives a face model that was fitted before the heads that hold looks, without fitting it again."""
+"""Gives a fitted face model heads that hold looks, and a regressor corrected by its edits, without a new fit."""
 
 from __future__ import annotations
 
@@ -7,45 +7,79 @@ import shutil
 import stat
 from pathlib import Path
 
-from ..faces.bundle import BundleError, add_appearance, fit_seed, generator_of, load_face_model, sha256
+from ..editing.correction import Corrected, Seen, error_of
+from ..faces.bundle import BundleError, fit_seed, generator_of, load_face_model, looks_network, replace_learnt, sha256
+from ..faces.face import FaceModel
 from ..faces.looks import NO_NETWORK, Looks
+from ..landmarks import Detector
 from ..recognition import Embedder
-from .fit import fingerprint, learn_looks
-from .samples import Latent, Progress, Recipe, sample
+from .fit import fingerprint, learn_looks, with_faces
+from .practice import correct_by_edits
+from .samples import NO_DETECTOR, Latent, Progress, Recipe, Samples, sample
 
+_WORST = 10.0  # percent of the outer-eye distance: what a regressor says of the detector's points that it learnt from
 _TELLS_OF_THE_OLD = ("report", "*.part")  # what shows or holds edits of before
 
 
 def refine(
     bundle: Path,  # the face model's folder; it stays as it is
+    detector: Detector | None,  # the one of its fit; without it the regressor stays as it is
     embedder: Embedder | None,  # as for ``fit_face_model``
     out: Path,  # the folder of the new one, which must not be there
     work: Path,  # where samples are kept, so that an interrupted run resumes
     samples: int = 20_000,  # pictures
     progress: Progress = lambda stage, done, total: None,
-) -> Looks:
-    """Learns the heads on pictures that the bundle's generator paints, and writes a bundle that has them.
+) -> tuple[Looks | None, Corrected | None]:
+    """Learns on pictures that the bundle's generator paints, and writes a bundle of what was learnt.
 
-    It is written as a whole or not at all. Raises BundleError, GeneratorFileError, SamplesError or OSError.
+    Heads that it has by the same identity network stay: its fit may have seen more pictures. The new bundle is
+    written as a whole or not at all. Raises BundleError, GeneratorFileError, SamplesError or OSError.
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or name another folder")
     model = load_face_model(bundle)
     if not model.topology.patches:
         raise BundleError(f"{bundle} has {model.topology.name} landmarks, which are not a face's: nothing can be added")
+    if detector is not None and detector.topology != model.topology.name:
+        raise BundleError(
+            f"{bundle} has {model.topology.name} landmarks, and this detector finds {detector.topology}: "
+            "name the detector of its fit with --landmarks"
+        )
+    has_looks = model.appearance is not None and (looks_network(bundle) or NO_NETWORK) == fingerprint(embedder)
+    if has_looks and detector is None:
+        raise BundleError(
+            f"edits with {bundle} hold what this identity network can teach already: name another with --identity, "
+            "or the detector of its fit with --landmarks"
+        )
     seed = fit_seed(bundle)
     latent: Latent = "w" if model.regressor.rows == 1 else "w+"
-    recipe = Recipe(sha256(generator_of(str(bundle))), NO_NETWORK, seed, latent, fingerprint(embedder))
-    sampled = sample(model.generator, None, embedder, recipe, samples, work, progress)
-    looks = learn_looks(model.regressor, model.shape, model.topology, sampled, embedder, seed, progress)
-    assert looks is not None
+    seer = NO_DETECTOR if detector is None else detector.fingerprint
+    teacher = None if has_looks else embedder
+    recipe = Recipe(sha256(generator_of(str(bundle))), seer, seed, latent, fingerprint(teacher))
+    sampled = sample(model.generator, detector, teacher, recipe, samples, work, progress)
+    looks = None
+    if not has_looks:
+        looks = learn_looks(model.regressor, model.shape, model.topology, sampled, embedder, seed, progress)
+        assert looks is not None
+        model.appearance = looks.appearance
+    corrected = None if detector is None else _correct(model, detector, with_faces(sampled), seed, progress)
     temporary = out.with_name(out.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
     try:
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_TELLS_OF_THE_OLD))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
-        add_appearance(temporary, looks)
+        replace_learnt(temporary, looks, corrected)
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return looks
+    return looks, corrected
+
+
+def _correct(model: FaceModel, detector: Detector, samples: Samples, seed: int, progress: Progress) -> Corrected:
+    error = error_of(model.regressor, Seen(samples.latents, samples.points), model.shape)
+    if error > _WORST:
+        raise BundleError(
+            f"this detector sees other points than the model was fitted to ({error:.0f} % of the outer-eye distance "
+            "apart): name the detector of its fit with --landmarks"
+        )
+    return correct_by_edits(model, detector, samples, seed, progress)

@@ -29,6 +29,7 @@ from ..landmarks import Detector
 from ..recognition import Embedder
 
 SHARD = 500  # pictures
+NO_DETECTOR = "none"
 _BATCH = 10
 _ARRAYS = ("ws", "W", "thumbnails", "vectors")  # of a shard
 
