@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""φ learns from pictures of its own edits what samples do not tell."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from effigy.editing import InverseOptions, Parameters, Regressor, correction, invert
+from effigy.editing.correction import Seen, correct_regressor, error_of
+from effigy.editing.network import Architecture
+from effigy.editing.regressor import Whitening
+from effigy.faces import FIRST_BUNDLE, BundleError, load_face_model, load_paper_regressor
+from effigy.faces.bundle import save_paper_regressor, sha256
+from effigy.fitting import samples
+from effigy.fitting.refining import refine
+from effigy.geometry import ShapeModel, project
+from effigy.landmarks import EmbeddedDetector
+
+W_DIM, NUM_WS = 8, 3
+UNSEEN = 6  # the direction that samples hardly vary in, and edits go
+
+
+@pytest.fixture(scope="module", params=[1, NUM_WS], ids=["w", "w+"])
+def world(request):
+    """A φ that is right of samples alone, the shape model, and what is seen of samples and of edits."""
+    random, rows = np.random.default_rng(0), request.param
+    shape = ShapeModel(random.normal(size=(3, 12)), 0.3 * random.normal(size=(2, 3, 12)), np.full(12, 1e-4))
+    torch.manual_seed(0)
+    truth = Regressor(Whitening.none(W_DIM), torch.zeros(8), torch.ones(8), Architecture(width=16), rows).double()
+    truth.requires_grad_(requires_grad=False).last.weight.zero_()
+    truth.linear.weight.copy_(torch.from_numpy(0.1 * random.normal(size=truth.linear.weight.shape)))
+    truth.q_mean[3:6] = torch.tensor([-1.6, 0.5, 0.5])
+    wrong = copy.deepcopy(truth)
+    wrong.linear.weight[:, UNSEEN] += 0.05
+
+    def seen(count, reach):
+        ws = random.normal(size=(count, rows, W_DIM))
+        ws[:, 0, UNSEEN] *= reach
+        views = Parameters.from_vector(truth(truth.read(torch.from_numpy(ws))).numpy())
+        return Seen(ws, project(shape.shape(views.alpha), views.camera))
+
+    return truth, wrong, shape, seen(400, 0.01), seen(200, 2.0)
+
+
+@pytest.fixture(scope="module")
+def corrected(world):
+    _, wrong, shape, of_samples, of_edits = world
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(correction, "_STEPS", 300)
+        return correct_regressor(wrong, of_samples, of_edits, shape)
+
+
+def test_what_is_mistaken_in_edits_is_learnt_and_samples_are_known_as_before(world, corrected):
+    _, wrong, shape, _, of_edits = world
+    assert corrected.edits < 0.4 * corrected.edits_before
+    assert corrected.samples < 0.05 * corrected.edits_before
+    assert error_of(corrected.regressor, of_edits, shape) < 0.4 * error_of(wrong, of_edits, shape)
+
+
+def test_a_regressor_that_knows_edits_stays_itself(world, monkeypatch):
+    monkeypatch.setattr(correction, "_STEPS", 100)
+    truth, _, shape, of_samples, of_edits = world
+    stayed = correct_regressor(truth, of_samples, of_edits, shape)
+    assert stayed.regressor is truth
+    assert stayed.edits == stayed.edits_before
+
+
+def test_laws_of_the_inverse_hold_for_a_corrected_regressor(world, corrected):
+    """An edit of zero is none, bit for bit; rows do not know of each other, nor of their order."""
+    phi = corrected.regressor
+    ws = torch.from_numpy(np.broadcast_to(world[3].latents[:4], (4, NUM_WS, W_DIM)).copy())
+    change = torch.zeros(4, 8, dtype=torch.float64)
+    weigh = 100 * torch.eye(8, dtype=torch.float64)
+    moved, reached = invert(phi, ws, change, weigh)
+    assert torch.equal(moved, ws)
+    assert torch.equal(reached, change)
+    change[:, 1] = torch.tensor([0.2, -0.1, 0.05, 0.0])
+    moved, reached = invert(phi, ws, change, weigh, InverseOptions(pull=1e-4))
+    torch.testing.assert_close(reached, change, atol=0.02, rtol=0)
+    assert torch.equal(moved[3], ws[3])
+    backwards, _ = invert(phi, ws.flip(0), change.flip(0), weigh, InverseOptions(pull=1e-4))
+    torch.testing.assert_close(backwards.flip(0), moved, atol=1e-6, rtol=0)
+
+
+@pytest.fixture()
+def detector():
+    return EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
+
+
+@pytest.fixture()
+def bundle(tmp_path, monkeypatch):
+    """The default with a φ that reads yaw a tenth too large, and how few samples a test can wait for."""
+    monkeypatch.setattr(samples, "SHARD", 40)
+    monkeypatch.setattr(correction, "_STEPS", 200)
+    folder = shutil.copytree(FIRST_BUNDLE, tmp_path / "wrong.effigy")
+    path, header = folder / "model.safetensors", json.loads((folder / "model.json").read_text())
+    arrays = load_file(path)
+    for name in ("linear.weight", "layers.2.weight", "layers.2.bias"):
+        arrays[f"regressor.{name}"][1] *= 1.1
+    papers = load_paper_regressor(folder)
+    save_file(arrays, path)
+    (folder / "model.json").write_text(json.dumps(header | {"model_sha256": sha256(path)}))
+    save_paper_regressor(folder, papers)
+    return folder
+
+
+def test_refining_corrects_the_regressor_and_keeps_the_heads(bundle, tmp_path, detector):
+    before = load_face_model(bundle, "cpu")
+    looks, corrected = refine(bundle, detector, None, tmp_path / "colours.effigy", tmp_path / "samples", 80)
+    assert looks.identity is None
+    assert corrected.edits < 0.9 * corrected.edits_before
+    after = load_face_model(tmp_path / "colours.effigy", "cpu")
+    assert after.model_id != before.model_id
+    papers = [load_paper_regressor(folder) for folder in (bundle, tmp_path / "colours.effigy")]
+    assert torch.equal(papers[0].last.weight, papers[1].last.weight)
+    report = json.loads((tmp_path / "colours.effigy" / "model.json").read_text())["report"]
+    assert report["edits_nme_percent"] == round(corrected.edits, 3) < report["edits_nme_percent_before"]
+    assert report["seed"] == 0
+    # Heads by the same network stay as they are: the fit may have learnt them from more.
+    looks, _ = refine(tmp_path / "colours.effigy", detector, None, tmp_path / "again.effigy", tmp_path / "samples", 80)
+    assert looks is None
+    heads = [(tmp_path / name / "appearance.safetensors").read_bytes() for name in ("colours.effigy", "again.effigy")]
+    assert heads[0] == heads[1]
+    with pytest.raises(BundleError, match="can teach already"):
+        refine(tmp_path / "again.effigy", None, None, tmp_path / "third.effigy", tmp_path / "samples", 80)
+
+
+def test_another_detector_than_the_fits_is_refused(bundle, tmp_path, detector):
+    class Other:
+        fingerprint = "other"
+
+        def __init__(self, topology):
+            self.topology = topology
+
+        def detect(self, pictures):
+            return detector.detect(pictures.flip(3))
+
+    with pytest.raises(BundleError, match="ibug68 landmarks, and this detector finds mediapipe478"):
+        refine(bundle, Other("mediapipe478"), None, tmp_path / "new.effigy", tmp_path / "samples", 40)
+    with pytest.raises(BundleError, match="other points than the model was fitted to"):
+        refine(bundle, Other("ibug68"), None, tmp_path / "new.effigy", tmp_path / "samples", 40)
+    assert not (tmp_path / "new.effigy").exists()
