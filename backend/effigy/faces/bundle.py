@@ -92,6 +92,8 @@ def embedded_detector(folder: Path) -> Path:
 
     Raises BundleError.
     """
+    if folder in _NAMED.values():
+        return folder / "detector.safetensors"
     topology = _read_header(folder)["topology"] if is_file(folder / "model.json") else None
     fit = (bundle for bundle in _NAMED.values() if _read_header(bundle)["topology"] == topology)
     return next(fit, DEFAULT_BUNDLE) / "detector.safetensors"
