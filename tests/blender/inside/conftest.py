@@ -22,6 +22,7 @@ import pytest
 
 PACKAGE = "bl_ext.user_default.effigy"
 ROOT = Path(__file__).parents[3]
+_STARTS = 5  # waits for a backend, each as long as an artist is asked to have patience
 
 
 def pytest_sessionstart(session):
@@ -118,13 +119,21 @@ def killable(backend):
 @pytest.fixture(scope="module")
 def serve(backend, preferences):
     """Starts the backend anew with another Model, as the preferences name it, for the rest of a module."""
+    from effigy_client.errors import RequestError  # which the add-on has brought by now
+
     before = preferences.model
 
     def start(model):
         bpy.ops.effigy.disconnect()
         preferences.model = model
         assert bpy.ops.effigy.connect() == {"FINISHED"}
-        backend.ensure_ready()
+        for patience in range(_STARTS):  # a machine that is busy takes minutes to load a model
+            try:
+                backend.ensure_ready()
+                return
+            except RequestError:
+                if patience + 1 == _STARTS:
+                    raise
 
     yield start
     start(before)
