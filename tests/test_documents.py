@@ -35,6 +35,13 @@ def test_modules_that_a_document_names_are_there(document: Path):
     ]
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_belongs_to_an_item_of_a_list_is_indented_by_four(document: Path):
+    """Else the site's Markdown ends the list there, and numbers what follows from 1."""
+    text = re.sub(r"^ *```.*?^ *```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert not re.findall(r"^\n {1,3}\S.*|^ {1,3}(?:[-*]|\d+\.) .*", text, flags=re.MULTILINE)
+
+
 def test_the_changelog_names_the_numbers_of_the_formats():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     numbers = dict(re.findall(r"^\| ([^|]+?) \| `?([\w-]+)`? \|", text, flags=re.MULTILINE))
