@@ -54,3 +54,10 @@ def test_the_changelog_names_the_numbers_of_the_formats():
 def test_changelog_and_citation_know_the_version():
     assert f"\n## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_workflow_installs_the_libraries_that_the_readme_names():
+    named = re.search(r"`apt install ([^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    workflow = (ROOT / ".github" / "workflows" / "linux.yml").read_text(encoding="utf-8")
+    assert named is not None
+    assert set(re.findall(r"\blib[\w-]+", workflow)) == set(named[1].split())
