@@ -21,6 +21,7 @@ ARGUMENTS = {
     "cache": {},
     "change_identity": {"seed": 9},
     "exact_view": {},
+    "export_keys": {"filepath": "keys.json"},
     "face_camera": {},
     "import_arkit": {"filepath": "take.csv"},
     "import_landmarks": {"filepath": "track.csv"},
@@ -40,12 +41,13 @@ ARGUMENTS = {
     "store_expression": {"name": "Kept", "replace": True},
 }
 ELSEWHERE = {"connect", "disconnect", "grab", "use_grab", "live_capture", "stop_capture"}
+ELSEWHERE |= {"bake_all", "choose_model", "use_new_default"}  # see test_without_blender and test_earlier_models
 # Each continues with the scene of the one before.
 ORDER = (
     *("add_face", "randomise", "store_expression", "mirror", "save_identity", "change_identity", "neutral"),
     *("apply_expression", "key_all", "exact_view", "cache", "bake", "random_identity", "show_live", "load_identity"),
     *("import_arkit", "import_landmarks", "mix_identities", "face_camera", "reset_pose", "preflight"),
-    *("bake", "remove_expression", "remove_face"),
+    *("bake", "export_keys", "remove_expression", "remove_face"),
 )
 
 

@@ -33,9 +33,9 @@ def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settl
         assert time.perf_counter() - before < 2, "it waits for the backend, as no tick may: that would take ten seconds"
         time.sleep(0.01)
     np.testing.assert_array_equal(pixels(face.effigy.image), error_pixels(face))
-    link = killable.link()
-    assert link.phase.value in ("lost", "refused")
-    assert "start the backend" in link.hint
+    state = killable.state
+    assert state.phase.value in ("lost", "refused")
+    assert "start the backend" in state.hint
 
 
 def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable):
