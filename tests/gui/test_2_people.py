@@ -62,6 +62,8 @@ def test_another_face_is_added_by_the_keyboard_alone(window):
     window.keys("Return")
     until(lambda: window.ask(COUNT) == 2, 30, window.console)
     time.sleep(1.0)
+    window.shot("07g-added")  # and what says that the camera does not see it
+    window.keys("Escape")
     assert window.ask(ACTIVE + "result = proxy.effigy.seed") > 0, "the same person again"
 
 

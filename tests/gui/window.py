@@ -114,7 +114,7 @@ class Window:
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
 
-    def ask(self, question: str, timeout: float = 60.0) -> object:
+    def ask(self, question: str, timeout: float = 180.0) -> object:
         """Runs Python in Blender's main thread; returns what it puts into ``result``."""
         answer = self.work / "answer.json"
         answer.unlink(missing_ok=True)
@@ -143,14 +143,21 @@ class Window:
         environment = {**os.environ, "DISPLAY": self._display.name}
         subprocess.run(["xdotool", *map(str, arguments)], env=environment, check=True, timeout=30)
 
+    def wait_until_seen(self) -> None:
+        """Returns when Blender has seen what mouse and keyboard sent, which takes seconds on a busy machine."""
+        for _ in range(2):  # the first answer may come from before the last event
+            self.ask("")
+
     def move(self, x: float, y: float) -> None:
         self._do("mousemove", round(x), round(y))
         time.sleep(0.3)
+        self.wait_until_seen()
 
     def click(self, x: float, y: float) -> None:
         self.move(x, y)
         self._do("click", 1)
         time.sleep(0.5)
+        self.wait_until_seen()
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
         """Presses, moves in steps as a hand does, and lets go."""
@@ -161,7 +168,7 @@ class Window:
     def hold(self, place: tuple[float, float]) -> None:
         self.move(*place)
         self._do("mousedown", 1)
-        self.ask("")
+        self.wait_until_seen()
 
     def lead(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
         """Moves from where the mouse is, step by step, as a hand does.
@@ -172,11 +179,12 @@ class Window:
         path = np.rint(np.linspace(start, end, steps + 1)).astype(int)
         for x, y in np.diff(path, axis=0):
             self._do("mousemove_relative", "--", x, y)
-            self.ask("")
+            self.wait_until_seen()
 
     def let_go(self) -> None:
         self._do("mouseup", 1)
         time.sleep(0.5)
+        self.wait_until_seen()
 
     @contextlib.contextmanager
     def pressed(self, key: str) -> Iterator[None]:
@@ -191,6 +199,7 @@ class Window:
         for name in names:
             self._do("key", name)
             time.sleep(0.25)
+            self.wait_until_seen()
 
     def look(self) -> np.ndarray:
         """The screen [H, W, 3]."""
@@ -214,8 +223,10 @@ class Window:
         path = self.work / "read.png"
         large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
         table = subprocess.run(
-            ["tesseract", path, "-", "--psm", "11", "tsv"], check=True, capture_output=True, text=True, timeout=120
-        ).stdout
+            ["tesseract", path, "-", "--psm", "11", "tsv"],
+            env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # its threads spin, and on a busy machine wait for each other
+            check=True, capture_output=True, text=True, timeout=120,
+        ).stdout  # fmt: skip
         lines: dict[tuple[str, ...], list[list[str]]] = {}
         for row in table.splitlines()[1:]:
             cells = row.split("\t")
@@ -229,7 +240,7 @@ class Window:
             found.append((" ".join(cell[11] for cell in cells), float(x), float(y)))
         return found
 
-    def find(self, text: str, columns: slice = slice(None), timeout: float = 20.0) -> tuple[float, float]:
+    def find(self, text: str, columns: slice = slice(None), timeout: float = 60.0) -> tuple[float, float]:
         """Where ``text`` (a regular expression) stands on the screen; waits for it."""
         end = time.monotonic() + timeout
         while True:
