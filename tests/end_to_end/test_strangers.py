@@ -7,6 +7,7 @@ import contextlib
 import socket
 from dataclasses import replace
 
+import psutil
 import pytest
 import zmq
 
@@ -57,3 +58,9 @@ def test_a_strangers_message_without_end_is_not_kept(client, shared_service, mec
         taken = taken_of_a_message_without_end(stranger, 256 * 2**20)
     assert taken < 32 * 2**20, "the system's own buffers, and no more"
     assert client.ask(Ping()) == Pong()
+
+
+def test_the_connections_that_strangers_can_open_are_bounded(client, shared_service):
+    """Each can hold a frame of 1 MiB for 10 s; some systems let a process have a million connections."""
+    allowed, _ = psutil.Process(shared_service.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+    assert 0 < allowed <= 512

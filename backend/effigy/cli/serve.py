@@ -34,7 +34,7 @@ def serve(
     from ..faces import resolve_bundle
     from ..generators import GeneratorFileError
     from ..generators.load import resolve_device
-    from ..service.endpoint import EndpointError
+    from ..service.endpoint import EndpointError, limit_connections
     from ..service.logs import configure_logs
     from ..service.serve import ServeOptions, ServiceError, end_now
     from ..service.serve import serve as run
@@ -46,6 +46,7 @@ def serve(
     options = ServeOptions(resolve_bundle(model), host, port, connection_file, device, parent_pid, idle_exit)
     try:
         resolve_device(device)
+        limit_connections()
         run(options)
     except (GeneratorFileError, EndpointError) as error:
         raise fail(error) from None

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from pathlib import Path
 
 import platformdirs
+import psutil
 import zmq
+
+MAX_DESCRIPTORS = 512  # each may be a connection of a process without keys, for which ZeroMQ keeps up to one frame
 
 
 class EndpointError(Exception):
@@ -21,6 +25,15 @@ class EndpointError(Exception):
 def default_connection_file() -> Path:
     """Where a service started by hand is found: in the user's state folder."""
     return platformdirs.user_state_path("effigy") / "connection.json"
+
+
+def limit_connections() -> None:
+    """Lets this process have at most MAX_DESCRIPTORS, where the system can: some let a process have a million."""
+    with contextlib.suppress(psutil.Error, AttributeError):  # not on Windows and macOS
+        process = psutil.Process()
+        allowed, most = process.rlimit(psutil.RLIMIT_NOFILE)
+        if not 0 <= allowed <= MAX_DESCRIPTORS:  # -1: any number
+            process.rlimit(psutil.RLIMIT_NOFILE, (MAX_DESCRIPTORS, most))
 
 
 def bind(socket: zmq.Socket[bytes], host: str, port: int) -> str:
