@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from effigy_protocol.errors import RETRY, is_transient
+
 AGAIN = "stop, then start the backend again"
 SAME_RELEASE = "install the add-on and the backend from the same release"
 
@@ -16,9 +18,9 @@ _LINK = {
     "unreadable",  # the answer breaks the protocol, or is of another kind
 }
 # Asking the very same again is right, without waiting.
-_AT_ONCE = {"superseded", "cancelled", "unknown-identity", "loading"}
+_AT_ONCE = {code for code, retry in RETRY.items() if retry == "at once"}
 # It may help once the backend is back, or has answered others.
-_TRANSIENT = _AT_ONCE | {"busy", "shutting-down"} | _LINK - {"unreadable"}
+_TRANSIENT = {code for code in RETRY if is_transient(code)} | _LINK - {"unreadable"}
 
 
 class RequestError(Exception):

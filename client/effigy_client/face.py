@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from effigy_protocol.messages import Encoding, Frame, Identity, OpenIdentity, PassName, Release
+from effigy_protocol.messages import Encoding, Frame, FromLatent, Identity, OpenIdentity, PassName, Release
 
 from .asking import Asking
 from .errors import RequestError
@@ -37,7 +37,7 @@ class Anchor(NamedTuple):
 
     def request(self) -> OpenIdentity:
         """What opens it."""
-        return OpenIdentity(latent=self.latent_bytes(), model=self.model)
+        return OpenIdentity(FromLatent(self.latent_bytes(), self.model))
 
 
 class Identities:

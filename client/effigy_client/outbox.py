@@ -35,7 +35,7 @@ class Preview:
 class Pending:
     """A request on its way: who hears of the answer, and by when it must have come."""
 
-    answer: type[Reply]  # what it must be, unless it is an Error
+    answer: type[Reply] | tuple[type[Reply], ...]  # what it must be, unless it is an Error
     deliver: Callable[[Any], None]
     fail: Callable[[RequestError], None]
     timeout: float  # seconds from being sent

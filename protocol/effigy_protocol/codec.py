@@ -57,20 +57,23 @@ def encode(request_id: int, message: Request | Reply) -> list[Buffer]:
 
 def decode_request(frames: Sequence[Buffer], limits: Limits = REQUEST_LIMITS) -> Envelope[Request]:
     """What a client sent; raises ProtocolError and nothing else."""
-    return _decode(frames, limits, _REQUESTS)
+    return _decode(frames, limits, _REQUESTS, "client (in Blender, the add-on)", "backend")
 
 
 def decode_reply(frames: Sequence[Buffer], limits: Limits = REPLY_LIMITS) -> Envelope[Reply]:
     """What the service sent; raises ProtocolError and nothing else."""
-    return _decode(frames, limits, _REPLIES)
+    return _decode(frames, limits, _REPLIES, "backend", "client (in Blender, the add-on)")
 
 
-def _decode(frames: Sequence[Buffer], limits: Limits, kinds: dict[str, type]) -> Envelope[Any]:
+def _decode(
+    frames: Sequence[Buffer], limits: Limits, kinds: dict[str, type], sender: str, reader: str
+) -> Envelope[Any]:
     limits.check([memoryview(frame).nbytes for frame in frames])
     header = _header(frames[0])
     request_id = _request_id(header)
     payload = frames[1:]
     try:
+        _check_version(header.get("v"), sender, reader)
         _check_header(header, payload)
         kind = header["kind"]
         if not isinstance(kind, str) or kind not in kinds:
@@ -109,12 +112,20 @@ def _request_id(header: dict[str, Any]) -> int:
     return request_id
 
 
-def _check_header(header: dict[str, Any], payload: Sequence[Buffer]) -> None:
-    # The version first: the rest of the header may look different in another one.
-    if header.get("v") != PROTOCOL_VERSION:
+def _check_version(version: Any, sender: str, reader: str) -> None:
+    """Before anything else: the rest of the header may look different in another version."""
+    if type(version) is not int:
+        raise ProtocolError("version", f"the message names no version of the protocol, but {brief(version)}")
+    if version != PROTOCOL_VERSION:
+        older = sender if version < PROTOCOL_VERSION else reader
         raise ProtocolError(
-            "version", f"this side speaks version {PROTOCOL_VERSION}, the message is of {brief(header.get('v'))}"
+            "version",
+            f"the {sender.partition(' ')[0]} speaks version {brief(version)} of the protocol, this side "
+            f"{PROTOCOL_VERSION}: update the {older}; both come with the same release",
         )
+
+
+def _check_header(header: dict[str, Any], payload: Sequence[Buffer]) -> None:
     if header.keys() != _HEADER_KEYS:
         raise ProtocolError("malformed", f"the header must have exactly the keys {', '.join(sorted(_HEADER_KEYS))}")
     if header["sizes"] != [memoryview(frame).nbytes for frame in payload]:

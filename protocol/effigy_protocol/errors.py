@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 ErrorCode = Literal[
     "malformed",  # not a message of this protocol
@@ -11,17 +11,43 @@ ErrorCode = Literal[
     "version",  # another version of this protocol
     "unknown-kind",  # no such kind of message, or not in this direction
     "bad-field",  # a field is missing, unknown, of the wrong type or out of its range
-    "loading",  # the model is not loaded yet: try again
-    "unknown-identity",  # never opened here, or released: open it again
+    "loading",  # the model is not loaded yet
+    "unknown-identity",  # never opened here, or released
+    "unknown-job",  # never begun for this client, ended, or its result was told already
     "wrong-model",  # the latent belongs to another model
     "superseded",  # a newer preview of the same stream took its place
     "cancelled",  # the client asked for it, or was silent for too long
-    "busy",  # too much of this client, or of all, is waiting: try again when some is answered
+    "busy",  # too much of this client, or of all, is waiting
     "shutting-down",  # the service is leaving
     "failed",  # the model raised: the log has the details
 ]
 
-ERROR_CODES: frozenset[str] = frozenset(get_args(ErrorCode))
+Retry = Literal["never", "at once", "later"]
+
+RETRY: dict[ErrorCode, Retry] = {
+    "malformed": "never",
+    "too-large": "never",
+    "version": "never",
+    "unknown-kind": "never",
+    "bad-field": "never",
+    "loading": "at once",  # a moment later: that is what a greeting does
+    "unknown-identity": "at once",  # having opened it again
+    "unknown-job": "never",
+    "wrong-model": "never",
+    "superseded": "at once",
+    "cancelled": "at once",
+    "busy": "later",  # when some of what waits is answered
+    "shutting-down": "later",  # of the service that is started next
+    "failed": "never",
+}
+"""Whether the same request may succeed when it is asked again."""
+
+ERROR_CODES: frozenset[str] = frozenset(RETRY)
+
+
+def is_transient(code: ErrorCode) -> bool:
+    """Whether the same request may succeed when it is asked again, at once or later."""
+    return RETRY[code] != "never"
 
 
 class ProtocolError(Exception):

@@ -16,6 +16,8 @@ from .errors import ErrorCode, ProtocolError
 
 ITEM_BYTES = {"f2": 2, "f4": 4, "i4": 4}  # of the array types
 MAX_DIMENSIONS = 4
+SEEDS = 2**32  # people by number
+MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
 MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
 
 Buffer: TypeAlias = bytes | memoryview
@@ -65,13 +67,24 @@ class Pose:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """An expression slider. 0 is the identity's own expression; low ≤ 0 ≤ high is the range of the data."""
+class Parameter:
+    """A number that a face is asked for by ``name``; ``low`` to ``high`` is the range of the data.
+
+    Of an expression 0 is the identity's own, and low ≤ 0 ≤ high; "yaw" and "pitch" are degrees. In a mirror a face
+    shows this parameter's value as that of ``mirror``: the same one, or the one of the other side. ``is_odd``: with its
+    sign changed, as a turn's.
+    """
 
     name: str
     group: str
     low: float
     high: float
+    mirror: str
+    is_odd: bool = False
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ProtocolError("bad-field", f"{self.name[:40]!r} cannot run from {self.low} to {self.high}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +116,57 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenIdentity:
-    """Anchors a face: by ``seed`` and ``truncation``, or by a ``latent`` that an Identity carried earlier.
+class FromSeed:
+    """The person with the number ``seed`` (0 … 2³²−1), pulled to the mean face by 1 − ``truncation`` (0 … 2).
 
-    Of ``seeds`` numbers from ``seed`` on, the one whose expression is nearest to the average face's is taken: some
-    people whom a generator knows laugh, or have their eyes shut.
-    With a latent, ``model`` is the model it came from; the service refuses a latent of another model.
-    ``other`` is a second latent of the same model, of which ``share`` (0 … 1) is mixed in: w0 + share · (w1 − w0).
+    Of ``seeds`` (1 … 64) numbers from there on, the one whose expression is nearest to the average face's is taken:
+    some people whom a generator knows laugh, or have their eyes shut.
     """
 
-    seed: int | None = None
+    seed: int
     truncation: float = 0.7
-    latent: Buffer | None = None
-    model: str | None = None
-    other: Buffer | None = None
-    share: float = 0.0
     seeds: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < SEEDS or not 1 <= self.seeds <= MOST_SEEDS or not 0 <= self.truncation <= 2:
+            raise ProtocolError(
+                "bad-field",
+                f"seed {self.seed}, seeds {self.seeds} or truncation {self.truncation:.3g} is out of range: a seed "
+                f"runs from 0 to {SEEDS - 1}, seeds from 1 to {MOST_SEEDS}, truncation from 0 to 2",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FromLatent:
+    """The face that an Identity's ``latent`` anchors; ``model`` is the one that it came from, nil the served one."""
+
+    latent: Buffer
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A face between those of two latents of one model: w0 + ``share`` · (w1 − w0), ``share`` from 0 to 1."""
+
+    latent: Buffer
+    other: Buffer
+    share: float
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ProtocolError("bad-field", f"share {self.share:.3g} is out of range: it runs from 0 to 1")
+
+
+Source: TypeAlias = FromSeed | FromLatent | Mix
+"""Where a face comes from. More may come: whoever meets an unknown kind refuses it with ``bad-field``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdentity:
+    """Anchors a face. Refused with ``wrong-model`` where the service has not the model of its latent."""
+
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +209,20 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class JobStatus:
+    """Asks how far the long work ``job`` is: answered by Working, or by what it led to, which ends the job."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """Ends the long work ``job``; the number of Done says whether there was any."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Asks how the service is; answered even while the model loads or paints."""
 
@@ -179,9 +241,10 @@ class Welcome:
 
     ``mean`` is [3, L] in the face frame (x right, y up, z towards the viewer), ``directions`` [C, 3, L]
     what one unit of each control adds to it, ``triangles`` [T, 3] a surface over the L landmarks,
-    counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose_range`` is the
-    largest |yaw| and |pitch| of the data. ``alpha``: the pictures have an alpha of the model's own, else they are
-    opaque. ``passes`` can be had beside a picture. ``others`` are models whose latents the service opens besides.
+    counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose`` are the parameters
+    of the head's turn, ``controls`` those of the expression. ``alpha``: the pictures have an alpha of the model's own,
+    else they are opaque. ``passes`` can be had beside a picture. ``others`` are models whose latents the service opens
+    besides.
     """
 
     server: str
@@ -193,9 +256,9 @@ class Welcome:
     mean: Array
     triangles: Array
     mirror: Array
-    controls: tuple[Control, ...]
+    pose: tuple[Parameter, ...]
+    controls: tuple[Parameter, ...]
     directions: Array
-    pose_range: tuple[float, float]
     alpha: bool = False
     passes: tuple[PassName, ...] = ()
     others: tuple[KnownModel, ...] = ()
@@ -256,6 +319,33 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """Long work has begun. Ask for it with JobStatus, a few times a second; CancelJob ends it.
+
+    It is the client's own, and ends when its client leaves.
+    """
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """Long work goes on: ``share`` (0 … 1) of it is done, ``stage`` says in a word or two what is being done.
+
+    ``preview``: what it looks like so far, a whole PNG or JPEG file, where there is something to see.
+    """
+
+    job: str
+    share: float
+    stage: str
+    preview: Buffer | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ProtocolError("bad-field", f"no work is done to {self.share:.3g} of 1")
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """The service's state; ``queued`` counts requests that wait, ``painted`` pictures made so far."""
 
@@ -290,16 +380,21 @@ class Error:
     hint: str
 
 
-Request: TypeAlias = Hello | OpenIdentity | Synthesize | Cancel | Release | Status | Ping
-Reply: TypeAlias = Welcome | Identity | Frame | StatusReport | Done | Pong | Error
+Request: TypeAlias = Hello | OpenIdentity | Synthesize | Cancel | Release | JobStatus | CancelJob | Status | Ping
+Reply: TypeAlias = Welcome | Identity | Frame | Job | Working | StatusReport | Done | Pong | Error
 
-ANSWER_OF: dict[type[Request], type[Reply]] = {
-    Hello: Welcome,
-    OpenIdentity: Identity,
-    Synthesize: Frame,
-    Cancel: Done,
-    Release: Done,
-    Status: StatusReport,
-    Ping: Pong,
+RESULTS: tuple[type[Reply], ...] = (Identity,)
+"""What long work may lead to."""
+
+ANSWER_OF: dict[type[Request], tuple[type[Reply], ...]] = {
+    Hello: (Welcome,),
+    OpenIdentity: (Identity,),
+    Synthesize: (Frame,),
+    Cancel: (Done,),
+    Release: (Done,),
+    JobStatus: (Working, *RESULTS),
+    CancelJob: (Done,),
+    Status: (StatusReport,),
+    Ping: (Pong,),
 }
-"""What answers each request, unless an Error does."""
+"""What may answer each request, unless an Error does."""

@@ -18,6 +18,7 @@ from .errors import ProtocolError
 from .messages import Buffer
 
 _INT_BITS = 63
+TAG = "kind"  # of one of several dataclasses; no field of theirs has that name
 
 
 @cache
@@ -25,18 +26,39 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def pack(value: Any, payload: list[Buffer]) -> Any:
-    """A msgpack-ready form of ``value``; its buffers are appended to ``payload`` and replaced by their index."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: pack(getattr(value, f.name), payload) for f in dataclasses.fields(value)}
+def pack(value: Any, payload: list[Buffer], declared: Any = None) -> Any:
+    """A msgpack-ready form of ``value``; its buffers are appended to ``payload`` and replaced by their index.
+
+    ``declared``: its type, by which one of several dataclasses is told from the others (see ``variants``).
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = _hints(type(value))
+        fields = {f.name: pack(getattr(value, f.name), payload, hints[f.name]) for f in dataclasses.fields(value)}
+        return {TAG: type(value).__name__, **fields} if variants(declared) else fields
     if isinstance(value, bytes | memoryview):
         payload.append(value)
         return len(payload) - 1
     if isinstance(value, tuple):
-        return [pack(item, payload) for item in value]
+        members = get_args(declared) if get_origin(declared) is tuple else ()
+        each = members[:1] * len(value) if members[1:] == (Ellipsis,) else members
+        return [pack(item, payload, each[n] if n < len(each) else None) for n, item in enumerate(value)]
     if isinstance(value, dict):
-        return {key: pack(item, payload) for key, item in value.items()}
+        member = get_args(declared)[1] if get_origin(declared) is dict else None
+        return {key: pack(item, payload, member) for key, item in value.items()}
     return value
+
+
+@cache
+def variants(declared: Any) -> dict[str, type]:
+    """The dataclasses by name of which a value of the ``declared`` type is one; none unless there are several.
+
+    Such a value travels as a map with its fields and, as TAG, its dataclass's name.
+    """
+    if get_origin(declared) not in (Union, types.UnionType):
+        return {}
+    classes = [member for member in get_args(declared) if isinstance(member, type)]
+    members = {member.__name__: member for member in classes if dataclasses.is_dataclass(member)}
+    return members if len(members) > 1 else {}
 
 
 def unpack(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
@@ -45,7 +67,7 @@ def unpack(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> 
         return _buffer(value, payload, where)
     origin = get_origin(declared)
     if origin in (Union, types.UnionType):
-        return _optional(declared, value, payload, where)
+        return _union(declared, value, payload, where)
     if origin is Literal:
         if not isinstance(value, str) or value not in get_args(declared):
             raise _bad(where, f"one of {', '.join(get_args(declared))}", value)
@@ -78,12 +100,24 @@ def _buffer(value: Any, payload: Sequence[Buffer], where: str) -> Buffer:
     return payload[value]
 
 
-def _optional(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
-    if value is None:
+def _union(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
+    if value is None and type(None) in get_args(declared):
         return None
+    if known := variants(declared):
+        return _variant(known, value, payload, where)
     members = [member for member in get_args(declared) if member is not type(None)]
     is_buffer = set(members) == set(get_args(Buffer))
     return unpack(Buffer if is_buffer else members[0], value, payload, where)
+
+
+def _variant(known: dict[str, type], value: Any, payload: Sequence[Buffer], where: str) -> Any:
+    if not isinstance(value, dict):
+        raise _bad(where, "a map", value)
+    kind = value.get(TAG)
+    if not isinstance(kind, str) or kind not in known:
+        raise _bad(f"{where}.{TAG}", f"one of {', '.join(known)}", kind)
+    fields = {name: item for name, item in value.items() if name != TAG}
+    return unpack_dataclass(known[kind], fields, payload, f"{where}.{kind}")
 
 
 def _tuple(members: tuple[Any, ...], value: Any, payload: Sequence[Buffer], where: str) -> tuple[Any, ...]:

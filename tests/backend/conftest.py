@@ -9,7 +9,7 @@ import zmq
 from effigy.service.scheduler import Job, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply
-from effigy_protocol.messages import OpenIdentity
+from effigy_protocol.messages import FromSeed, OpenIdentity
 
 
 @pytest.fixture()
@@ -24,7 +24,7 @@ def work():
         running.append((scheduler, worker, inbox))
         inbox.bind(address)
         worker.start()
-        answered([OpenIdentity(seed=3, truncation=0.7)], scheduler, inbox)
+        answered([OpenIdentity(FromSeed(3, truncation=0.7))], scheduler, inbox)
         return answered(requests, scheduler, inbox)
 
     yield answers

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kurtosis
 
+from effigy.editing.training import rotation_matrix
 from effigy.geometry import (
     Camera,
     FitOptions,
@@ -25,7 +27,7 @@ from effigy.geometry import (
     rotation,
     surface,
 )
-from effigy.geometry.camera import nearest_rotation, small_rotation
+from effigy.geometry.camera import nearest_rotation
 from effigy.geometry.expressions import name_expressions
 from effigy.geometry.gauge import contour_visibility, fix_gauge, pivot, remove_rigid_motions, rigidity, shift_origin
 
@@ -73,7 +75,7 @@ def test_projection_puts_x_right_and_y_down():
 
 def test_small_rotation_is_a_rotation_about_its_vector():
     v = np.random.default_rng(0).normal(size=(20, 3))
-    R = small_rotation(v)
+    R = rotation_matrix(torch.from_numpy(v)).numpy()
     np.testing.assert_allclose(np.einsum("nij,nj->ni", R, v), v, atol=1e-12)
     np.testing.assert_allclose((np.trace(R, axis1=1, axis2=2) - 1) / 2, np.cos(np.linalg.norm(v, axis=1)), atol=1e-12)
     np.testing.assert_allclose(nearest_rotation(R * 3.0), R, atol=1e-12)

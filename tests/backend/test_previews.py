@@ -78,8 +78,10 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
     painter = PreviewPainter(generator, small)
     assert [torch.equal(painter(ws), exact) for _ in range(3)] == [True] * 3
     assert painter.state == "compiling"
+    assert painter.is_exact, "what was painted came from the plain network"
     fast = paint_until(painter, ws, "fast")
     fast = painter(ws)
+    assert not painter.is_exact
     if preview_dtype(generator) == torch.bfloat16:  # above 16 × 16: input and output of two convolutions
         assert (fast - exact).abs().mean() <= typical_error(4, exact.std(), torch.bfloat16)
     else:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from effigy.service import scheduler
 from effigy.service.scheduler import Forget, Job, QueueFullError, Scheduler
-from effigy_protocol.messages import OpenIdentity, Synthesize
+from effigy_protocol.messages import FromSeed, OpenIdentity, Synthesize
 
 
 def picture(purpose: str, stream: int = 0) -> Synthesize:
@@ -82,7 +82,7 @@ def test_cancelling_returns_what_it_removed_and_nothing_of_others():
         queue.add(Job(b"a", number, picture("final")))
     queue.add(Job(b"a", 4, picture("preview")))
     queue.add(Job(b"b", 5, picture("final")))
-    queue.add(Job(b"a", 6, OpenIdentity(seed=1)))
+    queue.add(Job(b"a", 6, OpenIdentity(FromSeed(1))))
     assert [job.id for job in queue.cancel(b"a", (1, 5, 99))] == [1]
     assert sorted(job.id for job in queue.cancel(b"a", ())) == [0, 2, 3, 4]
     assert sorted(drain(queue)) == [5, 6]
@@ -90,7 +90,7 @@ def test_cancelling_returns_what_it_removed_and_nothing_of_others():
 
 def test_what_a_client_that_left_asked_is_dropped_and_what_it_held_forgotten():
     queue = Scheduler()
-    queue.add(Job(b"a", 1, OpenIdentity(seed=1)))
+    queue.add(Job(b"a", 1, OpenIdentity(FromSeed(1))))
     queue.add(Job(b"a", 2, picture("final")))
     queue.add(Job(b"a", 3, picture("preview")))
     queue.add(Job(b"b", 4, picture("final")))
@@ -99,7 +99,7 @@ def test_what_a_client_that_left_asked_is_dropped_and_what_it_held_forgotten():
     assert queue.drop(b"a") == []
     taken = [queue.take() for _ in range(len(queue))]
     assert {job.client: type(job.request) for job in taken} == {b"a": Forget, b"b": Synthesize}
-    queue.add(Job(b"a", 5, OpenIdentity(seed=1)))
+    queue.add(Job(b"a", 5, OpenIdentity(FromSeed(1))))
     assert queue.take().id == 5
 
 
@@ -108,7 +108,7 @@ def test_clients_take_turns_however_much_one_of_them_asks():
     for number in range(1000):
         queue.add(Job(b"farm", number, picture("final")))
     for number in range(3):
-        queue.add(Job(b"artist", number, OpenIdentity(seed=number)))
+        queue.add(Job(b"artist", number, OpenIdentity(FromSeed(number))))
     for number in range(2):
         queue.add(Job(b"other", number, picture("final")))
     taken = [queue.take() for _ in range(10)]

@@ -19,7 +19,7 @@ from effigy.service.outbox import LeftError, Outbox
 from effigy.service.scheduler import Forget, Scheduler
 from effigy.service.server import Server
 from effigy_protocol import decode_reply, encode
-from effigy_protocol.messages import Frame, Hello, OpenIdentity, Ping, Pong, Pose, Synthesize, Timings
+from effigy_protocol.messages import Frame, FromLatent, Hello, OpenIdentity, Ping, Pong, Pose, Synthesize, Timings
 
 from ..end_to_end.conftest import set_keys
 
@@ -147,7 +147,7 @@ def test_latents_that_wait_are_bounded(house, monkeypatch):
     client, latent = house.client(), bytes(2**20)
     codes = []
     for _ in range(20):
-        client.send(OpenIdentity(latent=latent))
+        client.send(OpenIdentity(FromLatent(latent)))
     for _ in range(17):
         codes.append(client.receive()[1].code)
     assert set(codes) == {"busy"}

@@ -12,7 +12,7 @@ from effigy.faces import DEFAULT_BUNDLE, FIRST_BUNDLE, embedded_bundle, embedded
 from effigy.faces import resolve_bundle as resolve
 from effigy.faces.bundle import WITHOUT_LOOKS
 from effigy.faces.shipped import FaceModels, shipped
-from effigy_protocol.messages import Error, OpenIdentity, Synthesize
+from effigy_protocol.messages import Error, FromLatent, FromSeed, OpenIdentity, Synthesize
 
 FIRST, FIRST_WITHOUT_LOOKS = "0f43d165f9ca4c75", "ae0b9b3aa1578cad"  # as .blend files of before name them
 
@@ -50,7 +50,7 @@ def test_faces_of_every_shipped_model_are_painted_side_by_side_each_as_by_its_ow
     served = load_face_model(planes_bundle, "cpu")
     anchors = [model.open_seed(3, 0.7) for model in (served, first, earlier)]
     opened = work(
-        served, [OpenIdentity(latent=anchors[n].latent, model=m.model_id) for n, m in ((1, first), (2, earlier))]
+        served, [OpenIdentity(FromLatent(anchors[n].latent, m.model_id)) for n, m in ((1, first), (2, earlier))]
     )
     assert [(each.identity, each.model) for each in opened] == [
         (anchors[1].key, FIRST),
@@ -58,7 +58,7 @@ def test_faces_of_every_shipped_model_are_painted_side_by_side_each_as_by_its_ow
     ]
     controls, models = {"eyeBlinkLeft": 1.0}, (served, first, earlier)
     asked = [
-        OpenIdentity(latent=anchor.latent, model=model.model_id) for anchor, model in zip(anchors, models, strict=True)
+        OpenIdentity(FromLatent(anchor.latent, model.model_id)) for anchor, model in zip(anchors, models, strict=True)
     ]
     asked += [Synthesize(anchors[n % 3].key, 3.0 * n, 0.0, controls, "final") for n in range(6)]
     for n, frame in enumerate(work(served, asked)[3:]):
@@ -72,7 +72,7 @@ def test_faces_of_every_shipped_model_are_painted_side_by_side_each_as_by_its_ow
 def test_other_models_are_refused_as_before_and_a_seed_may_name_its_model(work, planes_bundle, first):
     served = load_face_model(planes_bundle, "cpu")
     refused, seeded = work(
-        served, [OpenIdentity(latent=first.open_seed(3).latent, model="another"), OpenIdentity(seed=5, model=FIRST)]
+        served, [OpenIdentity(FromLatent(first.open_seed(3).latent, "another")), OpenIdentity(FromSeed(5, model=FIRST))]
     )
     assert isinstance(refused, Error)
     assert refused.code == "wrong-model"

@@ -52,9 +52,7 @@ def welcome() -> Welcome:
     """Describes a model with no landmarks and no controls."""
     none, indices = Array("f4", (3, 0), b""), Array("i4", (0,), b"")
     triangles, directions = Array("i4", (0, 3), b""), Array("f4", (0, 3, 0), b"")
-    return Welcome(
-        "effigy", "cpu", "m", "name", (SIZE, SIZE), "t", none, triangles, indices, (), directions, (1.0, 1.0)
-    )
+    return Welcome("effigy", "cpu", "m", "name", (SIZE, SIZE), "t", none, triangles, indices, (), (), directions)
 
 
 def frame(

@@ -22,6 +22,8 @@ from effigy_protocol.connection import Connection, ConnectionFileError, read_con
 from effigy_protocol.messages import (
     Array,
     Frame,
+    FromLatent,
+    FromSeed,
     Hello,
     OpenIdentity,
     Ping,
@@ -96,7 +98,7 @@ def test_it_finds_a_service_asks_and_gets_previews(service, connect):
     client = connect(finder(service))
     welcome = client.wait_ready(60)
     assert client.state.phase is Phase.READY
-    identity = client.call(OpenIdentity(seed=1), 20).identity
+    identity = client.call(OpenIdentity(FromSeed(1)), 20).identity
     for yaw in range(20):
         client.preview(Synthesize(identity, float(yaw), 0.0, {}), tag=yaw)
     got = []
@@ -121,7 +123,7 @@ def test_a_killed_service_is_noticed_at_once_and_a_new_one_is_found(service, con
     lives = [service]
     client = connect(lambda: read_connection(lives[-1].connection_file))
     client.wait_ready(60)
-    identity = client.call(OpenIdentity(seed=1), 20).identity
+    identity = client.call(OpenIdentity(FromSeed(1)), 20).identity
     waiting = [client.ask(Synthesize(identity, float(yaw), 0.0, {}, "final"), 30) for yaw in range(30)]
     service.process.send_signal(signal.SIGKILL)
     with pytest.raises(RequestError, match="closed the connection"):
@@ -177,6 +179,7 @@ def test_a_service_of_another_version_is_refused_with_what_to_do(connect, monkey
         monkeypatch.undo()
         foreign.send_multipart([sender, *frames])
         wait_for(lambda: client.state.phase is Phase.REFUSED)
+        assert "update the client" in client.state.detail
         assert "same release" in client.state.hint
         client.close()
 
@@ -260,7 +263,7 @@ class Impostor:
         envelope = self.asked(Hello)
         none, indices = Array("f4", (3, 0), b""), Array("i4", (0,), b"")
         triangles, directions = Array("i4", (0, 3), b""), Array("f4", (0, 3, 0), b"")
-        described = ("m", "name", (4, 4), "t", none, triangles, indices, (), directions, (1.0, 1.0))
+        described = ("m", "name", (4, 4), "t", none, triangles, indices, (), (), directions)
         self.send(envelope.id, Welcome("effigy", "cpu", *described))
 
     def asked(self, kind):
@@ -342,8 +345,8 @@ def test_an_answer_that_is_no_preview_does_not_stop_previews(connect, impostor, 
     [
         Synthesize("x", float("nan"), 0.0, {}, "final"),
         Synthesize("x", 0.0, 0.0, {"c": float("inf")}, "final"),
-        OpenIdentity(latent=b"x", model="m" * 9000),
-        OpenIdentity(latent=bytes(REQUEST_LIMITS.frame_bytes + 1)),
+        OpenIdentity(FromLatent(b"x", "m" * 9000)),
+        OpenIdentity(FromLatent(bytes(REQUEST_LIMITS.frame_bytes + 1))),
     ],
     ids=["nan", "inf", "text", "large"],
 )
@@ -365,7 +368,7 @@ def test_who_does_not_have_the_services_key_learns_nothing(connect, mechanism):
         if mechanism == "CURVE":
             impostor.curve_server, impostor.curve_secretkey = True, zmq.curve_keypair()[1]
         client = connect(at(impostor.bind_to_random_port("tcp://127.0.0.1")))
-        waiting = client.ask(OpenIdentity(latent=b"a face", model="m"), 20)
+        waiting = client.ask(OpenIdentity(FromLatent(b"a face", "m")), 20)
         wait_for(lambda: client.state.phase in (Phase.REFUSED, Phase.LOST))
         assert "the backend of the connection file" in client.state.detail
         with pytest.raises(RequestError):
@@ -451,7 +454,7 @@ def test_a_backend_that_stands_still_is_told_and_another_is_found(service, conne
 
     client = connect(finder(service), kill)
     client.wait_ready(60)
-    identity = client.call(OpenIdentity(seed=1), 20).identity
+    identity = client.call(OpenIdentity(FromSeed(1)), 20).identity
     service.process.send_signal(signal.SIGSTOP)
     with pytest.raises(RequestError, match="silent"):
         client.call(Synthesize(identity, 5.0, 0.0, {}, "final"), 30)
@@ -479,10 +482,10 @@ def test_identities_that_nobody_uses_are_released(service, connect):
     client = connect(finder(service))
     client.wait_ready(60)
     identities = Identities(client)
-    kept, other = (identities.open(OpenIdentity(seed=seed)).result(20).identity for seed in (1, 2))
-    identities.open(OpenIdentity(seed=1)).result(20)  # a second face of the same person
+    kept, other = (identities.open(OpenIdentity(FromSeed(seed))).result(20).identity for seed in (1, 2))
+    identities.open(OpenIdentity(FromSeed(1))).result(20)  # a second face of the same person
     assert client.call(Status(), 5).identities == 2
-    opening = identities.open(OpenIdentity(seed=3))
+    opening = identities.open(OpenIdentity(FromSeed(3)))
     if not opening.done():
         identities.release_all_but({kept})
     third = opening.result(20).identity

@@ -16,7 +16,7 @@ from effigy_client.face import Anchor, Face, Identities
 from effigy_client.link import Link
 from effigy_client.state import Phase
 from effigy_client.transport import ClosedError, InProcess
-from effigy_protocol.messages import Error, OpenIdentity, Synthesize
+from effigy_protocol.messages import Error, FromSeed, OpenIdentity, Synthesize
 
 from .services import HERE, Source, frame, linked, wait_until, worker_of
 
@@ -47,7 +47,7 @@ def test_a_link_asks_and_previews_over_it():
     with linked(reply) as (link, _):
         assert link.call(Synthesize("x", 7.0, 0.0, {}, "final"), 60).data == bytes([7]) * 64
         with pytest.raises(RequestError, match="ask for a picture"):
-            link.call(OpenIdentity(seed=1), 60)
+            link.call(OpenIdentity(FromSeed(1)), 60)
         link.preview(Synthesize("x", 9.0, 0.0, {}, half=True), "tag")
         wait_until(lambda: link.has_previews)
         (preview,) = link.previews()
@@ -85,7 +85,7 @@ def test_a_final_over_a_worker_in_this_process_is_the_models_own_picture(default
     with worker_of(copy.copy(default_model)) as link:
         link.wait_ready(120)
         identities = Identities(link)
-        opened = identities.open(OpenIdentity(seed=3, truncation=0.7)).result(120)
+        opened = identities.open(OpenIdentity(FromSeed(3, truncation=0.7))).result(120)
         who = Anchor(opened.model, base64.b64encode(opened.latent).decode())
         got = Face().paint(identities, who, asking, 120)
     edit = default_model.edit(anchor, asking.yaw, asking.pitch, dict(asking.controls))

@@ -7,14 +7,15 @@ import itertools
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 import zmq
 
-from effigy_protocol import decode_reply, encode
+from effigy_protocol import PROTOCOL_VERSION, decode_reply, encode
 from effigy_protocol.connection import Connection, ConnectionFileError, read_connection
 from effigy_protocol.messages import Error, Hello, Welcome
 
@@ -60,9 +61,14 @@ class RawClient:
         self.socket.connect(connection.endpoint)
         self.ids = itertools.count(1)
 
-    def send(self, message: Any) -> int:
+    def send(self, message: Any, payload: Sequence[bytes] = ()) -> int:
+        """Sends a message, or a header's ``kind`` and ``body`` as they are, with their ``payload``."""
         request_id = next(self.ids)
-        self.socket.send_multipart(encode(request_id, message))
+        if isinstance(message, dict):
+            rest = {"v": PROTOCOL_VERSION, "id": request_id, "sizes": [len(frame) for frame in payload]}
+            self.socket.send_multipart([msgpack.packb(message | rest), *payload])
+        else:
+            self.socket.send_multipart(encode(request_id, message))
         return request_id
 
     def receive(self, timeout: float = 120.0) -> tuple[int, Any]:
@@ -70,8 +76,8 @@ class RawClient:
         envelope = decode_reply(self.socket.recv_multipart())
         return envelope.id, envelope.message
 
-    def ask(self, message: Any) -> Any:
-        wanted = self.send(message)
+    def ask(self, message: Any, payload: Sequence[bytes] = ()) -> Any:
+        wanted = self.send(message, payload)
         while True:
             answered, reply = self.receive()
             if answered == wanted:

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from effigy_protocol.connection import Connection, read_connection
-from effigy_protocol.messages import Error, Hello, OpenIdentity, Ping, Pong, Synthesize
+from effigy_protocol.messages import Error, FromSeed, Hello, OpenIdentity, Ping, Pong, Synthesize
 
 
 def test_the_connection_file_names_the_real_port_and_is_private(start):
@@ -39,7 +39,7 @@ def test_who_waits_is_told_when_it_leaves(start, connect):
     service = start()
     client = connect(service)
     client.hello()
-    identity = client.ask(OpenIdentity(seed=1)).identity
+    identity = client.ask(OpenIdentity(FromSeed(1))).identity
     ids = [client.send(Synthesize(identity, float(yaw), 0.0, {}, "final")) for yaw in range(40)]
     client.receive()
     service.process.terminate()
@@ -145,7 +145,7 @@ def test_the_log_is_json_lines_without_secrets(start, connect):
     service = start()
     client = connect(service)
     client.hello()
-    opened = client.ask(OpenIdentity(seed=1))
+    opened = client.ask(OpenIdentity(FromSeed(1)))
     client.ask(Synthesize(opened.identity, 0.0, 0.0, {}))
     assert service.stop() == 0
     entries = [json.loads(line) for line in service.log.read_text().splitlines()]

@@ -15,10 +15,15 @@ import pytest
 from effigy_protocol import PROTOCOL_VERSION, REQUEST_LIMITS
 from effigy_protocol.messages import (
     Cancel,
+    CancelJob,
     Done,
     Error,
     Frame,
+    FromLatent,
+    FromSeed,
     Identity,
+    JobStatus,
+    Mix,
     OpenIdentity,
     Ping,
     Pong,
@@ -33,7 +38,7 @@ from ..closeness import assert_same
 
 @pytest.fixture()
 def identity(client):
-    return client.ask(OpenIdentity(seed=4)).identity
+    return client.ask(OpenIdentity(FromSeed(4))).identity
 
 
 def picture(identity, yaw=0.0, **changes):
@@ -119,26 +124,32 @@ def test_cancelled_requests_are_answered_and_not_painted(client, identity):
 
 
 def test_a_latent_opens_the_same_face_and_a_foreign_one_is_refused(client):
-    opened = client.ask(OpenIdentity(seed=9))
-    again = client.ask(OpenIdentity(latent=bytes(opened.latent), model=opened.model))
+    opened = client.ask(OpenIdentity(FromSeed(9)))
+    again = client.ask(OpenIdentity(FromLatent(bytes(opened.latent), opened.model)))
     assert again.identity == opened.identity
-    refused = client.ask(OpenIdentity(latent=bytes(opened.latent), model="another"))
+    refused = client.ask(OpenIdentity(FromLatent(bytes(opened.latent), "another")))
     assert refused.code == "wrong-model"
     assert "another" in refused.message
+
+
+def opening(**source):
+    """Returns an OpenIdentity as it travels, whatever its source is."""
+    return {"kind": "OpenIdentity", "body": {"source": source}}
 
 
 @pytest.mark.parametrize(
     ("request_", "code"),
     [
-        (OpenIdentity(), "bad-field"),
-        (OpenIdentity(seed=1, latent=b"x"), "bad-field"),
-        (OpenIdentity(seed=-1), "bad-field"),
-        (OpenIdentity(seed=2**40), "bad-field"),
-        (OpenIdentity(seed=1, truncation=9.0), "bad-field"),
-        (OpenIdentity(seed=1, seeds=0), "bad-field"),
-        (OpenIdentity(seed=1, seeds=65), "bad-field"),
-        (OpenIdentity(latent=b"nonsense"), "bad-field"),
+        (opening(), "bad-field"),
+        (opening(kind="FromSeed", seed=1, latent=0), "bad-field"),
+        (opening(kind="FromSeed", seed=-1, seeds=1, truncation=0.7), "bad-field"),
+        (opening(kind="FromSeed", seed=2**40, seeds=1, truncation=0.7), "bad-field"),
+        (opening(kind="FromSeed", seed=1, seeds=1, truncation=9.0), "bad-field"),
+        (opening(kind="FromSeed", seed=1, seeds=0, truncation=0.7), "bad-field"),
+        (opening(kind="FromSeed", seed=1, seeds=65, truncation=0.7), "bad-field"),
+        (OpenIdentity(FromLatent(b"nonsense")), "bad-field"),
         (Synthesize("nobody", 0.0, 0.0, {}), "unknown-identity"),
+        (JobStatus("nothing"), "unknown-job"),
     ],
 )
 def test_unusable_requests_are_refused_with_a_code_and_a_hint(client, request_, code):
@@ -146,6 +157,10 @@ def test_unusable_requests_are_refused_with_a_code_and_a_hint(client, request_, 
     assert isinstance(reply, Error)
     assert reply.code == code
     assert reply.hint
+
+
+def test_work_that_was_never_begun_cannot_be_cancelled(client):
+    assert client.ask(CancelJob("nothing")) == Done(0)
 
 
 def test_an_unknown_control_names_the_known_ones(client, identity):
@@ -162,7 +177,7 @@ def test_a_final_jpeg_is_refused(client, identity):
 def test_a_released_identity_is_gone_for_its_client_alone(client, connect, shared_service):
     other = connect(shared_service)
     other.hello()
-    mine, theirs = client.ask(OpenIdentity(seed=31)), other.ask(OpenIdentity(seed=31))
+    mine, theirs = client.ask(OpenIdentity(FromSeed(31))), other.ask(OpenIdentity(FromSeed(31)))
     assert mine.identity == theirs.identity
     assert client.ask(Release(mine.identity)).count == 1
     assert client.ask(Release(mine.identity)).count == 0
@@ -174,7 +189,7 @@ def test_a_released_identity_is_gone_for_its_client_alone(client, connect, share
 def test_two_clients_get_their_own_answers(client, connect, shared_service):
     other = connect(shared_service)
     other.hello()
-    a, b = client.ask(OpenIdentity(seed=1)), other.ask(OpenIdentity(seed=2))
+    a, b = client.ask(OpenIdentity(FromSeed(1))), other.ask(OpenIdentity(FromSeed(2)))
     sent = [(c, c.send(picture(i.identity, yaw))) for yaw in (-10.0, 10.0) for c, i in ((client, a), (other, b))]
     for c, request_id in sent:
         answered, frame = c.receive()
@@ -203,7 +218,7 @@ def test_garbage_is_refused_and_harms_nobody(client, shared_service, connect):
     answered, reply = vandal.receive()
     assert codes <= {"malformed", "too-large", "version", "unknown-kind", "bad-field"}
     assert (answered, reply.code) == (5, "version")
-    assert "same release" in reply.hint
+    assert "update the backend" in reply.message
     assert isinstance(client.ask(Ping()), Pong)
 
 
@@ -238,13 +253,13 @@ def test_every_one_of_very_many_requests_is_answered(shared_service, connect):
 
 
 def test_a_latent_with_one_wild_number_opens_a_face_or_is_refused_by_its_field(client):
-    latent = bytes(client.ask(OpenIdentity(seed=4)).latent)
+    latent = bytes(client.ask(OpenIdentity(FromSeed(4))).latent)
     codes = []
     for number in range(0, 512, 8):
         for value in (3e38, -1e30, 10.0, float("nan")):
             wild = bytearray(latent)
             struct.pack_into("<f", wild, 12 + 4 * (number % ((len(latent) - 12) // 4)), value)
-            reply = client.ask(OpenIdentity(latent=bytes(wild)))
+            reply = client.ask(OpenIdentity(FromLatent(bytes(wild))))
             codes.append(reply.code if isinstance(reply, Error) else "opened")
             if isinstance(reply, Identity):
                 client.ask(Release(reply.identity))
@@ -253,9 +268,9 @@ def test_a_latent_with_one_wild_number_opens_a_face_or_is_refused_by_its_field(c
 
 
 def test_a_text_that_is_sent_back_never_makes_an_answer_too_long(client, identity):
-    latent, long = bytes(client.ask(OpenIdentity(seed=4)).latent), "é" * 4096
+    latent, long = bytes(client.ask(OpenIdentity(FromSeed(4))).latent), "é" * 4096
     replies = [
-        client.ask(OpenIdentity(latent=latent, model=long)),
+        client.ask(OpenIdentity(FromLatent(latent, long))),
         client.ask(Synthesize(long, 0.0, 0.0, {})),
         client.ask(picture(identity, controls={f"{number} {long[:400]}": 1.0 for number in range(60)})),
     ]
@@ -265,7 +280,7 @@ def test_a_text_that_is_sent_back_never_makes_an_answer_too_long(client, identit
 def test_one_client_does_not_make_another_wait(client, identity, connect, shared_service):
     other = connect(shared_service)
     other.hello()
-    theirs = other.ask(OpenIdentity(seed=2)).identity
+    theirs = other.ask(OpenIdentity(FromSeed(2))).identity
     ids = [client.send(picture(identity, 0.1 * number)) for number in range(60)]
     client.receive()
     waited = other.ask(picture(theirs)).timings.queue_ms
@@ -276,7 +291,7 @@ def test_one_client_does_not_make_another_wait(client, identity, connect, shared
 def test_what_a_client_that_left_has_asked_is_not_painted(client, connect, shared_service):
     leaver = connect(shared_service)
     leaver.hello()
-    identity = leaver.ask(OpenIdentity(seed=77)).identity
+    identity = leaver.ask(OpenIdentity(FromSeed(77))).identity
     before = client.ask(Status())
     for number in range(500):
         leaver.send(picture(identity, 0.05 * number))
@@ -307,16 +322,16 @@ def test_messages_of_too_many_frames_are_refused_and_leave_no_memory_behind(clie
 
 
 def test_of_several_seeds_the_calmest_is_opened_and_named(client, default_model):
-    chosen = client.ask(OpenIdentity(seed=1, seeds=8))
+    chosen = client.ask(OpenIdentity(FromSeed(1, seeds=8)))
     assert chosen.seed == default_model.calmest(1, 8)
-    exact = client.ask(OpenIdentity(seed=chosen.seed))
+    exact = client.ask(OpenIdentity(FromSeed(chosen.seed)))
     assert (exact.identity, exact.seed) == (chosen.identity, chosen.seed)
-    assert client.ask(OpenIdentity(seed=2**32 - 2, seeds=8)).seed >= 2**32 - 2
-    assert client.ask(OpenIdentity(latent=bytes(chosen.latent))).seed is None
+    assert client.ask(OpenIdentity(FromSeed(2**32 - 2, seeds=8))).seed >= 2**32 - 2
+    assert client.ask(OpenIdentity(FromLatent(bytes(chosen.latent)))).seed is None
 
 
 def test_identity_carries_what_a_blend_file_keeps(client, default_model):
-    opened = client.ask(OpenIdentity(seed=4))
+    opened = client.ask(OpenIdentity(FromSeed(4)))
     assert isinstance(opened, Identity)
     assert opened.model == default_model.model_id
     rest = np.frombuffer(opened.rest.data, "<f4").reshape(opened.rest.shape)
@@ -360,10 +375,10 @@ def test_a_final_is_never_half(client, identity):
 
 
 def test_identities_mix_and_the_ends_of_a_mixture_are_exact(client):
-    a, b = (client.ask(OpenIdentity(seed=seed)) for seed in (4, 5))
+    a, b = (client.ask(OpenIdentity(FromSeed(seed))) for seed in (4, 5))
 
     def mixed(share):
-        return client.ask(OpenIdentity(latent=bytes(a.latent), model=a.model, other=bytes(b.latent), share=share))
+        return client.ask(OpenIdentity(Mix(bytes(a.latent), bytes(b.latent), share, a.model)))
 
     assert mixed(0.0).identity == a.identity
     assert mixed(1.0).identity == b.identity
@@ -372,9 +387,10 @@ def test_identities_mix_and_the_ends_of_a_mixture_are_exact(client):
     assert_same(middle, 0.75 * ends[0] + 0.25 * ends[1], 3)
 
 
-@pytest.mark.parametrize("change", [{"share": 1.5}, {"share": -0.1}, {"other": b"no latent", "share": 0.5}])
+@pytest.mark.parametrize("change", [{"share": 1.5}, {"share": -0.1}, {"other": 1, "share": 0.5}])
 def test_a_mixture_of_nothing_is_refused(client, change):
-    latent = bytes(client.ask(OpenIdentity(seed=4)).latent)
-    reply = client.ask(OpenIdentity(latent=latent, **change))
+    latent = bytes(client.ask(OpenIdentity(FromSeed(4))).latent)
+    mixture = {"kind": "Mix", "latent": 0, "other": 0, "model": None, **change}
+    reply = client.ask(opening(**mixture), [latent, b"no latent"])
     assert isinstance(reply, Error)
     assert reply.code == "bad-field"

@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from effigy_protocol import encode
-from effigy_protocol.messages import Hello, OpenIdentity, Ping, Pong, Status
+from effigy_protocol.messages import FromSeed, Hello, OpenIdentity, Ping, Pong, Status
 
 from .conftest import set_keys
 from .strangers import greeting, ready, taken_of_a_message_without_end
@@ -37,7 +37,7 @@ def test_a_stranger_is_told_nothing_and_nothing_is_done_for_it(context, shared_s
     monitor = stranger.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
     stranger.connect(connection.endpoint)
     with contextlib.suppress(zmq.Again):  # it is thrown out already
-        for number, message in enumerate((Hello("me"), OpenIdentity(seed=1), Ping())):
+        for number, message in enumerate((Hello("me"), OpenIdentity(FromSeed(1)), Ping())):
             stranger.send_multipart(encode(number, message), zmq.NOBLOCK)
     assert monitor.poll(60_000), "it is left waiting"
     assert int.from_bytes(monitor.recv_multipart()[0][:2], "little") == zmq.EVENT_DISCONNECTED

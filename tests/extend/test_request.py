@@ -18,7 +18,7 @@ from effigy.service import worker as worker_module
 from effigy.service.scheduler import Job, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import ProtocolError, codec, decode_reply, decode_request, encode, messages
-from effigy_protocol.messages import Error, OpenIdentity
+from effigy_protocol.messages import Error, FromSeed, OpenIdentity
 
 from ..protocol import strategies
 from .pages import examples
@@ -96,7 +96,7 @@ def test_a_wrong_field_is_refused_by_name():
 
 
 def test_it_measures_what_an_edit_moves(ask):
-    face = ask(OpenIdentity(seed=3))
+    face = ask(OpenIdentity(FromSeed(3)))
     pose = face.pose
 
     def points(**controls):
@@ -114,4 +114,4 @@ def test_it_is_refused_as_others_are(ask):
     refused = ask(Measure("nobody", 0.0, 0.0, {}))
     assert isinstance(refused, Error)
     assert refused.code == "unknown-identity"
-    assert ask(Measure(ask(OpenIdentity(seed=3)).identity, 0.0, 0.0, {"noSuchControl": 1.0})).code == "failed"
+    assert ask(Measure(ask(OpenIdentity(FromSeed(3))).identity, 0.0, 0.0, {"noSuchControl": 1.0})).code == "failed"

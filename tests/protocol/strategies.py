@@ -12,14 +12,20 @@ from hypothesis import strategies as st
 from effigy_protocol.messages import (
     ITEM_BYTES,
     MAX_POSE,
+    MOST_SEEDS,
     PASS_CHANNELS,
+    SEEDS,
     Array,
     Buffer,
     Frame,
+    FromSeed,
+    Mix,
+    Parameter,
     Pose,
     Reply,
     Request,
     Synthesize,
+    Working,
 )
 
 _PICTURE = {"height", "width", "data", "passes"}
@@ -46,7 +52,8 @@ def values(declared: Any) -> st.SearchStrategy[Any]:
     origin = get_origin(declared)
     if origin in (Union, types.UnionType):
         members = [member for member in get_args(declared) if member is not type(None)]
-        return st.none() | (buffers if bytes in members else values(members[0]))
+        some = buffers if bytes in members else st.one_of([values(member) for member in members])
+        return st.none() | some if type(None) in get_args(declared) else some
     if origin is Literal:
         return st.sampled_from(get_args(declared))
     if origin is tuple:
@@ -80,6 +87,10 @@ def frames(draw: st.DrawFn) -> Frame:
     return Frame(height=height, width=width, data=data, passes=passes, **fields)
 
 
+def _parameter(low: float, high: float, **fields: Any) -> Parameter:
+    return Parameter(low=min(low, high), high=max(low, high), **fields)
+
+
 def messages(cls: Any) -> st.SearchStrategy[Any]:
     hints = get_type_hints(cls)
     if cls is Frame:
@@ -88,6 +99,16 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
     if cls is Pose:
         fields["scale"] = st.floats(1 / MAX_POSE, MAX_POSE)
         fields["x"] = fields["y"] = st.floats(-MAX_POSE, MAX_POSE)
+    if cls is FromSeed:
+        fields |= {
+            "seed": st.integers(0, SEEDS - 1),
+            "seeds": st.integers(1, MOST_SEEDS),
+            "truncation": st.floats(0, 2),
+        }
+    if cls in (Mix, Working):
+        fields["share"] = st.floats(0, 1)
+    if cls is Parameter:
+        return st.builds(_parameter, **fields)
     if cls is Synthesize:
         fields["passes"] = st.permutations(list(PASS_CHANNELS)).map(tuple) | st.just(())
     return st.builds(cls, **fields)

@@ -23,23 +23,31 @@ from effigy_protocol import (
     decode_request,
     encode,
 )
-from effigy_protocol.errors import ERROR_CODES
+from effigy_protocol.errors import ERROR_CODES, RETRY, ErrorCode, is_transient
 from effigy_protocol.limits import MAX_ITEMS, MAX_TEXT
 from effigy_protocol.messages import (
     ANSWER_OF,
     ITEM_BYTES,
     Array,
+    Error,
     Frame,
+    FromLatent,
+    FromSeed,
+    Job,
+    Mix,
     OpenIdentity,
+    Parameter,
     Ping,
     Pose,
     Reply,
     Request,
+    Source,
     Synthesize,
     Timings,
     Welcome,
+    Working,
 )
-from effigy_protocol.schema import pack
+from effigy_protocol.schema import TAG, pack
 
 from .strategies import messages, replies, request_ids, requests
 
@@ -119,7 +127,8 @@ def test_an_id_that_nobody_may_send_is_refused_by_the_sender(request_id):
 
 def test_every_request_has_its_answer():
     assert set(ANSWER_OF) == set(get_args(Request))
-    assert set(ANSWER_OF.values()) < set(get_args(Reply))
+    answers = {answer for answers in ANSWER_OF.values() for answer in answers}
+    assert answers | {Error, Job} == set(get_args(Reply)), "a Job may answer what begins long work"
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
@@ -259,7 +268,7 @@ def test_a_pass_cannot_be_asked_for_twice_or_by_a_name_that_nobody_has():
 
 def test_too_many_and_too_large_frames_are_refused_unread():
     tiny = Limits(header_bytes=100, frames=1, frame_bytes=10)
-    frames = encode(1, OpenIdentity(latent=b"x" * 11))
+    frames = encode(1, OpenIdentity(FromLatent(b"x" * 11)))
     with pytest.raises(ProtocolError) as caught:
         decode_request(frames, tiny)
     assert caught.value.code == "too-large"
@@ -329,18 +338,82 @@ def test_a_huge_announcement_takes_no_memory(frame):
     assert peak < 64 * REQUEST_LIMITS.header_bytes
 
 
-def test_a_welcome_with_many_controls_fits_the_reply_limits():
-    from effigy_protocol.messages import Control
+YAW = Parameter("yaw", "pose", -40.0, 40.0, "yaw", is_odd=True)
 
+
+def test_a_welcome_with_many_controls_fits_the_reply_limits():
     count, landmarks = 200, 478
-    controls = tuple(Control(f"control{i}", "group", -1.0, 1.0) for i in range(count))
+    controls = tuple(Parameter(f"control{i}", "group", -1.0, 1.0, f"control{i ^ 1}") for i in range(count))
     zeros = Array("f4", (3, landmarks), bytes(12 * landmarks))
     directions = Array("f4", (count, 3, landmarks), bytes(12 * landmarks * count))
     triangles = Array("i4", (900, 3), bytes(12 * 900))
     mirror = Array("i4", (landmarks,), bytes(4 * landmarks))
-    describes = (zeros, triangles, mirror, controls, directions, (40.0, 20.0), True, ("normal", "depth"))
+    describes = (zeros, triangles, mirror, (YAW,), controls, directions, True, ("normal", "depth"))
     message = Welcome("s", "cpu", "m", "n", (1024, 1024), "t", *describes)
     assert decode_reply(encode(1, message)).message == message
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("decode", [decode_request, decode_reply])
+def test_a_refused_version_says_which_side_to_update(decode, ours):
+    """Of a service that reads a request and a client that reads a reply: the one that speaks the smaller number."""
+    with pytest.raises(ProtocolError) as caught:
+        decode([header(v=PROTOCOL_VERSION + (1 if ours else -1))])
+    reader, sender = ("backend", "client") if decode is decode_request else ("client", "backend")
+    assert f"update the {reader if ours else sender}" in caught.value.message
+    assert caught.value.code == "version"
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ({}, "kind"),
+        ({"kind": None}, "kind"),
+        ({"kind": ["FromSeed"]}, "kind"),
+        ({"kind": "Ping"}, "one of FromSeed, FromLatent, Mix"),
+        ({"kind": "FromSeed"}, "FromSeed lacks seed, seeds, truncation"),
+        ({"kind": "FromSeed", "seed": 1, "seeds": 1, "truncation": 0.7, "latent": 0}, "unknown fields: 'latent'"),
+        ({"kind": "FromLatent", "latent": 1, "model": None}, "index of one of"),
+        (None, "a map"),
+        ([], "a map"),
+    ],
+)
+def test_a_source_that_is_none_of_the_known_kinds_is_refused_by_name(source, named):
+    frames = [header(kind="OpenIdentity", body={"source": source}, sizes=[1]), b"x"]
+    with pytest.raises(ProtocolError, match=named) as caught:
+        decode_request(frames)
+    assert caught.value.code == "bad-field"
+
+
+@pytest.mark.parametrize("message", [*get_args(Request), *get_args(Reply), *get_args(Source)])
+def test_no_field_has_the_name_by_which_kinds_are_told_apart(message):
+    assert TAG not in {field.name for field in dataclasses.fields(message)}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: FromSeed(-1),
+        lambda: FromSeed(2**32),
+        lambda: FromSeed(1, truncation=2.5),
+        lambda: FromSeed(1, seeds=0),
+        lambda: FromSeed(1, seeds=65),
+        lambda: Mix(b"a", b"b", 1.5),
+        lambda: Mix(b"a", b"b", float("nan")),
+        lambda: Parameter("yaw", "pose", 1.0, -1.0, "yaw"),
+        lambda: Working("job", 1.1, "painting"),
+    ],
+)
+def test_numbers_beyond_their_range_are_refused(made):
+    with pytest.raises(ProtocolError) as caught:
+        made()
+    assert caught.value.code == "bad-field"
+
+
+def test_every_code_says_whether_asking_again_may_help():
+    assert set(RETRY) == set(get_args(ErrorCode)) == ERROR_CODES
+    assert {code for code in ERROR_CODES if is_transient(code)} >= {"loading", "busy", "superseded"}
+    assert not any(map(is_transient, ("bad-field", "version", "wrong-model", "failed")))
 
 
 def test_every_kind_is_described_in_the_document():
@@ -350,7 +423,7 @@ def test_every_kind_is_described_in_the_document():
     from effigy_protocol.messages import Reply, Request
 
     text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
-    for cls in (*get_args(Request), *get_args(Reply)):
+    for cls in (*get_args(Request), *get_args(Reply), *get_args(Source), Parameter):
         assert f"`{cls.__name__}`" in text
         for name in cls.__dataclass_fields__:
             assert f"`{name}`" in text, f"{cls.__name__}.{name} is not described"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..geometry.camera import Array, Camera
+from ..geometry.camera import POSE, ROTATION, SCALE, SHIFT, Array, Camera
 
-POSE = 6  # rotation vector (3), log scale, translation (2); the rest is α
-ROTATION, SCALE, SHIFT, ALPHA = slice(0, 3), 3, slice(4, 6), slice(6, None)
+__all__ = ["ALPHA", "POSE", "ROTATION", "SCALE", "SHIFT", "Parameters"]
+
+ALPHA = slice(POSE, None)  # what follows the pose
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Parameters:
     alpha: Array
 
     def to_vector(self) -> Array:
-        """[N, 6 + K]: rotation vector in radians, log scale, translation, α."""
+        """[N, POSE + K]: rotation vector in radians, log scale, translation, α."""
         rotvec = Rotation.from_matrix(self.camera.R).as_rotvec()
         return np.concatenate([rotvec, np.log(self.camera.s)[:, None], self.camera.t, self.alpha], axis=1)
 

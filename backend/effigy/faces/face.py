@@ -11,18 +11,19 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effigy_protocol.messages import MAX_POSE, PassName
+from effigy_protocol import ProtocolError
+from effigy_protocol.messages import MAX_POSE, PassName, Pose
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.appearance import Appearance
-from ..editing.parameters import ALPHA, ROTATION, SCALE, SHIFT
+from ..editing.parameters import ALPHA, POSE, ROTATION, SCALE, SHIFT
 from ..generators import Generator, PreviewPainter, check_pictures
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
@@ -33,7 +34,7 @@ from .finals import Finals
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 from .pictures import Pictures, passes_of
 
-__all__ = ["Edit", "FaceModel", "Identity", "LatentError", "PoseAngles"]
+__all__ = ["Edit", "FaceModel", "Identity", "LatentError"]
 
 # What error weighs as much as one standard deviation of latent distance: see editing.inverse.
 _ROTATION_TOLERANCE = 0.01  # radians
@@ -44,26 +45,8 @@ _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _ROUNDING = 1e-6  # a slider's end is the range's, in float32
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
+_NO_FACE = "the latent is no face of this model: its pose or shape is beyond all bounds"
 _SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
-
-
-@dataclass(frozen=True, slots=True)
-class PoseAngles:
-    """A weak-perspective camera: angles in degrees, scale in picture widths per unit, origin (x, y) in [0, 1]."""
-
-    yaw: float
-    pitch: float
-    roll: float
-    scale: float
-    x: float
-    y: float
-
-    @staticmethod
-    def of(q: Array) -> PoseAngles:
-        """The camera in one parameter vector q [Q]."""
-        camera = Parameters.from_vector(q[None]).camera
-        yaw, pitch, roll = (math.degrees(float(a[0])) for a in angles(camera.R))
-        return PoseAngles(yaw, pitch, roll, float(camera.s[0]), float(camera.t[0, 0]), float(camera.t[0, 1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +57,7 @@ class Identity:
     ws: Tensor  # [num_ws, w_dim] float32
     latent: bytes
     q: Array  # [Q] = φ(w0)
-    pose: PoseAngles
+    pose: Pose
     rest: Array  # [3, L], the face with all controls at 0
 
 
@@ -87,9 +70,21 @@ class Edit:
     """
 
     ws: Tensor  # [num_ws, w_dim]
-    pose: PoseAngles
+    pose: Pose
     clamped: tuple[str, ...]
     residual: dict[str, float]
+
+
+def _pose_of(q: Array) -> Pose:
+    """The camera in one parameter vector q [Q]. Raises LatentError where it is beyond all bounds."""
+    camera = Parameters.from_vector(q[None]).camera
+    yaw, pitch, roll = (math.degrees(float(a[0])) for a in angles(camera.R))
+    if not np.isfinite([yaw, pitch, roll]).all():
+        raise LatentError(_NO_FACE)
+    try:
+        return Pose(yaw, pitch, roll, float(camera.s[0]), float(camera.t[0, 0]), float(camera.t[0, 1]))
+    except ProtocolError:
+        raise LatentError(_NO_FACE) from None
 
 
 class FaceModel:
@@ -178,11 +173,9 @@ class FaceModel:
         with limited_threads(1):
             q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
         with np.errstate(all="ignore"):  # what overflows is looked at
-            pose, rest = PoseAngles.of(q), self.shape.shape(q[None, ALPHA])[0]
-            sizes = [pose.scale, 1 / np.float64(pose.scale), pose.x, pose.y, *rest.ravel()]
-            is_face = np.isfinite([*q, *astuple(pose)]).all() and np.abs(sizes).max() <= MAX_POSE
-        if not is_face:
-            raise LatentError("the latent is no face of this model: its pose or shape is beyond all bounds")
+            pose, rest = _pose_of(q), self.shape.shape(q[None, ALPHA])[0]
+            if not np.isfinite(q).all() or not np.abs(rest).max() <= MAX_POSE:
+                raise LatentError(_NO_FACE)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
         return Identity(key, anchor, latent, q, pose, rest)
 
@@ -233,7 +226,7 @@ class FaceModel:
                 self.appearance,
             )
         moved = reached.numpy()[0]
-        pose = PoseAngles.of(identity.q + moved)
+        pose = _pose_of(identity.q + moved)
         residual = {"yaw": yaw - pose.yaw, "pitch": pitch - pose.pitch}
         residual |= {n: v - float(self.controls[n].reading @ moved[ALPHA]) for n, v in moves.items() if v}
         return Edit(ws[0].float(), pose, tuple(clamped), residual)
@@ -269,7 +262,7 @@ class FaceModel:
             images, exact, halved = self.generator.synthesize_half(ws), False, True
         else:
             images = (self._previews or self.generator.synthesize)(ws)
-            exact = self._previews is None or self._previews.state == "plain"
+            exact = self._previews is None or self._previews.is_exact
         check_pictures(images, self.generator, ws)
         return Pictures(images, self.generator.planes, self.depth, exact, halved)
 
@@ -305,13 +298,13 @@ def _limit(name: str, value: float, low: float, high: float, rest: float, clampe
 
 
 def _weigh(shape: ShapeModel, controls: list[Expression]) -> Array:
-    """[6 + K + C, 6 + K]: errors of pose, of every coefficient, and of what the controls read from them.
+    """[POSE + K + C, POSE + K]: errors of pose, of every coefficient, and of what the controls read from them.
 
     A control's direction is never quite what the generator can do: its reading counts by itself, while the rest of
     the face may follow as the generator's own faces do.
     """
     size = np.sqrt((shape.basis**2).sum(axis=1).mean(axis=1))  # rms landmark shift per unit of α
-    tolerance = np.empty(6 + len(size))
+    tolerance = np.empty(POSE + len(size))
     tolerance[ROTATION] = _ROTATION_TOLERANCE
     tolerance[SCALE] = _SCALE_TOLERANCE
     tolerance[SHIFT] = _SHIFT_TOLERANCE

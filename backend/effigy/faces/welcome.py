@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effigy_protocol import ProtocolError, decode_reply, encode
-from effigy_protocol.messages import Array, Control, KnownModel, Welcome
+from effigy_protocol.messages import Array, KnownModel, Parameter, Welcome
 from effigy_protocol.version import VERSION
 
 from ..generators.planes import ALPHA
+from ..geometry.camera import POSE
+from ..geometry.expressions import mirror_names
 from .face import FaceModel, LatentError
 
 _TURN = 1.0  # degrees
@@ -20,7 +22,6 @@ _TURN = 1.0  # degrees
 
 def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
     """The model's description of itself, from which a client builds its interface; ``others`` are served besides."""
-    controls = tuple(Control(c.name, c.group, c.low, c.high) for c in model.controls.values())
     K, _, L = model.shape.basis.shape
     moves = np.array([c.direction for c in model.controls.values()]).reshape(-1, K)
     directions = moves @ model.shape.basis.reshape(K, -1)
@@ -34,12 +35,29 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
         mean=encode_floats(model.shape.mean),
         triangles=encode_ints(model.triangles),
         mirror=encode_ints(model.topology.mirror),
-        controls=controls,
+        pose=_pose(model),
+        controls=_controls(model),
         directions=encode_floats(directions.reshape(-1, 3, L)),
-        pose_range=model.pose_range,
         alpha=ALPHA in model.generator.planes,
         passes=model.passes,
         others=others,
+    )
+
+
+def _pose(model: FaceModel) -> tuple[Parameter, ...]:
+    """What of a head's pose the generator carries: a mirror turns it the other way, and lifts it alike."""
+    yaw, pitch = model.pose_range
+    return (
+        Parameter("yaw", "pose", -yaw, yaw, mirror="yaw", is_odd=True),
+        Parameter("pitch", "pose", -pitch, pitch, mirror="pitch"),
+    )
+
+
+def _controls(model: FaceModel) -> tuple[Parameter, ...]:
+    twins = mirror_names(model.topology)
+    return tuple(
+        Parameter(c.name, c.group, c.low, c.high, twin if (twin := twins.get(c.name)) in model.controls else c.name)
+        for c in model.controls.values()
     )
 
 
@@ -51,7 +69,7 @@ def check_model(model: FaceModel) -> None:
         "shape.mean": (model.shape.mean.shape, (3, L)),
         "shape.basis": (model.shape.basis.shape, (K, 3, L)),
         "shape.noise": (model.shape.noise.shape, (L,)),
-        "regressor.q_mean": ((Q,), (6 + K,)),
+        "regressor.q_mean": ((Q,), (POSE + K,)),
         "regressor.whitening.basis": (model.regressor.whitening.basis.shape[1:], (model.generator.w_dim,)),
     }
     for control in model.controls.values():

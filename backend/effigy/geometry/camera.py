@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+POSE = 6  # the parameters of a camera, in this order:
+ROTATION, SCALE, SHIFT = slice(0, 3), 3, slice(4, 6)  # rotation vector in radians, log scale, translation
+
 
 @dataclass(frozen=True, slots=True)
 class Camera:
@@ -59,13 +62,3 @@ def nearest_rotation(M: Array) -> Array:
     U, _, Vt = np.linalg.svd(M)
     U[..., :, 2] *= np.sign(np.linalg.det(U @ Vt))[..., None]
     return U @ Vt
-
-
-def small_rotation(v: Array) -> Array:
-    """Rotation vectors [N, 3] → R [N, 3, 3] (Rodrigues)."""
-    angle = np.linalg.norm(v, axis=1)[:, None, None]
-    x, y, z = v.T
-    zero = np.zeros_like(x)
-    K = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    sinc, half = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi))
-    return np.eye(3) + sinc * K + 0.5 * half**2 * (K @ K)

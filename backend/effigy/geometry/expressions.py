@@ -25,6 +25,7 @@ _SAME = 0.75  # correlation from which a component still is what its template me
 _TOGETHER = 0.6  # correlation from which left and right are one action
 _OWN = 0.5**0.5  # length of a template's direction beside the earlier actions: half of its variance is its own
 _ROUNDS = 200
+_LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions of one side
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,20 @@ def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> lis
     return expressions
 
 
+def mirror_names(topology: Topology) -> dict[str, str]:
+    """By the name of each expression that one side of a face may have, the name of the other side's."""
+    sided = [name for name, action in topology.actions.items() if action.left and action.right]
+    return {name + a: name + b for name in sided for a, b in ((_LEFT, _RIGHT), (_RIGHT, _LEFT))}
+
+
 def _actions(model: ShapeModel, alpha: Array, topology: Topology) -> Iterator[tuple[str, str, Array]]:
     """Name, group and measure [K] of each action; its two sides where the data moves them apart."""
     for name, action in topology.actions.items():
         if action.left and action.right:
             left, right = _measure(model.basis, action.left), _measure(model.basis, action.right)
             if np.corrcoef(alpha @ left, alpha @ right)[0, 1] < _TOGETHER:
-                yield f"{name}Left", action.group, left
-                yield f"{name}Right", action.group, right
+                yield name + _LEFT, action.group, left
+                yield name + _RIGHT, action.group, right
                 continue
         yield name, action.group, _measure(model.basis, action.left + action.right)
 

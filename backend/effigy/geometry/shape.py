@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from .camera import Array, Camera, nearest_rotation, project, small_rotation
+from .camera import POSE, ROTATION, SCALE, SHIFT, Array, Camera, nearest_rotation, project
 from .factorize import GeometryError
 
 _CHUNK = 512  # views at a time: their Jacobians stay in the cache
 _LEAST_POINTS = 4  # of a view
-_POSE = 6  # rotation vector, log scale, translation
 STUDENT_NU = 4.0
 
 
@@ -107,9 +107,10 @@ def expected_step(model: ShapeModel, views: Views) -> tuple[Views, Array]:
         old = Camera(views.camera.R[part], views.camera.s[part], views.camera.t[part])
         step, covariance[part] = _newton(model, views.W[part], views.weights[part], old, views.alpha[part])
         alpha[part] = views.alpha[part] + step[:, :K]
-        R[part] = small_rotation(step[:, K : K + 3]) @ old.R
-        s[part] = old.s * np.exp(np.clip(step[:, K + 3], -0.5, 0.5))
-        t[part] = old.t + step[:, K + 4 :] * [1, -1]
+        pose = step[:, K:]
+        R[part] = Rotation.from_rotvec(pose[:, ROTATION]).as_matrix() @ old.R
+        s[part] = old.s * np.exp(np.clip(pose[:, SCALE], -0.5, 0.5))
+        t[part] = old.t + pose[:, SHIFT] * [1, -1]
     return Views(views.W, views.weights, Camera(R, s, t), alpha), covariance
 
 
@@ -121,7 +122,7 @@ def _newton(model: ShapeModel, W: Array, weights: Array, camera: Camera, alpha: 
     s = camera.s[:, None, None]
     residual = W - project(model.shape(alpha), camera)
     residual[:, 1] *= -1
-    J = np.zeros((n, K + _POSE, 2, L))
+    J = np.zeros((n, K + POSE, 2, L))
     J[:, :K] = (
         (camera.R[:, :2] @ model.basis.transpose(1, 0, 2).reshape(3, -1)).reshape(n, 2, K, L).transpose(0, 2, 1, 3)
     )
@@ -132,10 +133,10 @@ def _newton(model: ShapeModel, W: Array, weights: Array, camera: Camera, alpha: 
     J[:, : K + 4] *= s[..., None]
     J[:, K + 4, 0] = J[:, K + 5, 1] = 1
     precision = (weights / model.noise)[:, None, None]
-    weighted = (J * precision).reshape(n, K + _POSE, 2 * L)
-    H = weighted @ J.reshape(n, K + _POSE, 2 * L).transpose(0, 2, 1)
+    weighted = (J * precision).reshape(n, K + POSE, 2 * L)
+    H = weighted @ J.reshape(n, K + POSE, 2 * L).transpose(0, 2, 1)
     g = (weighted @ residual.reshape(n, 2 * L, 1))[..., 0]
-    diagonal = np.arange(K + _POSE)
+    diagonal = np.arange(K + POSE)
     H[:, diagonal, diagonal] *= 1 + 1e-9
     H[:, diagonal[:K], diagonal[:K]] += 1  # the prior α ~ N(0, I)
     g[:, :K] -= alpha

@@ -160,10 +160,16 @@ class Scheduler:
             self._changed.notify()
             return superseded
 
-    def take(self) -> Job | None:
-        """The next job, waiting for one; None when closed."""
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def take(self, *, wait: bool = True) -> Job | None:
+        """The next job, waiting for one; None when closed, or where there is none and it is not to ``wait``."""
         with self._changed:
             while not (self._closed or self._ordered.next() or self._previews.next()):
+                if not wait:
+                    return None
                 self._changed.wait()
             if self._closed:
                 return None

@@ -14,9 +14,11 @@ from effigy_protocol import Envelope, ProtocolError, decode_request
 from effigy_protocol.errors import ErrorCode
 from effigy_protocol.messages import (
     Cancel,
+    CancelJob,
     Done,
     Error,
     Hello,
+    JobStatus,
     Ping,
     Pong,
     Reply,
@@ -42,7 +44,7 @@ _LEAVE_S = 0.5  # for last answers that clients are slow to take
 _HINTS = {
     "malformed": "send messages of Effigy's protocol; see docs/protocol.md",
     "too-large": "send a smaller message",
-    "version": "install the add-on and the backend from the same release",
+    "version": "update it; the add-on and the backend come with the same release",
     "unknown-kind": "install the add-on and the backend from the same release",
     "bad-field": "see docs/protocol.md for this message's fields",
 }
@@ -153,6 +155,10 @@ class Server:
                 for job in jobs:
                     self._refuse(job, "cancelled", "cancelled by its client", "ask again if it is wanted")
                 return Done(len(jobs))
+            case JobStatus(job):
+                return self._worker.jobs.status(client, job)
+            case CancelJob(job):
+                return Done(int(self._worker.jobs.cancel(client, job)))
             case Hello(name):
                 if self._worker.welcome is None:
                     return self._not_ready()

@@ -5,25 +5,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 import torch
 import zmq
 from numpy.typing import NDArray
 
-from effigy_protocol.errors import ErrorCode
 from effigy_protocol.messages import (
+    SEEDS,
     Done,
     Error,
     Frame,
+    FromLatent,
+    FromSeed,
     Identity,
+    Mix,
     OpenIdentity,
     Phase,
-    Pose,
     Release,
     Reply,
     Synthesize,
@@ -32,31 +34,17 @@ from effigy_protocol.messages import (
 )
 
 from ..faces import BundleError, Edit, FaceModel, LatentError
-from ..faces import Identity as Anchor
 from ..faces.pictures import Pictures
 from ..faces.shipped import FaceModels
 from ..faces.welcome import encode_floats, encode_halves, welcome
-from ..generators import PictureError
 from .answers import answer
 from .encode import encode_picture
 from .identities import Identities, Opened
-from .logs import client_name
+from .jobs import Jobs, Steps
+from .refusals import RefusedError, guarded
 from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
-
-_SEEDS = 2**32
-_MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
-
-T = TypeVar("T")
-
-
-class RefusedError(Exception):
-    """A request that the worker answers with an Error message."""
-
-    def __init__(self, code: ErrorCode, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.reply = Error(code, message, hint)
 
 
 class Worker(threading.Thread):
@@ -75,6 +63,7 @@ class Worker(threading.Thread):
         self._context = context
         self._outbox = outbox
         self._identities = Identities()
+        self.jobs = Jobs()
         # Read by the I/O thread; each is assigned whole.
         self.phase: Phase = "loading"
         self.detail = "the model is loading"
@@ -112,62 +101,61 @@ class Worker(threading.Thread):
         self.detail, self.phase = why, "failed"
 
     def _work(self, models: FaceModels, replies: zmq.Socket[bytes]) -> None:
-        while (job := self._scheduler.take()) is not None:
-            match job.request:
-                case Forget():
-                    self._identities.forget(job.client)
-                    continue
-                case Synthesize(purpose=purpose, encoding=encoding):
-                    most = models.served.final_batch - 1 if purpose == "final" else 0
-                    jobs = [job, *self._scheduler.take_finals(encoding, most)]
-                    answers = self._synthesize(jobs)
-                case request:
-                    jobs, answers = [job], [_guarded(job, partial(self._change, models, job.client, request))]
-            for answered, reply in zip(jobs, answers, strict=True):
-                replies.send_multipart([answered.client, *answer(answered.id, reply)], copy=False)
+        while not self._scheduler.is_closed:
+            # Long work goes on while nothing else waits, and by a step after everything else that is done.
+            if (job := self._scheduler.take(wait=not len(self.jobs))) is not None:
+                self._do(job, models, replies)
+            self.jobs.step()
+        self.jobs.close()
 
-    def _change(self, models: FaceModels, client: bytes, request: OpenIdentity | Release) -> Reply:
+    def _do(self, job: Job, models: FaceModels, replies: zmq.Socket[bytes]) -> None:
+        match job.request:
+            case Forget():
+                self._identities.forget(job.client)
+                self.jobs.forget(job.client)
+                return
+            case Synthesize(purpose=purpose, encoding=encoding):
+                most = models.served.final_batch - 1 if purpose == "final" else 0
+                jobs = [job, *self._scheduler.take_finals(encoding, most)]
+                answers = self._synthesize(jobs)
+            case request:
+                work = partial(self._begun, models, job.client, request)
+                jobs, answers = [job], [guarded(type(request).__name__, work)]
+        for answered, reply in zip(jobs, answers, strict=True):
+            replies.send_multipart([answered.client, *answer(answered.id, reply)], copy=False)
+
+    def _begun(self, models: FaceModels, client: bytes, request: OpenIdentity | Release) -> Reply:
+        """The reply to a request that is done at once, or to one that began long work."""
+        done = self._change(models, client, request)
+        return self.jobs.begin(client, done) if isinstance(done, Generator) else done
+
+    def _change(self, models: FaceModels, client: bytes, request: OpenIdentity | Release) -> Reply | Steps:
         if isinstance(request, Release):
             return Done(int(self._identities.release(client, request.identity)))
         return self._open(models, client, request)
 
     def _open(self, models: FaceModels, client: bytes, request: OpenIdentity) -> Identity:
-        seed, model = None, _model_of(request, models)
+        model = models.served
+        seed: int | None = None
         try:
-            match request:
-                case OpenIdentity(seed=int(), latent=None):
-                    seed = self._seed(model, request)
-                    anchor = model.open_seed(seed, request.truncation)
-                case OpenIdentity(seed=None, latent=bytes() | memoryview()):
-                    anchor = self._open_latent(model, request)
-                case _:
-                    raise RefusedError("bad-field", "OpenIdentity needs either a seed or a latent", "give one of them")
+            match request.source:
+                case FromSeed(first, truncation, seeds):
+                    seed = first if seeds == 1 else model.calmest(first, min(seeds, SEEDS - first), truncation)
+                    anchor = model.open_seed(seed, truncation)
+                case FromLatent(latent, known):
+                    model = _model_of(known, models)
+                    anchor = model.open_latent(latent)
+                case Mix(latent, other, share, known):
+                    model = _model_of(known, models)
+                    anchor = model.open_latent(latent, other, share)
         except LatentError as error:
             raise RefusedError("bad-field", str(error), "open another face, by its seed") from None
         self._identities.open(client, Opened(model, anchor))
-        pose = Pose(**asdict(anchor.pose))
-        return Identity(anchor.key, model.model_id, anchor.latent, pose, encode_floats(anchor.rest), seed)
-
-    def _seed(self, model: FaceModel, request: OpenIdentity) -> int:
-        seed, seeds, truncation = request.seed, request.seeds, request.truncation
-        assert seed is not None
-        if not 0 <= seed < _SEEDS or not 1 <= seeds <= _MOST_SEEDS or not 0 <= truncation <= 2:
-            raise RefusedError(
-                "bad-field",
-                f"seed {seed}, seeds {seeds} or truncation {truncation} is out of range",
-                f"a seed runs from 0 to {_SEEDS - 1}, seeds from 1 to {_MOST_SEEDS}, truncation from 0 to 2",
-            )
-        return seed if seeds == 1 else model.calmest(seed, min(seeds, _SEEDS - seed), truncation)
-
-    def _open_latent(self, model: FaceModel, request: OpenIdentity) -> Anchor:
-        assert request.latent is not None
-        if not 0 <= request.share <= 1:
-            raise RefusedError("bad-field", f"share {request.share} is out of range", "a share runs from 0 to 1")
-        return model.open_latent(request.latent, request.other, request.share)
+        return Identity(anchor.key, model.model_id, anchor.latent, anchor.pose, encode_floats(anchor.rest), seed)
 
     def _synthesize(self, jobs: list[Job]) -> list[Reply]:
         """A preview, or finals in one encoding, painted together; each may be refused, or fail, by itself."""
-        edits = [_guarded(job, partial(self._edit, job)) for job in jobs]
+        edits = [guarded(type(job.request).__name__, partial(self._edit, job)) for job in jobs]
         edited = [edit for edit in edits if isinstance(edit, _Edited)]
         frames: dict[int, Frame | Error] = {}
         for model in {id(each.model): each.model for each in edited}.values():
@@ -206,19 +194,19 @@ class Worker(threading.Thread):
         return _Edited(model, request, edit, started - job.arrived, time.monotonic() - started)
 
 
-def _model_of(request: OpenIdentity, models: FaceModels) -> FaceModel:
-    """The model whose face is asked for. Raises RefusedError."""
+def _model_of(known: str | None, models: FaceModels) -> FaceModel:
+    """The model that a latent came from, the served one where nobody says. Raises RefusedError."""
     served = models.served
-    if request.model is None:
+    if known is None:
         return served
     try:
-        model = models.get(request.model)
+        model = models.get(known)
     except BundleError as error:
         raise RefusedError("failed", str(error), "install Effigy again") from None
     if model is None:
         raise RefusedError(
             "wrong-model",
-            f"this face belongs to model {request.model}; the backend runs {served.model_id} ({served.name})",
+            f"this face belongs to model {known}; the backend runs {served.model_id} ({served.name})",
             "start the backend with the face's own model, or give the face a new identity",
         )
     return model
@@ -235,26 +223,11 @@ class _Edited:
     inverse: float
 
 
-def _guarded(job: Job, work: Callable[[], T]) -> T | Error:
-    """What ``work`` for ``job`` returns, or why it failed: nothing that is asked may end the worker."""
-    try:
-        return work()
-    except RefusedError as refusal:
-        return refusal.reply
-    except PictureError as error:
-        return Error(
-            "failed", str(error), "try another pose or face; effigy generators inspect looks at the generator's weights"
-        )
-    except Exception as error:
-        log.exception("request failed", client=client_name(job.client), kind=type(job.request).__name__)
-        return Error("failed", f"{type(error).__name__}: {error}", "the backend's log has the details")
-
-
 def _frames(model: FaceModel, job: Job, edited: list[_Edited]) -> Sequence[Frame | Error]:
     """The pictures of ``edited``. Where painting them together fails, for a job like ``job``, each is painted alone."""
     if not edited:
         return []
-    frames = _guarded(job, partial(_paint, model, edited))
+    frames = guarded(type(job.request).__name__, partial(_paint, model, edited))
     if not isinstance(frames, Error):
         return frames
     if len(edited) == 1:
@@ -287,7 +260,7 @@ def _frame(edited: _Edited, pictures: Pictures, pixels: NDArray[Any], synthesis:
         encoding=request.encoding,
         data=data,
         exact=pictures.is_exact,
-        pose=Pose(**asdict(edit.pose)),
+        pose=edit.pose,
         clamped=edit.clamped,
         residual=edit.residual,
         timings=Timings(*(1e3 * each for each in seconds)),

@@ -10,7 +10,7 @@ import numpy as np
 from mathutils import Vector
 
 from effigy_client.pose import landmarks_to_local
-from effigy_protocol.messages import Array, Control, Identity, Welcome
+from effigy_protocol.messages import Array, Identity, Parameter, Welcome
 
 from ..translation import rpt_
 from . import controls, conversion, display, placing
@@ -227,7 +227,7 @@ def _fit_image(proxy: bpy.types.Object, welcome: Welcome) -> None:
         image.scale(width, height)
 
 
-def _limits(control: Control) -> tuple[float, float]:
+def _limits(control: Parameter) -> tuple[float, float]:
     return max(control.low, -_SHAPE_KEY_LIMIT), min(control.high, _SHAPE_KEY_LIMIT)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, IntProperty
 
-from effigy_protocol.messages import Identity, OpenIdentity
+from effigy_protocol.messages import FromSeed, Identity, OpenIdentity
 
 from ..pictures.activity import changes
 from ..pictures.runs import runs
@@ -46,10 +46,10 @@ class EFFIGY_OT_add_face(OpeningOperator):
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
         if self.properties.is_property_set("seed"):
-            return OpenIdentity(seed=self.seed, truncation=self.truncation)
+            return OpenIdentity(FromSeed(self.seed, truncation=self.truncation))
         # Somebody new each time.
         following = max((face_of(proxy).seed + 1 for proxy in faces(scene_of(context))), default=0)
-        return OpenIdentity(seed=min(following, LAST_SEED - SEEDS), truncation=self.truncation, seeds=SEEDS)
+        return OpenIdentity(FromSeed(min(following, LAST_SEED - SEEDS), truncation=self.truncation, seeds=SEEDS))
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
         welcome = session.welcome

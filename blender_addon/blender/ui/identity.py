@@ -18,7 +18,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from effigy_client.errors import RequestError
 from effigy_client.face import OPEN_S, Identities
 from effigy_protocol.files import read_json, write_whole
-from effigy_protocol.messages import Identity, OpenIdentity
+from effigy_protocol.messages import FromLatent, FromSeed, Identity, Mix, OpenIdentity
 
 from ..pictures.activity import changes
 from ..pictures.runs import earlier_model
@@ -161,7 +161,7 @@ class ByNumber(ChangeOperator):
             self.seed, seeds = self.number(face)
         if not self.properties.is_property_set("truncation"):
             self.truncation = face.truncation
-        return OpenIdentity(seed=self.seed, truncation=self.truncation, seeds=seeds)
+        return OpenIdentity(FromSeed(self.seed, self.truncation, seeds))
 
     def opened(self, context: bpy.types.Context, identity: Identity) -> None:
         assert identity.seed is not None
@@ -254,9 +254,7 @@ class EFFIGY_OT_mix_identities(FromDialog):
         if face_of(other).model != face_of(proxy).model:
             raise ValueError(rpt_("{} was made with another model", other.name))
         face = face_of(proxy)
-        return OpenIdentity(
-            latent=face.latent_bytes(), model=face.model, other=face_of(other).latent_bytes(), share=self.share
-        )
+        return OpenIdentity(Mix(face.latent_bytes(), face_of(other).latent_bytes(), self.share, face.model))
 
 
 class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
@@ -295,7 +293,8 @@ class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
             content = read_json(path)
             if content["format"] != _FORMAT:
                 raise ValueError
-            return OpenIdentity(latent=base64.b64decode(content["latent"], validate=True), model=str(content["model"]))
+            latent = base64.b64decode(content["latent"], validate=True)
+            return OpenIdentity(FromLatent(latent, str(content["model"])))
         except OSError as error:
             raise ValueError(rpt_("{} cannot be read: {}", path, error.strerror)) from None
         except (ValueError, KeyError, TypeError):

@@ -159,9 +159,10 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
                 where.append(frame)
             if text := _of_roll(proxy, scene, wanted.plate):
                 found.setdefault(("warning", text), []).append(frame)
-            for name, value, limit in (("yaw", wanted.asking.yaw, 0), ("pitch", wanted.asking.pitch, 1)):
-                if welcome is not None and abs(value) > welcome.pose_range[limit]:
-                    text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, name, welcome.pose_range[limit])
+            turn = {"yaw": wanted.asking.yaw, "pitch": wanted.asking.pitch}
+            for known in welcome.pose if welcome is not None else ():
+                if known.name in turn and not known.low <= turn[known.name] <= known.high:
+                    text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, known.name, known.high)
                     found.setdefault(("warning", text), []).append(frame)
     for name, (all_parts, where) in outdated.items():
         text = rpt_("{}: its bake is stale, made with {}; bake again", name, differing(list(all_parts)))

@@ -11,7 +11,7 @@ import pytest
 from conftest import addon, follower_of
 from helpers import key, pixels, render, rgba, swing
 
-from effigy_protocol.messages import Array
+from effigy_protocol.messages import Array, FromSeed
 
 FIRST = "0f43d165f9ca4c75"
 NAME = "Effigy's first default"
@@ -87,7 +87,7 @@ def become_sided(proxy):
     welcome, grown = sided(session.welcome)
     from effigy_protocol.messages import OpenIdentity
 
-    identity = link.call(OpenIdentity(seed=4), 60)
+    identity = link.call(OpenIdentity(FromSeed(4)), 60)
     rig.change_identity(proxy, welcome, replace(identity, rest=grown(identity.rest)), 4)
     bpy.context.view_layer.update()
 

@@ -31,12 +31,16 @@ WORTH_COMPILING = 200  # previews: somebody works with this generator, so that h
 
 
 class PreviewPainter:
-    """Paints w+ [1, num_ws, w_dim] → picture [1, 3, H, W]; from one call to the next it may have become faster."""
+    """Paints w+ [1, num_ws, w_dim] → picture [1, C, H, W]; from one call to the next it may have become faster.
+
+    ``is_exact`` says of the picture painted last whether a final would be the same.
+    """
 
     def __init__(self, generator: Network, path: Path) -> None:
         """``path`` is the file that ``generator`` was loaded from. A package of an earlier session is used at once."""
         self._plain: Paint = generator.synthesize
         self._paint: Paint = self._plain
+        self.is_exact = True
         self._compilation: Compilation | None = None
         self._compile_after: int | None = None
         self._path = path
@@ -66,7 +70,9 @@ class PreviewPainter:
         # Two threads that wait for each other at every layer would both wait for the compiler's share of a core.
         spared = None if self._compilation is None else max(torch.get_num_threads() - 1, 1)
         with limited_threads(spared), torch.inference_mode():
-            return self._paint(ws)
+            picture = self._paint(ws)
+        self.is_exact = self._paint == self._plain
+        return picture
 
     def close(self) -> None:
         """Ends a compilation that still runs."""

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Long work: begun by a request, done in short steps between others' requests, told about when its client asks.
+
+The work is a generator that the worker's thread runs: it yields how far it is after every step, and returns the reply
+that it led to. The I/O thread tells its client, and cancels it, at once whatever the worker is doing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from effigy_protocol.messages import Buffer, Error, Job, Reply, Working
+
+from .refusals import RefusedError, guarded
+
+MAX_OF_CLIENT = 4  # jobs that it has begun and not been told the end of
+MAX_IN_ALL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far long work is: see ``Working``."""
+
+    share: float
+    stage: str
+    preview: Buffer | None = None
+
+
+Steps = Generator[Progress, None, Reply]
+"""Long work. Each step should take less than 50 ms: others wait for it."""
+
+
+@dataclass(slots=True)
+class _Work:
+    client: bytes
+    steps: Steps
+    told: Reply  # what its client is told: how far it is, or what it led to
+    is_running: bool = True
+    is_cancelled: bool = False
+
+
+class Jobs:
+    """The long work of all clients. Thread-safe; ``begin`` and ``step`` are the worker's alone."""
+
+    def __init__(self) -> None:
+        self._works: OrderedDict[str, _Work] = OrderedDict()  # whose turn is next first
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many are not done yet."""
+        with self._lock:
+            return sum(work.is_running for work in self._works.values())
+
+    def begin(self, client: bytes, steps: Steps) -> Job:
+        """Lets ``steps`` be done for the client. Raises RefusedError where it has begun too many."""
+        with self._lock:
+            of_client = sum(work.client == client for work in self._works.values())
+            if of_client >= MAX_OF_CLIENT or len(self._works) >= MAX_IN_ALL:
+                steps.close()
+                whose = f"{of_client} of this client" if of_client >= MAX_OF_CLIENT else f"{len(self._works)}"
+                raise RefusedError("busy", f"{whose} long jobs are under way", "wait for one to end, or cancel it")
+            job = secrets.token_hex(8)  # nobody else's client can guess it
+            self._works[job] = _Work(client, steps, Working(job, 0.0, "waiting"))
+        return Job(job)
+
+    def step(self) -> None:
+        """Does one step of the job whose turn it is; nothing where there is none."""
+        with self._lock:
+            found = next(((job, work) for job, work in self._works.items() if work.is_running), None)
+            if found is None:
+                return
+            job, work = found
+            self._works.move_to_end(job)
+        told = None if work.is_cancelled else guarded("long work", lambda: _told(job, work.steps))
+        with self._lock:
+            if told is None or work.is_cancelled:
+                work.steps.close()
+                self._works.pop(job, None)
+            else:
+                work.told, work.is_running = told, isinstance(told, Working)
+
+    def status(self, client: bytes, job: str) -> Reply:
+        """How far the client's job is, or what it led to: told once, then the job is forgotten."""
+        with self._lock:
+            work = self._works.get(job)
+            if work is None or work.client != client or work.is_cancelled:
+                return Error("unknown-job", f"no job {job[:40]!r} of this client is known here", "begin it again")
+            if not work.is_running:
+                del self._works[job]
+            return work.told
+
+    def cancel(self, client: bytes, job: str) -> bool:
+        """Whether the client had such a job, which ends."""
+        with self._lock:
+            work = self._works.get(job)
+            if work is None or work.client != client or work.is_cancelled:
+                return False
+            self._end(job, work)
+            return True
+
+    def forget(self, client: bytes) -> None:
+        """Ends all that a client began that left."""
+        with self._lock:
+            for job, work in [(job, work) for job, work in self._works.items() if work.client == client]:
+                self._end(job, work)
+
+    def close(self) -> None:
+        """Ends all of them, on the worker's thread."""
+        with self._lock:
+            for work in self._works.values():
+                work.steps.close()
+            self._works.clear()
+
+    def _end(self, job: str, work: _Work) -> None:
+        """A generator that runs cannot be closed: the worker does that when its turn comes."""
+        work.is_cancelled = True
+        if not work.is_running:
+            del self._works[job]
+
+
+def _told(job: str, steps: Steps) -> Reply:
+    """The next step's progress, or what the work led to."""
+    try:
+        progress = next(steps)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+    return Working(job, progress.share, progress.stage, progress.preview)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that was asked for, and why it was not done: nothing that is asked may end the thread that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from effigy_protocol.errors import ErrorCode
+from effigy_protocol.messages import Error
+
+from ..generators import PictureError
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class RefusedError(Exception):
+    """A request that is answered with an Error message."""
+
+    def __init__(self, code: ErrorCode, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.reply = Error(code, message, hint)
+
+
+def guarded(kind: str, work: Callable[[], T]) -> T | Error:
+    """What ``work`` for a request of this ``kind`` returns, or why it failed."""
+    try:
+        return work()
+    except RefusedError as refusal:
+        return refusal.reply
+    except PictureError as error:
+        return Error(
+            "failed", str(error), "try another pose or face; effigy generators inspect looks at the generator's weights"
+        )
+    except Exception as error:
+        log.exception("request failed", kind=kind)
+        return Error("failed", f"{type(error).__name__}: {error}", "the backend's log has the details")
