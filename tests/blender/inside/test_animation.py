@@ -247,3 +247,22 @@ def packed(link, values):
     names = struct.pack(">i36si4s", 36, b"D" * 36, 4, b"Face")
     moment = struct.pack(">ifiib", 7, 0.0, 60, 1, len(link.ARKIT))
     return b"\x06" + names + moment + struct.pack(">61f", *(values[name] for name in link.ARKIT))
+
+
+def test_a_keyed_slider_that_is_dragged_stays_where_it_is(scene, face, settle):
+    """Looks, pictures and their answers must not have Blender evaluate the keys, which would put the slider back."""
+    scene.frame_start, scene.frame_end = 1, 12
+    settle()
+    scene.frame_set(1)
+    assert bpy.ops.effigy.key_all() == {"FINISHED"}
+    scene.frame_set(12)
+    jaw, preview = face.data.shape_keys.key_blocks["jawOpen"], addon("blender.pictures.preview")
+    for value in np.linspace(0.05, 0.6, 12):
+        jaw.value = value
+        bpy.context.view_layer.update()
+        for _ in range(4):
+            preview.tick()
+            time.sleep(0.02)
+        assert jaw.value == pytest.approx(value)
+    settle()
+    assert jaw.value == pytest.approx(0.6)
