@@ -131,7 +131,7 @@ def test_a_proxy_that_nothing_keeps_animated_ends_the_render(scene, face, settle
 
 def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written(scene, face, settle, backend):
     bake = begun_bake(face, scene)
-    written = bake.walk.done
+    written = bake.done
     face.effigy.model = "another model"
     with pytest.raises(addon("blender.pictures.walk").WalkError, match="identity"):
         go_on(bake)
@@ -147,10 +147,10 @@ def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written
 def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
     scene.frame_end = scene.frame_start + 30
     bake = addon("blender.pictures.bake").Bake(face, scene)
-    while not bake.walk._asked:
+    while not bake.walk._sequence._asked:
         bake.step()
         effigy_client.sequence.pause()
-    on_their_way = [asked.answer for asked in bake.walk._asked]
+    on_their_way = [entry.asked.answer for entry in bake.walk._sequence._asked]
     assert len(on_their_way) > 4, "the backend may have begun with four of them"
     bake.abandon()
     errors = [answer.exception(20) for answer in on_their_way]
