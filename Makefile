@@ -44,7 +44,7 @@ zip: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python build_addon.py --blender .venvs/blender-5.0/bin/python
 
 release: .venv/dev .venvs/blender-5.0/ready
-	$(BIN)/python -m recipes.release.run --blender .venvs/blender-5.0/bin/python
+	$(BIN)/python -m recipes.release.run --blender .venvs/blender-5.0/bin/python $(if $(ADDRESS),--address $(ADDRESS))
 
 site: .venv/dev
 	$(BIN)/python -m recipes.release.site dist/site

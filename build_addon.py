@@ -55,11 +55,18 @@ class Wheel:
     sha256: str
 
 
-def build(blender_python: Path | None, out: Path = ROOT / "dist") -> Path:
-    """Builds the zip into ``out`` and returns its path; raises SystemExit with a message that says what to do."""
+def build(
+    blender_python: Path | None, out: Path = ROOT / "dist", backend: Path | None = None, address: str = ""
+) -> Path:
+    """Builds the zip into ``out`` and returns its path; raises SystemExit with a message that says what to do.
+
+    ``backend``: the wheel that the add-on is to install, which a release has at ``address``.
+    """
     manifest = (SOURCE / "blender_manifest.toml").read_text(encoding="utf-8")
     version = read_version()
     stage(manifest, version, fetch(read_lock()))
+    if backend is not None:
+        (STAGE / "backend.json").write_text(describe_backend(backend, address), encoding="utf-8")
     path = out / f"effigy-{version}.zip"
     out.mkdir(parents=True, exist_ok=True)
     staged = sorted(file for file in STAGE.rglob("*") if file.is_file())
@@ -72,6 +79,17 @@ def build(blender_python: Path | None, out: Path = ROOT / "dist") -> Path:
 def read_version() -> str:
     """What protocol/effigy_protocol/version.py says, the one place where the version stands."""
     return str(runpy.run_path(str(PURE[1] / "version.py"))["VERSION"])
+
+
+def describe_backend(wheel: Path, address: str) -> str:
+    """The JSON by which the add-on knows its backend again: see effigy_client.install.plan.Wheel."""
+    said = {
+        "name": wheel.name,
+        "version": wheel.name.split("-")[1],
+        "sha256": digest(wheel),
+        "size": wheel.stat().st_size,
+    }
+    return json.dumps({**said, "address": address}, indent=1) + "\n"
 
 
 def stage(manifest: str, version: str, wheels: list[Path]) -> None:

@@ -80,6 +80,9 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         if self.source == "LOCAL":
             layout.prop(self, "command")
             row = layout.row(align=True)
+            row.operator("effigy.install_backend", icon="IMPORT")
+            row.operator("effigy.remove_backend", icon="TRASH")
+            row = layout.row(align=True)
             row.prop(self, "model")
             row.operator_menu_enum("effigy.choose_model", "model", text="", icon="DOWNARROW_HLT")
         else:

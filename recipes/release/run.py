@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make release``: everything that a release consists of, in dist/release. The same sources give the same bytes.
 
-python -m recipes.release.run --blender PYTHON_WITH_BPY [--tests out/tests] [--out dist/release]
+python -m recipes.release.run --blender PYTHON_WITH_BPY [--tests out/tests] [--out dist/release] [--address https://…]
 
 effigy-<version>.zip                 the add-on, for Blender's Install from Disk
 index.json                           makes the folder an extension repository, by Blender's own tool
@@ -32,16 +32,17 @@ _ZIP_MB, _WHEEL_MB = 9, 45
 _NEEDED = ("effigy/faces/default.effigy/model.json", "effigy/faces/default.effigy/generator.safetensors")
 
 
-def main(blender: Path, tests: Path, out: Path) -> None:
-    """Builds all of it anew into ``out``. Raises SystemExit that says what is wrong."""
+def main(blender: Path, tests: Path, out: Path, address: str) -> None:
+    """Builds all of it anew into ``out``, which ``address`` will have. Raises SystemExit that says what is wrong."""
     version = build_addon.read_version()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    print(f"Effigy {version}\n  the add-on …", flush=True)
-    check_size(build_addon.build(blender, out), _ZIP_MB)
+    print(f"Effigy {version}\n  the backend …", flush=True)
+    wheel = build_wheel(out)
+    check_size(wheel, _WHEEL_MB)
+    print("  the add-on …", flush=True)
+    check_size(build_addon.build(blender, out, wheel, address), _ZIP_MB)
     make_index(blender, out)
-    print("  the backend …", flush=True)
-    check_size(build_wheel(out), _WHEEL_MB)
     print("  the documentation …", flush=True)
     compatibility = table(sorted(tests.glob("*.xml")), version)
     (out / "compatibility.md").write_text(compatibility, encoding="utf-8")
@@ -85,5 +86,8 @@ if __name__ == "__main__":
     parser.add_argument("--blender", type=Path, required=True, help="a Python with bpy, whose extension tool is used")
     parser.add_argument("--tests", type=Path, default=ROOT / "out" / "tests", help="JUnit files of the tests that ran")
     parser.add_argument("--out", type=Path, default=ROOT / "dist" / "release")
+    parser.add_argument(
+        "--address", default="", help="where the files will lie in the net: the add-on installs from there"
+    )
     options = parser.parse_args()
-    main(options.blender, options.tests, options.out)
+    main(options.blender, options.tests, options.out, options.address)

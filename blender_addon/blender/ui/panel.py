@@ -17,7 +17,7 @@ from ..scene.controls import blocks_of
 from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, known_faces, scene_of
 from ..translation import differing, iface_
-from . import library, live_capture
+from . import install, library, live_capture
 from .exact import STANDARD
 from .rows import Told, draw_told, is_cut, write
 
@@ -54,6 +54,7 @@ class EFFIGY_PT_backend(SidePanel):
         column.operator("effigy.connect", icon="PLAY")
         column.operator("effigy.disconnect", icon="SNAP_FACE")
         draw_told(layout, _backend())
+        install.draw_rows(layout)
 
 
 def _backend() -> Told:

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Install Backend: asks, shows how large it is, runs client/install on a thread, and sets the preferences' command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from effigy_client.install import Folder, Installation, InstallError, Plan, carry_over, make_plan, read_wheel
+
+from .. import preferences
+from ..pictures.session import session
+from ..translation import iface_, rpt_
+from .rows import write
+
+_ADDON = Path(__file__).parents[2]  # where a release has put backend.json
+_LOOK_S = 0.25  # between two looks at a running installation
+_WIDTH = 460  # pixels of the dialog
+
+running: Installation | None = None  # the one that runs, or the last one
+
+
+def folder_at(chosen: str) -> Folder:
+    """The installation's folder: ``chosen``, or the extension's own where that is empty."""
+    if chosen:
+        return Folder(Path(bpy.path.abspath(chosen)))
+    return Folder(Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="installed")))
+
+
+def is_running() -> bool:
+    return running is not None and running.progress.outcome == "running"
+
+
+def draw_rows(layout: Any) -> None:
+    """The rows in the backend's panel: nothing once there is a command that works."""
+    if is_running() and running is not None:
+        now = running.progress
+        layout.progress(factor=now.share, text=iface_("Installing: {}", iface_(now.step)))
+        write(layout, now.line[-72:])
+        layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")
+        return
+    if running is not None and running.progress.outcome == "failed":
+        write(layout, running.progress.error, "ERROR")
+    elif session.link is not None or shutil.which(preferences.get().command):
+        return
+    layout.operator(EFFIGY_OT_install_backend.bl_idname, icon="IMPORT")
+
+
+class EFFIGY_OT_install_backend(bpy.types.Operator):
+    bl_idname = "effigy.install_backend"
+    bl_label = "Install Backend"
+    bl_description = (
+        "Install the process that paints, into a folder of its own: an environment of Blender's Python, PyTorch for "
+        "this machine, and the backend. It asks first, and can be cancelled and gone on with"
+    )
+
+    folder: StringProperty(
+        name="Folder",
+        description="Where it is installed. Empty: the add-on's own folder among Blender's user files",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
+    flavour: EnumProperty(
+        name="PyTorch",
+        description="What the pictures are computed with",
+        items=(
+            ("auto", "What suits this machine", "For the NVIDIA card where there is one, else for the processor"),
+            ("cuda", "NVIDIA (CUDA)", "For NVIDIA cards: about 3 GB are downloaded"),
+            ("cpu", "Processor", "For any machine with Linux or Windows"),
+            ("mac", "Mac", "For Macs"),
+        ),
+    )
+    file: StringProperty(
+        name="Backend's File",
+        description="The .whl of the same release, where it lies on this machine. Empty: it is downloaded",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+    offline: StringProperty(
+        name="Folder of Wheels",
+        description="Install without a network, from a folder that was filled on another machine",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
+    repair: BoolProperty(
+        name="Repair", description="Make the environment anew, whatever is there", options={"SKIP_SAVE"}
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if is_running():
+            cls.poll_message_set("An installation runs already")
+            return False
+        if session.link is not None:
+            cls.poll_message_set("Stop the backend first")
+            return False
+        return True
+
+    def plan(self) -> Plan:
+        """Raises InstallError."""
+        return make_plan(
+            folder_at(self.folder),
+            read_wheel(_ADDON / "backend.json"),
+            flavour=None if self.flavour == "auto" else self.flavour,
+            file=Path(bpy.path.abspath(self.file)) if self.file else None,
+            offline=Path(bpy.path.abspath(self.offline)) if self.offline else None,
+        )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_props_dialog(self, width=_WIDTH, confirm_text="Install")  # type: ignore[return-value]
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        for name in ("folder", "flavour", "file", "offline"):
+            layout.prop(self, name)
+        try:
+            plan = self.plan()
+        except InstallError as error:
+            write(layout, str(error), "ERROR")
+            return
+        there = plan.folder.installed()
+        if there.complete:
+            write(layout, iface_("Version {} is installed there.", there.version), "CHECKMARK")
+            layout.prop(self, "repair")
+        size = iface_("About {:.1f} GB are downloaded, {:.1f} GB on disk.", plan.download_gb, plan.disk_gb)
+        write(layout, f"{iface_('Effigy')} {plan.wheel.version}, PyTorch ({plan.flavour}). {size}", "INFO")
+        if plan.needs_network and not bpy.app.online_access:
+            write(layout, _NOT_ONLINE, "ERROR")
+            layout.operator(EFFIGY_OT_carry_over.bl_idname).text = carry_over(plan)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        global running
+        try:
+            plan = self.plan()
+        except InstallError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if plan.needs_network and not bpy.app.online_access:
+            self.report({"ERROR"}, rpt_(_NOT_ONLINE))
+            return {"CANCELLED"}
+        running = Installation(plan, repair=self.repair)
+        running.start()
+        if bpy.app.background:  # a script waits
+            running.wait()
+            return self._ended()
+        bpy.app.timers.register(_look, first_interval=_LOOK_S)
+        return {"FINISHED"}
+
+    def _ended(self) -> set[str]:
+        assert running is not None
+        _finish(running)
+        if running.progress.outcome != "done":
+            self.report({"ERROR"}, running.progress.error or rpt_("The installation was cancelled"))
+            return {"CANCELLED"}
+        self.report({"INFO"}, rpt_("The backend is installed in {}", running.plan.folder.path))
+        return {"FINISHED"}
+
+
+_NOT_ONLINE = (
+    "Blender may not go online: allow it in Preferences ▸ System ▸ Network, or choose a folder of wheels that was "
+    "filled on another machine"
+)
+
+
+class EFFIGY_OT_cancel_install(bpy.types.Operator):
+    bl_idname = "effigy.cancel_install"
+    bl_label = "Cancel"
+    bl_description = "Stop installing; what is finished is kept, and the next time goes on from there"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return is_running()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        assert running is not None
+        running.cancel()
+        return {"FINISHED"}
+
+
+class EFFIGY_OT_remove_backend(bpy.types.Operator):
+    bl_idname = "effigy.remove_backend"
+    bl_label = "Remove Backend"
+    bl_description = "Remove what Install Backend has put on this machine; faces, bakes and models stay"
+
+    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if is_running() or session.link is not None:
+            cls.poll_message_set("Stop the backend, or the installation, first")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)  # type: ignore[return-value]
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        folder = folder_at(self.folder)
+        if not folder.is_ours:
+            self.report({"ERROR"}, rpt_("Nothing is installed in {}", folder.path))
+            return {"CANCELLED"}
+        command = str(folder.command)
+        try:
+            folder.remove()
+        except OSError as error:
+            self.report({"ERROR"}, rpt_("{} cannot be removed ({})", error.filename, error.strerror))
+            return {"CANCELLED"}
+        chosen = preferences.get()
+        if chosen.command == command:
+            chosen.property_unset("command")
+        self.report({"INFO"}, rpt_("Removed what was in {}", folder.path))
+        return {"FINISHED"}
+
+
+class EFFIGY_OT_carry_over(bpy.types.Operator):
+    bl_idname = "effigy.carry_over"
+    bl_label = "Copy What to Carry Over"
+    bl_description = "Copy to the clipboard how to fill a folder of wheels on a machine with a network"
+    bl_options = {"INTERNAL"}
+
+    text: StringProperty(options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.window_manager.clipboard = self.text
+        self.report({"INFO"}, rpt_("Copied: paste it into a mail or a text file"))
+        return {"FINISHED"}
+
+
+def _look() -> float | None:
+    """Shows how far it is; a timer of Blender's."""
+    if running is None:
+        return None
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "PREFERENCES"):
+                area.tag_redraw()
+    if running.progress.outcome == "running":
+        return _LOOK_S
+    _finish(running)
+    return None
+
+
+def _finish(done: Installation) -> None:
+    """Sets the command of what was installed, and has Blender keep it."""
+    if done.progress.outcome != "done":
+        return
+    chosen = preferences.get()
+    chosen.source, chosen.command = "LOCAL", str(done.plan.folder.command)
+    bpy.context.preferences.is_dirty = True
+
+
+_CLASSES = (EFFIGY_OT_install_backend, EFFIGY_OT_cancel_install, EFFIGY_OT_remove_backend, EFFIGY_OT_carry_over)
+
+
+def register() -> None:
+    for each in _CLASSES:
+        bpy.utils.register_class(each)
+
+
+def unregister() -> None:
+    if is_running() and running is not None:
+        running.cancel()
+        running.wait(10.0)
+    if bpy.app.timers.is_registered(_look):
+        bpy.app.timers.unregister(_look)
+    for each in reversed(_CLASSES):
+        bpy.utils.unregister_class(each)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Installs the backend into a folder of its own: an environment, PyTorch for this machine, and the backend's wheel."""
+
+from .folder import Folder, Installed
+from .plan import Addresses, Flavour, InstallError, Plan, Wheel, carry_over, find_flavour, make_plan, read_wheel
+from .run import Installation, Progress
+
+__all__ = [
+    "Addresses",
+    "Flavour",
+    "Folder",
+    "InstallError",
+    "Installation",
+    "Installed",
+    "Plan",
+    "Progress",
+    "Wheel",
+    "carry_over",
+    "find_flavour",
+    "make_plan",
+    "read_wheel",
+]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of an installation: what lies in it, and what is done already.
+
+``env`` is the environment, ``downloads`` holds the backend's wheel, ``install.log`` what was said, and ``install.json``
+which wheel and PyTorch are there. Nothing else in the folder is ever touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from effigy_protocol.files import read_json, write_whole
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What an installation came to. A part that is not there yet is ""."""
+
+    flavour: str = ""  # of PyTorch: see plan.Flavour
+    wheel: str = ""  # the sha256 of the backend's wheel
+    version: str = ""  # the backend's
+    complete: bool = False  # it was started once, and worked
+
+
+class Folder:
+    """The folder ``path``, which need not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.env = path / "env"
+        self.downloads = path / "downloads"
+        self.log = path / "install.log"
+        self._state = path / "install.json"
+
+    @property
+    def python(self) -> Path:
+        """The environment's interpreter."""
+        return self._scripts / ("python.exe" if sys.platform == "win32" else "python")
+
+    @property
+    def command(self) -> Path:
+        """The backend's command."""
+        return self._scripts / ("effigy.exe" if sys.platform == "win32" else "effigy")
+
+    @property
+    def _scripts(self) -> Path:
+        return self.env / ("Scripts" if sys.platform == "win32" else "bin")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether an installation was begun here."""
+        return self._state.is_file()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether an installation may be made here: it was begun here, or there is nothing."""
+        try:
+            return self.is_ours or not any(self.path.iterdir())
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+
+    def installed(self) -> Installed:
+        """What is there. A record that cannot be read counts as none, so that all of it is made again."""
+        try:
+            read = read_json(self._state)
+            known = {name: read[name] for name in asdict(Installed())} if read["format"] == _FORMAT else {}
+            return Installed(**known) if self.python.exists() else Installed()
+        except (OSError, ValueError, KeyError, TypeError):
+            return Installed()
+
+    def remember(self, installed: Installed) -> None:
+        """Raises OSError."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_whole(self._state, json.dumps({"format": _FORMAT, **asdict(installed)}, indent=1) + "\n")
+
+    def clear(self) -> None:
+        """Removes the environment, so that it is made again; what was downloaded stays. Raises OSError."""
+        if self.is_ours:
+            self.remember(Installed())
+            _remove(self.env)
+
+    def remove(self) -> None:
+        """Removes all that an installation made, and the folder if nothing else is in it. Raises OSError."""
+        if not self.is_ours:
+            return
+        for folder in (self.env, self.downloads):
+            _remove(folder)
+        self.log.unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)  # last: until then it can be removed again
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+
+def _remove(folder: Path) -> None:
+    """``folder`` and all in it; a link is taken away, and what it leads to stays."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif os.path.lexists(folder):
+        shutil.rmtree(folder)

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out a plan on a thread of its own: step by step, to be cancelled at any time and gone on with later."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Literal
+
+from .download import CancelledError, fetch
+from .folder import Installed
+from .plan import InstallError, Plan, digest
+
+Outcome = Literal["running", "done", "cancelled", "failed"]
+
+_STEPS = ("environment", "PyTorch", "backend", "check")
+_FREE = 0.5  # gigabytes that shall be left on the disk
+_GIGABYTE = 1e9
+_LOG = 4 << 20  # bytes: a log begins anew when it is larger
+_TOLD = 400  # characters of a line
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an installation is, whole: read it once, then use it.
+
+    ``share`` of all steps, 0 … 1; ``line`` is what was said last; ``error`` why it failed.
+    """
+
+    step: str
+    share: float
+    line: str = ""
+    outcome: Outcome = "running"
+    error: str = ""
+
+
+class Installation:
+    """One run of a plan. What is finished already is kept; ``repair`` makes the environment anew."""
+
+    def __init__(self, plan: Plan, *, repair: bool = False) -> None:
+        self.plan = plan
+        self.progress = Progress(_STEPS[0], 0.0)
+        self._repair = repair
+        self._cancelled = threading.Event()
+        self._child: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="effigy-install", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ends it as soon as possible; what is finished stays for the next time. Does not wait."""
+        self._cancelled.set()
+        with self._lock:
+            if self._child is not None:
+                _end(self._child)
+
+    def wait(self, seconds: float | None = None) -> Progress:
+        """Waits until it has ended, at most so long."""
+        self._thread.join(seconds)
+        return self.progress
+
+    def _run(self) -> None:
+        try:
+            self._work()
+            self._tell(share=1.0, outcome="done")
+        except CancelledError:
+            self._tell(outcome="cancelled")
+        except InstallError as error:
+            self._tell(outcome="failed", error=str(error))
+        except OSError as error:
+            self._tell(outcome="failed", error=f"{error.strerror or error}: {error.filename or self.plan.folder.path}")
+        except Exception as error:  # noqa: BLE001 whatever it is, whoever waits must hear of it
+            self._tell(outcome="failed", error=f"{type(error).__name__}: {error}")
+
+    def _work(self) -> None:
+        plan, folder = self.plan, self.plan.folder
+        self._check_room()
+        if self._repair:
+            folder.clear()
+        there = folder.installed()
+        folder.remember(replace(there, complete=False))
+        with _log(folder.log) as log:
+            self._begin(0)
+            if not there.flavour and not self._runs(["-c", "import pip"]):
+                self._call(plan.environment(again=folder.env.exists()), log, "the environment cannot be made")
+            self._begin(1)
+            if there.flavour != plan.flavour:
+                self._call(plan.torch(), log, "PyTorch cannot be installed")
+                there = Installed(flavour=plan.flavour)
+                folder.remember(there)
+            self._begin(2)
+            if there.wheel != plan.wheel.sha256:
+                self._call(plan.backend(self._wheel()), log, "the backend cannot be installed")
+                there = replace(there, wheel=plan.wheel.sha256, version=plan.wheel.version)
+                folder.remember(there)
+            self._begin(3)
+            self._call([str(folder.command), "doctor"], log, "the backend was installed and does not work")
+        folder.remember(replace(there, complete=True))
+        shutil.rmtree(folder.downloads, ignore_errors=True)  # it can be had again
+
+    def _wheel(self) -> Path:
+        """The backend's wheel as a file that has the right checksum."""
+        plan = self.plan
+        if plan.file is None:
+            address = f"{plan.wheel.address.rstrip('/')}/{plan.wheel.name}"
+            path = plan.folder.downloads / plan.wheel.name
+            return fetch(address, path, plan.wheel.size, plan.wheel.sha256, self._cancelled, self._downloaded)
+        if digest(plan.file) != plan.wheel.sha256:
+            raise InstallError(
+                f"{plan.file} is not the backend of this add-on (its sha256 differs): take that of its release"
+            )
+        return plan.file
+
+    def _downloaded(self, done: int, size: int) -> None:
+        self._tell(share=(2 + 0.5 * done / size) / len(_STEPS), line=f"{done / 2**20:.0f} of {size / 2**20:.0f} MiB")
+
+    def _check_room(self) -> None:
+        there = next(parent for parent in (self.plan.folder.path, *self.plan.folder.path.parents) if parent.exists())
+        free, wanted = shutil.disk_usage(there).free / _GIGABYTE, self.plan.disk_gb + _FREE
+        if not self.plan.folder.installed().flavour and free < wanted:
+            raise InstallError(
+                f"{there} has {free:.1f} GB left, and about {wanted:.1f} are needed: choose another folder"
+            )
+
+    def _runs(self, arguments: list[str]) -> bool:
+        """Whether the environment's Python is there and does that."""
+        command = [str(self.plan.folder.python), "-I", *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0  # noqa: S603
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+
+    def _call(self, command: list[str], log: IO[str], what: str) -> None:
+        """Runs ``command``; raises InstallError that begins with ``what`` and ends with the last that it said."""
+        if self._cancelled.is_set():
+            raise CancelledError
+        log.write(f"$ {' '.join(command)}\n")
+        log.flush()
+        try:
+            child = subprocess.Popen(  # noqa: S603 the plan's
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                encoding="utf-8", errors="replace", env=environment(), start_new_session=sys.platform != "win32",
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )  # fmt: skip
+        except OSError as error:
+            raise InstallError(f"{what}: {command[0]} cannot be started ({error.strerror})") from None
+        with self._lock:
+            self._child = child
+            if self._cancelled.is_set():
+                _end(child)
+        said: list[str] = []
+        with child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                log.write(line)
+                said = [*said[-20:], line.strip()]
+                self._tell(line=line.strip()[:_TOLD])
+        with self._lock:
+            self._child = None
+        if self._cancelled.is_set():
+            raise CancelledError
+        if child.returncode != 0:
+            raise InstallError(f"{what}: {_reason(said)} (all of it is in {self.plan.folder.log})")
+
+    def _begin(self, step: int) -> None:
+        if self._cancelled.is_set():
+            raise CancelledError
+        self._tell(step=_STEPS[step], share=step / len(_STEPS), line="")
+
+    def _tell(
+        self,
+        step: str | None = None,
+        share: float | None = None,
+        line: str | None = None,
+        outcome: Outcome = "running",
+        error: str = "",
+    ) -> None:
+        now = self.progress
+        self.progress = Progress(
+            now.step if step is None else step,
+            now.share if share is None else share,
+            now.line if line is None else line,
+            outcome,
+            error,
+        )
+
+
+def environment() -> dict[str, str]:
+    """Of the commands: nothing of Blender's own Python, and the system's proxies where the environment names none."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "PIP_TARGET", "VIRTUAL_ENV"))
+    }
+    for scheme, address in urllib.request.getproxies().items():
+        if scheme in ("http", "https") and not any(f"{scheme}_proxy" == name.lower() for name in kept):
+            kept[f"{scheme}_proxy"] = address
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def _reason(said: list[str]) -> str:
+    """The line that says most, of the last that a command said."""
+    errors = [line for line in said if line.lower().startswith(("error", "effigy: error"))]
+    return (errors or [line for line in said if line] or ["it said nothing"])[-1][:_TOLD]
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Ends a command and what it has started."""
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            child.terminate()
+        else:
+            os.killpg(child.pid, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _log(path: Path) -> Iterator[IO[str]]:
+    """The log, to be added to."""
+    mode = "w" if path.is_file() and path.stat().st_size > _LOG else "a"
+    with path.open(mode, encoding="utf-8") as file:
+        yield file

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Install Backend in real Blender: its own Python makes the environment; small wheels stand for the real ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+import pytest
+from conftest import addon
+
+sys.path.append(str(Path(__file__).parents[2] / "client"))
+from wheels import DOCTOR, write_wheel
+
+
+@pytest.fixture()
+def apart(preferences):
+    """No backend, and the preferences as they were afterwards."""
+    session, before = addon("blender.pictures.session").session, preferences.command
+    if session.link is not None:
+        bpy.ops.effigy.disconnect()
+    yield preferences
+    preferences.command = before
+
+
+@pytest.fixture()
+def wheels(tmp_path):
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    write_wheel(folder, "torch", "2.7.0", "")
+    return write_wheel(
+        folder, "effigy_faces", "9.0", DOCTOR, needs="Requires-Dist: torch\n", script="effigy = effigy_faces:app"
+    )
+
+
+def test_a_backend_is_installed_and_removed_without_a_network(apart, wheels, tmp_path):
+    there = {"folder": str(tmp_path / "here"), "flavour": "cpu"}
+    done = bpy.ops.effigy.install_backend(**there, file=str(wheels), offline=str(wheels.parent))
+    assert done == {"FINISHED"}
+    ran = subprocess.run([apart.command, "doctor"], capture_output=True, text=True, timeout=120)
+    assert ran.stdout == "all is well ['doctor']\n"
+    assert Path(apart.command).is_relative_to(tmp_path / "here")
+    assert bpy.ops.effigy.remove_backend(folder=there["folder"]) == {"FINISHED"}
+    assert not (tmp_path / "here").exists()
+    assert apart.command == "effigy"
+
+
+def test_without_online_access_nothing_is_fetched(apart, wheels, tmp_path):
+    assert not bpy.app.online_access
+    with pytest.raises(RuntimeError, match="Blender may not go online: allow it in Preferences"):
+        bpy.ops.effigy.install_backend(folder=str(tmp_path / "here"), file=str(wheels))
+    assert not (tmp_path / "here").exists()
+
+
+def test_an_add_on_without_a_release_asks_for_the_backend_s_file(apart, tmp_path):
+    with pytest.raises(RuntimeError, match=r"choose the backend's \.whl file"):
+        bpy.ops.effigy.install_backend(folder=str(tmp_path / "here"))
+
+
+def test_what_goes_wrong_is_said_and_the_command_stays(apart, wheels, tmp_path):
+    apart.command = "mine"
+    os.remove(wheels.parent / "torch-2.7.0-py3-none-any.whl")
+    with pytest.raises(RuntimeError, match="PyTorch cannot be installed: ERROR: No matching distribution"):
+        bpy.ops.effigy.install_backend(
+            folder=str(tmp_path / "b"), flavour="cpu", file=str(wheels), offline=str(wheels.parent)
+        )
+    assert apart.command == "mine"
+    with pytest.raises(RuntimeError, match="Nothing is installed in"):
+        bpy.ops.effigy.remove_backend(folder=str(tmp_path))
