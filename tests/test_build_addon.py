@@ -72,7 +72,7 @@ def client_wheel(archive):
 def test_it_holds_the_protocol_and_nothing_that_was_compiled_or_locked(archive):
     names = [*archive.namelist(), *client_wheel(archive).namelist()]
     assert "effigy_protocol/codec.py" in names
-    assert "effigy_client/client.py" in names
+    assert "effigy_client/link.py" in names
     assert "LICENSE" in names
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".lock.json"))]
 
