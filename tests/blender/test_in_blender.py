@@ -19,7 +19,7 @@ def test_the_oldest_and_a_newer_blender_are_set_up():
 
 
 # Dying backends behave the same in every version; EEVEE has one name up to 4.5 and another from 5.0 on.
-NOT_BETWEEN = ("test_backends.py", "test_failures.py", "test_handling.py")
+NOT_BETWEEN = ("test_backends.py", "test_failures.py", "test_handling.py", "test_install.py", "test_without_blender.py")
 BETWEEN = [*(f"--ignore-glob=*/{name}" for name in NOT_BETWEEN), "-k", "not EEVEE"]
 
 

@@ -45,9 +45,18 @@ def draw_rows(layout: Any) -> None:
         return
     if running is not None and running.progress.outcome == "failed":
         write(layout, running.progress.error, "ERROR")
-    elif session.link is not None or shutil.which(preferences.get().command):
+    elif session.link is not None or _is_found():
         return
     layout.operator(EFFIGY_OT_install_backend.bl_idname, icon="IMPORT")
+
+
+def _is_found() -> bool:
+    """Whether there is a backend to start, as far as can be known without starting it."""
+    try:
+        chosen = preferences.get()
+    except preferences.PreferencesError:
+        return True  # the panel says what is wrong
+    return chosen.source != "LOCAL" or shutil.which(chosen.command) is not None
 
 
 class EFFIGY_OT_install_backend(bpy.types.Operator):
