@@ -93,12 +93,25 @@ def scene(tmp_path):
     return scene
 
 
+def wait_for(session):
+    """Waits until a backend is ready: a busy machine takes minutes to load torch and a model."""
+    from effigy_client.errors import RequestError  # which the add-on has brought by now
+
+    for left in reversed(range(_STARTS)):
+        try:
+            session.ensure_ready()
+            return
+        except RequestError:
+            if not left:
+                raise
+
+
 @pytest.fixture(scope="session")
 def backend(preferences):
     """Starts a real backend through the add-on, as an artist does."""
     assert bpy.ops.effigy.connect() == {"FINISHED"}
     session = addon("blender.pictures.session").session
-    session.ensure_ready()
+    wait_for(session)
     yield session
     if session.link is not None:
         bpy.ops.effigy.disconnect()
@@ -113,27 +126,19 @@ def killable(backend):
     if session.link is not None:
         bpy.ops.effigy.disconnect()
     bpy.ops.effigy.connect()
-    session.ensure_ready()
+    wait_for(session)
 
 
 @pytest.fixture(scope="module")
 def serve(backend, preferences):
     """Starts the backend anew with another Model, as the preferences name it, for the rest of a module."""
-    from effigy_client.errors import RequestError  # which the add-on has brought by now
-
     before = preferences.model
 
     def start(model):
         bpy.ops.effigy.disconnect()
         preferences.model = model
         assert bpy.ops.effigy.connect() == {"FINISHED"}
-        for patience in range(_STARTS):  # a machine that is busy takes minutes to load a model
-            try:
-                backend.ensure_ready()
-                return
-            except RequestError:
-                if patience + 1 == _STARTS:
-                    raise
+        wait_for(backend)
 
     yield start
     start(before)
