@@ -70,3 +70,31 @@ def refine(
     else:
         console.print(f"the regressor's error in edits: {corrected.edits_before:.2f} → {corrected.edits:.2f} %")
     console.print(f"{out}: effigy evaluate {out} measures it.", markup=False)
+
+
+@bundle.command("learn-photos")
+def learn_photos(
+    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],
+    people: Annotated[int, typer.Option(min=20, help="People to paint and read, 8 pictures of each.")] = 120,
+) -> None:
+    """Let a face model learn how photographs show its controls, from pictures that it paints itself.
+
+    It is put into BUNDLE; whatever that holds else stays as it is. A fit does this by itself.
+    """
+    from ..faces import BundleError, resolve_bundle
+    from ..fitting.photo_learning import learn_photos as run
+    from ..landmarks import DetectorError
+
+    try:
+        with stage_progress() as progress:
+            found = run(resolve_bundle(name), people, lambda done, total: progress("photos", done, total))
+    except (BundleError, DetectorError) as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{name} cannot be written ({error}): copy it to a place of yours") from None
+    if found is None:
+        raise fail(f"{name} paints no photographic faces: nothing can be learnt", 1)
+    known = ", ".join(f"{control} {value:.2f}" for control, value in found.correlations.items())
+    Console(soft_wrap=True, highlight=False).print(
+        f"{name} reads photographs, with correlations of {known}", markup=False
+    )

@@ -43,6 +43,7 @@ def fit(
     from ..fitting.samples import SamplesError
     from ..generators import GeneratorFileError
     from ..geometry import GeometryError
+    from ..landmarks import DetectorError
 
     detector = open_detector(landmarks)
     if out.exists() and not out.is_dir():
@@ -60,7 +61,7 @@ def fit(
                 write_report(model, detector, report, out / "report", lambda i, n: progress("report", i, n))
             except (BundleError, OSError) as error:
                 raise fail(f"{out} is complete, but its report cannot be written: {error}") from None
-    except (BundleError, GeneratorFileError, GeometryError, SamplesError) as error:
+    except (BundleError, DetectorError, GeneratorFileError, GeometryError, SamplesError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} or its samples cannot be written or read ({error})") from None

@@ -4,8 +4,9 @@
 ``model.json``: format, name, generator (a file of the folder, or a path and the sha256 that it must have),
 topology, regressor, controls, pose range, the training report, what a painted depth means where there is one and,
 from format 5 on, what is known of the heads that hold looks. ``model.safetensors``: shape model and regressor.
-``appearance.safetensors``: those heads, where there are any. Optional: ``paper.safetensors``, the paper's regressor,
-and ``report/``, what the fit looks like.
+``appearance.safetensors``: those heads, where there are any. Optional: ``photo.safetensors``, what readings of
+photographs mean, with an entry of the header; ``paper.safetensors``, the paper's regressor, and ``report/``, what the
+fit looks like.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from .depth import depth_of
 from .face import FaceModel
 from .looks import FILE as LOOKS_FILE
 from .looks import NO_NETWORK, Looks, describe, read_appearance
+from .photo_map import FILE as PHOTO_FILE
+from .photo_map import PhotoMap, read_photo_map
 from .welcome import check_model
 
 FORMAT = 5
@@ -142,6 +145,7 @@ def load_face_model(
             appearance=_read_looks(folder, header, regressor),
             depth=depth_of(header.get("depth")),
             previews=PreviewPainter(generator, generator_path) if fast_previews else None,
+            photo_map=_read_photos(folder, header),
         )
         check_model(model)
         return model
@@ -212,6 +216,13 @@ def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | Non
     _write_header(folder, header)
 
 
+def add_photo_map(folder: Path, photo_map: PhotoMap) -> None:
+    """Puts what readings of photographs mean into the bundle in ``folder``. Raises BundleError or OSError."""
+    header = _read_header(folder)
+    photo_map.save(folder)
+    _write_header(folder, header | {"photo": {"sha256": sha256(folder / PHOTO_FILE), **photo_map.entry()}})
+
+
 def describe_looks(folder: Path) -> str:
     """What edits with the bundle in ``folder`` hold of a face's looks, in words; raises BundleError."""
     header = _read_header(folder)
@@ -268,6 +279,13 @@ def _read_looks(folder: Path, header: dict[str, Any], regressor: Regressor) -> A
         return None
     _check(folder / LOOKS_FILE, header["appearance"]["sha256"], "learn it again with 'effigy bundle refine'")
     return read_appearance(folder, header["appearance"], len(regressor.typical))
+
+
+def _read_photos(folder: Path, header: dict[str, Any]) -> PhotoMap | None:
+    if (entry := header.get("photo")) is None:
+        return None
+    _check(folder / PHOTO_FILE, entry["sha256"], "learn it again with 'effigy bundle learn-photos'")
+    return read_photo_map(folder, entry, tuple(control["name"] for control in header["controls"]))
 
 
 def _check(path: Path, wanted: str, mend: str) -> None:

@@ -32,6 +32,7 @@ from ..threads import limited_threads
 from .depth import DepthScale
 from .finals import Finals
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
+from .photo_map import PhotoMap
 from .pictures import Pictures, passes_of
 
 __all__ = ["Edit", "FaceModel", "Identity", "LatentError"]
@@ -103,12 +104,14 @@ class FaceModel:
         appearance: Appearance | None = None,
         depth: DepthScale | None = None,
         previews: PreviewPainter | None = None,
+        photo_map: PhotoMap | None = None,
     ) -> None:
         """``pose_range``: the largest |yaw| and |pitch| of the training data, in degrees.
 
         ``appearance``: what edits hold at the identity's; a bundle of an earlier Effigy has none. ``depth``: what the
         depth that the generator paints means, if it does. ``previews`` paints [1, num_ws, w_dim] faster than the
-        generator, and not quite so exactly.
+        generator, and not quite so exactly. ``photo_map``: what readings of photographs mean to
+        it, if it has learnt that.
         """
         self.name = name
         self.model_id = model_id
@@ -120,6 +123,7 @@ class FaceModel:
         self.pose_range = pose_range
         self.appearance = appearance
         self.depth = depth
+        self.photo_map = photo_map
         self._previews = previews
         self._finals = Finals.of(generator)
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
@@ -151,6 +155,11 @@ class FaceModel:
             return float(np.abs(apart).max(initial=0.0))
 
         return min(range(seed, seed + seeds), key=strongest)
+
+    def own_expression(self, identity: Identity) -> dict[str, float]:
+        """By how much the identity's own expression goes beyond the average face's, by control."""
+        apart = self._expression(identity) - self._expression(self.open_seed(0, truncation=0.0))
+        return dict(zip(self.controls, apart.tolist(), strict=True))
 
     def _expression(self, identity: Identity) -> Array:
         """What each control reads in a face, [C], up to a constant."""

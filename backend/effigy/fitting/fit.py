@@ -22,6 +22,7 @@ from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
 from ..recognition import Embedder
+from .photo_learning import PEOPLE, learn_photos
 from .practice import correct_by_edits
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
@@ -35,6 +36,7 @@ class FitPlan:
 
     ``latents``: an .npz file with an array z [N, z_dim] to sample instead of normally distributed latents. Controls
     reach as far as samples do, so a generator whose people seldom gape or wink is fitted to some that do.
+    ``photo_people``: how many are painted to learn from how photographs show the controls; 0: that is not learnt.
     """
 
     name: str = "face"  # as users see it
@@ -44,6 +46,7 @@ class FitPlan:
     paper: bool = False
     seed: int = 0
     latents: Path | None = None
+    photo_people: int = PEOPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,10 @@ def fit_face_model(
     plan: FitPlan = FitPlan(),
     progress: Progress = lambda stage, done, total: None,
 ) -> FitReport:
-    """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling."""
+    """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling.
+
+    Raises what its parts do, and DetectorError where the networks that read photographs are missing.
+    """
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
     given, drawn = (None, "normal") if plan.latents is None else (read_latents(plan.latents), sha256(plan.latents))
@@ -111,6 +117,8 @@ def fit_face_model(
     save_face_model(out, header, shape, corrected.regressor, controls, looks, generator_path)
     if papers is not None:
         save_paper_regressor(out, papers)
+    if plan.photo_people and topology.patches:
+        learn_photos(out, plan.photo_people, lambda i, n: progress("photos", i, n))
     return FitReport(len(W), float(shape_nme.mean()), corrected, paper_nme, shape_nme, looks)
 
 

@@ -4,7 +4,19 @@
 from .crop import Crop
 from .detector import PhotoDetector
 from .matte import Matte
-from .pose import Head, head
-from .reader import SCORES, Face, Film, PhotoReader
+from .pose import Head, average_person, head
+from .reader import POINTS, SCORES, Face, Film, PhotoReader
 
-__all__ = ["SCORES", "Crop", "Face", "Film", "Head", "Matte", "PhotoDetector", "PhotoReader", "head"]
+__all__ = [
+    "POINTS",
+    "SCORES",
+    "Crop",
+    "Face",
+    "Film",
+    "Head",
+    "Matte",
+    "PhotoDetector",
+    "PhotoReader",
+    "average_person",
+    "head",
+]

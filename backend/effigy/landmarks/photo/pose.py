@@ -35,7 +35,7 @@ class Head:
 
 def head(points: Array) -> Head:
     """``points`` [478, 3] as ``Face`` has them. Raises DetectorError where the canonical face is missing."""
-    mean, chosen, weights = _canonical()
+    mean, chosen, weights, _ = _canonical()
     seen = points.T * np.array([[1.0], [-1.0], [-1.0]])
     X, Y = mean[:, chosen], seen[:, chosen]
     x0, y0 = (values @ weights for values in (X, Y))
@@ -50,13 +50,25 @@ def head(points: Array) -> Head:
     return Head(R, size, frontal, float(np.sqrt(((off**2) @ weights).sum())))
 
 
+def average_person() -> tuple[Array, Array]:
+    """Scores [52] and points [3, 468] of an average person in a photograph, at rest and looking ahead, of unit size.
+
+    Raises DetectorError.
+    """
+    mean, _, _, scores = _canonical()
+    return scores, mean
+
+
 @cache
-def _canonical() -> tuple[Array, list[int], Array]:
-    """The average face [3, 468] of unit size, points of it that hardly move, and their weights, of sum 1."""
+def _canonical() -> tuple[Array, list[int], Array, Array]:
+    """The average face [3, 468] of unit size, points of it that hardly move, their weights of sum 1, its scores [52].
+
+    Raises DetectorError.
+    """
     try:
         arrays = read_arrays(_CANONICAL)
-        vertices, table = arrays["vertices"].astype(np.float64), arrays["procrustes"].astype(np.float64)
+        vertices, table, scores = (arrays[name].astype(np.float64) for name in ("vertices", "procrustes", "scores"))
     except (ValueError, KeyError) as error:
         raise DetectorError(f"{_CANONICAL} cannot be read ({error}): install Effigy again") from None
     vertices = vertices / np.linalg.norm(vertices[_EYES[1]] - vertices[_EYES[0]])
-    return vertices.T, [int(number) for number in table[:, 0]], table[:, 1] / table[:, 1].sum()
+    return vertices.T, [int(number) for number in table[:, 0]], table[:, 1] / table[:, 1].sum(), scores

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readings in ARKit's shapes, as the Live Link Face app records and sends them.
+
+Its CSV has a row for each moment: the timecode, how many values follow, 52 shapes from 0 to 1, and angles of the head
+and of both eyes in radians. A packet has the same values (client/effigy_client/capture/live_link.py reads them).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
+
+Array = NDArray[np.float64]
+
+# In the order of the app.
+SHAPES = (
+    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
+    "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
+    "eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel",
+    "mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft",
+    "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft",
+    "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft",
+    "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+_ANGLES = (
+    "headYaw", "headPitch", "headRoll", "leftEyeYaw", "leftEyePitch", "leftEyeRoll", "rightEyeYaw", "rightEyePitch",
+    "rightEyeRoll",
+)  # fmt: skip
+ARKIT = (*SHAPES, *_ANGLES)
+
+# How importers of ours make a control of shapes: a control without its side → shapes and weights. Of a shape that has
+# sides, a control's own is meant where it has one, else the mean of both. (client/effigy_client/capture/retarget.py)
+_SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
+    "mouthSmile": (("mouthSmile", 1.0), ("mouthFrown", -1.0)),
+    "mouthPucker": (("mouthPucker", 1.0), ("mouthStretch", -0.5)),
+    "eyeBlink": (("eyeBlink", 1.0), ("eyeWide", -0.5)),
+    "browUp": (("browInnerUp", 0.5), ("browOuterUp", 0.5), ("browDown", -1.0)),
+    "browInnerUp": (("browInnerUp", 1.0), ("browDown", -0.5)),
+    "gazeSide": (("eyeLookOutLeft", 0.5), ("eyeLookInRight", 0.5), ("eyeLookInLeft", -0.5), ("eyeLookOutRight", -0.5)),
+    "gazeUp": (("eyeLookUp", 1.0), ("eyeLookDown", -1.0)),
+    "jawSide": (("jawLeft", 1.0), ("jawRight", -1.0)),
+}
+_SIDES = ("Left", "Right")
+_EYES_REACH = 30.0  # degrees that an eye turns where its shape is 1
+_PULL = 0.05  # how much a shape's own score counts beside what the controls say
+_CLOCK = 60  # frames of a second, by which the app's timecodes count
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A face at one time. Degrees: yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is
+    counter-clockwise."""
+
+    seconds: float
+    shapes: Mapping[str, float]  # of SHAPES, 0 … 1
+    yaw: float
+    pitch: float
+    roll: float
+
+    def values(self) -> list[float]:
+        """As ARKIT names them. Its axes are ours, and it turns about them: only its pitch lowers the nose."""
+        named = {name: min(max(float(self.shapes.get(name, 0.0)), 0.0), 1.0) for name in SHAPES}
+        head = (math.radians(self.yaw), -math.radians(self.pitch), math.radians(self.roll))
+        reach = math.radians(_EYES_REACH)
+        eyes = []
+        for side, outwards in (("Left", 1.0), ("Right", -1.0)):
+            yaw = outwards * (named[f"eyeLookOut{side}"] - named[f"eyeLookIn{side}"])
+            pitch = named[f"eyeLookDown{side}"] - named[f"eyeLookUp{side}"]
+            eyes += [reach * yaw, reach * pitch, 0.0]
+        return [*named.values(), *head, *eyes]
+
+
+class ShapeFinder:
+    """Finds the shapes, near to what MediaPipe scores, of which importers make a face model's controls."""
+
+    def __init__(self, controls: Mapping[str, tuple[float, float]]) -> None:
+        """``controls``: those that are read well, and the range that 0 … 1, and −1 … 0, are spread over."""
+        self._ranges = controls
+        rows = {name: _terms(name) for name in controls}
+        self._shapes = sorted({shape for terms in rows.values() for shape, _ in terms}, key=SHAPES.index)
+        self._matrix = np.zeros((len(rows), len(self._shapes)))
+        for row, terms in zip(self._matrix, rows.values(), strict=True):
+            for shape, weight in terms:
+                row[self._shapes.index(shape)] += weight
+        self._whole = np.vstack([self._matrix, _PULL * np.eye(len(self._shapes))])
+
+    def find(self, controls: Mapping[str, float], scores: Mapping[str, float]) -> dict[str, float]:
+        """``controls`` by name, and what was scored → every shape, 0 … 1."""
+        found = {name: min(max(scores.get(name, 0.0), 0.0), 1.0) for name in SHAPES}
+        if self._shapes:
+            wanted = [_spread(controls[name], *self._ranges[name]) for name in self._ranges]
+            near = [_PULL * found[shape] for shape in self._shapes]
+            solved = lsq_linear(self._whole, np.array([*wanted, *near]), bounds=(0, 1), method="bvls").x
+            found.update(zip(self._shapes, (float(value) for value in solved), strict=True))
+        return found
+
+
+def _terms(control: str) -> list[tuple[str, float]]:
+    """Of which shapes importers make a control; none for one that ARKit has nothing of."""
+    side = next((side for side in _SIDES if control.endswith(side)), "")
+    base = control.removesuffix(side)
+    terms = []
+    for shape, weight in _SOURCES.get(base, ((base, 1.0),)):
+        for names in ((shape + side,), (shape,), tuple(shape + s for s in _SIDES)):
+            if all(name in SHAPES for name in names):
+                terms += [(name, weight / len(names)) for name in names]
+                break
+    return terms
+
+
+def _spread(value: float, low: float, high: float) -> float:
+    """low … 0 … high → −1 … 0 … 1."""
+    end = high if value >= 0 else -low
+    return min(max(value / end, -1.0), 1.0) if end > 0 else 0.0
+
+
+def csv_rows(moments: Iterable[Moment]) -> Iterator[list[str]]:
+    """The table's rows, the header first."""
+    yield ["Timecode", "BlendShapeCount", *(name[0].upper() + name[1:] for name in ARKIT)]
+    for moment in moments:
+        yield [_timecode(moment.seconds), str(len(ARKIT)), *(f"{value:.6f}" for value in moment.values())]
+
+
+def _timecode(seconds: float) -> str:
+    """hh:mm:ss:ff.fff, as the app counts at 60 frames per second."""
+    thousandths = round(seconds * _CLOCK * 1000)
+    whole, rest = divmod(thousandths, _CLOCK * 1000)
+    return f"{whole // 3600 % 24:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{rest / 1000:06.3f}"
+
+
+def packet(moment: Moment | None, frame: int, rate: float, subject: str) -> bytes:
+    """One packet of the app's, without values where no face is seen. ``rate``: frames per second."""
+    names = [name.encode("ascii", errors="replace")[:64] for name in (f"effigy-{subject}", subject)]
+    head = b"\x06" + b"".join(struct.pack(">i", len(name)) + name for name in names)
+    head += struct.pack(">ifii", frame, 0.0, round(rate * 1000), 1000)
+    if moment is None:
+        return head
+    return head + struct.pack(f">B{len(ARKIT)}f", len(ARKIT), *moment.values())

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy capture``: a face in a film or before a camera, as a recording or as packets of the Live Link Face app.
+
+No picture is kept: of each, what was read in it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..capture import Moment, OneEuro, Source, SourceError, csv_rows, packet, smooth_both_ways
+from ..capture.arkit import ShapeFinder
+from ..faces import FaceModel
+from ..faces.photo_map import RELIABLE, Features, PhotoMap
+from ..faces.transfer import photo_map_of
+from ..files import whole_file
+from ..geometry.camera import Array
+from ..landmarks.photo import SCORES, Film, PhotoReader
+
+_CUTOFF = 1.0  # Hz, at rest
+_ANGLE_BETA, _SHAPE_BETA = 0.05, 1.0  # of degrees, and of shapes and controls
+_GAP_S = 0.5  # seconds without a face, after which smoothing begins anew
+_CALIBRATION_S = 1.0  # live, in which the person is taken to be at rest
+_LONGEST_S = 6 * 3600.0
+
+
+class CaptureError(Exception):
+    """A capture that gives nothing; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What was read in N of the pictures of a film: [N, 3 + C + 52] of yaw, pitch and roll, controls and scores.
+
+    Controls are counted from the model's average person.
+    """
+
+    times: Array  # [N], seconds
+    values: Array
+    numbers: tuple[int, ...]  # which pictures of the film
+    pictures: int  # that there were
+    faces: int  # the most that were seen at once
+
+
+class Performer:
+    """Turns what is read in pictures into what is recorded, for one face model."""
+
+    def __init__(self, model: FaceModel) -> None:
+        """Raises UnreadableModelError."""
+        self.photos: PhotoMap = photo_map_of(model)
+        self.controls = tuple(self.photos.controls)
+        known = self.photos.correlations
+        self._shapes = ShapeFinder(
+            {name: (c.low, c.high) for name, c in model.controls.items() if known[name] >= RELIABLE}
+        )
+        self.left_out = tuple(name for name in self.controls if known[name] < RELIABLE)
+        self.beta = np.array([_ANGLE_BETA] * 3 + [_SHAPE_BETA] * (len(self.controls) + len(SCORES)))
+
+    def read(self, features: Features) -> Array:
+        """One row of a Take's values."""
+        controls = self.photos.read_controls(features, self.photos.own_rest())
+        return np.array([*self.photos.read_pose(features), *controls.values(), *features.scores])
+
+    def average(self) -> Array:
+        """The row of an average person in a photograph, looking ahead."""
+        row = self.read(self.photos.photographed_rest())
+        row[:3] = 0.0
+        return row
+
+    def moment(self, seconds: float, row: Array, rest: Array) -> Moment:
+        """What ``row`` shows beyond ``rest``."""
+        beyond = row - rest
+        C = len(self.controls)
+        controls = dict(zip(self.controls, beyond[3 : 3 + C].tolist(), strict=True))
+        scores = dict(zip(SCORES, beyond[3 + C :].tolist(), strict=True))
+        yaw, pitch, roll = beyond[:3].tolist()
+        return Moment(seconds, self._shapes.find(controls, scores), yaw, pitch, roll)
+
+
+def read_take(
+    performer: Performer,
+    reader: PhotoReader,
+    source: Source,
+    face: int = 1,  # which is followed, the largest being 1
+    seconds: float = _LONGEST_S,  # how much of it
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Take:
+    """Reads a film, or a camera until Ctrl-C. Raises CaptureError or SourceError."""
+    film, times, rows, numbers, pictures, faces = Film(reader, face - 1), [], [], [], 0, 0
+    try:
+        with suppress(KeyboardInterrupt):  # what was read until then is kept
+            for at, picture in source.pictures:
+                if at > min(seconds, _LONGEST_S):
+                    break
+                if (found := film.read(picture)) is not None:
+                    times.append(at)
+                    rows.append(performer.read(Features.of(found)))
+                    numbers.append(pictures)
+                pictures += 1
+                faces = max(faces, film.faces)
+                progress(pictures, max(source.count, pictures))
+    finally:
+        source.pictures.close()  # type: ignore[attr-defined]
+    if not rows:
+        raise CaptureError(f"no face is seen in {source.name}: it should show one from the front, not too small")
+    return Take(np.array(times), np.stack(rows), tuple(numbers), pictures, faces)
+
+
+def rest_of(take: Take, performer: Performer, neutral: str) -> Array:
+    """The row at which the person is at rest: the film's "median", a picture by its number, or an average for "none".
+
+    Raises CaptureError.
+    """
+    if neutral == "median":
+        return np.asarray(np.median(take.values, axis=0))
+    if neutral == "none":
+        return performer.average()
+    if not neutral.isdecimal():
+        raise CaptureError(
+            f"the neutral picture {neutral!r} is none: use median, none, or a picture's number from 0 on"
+        )
+    if int(neutral) not in take.numbers:
+        raise CaptureError(
+            f"no face is seen in picture {neutral} of {take.pictures}: choose another as the neutral one"
+        )
+    return take.values[take.numbers.index(int(neutral))]
+
+
+def write_take(take: Take, performer: Performer, rest: Array, out: Path) -> None:
+    """Writes the table that the Live Link Face app would record. Raises OSError."""
+    smooth = smooth_both_ways(take.values, take.times, _CUTOFF, performer.beta, _GAP_S)
+    moments = (performer.moment(float(seconds), row, rest) for seconds, row in zip(take.times, smooth, strict=True))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(csv_rows(moments))
+    with whole_file(out) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def stream(
+    performer: Performer,
+    reader: PhotoReader,
+    source: Source,
+    address: tuple[str, int],  # where somebody listens for the app's packets
+    face: int = 1,
+    seconds: float = math.inf,
+    said: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Sends a packet for every picture, until Ctrl-C; how many were sent. A film runs at its own speed.
+
+    In the first second that shows a face, the person is taken to be at rest. Raises SourceError, or OSError where
+    nothing can be sent.
+    """
+    film, smooth, sent, rest = Film(reader, face - 1), OneEuro(_CUTOFF, performer.beta), 0, None
+    first: list[tuple[float, Array]] = []
+    last, was_there = 0.0, True
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out, suppress(KeyboardInterrupt):
+        try:
+            for at, picture in _at_their_times(source):
+                if at > seconds:
+                    break
+                found = film.read(picture)
+                moment = None
+                if found is None:
+                    smooth.forget()
+                else:
+                    row = smooth(performer.read(Features.of(found)), at - last)
+                    last = at
+                    if rest is None:
+                        first.append((at, row))
+                        if at - first[0][0] >= _CALIBRATION_S:
+                            rest = np.median([row for _, row in first], axis=0)
+                            said("at rest: the expression counts from here")
+                    else:
+                        moment = performer.moment(at, row, rest)
+                if (found is not None) != was_there:
+                    was_there = found is not None
+                    said("the face is back" if was_there else "no face is seen")
+                out.sendto(packet(moment, sent, source.rate, source.name), address)
+                sent += 1
+        finally:
+            source.pictures.close()  # type: ignore[attr-defined]
+    return sent
+
+
+def _at_their_times(source: Source) -> Iterator[tuple[float, np.ndarray]]:
+    """The pictures when they are due: a film's wait for their time, and those that are late are left out."""
+    began = time.monotonic()
+    for at, picture in source.pictures:
+        late = time.monotonic() - began - at
+        if source.count and late > 2 / source.rate:
+            continue
+        time.sleep(max(-late, 0.0) if source.count else 0.0)
+        yield at, picture
+
+
+__all__ = ["CaptureError", "Performer", "SourceError", "Take", "read_take", "rest_of", "stream", "write_take"]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy read`` and ``effigy transfer``: pictures that people give, read by a face model and carried over to it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..faces import FaceModel, Identity
+from ..faces.photo_map import RELIABLE, Features
+from ..faces.picture_reading import NoFaceError, PictureReading, find_face, read_picture
+from ..faces.transfer import Part, Transfer, average_rest, photo_map_of, transfer
+from ..landmarks.photo import PhotoReader
+from ..picture_files import PictureFileError
+from ..picture_files import read_picture as open_picture
+
+
+class PhotoError(Exception):
+    """A picture that cannot be used; the message names it, and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a picture: a reading, or why there is none."""
+
+    path: Path
+    reading: PictureReading | None
+    problem: str = ""
+
+
+def read_neutral(reader: PhotoReader, path: Path | None) -> Features | None:
+    """The features of the picture that shows the person at rest, if one is given. Raises PhotoError."""
+    if path is None:
+        return None
+    try:
+        return Features.of(find_face(reader, open_picture(path))[0])
+    except (PictureFileError, NoFaceError) as error:
+        raise PhotoError(_about(path, error)) from None
+
+
+def read_pictures(
+    model: FaceModel,
+    paths: list[Path],
+    face: int = 1,  # of each, the largest being 1
+    neutral: Path | None = None,  # a picture of the same person at rest
+) -> list[Outcome]:
+    """Reads each picture. Raises PhotoError for the neutral one, UnreadableModelError or DetectorError."""
+    photo_map_of(model)
+    reader = PhotoReader(model.generator.device)
+    rest = read_neutral(reader, neutral)
+    outcomes = []
+    for path in paths:
+        try:
+            outcomes.append(Outcome(path, read_picture(model, reader, open_picture(path), face, rest)))
+        except (PictureFileError, NoFaceError) as error:
+            outcomes.append(Outcome(path, None, _about(path, error)))
+    return outcomes
+
+
+def as_csv(model: FaceModel, outcomes: list[Outcome]) -> str:
+    """A table with a row for each picture that was read."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["picture", "faces", "yaw", "pitch", "roll", "residual_percent", *model.controls])
+    for outcome in outcomes:
+        if (reading := outcome.reading) is not None:
+            numbers = (reading.yaw, reading.pitch, reading.roll, reading.residual, *reading.controls.values())
+            table.writerow([str(outcome.path), reading.faces, *(f"{number:.4f}" for number in numbers)])
+    return out.getvalue()
+
+
+def reliability(model: FaceModel) -> dict[str, float]:
+    """How well each control, yaw and pitch are read: the correlation with the truth, of people never seen before."""
+    return photo_map_of(model).correlations
+
+
+def unreliable(model: FaceModel) -> list[str]:
+    """The controls that pictures tell too little of to drive them."""
+    return [name for name in model.controls if reliability(model)[name] < RELIABLE]
+
+
+def read_for(
+    model: FaceModel,
+    identity: Identity,  # who is to look as the face in the picture does
+    picture: Path,
+    neutral: Path | None = None,  # the same person at rest
+    face: int = 1,  # the largest being 1
+    part: Part = "all",
+    strength: float = 1.0,
+) -> Transfer:
+    """What to ask of ``identity``. Raises PhotoError, UnreadableModelError or DetectorError."""
+    reader = PhotoReader(model.generator.device)
+    rest = read_neutral(reader, neutral)
+    try:
+        shown = open_picture(picture)
+        seen = Features.of(find_face(reader, shown, face)[0])
+    except (PictureFileError, NoFaceError) as error:
+        raise PhotoError(_about(picture, error)) from None
+    relative = rest is not None
+    rest = average_rest(model, shown) if rest is None else rest
+    return transfer(model, identity, seen, rest, relative=relative, part=part, strength=strength)
+
+
+def _about(path: Path, error: Exception) -> str:
+    text = str(error)
+    return text if str(path) in text else f"{path}: {text}"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a face model reads in a picture: how the head is turned, what each control shows, and how well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry.camera import Array
+from ..landmarks.photo import Face, PhotoReader, head
+from .face import FaceModel
+from .photo_map import Features
+from .transfer import average_rest, photo_map_of
+
+
+class NoFaceError(Exception):
+    """A picture without the face that was asked for; the message says what it shows instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureReading:
+    """A face in a picture, as a face model counts. Angles in degrees.
+
+    ``scale`` in picture widths per outer-eye distance and ``x``, ``y`` of the face's middle in [0, 1], as of a camera.
+    ``controls`` beyond an average person's at rest, or a neutral picture's. ``residual``: how far points that hardly
+    move lie from an average face's, in percent of the outer-eye distance.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    scale: float
+    x: float
+    y: float
+    controls: dict[str, float]
+    points: Array  # [2, 478] in [0, 1], x right and y down
+    faces: int  # in the picture
+    residual: float
+    features: Features
+
+
+def read_picture(
+    model: FaceModel,
+    reader: PhotoReader,
+    picture: NDArray[np.uint8],  # [H, W, 3]
+    number: int = 1,  # which face: 1 is the largest
+    neutral: Features | None = None,  # the same person's at rest
+) -> PictureReading:
+    """Raises NoFaceError, or UnreadableModelError for a model that has not learnt to read photographs."""
+    face, faces = find_face(reader, picture, number)
+    photos, features, read = photo_map_of(model), Features.of(face), head(face.points)
+    yaw, pitch, roll = photos.read_pose(features)
+    height, width, _ = picture.shape
+    middle = face.points[:, :2].mean(axis=0)
+    return PictureReading(
+        yaw=yaw,
+        pitch=pitch,
+        roll=roll,
+        scale=read.size / width,
+        x=float(middle[0]) / width,
+        y=float(middle[1]) / height,
+        controls=photos.read_controls(features, average_rest(model, picture) if neutral is None else neutral),
+        points=face.points[:, :2].T / np.array([[width], [height]]),
+        faces=faces,
+        residual=100 * read.residual,
+        features=features,
+    )
+
+
+def find_face(reader: PhotoReader, picture: NDArray[np.uint8], number: int = 1) -> tuple[Face, int]:
+    """Face ``number`` of a picture [H, W, 3], the largest being 1, and how many there are. Raises NoFaceError."""
+    faces = reader.read(picture)
+    if not faces:
+        raise NoFaceError("no face is seen in it: it should show one from the front, not smaller than 40 pixels")
+    if not 1 <= number <= len(faces):
+        there = "one face" if len(faces) == 1 else f"{len(faces)} faces, the largest being 1"
+        raise NoFaceError(f"there is no face {number} in it: it shows {there}")
+    return faces[number - 1], len(faces)

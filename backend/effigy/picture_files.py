@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that people give: PNG and JPEG, upright, in RGB, with no more memory than is decided here."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .files import file_problem
+
+_MOST_BYTES = 64 << 20
+_MOST_PIXELS = 64_000_000  # 192 MB in RGB; cameras of telephones make 50 million
+_LARGEST = 2048  # pixels of a side: faces are found and read at 256, so that more tells nothing
+_SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")  # modes of grey
+
+
+class PictureFileError(Exception):
+    """A picture that cannot be read; the message says why, and what to do."""
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """The picture in a file, [H, W, 3]; as ``decode_picture``. Raises PictureFileError."""
+    if problem := file_problem(path, "picture"):
+        raise PictureFileError(problem)
+    try:
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise PictureFileError(f"{path} has {size >> 20} MiB, more than a picture may have ({_MOST_BYTES >> 20})")
+        return decode_picture(path.read_bytes(), str(path))
+    except OSError as error:
+        raise PictureFileError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def decode_picture(data: bytes | memoryview, name: str = "the picture") -> NDArray[np.uint8]:
+    """PNG or JPEG → [H, W, 3] of at most 2048 pixels a side, the way up that its camera says.
+
+    What it would take is known from its header, before anything is decoded. Raises PictureFileError.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd but intact files
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+                width, height = image.size
+                if width * height > _MOST_PIXELS:
+                    most = f"{_MOST_PIXELS // 10**6} million"
+                    raise PictureFileError(f"{name} is {width} × {height} pixels, more than {most}: make it smaller")
+                return _upright_rgb(image)
+    except PictureFileError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureFileError(f"{name} would take too much memory ({str(error)[:80]}): make it smaller") from None
+    except UnidentifiedImageError:
+        raise PictureFileError(f"{name} is no PNG or JPEG: save it as one of them") from None
+    except MemoryError:
+        raise PictureFileError(f"{name} does not fit into the memory that is free") from None
+    except Exception as error:  # noqa: BLE001 broken bytes lead a decoder to errors of any kind
+        raise PictureFileError(f"{name} is damaged ({str(error)[:80]}): save it again") from None
+
+
+def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    image.draft("RGB", (_LARGEST, _LARGEST))  # of a JPEG no more is decoded than is needed
+    image.load()
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode in _SIXTEEN_BITS:
+        deep = np.asarray(turned)
+        turned = Image.fromarray((deep.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    colours = turned.convert("RGB")
+    colours.thumbnail((_LARGEST, _LARGEST), Image.Resampling.BOX, reducing_gap=None)
+    return np.array(colours, np.uint8)
