@@ -120,12 +120,14 @@ class FromSeed:
     """The person with the number ``seed`` (0 … 2³²−1), pulled to the mean face by 1 − ``truncation`` (0 … 2).
 
     Of ``seeds`` (1 … 64) numbers from there on, the one whose expression is nearest to the average face's is taken:
-    some people whom a generator knows laugh, or have their eyes shut.
+    some people whom a generator knows laugh, or have their eyes shut. ``model`` is whose face it is, nil the served
+    one's.
     """
 
     seed: int
     truncation: float = 0.7
     seeds: int = 1
+    model: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS or not 1 <= self.seeds <= MOST_SEEDS or not 0 <= self.truncation <= 2:

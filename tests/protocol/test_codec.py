@@ -371,8 +371,11 @@ def test_a_refused_version_says_which_side_to_update(decode, ours):
         ({"kind": None}, "kind"),
         ({"kind": ["FromSeed"]}, "kind"),
         ({"kind": "Ping"}, "one of FromSeed, FromLatent, Mix"),
-        ({"kind": "FromSeed"}, "FromSeed lacks seed, seeds, truncation"),
-        ({"kind": "FromSeed", "seed": 1, "seeds": 1, "truncation": 0.7, "latent": 0}, "unknown fields: 'latent'"),
+        ({"kind": "FromSeed"}, "FromSeed lacks model, seed, seeds, truncation"),
+        (
+            {"kind": "FromSeed", "seed": 1, "seeds": 1, "truncation": 0.7, "model": None, "latent": 0},
+            "unknown fields: 'latent'",
+        ),
         ({"kind": "FromLatent", "latent": 1, "model": None}, "index of one of"),
         (None, "a map"),
         ([], "a map"),

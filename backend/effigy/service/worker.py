@@ -139,7 +139,8 @@ class Worker(threading.Thread):
         seed: int | None = None
         try:
             match request.source:
-                case FromSeed(first, truncation, seeds):
+                case FromSeed(first, truncation, seeds, known):
+                    model = _model_of(known, models)
                     seed = first if seeds == 1 else model.calmest(first, min(seeds, SEEDS - first), truncation)
                     anchor = model.open_seed(seed, truncation)
                 case FromLatent(latent, known):
