@@ -98,3 +98,41 @@ def learn_photos(
     Console(soft_wrap=True, highlight=False).print(
         f"{name} reads photographs, with correlations of {known}", markup=False
     )
+
+
+@bundle.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default'.")],
+    out: Annotated[Path, typer.Option(help="The file to write, for instance my-face.effigy.zip.")],
+) -> None:
+    """Write a face model to one file to share, without the generator's weights. 'bundle add' opens it."""
+    from ..faces import BundleError, resolve_bundle
+    from ..faces.sharing import export_bundle
+
+    try:
+        export_bundle(resolve_bundle(name), out)
+    except BundleError as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{out} cannot be written ({error})") from None
+    Console(soft_wrap=True, highlight=False).print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB", markup=False)
+
+
+@bundle.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="What 'bundle export' wrote.")],
+    generator: Annotated[str, typer.Option(help="Your own file of the generator that it was fitted to, or its name.")],
+    out: Annotated[Path, typer.Option(help="The bundle's folder to write, for instance my-face.effigy.")],
+) -> None:
+    """Make a face model of a shared fit and of the generator's weights, which you have."""
+    from ..faces import BundleError, generator_of
+    from ..faces.sharing import add_bundle
+    from ..generators import GeneratorFileError
+
+    try:
+        add_bundle(file, generator_of(generator), out)
+    except (BundleError, GeneratorFileError) as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{out} cannot be written ({error})") from None
+    Console(soft_wrap=True, highlight=False).print(f"{out}: set it as Model in Blender", markup=False)

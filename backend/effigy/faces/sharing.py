@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fit to be shared: a bundle as one file without the generator's weights, which the other user has as well.
+
+A zip archive of ``model.json``, in which the generator is known by its sha256 alone, and the bundle's own tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ..files import file_problem, is_file, parse_json, read_json, whole_file
+from ..generators import GeneratorFileError
+from ..zip_files import LongDirectoryError, open_zip
+from .bundle import BundleError, load_face_model, sha256
+
+_HEADER = "model.json"
+_TENSORS = ("model.safetensors", "appearance.safetensors", "paper.safetensors")  # the first must be there
+_DATE = (2020, 1, 1, 0, 0, 0)  # of every entry, so that equal fits are equal files
+_LARGEST = {_HEADER: 16 << 20, **dict.fromkeys(_TENSORS, 512 << 20)}  # bytes
+_DIRECTORY = 4096  # bytes of an archive's directory
+_CHUNK = 1 << 20
+
+
+def export_bundle(folder: Path, out: Path) -> None:
+    """Writes the bundle in ``folder`` to the file ``out``, without the generator. Raises BundleError, or OSError."""
+    header = _read(folder)
+    header["generator"] = {"sha256": header["generator"]["sha256"]}
+    entries = [(name, folder / name) for name in _TENSORS if is_file(folder / name)]
+    with whole_file(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(_HEADER, _DATE), json.dumps(header, indent=1))
+        for name, path in entries:
+            with path.open("rb") as source, archive.open(zipfile.ZipInfo(name, _DATE), "w") as entry:
+                shutil.copyfileobj(source, entry, _CHUNK)
+
+
+def add_bundle(file: Path, generator: Path, out: Path) -> None:
+    """Makes the bundle ``out`` of a file that ``export_bundle`` wrote and of the user's own ``generator``.
+
+    It is loaded once before it is there. Raises BundleError, GeneratorFileError, or OSError.
+    """
+    if problem := file_problem(file, "exported bundle"):
+        raise BundleError(problem)
+    if problem := file_problem(generator, "generator"):
+        raise GeneratorFileError(problem)
+    if out.exists():
+        raise BundleError(f"{out} is there already: choose another folder")
+    partial = out.with_name(out.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        header = _unpack(file, partial)
+        wanted = header["generator"]["sha256"]
+        if (found := sha256(generator)) != wanted:
+            raise BundleError(
+                f"{file} was fitted to another generator (sha256 {wanted[:12]}…) than {generator} ({found[:12]}…)"
+            )
+        header["generator"] = {"path": str(generator.resolve()), "sha256": wanted}
+        (partial / _HEADER).write_text(json.dumps(header, indent=1), encoding="utf-8")
+        load_face_model(partial, "cpu")
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return _checked(read_json(folder / _HEADER))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder} is not a face model ({error}): choose a folder that 'effigy fit' wrote") from None
+
+
+def _unpack(file: Path, folder: Path) -> dict[str, Any]:
+    """Writes the tensors of ``file`` into ``folder`` and returns the header."""
+    try:
+        with file.open("rb") as stream, open_zip(stream, _DIRECTORY) as archive:
+            for entry in archive.infolist():
+                if entry.file_size > _LARGEST.get(entry.filename, -1) or entry.compress_type != zipfile.ZIP_STORED:
+                    raise BundleError(f"{file} holds {entry.filename[:80]!r}, which no exported bundle does")
+            header = _checked(parse_json(archive.read(_HEADER).decode("utf-8")))
+            for name in set(archive.namelist()) - {_HEADER}:
+                with archive.open(name) as source, (folder / name).open("wb") as target:
+                    shutil.copyfileobj(source, target, _CHUNK)
+    except (zipfile.BadZipFile, LongDirectoryError, KeyError, ValueError, EOFError, RuntimeError) as error:
+        raise BundleError(f"{file} is not an exported bundle, or damaged ({str(error)[:100]}): get it again") from None
+    return header
+
+
+def _checked(header: Any) -> dict[str, Any]:
+    reference = header.get("generator") if isinstance(header, dict) else None
+    if not isinstance(reference, dict) or not isinstance(reference.get("sha256"), str):
+        raise ValueError(f"its {_HEADER} names no generator")
+    return dict(header)
