@@ -49,8 +49,13 @@ def test_poses_are_keyed_and_played(window):
     x, y = window.find_still("awOpen", PANEL)  # before keys make it green, which is hard to read
     window.press("Key All", PANEL)
     window.ask("bpy.context.scene.frame_set(12)")
-    window.drag((x, y), (x + 150, y))
-    assert values(window)["jawOpen"] > 0.2
+    window.hold((x, y))
+    seen = []  # a slider that does not follow is told from one that springs back
+    for _ in range(12):
+        window.lead((0, 0), (12, 0), steps=1)
+        seen.append(values(window)["jawOpen"])
+    window.let_go()
+    assert values(window)["jawOpen"] > 0.2, seen
     hover(window)
     window.keys("r", "z", "1", "5", "Return")
     window.press("Key All", PANEL)
