@@ -163,7 +163,7 @@ def scrub_rate(scene: bpy.types.Scene, frames: int) -> float:
 
 
 def main(out: Path, addon_zip: str, command: str, model: str, size: int) -> None:
-    times = install(addon_zip, command)
+    times: dict[str, Any] = dict(install(addon_zip, command))
     bpy.context.preferences.addons[PACKAGE].preferences.model = model
     rounds = max(10, 100 * 128 // size)
     bpy.ops.effigy.connect()
@@ -184,7 +184,8 @@ def main(out: Path, addon_zip: str, command: str, model: str, size: int) -> None
 if __name__ == "__main__":
     code = 1
     try:
-        main(Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5]))
+        out, addon_zip, command, model, size = sys.argv[1:6]
+        main(Path(out), addon_zip, command, model, int(size))
         code = 0
     finally:
         addon_utils.disable(PACKAGE)

@@ -76,9 +76,9 @@ def damaged(random: np.random.Generator, request_id: int) -> list[bytes]:
         elif way == 2 and len(frames) > 1:  # a frame is missing
             frames.pop(which)
         elif way == 3:  # a frame too many
-            frames.append(random.bytes(random.integers(100)))
+            frames.append(random.bytes(int(random.integers(100))))
         elif way == 4:  # bytes of nothing
-            frames[which] = random.bytes(random.integers(300))
+            frames[which] = random.bytes(int(random.integers(300)))
         else:
             frames[0] = _other_value(random, frames[0])
     return frames

@@ -31,6 +31,7 @@ from effigy.commands.bench import KNOWN
 from effigy.generators import load_generator
 from effigy.generators.checkpoints import write_own
 from effigy.generators.networks.stylegan2 import StyleGAN2Config
+from effigy.generators.networks.stylegan3 import StyleGAN3Config
 from effigy.generators.previews.compiled import Compilation, load_compiled
 from effigy.generators.previews.painter import has_native_bfloat16
 from effigy.memory import keep_freed_memory
@@ -67,7 +68,7 @@ class Painter:
     def paint(self, mode: str) -> dict[str, float]:
         assert self._process.stdin is not None
         self._process.stdin.write(mode + "\n")
-        return self._answer()  # type: ignore[no-any-return]
+        return self._answer()
 
     def close(self) -> None:
         self._process.communicate()
@@ -143,7 +144,7 @@ def official_ways(network: Any, name: str, folder: Path) -> dict[str, Callable[[
     ws = network.mapping(torch.randn(1, 512, generator=torch.Generator().manual_seed(0)), None)
 
     def paint(ws: Tensor) -> Tensor:
-        return network.synthesis(ws, noise_mode="const", force_fp32=True)  # type: ignore[no-any-return]
+        return network.synthesis(ws, noise_mode="const", force_fp32=True)
 
     if not (folder / GENERATOR).exists():
         state = {key: value for key, value in network.state_dict().items() if "resample_filter" not in key}
@@ -187,6 +188,7 @@ def official(name: str, checkout: Path) -> Any:
             if parameter.ndim == 0:
                 parameter.data.fill_(0.1)  # visible noise
     else:
+        assert isinstance(config, StyleGAN3Config)
         from training.networks_stylegan3 import Generator
 
         network = Generator(

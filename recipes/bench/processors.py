@@ -39,7 +39,13 @@ KINDS: dict[str, dict[str, str]] = {
     "all without either": OLDEST,
 }
 PEOPLE = 24
-POSES = ((0.0, 0.0, {}), (25.0, -8.0, {}), (-30.0, 10.0, {"jawOpen": 0.7}), (12.0, 5.0, {"mouthSmile": 1.0}))
+Pose = tuple[float, float, dict[str, float]]
+POSES: tuple[Pose, ...] = (
+    (0.0, 0.0, {}),
+    (25.0, -8.0, {}),
+    (-30.0, 10.0, {"jawOpen": 0.7}),
+    (12.0, 5.0, {"mouthSmile": 1.0}),
+)
 
 
 def finals(people: int) -> NDArray[np.uint8]:

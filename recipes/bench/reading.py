@@ -59,7 +59,7 @@ def read(snapshot: Path) -> None:
     generator = load_generator(snapshot, "cpu")
     seconds = time.perf_counter() - started
     grown = peak() - before
-    kept = sum(value.nbytes for value in generator.state_dict().values())  # type: ignore[attr-defined]
+    kept = sum(value.nbytes for value in generator.state_dict().values())
     print(f"{seconds:.2f} s, peak {grown / 1e6:.0f} MB, {grown / kept:.2f} × the {kept / 1e6:.0f} MB of weights kept")
 
 

@@ -93,7 +93,13 @@ def run_blender(blender: Path, out: Path, addon_zip: Path) -> dict[str, Any]:
     user = out / "blender-user"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     environment["BLENDER_USER_RESOURCES"] = str(user.resolve())
-    command = [blender, Path(__file__).with_name("scene.py"), out.resolve(), addon_zip, effigy_command()]
+    command: list[str | Path] = [
+        blender,
+        Path(__file__).with_name("scene.py"),
+        out.resolve(),
+        addon_zip,
+        effigy_command(),
+    ]
     with (out / "blender.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None

@@ -70,5 +70,5 @@ def turn_of(yaw: float, pitch: float) -> NDArray[np.float32]:
 def how_far_turned(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the share of the head's rotation: 1 at the head, 0 at the shoulders, smooth along the neck."""
     base = -14.3 - 0.24 * points[..., 2]
-    t = np.clip((points[..., 1] - base) / 6.0, 0, 1)
+    t: NDArray[np.float32] = np.clip((points[..., 1] - base) / 6.0, 0, 1)
     return t * t * (3 - 2 * t)

@@ -8,6 +8,7 @@ f·female + a·age + detail. Mean and modes contain no tone, exposure or white b
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Complexion:
         self._inner = inner[..., None] * np.array([0.25, 0.325, 0.3125], np.float32)
         self.detail = detail_of(arrays, self.size)
 
-    def _unpack(self, lightness: NDArray, hues: NDArray, scales: NDArray) -> Texture:
+    def _unpack(self, lightness: NDArray[Any], hues: NDArray[Any], scales: NDArray[Any]) -> Texture:
         """Returns [S, S, 3] within the box, from int8 ``lightness`` at full and two ``hues`` at half resolution."""
         top, bottom, left, right = self._box
         y = lightness.astype(np.float32) * scales[0]
@@ -79,7 +80,7 @@ class Complexion:
         return (whole + self.base(scene.melanin, scene.redness) - self._inner).astype(np.float32)
 
 
-def detail_of(arrays: dict[str, NDArray], size: int) -> NDArray[np.float32]:
+def detail_of(arrays: dict[str, NDArray[Any]], size: int) -> NDArray[np.float32]:
     """Makes [FINE, FINE] of log albedo: pores, and noise with the portraits' spectrum and local strength, from no one's
     portrait."""
     random = np.random.default_rng(3)

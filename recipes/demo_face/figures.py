@@ -56,7 +56,8 @@ def measure(network: StyleGAN2, renderer: Renderer, pictures: int = 256, people:
     rendered, painted = to_tensor(renderings), paint_vectors(network, vectors)
     error = (painted - rendered) / 2
     squares = error[:, RGB].square().mean(dim=(1, 2, 3))
-    energies, angles = ([], []), []
+    energies: tuple[list[float], list[float]] = ([], [])
+    angles: list[Tensor] = []
     for k, rendering in enumerate(renderings):
         box = face_box(rendering)
         for energy, planes in zip(energies, (painted[k], rendered[k]), strict=True):

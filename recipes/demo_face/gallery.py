@@ -26,7 +26,10 @@ def gallery(model: FaceModel, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     yaw, pitch = (0.9 * limit for limit in model.pose_range)
     ramp = np.linspace(-1, 1, STEPS)
-    asked = {"yaw": [(yaw * t, 0.0, {}) for t in ramp], "pitch": [(0.0, pitch * t, {}) for t in ramp]}
+    asked: dict[str, list[tuple[float, float, dict[str, float]]]] = {
+        "yaw": [(yaw * t, 0.0, {}) for t in ramp],
+        "pitch": [(0.0, pitch * t, {}) for t in ramp],
+    }
     for control in model.controls.values():
         values = np.linspace(control.low, control.high, STEPS)
         asked[control.name] = [(0.0, 0.0, {control.name: float(value)}) for value in values]

@@ -183,7 +183,8 @@ class Training:
         # Averages over about the last sixteenth of what was seen, at most over some eight thousand pictures.
         span = max(1.0, min(self.seen / 16, 8000.0) / plan.batch)
         with torch.no_grad():
-            mine, averaged = list(self.network.parameters()), list(self.average.parameters())
+            mine: list[Tensor] = list(self.network.parameters())
+            averaged: list[Tensor] = list(self.average.parameters())
             torch._foreach_lerp_(averaged, mine, 1 / span)
         return loss.detach()
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Synthesis
 
 
 @torch.no_grad()
@@ -34,6 +34,7 @@ def widened(network: StyleGAN2, channels: tuple[int, ...]) -> StyleGAN2:
         if ".torgb.weight" in name:
             value = value * (new.shape[1] / value.shape[1]) ** 0.5  # which the layer divides by √channels
         new[tuple(slice(length) for length in value.shape)] = value
+    assert isinstance(wide.synthesis, StyleGAN2Synthesis)
     for block in wide.synthesis.blocks()[len(own) :]:
         block.torgb.weight.zero_()  # … nor shown
     return wide

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ def gather(compatibility: str) -> None:
     (PAGES / "docs" / "reference.md").write_text(_REFERENCE, encoding="utf-8")
     for page in PAGES.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
-        page.write_text(_LINK.sub(lambda link, page=page: _kept(page, link), text), encoding="utf-8")
+        page.write_text(_LINK.sub(partial(_kept, page), text), encoding="utf-8")
 
 
 def _kept(page: Path, link: re.Match[str]) -> str:
