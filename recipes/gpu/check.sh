@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Checks Effigy on a CUDA machine, within eight minutes, and writes docs/benchmarks-gpu.md:
+#
+#   recipes/gpu/check.sh [OUT.md]
+#
+# Installs what the machine's Python lacks into .venv-gpu (from the folder WHEELS, without a network, if that is set), runs the
+# tests marked cuda, then recipes/gpu/check.py. OFFICIAL names a checkout of NVlabs/stylegan3 to compare speeds with.
+# DEVICE=cpu tries all of it anywhere; the page then says so. PYTHON is the interpreter, BUDGET the seconds in all.
+set -eu
+page=${1:-docs/benchmarks-gpu.md} device=${DEVICE:-cuda} budget=${BUDGET:-480} started=$(date +%s)
+case $page in /*) ;; *) page=$PWD/$page ;; esac
+cd "$(dirname "$0")/../.."
+left() { echo $((budget - $(date +%s) + started)); }
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+  [ -x .venv-gpu/bin/python ] || python3 -m venv --system-site-packages .venv-gpu  # the machine's own PyTorch, if it has one
+  source=${WHEELS:+--no-index --find-links $WHEELS --no-build-isolation}
+  # shellcheck disable=SC2086  several words
+  timeout "$(left)" .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check $source -e . pytest pytest-timeout hypothesis
+  python=.venv-gpu/bin/python
+fi
+tests=0
+if [ "$device" = cuda ]; then
+  timeout "$(left)" "$python" -m pytest -q -p no:cacheprovider -m cuda tests/backend --junitxml out/tests/cuda.xml || tests=$?
+fi
+"$python" -m recipes.gpu.check --device "$device" --out "$page" --seconds "$(left)" --tests "$tests" \
+  ${OFFICIAL:+--official "$OFFICIAL"} ${SIZES:+--sizes $SIZES}
+exit "$tests"
