@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from .console import errors, fail, stage_progress
 from .options import ModelOption
@@ -46,15 +46,13 @@ def read(
     if csv:
         typer.echo(as_csv(reading, outcomes), nl=False)
     else:
-        known = reliability(reading)
-        table = Table(Column("picture", overflow="fold"), "yaw", "pitch", "roll", *reading.controls)
-        for outcome in outcomes:
-            if (found := outcome.reading) is not None:
-                angles = (f"{angle:.1f}°" for angle in (found.yaw, found.pitch, found.roll))
-                table.add_row(outcome.path.name, *angles, *(f"{value:.2f}" for value in found.controls.values()))
-        table.add_section()
-        read_as = (f"{known[name]:.2f}" for name in ("yaw", "pitch"))
-        table.add_row("read with a correlation of", *read_as, "", *(f"{known[name]:.2f}" for name in reading.controls))
+        readings = [(outcome.path.name, outcome.reading) for outcome in outcomes if outcome.reading is not None]
+        table = Table("", *(name for name, _ in readings), "correlation with the truth")
+        known = {name: f"{value:.2f}" for name, value in reliability(reading).items()}
+        for name in ("yaw", "pitch", "roll"):
+            table.add_row(name, *(f"{getattr(found, name):.1f}°" for _, found in readings), known.get(name, ""))
+        for name in reading.controls:
+            table.add_row(name, *(f"{found.controls[name]:.2f}" for _, found in readings), known[name])
         Console().print(table)
     if weak := unreliable(reading):
         _note(f"photographs tell too little of {', '.join(weak)}: transfers leave them alone")
