@@ -13,8 +13,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ class Page:
     lines: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    def table(self, heading: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    def table(self, heading: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
         self.lines += ["", f"## {heading}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
         self.lines += [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
 
@@ -64,7 +65,7 @@ def main(device: str, sizes: list[int], official: Path | None, seconds: float, t
     steps: list[tuple[str, Callable[[], None]]] = [
         ("Parity", lambda: parity(page, where)),
         ("From hand to picture", lambda: hands(page, where)),
-        *[(f"Speed at {size}", lambda size=size: speed(page, where, size)) for size in sizes],  # type: ignore[misc]
+        *[(f"Speed at {size}", partial(speed, page, where, size)) for size in sizes],
     ]
     if official is not None:
         steps.append(("Beside the official code", lambda: beside(page, official, sizes, end)))

@@ -22,7 +22,7 @@ from effigy.capture import open_film
 from effigy.commands.capture import Performer, read_take, rest_of, write_take
 from effigy.faces import FaceModel, Identity, load_face_model, resolve_bundle
 from effigy.faces.picture_reading import NoFaceError, PictureReading, read_picture
-from effigy.faces.transfer import transfer
+from effigy.faces.transfer import photo_map_of, transfer
 from effigy.landmarks.photo import Film, PhotoReader
 from effigy_client.capture.retarget import Target, retarget
 from effigy_client.capture.tables import read_live_link
@@ -100,7 +100,7 @@ def carry(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, objec
             again = try_to_read(model, reader, painted(model, other, [turned])[0])
             if again is not None:
                 turns.append((again.yaw - seen.yaw, again.pitch - seen.pitch))
-                shown = model.photo_map.read_controls(again.features, again_rest.features)
+                shown = photo_map_of(model).read_controls(again.features, again_rest.features)
                 values.append([[wanted.controls[n], shown[n]] for n in model.controls])
     V = np.array(values)
     gains = {n: float(np.polyfit(V[:, i, 0], V[:, i, 1], 1)[0]) for i, n in enumerate(model.controls)}
@@ -110,7 +110,7 @@ def carry(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, objec
 def film(model: FaceModel, reader: PhotoReader) -> dict[str, object]:
     """A turntable and a reel of expressions: film → CSV → the add-on's importer → rendered → read again."""
     person, names = model.open_seed(_FIRST), list(model.controls)
-    turning = [(30.0 * float(np.sin(p)), 0.0, {}) for p in np.linspace(0, 2 * np.pi, 36)]
+    turning: list[_Ask] = [(30.0 * float(np.sin(p)), 0.0, {}) for p in np.linspace(0, 2 * np.pi, 36)]
     reel = [(0.0, 0.0, {name: float(0.9 * np.sin(p) ** 2)}) for name in names for p in np.linspace(0, np.pi, 14)]
     asks = [*turning, *reel]
     with tempfile.TemporaryDirectory() as folder:

@@ -70,10 +70,20 @@ def follower_of(proxy):
     return addon("blender.pictures.runs").run_of(proxy).follower
 
 
+class Preferences:
+    """The add-on's preferences, looked up at every access: a file load may free those kept from before."""
+
+    def __getattr__(self, name):
+        return getattr(bpy.context.preferences.addons[PACKAGE].preferences, name)
+
+    def __setattr__(self, name, value):
+        setattr(bpy.context.preferences.addons[PACKAGE].preferences, name, value)
+
+
 @pytest.fixture(scope="session")
 def preferences():
     """Returns the add-on's preferences, set to the backend under test."""
-    chosen = bpy.context.preferences.addons[PACKAGE].preferences
+    chosen = Preferences()
     chosen.command, chosen.model = os.environ["EFFIGY_COMMAND"], "first-default"  # whose figures tests know
     return chosen
 
