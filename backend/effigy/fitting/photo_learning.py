@@ -30,6 +30,7 @@ _SHAPES = 80  # main components of the mesh
 _FOLDS = 5
 _RIDGES = (0.01, 0.1)  # of each feature's variance
 _POSE_RIDGE = 1e-3
+_LEAST_GAIN = 0.5
 _FIRST_SEED = 2_000_000  # nobody's that fits sample or evaluations judge
 
 
@@ -67,10 +68,14 @@ def learn_photo_map(
     mesh, correlations = np.zeros((len(rest.mesh), len(names))), {}
     for column, name in enumerate(names):
         truth = {whose: values[:, column] for whose, values in truths.items()}
-        used, ridge, correlations[name] = _choose(lesson.people, tables, truth)
+        used, ridge, gain, correlations[name] = _choose(lesson.people, tables, truth)
         X = np.concatenate([table.of(used) for table in tables.values()])
         solved = dict(
-            zip(used, tables["own"].split(_solve(X, np.concatenate(list(truth.values())), ridge), used), strict=True)
+            zip(
+                used,
+                tables["own"].split(_solve(X, np.concatenate(list(truth.values())), ridge) / gain, used),
+                strict=True,
+            )
         )
         scores[:, column] = solved.get("scores", 0.0)
         mesh[:, column] = shapes.T @ solved["shapes"] if "shapes" in solved else 0.0
@@ -192,10 +197,13 @@ def _shapes(lesson: _Lesson, rest: Features) -> Array:
     return np.asarray(np.linalg.svd(apart, full_matrices=False)[2][:_SHAPES])
 
 
-def _choose(people: Array, tables: dict[str, _Table], truth: dict[str, Array]) -> tuple[tuple[str, ...], float, float]:
-    """What tells a control best of people that it was not learnt from: kinds of features, ridge, and the correlation.
+def _choose(
+    people: Array, tables: dict[str, _Table], truth: dict[str, Array]
+) -> tuple[tuple[str, ...], float, float, float]:
+    """What tells a control best of people that it was not learnt from: kinds of features, ridge, gain, and correlation.
 
-    The correlation is the worse of both comparisons'.
+    Regression reads too little of what it knows badly, by ``gain``: divided by it, what is carried over is as strong as
+    what was seen. The correlation is the worse of both comparisons'.
     """
     found = []
     for used in (("scores", "turn"), ("shapes", "turn"), ("scores", "shapes", "turn")):
@@ -208,9 +216,11 @@ def _choose(people: Array, tables: dict[str, _Table], truth: dict[str, Array]) -
                 weights = _solve(known, true, ridge)
                 for whose, values in X.items():
                     read[whose][held] = values[held] @ weights
-            found.append((min(_correlation(read[whose], truth[whose]) for whose in X), used, ridge))
-    correlation, used, ridge = max(found, key=lambda one: one[0])
-    return used, ridge, correlation
+            correlation = min(_correlation(read[whose], truth[whose]) for whose in X)
+            gain = float(np.polyfit(np.concatenate(list(truth.values())), np.concatenate(list(read.values())), 1)[0])
+            found.append((correlation, used, ridge, max(gain, _LEAST_GAIN)))
+    correlation, used, ridge, gain = max(found, key=lambda one: one[0])
+    return used, ridge, gain, correlation
 
 
 def _learn_pose(lesson: _Lesson, rest: Features, shapes: Array, correlations: dict[str, float]) -> tuple[Array, Array]:
