@@ -18,7 +18,8 @@ from ..zip_files import LongDirectoryError, open_zip
 from .bundle import BundleError, load_face_model, sha256
 
 _HEADER = "model.json"
-_TENSORS = ("model.safetensors", "appearance.safetensors", "paper.safetensors")  # the first must be there
+# The first must be there.
+_TENSORS = ("model.safetensors", "appearance.safetensors", "photo.safetensors", "paper.safetensors")
 _DATE = (2020, 1, 1, 0, 0, 0)  # of every entry, so that equal fits are equal files
 _LARGEST = {_HEADER: 16 << 20, **dict.fromkeys(_TENSORS, 512 << 20)}  # bytes
 _DIRECTORY = 4096  # bytes of an archive's directory
