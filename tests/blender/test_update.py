@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tomllib
+import zipfile
 
 import pytest
 
@@ -40,7 +42,7 @@ os._exit(code)
 
 
 def client_of(archive):
-    manifest = build_addon.tomllib.loads(build_addon.zipfile.ZipFile(archive).read("blender_manifest.toml").decode())
+    manifest = tomllib.loads(zipfile.ZipFile(archive).read("blender_manifest.toml").decode())
     (wheel,) = [name for name in manifest["wheels"] if "/effigy_client-" in name]
     return wheel.split("-")[1]
 
