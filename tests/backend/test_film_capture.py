@@ -12,7 +12,6 @@ import torch
 from typer.testing import CliRunner
 
 from effigy.capture import (
-    ARKIT,
     Moment,
     OneEuro,
     SourceError,
@@ -22,7 +21,7 @@ from effigy.capture import (
     packet,
     smooth_both_ways,
 )
-from effigy.capture.arkit import SHAPES, ShapeFinder
+from effigy.capture.arkit import ShapeFinder
 from effigy.capture.sources import Source, _Newest
 from effigy.cli import app
 from effigy.commands.capture import CaptureError, Performer, read_take, rest_of, stream, write_take
@@ -31,6 +30,7 @@ from effigy_client.capture.live_link import ARKIT as CLIENT_ARKIT
 from effigy_client.capture.live_link import Listener, decode
 from effigy_client.capture.retarget import Target, retarget
 from effigy_client.capture.tables import Capture, read_live_link
+from effigy_protocol.arkit import NAMES, SHAPES
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 
@@ -41,7 +41,7 @@ RANGES = {
 
 
 def test_shapes_come_in_the_order_of_the_app():
-    assert tuple(name.lower() for name in ARKIT) == CLIENT_ARKIT
+    assert tuple(name.lower() for name in NAMES) == CLIENT_ARKIT
     assert len(SHAPES) == 52
 
 

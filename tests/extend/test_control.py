@@ -13,6 +13,7 @@ from effigy.geometry import ShapeModel, load_topology, topology
 from effigy.geometry.expressions import name_expressions
 from effigy_client.capture import retarget
 from effigy_client.capture.tables import Capture
+from effigy_protocol.arkit import SOURCES
 
 from .pages import examples
 
@@ -50,7 +51,7 @@ def test_the_control_is_found_where_faces_move_so(extended):
 
 def test_a_capture_drives_it():
     sources = ast.literal_eval(examples("control.md", "python")[0])
-    assert retarget._SOURCES["jawside"] == sources["jawside"]
+    assert SOURCES["jawSide"] == sources["jawSide"]
     channels = {"jawleft": np.array([0.0, 1.0, 0.0]), "jawright": np.array([0.0, 0.0, 0.5])}
     values = retarget.retarget(Capture(np.arange(3) / 30, channels), [retarget.Target("jawSide", -0.8, 1.0)])
     np.testing.assert_allclose(values["jawSide"], [0.0, 1.0, -0.4])

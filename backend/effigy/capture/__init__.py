@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Films and cameras as pictures one after the other, and what is read in them as captures that animators know."""
 
-from .arkit import ARKIT, Moment, csv_rows, packet
+from .arkit import Moment, csv_rows, packet
 from .smoothing import OneEuro, smooth_both_ways
 from .sources import Source, SourceError, open_camera, open_film
 
 __all__ = [
-    "ARKIT",
     "Moment",
     "OneEuro",
     "Source",

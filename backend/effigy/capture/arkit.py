@@ -2,13 +2,12 @@
 """Readings in ARKit's shapes, as the Live Link Face app records and sends them.
 
 Its CSV has a row for each moment: the timecode, how many values follow, 52 shapes from 0 to 1, and angles of the head
-and of both eyes in radians. A packet has the same values (client/effigy_client/capture/live_link.py reads them).
+and of both eyes in radians. A packet has the same values (effigy_protocol/arkit.py).
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,39 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
+from effigy_protocol.arkit import LENGTH, NAMES, SHAPES, SIDES, SOURCES, TIME, VALUES, VERSION
+
 Array = NDArray[np.float64]
 
-# In the order of the app.
-SHAPES = (
-    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
-    "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
-    "eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel",
-    "mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft",
-    "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
-    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight",
-    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft",
-    "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft",
-    "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
-)  # fmt: skip
-_ANGLES = (
-    "headYaw", "headPitch", "headRoll", "leftEyeYaw", "leftEyePitch", "leftEyeRoll", "rightEyeYaw", "rightEyePitch",
-    "rightEyeRoll",
-)  # fmt: skip
-ARKIT = (*SHAPES, *_ANGLES)
-
-# How importers of ours make a control of shapes: a control without its side → shapes and weights. Of a shape that has
-# sides, a control's own is meant where it has one, else the mean of both. (client/effigy_client/capture/retarget.py)
-_SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
-    "mouthSmile": (("mouthSmile", 1.0), ("mouthFrown", -1.0)),
-    "mouthPucker": (("mouthPucker", 1.0), ("mouthStretch", -0.5)),
-    "eyeBlink": (("eyeBlink", 1.0), ("eyeWide", -0.5)),
-    "browUp": (("browInnerUp", 0.5), ("browOuterUp", 0.5), ("browDown", -1.0)),
-    "browInnerUp": (("browInnerUp", 1.0), ("browDown", -0.5)),
-    "gazeSide": (("eyeLookOutLeft", 0.5), ("eyeLookInRight", 0.5), ("eyeLookInLeft", -0.5), ("eyeLookOutRight", -0.5)),
-    "gazeUp": (("eyeLookUp", 1.0), ("eyeLookDown", -1.0)),
-    "jawSide": (("jawLeft", 1.0), ("jawRight", -1.0)),
-}
-_SIDES = ("Left", "Right")
 _EYES_REACH = 30.0  # degrees that an eye turns where its shape is 1
 _PULL = 0.05  # how much a shape's own score counts beside what the controls say
 _CLOCK = 60  # frames of a second, by which the app's timecodes count
@@ -66,7 +36,7 @@ class Moment:
     roll: float
 
     def values(self) -> list[float]:
-        """As ARKIT names them. Its axes are ours, and it turns about them: only its pitch lowers the nose."""
+        """As NAMES names them. Its axes are ours, and it turns about them: only its pitch lowers the nose."""
         named = {name: min(max(float(self.shapes.get(name, 0.0)), 0.0), 1.0) for name in SHAPES}
         head = (math.radians(self.yaw), -math.radians(self.pitch), math.radians(self.roll))
         reach = math.radians(_EYES_REACH)
@@ -105,11 +75,11 @@ class ShapeFinder:
 
 def _terms(control: str) -> list[tuple[str, float]]:
     """Of which shapes importers make a control; none for one that ARKit has nothing of."""
-    side = next((side for side in _SIDES if control.endswith(side)), "")
+    side = next((side for side in SIDES if control.endswith(side)), "")
     base = control.removesuffix(side)
     terms = []
-    for shape, weight in _SOURCES.get(base, ((base, 1.0),)):
-        for names in ((shape + side,), (shape,), tuple(shape + s for s in _SIDES)):
+    for shape, weight in SOURCES.get(base, ((base, 1.0),)):
+        for names in ((shape + side,), (shape,), tuple(shape + s for s in SIDES)):
             if all(name in SHAPES for name in names):
                 terms += [(name, weight / len(names)) for name in names]
                 break
@@ -124,9 +94,9 @@ def _spread(value: float, low: float, high: float) -> float:
 
 def csv_rows(moments: Iterable[Moment]) -> Iterator[list[str]]:
     """The table's rows, the header first."""
-    yield ["Timecode", "BlendShapeCount", *(name[0].upper() + name[1:] for name in ARKIT)]
+    yield ["Timecode", "BlendShapeCount", *(name[0].upper() + name[1:] for name in NAMES)]
     for moment in moments:
-        yield [_timecode(moment.seconds), str(len(ARKIT)), *(f"{value:.6f}" for value in moment.values())]
+        yield [_timecode(moment.seconds), str(len(NAMES)), *(f"{value:.6f}" for value in moment.values())]
 
 
 def _timecode(seconds: float) -> str:
@@ -139,8 +109,8 @@ def _timecode(seconds: float) -> str:
 def packet(moment: Moment | None, frame: int, rate: float, subject: str) -> bytes:
     """One packet of the app's, without values where no face is seen. ``rate``: frames per second."""
     names = [name.encode("ascii", errors="replace")[:64] for name in (f"effigy-{subject}", subject)]
-    head = b"\x06" + b"".join(struct.pack(">i", len(name)) + name for name in names)
-    head += struct.pack(">ifii", frame, 0.0, round(rate * 1000), 1000)
+    head = bytes([VERSION]) + b"".join(LENGTH.pack(len(name)) + name for name in names)
+    head += TIME.pack(frame, 0.0, round(rate * 1000), 1000)
     if moment is None:
         return head
-    return head + struct.pack(f">B{len(ARKIT)}f", len(ARKIT), *moment.values())
+    return head + bytes([len(NAMES)]) + VALUES.pack(*moment.values())

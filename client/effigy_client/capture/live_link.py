@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stream of the Live Link Face app: one UDP packet for each captured moment.
-
-A packet, numbers with their high byte first: version (one byte, 6); the device's id and the subject's name, each
-as its length (int32) and so many bytes; frame, its fraction and the rate (int32, float32, two int32); how many
-values follow (one byte), and the values (float32), in the order of ARKIT. One without values saw no face.
-"""
+"""The stream of the Live Link Face app: one UDP packet for each captured moment, as effigy_protocol/arkit.py says."""
 
 from __future__ import annotations
 
@@ -14,29 +9,14 @@ import struct
 
 import numpy as np
 
+from effigy_protocol.arkit import LENGTH, NAMES, TIME, VALUES, VERSION
+
 from .tables import Capture, arkit_capture
 
 PORT = 11111  # the app's own
 
-# fmt: off
-ARKIT = (
-    "eyeblinkleft", "eyelookdownleft", "eyelookinleft", "eyelookoutleft", "eyelookupleft", "eyesquintleft",
-    "eyewideleft", "eyeblinkright", "eyelookdownright", "eyelookinright", "eyelookoutright", "eyelookupright",
-    "eyesquintright", "eyewideright", "jawforward", "jawleft", "jawright", "jawopen", "mouthclose", "mouthfunnel",
-    "mouthpucker", "mouthleft", "mouthright", "mouthsmileleft", "mouthsmileright", "mouthfrownleft",
-    "mouthfrownright", "mouthdimpleleft", "mouthdimpleright", "mouthstretchleft", "mouthstretchright",
-    "mouthrolllower", "mouthrollupper", "mouthshruglower", "mouthshrugupper", "mouthpressleft", "mouthpressright",
-    "mouthlowerdownleft", "mouthlowerdownright", "mouthupperupleft", "mouthupperupright", "browdownleft",
-    "browdownright", "browinnerup", "browouterupleft", "browouterupright", "cheekpuff", "cheeksquintleft",
-    "cheeksquintright", "nosesneerleft", "nosesneerright", "tongueout", "headyaw", "headpitch", "headroll",
-    "lefteyeyaw", "lefteyepitch", "lefteyeroll", "righteyeyaw", "righteyepitch", "righteyeroll",
-)
-# fmt: on
+ARKIT = tuple(name.lower() for name in NAMES)  # as channels are called here
 
-_VERSION = 6
-_LENGTH = struct.Struct(">i")
-_TIME = struct.Struct(">ifii")
-_VALUES = struct.Struct(f">{len(ARKIT)}f")
 _PACKET = 2048  # bytes: no packet of the app is half as long
 _AT_ONCE = 1024  # packets taken in one go, which is more than a socket holds
 
@@ -44,23 +24,23 @@ _AT_ONCE = 1024  # packets taken in one go, which is more than a socket holds
 def decode(packet: bytes) -> Capture | None:
     """The moment in a packet; None when it saw no face. Raises ValueError for what is no such packet."""
     try:
-        if packet[0] != _VERSION:
-            raise ValueError(f"packets of version {packet[0]}, where {_VERSION} is known")
+        if packet[0] != VERSION:
+            raise ValueError(f"packets of version {packet[0]}, where {VERSION} is known")
         place = 1
         for _ in ("device", "subject"):
-            (length,) = _LENGTH.unpack_from(packet, place)
+            (length,) = LENGTH.unpack_from(packet, place)
             if not 0 <= length <= len(packet):
                 raise ValueError(f"a name of {length} bytes")
-            place += _LENGTH.size + length
+            place += LENGTH.size + length
         if len(packet) == place:
             return None
-        _TIME.unpack_from(packet, place)
-        place += _TIME.size
+        TIME.unpack_from(packet, place)
+        place += TIME.size
         if len(packet) == place or packet[place] == 0:
             return None
         if packet[place] != len(ARKIT):
             raise ValueError(f"{packet[place]} values instead of {len(ARKIT)}")
-        values = _VALUES.unpack_from(packet, place + 1)
+        values = VALUES.unpack_from(packet, place + 1)
     except (struct.error, IndexError):
         raise ValueError(f"a packet of {len(packet)} bytes that is cut short") from None
     if not all(math.isfinite(value) for value in values):

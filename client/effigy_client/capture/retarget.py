@@ -8,29 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from effigy_protocol.arkit import SIDES, SOURCES
+
 from .tables import Capture
 
 Array = NDArray[np.float64]
 
-# What a control reads when ARKit has no shape of its very name: (shape, weight), by the control's name
-# without its side. A shape is looked for with the control's side, then as it is, then as the mean of both sides.
-_SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
-    "jawopen": (("jawopen", 1.0),),
-    "mouthsmile": (("mouthsmile", 1.0), ("mouthfrown", -1.0)),
-    "mouthpucker": (("mouthpucker", 1.0), ("mouthstretch", -0.5)),
-    "eyeblink": (("eyeblink", 1.0), ("eyewide", -0.5)),
-    "browup": (("browinnerup", 0.5), ("browouterup", 0.5), ("browdown", -1.0)),
-    "browinnerup": (("browinnerup", 1.0), ("browdown", -0.5)),
-    "gazeside": (
-        ("eyelookoutleft", 0.5),
-        ("eyelookinright", 0.5),
-        ("eyelookinleft", -0.5),
-        ("eyelookoutright", -0.5),
-    ),
-    "gazeup": (("eyelookup", 1.0), ("eyelookdown", -1.0)),
-    "jawside": (("jawleft", 1.0), ("jawright", -1.0)),
-}
-_SIDES = ("left", "right")
+# Channels of captures have lower-case names.
+_SOURCES = {control.lower(): [(shape.lower(), weight) for shape, weight in terms] for control, terms in SOURCES.items()}
+_SIDES = tuple(side.lower() for side in SIDES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +35,7 @@ def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict
         name = target.name.lower()
         side = next((side for side in _SIDES if name.endswith(side)), "")
         base = name.removesuffix(side)
-        terms = [(_channel(capture, shape, side), weight) for shape, weight in _SOURCES.get(base, ((base, 1.0),))]
+        terms = [(_channel(capture, shape, side), weight) for shape, weight in _SOURCES.get(base, [(base, 1.0)])]
         heard = [weight * values for values, weight in terms if values is not None]
         if heard:
             found[target.name] = _spread(gain * np.sum(heard, axis=0), target)

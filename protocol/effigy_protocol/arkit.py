@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A face in ARKit's blend shapes, as the Live Link Face app records and sends it.
+
+A packet, numbers with their high byte first: VERSION (one byte); the device's id and the subject's name, each as its
+LENGTH and so many bytes; TIME: frame, its fraction and the rate as numerator and denominator; how many values follow
+(one byte), and VALUES, in the order of NAMES. One without values saw no face.
+"""
+
+from __future__ import annotations
+
+import struct
+
+# In the order of the app.
+SHAPES = (
+    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
+    "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
+    "eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel",
+    "mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft",
+    "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft",
+    "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft",
+    "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+ANGLES = (
+    "headYaw", "headPitch", "headRoll", "leftEyeYaw", "leftEyePitch", "leftEyeRoll", "rightEyeYaw", "rightEyePitch",
+    "rightEyeRoll",
+)  # fmt: skip
+NAMES = (*SHAPES, *ANGLES)
+
+VERSION = 6
+LENGTH = struct.Struct(">i")
+TIME = struct.Struct(">ifii")
+VALUES = struct.Struct(f">{len(NAMES)}f")
+
+SIDES = ("Left", "Right")
+# What a control reads when ARKit has no shape of its very name: (shape, weight), by the control's name without its
+# side. A shape is looked for with the control's side, then as it is, then as the mean of both sides.
+SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
+    "mouthSmile": (("mouthSmile", 1.0), ("mouthFrown", -1.0)),
+    "mouthPucker": (("mouthPucker", 1.0), ("mouthStretch", -0.5)),
+    "eyeBlink": (("eyeBlink", 1.0), ("eyeWide", -0.5)),
+    "browUp": (("browInnerUp", 0.5), ("browOuterUp", 0.5), ("browDown", -1.0)),
+    "browInnerUp": (("browInnerUp", 1.0), ("browDown", -0.5)),
+    "gazeSide": (("eyeLookOutLeft", 0.5), ("eyeLookInRight", 0.5), ("eyeLookInLeft", -0.5), ("eyeLookOutRight", -0.5)),
+    "gazeUp": (("eyeLookUp", 1.0), ("eyeLookDown", -1.0)),
+    "jawSide": (("jawLeft", 1.0), ("jawRight", -1.0)),
+}
