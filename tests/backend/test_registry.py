@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from effigy import plugins
 from effigy.commands.inspect import inspect_generator
 from effigy.generators import GeneratorFileError, convert_generator, load_generator, registry, save_generator
 from effigy.generators.checkpoints import open_checkpoint
@@ -137,7 +138,7 @@ def test_packages_bring_architectures_and_broken_ones_leave_the_others(monkeypat
 
     entries = [SimpleNamespace(value="broken:A", load=broken), SimpleNamespace(value="flat:A", load=FlatArchitecture)]
     monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
-    monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == "effigy.architectures" else ())
+    monkeypatch.setattr(plugins, "entry_points", lambda group: entries if group == "effigy.architectures" else ())
     registry._load_plugins.cache_clear()
     try:
         keys = [architecture.key for architecture in architectures()]

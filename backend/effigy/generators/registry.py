@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
-import structlog
 import torch
 from torch import Tensor
 
+from ..plugins import load_plugins
 from .networks.network import Config, Network
 from .weights import Shapes, Weight
-
-log = structlog.get_logger()
 
 Attributes = Iterator[tuple[str, dict[str, Any]]]
 
@@ -120,8 +117,4 @@ def skeleton_of(config: Config) -> Network:
 
 @cache
 def _load_plugins() -> None:
-    for entry in entry_points(group="effigy.architectures"):
-        try:
-            register(entry.load())
-        except Exception as error:  # noqa: BLE001  a plug-in that breaks must not take Effigy with it
-            log.warning("an architecture cannot be used", plugin=entry.value, error=str(error)[:300])
+    load_plugins("effigy.architectures", register)

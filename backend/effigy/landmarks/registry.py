@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
-import structlog
 import torch
 
+from ..plugins import load_plugins
 from .detector import Detector, DetectorError
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +76,4 @@ def load_detector(name: str, embedded: Path, device: str = "auto") -> Detector:
 
 @cache
 def _load_plugins() -> None:
-    for entry in entry_points(group="effigy.detectors"):
-        try:
-            register(entry.load())
-        except Exception as error:  # noqa: BLE001  a plug-in that breaks must not take Effigy with it
-            log.warning("a detector cannot be used", plugin=entry.value, error=str(error)[:300])
+    load_plugins("effigy.detectors", register)
