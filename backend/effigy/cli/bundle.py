@@ -15,11 +15,6 @@ from .options import IdentityOption, open_detector, open_embedder
 bundle = typer.Typer(help="Face models that are fitted already.", no_args_is_help=True)
 
 
-@bundle.callback()
-def _bundle() -> None:
-    """Keeps ``refine`` a command of its own."""
-
-
 @bundle.command()
 def refine(
     name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],

@@ -19,6 +19,11 @@ def fail(message: object, code: int = 2) -> typer.Exit:
     return typer.Exit(code)
 
 
+def note(text: str) -> None:
+    """Prints what should be known besides the result."""
+    errors.print(f"effigy: note: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A function ``(stage, done, total)`` that draws a progress bar per stage."""

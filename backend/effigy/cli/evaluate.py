@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .console import errors, fail, stage_progress
+from .console import fail, note, stage_progress
 from .options import EMBEDDED, LandmarksOption, open_detector
 
 
@@ -57,7 +57,7 @@ def evaluate(
             console.print(drift_table(title, looks))
     console.print(f"edits hold {found.holds}", markup=False, soft_wrap=True, highlight=False)
     if found.note:
-        errors.print(f"effigy: note: {found.note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        note(found.note)
     if not found.independent:
         console.print(
             "the identity network is the one by which edits hold the person: no independent judge", soft_wrap=True

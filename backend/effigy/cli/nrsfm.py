@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .console import errors, fail, stage_progress
+from .console import errors, fail, note, stage_progress
 
 BAD_NME = 10.0  # percent: detectors' noise is one or two
 
@@ -43,8 +43,8 @@ def nrsfm(
     except OSError as error:
         raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
     Console().print_json(data={"out": str(out), **{key: report[key] for key in report if key != "objective"}})
-    for note in report["notes"]:
-        errors.print(f"effigy: note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for text in report["notes"]:
+        note(text)
     if report["nme_percent"] > BAD_NME:
         errors.print(
             f"effigy: warning: the shape explains the points badly ({report['nme_percent']:.0f} % of the outer-eye "

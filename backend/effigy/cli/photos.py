@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .console import errors, fail, stage_progress
+from .console import errors, fail, note, stage_progress
 from .options import ModelOption
 
 FaceOption = Annotated[int, typer.Option(min=1, help="Which face, where there are several; the largest is 1.")]
@@ -55,11 +55,11 @@ def read(
             table.add_row(name, *(f"{found.controls[name]:.2f}" for _, found in readings), known[name])
         Console().print(table)
     if weak := unreliable(reading):
-        _note(f"photographs tell too little of {', '.join(weak)}: transfers leave them alone")
+        note(f"photographs tell too little of {', '.join(weak)}: transfers leave them alone")
     several = [outcome for outcome in outcomes if outcome.reading is not None and outcome.reading.faces > 1]
     for outcome in several:
         assert outcome.reading is not None
-        _note(f"{outcome.path} shows {outcome.reading.faces} faces: this is face {face}, by size; --face takes another")
+        note(f"{outcome.path} shows {outcome.reading.faces} faces: this is face {face}, by size; --face takes another")
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
     for problem in problems[:-1]:
         fail(problem)
@@ -85,7 +85,7 @@ def transfer(
     from ..faces.transfer import PARTS, UnreadableModelError
     from ..generators import GeneratorFileError
     from ..landmarks import DetectorError
-    from ..painting import PaintingError, open_person, read_latent
+    from ..painting import PaintingError
 
     if (seed is None) == (latent is None):
         raise fail("whom to paint must be said once: with --seed N or with --latent FILE")
@@ -95,7 +95,7 @@ def transfer(
         raise fail(f"{out} is not the name of a PNG file: --out names one")
     try:
         painter = api.load(model)
-        person = open_person(painter, seed, None if latent is None else read_latent(latent, painter))
+        person = api.person(seed, latent, model=painter)
         found = read_for(painter, person, picture, neutral, face, part, strength)
         api.paint(person, yaw=found.yaw, pitch=found.pitch, controls=found.controls, out=out, model=painter)
     except (BundleError, DetectorError, GeneratorFileError, PaintingError, PhotoError, UnreadableModelError) as error:
@@ -103,7 +103,7 @@ def transfer(
     except OSError as error:
         raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
     if found.left_out:
-        _note(f"photographs tell too little of {', '.join(found.left_out)}: left as it is")
+        note(f"photographs tell too little of {', '.join(found.left_out)}: left as it is")
     console = Console(soft_wrap=True, highlight=False)
     asked = ", ".join(f"{name} {value:.2f}" for name, value in found.controls.items())
     console.print(f"{out}: yaw {found.yaw:.1f}°, pitch {found.pitch:.1f}°, {asked}", markup=False)
@@ -144,9 +144,9 @@ def capture(
         performer, reader = Performer(painter), PhotoReader(painter.generator.device)
         opened = open_camera(int(source), rate) if source.isdecimal() else open_film(Path(source), rate)
         if performer.left_out:
-            _note(f"photographs tell too little of {', '.join(performer.left_out)}: their shapes are as scored")
+            note(f"photographs tell too little of {', '.join(performer.left_out)}: their shapes are as scored")
         if out is None:
-            sent = stream(performer, reader, opened, (host, int(port)), face, seconds or float("inf"), _note)
+            sent = stream(performer, reader, opened, (host, int(port)), face, seconds or float("inf"), note)
             errors.print(f"{sent} packets sent to {to}", markup=False, highlight=False)
             return
         with stage_progress() as progress:
@@ -159,11 +159,7 @@ def capture(
     except OSError as error:
         raise fail(f"{out or to} cannot be written ({error})") from None
     if take.faces > 1:
-        _note(f"{source} shows up to {take.faces} faces: face {face} by size is followed; --face takes another")
+        note(f"{source} shows up to {take.faces} faces: face {face} by size is followed; --face takes another")
     missing = take.pictures - len(take.times)
     gaps = f", {missing} without a face are gaps" if missing else ""
     Console(soft_wrap=True, highlight=False).print(f"{out}: {len(take.times)} moments{gaps}", markup=False)
-
-
-def _note(text: str) -> None:
-    errors.print(f"effigy: note: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)

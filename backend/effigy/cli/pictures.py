@@ -7,17 +7,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 
 from .console import fail, stage_progress
 from .options import ModelOption
-
-if TYPE_CHECKING:
-    from ..faces import FaceModel, Identity
 
 _SEEDS = 1000  # of one list
 _STEPS = 1000  # of one axis
@@ -62,7 +58,7 @@ def paint(
 
     with _failures():
         chosen = api.load(model, device)
-        who = _who(chosen, seed, latent, truncation)
+        who = api.person(seed, latent, truncation=truncation, model=chosen)
         api.paint(who, yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth), out=out, model=chosen)
         _tell(out)
 
@@ -89,7 +85,7 @@ def sheet(
         axes = {name: _values(name, text) for name, text in asked.items() if text is not None}
         numbers = _seeds(seeds)
         chosen = api.load(model, device)
-        people = {f"seed {number}": _who(chosen, number, None, truncation) for number in numbers}
+        people = {f"seed {number}": api.person(number, truncation=truncation, model=chosen) for number in numbers}
         turn = {name: axes.pop(name, None) for name in ("yaw", "pitch")}
         api.sheet(people, **turn, controls=axes, tile=tile, captions=captions, out=out, model=chosen)
         _tell(out)
@@ -119,7 +115,7 @@ def film(
         raise fail("give either a file of keys, or --turntable with a number of frames")
     with _failures(), stage_progress() as progress:
         chosen = api.load(model, device)
-        who = None if seed is None and latent is None else _who(chosen, seed, latent, truncation)
+        who = None if seed is None and latent is None else api.person(seed, latent, truncation=truncation, model=chosen)
         written = api.film(
             keys, who, out=out, frames=turntable or 0, fps=fps, depth=None if depth is None else _depth(depth),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
@@ -148,7 +144,7 @@ def interpolate(
         numbers = _seeds(seeds)
         chosen = api.load(model, device)
         written = api.interpolate(
-            [_who(chosen, number, None, truncation) for number in numbers],
+            [api.person(number, truncation=truncation, model=chosen) for number in numbers],
             out=out, seconds=seconds, fps=fps, loop=loop,
             yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
@@ -192,12 +188,6 @@ def _failures() -> Iterator[None]:
         raise fail(f"it cannot be written ({error}): choose another place with --out") from None
 
 
-def _who(model: FaceModel, seed: int | None, latent: Path | None, truncation: float) -> Identity:
-    from ..painting import open_person, read_latent
-
-    return open_person(model, seed, None if latent is None else read_latent(latent, model), truncation)
-
-
 def _sets(given: list[str] | None) -> dict[str, float]:
     return {name: _number(name, text) for name, text in (_pair(each) for each in given or [])}
 
@@ -218,6 +208,8 @@ def _number(name: str, text: str) -> float:
 
 def _values(name: str, text: str) -> list[float]:
     """``0.5``, ``-30:30:5`` (from, to, how many) or ``-10,0,20``."""
+    import numpy as np
+
     if ":" not in text:
         return [_number(name, each) for each in text.split(",")]
     parts = [_number(name, each) for each in text.split(":")]
