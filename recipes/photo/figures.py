@@ -23,6 +23,7 @@ from effigy.commands.capture import Performer, read_take, rest_of, write_take
 from effigy.faces import FaceModel, Identity, load_face_model, resolve_bundle
 from effigy.faces.picture_reading import NoFaceError, PictureReading, read_picture
 from effigy.faces.transfer import photo_map_of, transfer
+from effigy.fitting.photo_learning import random_edit
 from effigy.landmarks.photo import Film, PhotoReader
 from effigy_client.capture.retarget import Target, retarget
 from effigy_client.capture.tables import read_live_link
@@ -31,13 +32,6 @@ _FIRST = 5_000_000  # seeds of people from whom nothing was learnt
 _EDITS = 7
 _FPS = 12
 _Ask = tuple[float, float, dict[str, float]]
-
-
-def ask(model: FaceModel, random: np.random.Generator) -> _Ask:
-    """A random turn within 0.9 of the training range, with about half of the controls moved."""
-    yaw, pitch = random.uniform(-0.9, 0.9, 2) * model.pose_range
-    moved = {n: random.uniform(c.low, c.high) for n, c in model.controls.items() if random.random() < 0.5}
-    return float(yaw), float(pitch), {name: float(value) for name, value in moved.items()}
 
 
 def painted(model: FaceModel, person: Identity, asks: list[_Ask]) -> np.ndarray:
@@ -66,7 +60,7 @@ def read(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, object
     for number in range(people):
         person = model.open_seed(_FIRST + number)
         own = model.own_expression(person)
-        asks = [(0.0, 0.0, {}), *(ask(model, random) for _ in range(_EDITS))]
+        asks = [(0.0, 0.0, {}), *(random_edit(model, random) for _ in range(_EDITS))]
         for (yaw, pitch, asked), picture in zip(asks, painted(model, person, asks), strict=True):
             count += 1
             large += bool(reader.read(doubled(picture), most=1))
@@ -89,7 +83,9 @@ def carry(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, objec
     turns, values = [], []
     for number in range(people):
         person, other = model.open_seed(_FIRST + number), model.open_seed(_FIRST + 1000 + number)
-        (calm, *pictures) = painted(model, person, [(0.0, 0.0, {}), ask(model, random), ask(model, random)])
+        (calm, *pictures) = painted(
+            model, person, [(0.0, 0.0, {}), random_edit(model, random), random_edit(model, random)]
+        )
         rest, again_rest = (try_to_read(model, reader, p) for p in (calm, painted(model, other, [(0.0, 0.0, {})])[0]))
         for picture in pictures:
             seen = try_to_read(model, reader, picture)

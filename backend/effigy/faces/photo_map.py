@@ -17,7 +17,7 @@ import torch
 
 from ..geometry import angles, load_topology
 from ..geometry.camera import Array
-from ..landmarks.photo import POINTS, SCORES, Face, average_person, head
+from ..landmarks.photo import POINTS, SCORES, Face, Head, average_person, head
 from ..tensor_files import read_tensors, write_tensors
 
 FILE = "photo.safetensors"
@@ -41,8 +41,9 @@ class Features:
     roll: float
 
     @staticmethod
-    def of(face: Face) -> Features:
-        read = head(face.points)
+    def of(face: Face, read: Head | None = None) -> Features:
+        """``read``: the face's ``head``, where that is known already. Raises DetectorError."""
+        read = head(face.points) if read is None else read
         yaw, pitch, roll = (float(np.degrees(angle)) for angle in angles(read.R))
         return Features(face.scores, read.points.reshape(-1), yaw, pitch, roll)
 

@@ -50,7 +50,8 @@ def read_picture(
 ) -> PictureReading:
     """Raises NoFaceError, or UnreadableModelError for a model that has not learnt to read photographs."""
     face, faces = find_face(reader, picture, number)
-    photos, features, read = photo_map_of(model), Features.of(face), head(face.points)
+    photos, read = photo_map_of(model), head(face.points)
+    features = Features.of(face, read)
     yaw, pitch, roll = photos.read_pose(features)
     height, width, _ = picture.shape
     middle = face.points[:, :2].mean(axis=0)

@@ -17,6 +17,7 @@ from ..faces import FaceModel, load_face_model
 from ..faces.bundle import add_photo_map
 from ..faces.photo_map import Features, PhotoMap
 from ..geometry.camera import Array
+from ..geometry.expressions import mirror_names
 from ..landmarks.photo import PhotoDetector
 from .evaluation import seen
 
@@ -107,7 +108,7 @@ def _paint_and_read(
     people_, seen_, at_rest, asked, own, pose = [], [], [], [], [], []
     for number in range(people):
         person = model.open_seed(_FIRST_SEED + number)
-        asks = [(0.0, 0.0, dict.fromkeys(model.controls, 0.0)), *(_ask(model, random) for _ in range(_EDITS))]
+        asks = [(0.0, 0.0, dict.fromkeys(model.controls, 0.0)), *(random_edit(model, random) for _ in range(_EDITS))]
         edits = [model.edit(person, *ask) for ask in asks]
         faces = detector.faces(seen(model, torch.stack([edit.ws for edit in edits])))
         read = [None if face is None else Features.of(face) for face in faces]
@@ -127,12 +128,13 @@ def _paint_and_read(
     if len(seen_) < _FACES * people * (1 + _EDITS):
         return None
     lesson = _Lesson(np.array(people_), seen_, at_rest, np.array(asked), np.array(own), np.array(pose))
-    return _with_mirrored(lesson, tuple(model.controls))
+    return _with_mirrored(lesson, model)
 
 
-def _with_mirrored(lesson: _Lesson, names: tuple[str, ...]) -> _Lesson:
+def _with_mirrored(lesson: _Lesson, model: FaceModel) -> _Lesson:
     """Every picture, and every picture mirrored: faces have no better side."""
-    twins = [names.index(_other_side(name)) if _other_side(name) in names else i for i, name in enumerate(names)]
+    names, others = list(model.controls), mirror_names(model.topology)
+    twins = [names.index(twin) if (twin := others.get(name)) in names else i for i, name in enumerate(names)]
     signs = np.array([-1.0 if name.endswith("Side") else 1.0 for name in names])
     return _Lesson(
         np.concatenate([lesson.people, lesson.people]),
@@ -144,14 +146,7 @@ def _with_mirrored(lesson: _Lesson, names: tuple[str, ...]) -> _Lesson:
     )
 
 
-def _other_side(name: str) -> str:
-    for one, other in (("Left", "Right"), ("Right", "Left")):
-        if name.endswith(one):
-            return name.removesuffix(one) + other
-    return name
-
-
-def _ask(model: FaceModel, random: np.random.Generator) -> tuple[float, float, dict[str, float]]:
+def random_edit(model: FaceModel, random: np.random.Generator) -> tuple[float, float, dict[str, float]]:
     """A random turn, with some of the controls moved."""
     yaw, pitch = random.uniform(-_REACH, _REACH, 2) * model.pose_range
     controls = {
