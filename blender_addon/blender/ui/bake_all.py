@@ -12,8 +12,7 @@ from ..pictures.bake import FAILURES, Bake, reason
 from ..pictures.session import session
 from ..scene.queries import faces
 from ..translation import rpt_
-
-_WAIT_S = 0.1  # for one answer, until it is looked whether all is well
+from .ranges import complete
 
 
 class EFFIGY_OT_bake_all(bpy.types.Operator):
@@ -87,15 +86,7 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
             context.window.scene = scene
         with context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
             bake = Bake(proxy, scene)
-            try:
-                while not bake.walk.is_done:
-                    before = bake.done
-                    if bake.step() == before:
-                        bake.walk.wait(_WAIT_S)
-                bake.finish()
-            except BaseException:
-                bake.abandon()
-                raise
+            complete(bake)
         kept = bake.walk.total - bake.painted
         # A script's reader looks for such lines among Blender's own.
         print(f"effigy: {name}: {bake.painted} frames painted, {kept} kept, in {bake.folder}", flush=True)

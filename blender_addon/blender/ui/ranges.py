@@ -33,6 +33,19 @@ class Work(Protocol):
     def abandon(self) -> None: ...
 
 
+def complete(work: Work) -> None:
+    """Does all of it, waiting: for scripts. Raises FAILURES; then, as after whatever else ends it, it is abandoned."""
+    try:
+        while not work.walk.is_done:
+            before = work.done
+            if work.step() == before:
+                work.walk.wait(_WAIT_S)
+        work.finish()
+    except BaseException:
+        work.abandon()
+        raise
+
+
 class RangeOperator(bpy.types.Operator):
     """An operator that does its work while the window lives on. ESC stops it; what is done is kept."""
 
@@ -99,18 +112,12 @@ class RangeOperator(bpy.types.Operator):
         except FAILURES as error:
             self.report({"ERROR"}, rpt_("{} cannot start: {}", rpt_(self.noun), reason(error)))
             return {"CANCELLED"}
-        with activity.range():
-            try:
-                while not work.walk.is_done:
-                    before = work.done
-                    if work.step() == before:
-                        work.walk.wait(_WAIT_S)
-                work.finish()
-            except FAILURES as error:
-                work.abandon()
-                text = rpt_("{} stopped after {} frames: {}", rpt_(self.noun), work.done, reason(error))
-                self.report({"ERROR"}, text)
-                return {"CANCELLED"}
+        try:
+            with activity.range():
+                complete(work)
+        except FAILURES as error:
+            self.report({"ERROR"}, rpt_("{} stopped after {} frames: {}", rpt_(self.noun), work.done, reason(error)))
+            return {"CANCELLED"}
         self.report({"INFO"}, self.summary(work))
         return {"FINISHED"}
 
