@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from effigy_protocol.messages import Encoding, PassName, Purpose, Synthesize
-
-ANGLE_DIGITS = 4  # 0.0001° and a millionth of a control are less than a float32 scene can tell
-CONTROL_DIGITS = 6
+from effigy_protocol.record import ANGLE_DIGITS, CONTROL_DIGITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ from .files import check_regular, parse_json, read_json, write_whole
 from .png import read_texts
 
 KEYWORD = "Effigy"  # of the text inside PNG files
+JOURNAL = "frames.json"  # the name of a Journal's file, beside the pictures
+ANGLE_DIGITS = 4  # 0.0001° and a millionth of a control are less than a float32 scene can tell
+CONTROL_DIGITS = 6
+SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 _FORMAT = 1
+_SAVE_S = 1.0  # between two writings of a journal, which holds all frames
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 
@@ -40,8 +46,9 @@ class Record:
         encoding: str,
     ) -> Record:
         """Rounded to what a float32 scene can hold, as a preview's parameters are."""
-        values = tuple(sorted((name, round(value, 6)) for name, value in controls))
-        return cls(model, latent_hash(latent), round(yaw, 4), round(pitch, 4), values, encoding)
+        values = tuple(sorted((name, round(value, CONTROL_DIGITS)) for name, value in controls))
+        turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
+        return cls(model, latent_hash(latent), *turn, values, encoding)
 
     @property
     def digest(self) -> str:
@@ -78,6 +85,11 @@ def shows(path: Path, digest: str) -> bool:
     return isinstance(said, dict) and said.get("digest") == digest
 
 
+def picture_file(folder: Path, frame: int) -> Path:
+    """Where a baked sequence in ``folder`` has the picture of ``frame``."""
+    return folder / f"{folder.name}_{frame:04d}.png"
+
+
 class Journal:
     """The side-car of a baked sequence: a JSON file that says for each frame what its picture was made from.
 
@@ -87,6 +99,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.frames: dict[int, dict[str, Any]] = {}
+        self._saved = time.monotonic()
         try:
             stored = read_json(path)
             if stored["format"] == _FORMAT:
@@ -101,3 +114,9 @@ class Journal:
         # A line for each frame: as easy to read as indented JSON, and written eight times as fast.
         lines = ",\n".join(f'"{frame}": {json.dumps(self.frames[frame])}' for frame in sorted(self.frames))
         write_whole(self.path, f'{{"format": {_FORMAT}, "frames": {{\n{lines}\n}}}}\n')
+        self._saved = time.monotonic()
+
+    def save_when_due(self) -> None:
+        """Saves it if that is a second ago."""
+        if time.monotonic() - self._saved > _SAVE_S:
+            self.save()

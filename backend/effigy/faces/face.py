@@ -20,6 +20,7 @@ from torch import Tensor
 
 from effigy_protocol import ProtocolError
 from effigy_protocol.messages import MAX_POSE, PassName, Pose
+from effigy_protocol.record import SAME_POSE
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.appearance import Appearance
@@ -47,7 +48,6 @@ _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _ROUNDING = 1e-6  # a slider's end is the range's, in float32
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
 _NO_FACE = "the latent is no face of this model: its pose or shape is beyond all bounds"
-_SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ class FaceModel:
         yaw = _limit("yaw", yaw, -self.pose_range[0], self.pose_range[0], rest.yaw, clamped)
         pitch = _limit("pitch", pitch, -self.pose_range[1], self.pose_range[1], rest.pitch, clamped)
         change = np.zeros(len(identity.q))
-        if abs(yaw - rest.yaw) > _SAME_POSE or abs(pitch - rest.pitch) > _SAME_POSE:
+        if abs(yaw - rest.yaw) > SAME_POSE or abs(pitch - rest.pitch) > SAME_POSE:
             turned = rotation(*(np.radians([a]) for a in (yaw, pitch, rest.roll)))
             target = Parameters.from_vector(identity.q[None])
             target.camera.R[:] = turned

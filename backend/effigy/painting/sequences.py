@@ -3,23 +3,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from effigy_protocol.files import write_whole
-from effigy_protocol.record import Journal, shows
+from effigy_protocol.record import JOURNAL, Journal, picture_file, shows
 
 from ..faces import FaceModel
 from .errors import PaintingError
 from .shots import Depth, Shot, over_white, paint_shots, record_of
 
 Progress = Callable[[int, int], None]
-
-_JOURNAL = "frames.json"
-_JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +47,10 @@ def write_frames(
     Raises PaintingError, or OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    journal, saved = Journal(folder / _JOURNAL), time.monotonic()
+    journal = Journal(folder / JOURNAL)
     missing: list[tuple[int, Path]] = []
     for frame, shot in shots.items():
-        record, path = record_of(model, shot, depth), folder / f"{folder.name}_{frame:04d}.png"
+        record, path = record_of(model, shot, depth), picture_file(folder, frame)
         if shows(path, record.digest):
             journal.put(frame, record, path.name)
         else:
@@ -70,9 +66,7 @@ def write_frames(
             clamped += bool(painted.clamped)
             done += 1
             progress(done, len(shots))
-            if time.monotonic() - saved > _JOURNAL_S:
-                journal.save()
-                saved = time.monotonic()
+            journal.save_when_due()
     finally:
         journal.save()
     return Written(folder, len(missing), kept, clamped)

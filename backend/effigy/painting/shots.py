@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from effigy_protocol.messages import Encoding
 from effigy_protocol.png import annotate
-from effigy_protocol.record import KEYWORD, Record
+from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
 from ..faces import FaceModel, Identity
 from ..generators import PictureError
@@ -23,7 +23,6 @@ from .errors import PaintingError
 
 Depth = Literal[8, 16]  # bits of a channel
 
-_SAME_POSE = 1e-3  # degrees, as in the add-on's scene/reader: a scene's matrices are float32
 _LARGEST = 1e6  # of what is asked: far beyond every angle and control
 
 
@@ -75,7 +74,7 @@ def record_of(model: FaceModel, shot: Shot, depth: Depth = 8) -> Record:
             raise PaintingError(f"{name} {value} is out of range")
     yaw = rest.yaw if asked.yaw is None else asked.yaw
     pitch = rest.pitch if asked.pitch is None else asked.pitch
-    if abs(yaw - rest.yaw) < _SAME_POSE and abs(pitch - rest.pitch) < _SAME_POSE:
+    if abs(yaw - rest.yaw) < SAME_POSE and abs(pitch - rest.pitch) < SAME_POSE:
         yaw, pitch = _single(rest.yaw), _single(rest.pitch)
     controls = tuple((name, _single(value)) for name, value in asked.controls.items())
     encoding: Encoding = "png16" if depth == 16 else "png"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import time
 from pathlib import Path
 
 import bpy
@@ -21,7 +20,7 @@ from effigy_client.sequence import SequenceError
 from effigy_protocol.files import write_whole
 from effigy_protocol.messages import Encoding
 from effigy_protocol.png import annotate
-from effigy_protocol.record import KEYWORD, Journal, Record, shows
+from effigy_protocol.record import JOURNAL, KEYWORD, Journal, Record, picture_file, shows
 
 from ..preferences import PreferencesError
 from ..scene.display import picture_nodes, show_source
@@ -34,10 +33,8 @@ from ..translation import rpt_
 from . import stale
 from .activity import changes
 from .runs import run_of
-from .stale import JOURNAL, record_of
+from .stale import record_of
 from .walk import Step, Walk
-
-_JOURNAL_S = 1.0  # between two writings of the journal, which holds all frames
 
 
 class BakeError(Exception):
@@ -93,7 +90,6 @@ class Bake:
         self._journal = Journal(self.folder / JOURNAL)
         self._frames = range(scene.frame_start, scene.frame_end + 1)
         self._places: list[np.ndarray] = []
-        self._saved = time.monotonic()
         self._encoding: Encoding = "png16" if face_of(proxy).bake_depth == "16" else "png"
         self.walk = Walk(proxy, scene, self._frames, self._encoding, self._is_there)
 
@@ -104,7 +100,7 @@ class Bake:
         return record_of(self.walk.lookup()[0], wanted.asking, self._encoding)
 
     def _path(self, frame: int) -> Path:
-        return self.folder / f"{self.folder.name}_{frame:04d}.png"
+        return picture_file(self.folder, frame)
 
     def step(self) -> int:
         """Writes what has come; returns how many frames are done. Never waits."""
@@ -123,16 +119,11 @@ class Bake:
         self._places.append(step.moment.plate)
         self.done += 1
         self._journal.put(step.frame, record, path.name)
-        if time.monotonic() - self._saved > _JOURNAL_S:
-            self._save()
-
-    def _save(self) -> None:
-        self._journal.save()
-        self._saved = time.monotonic()
+        self._journal.save_when_due()
 
     def finish(self) -> None:
         """Switches the plate to the pictures."""
-        self._save()
+        self._journal.save()
         proxy = self.walk.lookup()[0]
         face = face_of(proxy)
         if not picture_nodes(proxy):
@@ -146,7 +137,7 @@ class Bake:
     def abandon(self) -> None:
         """Takes back what the bake changed in the scene; the files stay."""
         with contextlib.suppress(OSError):
-            self._save()
+            self._journal.save()
         self.walk.go_back()
 
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from effigy_client.asking import Asking
 from effigy_protocol.messages import Encoding
-from effigy_protocol.record import Journal, Record, what_differs
+from effigy_protocol.record import JOURNAL, Journal, Record, what_differs
 
 from ..scene.properties import face_of
 from ..scene.queries import Name, name_of
 from ..scene.reader import UnreadableError, is_evaluated, read_face
 from .runs import anchor_of
 
-JOURNAL = "frames.json"  # beside the pictures: what each was made from
 _MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
 
 

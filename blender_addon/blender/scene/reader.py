@@ -13,6 +13,7 @@ import numpy as np
 
 from effigy_client.asking import Asking
 from effigy_client.pose import Angles, View, angles_of, plate_matrix
+from effigy_protocol.record import SAME_POSE
 
 from ..translation import rpt_
 from .controls import camera_of
@@ -79,7 +80,7 @@ def is_evaluated(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
 def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:
     """Yaw and pitch; exactly the identity's own where the float32 scene can mean nothing else."""
     rest = face.rest_yaw, face.rest_pitch
-    if abs(angles.yaw - rest[0]) < 1e-3 and abs(angles.pitch - rest[1]) < 1e-3:
+    if abs(angles.yaw - rest[0]) < SAME_POSE and abs(angles.pitch - rest[1]) < SAME_POSE:
         return rest
     return angles.yaw, angles.pitch
 
