@@ -7,6 +7,7 @@ What is written is there whole, or not at all.
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,6 +51,21 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the first error is the one to be told
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder's name beside ``path``, which is not there yet, as ``whole_file`` gives a file's.
+
+    Nothing has that name at first, nor afterwards: what a run left there that was killed is removed.
+    """
+    temporary = path.with_name(path.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        yield temporary
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_json(path: Path) -> Any:

@@ -12,14 +12,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ..files import file_problem, is_file, parse_json, read_json, whole_file
+from ..files import file_problem, is_file, parse_json, read_json, whole_file, whole_folder
 from ..generators import GeneratorFileError
 from ..zip_files import LongDirectoryError, open_zip
 from .bundle import BundleError, load_face_model, sha256
+from .photo_map import FILE as PHOTO_MAP
 
 _HEADER = "model.json"
 # The first must be there.
-_TENSORS = ("model.safetensors", "appearance.safetensors", "photo.safetensors", "paper.safetensors")
+_TENSORS = ("model.safetensors", "appearance.safetensors", PHOTO_MAP, "paper.safetensors")
 _DATE = (2020, 1, 1, 0, 0, 0)  # of every entry, so that equal fits are equal files
 _LARGEST = {_HEADER: 16 << 20, **dict.fromkeys(_TENSORS, 512 << 20)}  # bytes
 _DIRECTORY = 4096  # bytes of an archive's directory
@@ -49,10 +50,8 @@ def add_bundle(file: Path, generator: Path, out: Path) -> None:
         raise GeneratorFileError(problem)
     if out.exists():
         raise BundleError(f"{out} is there already: choose another folder")
-    partial = out.with_name(out.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with whole_folder(out) as partial:
+        partial.mkdir(parents=True)
         header = _unpack(file, partial)
         wanted = header["generator"]["sha256"]
         if (found := sha256(generator)) != wanted:
@@ -62,9 +61,6 @@ def add_bundle(file: Path, generator: Path, out: Path) -> None:
         header["generator"] = {"path": str(generator.resolve()), "sha256": wanted}
         (partial / _HEADER).write_text(json.dumps(header, indent=1), encoding="utf-8")
         load_face_model(partial, "cpu")
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _read(folder: Path) -> dict[str, Any]:

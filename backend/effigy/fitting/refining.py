@@ -11,6 +11,7 @@ from ..editing.correction import Corrected, Seen, error_of
 from ..faces.bundle import BundleError, fit_seed, generator_of, load_face_model, looks_network, replace_learnt, sha256
 from ..faces.face import FaceModel
 from ..faces.looks import NO_NETWORK, Looks
+from ..files import whole_folder
 from ..landmarks import Detector
 from ..recognition import Embedder
 from .fit import fingerprint, learn_looks, with_faces
@@ -63,15 +64,10 @@ def refine(
         assert looks is not None
         model.appearance = looks.appearance
     corrected = None if detector is None else _correct(model, detector, with_faces(sampled), seed, progress)
-    temporary = out.with_name(out.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
-    try:
+    with whole_folder(out) as temporary:
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_TELLS_OF_THE_OLD))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
         replace_learnt(temporary, looks, corrected)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return looks, corrected
 
 
