@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +112,10 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
 
     def plan(self) -> Plan:
         """Raises InstallError."""
-        return make_plan(
-            folder_at(self.folder),
-            read_wheel(_ADDON / "backend.json"),
-            flavour=None if self.flavour == "auto" else self.flavour,
-            file=Path(bpy.path.abspath(self.file)) if self.file else None,
-            offline=Path(bpy.path.abspath(self.offline)) if self.offline else None,
-        )
+        return _plan(self.folder, self.flavour, self.file, self.offline)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        _planned.cache_clear()  # what is on this machine may have changed since the last dialog
         return context.window_manager.invoke_props_dialog(self, width=_WIDTH, confirm_text="Install")  # type: ignore[return-value]
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -127,10 +123,9 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         layout.use_property_split = True
         for name in ("folder", "flavour", "file", "offline"):
             layout.prop(self, name)
-        try:
-            plan = self.plan()
-        except InstallError as error:
-            write(layout, str(error), "ERROR")
+        plan = _planned(self.folder, self.flavour, self.file, self.offline)
+        if isinstance(plan, InstallError):
+            write(layout, str(plan), "ERROR")
             return
         there = plan.folder.installed()
         if there.complete:
@@ -168,6 +163,26 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
             return {"CANCELLED"}
         self.report({"INFO"}, rpt_("The backend is installed in {}", running.plan.folder.path))
         return {"FINISHED"}
+
+
+def _plan(folder: str, flavour: str, file: str, offline: str) -> Plan:
+    """The plan of what the dialog says. Raises InstallError."""
+    return make_plan(
+        folder_at(folder),
+        read_wheel(_ADDON / "backend.json"),
+        flavour=None if flavour == "auto" else flavour,  # type: ignore[arg-type]
+        file=Path(bpy.path.abspath(file)) if file else None,
+        offline=Path(bpy.path.abspath(offline)) if offline else None,
+    )
+
+
+@lru_cache(maxsize=1)
+def _planned(folder: str, flavour: str, file: str, offline: str) -> Plan | InstallError:
+    """The same for the dialog, drawn at every movement of the mouse: planning starts a program, and reads files."""
+    try:
+        return _plan(folder, flavour, file, offline)
+    except InstallError as error:
+        return error
 
 
 _NOT_ONLINE = (

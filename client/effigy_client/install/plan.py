@@ -22,7 +22,6 @@ Flavour = Literal["cuda", "cpu", "mac"]  # of PyTorch
 
 _PYTHON = (3, 11)  # the oldest that the backend runs on
 _TORCH = "torch>=2.6,<3"
-_CHUNK = 1 << 20
 # What is downloaded for PyTorch and all the rest, and what it takes on disk: gigabytes, of PyTorch 2.9 on Linux.
 _SIZES: dict[Flavour, tuple[float, float]] = {"cuda": (3.0, 7.0), "cpu": (0.4, 1.6), "mac": (0.3, 1.2)}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -193,11 +192,8 @@ def wheel_of(file: Path) -> Wheel:
 
 def digest(path: Path) -> str:
     """The sha256 of a file. Raises OSError."""
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def carry_over(plan: Plan) -> str:
