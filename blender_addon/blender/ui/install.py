@@ -44,9 +44,11 @@ def draw_rows(layout: Any) -> None:
         write(layout, now.line[-72:])
         layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")
         return
+    if session.link is not None:
+        return
     if running is not None and running.progress.outcome == "failed":
         write(layout, running.progress.error, "ERROR")
-    elif session.link is not None or _is_found():
+    elif _is_found():
         return
     layout.operator(EFFIGY_OT_install_backend.bl_idname, icon="IMPORT")
 

@@ -24,6 +24,7 @@ def apart(preferences):
         bpy.ops.effigy.disconnect()
     yield preferences
     preferences.command = before
+    addon("blender.ui.install").running = None  # its failure is no other test's
 
 
 @pytest.fixture()
