@@ -32,10 +32,15 @@ def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surrounding
     assert torch.equal(train_generator.sharpened(dot, 0.0), dot)
 
 
-def test_attention_is_on_the_eyes(data: Path):
-    weight = train_generator.attention(128 / 16 * Renders([data]).landmarks[:4], 128)
+def test_attention_is_on_the_eyes_then_on_the_head(data: Path):
+    landmarks = 128 / 16 * Renders([data]).landmarks[:4]
+    alpha = torch.zeros(4, 128, 128)
+    alpha[:, :64] = 1
+    weight = train_generator.attention(landmarks, alpha)
     assert weight.shape == (4, 1, 128, 128)
     assert_same(weight.mean(dim=(1, 2, 3)), torch.ones(4), weight[0].numel())
+    eye = landmarks[0, 36:42].mean(dim=0).long()
+    assert weight[0, 0, eye[1], eye[0]] > 2 * weight[0, 0, 0, 0] > 4 * weight[0, 0, -1, 0]
 
 
 def test_no_error_no_loss():
@@ -67,7 +72,7 @@ def test_edits_and_reading_have_their_weight_in_a_step(data: Path):
     renders = Renders([data])
     pictures, vectors, landmarks = renders.batch(0, 8)
     network, z = Training(PLAN).network, latents.latents_of(vectors, torch.Generator().manual_seed(1))
-    wanted, weight = pictures, train_generator.attention(landmarks, 16)
+    wanted, weight = pictures, train_generator.attention(landmarks, torch.ones(8, 16, 16))
     with torch.no_grad():
         without, counted = (
             train_generator.loss_of(network, z, wanted, weight, replace(PLAN, editing=editing))
