@@ -9,6 +9,8 @@ LENGTH and so many bytes; TIME: frame, its fraction and the rate as numerator an
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
+from itertools import takewhile
 
 # In the order of the app.
 SHAPES = (
@@ -35,7 +37,7 @@ VALUES = struct.Struct(f">{len(NAMES)}f")
 
 SIDES = ("Left", "Right")
 # What a control reads when ARKit has no shape of its very name: (shape, weight), by the control's name without its
-# side. A shape is looked for with the control's side, then as it is, then as the mean of both sides.
+# side.
 SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
     "mouthSmile": (("mouthSmile", 1.0), ("mouthFrown", -1.0)),
     "mouthPucker": (("mouthPucker", 1.0), ("mouthStretch", -0.5)),
@@ -46,3 +48,28 @@ SOURCES: dict[str, tuple[tuple[str, float], ...]] = {
     "gazeUp": (("eyeLookUp", 1.0), ("eyeLookDown", -1.0)),
     "jawSide": (("jawLeft", 1.0), ("jawRight", -1.0)),
 }
+_SOURCES = {control.lower(): terms for control, terms in SOURCES.items()}
+
+
+def split_side(control: str, twin: str) -> tuple[str, str]:
+    """A control's name as (what it does, the side that it moves); ``twin``: the other side's control, or itself."""
+    same = takewhile(lambda letters: letters[0] == letters[1], zip(control, twin, strict=False))
+    length = sum(1 for _ in same)
+    return control[:length], control[length:]
+
+
+def sources(control: str, twin: str, known: Collection[str]) -> list[tuple[str, float]]:
+    """(shape, weight) of the shapes among ``known`` whose weighted sum drives ``control``; [] where none does.
+
+    Each shape is looked for with the control's side, then without one, then as the mean of both sides. Upper and lower
+    case are the same, since recordings differ in them.
+    """
+    action, side = split_side(control, twin)
+    spelt = {name.lower(): name for name in known}
+    terms = []
+    for shape, weight in _SOURCES.get(action.lower(), ((action, 1.0),)):
+        for names in ((shape + side,), (shape,), tuple(shape + each for each in SIDES)):
+            if found := [spelt[name.lower()] for name in names if name.lower() in spelt]:
+                terms += [(name, weight / len(found)) for name in found]
+                break
+    return terms

@@ -23,6 +23,7 @@ from effigy.commands.capture import Performer, read_take, rest_of, write_take
 from effigy.faces import FaceModel, Identity, load_face_model, resolve_bundle
 from effigy.faces.picture_reading import NoFaceError, PictureReading, read_picture
 from effigy.faces.transfer import photo_map_of, transfer
+from effigy.faces.welcome import controls_of
 from effigy.fitting.photo_learning import random_edit
 from effigy.landmarks.photo import Film, PhotoReader
 from effigy_client.capture.retarget import Target, retarget
@@ -122,7 +123,7 @@ def film(model: FaceModel, reader: PhotoReader) -> dict[str, object]:
         take = read_take(performer, reader, open_film(path))
         write_take(take, performer, rest_of(take, performer, "median"), out)
         capture = read_live_link(out)
-    found = retarget(capture, [Target(c.name, c.low, c.high) for c in model.controls.values()])
+    found = retarget(capture, [Target(c.name, c.low, c.high, c.mirror) for c in controls_of(model)])
     yaw = capture.channels["yaw"]
     rendered = [
         (float(yaw[i]), 0.0, {n: float(found[n][i]) for n in names if n in found}) for i in range(len(take.times))

@@ -40,7 +40,7 @@ from effigy.fitting.evaluation import Judge, compare, evaluate, report
 from effigy.fitting.fit import FitPlan, fit_face_model
 from effigy.fitting.report import write_report
 from effigy.generators import load_generator
-from effigy.geometry import angles, infer
+from effigy.geometry import angles, infer, load_topology
 from effigy.landmarks import EmbeddedDetector
 from effigy.recognition import EmbeddedIdentity, load_embedder
 from recipes.bench.sliders import TRUNCATION, ramp
@@ -121,12 +121,13 @@ def test_a_blink_is_only_a_blink(default_model, judge):
 
 
 def test_both_sides_of_a_control_are_asked_together_too():
-    asked = full_strength({"jawOpen": 1.0, "eyeBlinkLeft": 0.9, "eyeBlinkRight": 0.8, "lipLeft": 0.5})
+    ends = {"jawOpen": 1.0, "eyeBlinkLeft": 0.9, "eyeBlinkRight": 0.8, "browUpLeft": 0.5}
+    asked = full_strength(ends, load_topology("ibug68"))
     assert asked == {
         "jawOpen": {"jawOpen": 1.0},
         "eyeBlinkLeft": {"eyeBlinkLeft": 0.9},
         "eyeBlinkRight": {"eyeBlinkRight": 0.8},
-        "lipLeft": {"lipLeft": 0.5},
+        "browUpLeft": {"browUpLeft": 0.5},
         "eyeBlink": {"eyeBlinkLeft": 0.9, "eyeBlinkRight": 0.8},
     }
 

@@ -25,12 +25,14 @@ from effigy.capture.arkit import ShapeFinder
 from effigy.capture.sources import Source, _Newest
 from effigy.cli import app
 from effigy.commands.capture import CaptureError, Performer, read_take, rest_of, stream, write_take
+from effigy.faces.welcome import controls_of
 from effigy.landmarks.photo import PhotoReader
 from effigy_client.capture.live_link import ARKIT as CLIENT_ARKIT
 from effigy_client.capture.live_link import Listener, decode
 from effigy_client.capture.retarget import Target, retarget
 from effigy_client.capture.tables import Capture, read_live_link
 from effigy_protocol.arkit import NAMES, SHAPES
+from effigy_protocol.messages import Parameter
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 
@@ -38,6 +40,7 @@ RANGES = {
     "jawOpen": (-0.2, 1.0), "mouthSmile": (-0.3, 1.0), "eyeBlinkLeft": (-0.25, 1.0), "eyeBlinkRight": (-0.25, 1.0),
     "browUp": (-0.4, 1.2), "mouthPucker": (-0.35, 0.9), "gazeSide": (-1.0, 1.0), "gazeUp": (-1.0, 0.8),
 }  # fmt: skip
+TWINS = {"eyeBlinkLeft": "eyeBlinkRight", "eyeBlinkRight": "eyeBlinkLeft"}
 
 
 def test_shapes_come_in_the_order_of_the_app():
@@ -47,7 +50,7 @@ def test_shapes_come_in_the_order_of_the_app():
 
 def test_importers_make_the_controls_of_the_shapes_again():
     random = np.random.default_rng(0)
-    finder = ShapeFinder(RANGES)
+    finder = ShapeFinder([Parameter(name, "", *limits, TWINS.get(name, name)) for name, limits in RANGES.items()])
     for _ in range(30):
         wanted = {n: random.uniform(low, high) if random.random() < 0.5 else 0.0 for n, (low, high) in RANGES.items()}
         wanted["jawOpen"] = max(wanted["jawOpen"], 0.0)  # of a jaw more shut than at rest ARKit has no shape
@@ -56,13 +59,13 @@ def test_importers_make_the_controls_of_the_shapes_again():
         shapes = finder.find(wanted, dict(zip(SHAPES, random.uniform(0, 0.3, 52), strict=True)))
         assert all(0 <= value <= 1 for value in shapes.values())
         capture = Capture(np.zeros(1), {name.lower(): np.array([value]) for name, value in shapes.items()})
-        found = retarget(capture, [Target(name, *limits) for name, limits in RANGES.items()])
+        found = retarget(capture, [Target(name, *limits, TWINS.get(name, "")) for name, limits in RANGES.items()])
         for name, value in wanted.items():
             assert found[name][0] == pytest.approx(value, abs=0.04 * np.ptp(RANGES[name]) + 0.01), name
 
 
 def test_what_no_control_is_made_of_is_as_it_was_scored():
-    shapes = ShapeFinder({"jawOpen": (0.0, 1.0)}).find(
+    shapes = ShapeFinder([Parameter("jawOpen", "mouth", 0.0, 1.0, "jawOpen")]).find(
         {"jawOpen": 0.7}, {"cheekPuff": 0.4, "jawOpen": 0.1, "jawLeft": -1}
     )
     assert shapes["jawOpen"] == pytest.approx(0.7, abs=0.01)
@@ -165,7 +168,7 @@ def test_a_film_is_recorded_and_imported_as_it_was_played(take, turns, default_m
     capture = read_live_link(out, rate=60.0)
     np.testing.assert_allclose(capture.times, np.array(found.numbers) / 8, atol=1e-4)
     assert np.corrcoef(capture.channels["yaw"], turns[0])[0, 1] > 0.99
-    targets = [Target(c.name, c.low, c.high) for c in default_model.controls.values()]
+    targets = [Target(c.name, c.low, c.high, c.mirror) for c in controls_of(default_model)]
     assert np.corrcoef(retarget(capture, targets)["jawOpen"], turns[1])[0, 1] > 0.85
     assert not list(tmp_path.glob("*.part"))
 

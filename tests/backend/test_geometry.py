@@ -28,7 +28,7 @@ from effigy.geometry import (
     surface,
 )
 from effigy.geometry.camera import nearest_rotation
-from effigy.geometry.expressions import name_expressions
+from effigy.geometry.expressions import mirror_twins, name_expressions
 from effigy.geometry.gauge import contour_visibility, fix_gauge, pivot, remove_rigid_motions, rigidity, shift_origin
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -390,6 +390,27 @@ def test_measures_of_the_mesh_know_neither_where_a_face_is_nor_its_sides(name):
         if action.left:
             sign = -1 if name == "gazeSide" else 1  # both eyes look to one side
             assert measure(action.left, X) == pytest.approx(sign * measure(action.right, mirrored), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ibug68", "ibug70", "mediapipe478"])
+def test_a_mirrored_face_shows_each_expression_as_its_twin(name):
+    topology = load_topology(name)
+    sides = [(action, "Left", terms.left) for action, terms in topology.actions.items() if terms.has_sides]
+    sides += [(action, "Right", terms.right) for action, terms in topology.actions.items() if terms.has_sides]
+    wholes = [(action, "", terms.left + terms.right) for action, terms in topology.actions.items()]
+    measures = {action + side: terms for action, side, terms in (*sides, *wholes)}
+    twins = mirror_twins(topology, measures)
+    X = np.random.default_rng(0).normal(size=(3, topology.count))
+    mirrored = X[:, topology.mirror] * [[-1], [1], [1]]
+    for expression, terms in measures.items():
+        twin = twins[expression]
+        shown = sum(weight * mirrored[axis, landmark] for landmark, axis, weight in terms)
+        was = sum(weight * X[axis, landmark] for landmark, axis, weight in measures[twin.name])
+        assert shown == pytest.approx(-was if twin.is_odd else was, abs=1e-9), expression
+        assert twins[twin.name].name == expression
+    odd = {expression for expression, twin in twins.items() if twin.is_odd}
+    assert odd >= {"jawSide", "mouthSide"} & topology.actions.keys()
+    assert mirror_twins(topology, ["eyeBlinkLeft"])["eyeBlinkLeft"].name == "eyeBlinkLeft"  # without the other side
 
 
 def test_the_canonical_face_looks_ahead(topology):

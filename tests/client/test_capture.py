@@ -111,7 +111,10 @@ def test_a_landmark_track_is_upright_and_knows_its_gaps(tmp_path):
 def test_controls_hear_shapes_of_their_name_side_or_both_sides(tmp_path):
     path = live_link(tmp_path, ["10:00:00:00.0,61,0.2,0.6,1.0,0,0"])
     capture = read_live_link(path)
-    targets = [Target(name, -0.5, 2.0) for name in ("jawOpen", "eyeBlink", "eyeBlinkLeft", "noseSneer")]
+    targets = [
+        Target("jawOpen", -0.5, 2.0), Target("eyeBlink", -0.5, 2.0), Target("noseSneer", -0.5, 2.0),
+        Target("eyeBlinkLeft", -0.5, 2.0, twin="eyeBlinkRight"),
+    ]  # fmt: skip
     values = retarget(capture, targets)
     assert values.keys() == {"jawOpen", "eyeBlink", "eyeBlinkLeft"}
     np.testing.assert_allclose([values["jawOpen"][0], values["eyeBlink"][0], values["eyeBlinkLeft"][0]], [2, 0.8, 0.4])

@@ -39,7 +39,7 @@ def test_shading_is_of_every_control_and_place(default_model, renderer: Renderer
     found = shading.measure_shading(default_model, detector, renderer, lambda done, total: seen.append(done))
     assert seen == [1, 2]
     for part in (found.frontal, found.turned):
-        assert part.keys() == full_strength(dict.fromkeys(default_model.controls, 1.0)).keys()
+        assert part.keys() == full_strength(dict.fromkeys(default_model.controls, 1.0), default_model.topology).keys()
         for places in part.values():
             assert tuple(places) == patch_names(default_model.topology.patches)
             assert np.isfinite(list(places.values())).all()

@@ -8,14 +8,15 @@ and of both eyes in radians. A packet has the same values (effigy_protocol/arkit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from effigy_protocol.arkit import LENGTH, NAMES, SHAPES, SIDES, SOURCES, TIME, VALUES, VERSION
+from effigy_protocol.arkit import LENGTH, NAMES, SHAPES, TIME, VALUES, VERSION, sources
+from effigy_protocol.messages import Parameter
 
 Array = NDArray[np.float64]
 
@@ -51,10 +52,10 @@ class Moment:
 class ShapeFinder:
     """Finds the shapes, near to what MediaPipe scores, of which importers make a face model's controls."""
 
-    def __init__(self, controls: Mapping[str, tuple[float, float]]) -> None:
-        """``controls``: those that are read well, and the range that 0 … 1, and −1 … 0, are spread over."""
-        self._ranges = controls
-        rows = {name: _terms(name) for name in controls}
+    def __init__(self, controls: Sequence[Parameter]) -> None:
+        """``controls``: those that are read well; 0 … 1, and −1 … 0, are spread over their ranges."""
+        self._ranges = {control.name: (control.low, control.high) for control in controls}
+        rows = {control.name: sources(control.name, control.mirror, SHAPES) for control in controls}
         self._shapes = sorted({shape for terms in rows.values() for shape, _ in terms}, key=SHAPES.index)
         self._matrix = np.zeros((len(rows), len(self._shapes)))
         for row, terms in zip(self._matrix, rows.values(), strict=True):
@@ -71,19 +72,6 @@ class ShapeFinder:
             solved = lsq_linear(self._whole, np.array([*wanted, *near]), bounds=(0, 1), method="bvls").x
             found.update(zip(self._shapes, (float(value) for value in solved), strict=True))
         return found
-
-
-def _terms(control: str) -> list[tuple[str, float]]:
-    """Of which shapes importers make a control; none for one that ARKit has nothing of."""
-    side = next((side for side in SIDES if control.endswith(side)), "")
-    base = control.removesuffix(side)
-    terms = []
-    for shape, weight in SOURCES.get(base, ((base, 1.0),)):
-        for names in ((shape + side,), (shape,), tuple(shape + s for s in SIDES)):
-            if all(name in SHAPES for name in names):
-                terms += [(name, weight / len(names)) for name in names]
-                break
-    return terms
 
 
 def _spread(value: float, low: float, high: float) -> float:

@@ -23,6 +23,7 @@ from ..capture.arkit import ShapeFinder
 from ..faces import FaceModel
 from ..faces.photo_map import RELIABLE, Features, PhotoMap
 from ..faces.transfer import photo_map_of
+from ..faces.welcome import controls_of
 from ..files import whole_file
 from ..geometry.camera import Array
 from ..landmarks.photo import SCORES, Film, PhotoReader
@@ -60,9 +61,7 @@ class Performer:
         self.photos: PhotoMap = photo_map_of(model)
         self.controls = tuple(self.photos.controls)
         known = self.photos.correlations
-        self._shapes = ShapeFinder(
-            {name: (c.low, c.high) for name, c in model.controls.items() if known[name] >= RELIABLE}
-        )
+        self._shapes = ShapeFinder([control for control in controls_of(model) if known[control.name] >= RELIABLE])
         self.left_out = tuple(name for name in self.controls if known[name] < RELIABLE)
         self.beta = np.array([_ANGLE_BETA] * 3 + [_SHAPE_BETA] * (len(self.controls) + len(SCORES)))
 

@@ -14,7 +14,7 @@ from effigy_protocol.version import VERSION
 
 from ..generators.planes import ALPHA
 from ..geometry.camera import POSE
-from ..geometry.expressions import mirror_names
+from ..geometry.expressions import mirror_twins
 from .face import FaceModel, LatentError
 
 _TURN = 1.0  # degrees
@@ -36,7 +36,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
         triangles=encode_ints(model.triangles),
         mirror=encode_ints(model.topology.mirror),
         pose=_pose(model),
-        controls=_controls(model),
+        controls=controls_of(model),
         directions=encode_floats(directions.reshape(-1, 3, L)),
         alpha=ALPHA in model.generator.planes,
         passes=model.passes,
@@ -53,10 +53,11 @@ def _pose(model: FaceModel) -> tuple[Parameter, ...]:
     )
 
 
-def _controls(model: FaceModel) -> tuple[Parameter, ...]:
-    twins = mirror_names(model.topology)
+def controls_of(model: FaceModel) -> tuple[Parameter, ...]:
+    """The expressions that can be asked for, in the model's order."""
+    twins = mirror_twins(model.topology, model.controls)
     return tuple(
-        Parameter(c.name, c.group, c.low, c.high, twin if (twin := twins.get(c.name)) in model.controls else c.name)
+        Parameter(c.name, c.group, c.low, c.high, mirror=twins[c.name].name, is_odd=twins[c.name].is_odd)
         for c in model.controls.values()
     )
 

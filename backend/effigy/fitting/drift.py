@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from effigy_protocol.arkit import split_side
+
 from ..editing.patches import patch_colours, patch_names, patch_points
 from ..files import read_json
 from ..geometry import ShapeModel, Topology
 from ..geometry.camera import Array, Camera
+from ..geometry.expressions import mirror_twins
 from ..geometry.shape import Views
 
 TURN = (25.0, -8.0)  # yaw and pitch of a turned face, degrees
@@ -46,13 +49,13 @@ class Shading:
 NO_SHADING = Shading({}, {})  # where the truth is not known
 
 
-def full_strength(ends: Mapping[str, float]) -> dict[str, dict[str, float]]:
+def full_strength(ends: Mapping[str, float], topology: Topology) -> dict[str, dict[str, float]]:
     """What is asked: every control at its end, and both sides of one together, as eyeBlink."""
     asked = {name: {name: end} for name, end in ends.items()}
-    for left, end in ends.items():
-        both, right = left.removesuffix("Left"), left.removesuffix("Left") + "Right"
-        if both != left and right in ends:
-            asked[both] = {left: end, right: ends[right]}
+    for name, twin in mirror_twins(topology, ends).items():
+        if twin.name != name:
+            both, _ = split_side(name, twin.name)
+            asked.setdefault(both, {})[name] = ends[name]
     return asked
 
 

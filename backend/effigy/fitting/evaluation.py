@@ -190,7 +190,9 @@ class Session:
     def hold(self, yaw: float, pitch: float, shading: Mapping[str, Mapping[str, float]]) -> Part:
         """Every control at its full strength on a face turned so: what becomes of colours and of the person."""
         part = Part()
-        asked = full_strength({name: control.high for name, control in self.model.controls.items()})
+        asked = full_strength(
+            {name: control.high for name, control in self.model.controls.items()}, self.model.topology
+        )
         edits = [self._edit(yaw, pitch, controls, part) for controls in ({}, *asked.values())]
         pictures, views = self._look(edits, part)
         part.similarities = part.similarities[1:]
@@ -241,7 +243,8 @@ def _look_score(model: FaceModel, parts: list[Part]) -> LookScore | None:
     if not parts:
         return None
     found = np.mean([part.drift for part in parts], axis=0)
-    asked, places = full_strength(dict.fromkeys(model.controls, 1.0)), patch_names(model.topology.patches)
+    asked = full_strength(dict.fromkeys(model.controls, 1.0), model.topology)
+    places = patch_names(model.topology.patches)
     similarities = [s for part in parts for s in part.similarities]
     return LookScore(
         mean_drift=float(found.mean()),

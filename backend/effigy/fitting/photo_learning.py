@@ -17,7 +17,7 @@ from ..faces import FaceModel, load_face_model
 from ..faces.bundle import add_photo_map
 from ..faces.photo_map import Features, PhotoMap
 from ..geometry.camera import Array
-from ..geometry.expressions import mirror_names
+from ..geometry.expressions import mirror_twins
 from ..landmarks.photo import PhotoDetector
 from .evaluation import seen
 
@@ -133,9 +133,9 @@ def _paint_and_read(
 
 def _with_mirrored(lesson: _Lesson, model: FaceModel) -> _Lesson:
     """Every picture, and every picture mirrored: faces have no better side."""
-    names, others = list(model.controls), mirror_names(model.topology)
-    twins = [names.index(twin) if (twin := others.get(name)) in names else i for i, name in enumerate(names)]
-    signs = np.array([-1.0 if name.endswith("Side") else 1.0 for name in names])
+    names, mirror = list(model.controls), mirror_twins(model.topology, model.controls)
+    twins = [names.index(mirror[name].name) for name in names]
+    signs = np.array([-1.0 if mirror[name].is_odd else 1.0 for name in names])
     return _Lesson(
         np.concatenate([lesson.people, lesson.people]),
         [*lesson.seen, *(features.mirrored() for features in lesson.seen)],

@@ -11,14 +11,14 @@ Left and right are apart where the data moves them apart. Controls are uncorrela
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .camera import Array
 from .shape import ShapeModel
-from .topology import Topology
+from .topology import Terms, Topology
 
 _LOW, _HIGH = 2.0, 98.0  # percentiles of the data that bound a control
 _SAME = 0.75  # correlation from which a component still is what its template measures
@@ -65,16 +65,49 @@ def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> lis
     return expressions
 
 
-def mirror_names(topology: Topology) -> dict[str, str]:
-    """By the name of each expression that one side of a face may have, the name of the other side's."""
-    sided = [name for name, action in topology.actions.items() if action.left and action.right]
-    return {name + a: name + b for name in sided for a, b in ((_LEFT, _RIGHT), (_RIGHT, _LEFT))}
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The expression ``name`` that a mirror image shows for another; ``is_odd``: with the opposite sign."""
+
+    name: str
+    is_odd: bool
+
+
+def mirror_twins(topology: Topology, names: Collection[str]) -> dict[str, Twin]:
+    """The twin of each of ``names``: of one side's expression the other side's, if it is among them, else itself.
+
+    Signs follow from the templates: where the mirrored measure of one side is minus that of the other, as of a jaw
+    that moves sideways, so are the expressions' values.
+    """
+    twins = {}
+    for name, action in topology.actions.items():
+        whole = action.left + action.right
+        twins[name] = Twin(name, _is_odd(topology, whole, whole))
+        if action.has_sides:
+            twins[name + _LEFT] = Twin(name + _RIGHT, _is_odd(topology, action.left, action.right))
+            twins[name + _RIGHT] = Twin(name + _LEFT, _is_odd(topology, action.right, action.left))
+    known = {name: twins.get(name, Twin(name, False)) for name in names}
+    return {name: twin if twin.name in known else Twin(name, False) for name, twin in known.items()}
+
+
+def _is_odd(topology: Topology, terms: Terms, others: Terms) -> bool:
+    """Whether a mirrored face measures by ``terms`` minus what the face itself measures by ``others``."""
+    mirrored = _weights(topology, terms)[:, topology.mirror] * [[-1.0], [1.0], [1.0]]
+    return np.allclose(mirrored, -_weights(topology, others))
+
+
+def _weights(topology: Topology, terms: Terms) -> Array:
+    """[3, L]: what the measure multiplies each coordinate with."""
+    weights = np.zeros((3, topology.count))
+    for landmark, axis, weight in terms:
+        weights[axis, landmark] += weight
+    return weights
 
 
 def _actions(model: ShapeModel, alpha: Array, topology: Topology) -> Iterator[tuple[str, str, Array]]:
     """Name, group and measure [K] of each action; its two sides where the data moves them apart."""
     for name, action in topology.actions.items():
-        if action.left and action.right:
+        if action.has_sides:
             left, right = _measure(model.basis, action.left), _measure(model.basis, action.right)
             if np.corrcoef(alpha @ left, alpha @ right)[0, 1] < _TOGETHER:
                 yield name + _LEFT, action.group, left
@@ -83,7 +116,7 @@ def _actions(model: ShapeModel, alpha: Array, topology: Topology) -> Iterator[tu
         yield name, action.group, _measure(model.basis, action.left + action.right)
 
 
-def _measure(basis: Array, terms: tuple[tuple[int, int, float], ...]) -> Array:
+def _measure(basis: Array, terms: Terms) -> Array:
     """What each basis shape adds to the measure: [K]."""
     return np.asarray(sum(weight * basis[:, axis, landmark] for landmark, axis, weight in terms))
 

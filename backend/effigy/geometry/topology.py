@@ -37,6 +37,10 @@ class Action:
     left: Terms
     right: Terms
 
+    @property
+    def has_sides(self) -> bool:
+        return bool(self.left and self.right)
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any, TypeVar
+from typing import Any
 
 import bpy
 import numpy as np
@@ -12,13 +12,11 @@ from mathutils import Matrix, Vector
 
 from effigy_client.capture.retarget import Target
 from effigy_client.follow import Shape
+from effigy_client.mirror import Twin
 from effigy_client.pose import Angles, View, angles_of, head_rotation
 
 from .properties import face_of
 
-V = TypeVar("V")
-
-_SIDES = (("Left", "Right"), ("Right", "Left"))
 _CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about as a parent does
 
 
@@ -34,7 +32,15 @@ def values_of(proxy: bpy.types.Object) -> dict[str, float]:
 
 def targets_of(proxy: bpy.types.Object) -> list[Target]:
     """The controls as a capture is spread over them."""
-    return [Target(block.name, block.slider_min, block.slider_max) for block in blocks_of(proxy)]
+    twins = twins_of(proxy)
+    return [
+        Target(block.name, block.slider_min, block.slider_max, twins[block.name].name) for block in blocks_of(proxy)
+    ]
+
+
+def twins_of(proxy: bpy.types.Object) -> dict[str, Twin]:
+    """What a mirror makes of each of the face's controls."""
+    return face_of(proxy).twins([block.name for block in blocks_of(proxy)])
 
 
 def set_values(proxy: bpy.types.Object, values: dict[str, float]) -> None:
@@ -44,17 +50,6 @@ def set_values(proxy: bpy.types.Object, values: dict[str, float]) -> None:
             value = min(max(values[block.name], block.slider_min), block.slider_max)
             if block.value != value:
                 block.value = value
-
-
-def mirrored(values: dict[str, V]) -> dict[str, V]:
-    """The values with the face's two sides changed over."""
-    out = dict(values)
-    for name in values:
-        for side, other in _SIDES:
-            twin = name.removesuffix(side) + other
-            if name.endswith(side) and twin in values:
-                out[name] = values[twin]
-    return out
 
 
 def shape_of(proxy: bpy.types.Object) -> Shape:

@@ -9,6 +9,7 @@ import bmesh
 import bpy
 import numpy as np
 
+from effigy_client.mirror import twins_of
 from effigy_client.succession import heirs
 from effigy_protocol.messages import Welcome
 
@@ -35,7 +36,8 @@ def convert(proxy: bpy.types.Object, welcome: Welcome) -> None:
     that has a new control's name is renamed: it is not to become the model's.
     """
     face, count = face_of(proxy), welcome.mean.shape[1]
-    known, were = {control.name for control in welcome.controls}, {block.name for block in controls.blocks_of(proxy)}
+    twins, were = twins_of(welcome.controls), {block.name for block in controls.blocks_of(proxy)}
+    known = set(twins)
     if known == were and len(proxy.data.vertices) == count:
         return
     is_last = _is_last(proxy, face)  # no other face needs the old names
@@ -46,7 +48,7 @@ def convert(proxy: bpy.types.Object, welcome: Welcome) -> None:
         if name in keys:
             keys[name].name = f"{name} (own)"
     for name in sorted(were - known):
-        found = [heir for heir in heirs(name, known) if heir not in keys]
+        found = [heir for heir in heirs(name, twins) if heir not in keys]
         if found:
             _rename(proxy, name, found)
             if is_last:

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from effigy_client.mirror import twins_of
 from effigy_protocol.messages import Welcome
 
 from . import controls, display, rig
@@ -27,6 +28,8 @@ def mend(proxy: bpy.types.Object, welcome: Welcome | None) -> None:
         rig.own(face, image)
     if welcome is not None and controls.TWINS not in proxy.data.attributes:
         rig.tell_twins(proxy.data, welcome)
+    if welcome is not None and welcome.model == face.model and not face.control_twins:
+        face.set_twins(twins_of(welcome.controls))
 
 
 def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:

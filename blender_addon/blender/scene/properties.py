@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from effigy_client.mirror import Twin, twins_by_name
 
 # A linked face is animated as a library override, which keeps what was changed of these.
 _OVERRIDABLE: set[Literal["LIBRARY_OVERRIDABLE"]] = {"LIBRARY_OVERRIDABLE"}
@@ -73,6 +76,11 @@ class EffigyFace(bpy.types.PropertyGroup):
     control_names: StringProperty(
         description="Which shape keys are its controls, a line each; empty: all", override=_OVERRIDABLE
     )
+    control_twins: StringProperty(
+        description="What a mirror makes of each control: its twin's name, and whether the sign changes, as JSON; "
+        "empty in files of earlier versions",
+        override=_OVERRIDABLE,
+    )
     model_name: StringProperty(name="Model", override=_OVERRIDABLE)
     plate: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
     camera: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
@@ -118,6 +126,17 @@ class EffigyFace(bpy.types.PropertyGroup):
     def is_control(self, name: str) -> bool:
         """Whether the shape key ``name`` is a control: an artist may add others, which change the mesh alone."""
         return not self.control_names or f"\n{name}\n" in f"\n{self.control_names}\n"
+
+    def set_twins(self, twins: Mapping[str, Twin]) -> None:
+        self.control_twins = json.dumps({name: [twin.name, twin.is_odd] for name, twin in twins.items()})
+
+    def twins(self, names: Collection[str]) -> dict[str, Twin]:
+        """What a mirror makes of the controls ``names``, as their model said, or in old files as their names do."""
+        try:
+            told = {name: Twin(*twin) for name, twin in json.loads(self.control_twins).items()}
+        except (ValueError, TypeError, AttributeError):  # empty, or damaged
+            return twins_by_name(names)
+        return {name: told.get(name, Twin(name)) for name in names}
 
     @property
     def plate_size(self) -> float:

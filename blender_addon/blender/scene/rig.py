@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+from effigy_client.mirror import twins_of
 from effigy_client.pose import landmarks_to_local
 from effigy_protocol.messages import Array, Identity, Parameter, Welcome
 
@@ -148,6 +149,7 @@ def _describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int)
     _tell(face, identity, seed)
     face.model_name = welcome.model_name
     face.control_names = "\n".join(control.name for control in welcome.controls)
+    face.set_twins(twins_of(welcome.controls))
 
 
 def _tell(face: EffigyFace, identity: Identity, seed: int) -> None:

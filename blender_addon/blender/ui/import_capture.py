@@ -15,6 +15,7 @@ from bpy_extras.io_utils import ImportHelper
 from effigy_client.capture.retarget import fill_gaps, resample, retarget, smooth
 from effigy_client.capture.tables import CaptureError, LandmarkTrack, read_live_link, read_openface
 from effigy_client.follow import fit_view
+from effigy_client.mirror import mirrored
 from effigy_client.pose import FACE_TO_LOCAL, Angles, angles_from, head_rotation
 
 from ..scene import controls
@@ -86,7 +87,7 @@ class CaptureImport(CaptureSettings, ImportHelper, CameraOperator):
         self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray
     ) -> None:
         if self.flip:
-            values, angles = controls.mirrored(values), angles * np.array([-1.0, 1.0, -1.0])
+            values, angles = mirrored(values, controls.twins_of(proxy)), angles * np.array([-1.0, 1.0, -1.0])
         keys = proxy.data.shape_keys
         assert keys is not None
         for name, channel in values.items():

@@ -16,6 +16,7 @@ import bpy.utils.previews
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
+from effigy_client.mirror import mirrored
 from effigy_client.succession import succeed
 from effigy_protocol.files import read_json, write_whole
 
@@ -208,16 +209,17 @@ class EFFIGY_OT_apply_expression(StoredOperator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            wanted = load(self.name)
+            self._wanted = load(self.name)
         except ValueError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self._wanted = controls.mirrored(wanted) if self.mirror else wanted
         return super().execute(context)
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        now = controls.values_of(proxy)
-        wanted = succeed(self._wanted, now)  # it may have been stored from a face of another model
+        now, twins = controls.values_of(proxy), controls.twins_of(proxy)
+        wanted = succeed(self._wanted, twins)  # it may have been stored from a face of another model
+        if self.mirror:
+            wanted = mirrored(wanted, twins)
         # What the library's face did not have goes to rest.
         aims = {name: wanted.get(name, 0.0) for name in now}
         controls.set_values(proxy, {name: now[name] + self.share * (aims[name] - now[name]) for name in now})

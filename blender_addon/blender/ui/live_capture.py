@@ -12,6 +12,7 @@ from bpy.props import EnumProperty, IntProperty
 from effigy_client.capture.live_link import PORT, Listener
 from effigy_client.capture.retarget import retarget
 from effigy_client.capture.tables import Capture
+from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles, head_rotation
 
 from ..pictures.activity import activity
@@ -55,7 +56,7 @@ class LiveCapture:
         values = {name: float(channel[0]) for name, channel in heard.items()}
         angles = Angles(*(float(moment.channels[name][0]) for name in ("yaw", "pitch", "roll")))
         if self._flip:
-            values, angles = controls.mirrored(values), angles.mirrored
+            values, angles = mirrored(values, controls.twins_of(proxy)), angles.mirrored
         controls.set_values(proxy, values)
         camera = controls.camera_of(proxy, scene)
         turns = self._head and camera is not None

@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 from bpy.props import FloatProperty, IntProperty
 
+from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles
 
 from ..scene import controls
@@ -70,7 +71,7 @@ class EFFIGY_OT_mirror(CameraOperator):
         camera = controls.camera_of(proxy, scene)
         assert camera is not None
         controls.turn(proxy, camera, controls.angles_now(proxy, camera).mirrored)
-        controls.set_values(proxy, controls.mirrored(controls.values_of(proxy)))
+        controls.set_values(proxy, mirrored(controls.values_of(proxy), controls.twins_of(proxy)))
 
 
 class EFFIGY_OT_reset_pose(CameraOperator):

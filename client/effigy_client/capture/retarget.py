@@ -8,36 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from effigy_protocol.arkit import SIDES, SOURCES
+from effigy_protocol.arkit import sources
 
 from .tables import Capture
 
 Array = NDArray[np.float64]
 
-# Channels of captures have lower-case names.
-_SOURCES = {control.lower(): [(shape.lower(), weight) for shape, weight in terms] for control, terms in SOURCES.items()}
-_SIDES = tuple(side.lower() for side in SIDES)
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A control, and the range that captured 0 … 1 is spread over."""
+    """A control, the range that captured 0 … 1 is spread over, and the control of the other side, if there is one."""
 
     name: str
     low: float
     high: float
+    twin: str = ""
 
 
 def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict[str, Array]:
     """Values [N] of every control that the capture says something about, within the control's range."""
     found = {}
     for target in targets:
-        name = target.name.lower()
-        side = next((side for side in _SIDES if name.endswith(side)), "")
-        base = name.removesuffix(side)
-        terms = [(_channel(capture, shape, side), weight) for shape, weight in _SOURCES.get(base, [(base, 1.0)])]
-        heard = [weight * values for values, weight in terms if values is not None]
-        if heard:
+        terms = sources(target.name, target.twin or target.name, capture.channels)
+        if terms:
+            heard = [weight * capture.channels[channel] for channel, weight in terms]
             found[target.name] = _spread(gain * np.sum(heard, axis=0), target)
     return found
 
@@ -45,14 +39,6 @@ def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict
 def _spread(values: Array, target: Target) -> Array:
     """Captured −1 … 0 … 1 over low … 0 … high."""
     return np.where(values >= 0, np.minimum(values, 1) * target.high, np.maximum(values, -1) * -target.low)
-
-
-def _channel(capture: Capture, shape: str, side: str) -> Array | None:
-    for name in (shape + side, shape):
-        if name in capture.channels:
-            return capture.channels[name]
-    both = [capture.channels[shape + s] for s in _SIDES if shape + s in capture.channels]
-    return np.mean(both, axis=0) if both else None
 
 
 def resample(times: Array, values: Array, rate: float) -> Array:

@@ -88,13 +88,14 @@ def test_a_face_of_an_earlier_version_gets_what_it_lacks(scene, face, settle):
     controls = addon("blender.scene.controls")
     face.effigy.image.effigy_mesh = None
     face.data.attributes.remove(face.data.attributes[controls.TWINS])
-    face.effigy.control_names = ""
+    face.effigy.control_names = face.effigy.control_twins = ""
     double = _double(face, "objects")
     settle()
     assert face.effigy.image.effigy_mesh == face.effigy.plate.data
     assert double.effigy.image != face.effigy.image
     assert controls.twin_of(face, 37) == 44
     assert controls.twin_of(double, 37) == 44
+    assert face.effigy.control_twins == double.effigy.control_twins != ""
     assert len(controls.blocks_of(face)) == 6
 
 

@@ -12,6 +12,8 @@ from conftest import addon, follower_of
 from mathutils import Vector
 from test_evaluated import assert_drawn
 
+from effigy_client.mirror import Twin
+
 
 def angles(face, scene):
     bpy.context.view_layer.update()
@@ -46,13 +48,24 @@ def test_mirror_is_its_own_inverse(scene, face):
     assert values(face) == pytest.approx(before)
 
 
-def test_mirror_changes_named_sides_over():
-    mirrored = addon("blender.scene.controls").mirrored
-    assert mirrored({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 0.2, "jawOpen": 0.5}) == {
-        "eyeBlinkLeft": 0.2,
-        "eyeBlinkRight": 1.0,
-        "jawOpen": 0.5,
-    }
+def test_mirror_changes_over_what_the_model_says(scene, face):
+    names = [block.name for block in face.data.shape_keys.key_blocks[1:3]]
+    twins = addon("blender.scene.controls").twins_of(face)
+    assert twins["eyeBlinkLeft"].name == "eyeBlinkRight"
+    said = twins | {names[0]: Twin(names[1], is_odd=True), names[1]: Twin(names[0], is_odd=True)}
+    face.effigy.set_twins(said)
+    for name, value in zip(names, (0.2, -0.1), strict=True):
+        face.data.shape_keys.key_blocks[name].value = value
+    bpy.ops.effigy.mirror()
+    assert [values(face)[name] for name in names] == pytest.approx([0.1, -0.2])
+
+
+def test_mirror_reads_the_sides_of_an_older_file_in_names(scene, face):
+    face.effigy.control_twins = ""
+    face.data.shape_keys.key_blocks["eyeBlinkLeft"].value = 0.4
+    bpy.ops.effigy.mirror()
+    assert values(face)["eyeBlinkRight"] == pytest.approx(0.4)
+    assert values(face)["eyeBlinkLeft"] == 0
 
 
 def test_reset_pose_is_the_identitys_own_picture_again(scene, face, settle):
