@@ -73,6 +73,17 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         update=_on_memory,
     )
 
+    head_height: FloatProperty(
+        name="Head Height",
+        description="How high the head of a scene's first face is, from chin to crown. Further faces are as large as "
+        "those that are there",
+        default=0.24,
+        min=0.001,
+        soft_max=10.0,
+        unit="LENGTH",
+        subtype="DISTANCE",
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
@@ -90,6 +101,7 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "autostart")
         layout.prop(self, "timeout")
         layout.prop(self, "memory")
+        layout.prop(self, "head_height")
 
 
 class EFFIGY_OT_choose_model(bpy.types.Operator):

@@ -9,9 +9,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from effigy_client.pose import Angles
+from effigy_client.pose import Angles, plate_matrix
 
-from . import controls, display, framing
+from . import controls, display, framing, plate
 from .properties import face_of
 from .queries import faces
 
@@ -20,19 +20,22 @@ SENSOR_MM = 36.0
 _FRONT = Matrix(((1, 0, 0), (0, 0, -1), (0, 1, 0)))  # of a camera that looks along +Y
 _STILL = 1e-4
 _ROOM = 1.1  # plates from one middle to the next
+HEAD_HEIGHT = 2.6  # head units from chin to crown: adults' eyes are 92 mm apart at their outer corners
 
 
-def put_in_place(scene: bpy.types.Scene, proxy: bpy.types.Object, camera: bpy.types.Object) -> None:
+def put_in_place(scene: bpy.types.Scene, proxy: bpy.types.Object, camera: bpy.types.Object, height: float) -> None:
     """Stands a new face at the 3D cursor; where somebody stands, beside them.
 
-    Then a camera that nobody has moved since it came with its face steps back until it sees both, and the new face
-    looks into it.
+    It is ``height`` metres high from chin to crown; in a scene with faces as large as the last of them. Then a camera
+    that nobody has moved since it came with its face steps back until it sees both, and the new face looks into it.
     """
+    others = [other for other in faces(scene) if other != proxy]
+    proxy.scale = ((others[-1].matrix_world.median_scale if others else height / HEAD_HEIGHT),) * 3
     place = _free_place(scene, proxy)
     watcher = scene.camera if place != scene.cursor.location and _is_as_it_came(scene) else None
     if watcher is not None:
         row = [other for other in faces(scene) if other != proxy and is_seen(scene, other)]
-        proxy.matrix_world = Matrix.Translation(place)
+        proxy.matrix_world = Matrix.LocRotScale(place, None, proxy.scale)
         framing.step_back(watcher, scene, [_disc(face) for face in (*row, proxy)])
     _stand(proxy, camera, place, watcher)
 
@@ -62,18 +65,22 @@ def _stand(
     """Head at ``location`` in its own pose, as ``watcher`` sees it; its camera in front, so that the plate fills its
     frame from top to bottom."""
     face = face_of(proxy)
-    proxy.matrix_world = Matrix.Translation(location)
+    proxy.matrix_world = Matrix.LocRotScale(location, None, proxy.scale)
     sight = _FRONT if watcher is None else Matrix(controls.view_of(proxy, watcher).sight.tolist())
-    distance = face.plate_size * LENS_MM / SENSOR_MM
+    distance = face.plate_size * proxy.scale.x * LENS_MM / SENSOR_MM
+    lens: Any = camera.data
+    lens.clip_start = min(lens.clip_start, distance / 10)
     camera.matrix_world = Matrix.Translation(location) @ sight.to_4x4() @ Matrix.Translation((0, 0, distance))
     frame(proxy)
     controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
+    seen, roll = controls.view_of(proxy, camera), face.rest_roll
+    plate.place(proxy, plate_matrix(seen, roll, roll, face.plate_size, face.plate_offset))
 
 
 def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:
     """The 3D cursor, or beside the faces that stand there already: right, left, farther right …"""
     taken = [other.matrix_world.translation for other in faces(scene) if other is not proxy]
-    cursor, width = scene.cursor.location.copy(), _ROOM * face_of(proxy).plate_size
+    cursor, width = scene.cursor.location.copy(), _ROOM * face_of(proxy).plate_size * proxy.scale.x
     place, number = cursor.copy(), 0
     while any((place - other).length < 0.5 * width for other in taken):
         number += 1

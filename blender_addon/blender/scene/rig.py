@@ -27,10 +27,13 @@ def floats(array: Array) -> np.ndarray:
     return np.frombuffer(array.data, dtype="<f4").reshape(array.shape).astype(np.float64)
 
 
-def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, seed: int) -> bpy.types.Object:
+def add_face(
+    context: bpy.types.Context, welcome: Welcome, identity: Identity, seed: int, height: float
+) -> bpy.types.Object:
     """Adds a rig for ``identity`` at the 3D cursor, in a collection of its own; returns the proxy.
 
-    The head stands in the pose of the identity's own picture, seen by the rig's camera.
+    The head, ``height`` metres from chin to crown or as high as those that are there, stands in the pose of the
+    identity's own picture, seen by the rig's camera.
     """
     name, scene = f"Face {seed}", context.scene
     assert scene is not None
@@ -48,7 +51,7 @@ def add_face(context: bpy.types.Context, welcome: Welcome, identity: Identity, s
     image = _image(name, welcome)
     own(face, image)
     plate.data.materials.append(display.new_emission(f"{name} Plate", image))
-    placing.put_in_place(scene, proxy, camera)
+    placing.put_in_place(scene, proxy, camera, height)
     proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True
     if scene.camera is None or _is_default(scene.camera):

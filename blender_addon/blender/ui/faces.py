@@ -7,18 +7,19 @@ from functools import partial
 from typing import Any
 
 import bpy
-from bpy.props import FloatProperty, IntProperty
+from bpy.props import FloatProperty, IntProperty, StringProperty
 
 from effigy_protocol.messages import FromSeed, Identity, OpenIdentity
 
+from .. import preferences
 from ..pictures.activity import changes
 from ..pictures.runs import runs
 from ..pictures.session import session
-from ..scene import placing, rig
+from ..scene import placing, rig, viewing
 from ..scene.obstacles import hiding
 from ..scene.properties import face_of
 from ..scene.queries import face_in, faces, name_of, scene_of
-from ..translation import rpt_
+from ..translation import iface_, rpt_
 from .identity import LAST_SEED, SEEDS, OpeningOperator
 from .operator import FaceOperator, can_ask, in_object_mode
 
@@ -56,7 +57,7 @@ class EFFIGY_OT_add_face(OpeningOperator):
         assert welcome is not None
         assert identity.seed is not None
         self.seed = identity.seed  # for a redo
-        proxy = rig.add_face(context, welcome, identity, self.seed)
+        proxy = rig.add_face(context, welcome, identity, self.seed, preferences.get().head_height)
         face_of(proxy).truncation = self.truncation
         for obj in context.selected_objects:
             obj.select_set(False)
@@ -66,6 +67,8 @@ class EFFIGY_OT_add_face(OpeningOperator):
         if isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
             # So that a solid viewport shows the picture, and in its own colours.
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
+        if isinstance(space, bpy.types.SpaceView3D) and context.region is not None:
+            viewing.frame(space, context.region, proxy, scene_of(context).camera or face_of(proxy).camera)
         changes.mark()
         scene = scene_of(context)
         if scene.camera is not None and not placing.is_seen(scene, proxy):
@@ -73,17 +76,41 @@ class EFFIGY_OT_add_face(OpeningOperator):
             self._warn(context, text)
         if before := hiding(context, proxy, face_of(proxy).camera):
             text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(before))
-            self._warn(context, text)
+            self._warn(context, text, before)
 
-    def _warn(self, context: bpy.types.Context, text: str) -> None:
-        """Says it where the mouse is, too: in the status bar it is gone before a face that is not seen is missed."""
+    def _warn(self, context: bpy.types.Context, text: str, before: list[str] | None = None) -> None:
+        """Says it where the mouse is, too: in the status bar it is gone before a face that is not seen is missed.
+
+        What stands ``before`` the face can be hidden there.
+        """
         self.report({"WARNING"}, text)
         if not (bpy.app.background or self.options.is_repeat):
-            context.window_manager.popup_menu(partial(_draw_text, text), title=self.bl_label, icon="ERROR")
+            draw = partial(_draw_warning, text, before or [])
+            context.window_manager.popup_menu(draw, title=self.bl_label, icon="ERROR")
 
 
-def _draw_text(text: str, menu: Any, context: bpy.types.Context) -> None:
+def _draw_warning(text: str, before: list[str], menu: Any, context: bpy.types.Context) -> None:
     menu.layout.label(text=text, translate=False)
+    for name in before:
+        hide = menu.layout.operator("effigy.hide", text=iface_("Hide {}", name), translate=False, icon="HIDE_ON")
+        hide.name = name
+
+
+class EFFIGY_OT_hide(bpy.types.Operator):
+    bl_idname = "effigy.hide"
+    bl_label = "Hide"
+    bl_description = "Hide this object in the viewport and in renders, so that the face is seen"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    name: StringProperty(name="Name")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        obj = scene_of(context).objects.get(self.name)
+        if obj is None:
+            return {"CANCELLED"}
+        obj.hide_render = True
+        obj.hide_set(True)
+        return {"FINISHED"}
 
 
 class EFFIGY_OT_remove_face(FaceOperator):
@@ -103,7 +130,7 @@ class EFFIGY_OT_remove_face(FaceOperator):
         return {"FINISHED"}
 
 
-_CLASSES = (EFFIGY_OT_add_face, EFFIGY_OT_remove_face)
+_CLASSES = (EFFIGY_OT_hide, EFFIGY_OT_add_face, EFFIGY_OT_remove_face)
 
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -85,6 +85,7 @@ def preferences():
     """Returns the add-on's preferences, set to the backend under test."""
     chosen = Preferences()
     chosen.command, chosen.model = os.environ["EFFIGY_COMMAND"], "first-default"  # whose figures tests know
+    chosen.head_height = 2.6  # a head unit is a metre
     return chosen
 
 

@@ -41,7 +41,7 @@ ARGUMENTS = {
     "store_expression": {"name": "Kept", "replace": True},
 }
 ELSEWHERE = {"connect", "disconnect", "grab", "use_grab", "live_capture", "stop_capture"}
-ELSEWHERE |= {"bake_all", "choose_model", "use_new_default"}  # see test_without_blender and test_earlier_models
+ELSEWHERE |= {"bake_all", "choose_model", "hide", "use_new_default"}  # see test_without_blender and test_earlier_models
 ELSEWHERE |= {"install_backend", "cancel_install", "remove_backend", "carry_over"}  # see test_install
 # Each continues with the scene of the one before.
 ORDER = (
