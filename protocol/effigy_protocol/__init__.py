@@ -6,10 +6,11 @@ Pure Python and msgpack; docs/protocol.md describes the same bytes for someone w
 
 from .codec import PROTOCOL_VERSION, Envelope, decode_reply, decode_request, encode
 from .errors import ProtocolError
-from .limits import CURVE_BYTES, REPLY_LIMITS, REQUEST_LIMITS, Limits
+from .limits import CURVE_BYTES, MAX_FILE_BYTES, REPLY_LIMITS, REQUEST_LIMITS, Limits
 
 __all__ = [
     "CURVE_BYTES",
+    "MAX_FILE_BYTES",
     "PROTOCOL_VERSION",
     "REPLY_LIMITS",
     "REQUEST_LIMITS",

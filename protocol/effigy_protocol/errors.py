@@ -15,6 +15,7 @@ ErrorCode = Literal[
     "unknown-identity",  # never opened here, or released
     "unknown-job",  # never begun for this client, ended, or its result was told already
     "wrong-model",  # the latent belongs to another model
+    "no-face",  # the picture shows none, or not so many
     "superseded",  # a newer preview of the same stream took its place
     "cancelled",  # the client asked for it, or was silent for too long
     "busy",  # too much of this client, or of all, is waiting
@@ -34,6 +35,7 @@ RETRY: dict[ErrorCode, Retry] = {
     "unknown-identity": "at once",  # having opened it again
     "unknown-job": "never",
     "wrong-model": "never",
+    "no-face": "never",
     "superseded": "at once",
     "cancelled": "at once",
     "busy": "later",  # when some of what waits is answered

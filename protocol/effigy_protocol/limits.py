@@ -38,12 +38,15 @@ class Limits:
 CURVE_BYTES = 33
 """What encryption adds to a frame (RFC 26/CURVEZMQ, the MESSAGE command); ZeroMQ's MAXMSGSIZE counts it too."""
 
-REQUEST_LIMITS = Limits(header_bytes=64 * 1024, frames=2, frame_bytes=1024 * 1024)
-"""A request carries at most two latents; w+ of 18 layers of 512 numbers has 36 KiB.
+REQUEST_LIMITS = Limits(header_bytes=64 * 1024, frames=32, frame_bytes=1024 * 1024)
+"""A request carries at most a photograph of 32 MiB, in pieces of a frame each.
 
-What is larger would travel in more frames, not in larger ones: one frame is what a process without the connection
-file's keys can make the service keep for each connection that it opens.
+The frames are small, since one is what a process without the connection file's keys can make the service keep for
+each connection that it opens.
 """
+
+MAX_FILE_BYTES = REQUEST_LIMITS.frames * REQUEST_LIMITS.frame_bytes
+"""Of a file that a request carries in pieces."""
 
 REPLY_LIMITS = Limits(header_bytes=256 * 1024, frames=8, frame_bytes=64 * 1024 * 1024)
 """A reply carries at most a picture of 4096 × 4096 RGBA (3344 × 3344 with normals), or a model's shape and controls."""

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from .errors import ErrorCode, ProtocolError
+from .limits import MAX_FILE_BYTES, REQUEST_LIMITS
 
 ITEM_BYTES = {"f2": 2, "f4": 4, "i4": 4}  # of the array types
 MAX_DIMENSIONS = 4
 SEEDS = 2**32  # people by number
 MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
+MOST_FACES = 16  # of a picture
+PHOTO_POINTS = 478  # of a face: MediaPipe's mesh, and ten of the irises
 MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
 
 Buffer: TypeAlias = bytes | memoryview
@@ -93,6 +96,16 @@ class KnownModel:
 
     model: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaceBox:
+    """Where a face is in a picture: 0 … 1 over it where it is not cut off by its edge, x to the right and y down."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +224,35 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadPicture:
+    """Asks how a face in a picture is turned and what it expresses. Long work.
+
+    ``picture`` is a PNG or JPEG file in the ``pieces`` that frames can carry. ``face`` counts its faces from the
+    largest, 1. ``identity`` is an open one, by whose model it is read and whose own expression is told; nil: by the
+    served model. ``painted``: a generator made the picture. Its faces are read otherwise than photographed ones, so
+    that another average person counts as at rest.
+    """
+
+    picture: tuple[Buffer, ...]
+    face: int = 1
+    identity: str | None = None
+    painted: bool = False
+
+    def __post_init__(self) -> None:
+        # The same frame may be named as several pieces.
+        if (size := sum(memoryview(piece).nbytes for piece in self.picture)) > MAX_FILE_BYTES:
+            raise ProtocolError("bad-field", f"a picture of {size} bytes; the limit is {MAX_FILE_BYTES}")
+        if not 1 <= self.face <= MOST_FACES:
+            raise ProtocolError("bad-field", f"face {self.face} of a picture: they are counted from 1 to {MOST_FACES}")
+
+
+def pieces(data: bytes) -> tuple[memoryview, ...]:
+    """A file cut so that each piece fits into a frame of a request."""
+    view, most = memoryview(data), REQUEST_LIMITS.frame_bytes
+    return tuple(view[start : start + most] for start in range(0, len(view), most))
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """Asks how far the long work ``job`` is: answered by Working, or by what it led to, which ends the job."""
 
@@ -246,7 +288,7 @@ class Welcome:
     counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose`` are the parameters
     of the head's turn, ``controls`` those of the expression. ``alpha``: the pictures have an alpha of the model's own,
     else they are opaque. ``passes`` can be had beside a picture. ``others`` are models whose latents the service opens
-    besides.
+    besides. ``reads_pictures``: whether the model can answer ReadPicture.
     """
 
     server: str
@@ -264,6 +306,7 @@ class Welcome:
     alpha: bool = False
     passes: tuple[PassName, ...] = ()
     others: tuple[KnownModel, ...] = ()
+    reads_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +361,37 @@ class Frame:
             if (array.dtype, array.shape) != ("f2", (self.height, self.width, PASS_CHANNELS.get(name))):
                 size = f"{self.width} × {self.height}"
                 raise ProtocolError("bad-field", f"a frame of {size} has no such pass {name[:40]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRead:
+    """What the face ``face`` of a picture shows, of those in ``faces``, the largest first.
+
+    ``pose`` is the camera of the head as the model counts it. ``controls`` are what the face shows beyond an average
+    person's at rest, as large as it was read; ``own`` is what the identity shows beyond that by itself, nil where none
+    was named. Reading is linear: of two pictures of one person the difference is what the second shows beyond the
+    first. ``confidence``: of each control, and of "yaw" and "pitch", the correlation of what is read with the truth,
+    on people that the model did not learn it from. ``points`` is f4 [2, 478], x right and y down, 0 … 1 over the
+    picture, which stands upright and has ``width`` and ``height`` pixels. ``residual``: by how many percent of the
+    outer-eye distance the points that hardly move miss an average face's.
+    """
+
+    pose: Pose
+    controls: dict[str, float]
+    own: dict[str, float] | None
+    confidence: dict[str, float]
+    points: Array
+    width: int
+    height: int
+    faces: tuple[FaceBox, ...]
+    face: int
+    residual: float
+
+    def __post_init__(self) -> None:
+        if (self.points.dtype, self.points.shape) != ("f4", (2, PHOTO_POINTS)):
+            raise ProtocolError("bad-field", f"the points of a face are f4 [2, {PHOTO_POINTS}]")
+        if not 1 <= self.face <= len(self.faces) <= MOST_FACES or min(self.width, self.height) < 1:
+            raise ProtocolError("bad-field", f"there is no face {self.face} of {len(self.faces)} in a picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,16 +456,19 @@ class Error:
     hint: str
 
 
-Request: TypeAlias = Hello | OpenIdentity | Synthesize | Cancel | Release | JobStatus | CancelJob | Status | Ping
-Reply: TypeAlias = Welcome | Identity | Frame | Job | Working | StatusReport | Done | Pong | Error
+Request: TypeAlias = (
+    Hello | OpenIdentity | Synthesize | ReadPicture | Cancel | Release | JobStatus | CancelJob | Status | Ping
+)
+Reply: TypeAlias = Welcome | Identity | Frame | PictureRead | Job | Working | StatusReport | Done | Pong | Error
 
-RESULTS: tuple[type[Reply], ...] = (Identity,)
+RESULTS: tuple[type[Reply], ...] = (Identity, PictureRead)
 """What long work may lead to."""
 
 ANSWER_OF: dict[type[Request], tuple[type[Reply], ...]] = {
     Hello: (Welcome,),
     OpenIdentity: (Identity,),
     Synthesize: (Frame,),
+    ReadPicture: (Job,),
     Cancel: (Done,),
     Release: (Done,),
     JobStatus: (Working, *RESULTS),

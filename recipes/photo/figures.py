@@ -49,7 +49,7 @@ def doubled(picture: np.ndarray) -> np.ndarray:
 
 def try_to_read(model: FaceModel, reader: PhotoReader, picture: np.ndarray) -> PictureReading | None:
     try:
-        return read_picture(model, reader, picture)
+        return read_picture(model, reader, picture, painted=True)
     except NoFaceError:
         return None
 

@@ -109,7 +109,7 @@ def test_a_client_may_begin_so_many_and_all_together_so_many(monkeypatch):
     monkeypatch.setattr(jobs_module, "MAX_IN_ALL", 5)
     jobs = Jobs()
     mine = [jobs.begin(b"a", counting(1)).job for _ in range(jobs_module.MAX_OF_CLIENT)]
-    with pytest.raises(RefusedError, match="4 of this client"):
+    with pytest.raises(RefusedError, match="4 long jobs of this client"):
         jobs.begin(b"a", counting(1))
     jobs.begin(b"b", counting(1))
     with pytest.raises(RefusedError) as caught:

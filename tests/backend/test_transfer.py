@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from effigy.faces import FIRST_BUNDLE, BundleError, load_face_model
-from effigy.faces.photo_map import RELIABLE, Features, read_photo_map
+from effigy.faces.photo_map import Features, read_photo_map
 from effigy.faces.picture_reading import NoFaceError, read_picture
 from effigy.faces.transfer import UnreadableModelError, average_rest, transfer
 from effigy.fitting.evaluation import seen
 from effigy.fitting.photo_learning import _solve, learn_photo_map
 from effigy.landmarks.photo import PhotoReader
+from effigy_protocol.transfer import RELIABLE
 
 PEOPLE = (3_000_000, 3_000_001, 3_000_002)  # nobody's from whom it learnt
 
@@ -36,8 +37,8 @@ def test_turns_and_controls_that_were_asked_are_read_back(default_model, reader)
     asks = [(0.0, 0.0, {}), (20.0, 5.0, {}), (-20.0, -5.0, {}), *((0.0, 0.0, {n: 0.9}) for n in default_model.controls)]
     for seed in PEOPLE[:2]:
         pictures = painted(default_model, default_model.open_seed(seed), *asks)
-        readings = [read_picture(default_model, reader, picture) for picture in pictures]
-        assert all(reading.faces == 1 for reading in readings)
+        readings = [read_picture(default_model, reader, picture, painted=True) for picture in pictures]
+        assert all(len(reading.boxes) == 1 for reading in readings)
         assert [readings[1].yaw, readings[2].yaw] == pytest.approx([20, -20], abs=4)
         assert [readings[1].pitch, readings[2].pitch] == pytest.approx([5, -5], abs=4)
         rest = readings[0].features
@@ -50,10 +51,10 @@ def test_turns_and_controls_that_were_asked_are_read_back(default_model, reader)
 def test_another_person_looks_as_the_picture_does(default_model, reader):
     first, second = (default_model.open_seed(seed) for seed in PEOPLE[:2])
     picture, calm = painted(default_model, first, (18.0, -6.0, {"jawOpen": 0.8, "mouthSmile": 0.5}), (0.0, 0.0, {}))
-    read, rest = (read_picture(default_model, reader, p) for p in (picture, calm))
-    wanted = transfer(default_model, second, read.features, average_rest(default_model, picture))
+    read, rest = (read_picture(default_model, reader, p, painted=True) for p in (picture, calm))
+    wanted = transfer(default_model, second, read.features, average_rest(default_model, painted=True))
     (result,) = painted(default_model, second, (wanted.yaw, wanted.pitch, wanted.controls))
-    again = read_picture(default_model, reader, result)
+    again = read_picture(default_model, reader, result, painted=True)
     assert (again.yaw, again.pitch) == pytest.approx((read.yaw, read.pitch), abs=3)
     assert again.controls["jawOpen"] == pytest.approx(read.controls["jawOpen"], abs=0.3)
     relative = transfer(default_model, second, read.features, rest.features, relative=True)
@@ -113,9 +114,9 @@ def test_mirrored_pictures_are_read_mirrored(default_model):
     assert one["jawOpen"] == pytest.approx(other["jawOpen"], abs=0.1)
 
 
-def test_pictures_of_the_generators_size_are_its_own(default_model):
-    own = average_rest(default_model, np.zeros((*default_model.generator.resolution, 3), np.uint8))
-    photographed = average_rest(default_model, np.zeros((480, 640, 3), np.uint8))
+def test_painted_faces_and_photographed_ones_have_another_average_person_at_rest(default_model):
+    own = average_rest(default_model, painted=True)
+    photographed = average_rest(default_model, painted=False)
     assert own is not photographed
     assert np.array_equal(own.scores, default_model.photo_map.rest)
     assert not np.array_equal(photographed.scores, own.scores)
@@ -163,7 +164,7 @@ def test_bundles_keep_what_was_learnt_and_do_without(bundle, default_model):
     assert model.photo_map is None
     assert model.model_id == default_model.model_id, "pictures do not depend on it"
     with pytest.raises(UnreadableModelError, match="learn-photos"):
-        average_rest(model, np.zeros((4, 4, 3), np.uint8))
+        average_rest(model, painted=True)
 
 
 @pytest.mark.parametrize("damage", ["file", "missing", "correlations", "shape"])

@@ -25,11 +25,13 @@ from effigy_protocol import decode_request
 from effigy_protocol.connection import Connection
 from effigy_protocol.messages import (
     Array,
+    CancelJob,
     Done,
     Error,
     Frame,
     Hello,
     Identity,
+    JobStatus,
     OpenIdentity,
     Ping,
     Pong,
@@ -122,8 +124,12 @@ def worker_of(model: Any) -> Iterator[Link]:
                 return [answer(envelope.id, worker.welcome or loading)]
             case Ping():
                 return [answer(envelope.id, Pong())]
+            case JobStatus(job):
+                return [answer(envelope.id, worker.jobs.status(CLIENT, job))]
+            case CancelJob(job):
+                return [answer(envelope.id, Done(int(worker.jobs.cancel(CLIENT, job))))]
             case request:
-                scheduler.add(Job(CLIENT, envelope.id, request, 0))
+                scheduler.add(Job(CLIENT, envelope.id, request, sum(map(len, frames))))
                 return []
 
     transport, is_over = InProcess(respond), threading.Event()

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import imageio.v3 as iio
 import msgpack
 import numpy as np
 import pytest
+from PIL import Image
 
 from effigy_protocol import PROTOCOL_VERSION, REQUEST_LIMITS
 from effigy_protocol.messages import (
@@ -22,18 +25,25 @@ from effigy_protocol.messages import (
     FromLatent,
     FromSeed,
     Identity,
+    Job,
     JobStatus,
     Mix,
     OpenIdentity,
+    PictureRead,
     Ping,
     Pong,
+    ReadPicture,
     Release,
     Status,
     StatusReport,
     Synthesize,
+    Working,
+    pieces,
 )
 
 from ..closeness import assert_same
+
+PHOTO = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
 
 
 @pytest.fixture()
@@ -228,6 +238,19 @@ def test_an_oversized_frame_is_cut_off_before_it_is_read(client, shared_service,
     vandal.socket.send_multipart([b"x", bytes(REQUEST_LIMITS.frame_bytes + 1)])
     assert not vandal.socket.poll(500)
     assert isinstance(client.ask(Ping()), Pong)
+
+
+def test_a_photograph_larger_than_a_frame_is_read(client):
+    photo = io.BytesIO()
+    Image.fromarray(np.load(PHOTO)["face"]).save(photo, "PNG")
+    data = photo.getvalue() + bytes(5 << 20)  # what follows a PNG's end is ignored
+    job = client.ask(ReadPicture(pieces(data)))
+    assert isinstance(job, Job)
+    while isinstance(found := client.ask(JobStatus(job.job)), Working):
+        time.sleep(0.05)
+    assert isinstance(found, PictureRead)
+    assert (found.width, found.height, len(found.faces)) == (256, 256, 1)
+    assert found.controls["mouthSmile"] > 0.3, "she smiles"
 
 
 def test_a_field_nested_without_end_is_refused_and_the_service_lives(client, shared_service, connect):

@@ -12,16 +12,21 @@ from hypothesis import strategies as st
 from effigy_protocol.messages import (
     ITEM_BYTES,
     MAX_POSE,
+    MOST_FACES,
     MOST_SEEDS,
     PASS_CHANNELS,
+    PHOTO_POINTS,
     SEEDS,
     Array,
     Buffer,
+    FaceBox,
     Frame,
     FromSeed,
     Mix,
     Parameter,
+    PictureRead,
     Pose,
+    ReadPicture,
     Reply,
     Request,
     Synthesize,
@@ -91,6 +96,12 @@ def _parameter(low: float, high: float, **fields: Any) -> Parameter:
     return Parameter(low=min(low, high), high=max(low, high), **fields)
 
 
+def _points(some: bytes) -> Array:
+    """The points of a face, of a few bytes."""
+    size = 2 * PHOTO_POINTS * ITEM_BYTES["f4"]
+    return Array("f4", (2, PHOTO_POINTS), (some * size)[:size])
+
+
 def messages(cls: Any) -> st.SearchStrategy[Any]:
     hints = get_type_hints(cls)
     if cls is Frame:
@@ -107,6 +118,16 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
         }
     if cls in (Mix, Working):
         fields["share"] = st.floats(0, 1)
+    if cls is ReadPicture:
+        fields["face"] = st.integers(1, MOST_FACES)
+    if cls is PictureRead:
+        fields |= {
+            "points": st.binary(min_size=1, max_size=8).map(_points),
+            "faces": st.lists(messages(FaceBox), min_size=1, max_size=MOST_FACES).map(tuple),
+            "face": st.just(1),
+            "width": st.integers(1, 2048),
+            "height": st.integers(1, 2048),
+        }
     if cls is Parameter:
         return st.builds(_parameter, **fields)
     if cls is Synthesize:

@@ -17,6 +17,9 @@ FaceOption = Annotated[int, typer.Option(min=1, help="Which face, where there ar
 NeutralOption = Annotated[
     Path | None, typer.Option(help="A picture of the same person at rest: expressions count from there.")
 ]
+PaintedOption = Annotated[
+    bool, typer.Option("--painted", help="The picture was painted by a generator, or rendered: it is no photograph.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,6 +33,7 @@ def read(
     model: ModelOption = "default",
     face: FaceOption = 1,
     neutral: NeutralOption = None,
+    painted: PaintedOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """Read how the faces in photographs are turned, and what they express, in a face model's controls."""
@@ -40,7 +44,7 @@ def read(
 
     try:
         reading = load_face_model(resolve_bundle(model))
-        outcomes = read_pictures(reading, pictures, face, neutral)
+        outcomes = read_pictures(reading, pictures, face, neutral, painted=painted)
     except (BundleError, DetectorError, PhotoError, UnreadableModelError) as error:
         raise fail(error) from None
     if csv:
@@ -56,10 +60,11 @@ def read(
         Console().print(table)
     if weak := unreliable(reading):
         note(f"photographs tell too little of {', '.join(weak)}: transfers leave them alone")
-    several = [outcome for outcome in outcomes if outcome.reading is not None and outcome.reading.faces > 1]
+    several = [outcome for outcome in outcomes if outcome.reading is not None and len(outcome.reading.boxes) > 1]
     for outcome in several:
         assert outcome.reading is not None
-        note(f"{outcome.path} shows {outcome.reading.faces} faces: this is face {face}, by size; --face takes another")
+        count = len(outcome.reading.boxes)
+        note(f"{outcome.path} shows {count} faces: this is face {face}, by size; --face takes another")
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
     for problem in problems[:-1]:
         fail(problem)
@@ -74,15 +79,18 @@ def transfer(
     latent: Annotated[Path | None, typer.Option(help="Whom to paint: a latent's file, or a projector's .npz.")] = None,
     model: ModelOption = "default",
     neutral: NeutralOption = None,
+    painted: PaintedOption = False,
     face: FaceOption = 1,
     part: Annotated[str, typer.Option(help="all, expression, turn, mouth, eyes or brows.")] = "all",
     strength: Annotated[float, typer.Option(min=0, max=2, help="How much of it; 1 is as much as is seen.")] = 1.0,
 ) -> None:
     """Paint somebody else as the face in a photograph looks: turned as it is, with its expression."""
+    from effigy_protocol.transfer import PARTS
+
     from .. import api
     from ..commands.photos import PhotoError, read_for
     from ..faces import BundleError
-    from ..faces.transfer import PARTS, UnreadableModelError
+    from ..faces.transfer import UnreadableModelError
     from ..generators import GeneratorFileError
     from ..landmarks import DetectorError
     from ..painting import PaintingError
@@ -96,7 +104,7 @@ def transfer(
     try:
         painter = api.load(model)
         person = api.person(seed, latent, model=painter)
-        found = read_for(painter, person, picture, neutral, face, part, strength)
+        found = read_for(painter, person, picture, neutral, face, part, strength, painted=painted)
         api.paint(person, yaw=found.yaw, pitch=found.pitch, controls=found.controls, out=out, model=painter)
     except (BundleError, DetectorError, GeneratorFileError, PaintingError, PhotoError, UnreadableModelError) as error:
         raise fail(error) from None

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from effigy_protocol.transfer import RELIABLE
+
 from ..capture import Moment, OneEuro, Source, SourceError, csv_rows, packet, smooth_both_ways
 from ..capture.arkit import ShapeFinder
 from ..faces import FaceModel
-from ..faces.photo_map import RELIABLE, Features, PhotoMap
+from ..faces.photo_map import Features, PhotoMap
 from ..faces.transfer import photo_map_of
 from ..faces.welcome import controls_of
 from ..files import whole_file

@@ -8,10 +8,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from effigy_protocol.transfer import RELIABLE, Part, Transfer
+
 from ..faces import FaceModel, Identity
-from ..faces.photo_map import RELIABLE, Features
-from ..faces.picture_reading import NoFaceError, PictureReading, find_face, read_picture
-from ..faces.transfer import Part, Transfer, average_rest, photo_map_of, transfer
+from ..faces.photo_map import Features
+from ..faces.picture_reading import NoFaceError, PictureReading, find_faces, read_picture
+from ..faces.transfer import average_rest, photo_map_of, transfer
 from ..landmarks.photo import PhotoReader
 from ..picture_files import PictureFileError
 from ..picture_files import read_picture as open_picture
@@ -35,7 +37,7 @@ def read_neutral(reader: PhotoReader, path: Path | None) -> Features | None:
     if path is None:
         return None
     try:
-        return Features.of(find_face(reader, open_picture(path))[0])
+        return Features.of(find_faces(reader, open_picture(path))[0])
     except (PictureFileError, NoFaceError) as error:
         raise PhotoError(_about(path, error)) from None
 
@@ -45,6 +47,8 @@ def read_pictures(
     paths: list[Path],
     face: int = 1,  # of each, the largest being 1
     neutral: Path | None = None,  # a picture of the same person at rest
+    *,
+    painted: bool = False,  # by a generator; else photographed
 ) -> list[Outcome]:
     """Reads each picture. Raises PhotoError for the neutral one, UnreadableModelError or DetectorError."""
     photo_map_of(model)
@@ -53,7 +57,8 @@ def read_pictures(
     outcomes = []
     for path in paths:
         try:
-            outcomes.append(Outcome(path, read_picture(model, reader, open_picture(path), face, rest)))
+            reading = read_picture(model, reader, open_picture(path), face, rest, painted=painted)
+            outcomes.append(Outcome(path, reading))
         except (PictureFileError, NoFaceError) as error:
             outcomes.append(Outcome(path, None, _about(path, error)))
     return outcomes
@@ -67,7 +72,7 @@ def as_csv(model: FaceModel, outcomes: list[Outcome]) -> str:
     for outcome in outcomes:
         if (reading := outcome.reading) is not None:
             numbers = (reading.yaw, reading.pitch, reading.roll, reading.residual, *reading.controls.values())
-            table.writerow([str(outcome.path), reading.faces, *(f"{number:.4f}" for number in numbers)])
+            table.writerow([str(outcome.path), len(reading.boxes), *(f"{number:.4f}" for number in numbers)])
     return out.getvalue()
 
 
@@ -89,17 +94,18 @@ def read_for(
     face: int = 1,  # the largest being 1
     part: Part = "all",
     strength: float = 1.0,
+    *,
+    painted: bool = False,  # by a generator; else photographed
 ) -> Transfer:
     """What to ask of ``identity``. Raises PhotoError, UnreadableModelError or DetectorError."""
     reader = PhotoReader(model.generator.device)
     rest = read_neutral(reader, neutral)
     try:
-        shown = open_picture(picture)
-        seen = Features.of(find_face(reader, shown, face)[0])
+        seen = Features.of(find_faces(reader, open_picture(picture), face)[face - 1])
     except (PictureFileError, NoFaceError) as error:
         raise PhotoError(_about(picture, error)) from None
     relative = rest is not None
-    rest = average_rest(model, shown) if rest is None else rest
+    rest = average_rest(model, painted=painted) if rest is None else rest
     return transfer(model, identity, seen, rest, relative=relative, part=part, strength=strength)
 
 

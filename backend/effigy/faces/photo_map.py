@@ -21,7 +21,6 @@ from ..landmarks.photo import POINTS, SCORES, Face, Head, average_person, head
 from ..tensor_files import read_tensors, write_tensors
 
 FILE = "photo.safetensors"
-RELIABLE = 0.5  # correlation from which a control is driven
 _MOST_CORRECTED = 6.0  # degrees by which the shape of a face changes what is read as its pose
 _MESH = 3 * POINTS
 _TWINS = [

@@ -36,7 +36,8 @@ class PictureReading:
     y: float
     controls: dict[str, float]
     points: Array  # [2, 478] in [0, 1], x right and y down
-    faces: int  # in the picture
+    boxes: Array  # [n, 4]: left, top, right, bottom of each face in the picture, in [0, 1], the largest first
+    number: int  # which of them was read, the largest being 1
     residual: float
     features: Features
 
@@ -46,11 +47,15 @@ def read_picture(
     reader: PhotoReader,
     picture: NDArray[np.uint8],  # [H, W, 3]
     number: int = 1,  # which face: 1 is the largest
-    neutral: Features | None = None,  # the same person's at rest
+    neutral: Features | None = None,  # the same person's at rest; else an average person's counts
+    *,
+    painted: bool = False,  # by a generator; else photographed
 ) -> PictureReading:
     """Raises NoFaceError, or UnreadableModelError for a model that has not learnt to read photographs."""
-    face, faces = find_face(reader, picture, number)
-    photos, read = photo_map_of(model), head(face.points)
+    photos, rest = photo_map_of(model), average_rest(model, painted=painted) if neutral is None else neutral
+    faces = find_faces(reader, picture, number)
+    face = faces[number - 1]
+    read = head(face.points)
     features = Features.of(face, read)
     yaw, pitch, roll = photos.read_pose(features)
     height, width, _ = picture.shape
@@ -62,20 +67,22 @@ def read_picture(
         scale=read.size / width,
         x=float(middle[0]) / width,
         y=float(middle[1]) / height,
-        controls=photos.read_controls(features, average_rest(model, picture) if neutral is None else neutral),
+        controls=photos.read_controls(features, rest),
         points=face.points[:, :2].T / np.array([[width], [height]]),
-        faces=faces,
+        boxes=np.stack([np.concatenate([f.points.min(axis=0)[:2], f.points.max(axis=0)[:2]]) for f in faces])
+        / (width, height, width, height),
+        number=number,
         residual=100 * read.residual,
         features=features,
     )
 
 
-def find_face(reader: PhotoReader, picture: NDArray[np.uint8], number: int = 1) -> tuple[Face, int]:
-    """Face ``number`` of a picture [H, W, 3], the largest being 1, and how many there are. Raises NoFaceError."""
+def find_faces(reader: PhotoReader, picture: NDArray[np.uint8], number: int = 1) -> list[Face]:
+    """The faces of a picture [H, W, 3], the largest first. Raises NoFaceError unless there are ``number``."""
     faces = reader.read(picture)
     if not faces:
         raise NoFaceError("no face is seen in it: it should show one from the front, not smaller than 40 pixels")
     if not 1 <= number <= len(faces):
         there = "one face" if len(faces) == 1 else f"{len(faces)} faces, the largest being 1"
         raise NoFaceError(f"there is no face {number} in it: it shows {there}")
-    return faces[number - 1], len(faces)
+    return faces

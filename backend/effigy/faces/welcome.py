@@ -41,6 +41,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
         alpha=ALPHA in model.generator.planes,
         passes=model.passes,
         others=others,
+        reads_pictures=model.photo_map is not None,
     )
 
 

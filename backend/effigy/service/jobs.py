@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from effigy_protocol.messages import Buffer, Error, Job, Reply, Working
 
 from .refusals import RefusedError, guarded
+from .scheduler import MAX_BYTES, MAX_BYTES_IN_ALL
 
 MAX_OF_CLIENT = 4  # jobs that it has begun and not been told the end of
 MAX_IN_ALL = 64
@@ -38,6 +39,7 @@ Steps = Generator[Progress, None, Reply]
 class _Work:
     client: bytes
     steps: Steps
+    size: int  # bytes that its client sent for it, held until it is done
     told: Reply  # what its client is told: how far it is, or what it led to
     is_running: bool = True
     is_cancelled: bool = False
@@ -55,17 +57,34 @@ class Jobs:
         with self._lock:
             return sum(work.is_running for work in self._works.values())
 
-    def begin(self, client: bytes, steps: Steps) -> Job:
-        """Lets ``steps`` be done for the client. Raises RefusedError where it has begun too many."""
+    def begin(self, client: bytes, steps: Steps, size: int = 0) -> Job:
+        """Lets ``steps`` be done for the client, who sent ``size`` bytes for it.
+
+        Raises RefusedError where too many are begun, or too much is held for them.
+        """
         with self._lock:
-            of_client = sum(work.client == client for work in self._works.values())
-            if of_client >= MAX_OF_CLIENT or len(self._works) >= MAX_IN_ALL:
+            for name, work in [(name, work) for name, work in self._works.items() if work.is_cancelled]:
+                work.steps.close()
+                del self._works[name]
+            if too_much := self._too_much(client, size):
                 steps.close()
-                whose = f"{of_client} of this client" if of_client >= MAX_OF_CLIENT else f"{len(self._works)}"
-                raise RefusedError("busy", f"{whose} long jobs are under way", "wait for one to end, or cancel it")
+                raise RefusedError("busy", f"{too_much} are under way", "wait for one to end, or cancel it")
             job = secrets.token_hex(8)  # nobody else's client can guess it
-            self._works[job] = _Work(client, steps, Working(job, 0.0, "waiting"))
+            self._works[job] = _Work(client, steps, size, Working(job, 0.0, "waiting"))
         return Job(job)
+
+    def _too_much(self, client: bytes, size: int) -> str:
+        """What of the client, or of all, leaves no room for one more; empty where there is room."""
+        everyones = list(self._works.values())
+        its = [work for work in everyones if work.client == client]
+        if len(its) >= MAX_OF_CLIENT:
+            return f"{len(its)} long jobs of this client"
+        if len(everyones) >= MAX_IN_ALL:
+            return f"{len(everyones)} long jobs"
+        for works, most, whose in ((its, MAX_BYTES, "this client"), (everyones, MAX_BYTES_IN_ALL, "all clients")):
+            if sum(work.size for work in works if work.is_running) + size > most:
+                return f"long jobs of {whose} for which {most >> 20} MiB were sent"
+        return ""
 
     def step(self) -> None:
         """Does one step of the job whose turn it is; nothing where there is none."""

@@ -16,7 +16,7 @@ import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
-from effigy_protocol.messages import Encoding, OpenIdentity, Release, Synthesize
+from effigy_protocol.messages import Encoding, OpenIdentity, ReadPicture, Release, Synthesize
 
 MAX_WAITING = 4096  # ordered jobs of one client
 MAX_STREAMS = 64  # of one client: previews that wait at once
@@ -31,7 +31,7 @@ class Forget:
     """The service's own job: releases every identity of a client that left. Nobody is answered."""
 
 
-Work = OpenIdentity | Release | Synthesize | Forget
+Work = OpenIdentity | ReadPicture | Release | Synthesize | Forget
 
 
 @dataclass(frozen=True, slots=True)

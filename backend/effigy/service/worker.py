@@ -26,6 +26,7 @@ from effigy_protocol.messages import (
     Mix,
     OpenIdentity,
     Phase,
+    ReadPicture,
     Release,
     Reply,
     Synthesize,
@@ -41,10 +42,13 @@ from .answers import answer
 from .encode import encode_picture
 from .identities import Identities, Opened
 from .jobs import Jobs, Steps
+from .readings import PictureReadings
 from .refusals import RefusedError, guarded
 from .scheduler import Forget, Job, Scheduler
 
 log = structlog.get_logger()
+
+_Change = OpenIdentity | ReadPicture | Release  # done in order, beside the painting of pictures
 
 
 class Worker(threading.Thread):
@@ -63,6 +67,7 @@ class Worker(threading.Thread):
         self._context = context
         self._outbox = outbox
         self._identities = Identities()
+        self._readings = PictureReadings()
         self.jobs = Jobs()
         # Read by the I/O thread; each is assigned whole.
         self.phase: Phase = "loading"
@@ -107,6 +112,7 @@ class Worker(threading.Thread):
                 self._do(job, models, replies)
             self.jobs.step()
         self.jobs.close()
+        self._readings.close()
 
     def _do(self, job: Job, models: FaceModels, replies: zmq.Socket[bytes]) -> None:
         match job.request:
@@ -119,20 +125,38 @@ class Worker(threading.Thread):
                 jobs = [job, *self._scheduler.take_finals(encoding, most)]
                 answers = self._synthesize(jobs)
             case request:
-                work = partial(self._begun, models, job.client, request)
+                work = partial(self._begun, models, job.client, request, job.size)
                 jobs, answers = [job], [guarded(type(request).__name__, work)]
         for answered, reply in zip(jobs, answers, strict=True):
             replies.send_multipart([answered.client, *answer(answered.id, reply)], copy=False)
 
-    def _begun(self, models: FaceModels, client: bytes, request: OpenIdentity | Release) -> Reply:
-        """The reply to a request that is done at once, or to one that began long work."""
+    def _begun(self, models: FaceModels, client: bytes, request: _Change, size: int) -> Reply:
+        """The reply to a request of ``size`` bytes that is done at once, or to one that began long work."""
         done = self._change(models, client, request)
-        return self.jobs.begin(client, done) if isinstance(done, Generator) else done
+        return self.jobs.begin(client, done, size) if isinstance(done, Generator) else done
 
-    def _change(self, models: FaceModels, client: bytes, request: OpenIdentity | Release) -> Reply | Steps:
-        if isinstance(request, Release):
-            return Done(int(self._identities.release(client, request.identity)))
-        return self._open(models, client, request)
+    def _change(self, models: FaceModels, client: bytes, request: _Change) -> Reply | Steps:
+        match request:
+            case Release(identity):
+                return Done(int(self._identities.release(client, identity)))
+            case ReadPicture(identity=identity):
+                if identity is None:
+                    return self._readings.begin(models.served, request, None)
+                opened = self._opened(client, identity)
+                return self._readings.begin(opened.model, request, opened.model.own_expression(opened.anchor))
+            case OpenIdentity():
+                return self._open(models, client, request)
+
+    def _opened(self, client: bytes, identity: str) -> Opened:
+        """Raises RefusedError where it is not open."""
+        opened = self._identities.get(client, identity)
+        if opened is None:
+            raise RefusedError(
+                "unknown-identity",
+                f"identity {identity!r} is not open here",
+                "open it again with its latent; a restarted backend has forgotten it",
+            )
+        return opened
 
     def _open(self, models: FaceModels, client: bytes, request: OpenIdentity) -> Identity:
         model = models.served
@@ -169,13 +193,7 @@ class Worker(threading.Thread):
     def _edit(self, job: Job) -> _Edited:
         started, request = time.monotonic(), job.request
         assert isinstance(request, Synthesize)
-        opened = self._identities.get(job.client, request.identity)
-        if opened is None:
-            raise RefusedError(
-                "unknown-identity",
-                f"identity {request.identity!r} is not open here",
-                "open it again with its latent; a restarted backend has forgotten it",
-            )
+        opened = self._opened(job.client, request.identity)
         model = opened.model
         if unknown := sorted(set(request.controls) - model.controls.keys()):
             raise RefusedError(

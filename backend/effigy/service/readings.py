@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that clients give are read one after the other in a thread of their own, while the worker paints."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+
+from effigy_protocol.messages import FaceBox, PictureRead, Pose, ReadPicture, Reply
+
+from ..faces import FaceModel
+from ..faces.picture_reading import NoFaceError, PictureReading, read_picture
+from ..faces.transfer import UnreadableModelError, photo_map_of
+from ..faces.welcome import encode_floats
+from ..landmarks import DetectorError
+from ..landmarks.photo import PhotoReader
+from ..picture_files import PictureFileError, decode_picture
+from ..threads import limited_threads
+from .jobs import Progress, Steps
+from .refusals import RefusedError, guarded
+
+_STEP_S = 0.005  # that a step waits for the thread: others' requests wait for the step
+
+
+class PictureReadings:
+    """Readings of all clients. All but ``_read`` runs in the worker's thread."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "effigy-pictures")
+        self._newest: Future[Reply] | None = None
+        self._reader: PhotoReader | None = None
+
+    def begin(self, model: FaceModel, request: ReadPicture, own: dict[str, float] | None) -> Steps:
+        """The work of one. Raises RefusedError for a model that cannot read pictures.
+
+        ``own``: what the identity's own expression shows.
+        """
+        try:
+            photo_map_of(model)
+        except UnreadableModelError as error:
+            raise RefusedError("failed", str(error), "then start the backend again") from None
+        return self._steps(model, request, own)
+
+    def _steps(self, model: FaceModel, request: ReadPicture, own: dict[str, float] | None) -> Steps:
+        # What waits is kept here and not in the pool, so that it is gone at once when its client cancels it.
+        while self._newest is not None and not self._newest.done():
+            wait([self._newest], _STEP_S)
+            yield Progress(0.0, "waiting")
+        work = partial(guarded, "ReadPicture", partial(self._read, model, request, own))
+        self._newest = reading = self._pool.submit(work)
+        while not reading.done():
+            wait([reading], _STEP_S)
+            yield Progress(0.0, "reading")
+        return reading.result()
+
+    def _read(self, model: FaceModel, request: ReadPicture, own: dict[str, float] | None) -> Reply:
+        try:
+            picture = decode_picture(b"".join(request.picture))
+            with limited_threads(1):  # the others are the worker's
+                if self._reader is None or self._reader.device != model.generator.device:
+                    self._reader = PhotoReader(model.generator.device)
+                found = read_picture(model, self._reader, picture, request.face, painted=request.painted)
+        except PictureFileError as error:
+            raise RefusedError("bad-field", str(error), "choose another picture") from None
+        except NoFaceError as error:
+            raise RefusedError("no-face", str(error), "choose another picture, or another face") from None
+        except DetectorError as error:
+            raise RefusedError("failed", str(error), "run: effigy doctor") from None
+        height, width, _ = picture.shape
+        return _told(model, found, own, width, height)
+
+    def close(self) -> None:
+        """Waits for nothing."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _told(
+    model: FaceModel, found: PictureReading, own: dict[str, float] | None, width: int, height: int
+) -> PictureRead:
+    return PictureRead(
+        pose=Pose(found.yaw, found.pitch, found.roll, found.scale, found.x, found.y),
+        controls=found.controls,
+        own=own,
+        confidence=photo_map_of(model).correlations,
+        points=encode_floats(found.points),
+        width=width,
+        height=height,
+        faces=tuple(FaceBox(*box) for box in found.boxes.tolist()),
+        face=found.number,
+        residual=found.residual,
+    )
