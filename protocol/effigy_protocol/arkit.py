@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A face in ARKit's blend shapes, as the Live Link Face app records and sends it.
 
+A recording is a table (CSV) with a row for each moment: the timecode, how many values follow, 52 shapes from 0 to 1,
+and angles of the head and of both eyes in radians.
+
 A packet, numbers with their high byte first: VERSION (one byte); the device's id and the subject's name, each as its
 LENGTH and so many bytes; TIME: frame, its fraction and the rate as numerator and denominator; how many values follow
 (one byte), and VALUES, in the order of NAMES. One without values saw no face.
@@ -8,8 +11,10 @@ LENGTH and so many bytes; TIME: frame, its fraction and the rate as numerator an
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 # In the order of the app.
@@ -73,3 +78,52 @@ def sources(control: str, twin: str, known: Collection[str]) -> list[tuple[str, 
                 terms += [(name, weight / len(found)) for name in found]
                 break
     return terms
+
+
+OWN = "Effigy"  # begins the names of columns in which a recording of ours says of controls what shapes cannot
+_EYES_REACH = 30.0  # degrees that an eye turns where its shape is 1
+_CLOCK = 60  # frames of a second, by which the app's timecodes count
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A face at one time. Degrees: yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is
+    counter-clockwise."""
+
+    seconds: float
+    shapes: Mapping[str, float]  # of SHAPES, 0 … 1
+    yaw: float
+    pitch: float
+    roll: float
+    own: Mapping[str, float] = field(default_factory=dict)  # controls that shapes cannot say, −1 … 1 of their range
+
+    def values(self) -> list[float]:
+        """As NAMES names them. Its axes are ours, and it turns about them: only its pitch lowers the nose."""
+        named = {name: min(max(float(self.shapes.get(name, 0.0)), 0.0), 1.0) for name in SHAPES}
+        head = (math.radians(self.yaw), -math.radians(self.pitch), math.radians(self.roll))
+        reach = math.radians(_EYES_REACH)
+        eyes = []
+        for side, outwards in (("Left", 1.0), ("Right", -1.0)):
+            yaw = outwards * (named[f"eyeLookOut{side}"] - named[f"eyeLookIn{side}"])
+            pitch = named[f"eyeLookDown{side}"] - named[f"eyeLookUp{side}"]
+            eyes += [reach * yaw, reach * pitch, 0.0]
+        return [*named.values(), *head, *eyes]
+
+
+def csv_rows(moments: Iterable[Moment], own: tuple[str, ...] = ()) -> Iterator[list[str]]:
+    """The table's rows, the header first. The controls ``own`` get columns behind the app's."""
+    yield ["Timecode", "BlendShapeCount", *map(_capital, NAMES), *(OWN + _capital(name) for name in own)]
+    for moment in moments:
+        values = [*moment.values(), *(moment.own[name] for name in own)]
+        yield [_timecode(moment.seconds), str(len(NAMES)), *(f"{value:.6f}" for value in values)]
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]
+
+
+def _timecode(seconds: float) -> str:
+    """hh:mm:ss:ff.fff, as the app counts at 60 frames per second; never early, so that no last frame is lost."""
+    thousandths = math.ceil(seconds * _CLOCK * 1000 - 1e-6)
+    whole, rest = divmod(thousandths, _CLOCK * 1000)
+    return f"{whole // 3600 % 24:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{rest / 1000:06.3f}"

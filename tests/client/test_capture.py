@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from effigy_client.capture import tables as capture_module
+from effigy_client.capture.recording import record
 from effigy_client.capture.retarget import Target, fill_gaps, resample, retarget, smooth
 from effigy_client.capture.tables import Capture, CaptureError, read_live_link, read_openface
+from effigy_client.pose import Angles
 
 
 def live_link(tmp_path, rows, header="Timecode,BlendShapeCount,EyeBlinkLeft,EyeBlinkRight,JawOpen,HeadYaw,HeadPitch"):
@@ -148,3 +150,47 @@ def test_eyes_that_look_aside_and_up_are_one_control_each():
     values = retarget(capture, [Target("gazeSide", -1.0, 1.0), Target("gazeUp", -1.0, 1.0)])
     assert values["gazeSide"] == pytest.approx([0.7, -0.5])
     assert values["gazeUp"] == pytest.approx([0.4, -0.2])
+
+
+EVERY = [
+    Target("jawOpen", -0.2, 1.0),
+    Target("mouthSmile", -0.5, 0.9),
+    Target("mouthPucker", -0.4, 1.0),
+    Target("eyeBlinkLeft", -0.3, 1.0, "eyeBlinkRight"),
+    Target("eyeBlinkRight", -0.3, 1.0, "eyeBlinkLeft"),
+    Target("browUp", -0.4, 1.0),
+    Target("browInnerUp", -0.2, 1.0),
+    Target("gazeSide", -1.0, 1.0),
+    Target("mouthSide", -1.0, 1.0),  # of which ARKit knows nothing
+]
+
+
+@pytest.mark.parametrize("rate", [24.0, 30000 / 1001, 25.0, 60.0])
+def test_what_is_recorded_is_imported_as_it_was(tmp_path, rate):
+    """Whatever a face may show: what no shape says has a column of its own."""
+    random = np.random.default_rng(1)
+    values = {target.name: random.uniform(target.low, target.high, 50) for target in EVERY}
+    angles = [Angles(*random.uniform(-20, 20, 3)) for _ in range(50)]
+    recording = record(values, EVERY, angles, rate)
+    path = tmp_path / "take.csv"
+    path.write_text(recording.text)
+    capture = read_live_link(path)
+    found = retarget(capture, EVERY)
+    for name, wanted in values.items():
+        np.testing.assert_allclose(resample(capture.times, found[name], rate), wanted, atol=3e-3, err_msg=name)
+    for name in ("yaw", "pitch", "roll"):
+        wanted = np.array([getattr(turn, name) for turn in angles])
+        np.testing.assert_allclose(resample(capture.times, capture.channels[name], rate), wanted, atol=0.05)
+    assert "mouthSide" in recording.beyond
+    assert "gazeSide" not in recording.beyond
+
+
+def test_a_recording_of_a_usual_expression_has_the_apps_columns_alone():
+    values = {"jawOpen": np.array([0.0, 0.5]), "mouthSmile": np.array([-0.5, 0.45]), "eyeBlinkLeft": np.array([0.2, 1])}
+    recording = record(values, EVERY, [Angles(0, 0, 0)] * 2, 24.0)
+    assert recording.beyond == ()
+    header, *rows = (line.split(",") for line in recording.text.splitlines())
+    assert (len(header), rows[0][1]) == (63, "61")
+    for row in rows:
+        assert all(0 <= float(value) <= 1 for value in row[2:54])
+    assert float(rows[0][header.index("MouthFrownLeft")]) == float(rows[0][header.index("MouthFrownRight")]) == 1.0

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Films and cameras as pictures one after the other, and what is read in them as captures that animators know."""
 
-from .arkit import Moment, csv_rows, packet
+from effigy_protocol.arkit import Moment, csv_rows
+
+from .arkit import packet
 from .smoothing import OneEuro, smooth_both_ways
 from .sources import Source, SourceError, open_camera, open_film
 

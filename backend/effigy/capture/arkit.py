@@ -1,52 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readings in ARKit's shapes, as the Live Link Face app records and sends them.
-
-Its CSV has a row for each moment: the timecode, how many values follow, 52 shapes from 0 to 1, and angles of the head
-and of both eyes in radians. A packet has the same values (effigy_protocol/arkit.py).
-"""
+"""Readings in ARKit's shapes, as the Live Link Face app sends them (effigy_protocol/arkit.py)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from effigy_protocol.arkit import LENGTH, NAMES, SHAPES, TIME, VALUES, VERSION, sources
+from effigy_protocol.arkit import LENGTH, NAMES, SHAPES, TIME, VALUES, VERSION, Moment, sources
 from effigy_protocol.messages import Parameter
 
 Array = NDArray[np.float64]
 
-_EYES_REACH = 30.0  # degrees that an eye turns where its shape is 1
 _PULL = 0.05  # how much a shape's own score counts beside what the controls say
-_CLOCK = 60  # frames of a second, by which the app's timecodes count
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A face at one time. Degrees: yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is
-    counter-clockwise."""
-
-    seconds: float
-    shapes: Mapping[str, float]  # of SHAPES, 0 … 1
-    yaw: float
-    pitch: float
-    roll: float
-
-    def values(self) -> list[float]:
-        """As NAMES names them. Its axes are ours, and it turns about them: only its pitch lowers the nose."""
-        named = {name: min(max(float(self.shapes.get(name, 0.0)), 0.0), 1.0) for name in SHAPES}
-        head = (math.radians(self.yaw), -math.radians(self.pitch), math.radians(self.roll))
-        reach = math.radians(_EYES_REACH)
-        eyes = []
-        for side, outwards in (("Left", 1.0), ("Right", -1.0)):
-            yaw = outwards * (named[f"eyeLookOut{side}"] - named[f"eyeLookIn{side}"])
-            pitch = named[f"eyeLookDown{side}"] - named[f"eyeLookUp{side}"]
-            eyes += [reach * yaw, reach * pitch, 0.0]
-        return [*named.values(), *head, *eyes]
 
 
 class ShapeFinder:
@@ -78,20 +46,6 @@ def _spread(value: float, low: float, high: float) -> float:
     """low … 0 … high → −1 … 0 … 1."""
     end = high if value >= 0 else -low
     return min(max(value / end, -1.0), 1.0) if end > 0 else 0.0
-
-
-def csv_rows(moments: Iterable[Moment]) -> Iterator[list[str]]:
-    """The table's rows, the header first."""
-    yield ["Timecode", "BlendShapeCount", *(name[0].upper() + name[1:] for name in NAMES)]
-    for moment in moments:
-        yield [_timecode(moment.seconds), str(len(NAMES)), *(f"{value:.6f}" for value in moment.values())]
-
-
-def _timecode(seconds: float) -> str:
-    """hh:mm:ss:ff.fff, as the app counts at 60 frames per second."""
-    thousandths = round(seconds * _CLOCK * 1000)
-    whole, rest = divmod(thousandths, _CLOCK * 1000)
-    return f"{whole // 3600 % 24:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{rest / 1000:06.3f}"
 
 
 def packet(moment: Moment | None, frame: int, rate: float, subject: str) -> bytes:

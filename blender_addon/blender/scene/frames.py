@@ -19,22 +19,22 @@ def spread(scene: bpy.types.Scene) -> range:
     return frames[:: 1 + len(frames) // _MOST]
 
 
-def visit(scene: bpy.types.Scene) -> Iterator[int]:
-    """Goes through those frames, and at the end back to the current one.
+def visit(scene: bpy.types.Scene, frames: range | None = None) -> Iterator[int]:
+    """Goes through ``frames``, or those of ``spread``, and at the end back to the current one.
 
     What of the faces and the scene's camera was changed there and is not keyed yet would be lost: it is put back.
     """
-    before, camera = scene.frame_current, scene.camera
+    before, within, camera = scene.frame_current, scene.frame_subframe, scene.camera
     own = [proxy for proxy in faces(scene) if proxy.library is None]
     moved = [*own, camera] if camera is not None and camera.library is None else own
     places = [(obj, controls.placement_of(obj)) for obj in moved]
     values = [(proxy, controls.values_of(proxy)) for proxy in own]
     try:
-        for frame in spread(scene):
+        for frame in spread(scene) if frames is None else frames:
             scene.frame_set(frame)
             yield frame
     finally:
-        scene.frame_set(before)
+        scene.frame_set(before, subframe=within)
         for obj, place in places:
             controls.put_back(obj, place)
         for proxy, shape in values:

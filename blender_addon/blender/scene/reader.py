@@ -27,6 +27,7 @@ class FaceState:
 
     asking: Asking
     plate: np.ndarray  # [4, 4] world matrix
+    roll: float  # degrees, as the camera sees the head: the plate carries it
 
 
 class UnreadableError(Exception):
@@ -59,7 +60,7 @@ def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.ty
     face = face_of(proxy)
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
     yaw, pitch = _snap(angles, face)
-    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph)), plate)
+    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph)), plate, angles.roll)
 
 
 def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Export Keys: who a face is and what the scene asks of it in every frame, for ``effigy film`` and others."""
+"""A keyed face as a file: who it is and what every frame asks of it, for ``effigy film``; or ARKit's shapes."""
 
 from __future__ import annotations
 
@@ -7,36 +7,52 @@ import json
 from pathlib import Path
 
 import bpy
+import numpy as np
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper
 
+from effigy_client.capture.recording import Recording, record
+from effigy_client.pose import Angles
 from effigy_protocol.files import write_whole
 
+from ..scene import controls
+from ..scene.frames import visit
 from ..scene.properties import face_of
 from ..scene.queries import face_in, scene_of
-from ..scene.reader import UnreadableError, read_face
+from ..scene.reader import FaceState, UnreadableError, read_face
 from ..translation import rpt_
 from .operator import FaceOperator
 
 _FORMAT = 1
 
 
+def read_range(proxy: bpy.types.Object, scene: bpy.types.Scene) -> dict[int, FaceState]:
+    """What every frame of the scene asks of a face, by its number. Raises UnreadableError."""
+    frames = range(scene.frame_start, scene.frame_end + 1)
+    return {frame: read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()) for frame in visit(scene, frames)}
+
+
 def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> str:
     """The scene's frame range as JSON, a line for each frame, like a bake's frames.json. Raises UnreadableError."""
     face = face_of(proxy)
-    before = scene.frame_current, scene.frame_subframe
-    lines = []
-    try:
-        for frame in range(scene.frame_start, scene.frame_end + 1):
-            scene.frame_set(frame)
-            asking = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()).asking
-            lines.append(f'"{frame}": {json.dumps(asking.named())}')
-    finally:
-        scene.frame_set(before[0], subframe=before[1])
+    states = read_range(proxy, scene)
+    lines = [f'"{frame}": {json.dumps(state.asking.named())}' for frame, state in states.items()]
     encoding = "png16" if face.bake_depth == "16" else "png"
     head = {"format": _FORMAT, "model": face.model, "encoding": encoding, "person": face.latent}
     rows = ",\n".join(lines)
     return f'{json.dumps(head)[:-1]}, "frames": {{\n{rows}\n}}}}\n'
+
+
+def recording_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Recording:
+    """The scene's frame range as the Live Link Face app would have recorded it. Raises UnreadableError."""
+    states = list(read_range(proxy, scene).values())
+    expressions = [dict(state.asking.controls) for state in states]
+    values = {
+        block.name: np.array([expression.get(block.name, 0.0) for expression in expressions])
+        for block in controls.blocks_of(proxy)
+    }
+    angles = [Angles(state.asking.yaw, state.asking.pitch, state.roll) for state in states]
+    return record(values, controls.targets_of(proxy), angles, scene.render.fps / scene.render.fps_base)
 
 
 class EFFIGY_OT_export_keys(FaceOperator, ExportHelper):
@@ -63,15 +79,53 @@ class EFFIGY_OT_export_keys(FaceOperator, ExportHelper):
         return {"FINISHED"}
 
 
+class EFFIGY_OT_export_arkit(FaceOperator, ExportHelper):
+    bl_idname = "effigy.export_arkit"
+    bl_label = "Export ARKit CSV"
+    bl_description = (
+        "Write the face's expression and turn in every frame of the scene's range as the Live Link Face app records: "
+        "52 shapes of ARKit, and the head as the camera sees it. Programs that read the app's recordings read it"
+    )
+    bl_options = {"REGISTER"}
+
+    filename_ext = ".csv"
+    filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
+    filepath: StringProperty(subtype="FILE_PATH")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        proxy, scene = face_in(context), scene_of(context)
+        if scene.frame_end < scene.frame_start:
+            self.report({"ERROR"}, "The scene's range has no frames: its end is before its start")
+            return {"CANCELLED"}
+        try:
+            recording = recording_of(proxy, scene)
+            write_whole(Path(self.filepath), recording.text)
+        except (UnreadableError, OSError) as error:
+            self.report({"ERROR"}, rpt_("The face cannot be exported: {}", error))
+            return {"CANCELLED"}
+        text = rpt_("Wrote frames {} to {} to {}", scene.frame_start, scene.frame_end, self.filepath)
+        if recording.beyond:
+            names = ", ".join(recording.beyond)
+            text += rpt_("; no shape of ARKit says all of {}: columns of Effigy's own do, for its import", names)
+        self.report({"INFO"}, text)
+        return {"FINISHED"}
+
+
+_CLASSES = (EFFIGY_OT_export_keys, EFFIGY_OT_export_arkit)
+
+
 def _draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(EFFIGY_OT_export_keys.bl_idname, text="Effigy Keys (.json)")
+    menu.layout.operator(EFFIGY_OT_export_arkit.bl_idname, text="Effigy: ARKit Capture (.csv)")
 
 
 def register() -> None:
-    bpy.utils.register_class(EFFIGY_OT_export_keys)
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
     bpy.types.TOPBAR_MT_file_export.append(_draw)
 
 
 def unregister() -> None:
     bpy.types.TOPBAR_MT_file_export.remove(_draw)
-    bpy.utils.unregister_class(EFFIGY_OT_export_keys)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

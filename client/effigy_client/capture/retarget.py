@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from effigy_protocol.arkit import sources
+from effigy_protocol.arkit import OWN, sources
 
 from .tables import Capture
 
@@ -29,6 +29,9 @@ def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict
     """Values [N] of every control that the capture says something about, within the control's range."""
     found = {}
     for target in targets:
+        if (own := capture.channels.get((OWN + target.name).lower())) is not None:  # a recording of ours
+            found[target.name] = _spread(gain * own, target)
+            continue
         terms = sources(target.name, target.twin or target.name, capture.channels)
         if terms:
             heard = [weight * capture.channels[channel] for channel, weight in terms]
