@@ -35,7 +35,7 @@ _KEPT = 5  # of what backends printed
 _NAME = re.compile(r"printed-(\d{1,9})-\w+\.txt")  # with the number of the process that started the backend
 _TAIL = 8192  # bytes read from the end of that
 _ERROR = "effigy: error: "  # how the line begins by which the command line says why it ends
-_FRAME = " \t|│┃║"  # what stands beside an error in a box, as other versions and programs draw it
+_FRAME = " \t\r\n|│┃║"  # what stands beside an error in a box, as other versions and programs draw it
 
 
 # winnt.h and winerror.h
@@ -148,7 +148,7 @@ class LocalBackend:
         self._stopping_since: float | None = None
         self._killed_for = ""
         with os.fdopen(descriptor, "wb") as file:
-            self._process = _spawn([*arguments, *serve], file, folder)
+            self._process = spawn([*arguments, *serve], file, folder)
 
     @property
     def pid(self) -> int:
@@ -217,9 +217,14 @@ class LocalBackend:
                 lines = file.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return ""
-        said = [words for line in lines if any(map(str.isalnum, words := line.strip(_FRAME)))]
-        errors = [line.removeprefix(_ERROR) for line in said if line.startswith(_ERROR)]
-        return next(reversed(errors or said), "")
+        return last_words(lines)
+
+
+def last_words(lines: list[str]) -> str:
+    """Of what a program printed: the error that it ended with, else the last line that says anything; or ""."""
+    said = [words for line in lines if any(map(str.isalnum, words := line.strip(_FRAME)))]
+    errors = [line.removeprefix(_ERROR) for line in said if line.startswith(_ERROR)]
+    return next(reversed(errors or said), "")
 
 
 def is_alive(pid: int) -> bool:
@@ -289,15 +294,22 @@ def split_command(command: str) -> list[str]:
     return [program, *arguments[1:]]
 
 
-def _spawn(arguments: list[str], printed: IO[bytes], logs: Path) -> subprocess.Popen[bytes]:
+def spawn(arguments: list[str], printed: IO[bytes] | None = None, logs: Path | None = None) -> subprocess.Popen[bytes]:
+    """Starts a command of the backend. What it prints goes to the file ``printed``, or into pipes.
+
+    ``logs`` is a folder for its log. Raises BackendError.
+    """
     # Blender's own Python settings must not leak into another interpreter.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    # Not an option: a backend of an earlier version, which has none, is to live long enough to say its version.
-    environment["EFFIGY_LOG_FOLDER"] = str(logs)
+    if logs is not None:
+        # Not an option: a backend of an earlier version, which has none, is to live long enough to say its version.
+        environment["EFFIGY_LOG_FOLDER"] = str(logs)
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+    out = subprocess.PIPE if printed is None else printed
+    into = subprocess.PIPE if printed is None else subprocess.DEVNULL
     try:
         return subprocess.Popen(  # noqa: S603 the user's own command
-            arguments, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, env=environment, creationflags=flags
+            arguments, stdin=into, stdout=out, stderr=out, env=environment, creationflags=flags
         )
     except OSError as error:
         raise BackendError(f"the backend {arguments[0]} cannot be started: {error.strerror}") from None

@@ -94,9 +94,6 @@ class EFFIGY_OT_export_arkit(FaceOperator, ExportHelper):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
-        if scene.frame_end < scene.frame_start:
-            self.report({"ERROR"}, "The scene's range has no frames: its end is before its start")
-            return {"CANCELLED"}
         try:
             recording = recording_of(proxy, scene)
             write_whole(Path(self.filepath), recording.text)

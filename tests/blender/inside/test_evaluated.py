@@ -21,6 +21,7 @@ ARGUMENTS = {
     "cache": {},
     "change_identity": {"seed": 9},
     "exact_view": {},
+    "export_arkit": {"filepath": "exported.csv"},
     "export_keys": {"filepath": "keys.json"},
     "face_camera": {},
     "import_arkit": {"filepath": "take.csv"},
@@ -48,7 +49,7 @@ ORDER = (
     *("add_face", "randomise", "store_expression", "mirror", "save_identity", "change_identity", "neutral"),
     *("apply_expression", "key_all", "exact_view", "cache", "bake", "random_identity", "show_live", "load_identity"),
     *("import_arkit", "import_landmarks", "mix_identities", "face_camera", "reset_pose", "preflight"),
-    *("bake", "export_keys", "remove_expression", "remove_face"),
+    *("bake", "export_keys", "export_arkit", "remove_expression", "remove_face"),
 )
 
 
