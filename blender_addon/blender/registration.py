@@ -8,6 +8,7 @@ from .pictures import preview, runs, session
 from .scene import display, properties
 from .ui import (
     bake_all,
+    capture_process,
     connection,
     exact,
     export_keys,
@@ -15,6 +16,7 @@ from .ui import (
     grab,
     identity,
     import_capture,
+    import_film,
     install,
     library,
     live_capture,
@@ -40,6 +42,8 @@ _MODULES = (
     grab,
     library,
     import_capture,
+    capture_process,
+    import_film,
     live_capture,
     ranges,
     bake_all,

@@ -152,7 +152,7 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     path = window.work / "take.csv"
     path.write_text(window.ask(TRACK) if "Landmark" in label else RECORDING)
     window.ask("bpy.context.scene.frame_end = 250")  # as Blender begins a scene
-    window.press("^.{0,3}Animation", PANEL)
+    window.press("^.{0,3}Capture", PANEL)
     window.press(label, PANEL)
     choose_file(window, path, shot=f"08a-{label.split()[1].lower()}")
     settle(window)
@@ -167,7 +167,7 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     for pose, was in zip(poses(window), before, strict=True):
         assert pose == pytest.approx(was, abs=1e-3)
     window.ask("bpy.context.scene.frame_end = 12")
-    window.press("^.{0,3}Animation", PANEL)
+    window.press("^.{0,3}Capture", PANEL)
 
 
 RECORDING = "\n".join(

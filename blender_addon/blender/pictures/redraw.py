@@ -35,6 +35,11 @@ def panels() -> None:
     if shown == _drawn:
         return
     _drawn = shown
+    side_panels()
+
+
+def side_panels() -> None:
+    """Redraws those of all windows: something else that they show has changed."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":

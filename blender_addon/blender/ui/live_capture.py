@@ -1,25 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A face follows a live capture: the Live Link Face app sends, the controls and the head move, keys are recorded."""
+"""A face follows a live capture: a phone, a camera or a film moves controls and head, and keys are recorded.
+
+All speak as the Live Link Face app does, over a socket: a camera and a film through the process that reads them.
+"""
 
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from effigy_client.capture.live_link import PORT, Listener
+from effigy_client.capture.process import CaptureProcess, Seen
 from effigy_client.capture.retarget import retarget
 from effigy_client.capture.tables import Capture
 from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles, head_rotation
+from effigy_client.provision import BackendError
 
+from ..pictures import redraw
 from ..pictures.activity import activity
+from ..preferences import PreferencesError
 from ..scene import controls
 from ..scene.properties import face_of
 from ..scene.queries import face_in, name_of, scene_of
 from ..translation import rpt_
+from . import capture_process
 from .capture_settings import CaptureSettings
 from .pose import has_camera
 
@@ -30,14 +39,43 @@ class LiveCapture:
     """A capture that runs: what it hears, whom it moves and how."""
 
     def __init__(
-        self, proxy: bpy.types.Object, listener: Listener, *, gain: float = 1.0, head: bool = True, flip: bool = False
+        self,
+        proxy: bpy.types.Object,
+        listener: Listener,
+        process: CaptureProcess | None = None,  # what reads a camera or film, and sends
+        *,
+        gain: float = 1.0,
+        head: bool = True,
+        flip: bool = False,
     ) -> None:
-        self.listener = listener
+        self.listener, self.process = listener, process
         self.timer: Any = None  # in a window
         self.said = ""  # the status line
+        self.seen: Seen | None = None  # what the panel shows
         self._proxy = name_of(proxy)
         self._gain, self._head, self._flip = gain, head, flip
         self._turn: Any = None  # the last one, in the head's rotation mode
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The controls of which pictures tell too little: they stay as they are."""
+        return self.process.left_out if self.process is not None else ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the camera or film gives no more."""
+        return self.process is not None and not self.process.is_running
+
+    def status(self) -> str:
+        """For the status line."""
+        if self.process is not None:
+            name = self.process.name or rpt_("what is being started")
+            text = rpt_("Live Capture from {}: {} moments. ESC stops", name, self.listener.packets)
+            return f"{text} · {self.process.said}" if self.process.said else text
+        text = rpt_("Live Capture on port {}: {} packets. ESC stops", self.listener.port, self.listener.packets)
+        if self.listener.refusal:
+            text += rpt_(". Something else came: {}", self.listener.refusal)
+        return text
 
     def proxy(self, scene: bpy.types.Scene) -> bpy.types.Object | None:
         """The face, if it is still there. Looked up by name: references do not survive undo."""
@@ -53,7 +91,7 @@ class LiveCapture:
     def apply(self, proxy: bpy.types.Object, scene: bpy.types.Scene, moment: Capture) -> None:
         """Moves controls and head; with Auto Keying on, keys what was moved, at the current frame."""
         heard = retarget(moment, controls.targets_of(proxy), self._gain)
-        values = {name: float(channel[0]) for name, channel in heard.items()}
+        values = {name: float(channel[0]) for name, channel in heard.items() if name not in self.left_out}
         angles = Angles(*(float(moment.channels[name][0]) for name in ("yaw", "pitch", "roll")))
         if self._flip:
             values, angles = mirrored(values, controls.twins_of(proxy)), angles.mirrored
@@ -86,11 +124,30 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     bl_idname = "effigy.live_capture"
     bl_label = "Live Capture"
     bl_description = (
-        "Let the face follow the Live Link Face app on a phone, until Stop or ESC. With Auto Keying on, what it does "
-        "becomes keys: press play to record a performance"
+        "Let the face follow the Live Link Face app on a phone, a camera of this computer or a film, until Stop or "
+        "ESC. With Auto Keying on, what it does becomes keys: press play to record a performance. "
+        "No picture is kept"
     )
     bl_options = {"UNDO"}  # not REGISTER: a performance cannot be done again with other settings
 
+    source: EnumProperty(
+        name="Source",
+        description="Whose face is followed",
+        items=(
+            ("PHONE", "Phone", "The Live Link Face app on a phone sends what it sees"),
+            ("CAMERA", "Camera", "A camera of this computer: its light is on until the capture ends"),
+            ("FILM", "Film", "A film's file, at its own speed"),
+        ),
+    )
+    camera: IntProperty(name="Camera", description="Its number: 0 is the first", default=0, min=0, max=63)
+    film: StringProperty(name="Film", description="The film's file", subtype="FILE_PATH")
+    face: IntProperty(
+        name="Face",
+        description="Which is followed, where a camera or film shows several; the largest is 1",
+        default=1,
+        min=1,
+        max=99,
+    )
     reach: EnumProperty(
         name="Listen To",
         description="Who may send",
@@ -107,7 +164,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         if bpy.app.background or context.window is None:
             cls.poll_message_set("A capture needs a window")
             return False
-        if is_running():
+        if is_running() or capture_process.is_running():
             cls.poll_message_set("A capture runs already: stop it first")
             return False
         return has_camera(cls, context)
@@ -115,42 +172,80 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return set(context.window_manager.invoke_props_dialog(self))
 
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.row().prop(self, "source", expand=True)
+        asked = {"PHONE": ("reach", "port"), "CAMERA": ("camera", "face"), "FILM": ("film", "face")}[self.source]
+        for name in (*asked, "gain", "head", "flip"):
+            layout.prop(self, name)
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            listener = Listener("127.0.0.1" if self.reach == "LOCAL" else "", self.port)
+            listener, process = self._open()
         except OSError as error:
             text = rpt_("Port {} cannot be listened to ({}): choose another", self.port, error.strerror)
             self.report({"ERROR"}, text)
             return {"CANCELLED"}
-        self._capture = LiveCapture(face_in(context), listener, gain=self.gain, head=self.head, flip=self.flip)
+        except (BackendError, PreferencesError, ValueError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        proxy = face_in(context)
+        self._capture = LiveCapture(proxy, listener, process, gain=self.gain, head=self.head, flip=self.flip)
         _begin(self._capture)
         manager = context.window_manager
         self._capture.timer = manager.event_timer_add(_TICK_S, window=context.window)
         manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
+    def _open(self) -> tuple[Listener, CaptureProcess | None]:
+        """Who is heard, and who sends where that is not a phone. Raises OSError, BackendError or ValueError."""
+        if self.source == "PHONE":
+            return Listener("127.0.0.1" if self.reach == "LOCAL" else "", self.port), None
+        film = Path(bpy.path.abspath(self.film))
+        if self.source == "FILM" and not film.is_file():
+            raise ValueError(rpt_("There is no film {}: choose a file", film) if self.film else rpt_("Choose a film"))
+        listener = Listener("127.0.0.1", 0)
+        try:
+            source = str(film) if self.source == "FILM" else str(self.camera)
+            return listener, capture_process.start(source, port=listener.port, face=self.face)
+        except (BackendError, PreferencesError):
+            listener.close()
+            raise
+
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         capture, scene = self._capture, scene_of(context)
         asked = event.type == "ESC" and event.value == "PRESS"
         if asked or _running is not capture or capture.proxy(scene) is None:
-            self.cancel(context)
-            return {"FINISHED"}
+            return self._finish(context)
         if event.type == "TIMER":
             try:
                 capture.step(scene)
             except Exception as error:  # noqa: BLE001 whatever a scene holds: the port must be free again
                 traceback.print_exc()
                 self.report({"ERROR"}, rpt_("Live Capture stopped: {}", error))
-                self.cancel(context)
-                return {"FINISHED"}
-            listener = capture.listener
-            text = rpt_("Live Capture on port {}: {} packets. ESC stops", self.port, listener.packets)
-            if listener.refusal:
-                text += rpt_(". Something else came: {}", listener.refusal)
-            if text != capture.said:  # a silent phone redraws nothing
+                return self._finish(context)
+            if capture.has_ended:
+                return self._finish(context)
+            if capture.process is not None and capture.seen is not capture.process.seen:
+                capture.seen = capture.process.seen
+                redraw.side_panels()
+            if (text := capture.status()) != capture.said:  # a silent phone redraws nothing
                 capture.said = text
                 context.workspace.status_text_set(text)
+                redraw.side_panels()
         return {"PASS_THROUGH"}
+
+    def _finish(self, context: bpy.types.Context) -> set[str]:
+        """Ends it; says why a camera or film gives no more, and what was left alone."""
+        capture = self._capture
+        if capture.process is not None and capture.process.problem:
+            self.report({"ERROR"}, rpt_("Live Capture stopped: {}", capture.process.problem))
+        elif capture.left_out:
+            names = ", ".join(capture.left_out)
+            self.report({"INFO"}, rpt_("Pictures tell too little of {}: left as they are", names))
+        self.cancel(context)
+        return {"FINISHED"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Also when Blender takes the operator away: another file, or the end."""
@@ -161,7 +256,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
 class EFFIGY_OT_stop_capture(bpy.types.Operator):
     bl_idname = "effigy.stop_capture"
     bl_label = "Stop Capture"
-    bl_description = "Listen no more; the face stays as it is"
+    bl_description = "End the capture: nobody is listened to, a camera is off. The face stays as it is"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -182,6 +277,9 @@ def stop() -> None:
     if capture is None:
         return
     capture.listener.close()
+    if capture.process is not None:
+        capture_process.end()
+        redraw.side_panels()
     if capture.timer is not None:
         bpy.context.window_manager.event_timer_remove(capture.timer)
     if bpy.context.workspace is not None:

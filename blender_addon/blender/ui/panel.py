@@ -17,8 +17,10 @@ from ..scene.controls import blocks_of
 from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, known_faces, scene_of
 from ..translation import differing, iface_
-from . import install, library, live_capture
+from . import install, library
+from .capture_panel import EFFIGY_PT_capture
 from .exact import STANDARD
+from .panels import FacePanel, SidePanel
 from .rows import Told, draw_told, is_cut, write
 
 # Every state has a sign and a word of its own: none is told by its colour alone.
@@ -29,20 +31,6 @@ _ICONS = {
     Phase.LOST: "ERROR",
     Phase.REFUSED: "ERROR",
 }
-
-
-class SidePanel(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Effigy"
-
-
-class FacePanel(SidePanel):
-    """A panel of the active face."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return context.scene is not None and active_face(context) is not None
 
 
 class EFFIGY_PT_backend(SidePanel):
@@ -191,12 +179,6 @@ class EFFIGY_PT_animation(FacePanel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, scene_of(context).tool_settings
         layout.prop(settings, "use_keyframe_insert_auto", text="Auto Keying", icon="RECORD_OFF")
-        layout.operator("effigy.import_arkit", icon="IMPORT")
-        layout.operator("effigy.import_landmarks", icon="IMPORT")
-        if not live_capture.is_running():
-            layout.operator("effigy.live_capture", icon="OUTLINER_OB_CAMERA")
-        else:
-            layout.operator("effigy.stop_capture", icon="PAUSE")
         layout.operator("effigy.cache", icon="MEMORY")
         draw_told(layout, _cached(run_of(face_in(context))))
 
@@ -277,7 +259,7 @@ _MENU = (
     ("add_face", "remove_face", "use_grab"),
     ("neutral", "mirror", "randomise", "reset_pose", "face_camera", "key_all"),
     ("change_identity", "random_identity", "use_new_default", "mix_identities", "save_identity", "load_identity"),
-    ("store_expression", "import_arkit", "import_landmarks", "live_capture", "stop_capture"),
+    ("store_expression", "import_film", "import_arkit", "import_landmarks", "live_capture", "stop_capture"),
     ("cache", "bake", "show_live", "preflight", "exact_view"),
 )
 
@@ -294,6 +276,7 @@ _CLASSES = (
     EFFIGY_PT_identity,
     EFFIGY_PT_pose,
     EFFIGY_PT_library,
+    EFFIGY_PT_capture,
     EFFIGY_PT_animation,
     EFFIGY_PT_render,
     EFFIGY_PT_messages,

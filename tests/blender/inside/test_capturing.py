@@ -3,11 +3,19 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
 import bpy
 import numpy as np
 import pytest
 from conftest import addon
 from helpers import key, swing
+
+import effigy_client.capture.live_link
+import effigy_client.capture.tables
+import effigy_client.provision
 
 
 def poses(face, scene):
@@ -40,3 +48,124 @@ def test_a_face_that_is_exported_and_imported_moves_as_it_did(scene, face, tmp_p
     found = poses(face, scene)
     np.testing.assert_allclose(found[:, :-3], wanted[:, :-3], atol=4e-3)
     np.testing.assert_allclose(found[:, -3:], wanted[:, -3:], atol=0.05)
+
+
+@pytest.fixture()
+def reads(tmp_path, preferences):
+    """Lets a text of Python stand for ``effigy capture``: what the add-on makes of it needs no network's readings."""
+    command = preferences.command
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"a film")
+
+    def stand_in(text):
+        script = tmp_path / "effigy.py"
+        script.write_text(CAPTURE + text)
+        preferences.command = f'"{command.replace("effigy", "python")}" "{script}"'
+        return str(film)
+
+    yield stand_in
+    addon("blender.ui.capture_process").end()
+    preferences.command = command
+
+
+CAPTURE = """
+import json, sys, time
+say = lambda **line: print(json.dumps(line), flush=True)
+out = sys.argv[sys.argv.index("--out") + 1] if "--out" in sys.argv else None
+def write(jaws, smiles, **more):
+    lines = ["Timecode,BlendShapeCount,JawOpen,MouthSmileLeft,MouthSmileRight,HeadYaw,HeadPitch,HeadRoll"]
+    pairs = enumerate(zip(jaws, smiles))
+    lines += [f"00:00:00:{2 * n}.0,61,{jaw},{smile},{smile},0.2,0,0" for n, (jaw, smile) in pairs]
+    open(out, "w").write("\\n".join(lines))
+    say(written={"path": out, "moments": len(jaws), "missing": 0, "faces": 1, "left_out": []} | more)
+"""
+
+
+def jaws_of(face):
+    curve = addon("blender.scene.fcurves").curves_of(face.data.shape_keys).find('key_blocks["jawOpen"].value')
+    return [point.co[:] for point in curve.keyframe_points]
+
+
+def test_a_film_becomes_keys_and_all_that_is_to_know_of_it_is_said(scene, face, reads, capsys):
+    scene.render.fps = 30
+    key(face, "jawOpen", (1, 0.25), (100, 0.75))
+    film = reads("write([0, 0.5, 1], [1, 1, 1], missing=2, faces=3, left_out=['mouthSmile'])")
+    assert bpy.ops.effigy.import_film(filepath=film, start=10) == {"FINISHED"}
+    high = face.data.shape_keys.key_blocks["jawOpen"].slider_max
+    keys = [(1, 0.25), (10, 0), (11, 0.5 * high), (12, high), (100, 0.75)]
+    np.testing.assert_allclose(jaws_of(face), keys, atol=1e-3)
+    curves = addon("blender.scene.fcurves").curves_of(face.data.shape_keys)
+    assert curves.find('key_blocks["mouthSmile"].value') is None, "driven by what tells too little of it"
+    said = capsys.readouterr().out
+    for part in ("2 pictures show no face", "up to 3 faces", "face 1 by size", "too little of mouthSmile: not keyed"):
+        assert part in said
+    assert not addon("blender.ui.capture_process").is_running()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "print('effigy: error: film.mp4 is no film that can be read', file=sys.stderr); sys.exit(2)",
+            "is no film that",
+        ),
+        ("sys.exit(5)", "ended with code 5"),
+        ("open(out, 'w').write('x')", "of this release"),
+        (
+            "open(out, 'w').write('x'); say(written={'moments': 1, 'missing': 0, 'faces': 1, 'left_out': []})",
+            "no Live Link",
+        ),
+    ],
+)
+def test_a_film_that_cannot_be_read_says_why_and_changes_nothing(scene, face, reads, text, why):
+    film = reads(text)
+    with pytest.raises(RuntimeError, match=why):
+        bpy.ops.effigy.import_film(filepath=film)
+    assert face.animation_data is None
+    assert not list(Path(bpy.app.tempdir).glob("effigy-film-*"))
+
+
+def test_a_face_that_is_deleted_while_a_film_is_read_ends_that(scene, face, reads):
+    importing = addon("blender.ui.import_film")
+    reading = importing.Reading(face, scene, Path(reads("write([0, 1], [0, 0])")), 1, "median")
+    bpy.data.objects.remove(face)
+    reading.process.wait(60)
+    with pytest.raises(importing.FilmError, match="Face 4, or its camera, is gone"):
+        reading.finish(None)
+    reading.end()
+
+
+def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene, face, reads, monkeypatch):
+    reads(
+        "say(camera={'name': 'HD Webcam', 'left_out': ['mouthSmile']})\n"
+        "say(seen={'width': 2, 'height': 1, 'rgb': 'AQIDBAUG', 'points': [[0.75, 0.5]]})\n"
+        "time.sleep(600)"
+    )
+    source, live = addon("blender.ui.capture_process"), addon("blender.ui.live_capture")
+    assert source.told().word == "No camera is on"
+    process = source.start("0", port=4711)
+    assert source.told().word == "Starting"
+    end = time.monotonic() + 60
+    while process.seen is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert source.told().word == "On: HD Webcam"
+    assert source.with_points(process.seen).tolist() == [[[1, 2, 3], [255, 200, 40]]]
+    before = {kind: len(getattr(bpy.data, kind)) for kind in ("images", "textures", "brushes")}
+    drawn = []
+    source.draw_picture(SimpleNamespace(template_icon=lambda icon, scale: drawn.append(icon)))
+    assert len(drawn) == 1
+    assert source._pictures["seen"].image_pixels[1] == int.from_bytes(bytes([255, 200, 40, 255]), "little", signed=True)
+    assert {kind: len(getattr(bpy.data, kind)) for kind in before} == before
+    listener = effigy_client.capture.live_link.Listener("127.0.0.1", 0)
+    capture = live.LiveCapture(face, listener, process)
+    moved = dict.fromkeys(effigy_client.capture.live_link.ARKIT, 0.0) | {"jawopen": 1.0, "mouthsmileleft": 1.0}
+    channels = {name: np.array([value]) for name, value in moved.items()}
+    capture.apply(face, scene, effigy_client.capture.tables.arkit_capture(np.zeros(1), channels))
+    blocks = face.data.shape_keys.key_blocks
+    assert blocks["jawOpen"].value == blocks["jawOpen"].slider_max
+    assert blocks["mouthSmile"].value == 0, "driven by what tells too little of it"
+    live._begin(capture)
+    live.stop()
+    assert not effigy_client.provision.is_alive(process.pid)
+    assert source.told().word == "No camera is on"

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How captured channels become keyframes of a face, whatever they were read from."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import FloatProperty, IntProperty
+
+from effigy_client.capture.retarget import smooth
+from effigy_client.capture.tables import CaptureError
+from effigy_client.mirror import mirrored
+from effigy_client.pose import Angles, head_rotation
+
+from ..scene import controls
+from ..scene.fcurves import write_keys
+from ..translation import rpt_
+from .capture_settings import CaptureSettings
+from .pose import CameraOperator
+
+_LAST_FRAME = 1_048_574  # that Blender counts to
+_USUAL_END = 250  # of a scene that nobody gave a length
+
+
+def _new_end(scene: bpy.types.Scene, last: int) -> int:
+    """The scene's last frame after a capture that ends at ``last``: the capture's own, where nobody chose another.
+
+    A scene as Blender begins it, in which nothing goes on for longer, would play and render a face that stands still.
+    """
+    if scene.frame_end != _USUAL_END or last > _USUAL_END:
+        return max(scene.frame_end, last)
+    editor: Any = scene.sequence_editor
+    strips = () if editor is None else editor.strips_all if bpy.app.version >= (4, 4, 0) else editor.sequences_all
+    tracks = [track for obj in scene.objects if obj.animation_data for track in obj.animation_data.nla_tracks]
+    ends = [action.frame_range[1] for action in bpy.data.actions]
+    ends += [strip.frame_end for track in tracks for strip in track.strips]
+    ends += [strip.frame_final_end - 1 for strip in strips]
+    return min(_USUAL_END, max([last, *(math.ceil(end) for end in ends)]))
+
+
+class KeyingOperator(CaptureSettings, CameraOperator):
+    """What all importers ask for, and how their channels become keys."""
+
+    start: IntProperty(name="First Frame", description="Where the first captured moment goes", default=1)
+    smoothing: FloatProperty(
+        name="Smoothing", description="Frames that are averaged (a Gaussian's deviation); 0 leaves every jitter",
+        default=1.0, min=0.0, max=20.0,
+    )  # fmt: skip
+
+    def key(
+        self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray
+    ) -> str:
+        """Keys controls' values [N] by name, and yaw, pitch and roll [M, 3] in degrees, a row per frame of the scene.
+
+        Returns what was done, for the report. Raises CaptureError where Blender has no such frames.
+        """
+        last = self.start + max([len(angles), *(len(channel) for channel in values.values())]) - 1
+        if last > _LAST_FRAME:
+            raise CaptureError(rpt_("the capture would end at frame {}, Blender's last is {}", last, _LAST_FRAME))
+        self._write(proxy, scene, values, angles)
+        was, scene.frame_end = scene.frame_end, _new_end(scene, last)
+        keyed = [*values, *(["the head's turn"] if self.head and len(angles) else [])]
+        text = rpt_("Frames {} to {}: {}", self.start, last, ", ".join(keyed))
+        if was != scene.frame_end:
+            text += rpt_("; the scene now ends at {}, not at {}", scene.frame_end, was)
+        return text
+
+    def _write(
+        self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray
+    ) -> None:
+        if self.flip:
+            values, angles = mirrored(values, controls.twins_of(proxy)), angles * np.array([-1.0, 1.0, -1.0])
+        keys = proxy.data.shape_keys
+        assert keys is not None
+        for name, channel in values.items():
+            block = keys.key_blocks[name]
+            smoothed = np.clip(smooth(channel, self.smoothing), block.slider_min, block.slider_max)
+            write_keys(keys, f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, self.start, smoothed)
+        if self.head and len(angles):
+            self._write_head(proxy, scene, np.stack([smooth(column, self.smoothing) for column in angles.T], axis=1))
+
+    def _write_head(self, proxy: bpy.types.Object, scene: bpy.types.Scene, angles: np.ndarray) -> None:
+        """As the camera sees the head from where both stand now."""
+        camera = controls.camera_of(proxy, scene)
+        assert camera is not None
+        view = controls.view_of(proxy, camera)
+        turns: list[Any] = []
+        for yaw, pitch, roll in angles:
+            rotation = head_rotation(Angles(yaw, pitch, roll), view)
+            turns.append(controls.turn_next(proxy, rotation, turns[-1] if turns else None))
+        path = controls.rotation_path(proxy)
+        for index in range(len(turns[0])):
+            write_keys(proxy, path, index, self.start, np.array([turn[index] for turn in turns]))

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel's part for what moves a face from outside: pictures, films, cameras, phones and their recordings."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import capture_process, live_capture
+from .panels import FacePanel
+from .rows import draw_told
+
+
+class EFFIGY_PT_capture(FacePanel):
+    bl_label = "Capture"
+    bl_parent_id = "EFFIGY_PT_face"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        column = layout.column(align=True)
+        column.operator("effigy.import_film", icon="FILE_MOVIE")
+        if not live_capture.is_running():
+            column.operator("effigy.live_capture", icon="OUTLINER_OB_CAMERA")
+        else:
+            column.operator("effigy.stop_capture", icon="PAUSE")
+        column = layout.column(align=True)
+        column.operator("effigy.import_arkit", icon="IMPORT")
+        column.operator("effigy.import_landmarks", icon="IMPORT")
+        column.operator("effigy.export_arkit", icon="EXPORT")
+        draw_told(layout, capture_process.told())
+        capture_process.draw_picture(layout)  # below all buttons, which it would move

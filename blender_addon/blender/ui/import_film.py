@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Import Film: a process reads the face in every picture of a film, and what it found becomes keyframes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from effigy_client.capture.process import CaptureProcess, Written
+from effigy_client.capture.tables import CaptureError, read_live_link
+from effigy_client.provision import BackendError
+
+from ..pictures import redraw
+from ..preferences import PreferencesError
+from ..scene import controls
+from ..scene.properties import face_of
+from ..scene.queries import face_in, name_of, scene_of
+from ..translation import rpt_
+from . import capture_process
+from .capture_keys import KeyingOperator
+from .import_capture import channels_of
+from .pose import has_camera
+
+_LOOK_S = 0.1
+_FILMS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.wmv;*.ogv;*.gif"
+
+
+class FilmError(Exception):
+    """A film that becomes no keys; the message says why."""
+
+
+class FilmSettings(KeyingOperator):
+    """What is asked of a film."""
+
+    filepath: StringProperty(subtype="FILE_PATH")
+    smoothing: FloatProperty(
+        name="Smoothing",
+        description="Frames that are averaged (a Gaussian's deviation), beside the filter that all films pass",
+        default=0.0, min=0.0, max=20.0,
+    )  # fmt: skip
+    face: IntProperty(
+        name="Face",
+        description="Which is followed, where there are several; the largest is 1",
+        default=1,
+        min=1,
+        max=99,
+    )
+    neutral: EnumProperty(
+        name="At Rest",
+        description="What counts as the face at rest, looking ahead: its expression and turn are keyed from there",
+        items=(
+            ("MEDIAN", "Usual", "As the face is most of the time"),
+            ("AVERAGE", "Average Person", "As an average person looks who faces the camera"),
+            ("PICTURE", "A Picture", "As the face is in one picture of the film"),
+        ),
+    )
+    neutral_picture: IntProperty(name="Picture", description="Its number, from 0 on", default=0, min=0)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if capture_process.is_running():
+            cls.poll_message_set("A film or camera is read already: stop that first")
+            return False
+        return has_camera(cls, context)
+
+
+class EFFIGY_OT_import_film(ImportHelper, FilmSettings):
+    bl_idname = "effigy.import_film"
+    bl_label = "Import Film"
+    bl_description = (
+        "Read the face in a film, and turn what it does into keyframes of the controls and the head. "
+        "It is read on this computer, and no picture of it is kept. ESC stops"
+    )
+    bl_options = {"REGISTER"}  # what follows is the undo step
+
+    filter_glob: StringProperty(default=_FILMS, options={"HIDDEN"})
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        for name in ("start", "smoothing", "gain", "head", "flip", "face", "neutral"):
+            layout.prop(self, name)
+        row = layout.row()
+        row.active = self.neutral == "PICTURE"
+        row.prop(self, "neutral_picture")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = self.as_keywords(ignore=("filter_glob", "check_existing"))
+        waits = bpy.app.background or context.window is None
+        result: set[str] = bpy.ops.effigy.read_film("EXEC_DEFAULT" if waits else "INVOKE_DEFAULT", **settings)
+        return {"CANCELLED"} if "CANCELLED" in result else {"FINISHED"}
+
+
+class Reading:
+    """A film that is read, for a face that is looked up by name: references do not survive undo."""
+
+    def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene, film: Path, face: int, neutral: str) -> None:
+        """Raises FilmError."""
+        if not film.is_file():
+            raise FilmError(rpt_("there is no file {}", film))
+        self._proxy, self._scene = name_of(proxy), scene.name
+        handle, name = tempfile.mkstemp(".csv", "effigy-film-", bpy.app.tempdir)
+        os.close(handle)
+        self._table = Path(name)
+        try:
+            self.process: CaptureProcess = capture_process.start(str(film), out=self._table, face=face, neutral=neutral)
+        except (BackendError, PreferencesError) as error:
+            self.end()
+            raise FilmError(str(error)) from None
+
+    @property
+    def is_done(self) -> bool:
+        return not self.process.is_running
+
+    def finish(self, operator: FilmSettings) -> str:
+        """Keys what was read; returns what was done. Raises FilmError or CaptureError, and then changes nothing."""
+        if self.process.problem:
+            raise FilmError(self.process.problem)
+        if self.process.written is None:
+            raise FilmError(rpt_("the backend says nothing of it: is it of this release?"))
+        scene: Any = bpy.data.scenes.get(self._scene)
+        proxy: Any = bpy.data.objects.get(self._proxy)
+        gone = scene is None or proxy is None or scene not in proxy.users_scene or not face_of(proxy).is_face
+        if gone or controls.camera_of(proxy, scene) is None:
+            raise FilmError(rpt_("{}, or its camera, is gone from {}", self._proxy[0], self._scene))
+        capture = read_live_link(self._table)
+        values, angles = channels_of(capture, proxy, scene.render.fps / scene.render.fps_base, operator.gain)
+        left_out = self.process.left_out
+        kept = {name: channel for name, channel in values.items() if name not in left_out}
+        return operator.key(proxy, scene, kept, angles) + _remarks(self.process.written, left_out, operator.face)
+
+    def end(self) -> None:
+        """The process, and its table, are gone afterwards."""
+        capture_process.end()
+        self._table.unlink(missing_ok=True)
+
+
+def _remarks(written: Written, left_out: tuple[str, ...], face: int) -> str:
+    """What an artist should know of a film that was read."""
+    text = ""
+    if written.missing:
+        text += rpt_("; {} pictures show no face: keys are drawn across", written.missing)
+    if written.faces > 1:
+        text += rpt_("; up to {} faces are seen, face {} by size was followed", written.faces, face)
+    if left_out:
+        text += rpt_("; pictures tell too little of {}: not keyed", ", ".join(left_out))
+    return text
+
+
+class EFFIGY_OT_read_film(FilmSettings):
+    bl_idname = "effigy.read_film"
+    bl_label = "Import Film"
+    bl_description = "Read a film, as Import Film asks"
+    bl_options = {"UNDO", "INTERNAL"}
+
+    def begin(self, context: bpy.types.Context) -> Reading:
+        """Raises FilmError."""
+        neutral = {"MEDIAN": "median", "AVERAGE": "none", "PICTURE": str(self.neutral_picture)}[self.neutral]
+        film = Path(bpy.path.abspath(self.filepath))
+        return Reading(face_in(context), scene_of(context), film, self.face, neutral)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        try:
+            self._reading = self.begin(context)
+        except FilmError as error:
+            self.report({"ERROR"}, rpt_("The film cannot be read: {}", error))
+            return {"CANCELLED"}
+        manager = context.window_manager
+        manager.progress_begin(0, 1)
+        self._timer = manager.event_timer_add(_LOOK_S, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC" and event.value == "PRESS":
+            self.cancel(context)
+            self.report({"WARNING"}, "Import Film stopped: nothing was changed")
+            return {"CANCELLED"}
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        if self._reading.is_done:
+            return self._finish(context)
+        process = self._reading.process
+        if process.total:
+            context.window_manager.progress_update(process.done / process.total)
+        text = rpt_("Import Film: {} of {} pictures. ESC stops", process.done, process.total or "…")
+        context.workspace.status_text_set(text)
+        redraw.side_panels()
+        return {"PASS_THROUGH"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Also when Blender takes the operator away: another file, or the end."""
+        self._reading.end()
+        context.window_manager.event_timer_remove(self._timer)
+        context.window_manager.progress_end()
+        if context.workspace is not None:
+            context.workspace.status_text_set(None)
+        redraw.side_panels()
+
+    def _finish(self, context: bpy.types.Context) -> set[str]:
+        try:
+            said = self._reading.finish(self)
+        except (FilmError, CaptureError, ValueError) as error:
+            self.report({"ERROR"}, rpt_("The film cannot be read: {}", error))
+            return {"CANCELLED"}
+        except Exception as error:  # noqa: BLE001 whatever a scene holds: the process and its table must go
+            traceback.print_exc()
+            self.report({"ERROR"}, rpt_("Import Film stopped: {}", f"{type(error).__name__}: {error}"))
+            return {"CANCELLED"}
+        finally:
+            self.cancel(context)
+        self.report({"INFO"}, said)
+        return {"FINISHED"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """For scripts: waits."""
+        try:
+            reading = self.begin(context)
+        except FilmError as error:
+            self.report({"ERROR"}, rpt_("The film cannot be read: {}", error))
+            return {"CANCELLED"}
+        try:
+            while not reading.is_done:
+                time.sleep(_LOOK_S)
+            said = reading.finish(self)
+        except (FilmError, CaptureError, ValueError) as error:
+            self.report({"ERROR"}, rpt_("The film cannot be read: {}", error))
+            return {"CANCELLED"}
+        finally:
+            reading.end()
+        self.report({"INFO"}, said)
+        return {"FINISHED"}
+
+
+_CLASSES = (EFFIGY_OT_import_film, EFFIGY_OT_read_film)
+
+
+def _menu(self: Any, context: bpy.types.Context) -> None:
+    self.layout.operator(EFFIGY_OT_import_film.bl_idname, text="Effigy: Film")
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.TOPBAR_MT_file_import.append(_menu)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_import.remove(_menu)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
