@@ -16,6 +16,8 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
+from effigy_protocol.messages import MatteName
+
 from .faces import FaceModel, Identity, load_face_model, resolve_bundle
 from .files import whole_file
 from .painting import (
@@ -87,17 +89,19 @@ def paint(
     pitch: float | None = None,
     controls: Mapping[str, float] | None = None,
     depth: Depth = 8,
+    matte: MatteName = "none",
     out: str | Path | None = None,
     model: Model = "default",
 ) -> NDArray[Any]:
-    """One exact picture [H, W, 3, or 4 with alpha], uint8, or uint16 with a ``depth`` of 16.
+    """One exact picture [H, W, 3, or 4 with a matte], uint8, or uint16 with a ``depth`` of 16.
 
     ``yaw`` and ``pitch`` are degrees, None the person's own; ``controls`` offsets from their expression, by name.
+    ``matte``: "head" cuts the head out, with straight alpha.
     ``out``: a PNG file to write too, whose bytes are those that Blender bakes for the same.
     """
     chosen = load(model)
     shot = Shot(_person(chosen, who), Moment(yaw, pitch, controls or {}))
-    painted = next(paint_shots(chosen, [shot], depth))
+    painted = next(paint_shots(chosen, [shot], depth, matte))
     if out is not None:
         _check_suffix(Path(out), ".png")
         with whole_file(Path(out)) as temporary:
@@ -113,13 +117,14 @@ def sheet(
     controls: Mapping[str, Values] | None = None,
     tile: int | None = None,
     captions: bool = True,
+    matte: MatteName = "none",
     out: str | Path | None = None,
     model: Model = "default",
 ) -> NDArray[np.uint8]:
     """A contact sheet [H, W, 3]: people downwards, and at most two of yaw, pitch and controls with several values.
 
     ``people`` may have names, which captions then tell. ``tile``: the width of each picture, in pixels.
-    ``out``: a PNG file to write too.
+    ``matte``: "head" puts heads on white instead of their backgrounds. ``out``: a PNG file to write too.
     """
     chosen = load(model)
     asked = {"yaw": yaw, "pitch": pitch, **(controls or {})}
@@ -130,7 +135,7 @@ def sheet(
     }
     named = people if isinstance(people, Mapping) else {_label(who): who for who in people}
     opened = {label: _person(chosen, who) for label, who in named.items()}
-    picture = paint_sheet(chosen, opened, axes, tile, captions=captions)
+    picture = paint_sheet(chosen, opened, axes, tile, captions=captions, matte=matte)
     if out is not None:
         _check_suffix(Path(out), ".png")
         with whole_file(Path(out)) as temporary:
@@ -146,14 +151,15 @@ def film(
     frames: int = 96,
     fps: float = 24,
     depth: Depth | None = None,
+    matte: MatteName | None = None,
     model: Model = "default",
     progress: Progress = lambda done, of: None,
 ) -> Written:
     """Paints every frame of ``keys``: a .csv or .json file, or moments by frame; None: a turntable of ``frames``.
 
     ``out``: a folder of PNG files, which are those that Blender's Bake writes for the same keys and which go on where
-    they were stopped, or an .mp4. ``who`` may be left out where the file of keys names its person; ``depth`` where the
-    keys are a bake's own.
+    they were stopped, or an .mp4. ``who`` may be left out where the file of keys names its person; ``depth`` and
+    ``matte`` where the keys are a bake's own.
     """
     chosen = load(model)
     if keys is None:
@@ -165,7 +171,7 @@ def film(
     shown = open_person(chosen, latent=read.latent) if who is None else _person(chosen, who)
     read.check(chosen, shown)
     shots = {frame: Shot(shown, moment) for frame, moment in read.frames.items()}
-    return _write(chosen, shots, Path(out), fps, depth or read.depth, progress)
+    return _write(chosen, shots, Path(out), fps, depth or read.depth, matte or read.matte, progress)
 
 
 def interpolate(
@@ -179,44 +185,56 @@ def interpolate(
     pitch: float | None = None,
     controls: Mapping[str, float] | None = None,
     depth: Depth = 8,
+    matte: MatteName = "none",
     model: Model = "default",
     progress: Progress = lambda done, of: None,
 ) -> Written:
     """From person to person, on a smooth curve through their latents; with ``loop`` back to the first.
 
-    ``out`` as in ``film``; ``yaw``, ``pitch`` and ``controls`` as in ``paint``, for all frames.
+    ``out`` as in ``film``; ``yaw``, ``pitch`` and ``controls``, ``depth`` and ``matte`` as in ``paint``, for all
+    frames.
     """
     chosen = load(model)
     if not 0 < seconds * fps < 1e9:
         raise PaintingError(f"{seconds} seconds of {fps} frames each cannot be painted")
     passed = between(chosen, [_person(chosen, who) for who in people], round(seconds * fps), loop=loop)
     moment = Moment(yaw, pitch, controls or {})
-    return _write(chosen, in_order(Shot(each, moment) for each in passed), Path(out), fps, depth, progress)
+    return _write(chosen, in_order(Shot(each, moment) for each in passed), Path(out), fps, depth, matte, progress)
 
 
 def bake(
-    blend: str | Path, *, blender: str | Path | None = None, save: bool = True, model: str | Path | None = None
+    blend: str | Path,
+    *,
+    blender: str | Path | None = None,
+    save: bool = True,
+    model: str | Path | None = None,
+    matte: MatteName | None = None,
 ) -> None:
     """Has Blender bake every face in a .blend, as its Bake does; with ``save`` the file then shows the pictures.
 
     ``blender``: the program; by default that of the variable EFFIGY_BLENDER, the one on the path, or an installed one.
-    It needs the add-on.
+    It needs the add-on. ``matte``: that of all faces, instead of each one's own.
     """
-    bake_blend(
-        Path(blend), None if blender is None else Path(blender), save=save, model=None if model is None else str(model)
-    )
+    program, bundle = None if blender is None else Path(blender), None if model is None else str(model)
+    bake_blend(Path(blend), program, save=save, model=bundle, matte=matte)
 
 
 def _write(
-    model: FaceModel, shots: Mapping[int, Shot], out: Path, fps: float, depth: Depth, progress: Progress
+    model: FaceModel,
+    shots: Mapping[int, Shot],
+    out: Path,
+    fps: float,
+    depth: Depth,
+    matte: MatteName,
+    progress: Progress,
 ) -> Written:
     if out.suffix.lower() == _FILM:
-        return write_film(model, shots, out, fps, progress)
+        return write_film(model, shots, out, fps, progress, matte)
     if out.suffix:
         raise PaintingError(f"{out} is neither an {_FILM} nor a folder's name: PNG files go into a folder")
     if out.exists() and not out.is_dir():
         raise PaintingError(f"{out} is a file: give a folder, or an {_FILM}")
-    return write_frames(model, shots, out, depth, progress)
+    return write_frames(model, shots, out, depth, progress, matte)
 
 
 def _person(model: FaceModel, who: Person) -> Identity:

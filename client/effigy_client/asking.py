@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from effigy_protocol.messages import Encoding, PassName, Purpose, Synthesize
+from effigy_protocol.messages import Encoding, MatteName, PassName, Purpose, Synthesize
 from effigy_protocol.record import ANGLE_DIGITS, CONTROL_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One pose and expression. Equal ones stand for one picture, whoever asks: preview, bake or render.
+    """One pose and expression, and what of the picture. Equal ones stand for one picture, whoever asks for it.
 
     Make one with ``of``, which rounds.
     """
@@ -21,17 +21,21 @@ class Asking:
     yaw: float  # degrees, as docs/protocol.md has them
     pitch: float
     controls: tuple[tuple[str, float], ...] = ()  # the ones that are not zero, by name
+    matte: MatteName = "none"
 
     @classmethod
-    def of(cls, yaw: float, pitch: float, controls: Iterable[tuple[str, float]] = ()) -> Asking:
+    def of(
+        cls, yaw: float, pitch: float, controls: Iterable[tuple[str, float]] = (), matte: MatteName = "none"
+    ) -> Asking:
         """Rounds to what a float32 scene can hold, and leaves out the controls at rest."""
         rounded = ((name, round(value, CONTROL_DIGITS)) for name, value in controls)
         moved = tuple((name, value) for name, value in rounded if value != 0.0)
-        return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved)
+        return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved, matte)
 
     def named(self) -> dict[str, Any]:
-        """JSON-ready values by name, for files and to compare."""
-        return {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
+        """JSON-ready values by name, for files and to compare: as in a record, no matte is not told."""
+        values: dict[str, Any] = {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
+        return values if self.matte == "none" else values | {"matte": self.matte}
 
     def request(
         self,
@@ -44,4 +48,5 @@ class Asking:
         passes: tuple[PassName, ...] = (),
     ) -> Synthesize:
         """The message that asks for this picture of ``identity`` (its key at the service), and ``passes`` beside it."""
-        return Synthesize(identity, self.yaw, self.pitch, dict(self.controls), purpose, encoding, stream, half, passes)
+        controls = dict(self.controls)
+        return Synthesize(identity, self.yaw, self.pitch, controls, purpose, encoding, stream, half, passes, self.matte)

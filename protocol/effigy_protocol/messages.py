@@ -27,6 +27,7 @@ Buffer: TypeAlias = bytes | memoryview
 Purpose = Literal["preview", "final"]
 Encoding = Literal["rgba8", "png", "png16", "jpeg"]
 Phase = Literal["loading", "ready", "failed"]
+MatteName = Literal["none", "head"]
 PassName = Literal["normal", "depth"]
 PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1}  # of every pass
 
@@ -192,6 +193,7 @@ class Synthesize:
     one client and ``stream`` only the newest is painted; finals are painted in order, none is lost.
     ``half`` lets a preview be half as wide and high, where the generator can do that for less.
     ``passes`` names what is wanted beside the picture, each once; Welcome says which the model paints.
+    ``matte``: the picture as it was painted, or the head alone, cut out with straight alpha.
     """
 
     identity: str
@@ -203,6 +205,7 @@ class Synthesize:
     stream: int = 0
     half: bool = False
     passes: tuple[PassName, ...] = ()
+    matte: MatteName = "none"
 
     def __post_init__(self) -> None:
         if len(set(self.passes)) < len(self.passes):
@@ -286,9 +289,9 @@ class Welcome:
     ``mean`` is [3, L] in the face frame (x right, y up, z towards the viewer), ``directions`` [C, 3, L]
     what one unit of each control adds to it, ``triangles`` [T, 3] a surface over the L landmarks,
     counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose`` are the parameters
-    of the head's turn, ``controls`` those of the expression. ``alpha``: the pictures have an alpha of the model's own,
-    else they are opaque. ``passes`` can be had beside a picture. ``others`` are models whose latents the service opens
-    besides. ``reads_pictures``: whether the model can answer ReadPicture.
+    of the head's turn, ``controls`` those of the expression. ``alpha``: the model paints an alpha of its own, which its
+    matte then is. ``passes`` can be had beside a picture, ``mattes`` be asked for. ``others`` are models whose latents
+    the service opens besides. ``reads_pictures``: whether the model can answer ReadPicture.
     """
 
     server: str
@@ -305,6 +308,7 @@ class Welcome:
     directions: Array
     alpha: bool = False
     passes: tuple[PassName, ...] = ()
+    mattes: tuple[MatteName, ...] = ("none",)
     others: tuple[KnownModel, ...] = ()
     reads_pictures: bool = False
 
@@ -329,9 +333,10 @@ class Identity:
 class Frame:
     """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png, png16 and jpeg are whole files.
 
-    Alpha is straight. ``passes`` has what Synthesize named, f2 [height, width, channels], top row first, times alpha
-    where the model paints one: "normal" (x right, y up, z to the viewer, in the picture's camera frame, −1 … 1) and
-    "depth" (towards the viewer from the head's origin, in head units).
+    Alpha is straight, and 255 unless a matte was asked for; PNG has it only then. ``passes`` has what Synthesize named,
+    f2 [height, width, channels], top row first, times alpha where the model paints one: "normal" (x right, y up, z to
+    the viewer, in the picture's camera frame, −1 … 1) and "depth" (towards the viewer from the head's origin, in head
+    units).
     ``exact`` says that all this is what a final would have; a preview may come from a cheaper way. ``half``: it has
     half the width and height of the model's pictures.
     ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,

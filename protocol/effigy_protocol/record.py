@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import check_regular, parse_json, read_json, write_whole
+from .messages import MatteName
 from .png import read_texts
 
 KEYWORD = "Effigy"  # of the text inside PNG files
@@ -26,7 +27,10 @@ _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures."""
+    """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures.
+
+    A picture without a matte says nothing of one, so that those of before there were any are still right.
+    """
 
     model: str
     latent: str
@@ -34,6 +38,7 @@ class Record:
     pitch: float
     controls: tuple[tuple[str, float], ...]
     encoding: str
+    matte: MatteName = "none"
 
     @classmethod
     def of(
@@ -44,11 +49,12 @@ class Record:
         pitch: float,
         controls: tuple[tuple[str, float], ...],
         encoding: str,
+        matte: MatteName = "none",
     ) -> Record:
         """Rounded to what a float32 scene can hold, as a preview's parameters are."""
         values = tuple(sorted((name, round(value, CONTROL_DIGITS)) for name, value in controls))
         turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
-        return cls(model, latent_hash(latent), *turn, values, encoding)
+        return cls(model, latent_hash(latent), *turn, values, encoding, matte)
 
     @property
     def digest(self) -> str:
@@ -57,7 +63,8 @@ class Record:
 
     def _values(self) -> dict[str, Any]:
         """By name. dataclasses.asdict copies every value, and took a tenth of Blender's time for a baked frame."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if (name, value) != ("matte", "none")}
 
     def as_text(self) -> str:
         """JSON, for a PNG's text and for people."""
@@ -65,8 +72,13 @@ class Record:
 
 
 def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Which of "person", "turn" and "expression" are others in two sets of a record's values."""
-    parts = {"person": ("model", "latent"), "turn": ("yaw", "pitch"), "expression": ("controls",)}
+    """Which of "person", "turn", "expression" and "matte" are others in two sets of a record's values."""
+    parts = {
+        "person": ("model", "latent"),
+        "turn": ("yaw", "pitch"),
+        "expression": ("controls",),
+        "matte": ("matte",),
+    }
     return [part for part, names in parts.items() if any(before.get(name) != now.get(name) for name in names)]
 
 

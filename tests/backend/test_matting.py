@@ -75,15 +75,59 @@ def test_exact_pictures_are_cut_out_each_by_itself_and_previews_are_not():
     images = torch.rand(3, len(PLANES), 24, 24, generator=random) * 2 - 1
     images[:, 3] = torch.from_numpy(2 * disc(24, 24) - 1)
     exact = Pictures(images, PLANES, None)
-    preview = Pictures(images, PLANES, None, is_exact=False)
-    together, solid = exact.bytes(), preview.bytes()[..., 3] == 255
+    preview = Pictures(images, PLANES, None, is_exact=False).bytes("head")
+    together, solid = exact.bytes("head"), preview[..., 3] == 255
     for row in range(3):
-        np.testing.assert_array_equal(exact.only(row).bytes()[0], together[row])
-    np.testing.assert_array_equal(together[solid], preview.bytes()[solid])
-    np.testing.assert_array_equal(together[..., 3], preview.bytes()[..., 3])
-    assert (together != preview.bytes()).any()
-    difference = exact.words().astype(int) - 257 * together.astype(int)
+        np.testing.assert_array_equal(exact.only(row).bytes("head")[0], together[row])
+    np.testing.assert_array_equal(together[solid], preview[solid])
+    np.testing.assert_array_equal(together[..., 3], preview[..., 3])
+    assert (together != preview).any()
+    difference = exact.words("head").astype(int) - 257 * together.astype(int)
     assert np.abs(difference).max() <= 257 / 2, "16 bits are the 8 bits, more finely"
+    whole = exact.bytes()
+    assert whole.shape == (3, 24, 24, 3), "without a matte nothing is cut out"
+    np.testing.assert_array_equal(whole[solid], together[solid][:, :3])
+
+
+@pytest.fixture(scope="module")
+def pictures(default_model):
+    """Two people of a model that paints colours alone."""
+    faces = [default_model.open_seed(seed, 0.7) for seed in (3, 8)]
+    ws = [default_model.edit(face, yaw, 0.0, {}).ws for face, yaw in zip(faces, (-20.0, 15.0), strict=True)]
+    return default_model.finals(torch.stack(ws))
+
+
+def test_a_head_without_a_painted_alpha_is_found(pictures):
+    whole, cut = pictures.bytes(), pictures.bytes("head")
+    alpha = cut[..., 3]
+    np.testing.assert_array_equal(cut[alpha == 255][:, :3], whole[alpha == 255])
+    assert (alpha[:, 40:100, 50:80] == 255).all(), "the face"
+    assert not alpha[:, :10, :10].any(), "a corner"
+    assert not alpha[:, :10, -10:].any(), "a corner"
+    assert ((alpha > 0) & (alpha < 255)).mean() < 0.1, "most of a picture is head or background"
+    fine = (pictures.words("head")[..., 3].astype(int) + 128) // 257
+    np.testing.assert_array_equal(fine, alpha)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_matte_has_the_same_bits_in_any_company_and_with_any_number_of_threads(pictures, threads):
+    together, before = pictures.bytes("head"), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for row in range(2):
+            np.testing.assert_array_equal(pictures.only(row).bytes("head")[0], together[row])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_turn_moves_the_matte_and_does_not_make_it_flicker(default_model):
+    face = default_model.open_seed(3, 0.7)
+    yaws = np.arange(-6, 6, 1.0)
+    ws = torch.stack([default_model.edit(face, yaw, 0.0, {}).ws for yaw in yaws])
+    alpha = default_model.finals(ws).bytes("head")[..., 3] / 255
+    assert np.abs(np.diff(alpha, axis=0)).mean(axis=(1, 2)).max() < 0.01, "of all pixels, for a degree"
+    swing = np.abs(alpha[1:-1] - (alpha[:-2] + alpha[2:]) / 2).mean()
+    assert swing < 0.6 * np.abs(np.diff(alpha, axis=0)).mean(), "it goes to and fro more than it goes on"
 
 
 def test_a_coarse_alpha_is_made_to_follow_the_picture():
@@ -95,3 +139,14 @@ def test_a_coarse_alpha_is_made_to_follow_the_picture():
     assert np.abs(refined - true).mean() < 0.6 * np.abs(coarse - true).mean()
     assert refined[44:52, 36:44].min() == 1
     assert refined[:4].max() == 0
+
+
+def test_a_large_picture_is_refined_as_a_small_one_is():
+    true = disc(300, 290, softness=3)
+    colour = true[..., None] * np.float32([0.8, 0.5, 0.4]) + (1 - true[..., None]) * np.float32([0.1, 0.2, 0.5])
+    coarse = np.roll(disc(300, 290, softness=12), 2, axis=1)
+    small = refine(coarse, colour)
+    large = refine(*(plane.repeat(3, 0).repeat(3, 1) for plane in (coarse, colour)))
+    assert large.shape == (900, 870)
+    np.testing.assert_allclose(large[1::3, 1::3], small, atol=0.05)
+    assert np.abs(large[1::3, 1::3] - true).mean() < 0.01

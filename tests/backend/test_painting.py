@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -78,6 +79,32 @@ def test_a_picture_does_not_depend_on_its_company(default_model, person):
     together = list(paint_shots(default_model, [Shot(person, moment) for moment in moments]))
     alone = [next(paint_shots(default_model, [Shot(person, moment)])) for moment in reversed(moments)]
     assert [each.file() for each in together] == [each.file() for each in reversed(alone)]
+
+
+def test_a_matte_is_in_the_picture_the_file_and_its_record(run, default_model, person, tmp_path):
+    whole = effigy.paint(person, yaw=9, model=default_model)
+    cut = effigy.paint(person, yaw=9, matte="head", model=default_model, out=tmp_path / "cut.png")
+    assert (whole.shape, cut.shape) == ((128, 128, 3), (128, 128, 4))
+    solid = cut[..., 3] == 255
+    assert 0.1 < solid.mean() < 0.9
+    np.testing.assert_array_equal(cut[solid][:, :3], whole[solid])
+    np.testing.assert_array_equal(iio.imread(tmp_path / "cut.png"), cut)
+    assert json.loads(read_texts((tmp_path / "cut.png").read_bytes())["Effigy"])["matte"] == "head"
+    sheet = effigy.sheet([person], captions=False, matte="head", model=default_model)
+    assert (sheet[0, 0] == 255).all(), "films and sheets are on white"
+    with pytest.raises(effigy.PaintingError, match="no matte is called 'hat'"):
+        effigy.paint(person, matte="hat", model=default_model)
+    said = " ".join(run("paint", "--seed", "4", "--matte", "hat", "--out", "a.png").output.split())
+    assert "--matte 'hat' is unknown: choose none or head" in said
+
+
+def test_a_film_keeps_the_matte_of_its_keys_and_paints_anew_what_has_another(default_model, person, tmp_path):
+    film = partial(effigy.film, who=person, out=tmp_path / "out", model=default_model)
+    moments = {1: Moment(yaw=1.0), 2: Moment(yaw=2.0)}
+    assert film(moments, matte="head").painted == 2
+    assert film(tmp_path / "out" / "frames.json").kept == 2, "the keys say what matte they were baked with"
+    assert film(tmp_path / "out" / "frames.json", matte="none").painted == 2
+    assert film(tmp_path / "out" / "frames.json").kept == 2
 
 
 def test_controls_add_up_alike_in_any_order(default_model, person):

@@ -60,14 +60,15 @@ def test_finals_carry_exactly_what_was_asked_for_in_whatever_company(work, model
     asked = [(), ("depth",), ("normal", "depth"), ("normal",), (), ("depth", "normal"), ("normal",)]
     yaws = [float(yaw) for yaw in range(-21, 21, 6)]
     finals = [
-        Synthesize(anchor.key, yaw, 0.0, {}, "final", passes=passes) for yaw, passes in zip(yaws, asked, strict=True)
+        Synthesize(anchor.key, yaw, 0.0, {}, "final", passes=passes, matte="head")
+        for yaw, passes in zip(yaws, asked, strict=True)
     ]
     for frame, request in zip(work(model, finals), finals, strict=True):
         assert isinstance(frame, Frame)
         assert tuple(frame.passes) == request.passes
         alone = model.finals(model.edit(anchor, request.yaw, 0.0, {}).ws[None])
         rgba = np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)
-        np.testing.assert_array_equal(rgba, alone.bytes()[0])
+        np.testing.assert_array_equal(rgba, alone.bytes("head")[0])
         assert len(np.unique(rgba[..., 3])) > 50, "the fixture's alpha is no matte"
         for name in request.passes:
             np.testing.assert_array_equal(array(frame, name), alone.pass_of(name)[0])
@@ -76,11 +77,15 @@ def test_finals_carry_exactly_what_was_asked_for_in_whatever_company(work, model
 def test_every_lossless_encoding_carries_the_same_alpha(work, model):
     anchor = model.open_seed(3, 0.7)
     raw, png, deep = work(
-        model, [Synthesize(anchor.key, 5.0, 0.0, {}, "final", encoding) for encoding in ("rgba8", "png", "png16")]
+        model,
+        [
+            Synthesize(anchor.key, 5.0, 0.0, {}, "final", encoding, matte="head")
+            for encoding in ("rgba8", "png", "png16")
+        ],
     )
     rgba = np.frombuffer(raw.data, np.uint8).reshape(128, 128, 4)
     np.testing.assert_array_equal(iio.imread(io.BytesIO(png.data)), rgba)
-    words = model.finals(model.edit(anchor, 5.0, 0.0, {}).ws[None]).words()[0]
+    words = model.finals(model.edit(anchor, 5.0, 0.0, {}).ws[None]).words("head")[0]
     assert words.shape == (128, 128, 4)
     np.testing.assert_array_equal((words.astype(int) + 128) // 257, rgba)
     assert bytes(deep.data)[24:26] == bytes([16, 6]), "16 bits, true colour with alpha"

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from effigy.generators import GeneratorFileError, convert_generator, load_generator, save_generator
 from effigy.generators.networks.dense import initialize
 from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.planes import RGB, check_planes, colour, shown
+from effigy.generators.planes import RGB, check_planes, colour
 
 from ..closeness import assert_same, roundings_of
 from .checkpoint_files import nvidia, parity, rosinality, tensorflow
@@ -85,7 +85,6 @@ def test_our_own_files_name_their_planes(tmp_path):
     assert generator.planes == DEFAULTS
     images = generator.synthesize(generator.map(torch.randn(2, 16)))
     assert images.shape == (2, 8, 8, 8)
-    assert torch.equal(shown(images, DEFAULTS), images[:, :4])
     assert torch.equal(colour(images, DEFAULTS), images[:, :3])
     with safe_open(tmp_path / "g.safetensors", framework="pt") as file:
         metadata = file.metadata()
@@ -103,9 +102,7 @@ def test_planes_begin_with_their_colour_and_are_there_once(planes):
         check_planes(planes)
 
 
-def test_grey_is_shown_as_colour_with_its_alpha():
+def test_grey_is_shown_as_colour():
     images = torch.rand(2, 2, 4, 4)
-    rgba = shown(images, ("grey", "alpha"))
-    assert torch.equal(rgba, images[:, [0, 0, 0, 1]])
-    assert shown(images[:, :1], ("grey",)).shape == (2, 3, 4, 4)
+    assert torch.equal(colour(images, ("grey", "alpha")), images[:, [0, 0, 0]])
     assert colour(torch.rand(1, 3, 2, 2), RGB).shape == (1, 3, 2, 2)

@@ -17,7 +17,7 @@ from effigy_client.capture.tables import CaptureError, read_live_link, read_open
 from effigy_client.memory import PictureMemory
 from effigy_protocol.files import parse_json, read_json
 from effigy_protocol.png import annotate, read_texts
-from effigy_protocol.record import Journal, Record, shows
+from effigy_protocol.record import Journal, Record, shows, what_differs
 
 from ..closeness import assert_same
 
@@ -28,10 +28,26 @@ def record(**changes):
 
 
 @pytest.mark.parametrize(
-    "change", [{"yaw": 3.1}, {"pitch": 1.0}, {"controls": (("jawOpen", 0.6),)}, {"controls": ()}, {"encoding": "png16"}]
+    "change",
+    [
+        {"yaw": 3.1},
+        {"pitch": 1.0},
+        {"controls": (("jawOpen", 0.6),)},
+        {"controls": ()},
+        {"encoding": "png16"},
+        {"matte": "head"},
+    ],
 )
 def test_another_picture_has_another_digest(change):
     assert record().digest != record(**change).digest
+
+
+def test_pictures_of_before_there_were_mattes_are_still_right():
+    assert record(matte="none").digest == "a30511960b384901"
+    assert "matte" not in record(matte="none").as_text()
+    before, now = (json.loads(record(matte=matte).as_text()) for matte in ("none", "head"))
+    assert what_differs(before, before) == []
+    assert what_differs(before, now) == ["matte"]
 
 
 def test_the_order_of_controls_is_no_difference():

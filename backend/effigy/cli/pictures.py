@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
+
+from effigy_protocol.messages import MatteName
 
 from .console import fail, stage_progress
 from .options import ModelOption
@@ -29,6 +31,7 @@ YawOption = Annotated[float | None, typer.Option(help="Degrees; > 0 turns the no
 PitchOption = Annotated[float | None, typer.Option(help="Degrees; > 0 lifts the nose.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="A control, NAME=VALUE; several times.")]
 DepthOption = Annotated[int, typer.Option(help="Bits of a channel: 8 or 16.")]
+MatteOption = Annotated[str, typer.Option(help="none: the whole picture; head: the head alone, cut out.")]
 FpsOption = Annotated[float, typer.Option(help="Frames per second of an .mp4.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 FolderOption = Annotated[Path, typer.Option("--out", "-o", help="A folder of PNG files, as a bake's, or an .mp4.")]
@@ -50,6 +53,7 @@ def paint(
     sets: SetOption = None,
     truncation: TruncationOption = 0.7,
     depth: DepthOption = 8,
+    matte: MatteOption = "none",
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
@@ -59,7 +63,10 @@ def paint(
     with _failures():
         chosen = api.load(model, device)
         who = api.person(seed, latent, truncation=truncation, model=chosen)
-        api.paint(who, yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth), out=out, model=chosen)
+        api.paint(
+            who, yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth), matte=_matte(matte), out=out,
+            model=chosen,
+        )  # fmt: skip
         _tell(out)
 
 
@@ -73,6 +80,7 @@ def sheet(
     ] = None,
     tile: Annotated[int | None, typer.Option(min=8, max=4096, help="Width of each picture, in pixels.")] = None,
     captions: Annotated[bool, typer.Option(help="Write above each picture what it shows.")] = True,
+    matte: MatteOption = "none",
     truncation: TruncationOption = 0.7,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
@@ -87,7 +95,9 @@ def sheet(
         chosen = api.load(model, device)
         people = {f"seed {number}": api.person(number, truncation=truncation, model=chosen) for number in numbers}
         turn = {name: axes.pop(name, None) for name in ("yaw", "pitch")}
-        api.sheet(people, **turn, controls=axes, tile=tile, captions=captions, out=out, model=chosen)
+        api.sheet(
+            people, **turn, controls=axes, tile=tile, captions=captions, matte=_matte(matte), out=out, model=chosen
+        )
         _tell(out)
 
 
@@ -105,6 +115,9 @@ def film(
     truncation: TruncationOption = 0.7,
     fps: FpsOption = 24,
     depth: Annotated[int | None, typer.Option(help="Bits of a channel: 8 or 16; by default the keys' own.")] = None,
+    matte: Annotated[
+        str | None, typer.Option(help="none: the whole picture; head: the head alone; by default the keys' own.")
+    ] = None,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
@@ -118,6 +131,7 @@ def film(
         who = None if seed is None and latent is None else api.person(seed, latent, truncation=truncation, model=chosen)
         written = api.film(
             keys, who, out=out, frames=turntable or 0, fps=fps, depth=None if depth is None else _depth(depth),
+            matte=None if matte is None else _matte(matte),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
         )  # fmt: skip
     _tell(written)
@@ -134,6 +148,7 @@ def interpolate(
     truncation: TruncationOption = 0.7,
     fps: FpsOption = 24,
     depth: DepthOption = 8,
+    matte: MatteOption = "none",
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
@@ -146,7 +161,7 @@ def interpolate(
         written = api.interpolate(
             [api.person(number, truncation=truncation, model=chosen) for number in numbers],
             out=out, seconds=seconds, fps=fps, loop=loop,
-            yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth),
+            yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth), matte=_matte(matte),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
         )  # fmt: skip
     _tell(written)
@@ -162,13 +177,14 @@ def bake(
     model: Annotated[
         str | None, typer.Option(help="The faces' bundle; by default the add-on's preferences say.")
     ] = None,
+    matte: Annotated[str | None, typer.Option(help="none or head, for all faces; by default each one's own.")] = None,
 ) -> None:
     """Have Blender bake every face of a .blend, without a window, with this Effigy as its backend."""
     from ..painting import PaintingError
     from ..painting.blender import bake_blend
 
     try:
-        bake_blend(blend, blender, save=save, model=model, tell=_tell)
+        bake_blend(blend, blender, save=save, model=model, matte=None if matte is None else _matte(matte), tell=_tell)
     except PaintingError as error:
         raise fail(error) from None
 
@@ -233,6 +249,12 @@ def _depth(bits: int) -> Any:
     if bits not in (8, 16):
         raise fail(f"--depth {bits}: a channel has 8 or 16 bits")
     return bits
+
+
+def _matte(name: str) -> Any:
+    if name not in (known := get_args(MatteName)):
+        raise fail(f"--matte {name[:60]!r} is unknown: choose {' or '.join(known)}")
+    return name
 
 
 def _tell(text: object) -> None:

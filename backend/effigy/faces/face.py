@@ -277,7 +277,7 @@ class FaceModel:
 
     @torch.inference_mode()
     def paint(self, ws: Tensor) -> NDArray[np.uint8]:
-        """The exact pictures of w+ [N, num_ws, w_dim] as bytes [N, H, W, 3], or 4 with alpha. Raises PictureError."""
+        """The exact pictures of w+ [N, num_ws, w_dim] as bytes [N, H, W, 3]. Raises PictureError."""
         return self.finals(ws).bytes()
 
     @property

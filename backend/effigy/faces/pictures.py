@@ -11,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effigy_protocol.messages import PassName
+from effigy_protocol.messages import MatteName, PassName
 
-from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, shown
+from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, colour
 from ..matting import cut_out
+from ..matting.spread import Plane
+from ..threads import limited_threads
 from .depth import DepthScale
+from .mattes import head_alpha
 
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16, np.float16)
 
@@ -29,35 +32,56 @@ class Pictures:
     depth: DepthScale | None
     is_exact: bool = True  # whether finals would be the same
     is_half: bool = False  # whether they are half as wide and high as the generator's pictures
+    matte: Plane | None = None  # [H, W] of a preview's head from 0 to 1, where the generator paints no alpha
 
     def only(self, row: int) -> Pictures:
         """One of them."""
         return replace(self, images=self.images[row : row + 1])
 
-    def bytes(self) -> NDArray[np.uint8]:
-        """[N, H, W, 3], or 4 with straight alpha, rounded as the official scripts do."""
-        pixels = (self._shown() * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the generator has painted where the head is."""
+        return ALPHA in self.planes
+
+    def colours(self) -> Plane:
+        """[N, H, W, 3], sRGB from −1 to 1, as painted."""
+        return colour(self.images, self.planes).permute(0, 2, 3, 1).cpu().float().numpy()
+
+    def bytes(self, matte: MatteName = "none") -> NDArray[np.uint8]:
+        """[N, H, W, 3], or 4 with the straight alpha of ``matte``, rounded as the official scripts do.
+
+        Raises DetectorError, as ``words`` does, where a matte cannot be had.
+        """
+        pixels = (self._shown(matte) * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
         return _interleaved(pixels.cpu().numpy())
 
-    def words(self) -> NDArray[np.uint16]:
+    def words(self, matte: MatteName = "none") -> NDArray[np.uint16]:
         """As ``bytes``, with 65535 for 255: what the 8 bits of ``bytes`` leave of it."""
-        images = self._shown()
+        images = self._shown(matte)
         # 257 levels of 16 bits to one of 8. The first step is that of ``bytes``, so that both round alike.
         pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
 
-    def _shown(self) -> Tensor:
-        """[N, 3 or 4, H, W]: with alpha, the head's own colours, in which nothing shines through from behind it.
+    def _shown(self, matte: MatteName) -> Tensor:
+        """[N, 3 or 4, H, W] in [−1, 1]: as painted, or the head in its own colours, which nothing shines through.
 
         A preview keeps what the generator painted, mixed with its background at edges: cutting out takes longer.
         """
-        images = shown(self.images, self.planes)
-        if ALPHA not in self.planes or not self.is_exact:
-            return images
-        opacity = alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
-        colours = images[:, :3].permute(0, 2, 3, 1).cpu().float().numpy()
-        heads = np.stack([cut_out(*pair) for pair in zip(colours, opacity, strict=True)])
-        return torch.cat([torch.from_numpy(heads).permute(0, 3, 1, 2), images[:, 3:].cpu()], dim=1)
+        if matte == "none":
+            return colour(self.images, self.planes)
+        colours, opacity = self.colours(), self._opacity()
+        if self.is_exact:
+            colours = np.stack([cut_out(*pair) for pair in zip(colours, opacity, strict=True)])
+        return torch.from_numpy(np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)).permute(0, 3, 1, 2)
+
+    def _opacity(self) -> Plane:
+        """[N, H, W] from 0 to 1: the generator's own alpha, else what the matte network sees in each picture."""
+        if self.has_alpha:
+            return alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
+        if self.matte is not None:
+            return self.matte[None].repeat(len(self.images), 0)
+        with limited_threads(1):  # one thread rounds alike however many cores there are
+            return np.stack([head_alpha(each) for each in self.colours()])
 
     def pass_of(self, name: PassName) -> NDArray[np.float16]:
         """The pass called ``name`` [N, H, W, channels], which ``passes_of`` names: see protocol.messages.Frame."""

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effigy_protocol import ProtocolError, decode_reply, encode
-from effigy_protocol.messages import Array, KnownModel, Parameter, Welcome
+from effigy_protocol.messages import Array, KnownModel, MatteName, Parameter, Welcome
 from effigy_protocol.version import VERSION
 
 from ..generators.planes import ALPHA
@@ -40,6 +40,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
         directions=encode_floats(directions.reshape(-1, 3, L)),
         alpha=ALPHA in model.generator.planes,
         passes=model.passes,
+        mattes=get_args(MatteName),
         others=others,
         reads_pictures=model.photo_map is not None,
     )

@@ -41,14 +41,6 @@ def colour(images: Tensor, planes: tuple[str, ...]) -> Tensor:
     return images[:, :1].expand(-1, 3, -1, -1) if planes[0] == "grey" else images[:, :3]
 
 
-def shown(images: Tensor, planes: tuple[str, ...]) -> Tensor:
-    """Their RGB, and behind it their alpha where there is one: [N, 3 or 4, H, W], in [−1, 1] all."""
-    if ALPHA not in planes:
-        return colour(images, planes)
-    index = planes.index(ALPHA)
-    return torch.cat([colour(images, planes), images[:, index : index + 1]], dim=1)
-
-
 def alpha(images: Tensor, planes: tuple[str, ...]) -> Tensor:
     """Their alpha [N, 1, H, W] from 0 to 1; 1 where they have none."""
     if ALPHA not in planes:

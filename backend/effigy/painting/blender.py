@@ -56,17 +56,21 @@ def bake_blend(
     *,
     save: bool = True,
     model: str | None = None,
+    matte: str | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Bakes every face of every scene in ``blend``; with ``save`` the .blend then shows the pictures.
 
-    ``model``: the bundle of the faces, where it is not the one of the add-on's preferences. ``tell`` hears what the
-    add-on says. Raises PaintingError with what Blender said.
+    ``model``: the bundle of the faces, where it is not the one of the add-on's preferences. ``matte``: that of all
+    faces, where it is not each one's own. ``tell`` hears what the add-on says. Raises PaintingError with what
+    Blender said.
     """
     if problem := file_problem(blend, ".blend"):
         raise PaintingError(problem)
     program = find_blender(blender)
     arguments = f"command={_command()!r}, model={model or ''!r}, save={save}"
+    if matte is not None:
+        arguments += f", matte={matte!r}"
     # The add-on's own operator does it all: this is one line, and knows nothing of Blender but its name.
     command = [str(program), "--background", str(blend.resolve()), "--python-exit-code", "3", "--python-expr"]
     last: deque[str] = deque(maxlen=_LAST)

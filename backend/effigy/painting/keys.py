@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from effigy_protocol.messages import MatteName
 from effigy_protocol.record import latent_hash
 
 from ..faces import FaceModel, Identity
@@ -45,6 +46,7 @@ class Keys:
     models: frozenset[str] = frozenset()
     hashes: frozenset[str] = frozenset()
     depth: Depth = 8
+    matte: MatteName = "none"
 
     def check(self, model: FaceModel, person: Identity) -> None:
         """Raises PaintingError where the keys were made for another model, or another person."""
@@ -130,6 +132,7 @@ def _from_json(text: str) -> Keys:
         frozenset(str(entry["model"]) for entry in entries if entry.get("model") is not None),
         frozenset(str(entry["latent"]) for entry in entries if entry.get("latent") is not None),
         16 if any(entry.get("encoding") == "png16" for entry in entries) else 8,
+        "head" if any(entry.get("matte") == "head" for entry in entries) else "none",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effigy_protocol.files import write_whole
+from effigy_protocol.messages import MatteName
 from effigy_protocol.record import JOURNAL, Journal, picture_file, shows
 
 from ..faces import FaceModel
@@ -41,6 +42,7 @@ def write_frames(
     folder: Path,
     depth: Depth = 8,
     progress: Progress = lambda done, of: None,
+    matte: MatteName = "none",
 ) -> Written:
     """Writes ``FOLDER/<its name>_<frame>.png`` and ``frames.json``, as a bake does, and goes on where one was stopped.
 
@@ -50,7 +52,7 @@ def write_frames(
     journal = Journal(folder / JOURNAL)
     missing: list[tuple[int, Path]] = []
     for frame, shot in shots.items():
-        record, path = record_of(model, shot, depth), picture_file(folder, frame)
+        record, path = record_of(model, shot, depth, matte), picture_file(folder, frame)
         if shows(path, record.digest):
             journal.put(frame, record, path.name)
         else:
@@ -59,7 +61,7 @@ def write_frames(
     clamped = 0
     progress(done, len(shots))
     try:
-        pictures = paint_shots(model, (shots[frame] for frame, _ in missing), depth)
+        pictures = paint_shots(model, (shots[frame] for frame, _ in missing), depth, matte)
         for (frame, path), painted in zip(missing, pictures, strict=True):
             write_whole(path, painted.file())
             journal.put(frame, painted.record, path.name)
@@ -73,9 +75,17 @@ def write_frames(
 
 
 def write_film(
-    model: FaceModel, shots: Mapping[int, Shot], path: Path, fps: float, progress: Progress = lambda done, of: None
+    model: FaceModel,
+    shots: Mapping[int, Shot],
+    path: Path,
+    fps: float,
+    progress: Progress = lambda done, of: None,
+    matte: MatteName = "none",
 ) -> Written:
-    """Writes an .mp4 (H.264) of the frames, in order, whole or not at all. Raises PaintingError, or OSError."""
+    """Writes an .mp4 (H.264) of the frames, in order, whole or not at all. Raises PaintingError, or OSError.
+
+    What ``matte`` cuts away is white: such a film has no alpha.
+    """
     try:
         import imageio_ffmpeg
     except ImportError:
@@ -99,7 +109,7 @@ def write_film(
         )
         try:
             writer.send(None)
-            for done, painted in enumerate(paint_shots(model, shots.values()), start=1):
+            for done, painted in enumerate(paint_shots(model, shots.values(), matte=matte), start=1):
                 writer.send(over_white(painted.picture).tobytes())
                 clamped += bool(painted.clamped)
                 progress(done, len(shots))

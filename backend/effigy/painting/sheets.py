@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from effigy_protocol.messages import MatteName
+
 from ..faces import FaceModel, Identity
 from .errors import PaintingError
 from .shots import Moment, Shot, over_white, paint_shots
@@ -27,6 +29,7 @@ def paint_sheet(
     tile: int | None = None,
     *,
     captions: bool = True,
+    matte: MatteName = "none",
 ) -> NDArray[np.uint8]:
     """A picture [H, W, 3]: with ``axes`` a row for each person (and value of a second axis), else people in a square.
 
@@ -57,7 +60,7 @@ def paint_sheet(
         )
     sheet = Image.new("RGB", (columns * cell[0] - _MARGIN, rows * cell[1] - _MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
-    for index, (painted, text) in enumerate(zip(paint_shots(model, shots), texts, strict=True)):
+    for index, (painted, text) in enumerate(zip(paint_shots(model, shots, matte=matte), texts, strict=True)):
         x, y = (index % columns) * cell[0], (index // columns) * cell[1]
         if captions:
             draw.text((x + 1, y + 1), _fitted(draw, text, size[0]), fill="black")

@@ -6,18 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import Encoding
+from effigy_protocol.messages import Encoding, MatteName
 from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
 from ..faces import FaceModel, Identity
 from ..generators import PictureError
+from ..landmarks import DetectorError
 from ..service.encode import png
 from .errors import PaintingError
 
@@ -49,7 +50,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """One picture [H, W, 3, or 4 with alpha], uint8 or uint16, and what it was made from.
+    """One picture [H, W, 3, or 4 with a matte], uint8 or uint16, and what it was made from.
 
     ``clamped`` names what was asked beyond the data's range.
     """
@@ -63,7 +64,7 @@ class Painted:
         return annotate(png(self.picture), {KEYWORD: self.record.as_text()})
 
 
-def record_of(model: FaceModel, shot: Shot, depth: Depth = 8) -> Record:
+def record_of(model: FaceModel, shot: Shot, depth: Depth = 8, matte: MatteName = "none") -> Record:
     """What the picture of ``shot`` is made from: what it asks, rounded as Blender's is. Raises PaintingError."""
     asked, rest = shot.moment, shot.person.pose
     if unknown := sorted(set(asked.controls) - model.controls.keys()):
@@ -78,19 +79,23 @@ def record_of(model: FaceModel, shot: Shot, depth: Depth = 8) -> Record:
         yaw, pitch = _single(rest.yaw), _single(rest.pitch)
     controls = tuple((name, _single(value)) for name, value in asked.controls.items())
     encoding: Encoding = "png16" if depth == 16 else "png"
-    return Record.of(model.model_id, shot.person.latent, yaw, pitch, controls, encoding)
+    return Record.of(model.model_id, shot.person.latent, yaw, pitch, controls, encoding, matte)
 
 
-def paint_shots(model: FaceModel, shots: Iterable[Shot], depth: Depth = 8) -> Iterator[Painted]:
+def paint_shots(
+    model: FaceModel, shots: Iterable[Shot], depth: Depth = 8, matte: MatteName = "none"
+) -> Iterator[Painted]:
     """The exact pictures of ``shots``, in order; so many are held at a time as are painted together.
 
     Raises PaintingError.
     """
     if depth not in (8, 16):
         raise PaintingError(f"a picture has 8 or 16 bits a channel, not {depth}")
+    if matte not in get_args(MatteName):
+        raise PaintingError(f"no matte is called {matte!r}: choose {' or '.join(get_args(MatteName))}")
     waiting = iter(shots)
     while some := list(islice(waiting, model.final_batch)):
-        records = [record_of(model, shot, depth) for shot in some]
+        records = [record_of(model, shot, depth, matte) for shot in some]
         edits = [
             model.edit(shot.person, record.yaw, record.pitch, dict(record.controls))
             for shot, record in zip(some, records, strict=True)
@@ -98,9 +103,11 @@ def paint_shots(model: FaceModel, shots: Iterable[Shot], depth: Depth = 8) -> It
         ws = torch.stack([edit.ws for edit in edits])
         try:
             painted = model.finals(ws)
+            pictures: NDArray[Any] = painted.words(matte) if depth == 16 else painted.bytes(matte)
         except PictureError as error:
             raise PaintingError(f"{error}: try another pose or person") from None
-        pictures: NDArray[Any] = painted.words() if depth == 16 else painted.bytes()
+        except DetectorError as error:
+            raise PaintingError(str(error)) from None
         for picture, record, edit in zip(pictures, records, edits, strict=True):
             yield Painted(picture, record, edit.clamped)
 

@@ -12,6 +12,7 @@ from effigy_protocol.errors import ErrorCode
 from effigy_protocol.messages import Error
 
 from ..generators import PictureError
+from ..landmarks import DetectorError
 
 log = structlog.get_logger()
 
@@ -36,6 +37,8 @@ def guarded(kind: str, work: Callable[[], T]) -> T | Error:
         return Error(
             "failed", str(error), "try another pose or face; effigy generators inspect looks at the generator's weights"
         )
+    except DetectorError as error:
+        return Error("failed", str(error), "install Effigy again, or ask for no matte")
     except Exception as error:
         log.exception("request failed", kind=kind)
         return Error("failed", f"{type(error).__name__}: {error}", "the backend's log has the details")

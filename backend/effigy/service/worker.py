@@ -42,6 +42,7 @@ from .answers import answer
 from .encode import encode_picture
 from .identities import Identities, Opened
 from .jobs import Jobs, Steps
+from .live_mattes import LiveMattes
 from .readings import PictureReadings
 from .refusals import RefusedError, guarded
 from .scheduler import Forget, Job, Scheduler
@@ -68,6 +69,7 @@ class Worker(threading.Thread):
         self._outbox = outbox
         self._identities = Identities()
         self._readings = PictureReadings()
+        self._mattes = LiveMattes()
         self.jobs = Jobs()
         # Read by the I/O thread; each is assigned whole.
         self.phase: Phase = "loading"
@@ -99,6 +101,7 @@ class Worker(threading.Thread):
         finally:
             if models is not None:
                 models.close()
+            self._mattes.close()
             replies.close()
 
     def _fail(self, why: str) -> None:
@@ -119,6 +122,7 @@ class Worker(threading.Thread):
             case Forget():
                 self._identities.forget(job.client)
                 self.jobs.forget(job.client)
+                self._mattes.forget(job.client)
                 return
             case Synthesize(purpose=purpose, encoding=encoding):
                 most = models.served.final_batch - 1 if purpose == "final" else 0
@@ -185,7 +189,7 @@ class Worker(threading.Thread):
         frames: dict[int, Frame | Error] = {}
         for model in {id(each.model): each.model for each in edited}.values():
             own = [each for each in edited if each.model is model]
-            frames |= zip(map(id, own), _frames(model, jobs[0], own), strict=True)
+            frames |= zip(map(id, own), _frames(model, jobs[0], own, self._mattes), strict=True)
         answers: list[Reply] = [frames[id(edit)] if isinstance(edit, _Edited) else edit for edit in edits]
         self.painted += sum(isinstance(answer, Frame) for answer in answers)
         return answers
@@ -209,6 +213,8 @@ class Worker(threading.Thread):
             )
         if request.purpose == "final" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
+        if request.matte != "none" and request.encoding == "jpeg":
+            raise RefusedError("bad-field", "a matte is an alpha, jpeg has none", "ask for rgba8 or png")
         edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls)
         return _Edited(model, request, edit, started - job.arrived, time.monotonic() - started)
 
@@ -242,32 +248,37 @@ class _Edited:
     inverse: float
 
 
-def _frames(model: FaceModel, job: Job, edited: list[_Edited]) -> Sequence[Frame | Error]:
+def _frames(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes) -> Sequence[Frame | Error]:
     """The pictures of ``edited``. Where painting them together fails, for a job like ``job``, each is painted alone."""
     if not edited:
         return []
-    frames = guarded(type(job.request).__name__, partial(_paint, model, edited))
+    frames = guarded(type(job.request).__name__, partial(_paint, model, job, edited, mattes))
     if not isinstance(frames, Error):
         return frames
     if len(edited) == 1:
         return [frames]
-    return [frame for each in edited for frame in _frames(model, job, [each])]  # the others' may be other clients'
+    return [
+        frame for each in edited for frame in _frames(model, job, [each], mattes)
+    ]  # the others' may be other clients'
 
 
-def _paint(model: FaceModel, edited: list[_Edited]) -> list[Frame]:
+def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes) -> list[Frame]:
     """The pictures of several finals in one encoding, or of one preview."""
     started, request = time.monotonic(), edited[0].request
     ws = torch.stack([each.edit.ws for each in edited])
     is_final = request.purpose == "final" or request.encoding == "png16"
     pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
-    pixels = pictures.words() if request.encoding == "png16" else pictures.bytes()
+    if request.matte == "head" and not is_final and not pictures.has_alpha:
+        pictures = mattes.dress(job.client, request.stream, pictures)
     synthesis = (time.monotonic() - started) / len(edited)
-    return [_frame(each, pictures.only(row), pixels[row], synthesis) for row, each in enumerate(edited)]
+    return [_frame(each, pictures.only(row), synthesis) for row, each in enumerate(edited)]
 
 
-def _frame(edited: _Edited, pictures: Pictures, pixels: NDArray[Any], synthesis: float) -> Frame:
-    """``pixels``: those of the one picture, in the form that is asked for."""
+def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
+    """The one picture, in the form that is asked for."""
     request, edit, started = edited.request, edited.edit, time.monotonic()
+    deep = request.encoding == "png16"
+    pixels: NDArray[Any] = (pictures.words(request.matte) if deep else pictures.bytes(request.matte))[0]
     data = encode_picture(pixels, request.encoding)
     passes = {name: encode_halves(pictures.pass_of(name)[0]) for name in request.passes}
     seconds = edited.queue, edited.inverse, synthesis, time.monotonic() - started

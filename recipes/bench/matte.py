@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the matte of pictures without an alpha: its error where the truth is known, its flicker, and what it costs.
+
+python recipes/bench/matte.py head.npz [people]     head.npz: what ``python -m recipes.demo_face bake`` wrote
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from effigy.faces import DEFAULT_BUNDLE, load_face_model
+from effigy.faces.mattes import head_alpha
+from recipes.demo_face.bake import load_assets
+from recipes.demo_face.latents import drawn
+from recipes.demo_face.parameters import YAW, column
+from recipes.demo_face.renderer import Renderer
+
+SIZE, SEED, SPREAD = 256, 4243, 0.8  # people whom nothing was chosen by
+EDGE = 9  # pixels of 256: within half of that of an alpha between 5 % and 95 % is the edge band
+TURN = np.arange(-10.0, 10.0, 0.5)  # degrees, a frame each
+ROUNDS = 15
+
+Plane = NDArray[np.float32]
+
+
+def main(head: Path, people: int) -> None:
+    torch.set_num_threads(1)
+    renderer = Renderer(load_assets(head), SIZE)
+    errors = np.array([error(renderer, vector) for vector in drawn(people, SEED, SPREAD)])
+    for name, each in zip(("whole picture", "edge band"), errors.T, strict=True):
+        print(f"error of alpha, {name}: mean {each.mean():.4f}, median {np.median(each):.4f}, worst {each.max():.4f}")
+    flicker(renderer)
+    cost()
+
+
+def error(renderer: Renderer, vector: NDArray[np.float32]) -> tuple[float, float]:
+    """The mean |error| of alpha in all of a render, and in the band around its edge."""
+    found, true = both(renderer, vector)
+    band = (maximum_filter(true, EDGE) > 0.05) & (minimum_filter(true, EDGE) < 0.95)
+    away = np.abs(found - true)
+    return float(away.mean()), float(away[band].mean())
+
+
+def both(renderer: Renderer, vector: NDArray[np.float32]) -> tuple[Plane, Plane]:
+    """Alpha as it is found, and as it is."""
+    rendering = renderer(vector)
+    return head_alpha((rendering.picture / 127.5 - 1).astype(np.float32)), rendering.film.alpha
+
+
+def flicker(renderer: Renderer) -> None:
+    """A slow turn: how much alpha goes on from frame to frame, and how much it goes to and fro."""
+    vector = drawn(1, SEED, SPREAD)[0]
+    pairs = []
+    for yaw in TURN:
+        vector[column("yaw")] = YAW.parameter(np.radians(yaw))
+        pairs.append(both(renderer, vector))
+    for name, frames in zip(("found", "true"), map(np.stack, zip(*pairs, strict=True)), strict=True):
+        step = np.abs(np.diff(frames, axis=0)).mean()
+        swing = np.abs(frames[1:-1] - (frames[:-2] + frames[2:]) / 2).mean()
+        print(f"half a degree a frame, alpha {name}: changes by {step:.5f} a frame, of it to and fro {swing:.5f}")
+
+
+def cost() -> None:
+    """Processor time of a final with and without, and of the matte alone in larger pictures."""
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    ws = model.open_seed(1).ws[None]
+    without, with_ = alternately([lambda: model.finals(ws).bytes(), lambda: model.finals(ws).bytes("head")])
+    print(
+        f"final of {model.generator.resolution}: {without:.1f} ms, with a matte {with_:.1f} ms: {with_ / without:.2f} ×"
+    )
+    face = torch.from_numpy(model.paint(ws)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    for size in (256, 512, 1024):
+        large = torch.nn.functional.interpolate(face, size=(size, size), mode="bicubic")[0].permute(1, 2, 0).numpy()
+        print(f"the network and its refinement at {size}: {alternately([lambda: head_alpha(large)])[0]:.1f} ms")  # noqa: B023
+
+
+def alternately(ways: list[Callable[[], object]]) -> list[float]:
+    """The median milliseconds of processor time of each, taken in turns."""
+    times = np.zeros((ROUNDS, len(ways)))
+    for round_ in range(-1, ROUNDS):  # the first is not counted
+        for number, way in enumerate(ways):
+            start = time.process_time()
+            way()
+            times[round_, number] = 1e3 * (time.process_time() - start)
+    return [float(each) for each in np.median(times, axis=0)]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 48)
