@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
+import os
 import socket
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -15,7 +20,9 @@ from effigy.capture import (
     Moment,
     OneEuro,
     SourceError,
+    cameras,
     csv_rows,
+    list_cameras,
     open_camera,
     open_film,
     packet,
@@ -24,7 +31,8 @@ from effigy.capture import (
 from effigy.capture.arkit import ShapeFinder
 from effigy.capture.sources import Source, _Newest
 from effigy.cli import app
-from effigy.commands.capture import CaptureError, Performer, read_take, rest_of, stream, write_take
+from effigy.commands.capture import Audience, CaptureError, Performer, read_take, rest_of, stream, write_take
+from effigy.commands.capture_report import Report
 from effigy.faces.welcome import controls_of
 from effigy.landmarks.photo import PhotoReader
 from effigy_client.capture.live_link import ARKIT as CLIENT_ARKIT
@@ -186,18 +194,32 @@ def test_the_neutral_picture_is_where_all_counts_from(take):
             rest_of(found, performer, wrong)
 
 
+class Notes(Audience):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.notes, self.pictures = [], []
+
+    def said(self, text):
+        self.notes.append(text)
+
+    def read(self, done, total, picture, face):
+        self.pictures.append((done, total, face is not None))
+
+
 def test_a_film_can_be_streamed_to_whoever_listens(default_model, reader, film):
     listener = Listener("127.0.0.1", 0)
-    said = []
+    audience = Notes()
     try:
         source = open_film(film)
-        sent = stream(Performer(default_model), reader, source, ("127.0.0.1", listener.port), said=said.append)
+        address = "127.0.0.1", listener.port
+        sent = stream(Performer(default_model), reader, source, address, audience=audience)
         assert 1 <= sent <= 18, "what is late is left out"
         moment = listener.newest()
         assert listener.packets == sent
     finally:
         listener.close()
-    assert said.count("no face is seen") <= 1
+    assert audience.notes.count("no face is seen") <= 1
     assert moment is None or "jawopen" in moment.channels
 
 
@@ -238,12 +260,33 @@ def test_a_film_without_a_face_says_so(default_model, reader, tmp_path):
         read_take(Performer(default_model), reader, open_film(path))
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cameras are named otherwise")
 def test_a_camera_that_is_not_there_is_told():
     with pytest.raises(SourceError, match="there is no camera 63"):
         open_camera(63)
-    with pytest.raises(SourceError, match="numbered from 0"):
-        open_camera(64)
+
+
+def test_cameras_are_named_as_their_system_names_them(tmp_path, monkeypatch):
+    for node, index, name in (("video0", "0", "HD Webcam"), ("video1", "1", "HD Webcam"), ("video10", "0", "Capture")):
+        (tmp_path / "sys" / node).mkdir(parents=True)
+        (tmp_path / "sys" / node / "index").write_text(index + "\n")
+        (tmp_path / "sys" / node / "name").write_text(name + "\n")
+        (tmp_path / node).touch()
+    (tmp_path / "video2").touch()  # of which nothing is known
+    monkeypatch.setattr(cameras, "_DEVICES", tmp_path)
+    monkeypatch.setattr(cameras, "_NAMES", tmp_path / "sys")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert [(c.number, c.name) for c in list_cameras()] == [(0, "HD Webcam"), (2, "camera 2"), (10, "Capture")]
+    with pytest.raises(SourceError, match=r"no camera 1: there is 0 \(HD Webcam\), 2 \(camera 2\), 10 \(Capture\)"):
+        open_camera(1)
+    # As FFmpeg lists them on Windows and macOS.
+    windows = '[dshow @ 0] "USB Camera" (video)\n[dshow @ 0]   Alternative name "@device"\n[dshow @ 0] "Mike" (audio)\n'
+    assert cameras._windows_cameras(windows) == ["USB Camera"]
+    mac = (
+        "[AVFoundation indev @ 0x7] AVFoundation video devices:\n[AVFoundation indev @ 0x7] [0] FaceTime HD Camera\n"
+        "[AVFoundation indev @ 0x7] [1] Capture screen 0\n[AVFoundation indev @ 0x7] AVFoundation audio devices:\n"
+        "[AVFoundation indev @ 0x7] [0] Microphone\n"
+    )
+    assert cameras._mac_cameras(mac) == [(0, "FaceTime HD Camera")]
 
 
 def test_of_a_camera_the_newest_picture_is_next_and_one_that_is_unplugged_ends():
@@ -275,13 +318,74 @@ def test_a_source_is_closed_when_it_was_read(default_model, reader):
         generator.close()
 
     with pytest.raises(CaptureError):
-        read_take(Performer(default_model), reader, Source("nobody", 1.0, 10, ten()))
+        read_take(Performer(default_model), reader, Source("nobody", 1.0, 10, False, ten()))
     assert closed
+
+
+def test_what_was_read_of_a_camera_that_is_unplugged_is_kept(default_model, reader, film, tmp_path):
+    pictures = [picture for _, picture in open_film(film).pictures][:3]
+
+    def until_unplugged():
+        yield from ((number / 8, picture) for number, picture in enumerate(pictures))
+        raise SourceError("camera 0 gives no more pictures: was it unplugged, or did another program take it?")
+
+    performer, audience = Performer(default_model), Notes()
+    take = read_take(performer, reader, Source("camera 0", 8.0, 0, True, until_unplugged()), audience=audience)
+    assert (len(take.times), take.missing) == (3, 0)
+    assert "unplugged" in take.problem
+    assert audience.pictures == [(1, 0, True), (2, 0, True), (3, 0, True)]
+
+
+@pytest.fixture()
+def told():
+    """Input that does not end before the function that is returned with it was called."""
+    held, kept = os.pipe()
+    with os.fdopen(held) as read, os.fdopen(kept, "w") as written:
+        yield read, written.close
+
+
+def test_another_program_is_told_how_it_goes_line_by_line(film, tmp_path, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", told[0])
+    app(["capture", "--report", str(film), "--out", str(tmp_path / "take.csv")], standalone_mode=False)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    lines = [json.loads(line) for line in printed.out.splitlines()]
+    assert lines[0] == {"film": {"name": "turns.mp4", "left_out": []}}
+    assert {"reading": {"done": 18, "total": 18}} in lines
+    seen = next(line["seen"] for line in lines if "seen" in line)
+    assert len(base64.b64decode(seen["rgb"])) == 3 * seen["width"] * seen["height"] == 3 * 128 * 128
+    assert np.array(seen["points"]).shape == (478, 2)
+    about = {"moments": 16, "missing": 2, "faces": 1, "left_out": []}
+    assert lines[-1] == {"written": {"path": str(tmp_path / "take.csv"), **about}}
+    assert len(read_live_link(tmp_path / "take.csv").times) == 16
+
+
+def test_a_capture_ends_with_its_input_or_when_nobody_reads_it(default_model, reader, film, told):
+    class Left:
+        def write(self, text):
+            raise BrokenPipeError
+
+        def flush(self):
+            pass
+
+    report = Report(Left())
+    source = report.until_left(open_film(film), told[0])
+    assert read_take(Performer(default_model), reader, source, audience=report).pictures == 1, "nobody reads it"
+    report = Report(io.StringIO())
+    endless = Source("camera", 8.0, 0, True, ((float(at), np.zeros((8, 8, 3), np.uint8)) for at in range(10**6)))
+    ended = report.until_left(endless, told[0])
+    told[1]()
+    for thread in threading.enumerate():
+        if thread.name == "effigy-input":
+            thread.join(60)
+    assert list(ended.pictures) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
+        (("capture",), "what to capture is not said"),
+        (("capture", "nothing.mp4", "--out", "take.csv", "--neutral", "first"), "use median, none, or"),
         (("capture", "nothing.mp4", "--out", "take.csv"), "there is no film nothing.mp4"),
         (("capture", "63", "--out", "take.csv"), "there is no camera 63"),
         (("capture", "film.mp4", "--out", "take.txt"), "not the name of a CSV"),
@@ -307,5 +411,5 @@ def test_nothing_is_sent_to_a_port_that_nobody_has(default_model):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
-    source = Source("nothing", 10.0, 1, (picture for picture in ()))
+    source = Source("nothing", 10.0, 1, False, (picture for picture in ()))
     assert stream(Performer(default_model), PhotoReader(), source, ("127.0.0.1", free)) == 0

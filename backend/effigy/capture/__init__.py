@@ -4,15 +4,20 @@
 from effigy_protocol.arkit import Moment, csv_rows
 
 from .arkit import packet
+from .cameras import Camera, list_cameras
+from .ffmpeg import SourceError
 from .smoothing import OneEuro, smooth_both_ways
-from .sources import Source, SourceError, open_camera, open_film
+from .sources import Pixels, Source, open_camera, open_film
 
 __all__ = [
+    "Camera",
     "Moment",
     "OneEuro",
+    "Pixels",
     "Source",
     "SourceError",
     "csv_rows",
+    "list_cameras",
     "open_camera",
     "open_film",
     "packet",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -20,19 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import file_problem
+from .cameras import find_camera
+from .ffmpeg import SourceError, ffmpeg
 
 _WIDEST = 1280  # pixels: a film's pictures are made no wider, since faces are read at 256
 _LARGEST = 64 << 20  # bytes of a picture
-_CAMERAS = 64  # no computer has so many
 _FILES_ALONE = ("-protocol_whitelist", "file,crypto,data")
 _PROBE_S = 30.0  # for FFmpeg to say what a film is, or to end
 _PATIENCE_S = 10.0  # for a camera's next picture
 _USUAL_RATE = 30.0  # pictures a second, where a film does not say
 _FASTEST = 240.0
 
-
-class SourceError(Exception):
-    """A film or camera that cannot be read; the message says why, and what to do."""
+Pixels = NDArray[np.uint8]
+"""A picture [H, W, 3]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,8 @@ class Source:
     name: str
     rate: float  # pictures a second
     count: int  # of pictures, about; 0 where nobody knows
-    pictures: Iterator[tuple[float, NDArray[np.uint8]]]  # close it when done
+    is_live: bool  # whether it is a camera
+    pictures: Iterator[tuple[float, Pixels]]  # close it when done
 
 
 def open_film(path: Path, rate: float | None = None) -> Source:
@@ -55,16 +55,15 @@ def open_film(path: Path, rate: float | None = None) -> Source:
     chosen = rate or own
     # A playlist must not lead to other files or into the network.
     frames = _Frames([*_FILES_ALONE, "-i", f"file:{path}", "-fps_mode", "cfr", "-r", f"{chosen:g}"])
-    return Source(path.name, chosen, round(seconds * chosen), _film_pictures(path, chosen, frames))
+    return Source(path.name, chosen, round(seconds * chosen), False, _film_pictures(path, chosen, frames))
 
 
 def open_camera(number: int = 0, rate: float | None = None) -> Source:
     """Camera ``number`` of this computer, of which the newest picture is always the next. Raises SourceError."""
-    if not 0 <= number < _CAMERAS:
-        raise SourceError(f"there is no camera {number}: cameras are numbered from 0")
     asked = _USUAL_RATE if rate is None else rate
-    place, options = _camera(number, asked)
-    return Source(f"camera {number}", asked, 0, _camera_pictures(f"camera {number}", _Frames([*options, "-i", place])))
+    camera = find_camera(number)
+    arguments = [*camera.arguments(asked), "-i", camera.place]
+    return Source(camera.name, asked, 0, True, _camera_pictures(camera.name, _Frames(arguments)))
 
 
 class _Frames:
@@ -73,12 +72,12 @@ class _Frames:
     def __init__(self, arguments: list[str]) -> None:
         """``arguments``: what FFmpeg reads, and how."""
         scale = f"scale=w='min({_WIDEST},iw)':h=-2"
-        command = [_ffmpeg(), "-nostdin", "-loglevel", "quiet", *arguments, "-an", "-sn", "-vf", scale]
+        command = [ffmpeg(), "-nostdin", "-loglevel", "quiet", *arguments, "-an", "-sn", "-vf", scale]
         # PPM says of each picture how large it is.
         command += ["-f", "image2pipe", "-c:v", "ppm", "-"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603
 
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+    def __iter__(self) -> Iterator[Pixels]:
         out = self._process.stdout
         assert out is not None
         while out.readline(8) == b"P6\n":
@@ -107,20 +106,9 @@ class _Frames:
         return ended == 0
 
 
-def _ffmpeg() -> str:
-    try:
-        import imageio_ffmpeg
-    except ImportError:
-        raise SourceError("films and cameras need imageio-ffmpeg: pip install imageio-ffmpeg") from None
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError as error:
-        raise SourceError(f"imageio-ffmpeg has no FFmpeg for this system ({str(error)[:100]})") from None
-
-
 def _rate_and_length(path: Path) -> tuple[float, float]:
     """Pictures a second of a film, and its seconds, 0 where it does not say. Raises SourceError."""
-    command = [_ffmpeg(), "-hide_banner", "-nostdin", *_FILES_ALONE, "-i", f"file:{path}"]
+    command = [ffmpeg(), "-hide_banner", "-nostdin", *_FILES_ALONE, "-i", f"file:{path}"]
     try:
         said = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, errors="replace", timeout=_PROBE_S, check=False
@@ -136,7 +124,7 @@ def _rate_and_length(path: Path) -> tuple[float, float]:
     return found if 0 < found <= _FASTEST else _USUAL_RATE, seconds
 
 
-def _film_pictures(path: Path, rate: float, frames: _Frames) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+def _film_pictures(path: Path, rate: float, frames: _Frames) -> Iterator[tuple[float, Pixels]]:
     number, ended = 0, True
     try:
         for picture in frames:
@@ -151,7 +139,7 @@ def _film_pictures(path: Path, rate: float, frames: _Frames) -> Iterator[tuple[f
         raise SourceError(f"{path} is damaged after {number / rate:.1f} seconds")
 
 
-def _camera_pictures(name: str, frames: _Frames) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+def _camera_pictures(name: str, frames: _Frames) -> Iterator[tuple[float, Pixels]]:
     newest, seen = _Newest(frames), False
     try:
         while (found := newest.wait(_PATIENCE_S)) is not None:
@@ -169,15 +157,15 @@ def _camera_pictures(name: str, frames: _Frames) -> Iterator[tuple[float, NDArra
 class _Newest:
     """Takes pictures in a thread of its own, and keeps the last: whoever is slow misses some."""
 
-    def __init__(self, pictures: Iterable[NDArray[np.uint8]]) -> None:
+    def __init__(self, pictures: Iterable[Pixels]) -> None:
         self._began = time.monotonic()
         self._changed = threading.Condition()
-        self._waiting: tuple[float, NDArray[np.uint8]] | None = None
+        self._waiting: tuple[float, Pixels] | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, args=(pictures,), daemon=True)
         self._thread.start()
 
-    def _run(self, pictures: Iterable[NDArray[np.uint8]]) -> None:
+    def _run(self, pictures: Iterable[Pixels]) -> None:
         with suppress(ValueError, OSError):  # of a pipe that was closed
             for picture in pictures:
                 with self._changed:
@@ -187,36 +175,9 @@ class _Newest:
             self._ended = True
             self._changed.notify_all()
 
-    def wait(self, patience: float) -> tuple[float, NDArray[np.uint8]] | None:
+    def wait(self, patience: float) -> tuple[float, Pixels] | None:
         """When the newest picture came, and the picture; None where there is none any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting is not None or self._ended, patience)
             found, self._waiting = self._waiting, None
         return found
-
-
-def _camera(number: int, rate: float) -> tuple[str, list[str]]:
-    """What FFmpeg calls a camera on this system, and how it is opened."""
-    if sys.platform == "win32":
-        names = _windows_cameras()
-        if number >= len(names):
-            raise SourceError(
-                f"there is no camera {number}: " + (f"there are {len(names)}" if names else "plug one in")
-            )
-        return f"video={names[number]}", ["-f", "dshow", "-rtbufsize", "64M"]
-    if sys.platform == "darwin":
-        return str(number), ["-f", "avfoundation", "-framerate", f"{rate:g}"]
-    place = Path(f"/dev/video{number}")
-    if not place.exists():
-        here = ", ".join(sorted(p.name.removeprefix("video") for p in Path("/dev").glob("video*")))
-        raise SourceError(f"there is no camera {number}: " + (f"there are {here}" if here else "plug one in"))
-    return str(place), ["-f", "v4l2", "-framerate", f"{rate:g}"]
-
-
-def _windows_cameras() -> list[str]:
-    """Their names, in the order of the system."""
-    command = [_ffmpeg(), "-hide_banner", "-list_devices", "true", "-f", "dshow", "-i", "dummy"]
-    said = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, errors="replace", timeout=_PROBE_S, check=False
-    ).stderr
-    return re.findall(r'"([^"]+)" \(video\)', said)

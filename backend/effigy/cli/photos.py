@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy read``, ``effigy transfer`` and ``effigy capture``: photographs, films and cameras."""
+"""``effigy read`` and ``effigy transfer``: photographs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .console import errors, fail, note, stage_progress
+from .console import fail, note
 from .options import ModelOption
 
 FaceOption = Annotated[int, typer.Option(min=1, help="Which face, where there are several; the largest is 1.")]
@@ -24,7 +24,7 @@ PaintedOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to ``app``."""
-    for command in (read, transfer, capture):
+    for command in (read, transfer):
         app.command()(command)
 
 
@@ -115,59 +115,3 @@ def transfer(
     console = Console(soft_wrap=True, highlight=False)
     asked = ", ".join(f"{name} {value:.2f}" for name, value in found.controls.items())
     console.print(f"{out}: yaw {found.yaw:.1f}°, pitch {found.pitch:.1f}°, {asked}", markup=False)
-
-
-def capture(
-    source: Annotated[str, typer.Argument(metavar="CAMERA|FILM", help="A film's file, or a camera by its number: 0.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The CSV to write, as the Live Link Face app records. Without it: packets.")
-    ] = None,
-    rate: Annotated[float | None, typer.Option(min=1, max=240, help="Pictures a second; a film's own.")] = None,
-    neutral: Annotated[
-        str, typer.Option(help="Where the person is at rest: median, none (an average person), or a picture's number.")
-    ] = "median",
-    to: Annotated[str, typer.Option(help="Where Blender listens for packets: HOST:PORT.")] = "127.0.0.1:11111",
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="No more than so much of it.")] = None,
-    model: ModelOption = "default",
-    face: FaceOption = 1,
-) -> None:
-    """Capture a face from a film or a camera: to a CSV that importers read, or live to a Blender that listens.
-
-    A film's expression and turn count from the median over it; live, from its first second. No picture is kept.
-    """
-    from ..capture import SourceError, open_camera, open_film
-    from ..commands.capture import CaptureError, Performer, read_take, rest_of, stream, write_take
-    from ..faces import BundleError, load_face_model, resolve_bundle
-    from ..faces.transfer import UnreadableModelError
-    from ..landmarks import DetectorError
-    from ..landmarks.photo import PhotoReader
-
-    host, _, port = to.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise fail(f"{to!r} is no address: --to takes HOST:PORT, for instance 127.0.0.1:11111")
-    if out is not None and (out.is_dir() or out.suffix.lower() != ".csv"):
-        raise fail(f"{out} is not the name of a CSV file: --out names one")
-    try:
-        painter = load_face_model(resolve_bundle(model))
-        performer, reader = Performer(painter), PhotoReader(painter.generator.device)
-        opened = open_camera(int(source), rate) if source.isdecimal() else open_film(Path(source), rate)
-        if performer.left_out:
-            note(f"photographs tell too little of {', '.join(performer.left_out)}: their shapes are as scored")
-        if out is None:
-            sent = stream(performer, reader, opened, (host, int(port)), face, seconds or float("inf"), note)
-            errors.print(f"{sent} packets sent to {to}", markup=False, highlight=False)
-            return
-        with stage_progress() as progress:
-            take = read_take(
-                performer, reader, opened, face, seconds or float("inf"), lambda i, n: progress("read", i, n)
-            )
-        write_take(take, performer, rest_of(take, performer, neutral), out)
-    except (BundleError, CaptureError, DetectorError, SourceError, UnreadableModelError) as error:
-        raise fail(error) from None
-    except OSError as error:
-        raise fail(f"{out or to} cannot be written ({error})") from None
-    if take.faces > 1:
-        note(f"{source} shows up to {take.faces} faces: face {face} by size is followed; --face takes another")
-    missing = take.pictures - len(take.times)
-    gaps = f", {missing} without a face are gaps" if missing else ""
-    Console(soft_wrap=True, highlight=False).print(f"{out}: {len(take.times)} moments{gaps}", markup=False)

@@ -11,7 +11,7 @@ import io
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 
 from effigy_protocol.transfer import RELIABLE
 
-from ..capture import Moment, OneEuro, Source, SourceError, csv_rows, packet, smooth_both_ways
+from ..capture import Moment, OneEuro, Pixels, Source, SourceError, csv_rows, packet, smooth_both_ways
 from ..capture.arkit import ShapeFinder
 from ..faces import FaceModel
 from ..faces.photo_map import Features, PhotoMap
@@ -28,7 +28,7 @@ from ..faces.transfer import photo_map_of
 from ..faces.welcome import controls_of
 from ..files import whole_file
 from ..geometry.camera import Array
-from ..landmarks.photo import SCORES, Film, PhotoReader
+from ..landmarks.photo import SCORES, Face, Film, PhotoReader
 
 _CUTOFF = 1.0  # Hz, at rest
 _ANGLE_BETA, _SHAPE_BETA = 0.05, 1.0  # of degrees, and of shapes and controls
@@ -53,6 +53,31 @@ class Take:
     numbers: tuple[int, ...]  # which pictures of the film
     pictures: int  # that there were
     faces: int  # the most that were seen at once
+    problem: str = ""  # why it ended before its time
+
+    @property
+    def missing(self) -> int:
+        """Pictures without a face: gaps."""
+        return self.pictures - len(self.times)
+
+
+class Audience:
+    """Hears how a capture goes."""
+
+    def begun(self, source: Source, left_out: tuple[str, ...]) -> None:
+        """A camera or film is open. ``left_out``: controls of which pictures tell too little."""
+
+    def read(self, done: int, total: int, picture: Pixels, face: Face | None) -> None:
+        """Of ``total`` pictures, 0 where nobody knows, one more was read: this one, and the face in it."""
+
+    def said(self, text: str) -> None:
+        """What people should know."""
+
+    def written(self, take: Take, out: Path, left_out: tuple[str, ...]) -> None:
+        """A recording was written to ``out``."""
+
+
+_NOBODY = Audience()
 
 
 class Performer:
@@ -94,12 +119,15 @@ def read_take(
     source: Source,
     face: int = 1,  # which is followed, the largest being 1
     seconds: float = _LONGEST_S,  # how much of it
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    audience: Audience = _NOBODY,
 ) -> Take:
-    """Reads a film, or a camera until Ctrl-C. Raises CaptureError or SourceError."""
-    film, times, rows, numbers, pictures, faces = Film(reader, face - 1), [], [], [], 0, 0
+    """Reads a film, or a camera until Ctrl-C. What was read before it was unplugged or damaged is kept.
+
+    Raises CaptureError, or SourceError where nothing was read.
+    """
+    film, times, rows, numbers, pictures, faces, problem = Film(reader, face - 1), [], [], [], 0, 0, ""
     try:
-        with suppress(KeyboardInterrupt):  # what was read until then is kept
+        with suppress(KeyboardInterrupt):
             for at, picture in source.pictures:
                 if at > min(seconds, _LONGEST_S):
                     break
@@ -109,12 +137,24 @@ def read_take(
                     numbers.append(pictures)
                 pictures += 1
                 faces = max(faces, film.faces)
-                progress(pictures, max(source.count, pictures))
+                audience.read(pictures, max(source.count, pictures) if source.count else 0, picture, found)
+    except SourceError as error:
+        if not rows:
+            raise
+        problem = str(error)
     finally:
         source.pictures.close()  # type: ignore[attr-defined]
     if not rows:
         raise CaptureError(f"no face is seen in {source.name}: it should show one from the front, not too small")
-    return Take(np.array(times), np.stack(rows), tuple(numbers), pictures, faces)
+    return Take(np.array(times), np.stack(rows), tuple(numbers), pictures, faces, problem)
+
+
+def check_neutral(neutral: str) -> None:
+    """Raises CaptureError for what ``rest_of`` cannot understand."""
+    if neutral not in ("median", "none") and not neutral.isdecimal():
+        raise CaptureError(
+            f"the neutral picture {neutral!r} is none: use median, none, or a picture's number from 0 on"
+        )
 
 
 def rest_of(take: Take, performer: Performer, neutral: str) -> Array:
@@ -122,14 +162,11 @@ def rest_of(take: Take, performer: Performer, neutral: str) -> Array:
 
     Raises CaptureError.
     """
+    check_neutral(neutral)
     if neutral == "median":
         return np.asarray(np.median(take.values, axis=0))
     if neutral == "none":
         return performer.average()
-    if not neutral.isdecimal():
-        raise CaptureError(
-            f"the neutral picture {neutral!r} is none: use median, none, or a picture's number from 0 on"
-        )
     if int(neutral) not in take.numbers:
         raise CaptureError(
             f"no face is seen in picture {neutral} of {take.pictures}: choose another as the neutral one"
@@ -154,7 +191,7 @@ def stream(
     address: tuple[str, int],  # where somebody listens for the app's packets
     face: int = 1,
     seconds: float = math.inf,
-    said: Callable[[str], None] = lambda text: None,
+    audience: Audience = _NOBODY,
 ) -> int:
     """Sends a packet for every picture, until Ctrl-C; how many were sent. A film runs at its own speed.
 
@@ -180,28 +217,26 @@ def stream(
                         first.append((at, row))
                         if at - first[0][0] >= _CALIBRATION_S:
                             rest = np.median([row for _, row in first], axis=0)
-                            said("at rest: the expression counts from here")
+                            audience.said("at rest: the expression counts from here")
                     else:
                         moment = performer.moment(at, row, rest)
                 if (found is not None) != was_there:
                     was_there = found is not None
-                    said("the face is back" if was_there else "no face is seen")
+                    audience.said("the face is back" if was_there else "no face is seen")
                 out.sendto(packet(moment, sent, source.rate, source.name), address)
                 sent += 1
+                audience.read(sent, source.count, picture, found)
         finally:
             source.pictures.close()  # type: ignore[attr-defined]
     return sent
 
 
-def _at_their_times(source: Source) -> Iterator[tuple[float, np.ndarray]]:
+def _at_their_times(source: Source) -> Iterator[tuple[float, Pixels]]:
     """The pictures when they are due: a film's wait for their time, and those that are late are left out."""
     began = time.monotonic()
     for at, picture in source.pictures:
         late = time.monotonic() - began - at
-        if source.count and late > 2 / source.rate:
+        if late > 2 / source.rate and not source.is_live:
             continue
-        time.sleep(max(-late, 0.0) if source.count else 0.0)
+        time.sleep(0.0 if source.is_live else max(-late, 0.0))
         yield at, picture
-
-
-__all__ = ["CaptureError", "Performer", "SourceError", "Take", "read_take", "rest_of", "stream", "write_take"]
