@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from effigy_client.capture import tables as capture_module
 from effigy_client.capture.recording import record
 from effigy_client.capture.retarget import Target, fill_gaps, resample, retarget, smooth
-from effigy_client.capture.tables import Capture, CaptureError, read_live_link, read_openface
+from effigy_client.capture.tables import Capture, CaptureError, arkit_capture, read_live_link, read_openface
+from effigy_client.capture.timeline import gaps_of, rate_of, without_gaps
 from effigy_client.pose import Angles
 
 
@@ -37,11 +40,18 @@ def test_a_recording_may_cross_midnight(tmp_path):
     ("rows", "why"),
     [
         ([], "no frames"),
+        (
+            ["10:00:00:00.0,61,0,0,0,0,0", "10:00:00:00.0,61,0,0,0", "10:00:00:01.0,61,0,0,0,0,0"],
+            "line 3: 5 values under",
+        ),
         (["10:00:00:00.000,61,0.1,0.2"], "line 2: 4 values under 7 columns"),
         (["later,61,0,0,0,0,0"], "no timecode"),
         (["10:00:00:00.0,61,0,0,much,0,0"], "'much' is no number"),
-        (["10:00:01:00.0,61,0,0,0,0,0", "10:00:00:00.0,61,0,0,0,0,0"], "line 3: its time is before"),
-        (["10:00:00:00.0,61,0,0,0,0,0", "", "10:00:00:01.0,61,0,0,nan,0,0"], "line 4: 'nan' is no number"),
+        (
+            ["10:00:01:00.0,61,0,0,0,0,0", "10:00:00:00.0,61,0,0,0,0,0"],
+            "line 3: its time is 1 s before",
+        ),
+        (["10:00:00:00.0,61,0,0,0,0,0", "", "10:00:00:01.0,61,0,0,none,0,0"], "line 4: 'none' is no number"),
         (["10:00:00:00.0,61,0,0,-inf,0,0"], "line 2: '-inf' is no number"),
         (["10:00:00:00.0,61,0,0,0,1e308,0"], "line 2: '1e308' is no number"),
         (["10:00:00:00.0,61,0,0,0,0,0", "10:00:nan:01.0,61,0,0,0,0,0"], "line 3: '10:00:nan:01.0' is no timecode"),
@@ -67,7 +77,7 @@ def test_a_refusal_is_short_however_long_a_value_is(tmp_path, row):
     [
         (("0", "nan"), "10", "line 3: 'nan' is no number"),
         (("0", "inf"), "10", "line 3: 'inf' is no number"),
-        (("5", "4"), "10", "line 3: its time is before"),
+        (("5", "4"), "10", "line 3: its time is 1 s before"),
         (("0", "30000"), "10", "line 3: it is 8.33 hours after the first"),
         (("0", "1"), "inf", "line 2: 'inf' is no number"),
         (("0", "1"), "1e30", "line 2: '1e30' is no number"),
@@ -194,3 +204,120 @@ def test_a_recording_of_a_usual_expression_has_the_apps_columns_alone():
     for row in rows:
         assert all(0 <= float(value) <= 1 for value in row[2:54])
     assert float(rows[0][header.index("MouthFrownLeft")]) == float(rows[0][header.index("MouthFrownRight")]) == 1.0
+
+
+# --- what recordings lack, and say badly ----------------------------------------------------------------------------
+
+CASES = Path(__file__).parents[1] / "fixtures" / "captures"
+
+
+@pytest.mark.parametrize(("name", "rate", "rows"), [("thirty", 30, 90), ("twentyfour", 24, 72), ("no_head", 60, 90)])
+def test_a_recordings_rate_is_read_off_its_timecode(name, rate, rows):
+    capture = read_live_link(CASES / f"{name}.csv")
+    np.testing.assert_allclose(capture.times, np.arange(rows) / rate, atol=1e-9)
+    assert (f"its timecode counts {rate} frames per second" in capture.notes) == (rate != 60), (
+        "the app's own is no news"
+    )
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30, 50, 60, 120])
+@pytest.mark.parametrize("per_second", [5, 12, 24, 60])
+def test_the_rate_is_told_however_seldom_moments_come(rate, per_second):
+    moments = np.arange(3 * per_second) / per_second
+    frames = np.round((moments % 1) * rate, 3)
+    assert rate_of(np.floor(moments), frames) in (rate, None if per_second == 1 else rate)
+
+
+def test_a_recording_of_less_than_a_second_counts_as_the_app_does_and_a_wrong_rate_is_refused(tmp_path):
+    rows = [f"10:00:00:{frame:02d}.0,61,0,0,0.{frame:02d},0,0" for frame in range(12)]
+    np.testing.assert_allclose(read_live_link(live_link(tmp_path, rows)).times, np.arange(12) / 60)
+    np.testing.assert_allclose(read_live_link(live_link(tmp_path, rows), 12.0).times, np.arange(12) / 12)
+    with pytest.raises(CaptureError, match="line 13: its timecode counts to frame 11, beyond 10 a second"):
+        read_live_link(live_link(tmp_path, rows), 10.0)
+
+
+@pytest.mark.parametrize("name", ["no_head", "zero_head"])
+def test_a_recording_without_the_heads_turn_says_nothing_of_the_head(name):
+    capture = read_live_link(CASES / f"{name}.csv")
+    assert capture.turn is None
+    assert read_live_link(CASES / "thirty.csv").turn.shape == (90, 3)
+    found = retarget(capture, EVERY)
+    assert "jawOpen" in found
+    assert "mouthPucker" not in found, "it is zero throughout"
+    assert "gazeSide" not in found, "there is no such column"
+
+
+def test_a_side_that_is_zero_throughout_is_not_driven_by_the_other():
+    channels = {"eyeblinkleft": np.zeros(2), "eyeblinkright": np.ones(2), "eyeblink": np.ones(2)}
+    found = retarget(arkit_capture(np.arange(2.0), channels), EVERY)
+    assert found.keys() == {"eyeBlinkRight"}
+
+
+@pytest.mark.parametrize("name", ["trailing_comma", "empty_end"])
+def test_what_a_spreadsheet_adds_is_no_part_of_a_recording(name):
+    capture, expected = (read_live_link(CASES / f"{each}.csv") for each in (name, "zero_head"))
+    np.testing.assert_allclose(capture.times, expected.times)
+    assert capture.channels.keys() == expected.channels.keys()
+
+
+def test_a_clock_that_is_set_right_during_a_take_is_bridged():
+    capture = read_live_link(CASES / "clock_step_back_40ms.csv")
+    assert (np.diff(capture.times) > 0).all()
+    np.testing.assert_allclose(np.diff(capture.times), 1 / 60, atol=1e-6)
+    assert capture.notes == ("its clock steps back, by 23 ms at most: bridged",)
+
+
+def test_lost_rows_are_bridged_and_told(tmp_path):
+    capture, whole = (read_live_link(CASES / f"{name}.csv") for name in ("lost_rows_empty", "zero_head"))
+    np.testing.assert_allclose(capture.times, whole.times)
+    assert "10 of 90 moments lack values: bridged" in capture.notes
+    lost = np.flatnonzero(capture.channels["jawopen"] != whole.channels["jawopen"])
+    assert len(lost) <= 10
+    np.testing.assert_allclose(np.diff(capture.channels["jawopen"][lost[0] - 1 : lost[-1] + 2], 2), 0, atol=1e-9)
+    rows = [
+        "10:00:00:00.0,61,0,0,0.5,0,0",
+        "10:00:00:01.0,61,0,0,nan,0,0",
+        "10:00:00:02.0,0",
+        "10:00:00:03.0,61,0,0,0.8,0,0",
+    ]
+    bridged = read_live_link(live_link(tmp_path, [*rows, "10:00:00:04"]))
+    np.testing.assert_allclose(bridged.channels["jawopen"], [0.5, 0.6, 0.7, 0.8])
+    assert bridged.notes == ("line 6, the last, is cut short: left out", "2 of 4 moments lack values: bridged")
+
+
+def test_a_gap_of_seconds_is_told_and_may_be_closed(tmp_path):
+    rows = [f"10:00:{second:02d}:{frame:02d}.0,61,0,0,0.5,0,0" for second in (0, 1, 9) for frame in range(0, 60, 10)]
+    capture = read_live_link(live_link(tmp_path, rows))
+    assert capture.notes == ("a gap of 7.2 s at 1.8 s",)
+    assert gaps_of(without_gaps(capture.times)) == []
+    np.testing.assert_allclose(without_gaps(capture.times), np.arange(18) / 6)
+
+
+def test_a_clock_that_stands_still_is_replaced_by_the_rate(tmp_path):
+    capture = read_live_link(live_link(tmp_path, ["10:00:00:00.0,61,0,0,0.5,0,0"] * 4))
+    np.testing.assert_allclose(capture.times, np.arange(4) / 60)
+    assert capture.notes == ("its clock stands still: 60 moments per second are taken",)
+
+
+def test_an_image_sequence_is_spaced_by_its_frames():
+    track = read_openface(CASES / "sequence.csv")
+    np.testing.assert_allclose(track.times, np.arange(12) / 30)
+    assert track.notes == ("its pictures have no times: 30 per second are taken",)
+
+
+def test_of_a_track_in_pixels_and_millimetres_the_millimetres_are_taken():
+    full, pixels = (read_openface(CASES / f"{name}.csv") for name in ("full", "pixels_only"))
+    assert full.points.shape == pixels.points.shape == (12, 68, 2)
+    across = [np.linalg.norm(track.points[0, 45] - track.points[0, 36]) for track in (full, pixels)]
+    assert 80 < across[0] < 110, "millimetres between the outer corners of eyes"
+    assert across[1] > 110
+
+
+def test_of_two_faces_the_one_that_is_seen_longest_is_taken(tmp_path):
+    names = ["frame", "face_id", "timestamp", "success", *(f"{axis}_{point}" for axis in "xy" for point in range(68))]
+    seen = [(1, 0, 0.0, 1, 5), (1, 1, 0.0, 1, 7), (2, 0, 0.1, 0, 5), (2, 1, 0.1, 1, 7), (3, 1, 0.2, 1, 7)]
+    rows = [",".join(map(str, [*row[:4], *[row[4]] * 136])) for row in seen]
+    track = read_openface(live_link(tmp_path, rows, header=", ".join(names)))
+    np.testing.assert_allclose(track.points[:, 0, 0], 7)
+    np.testing.assert_allclose(track.times, [0, 0.1, 0.2])
+    assert track.notes == ("2 faces are in it: number 1, which is seen longest, is taken",)

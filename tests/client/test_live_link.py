@@ -116,3 +116,19 @@ def test_why_nothing_is_heard_is_kept_for_the_user(listener):
 def test_a_port_in_use_is_an_error_and_leaves_no_socket(listener):
     with pytest.raises(OSError, match="in use"):
         Listener("127.0.0.1", listener.port)
+
+
+def test_of_what_was_zero_ever_since_a_stream_says_nothing(listener):
+    """A phone whose switch for the head is off sends zeros."""
+    jaw = ARKIT.index("jawopen")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        for opening in (0.0, 0.5, 0.0):
+            phone.sendto(
+                packet([opening if index == jaw else 0.0 for index in range(61)]), ("127.0.0.1", listener.port)
+            )
+            moment = listener.newest()
+            assert moment.turn is None
+            assert ("jawopen" in moment.silent) == (opening == 0.0 and not listener._heard)
+            assert "tongueout" in moment.silent
+        phone.sendto(packet([0.0] * 53 + [0.1] + [0.0] * 7), ("127.0.0.1", listener.port))
+        assert listener.newest().turn.shape == (1, 3)

@@ -51,35 +51,46 @@ class KeyingOperator(CaptureSettings, CameraOperator):
     )  # fmt: skip
 
     def key(
-        self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray
+        self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray | None
     ) -> str:
         """Keys controls' values [N] by name, and yaw, pitch and roll [M, 3] in degrees, a row per frame of the scene.
 
-        Returns what was done, for the report. Raises CaptureError where Blender has no such frames.
+        Controls without values, and a head without angles, stay as they are. Returns what was done, for the report.
+        Raises CaptureError where there is nothing to key, or Blender has no such frames.
         """
-        last = self.start + max([len(angles), *(len(channel) for channel in values.values())]) - 1
+        head = angles if self.head else None
+        rows = [len(channel) for channel in values.values()] + ([] if head is None else [len(head)])
+        if not rows:
+            raise CaptureError(rpt_("the capture says nothing of what this face can do: all its channels are zero"))
+        last = self.start + max(rows) - 1
         if last > _LAST_FRAME:
             raise CaptureError(rpt_("the capture would end at frame {}, Blender's last is {}", last, _LAST_FRAME))
-        self._write(proxy, scene, values, angles)
+        self._write(proxy, scene, values, head)
         was, scene.frame_end = scene.frame_end, _new_end(scene, last)
-        keyed = [*values, *(["the head's turn"] if self.head and len(angles) else [])]
+        turn = ["the head's turn"]
+        keyed = [*values, *([] if head is None else turn)]
         text = rpt_("Frames {} to {}: {}", self.start, last, ", ".join(keyed))
+        left = [block.name for block in controls.blocks_of(proxy) if block.name not in values]
+        left += turn if self.head and head is None else []
+        if left:
+            text += rpt_("; of {} it says nothing: left as before", ", ".join(left))
         if was != scene.frame_end:
             text += rpt_("; the scene now ends at {}, not at {}", scene.frame_end, was)
         return text
 
     def _write(
-        self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray
+        self, proxy: bpy.types.Object, scene: bpy.types.Scene, values: dict[str, np.ndarray], angles: np.ndarray | None
     ) -> None:
         if self.flip:
-            values, angles = mirrored(values, controls.twins_of(proxy)), angles * np.array([-1.0, 1.0, -1.0])
+            values = mirrored(values, controls.twins_of(proxy))
+            angles = None if angles is None else angles * np.array([-1.0, 1.0, -1.0])
         keys = proxy.data.shape_keys
         assert keys is not None
         for name, channel in values.items():
             block = keys.key_blocks[name]
             smoothed = np.clip(smooth(channel, self.smoothing), block.slider_min, block.slider_max)
             write_keys(keys, f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, self.start, smoothed)
-        if self.head and len(angles):
+        if angles is not None:
             self._write_head(proxy, scene, np.stack([smooth(column, self.smoothing) for column in angles.T], axis=1))
 
     def _write_head(self, proxy: bpy.types.Object, scene: bpy.types.Scene, angles: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.capture.retarget import fill_gaps, resample, retarget
 from effigy_client.capture.tables import Capture, CaptureError, LandmarkTrack, read_live_link, read_openface
+from effigy_client.capture.timeline import without_gaps
 from effigy_client.follow import fit_view
 from effigy_client.pose import FACE_TO_LOCAL, angles_from
 
@@ -28,12 +30,16 @@ class CaptureImport(ImportHelper, KeyingOperator):
     filename_ext = ".csv"
     filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
     filepath: StringProperty(subtype="FILE_PATH")
+    close_gaps: BoolProperty(
+        name="Close Gaps", description="Leave out the time of gaps of more than a second, in which nothing was captured"
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
         rate = scene.render.fps / scene.render.fps_base
         try:
-            said = self.key(proxy, scene, *self.read(Path(self.filepath), proxy, scene, rate))
+            values, angles, notes = self.read(Path(self.filepath), proxy, scene, rate)
+            said = "; ".join([self.key(proxy, scene, values, angles), *notes])
         except (CaptureError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -42,19 +48,21 @@ class CaptureImport(ImportHelper, KeyingOperator):
 
     def read(
         self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Controls' values [N] by name, and yaw, pitch and roll [N, 3] in degrees, a row per frame of the scene."""
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
+        """Controls' values [N] by name, yaw, pitch and roll [N, 3] in degrees, a row per frame of the scene, and notes.
+
+        None: it says nothing of the head.
+        """
         raise NotImplementedError
 
 
 def channels_of(
     capture: Capture, proxy: bpy.types.Object, rate: float, gain: float
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What a capture says of a face's controls and of its turn, at every frame of ``rate`` per second."""
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """What a capture says of a face's controls and of its turn, if anything, at every frame of ``rate`` per second."""
     heard = retarget(capture, controls.targets_of(proxy), gain)
     values = {name: resample(capture.times, channel, rate) for name, channel in heard.items()}
-    angles = np.stack([capture.channels.get(a, np.zeros(len(capture.times))) for a in ("yaw", "pitch", "roll")], 1)
-    return values, resample(capture.times, angles, rate)
+    return values, None if capture.turn is None else resample(capture.times, capture.turn, rate)
 
 
 class EFFIGY_OT_import_arkit(CaptureImport):
@@ -64,16 +72,19 @@ class EFFIGY_OT_import_arkit(CaptureImport):
 
     capture_rate: FloatProperty(
         name="Capture Rate",
-        description="Frames per second of the recording's timecode",
-        default=60.0,
-        min=1.0,
+        description="Frames per second of the recording's timecode; 0 takes as many as it counts to",
+        default=0.0,
+        min=0.0,
         max=240.0,
     )
 
     def read(
         self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        return channels_of(read_live_link(path, self.capture_rate), proxy, rate, self.gain)
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
+        capture = read_live_link(path, self.capture_rate or None)
+        if self.close_gaps:
+            capture = replace(capture, times=without_gaps(capture.times))
+        return *channels_of(capture, proxy, rate, self.gain), capture.notes
 
 
 class EFFIGY_OT_import_landmarks(CaptureImport):
@@ -87,7 +98,7 @@ class EFFIGY_OT_import_landmarks(CaptureImport):
 
     def read(
         self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
         shape = controls.shape_of(proxy)
         track = read_openface(path)
         if len(shape.rest) != track.points.shape[1]:
@@ -95,9 +106,10 @@ class EFFIGY_OT_import_landmarks(CaptureImport):
         found, angles = _explain(track, proxy)
         if self.calibrate:
             found = found - np.median(found, axis=0)
-        found = resample(track.times, self.gain * found, rate)
+        times = without_gaps(track.times) if self.close_gaps else track.times
+        found = resample(times, self.gain * found, rate)
         names = [block.name for block in controls.blocks_of(proxy)]
-        return dict(zip(names, found.T, strict=True)), resample(track.times, angles, rate)
+        return dict(zip(names, found.T, strict=True)), resample(times, angles, rate), track.notes
 
 
 def _explain(track: LandmarkTrack, proxy: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:

@@ -92,14 +92,16 @@ class LiveCapture:
         """Moves controls and head; with Auto Keying on, keys what was moved, at the current frame."""
         heard = retarget(moment, controls.targets_of(proxy), self._gain)
         values = {name: float(channel[0]) for name, channel in heard.items() if name not in self.left_out}
-        angles = Angles(*(float(moment.channels[name][0]) for name in ("yaw", "pitch", "roll")))
+        angles = None if moment.turn is None else Angles(*moment.turn[0].tolist())
         if self._flip:
-            values, angles = mirrored(values, controls.twins_of(proxy)), angles.mirrored
+            values = mirrored(values, controls.twins_of(proxy))
+            angles = None if angles is None else angles.mirrored
         controls.set_values(proxy, values)
         camera = controls.camera_of(proxy, scene)
-        turns = self._head and camera is not None
+        turns = self._head and camera is not None and angles is not None
         if turns:
             assert camera is not None
+            assert angles is not None
             rotation = head_rotation(angles, controls.view_of(proxy, camera))
             self._turn = controls.turn_next(proxy, rotation, self._turn)
         if scene.tool_settings.use_keyframe_insert_auto:

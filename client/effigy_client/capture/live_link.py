@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import socket
 import struct
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,6 +63,7 @@ class Listener:
             self._socket.close()
             raise
         self._sender: tuple[str, int] | None = None
+        self._heard: set[str] = set()  # channels that were ever not zero
         self.packets = 0  # of the app, received so far
         self.refusal = ""  # what the last thing was that is no packet of the app
 
@@ -72,7 +74,7 @@ class Listener:
     def newest(self) -> Capture | None:
         """The last moment that came since the last call; None when none did, or no face was seen.
 
-        The first phone that sends is the one that is heard.
+        The first phone that sends is the one that is heard. Of channels that were zero ever since it says nothing.
         """
         waiting = []
         for _ in range(_AT_ONCE):
@@ -92,7 +94,10 @@ class Listener:
                 continue
             self._sender, self.refusal = sender, ""
             self.packets += len(waiting)
-            return moment
+            if moment is None:
+                return None
+            self._heard |= moment.channels.keys() - moment.silent
+            return replace(moment, silent=moment.silent - self._heard)
         return None
 
     def close(self) -> None:

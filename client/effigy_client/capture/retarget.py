@@ -26,14 +26,18 @@ class Target:
 
 
 def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict[str, Array]:
-    """Values [N] of every control that the capture says something about, within the control's range."""
+    """Values [N] of every control that the capture says something about, within the control's range.
+
+    Of channels that are zero throughout it says nothing: what the face does already stays.
+    """
     found = {}
     for target in targets:
-        if (own := capture.channels.get((OWN + target.name).lower())) is not None:  # a recording of ours
-            found[target.name] = _spread(gain * own, target)
-            continue
-        terms = sources(target.name, target.twin or target.name, capture.channels)
-        if terms:
+        column = (OWN + target.name).lower()
+        if column in capture.channels:  # a recording of ours
+            terms = [(column, 1.0)]
+        else:
+            terms = sources(target.name, target.twin or target.name, capture.channels)
+        if any(channel not in capture.silent for channel, _ in terms):
             heard = [weight * capture.channels[channel] for channel, weight in terms]
             found[target.name] = _spread(gain * np.sum(heard, axis=0), target)
     return found

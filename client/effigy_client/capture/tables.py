@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading captured faces: Live Link Face's CSV of ARKit blend shapes, and OpenFace's CSV of 68 landmarks."""
+"""Reading captured faces: Live Link Face's CSV of ARKit blend shapes, and OpenFace's CSV of 68 landmarks.
+
+What a recording lacks is not zero: it is left out, and said.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,19 @@ from numpy.typing import NDArray
 
 from effigy_protocol.files import check_regular
 
+from .timeline import USUAL_RATE, bridged, gaps_of, rate_of
+
 Array = NDArray[np.float64]
 
 _HEAD = {"headyaw": "yaw", "headpitch": "pitch", "headroll": "roll"}
+_TURN = ("yaw", "pitch", "roll")
 _SKIPPED = {"timecode", "blendshapecount"}
 _MAX_ROWS = 1_000_000
 _LONGEST_S = 6 * 3600.0  # of a take: all of Blender's frames are less than five hours at 60 per second
 _LARGEST = 1e6  # of a captured value: pixels of the largest pictures are a tenth of it
 _SHOWN = 60  # characters of a value that is refused
 _FRAMES = 1000  # of a second: no camera counts so many
+_SEQUENCE_RATE = 30.0  # pictures per second of a track that does not say
 
 _Row = tuple[int, list[str]]  # a line's number and its values
 
@@ -39,31 +46,52 @@ class Capture:
 
     times: Array  # [N] seconds from the first row
     channels: dict[str, Array]  # each [N]
+    silent: frozenset[str] = frozenset()  # channels that are zero throughout: it says nothing of them
+    notes: tuple[str, ...] = ()  # what was odd and how it was taken, in sentences' parts
+
+    @property
+    def turn(self) -> Array | None:
+        """[N, 3]: yaw, pitch and roll; None where it says nothing of the head."""
+        if not any(name in self.channels and name not in self.silent for name in _TURN):
+            return None
+        still = np.zeros(len(self.times))
+        return np.stack([self.channels.get(name, still) for name in _TURN], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class LandmarkTrack:
+    """Landmarks over time; x right and y up, in pixels or, of a track in three dimensions, in millimetres."""
+
     times: Array  # [N] seconds
-    points: Array  # [N, L, 2]: x right, y up, in pixels; NaN where no face was found
+    points: Array  # [N, L, 2]; NaN where no face was found
+    notes: tuple[str, ...] = ()
 
 
-def read_live_link(path: Path, rate: float = 60.0) -> Capture:
-    """A CSV that the Live Link Face app recorded. ``rate`` is its frames per second. Raises CaptureError.
+def read_live_link(path: Path, rate: float | None = None) -> Capture:
+    """A CSV that the Live Link Face app recorded. Raises CaptureError.
 
     Columns: Timecode (hh:mm:ss:ff.fff), BlendShapeCount, then one per ARKit shape, and the head's and eyes'
-    angles in radians.
+    angles in radians. ``rate``: frames per second of the timecode; None: as many as it counts to. Values that are
+    missing, or no numbers, are bridged.
     """
-    column, rows = _read(path, ["Timecode", "JawOpen"], "Live Link Face recording")
-    times = np.array([_seconds(row[column["timecode"]], rate, path, line) for line, row in rows])
-    times = _from_start(np.unwrap(times, period=86400.0), rows, path)  # recordings may cross midnight
-    channels = {}
+    names, rows, notes = _read(path, ["Timecode", "JawOpen"], "Live Link Face recording", least=2)
+    column = {name.lower(): index for index, name in reversed(list(enumerate(names)))}
+    codes = np.array([_timecode(row[column["timecode"]], path, line) for line, row in rows])
+    times = _unrolled(codes, rate, path, rows, notes)
+    channels, lost = {}, np.zeros(len(rows), bool)
     for name, index in column.items():
         if name not in _SKIPPED:
-            channels[name] = np.array([_number(row, index, path, line) for line, row in rows])
-    return arkit_capture(times, channels)
+            values = np.array([_number(row, index, path, line, or_nan=True) for line, row in rows])
+            there = np.isfinite(values)
+            lost |= ~there & there.any()
+            channels[name] = np.interp(times, times[there], values[there]) if there.any() else np.zeros(len(rows))
+    if lost.any():
+        notes.append(f"{lost.sum()} of {len(rows)} moments lack values: bridged")
+    _tell_gaps(times, notes)
+    return arkit_capture(times, channels, tuple(notes))
 
 
-def arkit_capture(times: Array, channels: dict[str, Array]) -> Capture:
+def arkit_capture(times: Array, channels: dict[str, Array], notes: tuple[str, ...] = ()) -> Capture:
     """What ARKit says, its names in lower case and the head's angles in radians, as a Capture."""
     renamed = {}
     for name, values in channels.items():
@@ -71,31 +99,96 @@ def arkit_capture(times: Array, channels: dict[str, Array]) -> Capture:
             # ARKit's axes are the face frame's, and it turns about them: only its pitch, about +x, lowers the nose.
             values = np.degrees(values) * (-1.0 if name == "headpitch" else 1.0)
         renamed[_HEAD.get(name, name)] = values
-    return Capture(times, renamed)
+    silent = frozenset(name for name, values in renamed.items() if not values.any())
+    return Capture(times, renamed, silent, notes)
 
 
 def read_openface(path: Path) -> LandmarkTrack:
-    """A CSV that OpenFace's FeatureExtraction wrote, with x_0 … x_67 and y_0 … y_67. Raises CaptureError."""
-    names = [f"{axis}_{point}" for point in range(68) for axis in "xy"]
-    column, rows = _read(path, names, "landmark track of OpenFace")
-    wanted = [(column[x], column[y]) for x, y in zip(names[::2], names[1::2], strict=True)]
+    """A CSV of OpenFace's: X_0 … X_67 and Y_0 … Y_67 in millimetres, or x_0 … in pixels. Raises CaptureError.
+
+    Millimetres are taken where both are there: in pixels a face is drawn in perspective, which reads as more turn
+    than there is. Of several faces the one that is seen longest is taken.
+    """
+    wanted = [f"{axis}_{n}" for n in range(68) for axis in "xy"]
+    names, rows, notes = _read(path, wanted, "landmark track of OpenFace", least=len(wanted))
+    column = {name.lower(): index for index, name in enumerate(names)}
+    # Both kinds of columns differ in this alone.
+    column |= {name: index for index, name in enumerate(names)}
+    if all(name.upper() in column for name in wanted):
+        wanted = [name.upper() for name in wanted]
+    x, y = ([column[name] for name in wanted[axis::2]] for axis in (0, 1))
+    rows = _one_face(column, rows, path, notes)
     points = np.full((len(rows), 68, 2), np.nan)
     for index, (line, row) in enumerate(rows):
-        if "success" not in column or _number(row, column["success"], path, line) >= 0.5:
-            points[index] = [[_number(row, x, path, line), -_number(row, y, path, line)] for x, y in wanted]
+        if _is_seen(column, row, path, line):
+            spots = zip(x, y, strict=True)
+            points[index] = [[_number(row, a, path, line), -_number(row, b, path, line)] for a, b in spots]
+    times = _track_times(column, rows, path, notes)
+    _tell_gaps(times, notes)
+    return LandmarkTrack(times, points, tuple(notes))
+
+
+def _unrolled(codes: Array, rate: float | None, path: Path, rows: list[_Row], notes: list[str]) -> Array:
+    """Seconds [N] from the first of timecodes [N, 2]: whole seconds of the day, and frames."""
+    whole, frames = codes[:, 0], codes[:, 1]
+    if rate is not None and frames.max() >= rate:
+        line = rows[int(frames.argmax())][0]
+        raise CaptureError(
+            f"{path.name}, line {line}: its timecode counts to frame {frames.max():g}, beyond {rate:g} a second: "
+            "choose another capture rate, or 0 to take the recording's own"
+        )
+    counted = rate or rate_of(whole, frames)
+    if counted is None:
+        counted = max(USUAL_RATE, math.floor(frames.max()) + 1)
+    elif rate is None and counted != USUAL_RATE:
+        notes.append(f"its timecode counts {counted:g} frames per second")
+    times = np.unwrap(whole + frames / counted, period=86400.0)  # recordings may cross midnight
+    if len(times) > 1 and not np.ptp(times):
+        notes.append(f"its clock stands still: {counted:g} moments per second are taken")
+        times = np.arange(len(times)) / counted
+    return _from_start(times, rows, path, notes)
+
+
+def _track_times(column: dict[str, int], rows: list[_Row], path: Path, notes: list[str]) -> Array:
+    """Seconds [N] from the first, by the time stamps or, where these stand still or lack, by the frames' numbers."""
     if "timestamp" in column:
         times = np.array([_number(row, column["timestamp"], path, line) for line, row in rows])
-    else:
-        times = np.arange(len(rows)) / 30.0
-    return LandmarkTrack(_from_start(times, rows, path), points)
+        if len(times) == 1 or np.ptp(times):
+            return _from_start(times, rows, path, notes)
+    notes.append(f"its pictures have no times: {_SEQUENCE_RATE:g} per second are taken")
+    if "frame" in column:
+        times = np.array([_number(row, column["frame"], path, line) for line, row in rows]) / _SEQUENCE_RATE
+        if len(times) == 1 or np.ptp(times):
+            return _from_start(times, rows, path, notes)
+    return np.arange(len(rows)) / _SEQUENCE_RATE
 
 
-def _from_start(times: Array, rows: list[_Row], path: Path) -> Array:
-    """The times of ``rows`` from the first. Raises CaptureError where they run backwards, or for too long."""
-    backwards = np.diff(times) < 0
-    if backwards.any():
-        line = rows[int(backwards.argmax()) + 1][0]
-        raise CaptureError(f"{path.name}, line {line}: its time is before the line above's")
+def _one_face(column: dict[str, int], rows: list[_Row], path: Path, notes: list[str]) -> list[_Row]:
+    """The rows of the face that is seen most."""
+    if "face_id" not in column:
+        return rows
+    faces: dict[float, list[_Row]] = {}
+    for line, row in rows:
+        faces.setdefault(_number(row, column["face_id"], path, line), []).append((line, row))
+    if len(faces) == 1:
+        return rows
+    seen = {face: sum(_is_seen(column, row, path, line) for line, row in own) for face, own in faces.items()}
+    face = max(seen, key=lambda face: (seen[face], -face))
+    notes.append(f"{len(faces)} faces are in it: number {face:g}, which is seen longest, is taken")
+    return faces[face]
+
+
+def _is_seen(column: dict[str, int], row: list[str], path: Path, line: int) -> bool:
+    return "success" not in column or _number(row, column["success"], path, line) >= 0.5
+
+
+def _from_start(times: Array, rows: list[_Row], path: Path, notes: list[str]) -> Array:
+    """The times of ``rows`` from the first. Raises CaptureError where they run far backwards, or for too long."""
+    times, back, far = bridged(times)
+    if far >= 0:
+        raise CaptureError(f"{path.name}, line {rows[far][0]}: its time is {back:.3g} s before the line above's")
+    if back:
+        notes.append(f"its clock steps back, by {1000 * back:.0f} ms at most: bridged")
     times = times - times[0]
     if times[-1] > _LONGEST_S:
         line = rows[int((times > _LONGEST_S).argmax())][0]
@@ -105,51 +198,82 @@ def _from_start(times: Array, rows: list[_Row], path: Path) -> Array:
     return times
 
 
-def _read(path: Path, needed: list[str], kind: str) -> tuple[dict[str, int], list[_Row]]:
-    """Where each column is, by its name in lower case, and the rows of a table that has the columns ``needed``."""
+def _tell_gaps(times: Array, notes: list[str]) -> None:
+    if gaps := gaps_of(times):
+        begins, longest = max(gaps, key=lambda gap: gap[1])
+        count = "a gap" if len(gaps) == 1 else f"{len(gaps)} gaps, the longest"
+        notes.append(f"{count} of {longest:.1f} s at {begins:.1f} s")
+
+
+def _read(path: Path, needed: list[str], kind: str, least: int) -> tuple[list[str], list[_Row], list[str]]:
+    """The columns' names and the rows of a table that has those ``needed``, whatever their case; and notes.
+
+    In a row of ``least`` cells the others are empty: no face was seen. Empty cells and rows at the end, as
+    spreadsheets leave them, are no part of the table.
+    """
     rows: list[_Row] = []
     try:
         check_regular(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
-            header = [name.strip() for name in next(lines, [])]
+            header = _trimmed(next(lines, []), 0)
             for row in lines:
-                if row:
-                    rows.append((lines.line_num, row))
+                if cells := _trimmed(row, len(header)):
+                    rows.append((lines.line_num, cells))
                 if len(rows) > _MAX_ROWS:
                     raise CaptureError(f"{path.name}, line {lines.line_num}: more than {_MAX_ROWS} moments are no take")
     except OSError as error:
         raise CaptureError(f"{path.name} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error):
         raise CaptureError(f"{path.name} is no table of comma-separated values: choose the capture's CSV") from None
-    column = {name.lower(): index for index, name in enumerate(header)}
-    if header and (missing := [name for name in needed if name.lower() not in column]):
+    known = {name.lower() for name in header}
+    if header and (missing := [name for name in needed if name.lower() not in known]):
         raise CaptureError(f"{path.name} is no {kind}: it has no columns {' and '.join(missing[:2])}")
+    notes = []
+    if len(rows) > 1 and len(rows[-1][1]) < len(header):
+        line, _ = rows.pop()
+        notes.append(f"line {line}, the last, is cut short: left out")
     if not rows:
         raise CaptureError(f"{path.name} holds no frames")
     for line, row in rows:
+        if len(row) == least:
+            row += [""] * (len(header) - least)
         if len(row) != len(header):
             raise CaptureError(f"{path.name}, line {line}: {len(row)} values under {len(header)} columns")
-    return column, rows
+    return header, rows, notes
 
 
-def _number(row: list[str], index: int, path: Path, line: int) -> float:
+def _trimmed(row: list[str], least: int) -> list[str]:
+    """The cells without space around them, and without empty ones at the end; [] where all are empty."""
+    cells = [cell.strip() for cell in row]
+    if not any(cells):
+        return []
+    while len(cells) > least and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _number(row: list[str], index: int, path: Path, line: int, *, or_nan: bool = False) -> float:
+    """``or_nan``: what is empty or says that it is no number is NaN."""
+    text = row[index]
+    if or_nan and text.lower() in ("", "nan"):
+        return math.nan
     try:
-        value = float(row[index])
+        value = float(text)
     except ValueError:
         value = math.nan
     if not abs(value) <= _LARGEST:  # nor is NaN
-        raise CaptureError(f"{path.name}, line {line}: {row[index][:_SHOWN]!r} is no number that a capture holds")
+        raise CaptureError(f"{path.name}, line {line}: {text[:_SHOWN]!r} is no number that a capture holds")
     return value
 
 
-def _seconds(timecode: str, rate: float, path: Path, line: int) -> float:
-    """hh:mm:ss:ff.fff → seconds; frames count at ``rate``."""
-    parts = timecode.strip().replace(";", ":").split(":")
+def _timecode(timecode: str, path: Path, line: int) -> tuple[float, float]:
+    """hh:mm:ss:ff.fff → whole seconds of the day, and frames."""
+    parts = timecode.replace(";", ":").split(":")
     try:
         hours, minutes, seconds, frames = (float(part) for part in parts)
     except ValueError:
         hours = minutes = seconds = frames = math.nan
     if not (0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60 and 0 <= frames < _FRAMES):
         raise CaptureError(f"{path.name}, line {line}: {timecode[:_SHOWN]!r} is no timecode (hh:mm:ss:ff.fff)")
-    return hours * 3600 + minutes * 60 + seconds + frames / rate
+    return hours * 3600 + minutes * 60 + seconds, frames

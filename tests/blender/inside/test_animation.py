@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -17,6 +18,8 @@ from test_evaluated import assert_drawn
 import effigy_client.capture.live_link
 import effigy_client.pose
 import effigy_protocol.messages
+
+CASES = Path(__file__).parents[2] / "fixtures" / "captures"
 
 
 def keys_of(owner, path, index=0):
@@ -63,7 +66,7 @@ def test_a_scene_ends_with_the_capture_unless_something_goes_on(scene, face, tmp
     scene.render.fps, scene.frame_end = 24, end
     if other is not None:
         scene.camera.keyframe_insert("location", frame=other)
-    path = live_link(tmp_path, np.zeros(61), np.zeros(61))
+    path = live_link(tmp_path, np.ones(61), np.ones(61))
     assert bpy.ops.effigy.import_arkit(filepath=path, smoothing=0.0) == {"FINISHED"}
     assert scene.frame_end == expected
     assert (f"the scene now ends at {expected}" in capsys.readouterr().out) == (end != expected)
@@ -75,13 +78,13 @@ def test_sound_that_goes_on_keeps_the_scenes_end(scene, face, tmp_path):
     strips = editor.strips if bpy.app.version >= (4, 4, 0) else editor.sequences
     length = {"length": 80} if bpy.app.version >= (5, 0, 0) else {"frame_end": 81}
     strips.new_effect(name="Title", type="COLOR", channel=1, frame_start=1, **length)
-    path = live_link(tmp_path, np.zeros(61), np.zeros(61))
+    path = live_link(tmp_path, np.ones(61), np.ones(61))
     assert bpy.ops.effigy.import_arkit(filepath=path, smoothing=0.0) == {"FINISHED"}
     assert scene.frame_end == 80
 
 
 def test_a_capture_beyond_blenders_last_frame_is_refused(scene, face, tmp_path):
-    path = live_link(tmp_path, np.zeros(61), np.zeros(61))
+    path = live_link(tmp_path, np.ones(61), np.ones(61))
     with pytest.raises(RuntimeError, match="Blender's last is 1048574"):
         bpy.ops.effigy.import_arkit(filepath=path, start=1_048_570)
     assert face.animation_data is None
@@ -99,6 +102,31 @@ def test_a_second_import_replaces_its_frames_and_no_others(scene, face, tmp_path
     curve = addon("blender.scene.fcurves").curves_of(face.data.shape_keys).find('key_blocks["jawOpen"].value')
     kinds = [point.interpolation for point in curve.keyframe_points]
     assert kinds == ["BEZIER", *["LINEAR"] * 13, "BEZIER"], "the artist's own keys lost their easing"
+
+
+@pytest.mark.parametrize("name", ["no_head", "zero_head"])
+def test_what_a_capture_lacks_stays_as_it_is_keyed(scene, face, capsys, name):
+    controls = addon("blender.scene.controls")
+    key(face, "mouthPucker", (1, 0.25), (36, 0.75))
+    for frame, yaw in ((1, -20.0), (36, 20.0)):
+        controls.turn(face, scene.camera, effigy_client.pose.Angles(yaw, 0.0, 0.0))
+        controls.key_turn(face, frame)
+    path = controls.rotation_path(face)
+    before = [keys_of(face, path, index) for index in range(3)]
+    assert bpy.ops.effigy.import_arkit(filepath=str(CASES / f"{name}.csv")) == {"FINISHED"}
+    for index in range(3):
+        np.testing.assert_array_equal(keys_of(face, path, index), before[index])
+    pucker = keys_of(face.data.shape_keys, 'key_blocks["mouthPucker"].value')
+    np.testing.assert_array_equal(pucker, [[1, 0.25], [36, 0.75]])
+    assert len(keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')) > 2
+    assert "of mouthPucker, the head's turn it says nothing: left as before" in capsys.readouterr().out
+
+
+def test_a_capture_in_which_nothing_moves_changes_nothing(scene, face, tmp_path):
+    with pytest.raises(RuntimeError, match="all its channels are zero"):
+        bpy.ops.effigy.import_arkit(filepath=live_link(tmp_path, np.zeros(61), np.zeros(61)))
+    assert face.animation_data is None
+    assert face.data.shape_keys.animation_data is None
 
 
 def test_a_bad_capture_says_why_and_changes_nothing(scene, face, tmp_path):
