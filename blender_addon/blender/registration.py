@@ -22,6 +22,7 @@ from .ui import (
     live_capture,
     panel,
     pose,
+    pose_from_picture,
     preflight,
     ranges,
 )
@@ -41,6 +42,7 @@ _MODULES = (
     pose,
     grab,
     library,
+    pose_from_picture,
     import_capture,
     capture_process,
     import_film,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effigy_protocol.messages import Frame, PassName
+from effigy_protocol.png import write_rgb
 
 Pixels = NDArray[np.float32]
 Passes = dict[PassName, NDArray[np.float16]]
@@ -66,6 +67,26 @@ def passes_of(frame: Frame) -> Passes:
         name: np.frombuffer(array.data, dtype="<f2").reshape(array.shape).view(np.float16)
         for name, array in frame.passes.items()
     }
+
+
+_LONGEST = 2048  # pixels of a picture that is read: faces are read at 256
+_GREY = np.float32(0.5)  # behind what is transparent
+
+
+def to_png(pixels: Pixels, height: int, width: int, *, linear: bool = False) -> bytes:
+    """Flat float32 RGBA, bottom row first → a PNG file of the picture before grey, made smaller where it is very large.
+
+    ``linear``: it is light, as Blender holds what has more than eight bits; else it is as a screen shows it.
+    """
+    step = -(-max(height, width) // _LONGEST)
+    h, w = height // step, width // step
+    whole = pixels.reshape(height, width, 4)[::-1][: h * step, : w * step]
+    picture = whole.reshape(h, step, w, step, 4).mean(axis=(1, 3)) if step > 1 else whole
+    colours, alpha = np.clip(picture[..., :3], 0, 1), np.clip(picture[..., 3:], 0, 1)
+    if linear:  # IEC 61966-2-1
+        colours = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * colours ** (1 / 2.4) - 0.055)
+    shown = np.rint(255 * (colours * alpha + _GREY * (1 - alpha)))
+    return write_rgb(shown.astype(np.uint8).tobytes(), w, h)
 
 
 def error_picture(height: int, width: int) -> Pixels:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts inside PNG files (PNG specification, third edition, 11.3.3): what a picture was made from."""
+"""PNG files (PNG specification, third edition): plain ones, and texts inside them that say what they were made from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ import struct
 import zlib
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_QUICK = 1  # of zlib's levels
 _FIRST = len(_SIGNATURE) + 25  # behind the signature and IHDR
+
+
+def write_rgb(data: bytes | memoryview, width: int, height: int) -> bytes:
+    """The PNG file of a picture whose ``data`` are height × width × 3 bytes, top row first."""
+    row = 3 * width
+    if min(width, height) < 1 or len(data) != row * height:
+        raise ValueError(f"a picture of {width} × {height} has {row * height} bytes, not {len(data)}")
+    lines = b"".join(b"\0" + bytes(data[place : place + row]) for place in range(0, len(data), row))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, _QUICK)) + _chunk(b"IEND", b"")
 
 
 def annotate(png: bytes | memoryview, texts: dict[str, str]) -> bytes:

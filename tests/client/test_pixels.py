@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import imageio.v3 as iio
 import numpy as np
+import pytest
 
-from effigy_client.pixels import Buffers, error_picture, from_rgba8, passes_of
+from effigy_client.pixels import Buffers, error_picture, from_rgba8, passes_of, to_png
 from effigy_protocol.messages import Array, Frame, Pose, Timings
+from effigy_protocol.png import write_rgb
 
 
 def test_rows_are_turned_upside_down_and_bytes_survive():
@@ -61,3 +64,22 @@ def test_passes_come_as_arrays_top_row_first():
     assert passes["normal"].dtype == np.float16
     np.testing.assert_array_equal(passes["normal"], values)
     assert passes["depth"].shape == (2, 3, 1)
+
+
+def test_a_png_is_the_picture_that_was_shown():
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    picture[..., 3] = 255
+    written = iio.imread(to_png(from_rgba8(picture.tobytes(), 5, 7), 5, 7))
+    np.testing.assert_array_equal(written, picture[..., :3])
+    picture[..., 3] = 0
+    assert np.all(iio.imread(to_png(from_rgba8(picture.tobytes(), 5, 7), 5, 7)) == 128), "not grey behind it"
+    light = np.full((5, 7, 4), 0.2158605, np.float32)
+    light[..., 3] = 1
+    assert np.all(iio.imread(to_png(light.reshape(-1), 5, 7, linear=True)) == 128)
+
+
+def test_a_picture_of_any_size_becomes_one_that_is_quickly_read():
+    wide = np.ones((3, 5000, 4), np.float32)
+    assert iio.imread(to_png(wide.reshape(-1), 3, 5000)).shape == (1, 1666, 3)
+    with pytest.raises(ValueError, match="a picture of 2 × 1 has 6 bytes, not 5"):
+        write_rgb(b"12345", 2, 1)

@@ -102,6 +102,13 @@ class EffigyFace(bpy.types.PropertyGroup):
         default="8",
         override=_OVERRIDABLE,
     )
+    neutral_picture: StringProperty(
+        name="Neutral",
+        description="A picture of the person whose photographs drive this face, at rest and looking ahead: "
+        "Pose from Picture, relative, counts from there",
+        subtype="FILE_PATH",
+        override=_OVERRIDABLE,
+    )
     shown: StringProperty(description="What the file's picture was made from; empty: unknown", override=_OVERRIDABLE)
     baked_start: IntProperty(override=_OVERRIDABLE)
     baked_end: IntProperty(override=_OVERRIDABLE)

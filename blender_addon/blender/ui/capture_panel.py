@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import bpy
 
+from ..scene.properties import face_of
+from ..scene.queries import face_in
 from . import capture_process, live_capture
 from .panels import FacePanel
 from .rows import draw_told
@@ -17,6 +19,9 @@ class EFFIGY_PT_capture(FacePanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
+        column = layout.column(align=True)
+        column.operator("effigy.pose_from_picture", icon="IMAGE_DATA")
+        column.prop(face_of(face_in(context)), "neutral_picture")
         column = layout.column(align=True)
         column.operator("effigy.import_film", icon="FILE_MOVIE")
         if not live_capture.is_running():

@@ -27,6 +27,7 @@ from ..translation import rpt_
 from . import capture_process
 from .capture_keys import KeyingOperator
 from .import_capture import channels_of
+from .operator import hand_over
 from .pose import has_camera
 
 _LOOK_S = 0.1
@@ -93,10 +94,7 @@ class EFFIGY_OT_import_film(ImportHelper, FilmSettings):
         row.prop(self, "neutral_picture")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings = self.as_keywords(ignore=("filter_glob", "check_existing"))
-        waits = bpy.app.background or context.window is None
-        result: set[str] = bpy.ops.effigy.read_film("EXEC_DEFAULT" if waits else "INVOKE_DEFAULT", **settings)
-        return {"CANCELLED"} if "CANCELLED" in result else {"FINISHED"}
+        return hand_over(self, context, bpy.ops.effigy.read_film)
 
 
 class Reading:

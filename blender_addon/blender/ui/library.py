@@ -17,6 +17,7 @@ import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from effigy_client.mirror import mirrored
+from effigy_client.pixels import Pixels
 from effigy_client.succession import succeed
 from effigy_protocol.files import read_json, write_whole
 
@@ -66,15 +67,27 @@ def load(name: str) -> dict[str, float]:
         raise ValueError(rpt_("{} is no stored expression: remove it", path)) from None
 
 
-def store(name: str, proxy: bpy.types.Object) -> None:
-    """Writes the face's expression under ``name``, with its picture as a thumbnail. Raises OSError."""
+def store(name: str, proxy: bpy.types.Object, pixels: Pixels | None = None) -> None:
+    """Writes the face's expression under ``name``, with its picture as a thumbnail. Raises OSError.
+
+    ``pixels``: the picture, where the plate does not show it yet.
+    """
     path = folder() / f"{name}.json"
     values = {control: round(value, 6) for control, value in controls.values_of(proxy).items()}
     image = face_of(proxy).image
     if image is not None:
-        _write_thumbnail(image, path.with_suffix(".png"))
+        if pixels is None:
+            pixels = np.empty(4 * image.size[0] * image.size[1], np.float32)
+            image.pixels.foreach_get(pixels)  # type: ignore[attr-defined]
+        _write_thumbnail(pixels, image.size[0], image.size[1], path.with_suffix(".png"))
     write_whole(path, json.dumps({"format": _FORMAT, "controls": values}) + "\n")
     forget_icons()
+
+
+def free_name(wanted: str) -> str:
+    """``wanted`` as the library can call an expression, with a number where that is taken."""
+    stem = file_name(wanted).strip("_") or "Expression"
+    return next(name for n in count(1) if not _is_taken(name := stem if n == 1 else f"{stem} {n}"))
 
 
 def remove(name: str) -> None:
@@ -85,7 +98,7 @@ def remove(name: str) -> None:
     forget_icons()
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     return _FORBIDDEN.sub("_", name.strip())
 
 
@@ -94,11 +107,8 @@ def _is_taken(name: str) -> bool:
     return (folder() / f"{name}.json").exists()
 
 
-def _write_thumbnail(image: bpy.types.Image, path: Path) -> None:
-    width, height = image.size
-    values = np.empty(4 * width * height, dtype=np.float32)
-    image.pixels.foreach_get(values)  # type: ignore[attr-defined]
-    small = values.reshape(height, width, 4)[:: max(1, height // _THUMBNAIL), :: max(1, width // _THUMBNAIL)]
+def _write_thumbnail(pixels: Pixels, width: int, height: int, path: Path) -> None:
+    small = pixels.reshape(height, width, 4)[:: max(1, height // _THUMBNAIL), :: max(1, width // _THUMBNAIL)]
     thumbnail = bpy.data.images.new("Effigy Thumbnail", small.shape[1], small.shape[0])
     try:
         thumbnail.pixels.foreach_set(np.ascontiguousarray(small).reshape(-1))  # type: ignore[attr-defined]
@@ -163,11 +173,11 @@ class EFFIGY_OT_store_expression(FaceOperator):
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop(self, "name")
-        if _is_taken(_file_name(self.name)):
+        if _is_taken(file_name(self.name)):
             self.layout.prop(self, "replace", text="Replace the Expression of This Name")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        name = _file_name(self.name)
+        name = file_name(self.name)
         if _is_taken(name) and not self.replace:
             text = rpt_("There is an expression {} already: choose another name, or Replace", name)
             self.report({"ERROR"}, text)

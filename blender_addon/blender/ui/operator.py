@@ -35,6 +35,22 @@ def is_ours(cls: Any, proxy: bpy.types.Object) -> bool:
     return False
 
 
+def hand_over(chooser: Any, context: bpy.types.Context, worker: Any) -> set[str]:
+    """From an operator that asked for a file to the one, of the same settings, that does what takes time.
+
+    Blender adds an undo step as soon as a file was chosen, and so one before the work is done. In a window the work
+    goes on beside it; a script waits.
+    """
+    settings = chooser.as_keywords(ignore=("filter_glob", "check_existing"))
+    waits = bpy.app.background or context.window is None
+    try:
+        result: set[str] = worker("EXEC_DEFAULT" if waits else "INVOKE_DEFAULT", **settings)
+    except RuntimeError as error:  # how an operator hears of another's report
+        chooser.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
+        return {"CANCELLED"}
+    return {"CANCELLED"} if "CANCELLED" in result else {"FINISHED"}
+
+
 class FaceOperator(bpy.types.Operator):
     """An operator on the active face, which it needs."""
 

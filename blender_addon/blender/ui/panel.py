@@ -259,7 +259,15 @@ _MENU = (
     ("add_face", "remove_face", "use_grab"),
     ("neutral", "mirror", "randomise", "reset_pose", "face_camera", "key_all"),
     ("change_identity", "random_identity", "use_new_default", "mix_identities", "save_identity", "load_identity"),
-    ("store_expression", "import_film", "import_arkit", "import_landmarks", "live_capture", "stop_capture"),
+    (
+        "store_expression",
+        "pose_from_picture",
+        "import_film",
+        "import_arkit",
+        "import_landmarks",
+        "live_capture",
+        "stop_capture",
+    ),
     ("cache", "bake", "show_live", "preflight", "exact_view"),
 )
 

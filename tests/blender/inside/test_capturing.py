@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from conftest import addon
 from helpers import key, swing
+from test_evaluated import assert_drawn
 
+import effigy_client.asking
 import effigy_client.capture.live_link
 import effigy_client.capture.tables
+import effigy_client.pixels
 import effigy_client.provision
 
 
@@ -169,3 +172,111 @@ def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene
     live.stop()
     assert not effigy_client.provision.is_alive(process.pid)
     assert source.told().word == "No camera is on"
+
+
+# Pictures that the model painted stand for photographs.
+SHOWN = {"jawOpen": 0.8, "eyeBlinkLeft": 0.9, "eyeBlinkRight": 0.9}
+
+
+@pytest.fixture()
+def pictures(face, tmp_path):
+    """Files of a person at rest, of the same one with SHOWN and turned by 15°, and of no face at all."""
+    render, reader = addon("blender.pictures.render"), addon("blender.scene.reader")
+    asking = effigy_client.asking.Asking
+    rest = asking.of(face.effigy.rest_yaw, face.effigy.rest_pitch)
+    shown = asking.of(rest.yaw + 15.0, rest.pitch, SHOWN.items())
+    files = {}
+    for name, wanted in (("rest", rest), ("shown", shown)):
+        values, _ = render.paint(face, reader.FaceState(wanted, np.eye(4), 0.0))
+        files[name] = (values, int((len(values) // 4) ** 0.5))
+    files["grey"] = (np.full_like(files["rest"][0], 0.5), files["rest"][1])
+    for name, (values, side) in files.items():
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(effigy_client.pixels.to_png(values, side, side))
+        files[name] = str(path)
+    return files
+
+
+def read_of(face, scene):
+    """How the face stands now: its controls by name, and its angles."""
+    controls = addon("blender.scene.controls")
+    return controls.values_of(face), controls.angles_now(face, scene.camera)
+
+
+def test_a_face_looks_as_the_one_in_a_picture_and_what_moved_is_keyed(scene, face, pictures, capsys):
+    scene.tool_settings.use_keyframe_insert_auto = True
+    assert bpy.ops.effigy.pose_from_picture(filepath=pictures["shown"], painted=True) == {"FINISHED"}
+    scene.tool_settings.use_keyframe_insert_auto = False
+    values, angles = read_of(face, scene)
+    for name, wanted in SHOWN.items():
+        assert values[name] > wanted / 2, name  # how well it is read, the tests of the backend say
+    assert angles.yaw == pytest.approx(face.effigy.rest_yaw + 15, abs=3)
+    assert jaws_of(face) == [(1, pytest.approx(values["jawOpen"]))]
+    assert face.animation_data.action is not None, "the turn was not keyed"
+    assert "Read: jawOpen" in capsys.readouterr().out
+    assert_drawn("a picture")
+
+
+def test_a_part_of_a_picture_leaves_the_rest_as_it_is(scene, face, pictures):
+    blocks = face.data.shape_keys.key_blocks
+    blocks["eyeBlinkLeft"].value = 0.123
+    _, before = read_of(face, scene)
+    for part, moved in (("mouth", "jawOpen"), ("eyes", "eyeBlinkRight")):
+        assert bpy.ops.effigy.pose_from_picture(filepath=pictures["shown"], part=part, painted=True) == {"FINISHED"}
+        assert blocks[moved].value > 0.4
+        assert (blocks["eyeBlinkLeft"].value == pytest.approx(0.123)) == (part == "mouth")
+    assert read_of(face, scene)[1].yaw == pytest.approx(before.yaw, abs=1e-3)
+    bpy.ops.effigy.neutral()
+    assert bpy.ops.effigy.pose_from_picture(filepath=pictures["shown"], part="turn", painted=True) == {"FINISHED"}
+    values, angles = read_of(face, scene)
+    assert not any(values.values())
+    half = before.yaw + (angles.yaw - before.yaw) / 2
+    bpy.ops.effigy.pose_from_picture(filepath=pictures["shown"], part="turn", strength=0.5, painted=True)
+    assert read_of(face, scene)[1].yaw == pytest.approx(half, abs=0.05)
+
+
+def test_relative_to_a_neutral_picture_of_the_same_person_nothing_is_added_by_that_itself(scene, face, pictures):
+    with pytest.raises(RuntimeError, match="choose a neutral picture"):
+        bpy.ops.effigy.pose_from_picture(filepath=pictures["shown"], relative=True)
+    options = {"relative": True, "neutral": pictures["rest"]}
+    assert bpy.ops.effigy.pose_from_picture(filepath=pictures["rest"], **options) == {"FINISHED"}
+    values, angles = read_of(face, scene)
+    assert max(map(abs, values.values())) == 0
+    assert angles.yaw == pytest.approx(face.effigy.rest_yaw, abs=1e-3)
+    assert angles.roll == pytest.approx(face.effigy.rest_roll, abs=1e-3)
+    assert bpy.ops.effigy.pose_from_picture(filepath=pictures["shown"], **options) == {"FINISHED"}
+    assert read_of(face, scene)[1].yaw == pytest.approx(face.effigy.rest_yaw + 15, abs=3)
+
+
+def test_a_picture_of_the_image_editor_goes_to_the_library(scene, face, pictures, capsys):
+    library = addon("blender.ui.library")
+    image = bpy.data.images.load(pictures["shown"])
+    image.name = "A smile: really?.png"
+    names = []
+    for _ in range(2):
+        assert bpy.ops.effigy.pose_from_picture(image=image.name, painted=True, store=True) == {"FINISHED"}
+        names.append(capsys.readouterr().out.strip().rpartition("stored as ")[2])
+    assert len(set(names)) == 2, "one took the place of the other"
+    for name in names:
+        assert library.load(name)["jawOpen"] == pytest.approx(
+            face.data.shape_keys.key_blocks["jawOpen"].value, abs=1e-5
+        )
+        assert (library.folder() / f"{name}.png").stat().st_size > 500
+        library.remove(name)
+
+
+def test_what_cannot_be_read_is_a_sentence_and_moves_nothing(scene, face, pictures, tmp_path):
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    cases = [
+        ({"filepath": pictures["grey"]}, "no face"),
+        ({"filepath": pictures["shown"], "number": 2}, "1 face|one face"),
+        ({"filepath": str(tmp_path / "gone.png")}, "cannot be read|no file"),
+        ({"filepath": str(tmp_path / "no.png")}, "no picture that can be read"),
+        ({"filepath": str(tmp_path)}, "cannot be read: "),
+        ({"image": "gone"}, "there is no picture gone"),
+        ({"image": "Render Result"}, "there is no"),
+    ]
+    for arguments, why in cases:
+        with pytest.raises(RuntimeError, match=why):
+            bpy.ops.effigy.pose_from_picture(**arguments)
+    assert not any(read_of(face, scene)[0].values())

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A photograph on its way to what it shows: given to the backend, which reads it, and remembered for a redo."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from effigy_client.errors import RequestError
+from effigy_client.face import Anchor, Identities
+from effigy_client.long_work import LongWork, read_picture
+from effigy_client.pixels import to_png
+from effigy_protocol import MAX_FILE_BYTES
+from effigy_protocol.files import check_regular
+from effigy_protocol.messages import PictureRead
+
+from ..translation import rpt_
+from .runs import anchor_of, run_of
+from .session import session
+
+_REMEMBERED = 16  # readings: a redo with another strength asks for nothing
+_FILES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how files begin that the backend reads
+
+_Key = tuple[bytes, int, Anchor, bool]
+_memory: OrderedDict[_Key, PictureRead] = OrderedDict()
+
+
+class PictureError(Exception):
+    """A picture that cannot be given to the backend; the message says why."""
+
+
+def of_file(path: Path) -> bytes:
+    """A picture's file. Raises PictureError."""
+    try:
+        check_regular(path)
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise PictureError(rpt_("{} has {} MiB, more than {}", path.name, size >> 20, MAX_FILE_BYTES >> 20))
+        data = path.read_bytes()
+    except OSError as error:
+        raise PictureError(rpt_("{} cannot be read: {}", path, error.strerror or error)) from None
+    if not data.startswith(_FILES):
+        return _opened_by_blender(path)
+    return data
+
+
+def _opened_by_blender(path: Path) -> bytes:
+    """Another kind of file, which Blender may know."""
+    try:
+        image = bpy.data.images.load(str(path))
+    except RuntimeError:
+        raise PictureError(rpt_("{} is no picture that can be read", path.name)) from None
+    try:
+        return of_image(image)
+    except PictureError:
+        raise PictureError(rpt_("{} is no picture that can be read", path.name)) from None
+    finally:
+        bpy.data.images.remove(image)
+
+
+def of_image(image: Any) -> bytes:
+    """A picture of Blender's, as a file. Raises PictureError."""
+    if image.type == "RENDER_RESULT":
+        return _rendered(image)
+    width, height = image.size
+    if not image.has_data and not (width and height):
+        raise PictureError(rpt_("the picture {} is empty", image.name))
+    values = np.empty(width * height * image.channels, np.float32)
+    if not len(values) or len(image.pixels) != len(values):
+        raise PictureError(rpt_("the picture {} is empty", image.name))
+    image.pixels.foreach_get(values)
+    return to_png(_rgba(values, image.channels), height, width, linear=image.is_float)
+
+
+def _rgba(values: np.ndarray, channels: int) -> np.ndarray:
+    """Pixels of 1 to 4 channels as flat RGBA."""
+    if channels == 4:
+        return values
+    parts = values.reshape(-1, channels)
+    filled = np.ones((len(parts), 4), np.float32)
+    filled[:, :3] = parts[:, :3] if channels == 3 else parts[:, :1]
+    return filled.reshape(-1)
+
+
+def _rendered(image: Any) -> bytes:
+    """The last render, whose pixels Blender gives to files alone."""
+    path = Path(bpy.app.tempdir) / "effigy-render.png"
+    try:
+        image.save_render(str(path))
+        return path.read_bytes()
+    except (RuntimeError, OSError):
+        raise PictureError(rpt_("there is no render yet: render the picture first")) from None
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class Reading:
+    """Pictures that are read for one face: one, and perhaps the same person's at rest."""
+
+    def __init__(self, proxy: bpy.types.Object, pictures: list[tuple[bytes, int]], *, painted: bool) -> None:
+        """``pictures``: each file, and which of its faces is meant, 1 being the largest."""
+        self._face = run_of(proxy).follower.face
+        self._anchor = anchor_of(proxy)
+        self._keys: list[_Key] = [
+            (hashlib.sha256(data).digest(), face, self._anchor, painted) for data, face in pictures
+        ]
+        self._data = {key: data for key, (data, _) in zip(self._keys, pictures, strict=True)}
+        self._works: dict[_Key, LongWork[PictureRead]] = {}
+        self._found: dict[_Key, PictureRead] = {}
+
+    def look(self, identities: Identities) -> list[PictureRead] | None:
+        """What the pictures show, in their order; None until all are read. Never waits. Raises RequestError."""
+        with self._hearing():
+            for key in self._missing():
+                if key in self._works:
+                    self._remember(key, self._works[key].look())
+                elif self._face.key:
+                    self._begin(key, identities)
+                else:
+                    self._face.look(identities, self._anchor)  # the preview may not have opened it yet
+        return None if self._missing() else [self._found[key] for key in self._keys]
+
+    def wait(self, identities: Identities, seconds: float) -> list[PictureRead]:
+        """The same, waited for. Raises RequestError."""
+        with self._hearing():
+            for key in self._missing():
+                self._face.open_now(identities, self._anchor)
+                self._begin(key, identities)
+                self._remember(key, self._works[key].wait(seconds))
+        return [self._found[key] for key in self._keys]
+
+    def cancel(self) -> None:
+        """They are wanted no more."""
+        for work in self._works.values():
+            work.cancel()
+
+    def _missing(self) -> list[_Key]:
+        self._found.update({key: _memory[key] for key in self._keys if key in _memory})
+        return [key for key in self._keys if key not in self._found]
+
+    @contextmanager
+    def _hearing(self) -> Iterator[None]:
+        """Where the backend has forgotten the identity, it is opened again the next time."""
+        try:
+            yield
+        except RequestError as error:
+            self._face.heard(error)
+            raise
+
+    def _begin(self, key: _Key, identities: Identities) -> None:
+        _, face, _, painted = key
+        self._works[key] = read_picture(identities.link, self._data[key], face, self._face.key, painted=painted)
+
+    def _remember(self, key: _Key, read: PictureRead | None) -> None:
+        if read is not None:
+            self._found[key] = _memory[key] = read
+        while len(_memory) > _REMEMBERED:
+            _memory.popitem(last=False)
+
+
+def needs_backend() -> Identities:
+    """What reads pictures. Raises RequestError where none runs."""
+    if session.identities is None:
+        raise RequestError("no-backend", rpt_("Start the backend first, and wait until it is ready"), "")
+    return session.identities

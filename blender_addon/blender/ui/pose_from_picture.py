@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pose from Picture: the backend reads the face in a picture, and the active face turns and looks as that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from effigy_client.errors import RequestError
+from effigy_client.pose import Angles
+from effigy_protocol.messages import Parameter, PictureRead
+from effigy_protocol.transfer import Shown, Transfer, transfer
+
+from .. import preferences
+from ..pictures import photo, render
+from ..pictures.activity import changes
+from ..pictures.photo import PictureError, Reading
+from ..pictures.session import session
+from ..scene import controls
+from ..scene.properties import face_of
+from ..scene.queries import face_in, name_of, scene_of
+from ..scene.reader import UnreadableError, read_face
+from ..translation import rpt_
+from . import library
+from .identity import REDO_S
+from .operator import can_ask, hand_over
+from .pose import CameraOperator, has_camera
+
+_LOOK_S = 0.05
+_PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.exr;*.hdr;*.tga"
+
+
+class PictureSettings(CameraOperator):
+    """What is asked of a picture."""
+
+    filepath: StringProperty(name="Picture", subtype="FILE_PATH")
+    image: StringProperty(
+        name="Image", description="A picture that this .blend has, instead of a file", options={"SKIP_SAVE"}
+    )
+    part: EnumProperty(
+        name="Part",
+        description="What is taken from the picture; the rest stays as it is",
+        items=(
+            ("all", "All", "The expression and the head's turn"),
+            ("expression", "Expression", "All controls, and no turn"),
+            ("turn", "Turn", "The head's turn alone"),
+            ("mouth", "Mouth", "The mouth's controls alone"),
+            ("eyes", "Eyes", "The eyes' controls alone"),
+            ("brows", "Brows", "The brows' controls alone"),
+        ),
+    )
+    strength: FloatProperty(
+        name="Strength", description="0 takes nothing of it, 1 as much as is seen", default=1.0, min=0.0, max=2.0
+    )
+    number: IntProperty(
+        name="Face", description="Which, where the picture shows several: 1 is the largest", default=1, min=1, max=99,
+        options={"SKIP_SAVE"},
+    )  # fmt: skip
+    relative: BoolProperty(
+        name="Relative to Neutral",
+        description="Add what differs between the picture and the neutral one, of the same person at rest, to the "
+        "face's own expression and turn. Off: the face looks as the picture, whatever its own expression is",
+    )
+    neutral: StringProperty(
+        name="Neutral Picture",
+        description="The same person at rest, looking ahead",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+    painted: BoolProperty(
+        name="Rendered", description="A generator painted the picture: such faces are read otherwise than photographs"
+    )
+    store: BoolProperty(
+        name="To the Library",
+        description="Store the expression in your library too, under the picture's name",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_camera(cls, context) and can_ask(cls)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        for name in ("part", "strength", "number", "painted", "store", "relative"):
+            layout.prop(self, name)
+        row = layout.row()
+        row.active = self.relative
+        row.prop(self, "neutral")
+
+
+class EFFIGY_OT_pose_from_picture(ImportHelper, PictureSettings):
+    bl_idname = "effigy.pose_from_picture"
+    bl_label = "Pose from Picture"
+    bl_description = (
+        "Turn the head as it is turned in a photograph or another picture, with that expression. "
+        "It is read on this computer. With Auto Keying on, what it moves is keyed"
+    )
+    bl_options = {"REGISTER"}  # what follows is the undo step
+
+    filter_glob: StringProperty(default=_PICTURES, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self.neutral:
+            self.neutral = face_of(face_in(context)).neutral_picture
+        if self.image:
+            return self.execute(context)
+        result: set[str] = super().invoke(context, event)
+        return result
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return hand_over(self, context, bpy.ops.effigy.read_picture)
+
+
+class EFFIGY_OT_read_picture(PictureSettings):
+    bl_idname = "effigy.read_picture"
+    bl_label = "Pose from Picture"
+    bl_description = "Read a picture, as Pose from Picture asks"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        try:
+            self._face, self._scene = name_of(face_in(context)), scene_of(context).name
+            self._reading = self._begin(context)
+        except PictureError as error:
+            return self._fail(error)
+        self._timer = context.window_manager.event_timer_add(_LOOK_S, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC" and event.value == "PRESS":
+            self.cancel(context)
+            return {"CANCELLED"}
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        try:
+            found = self._reading.look(photo.needs_backend())
+            if found is None:
+                return {"PASS_THROUGH"}
+            proxy: Any = bpy.data.objects.get(self._face)
+            scene = bpy.data.scenes.get(self._scene)
+            if proxy is None or scene is None or context.scene != scene or controls.camera_of(proxy, scene) is None:
+                raise PictureError(rpt_("{}, or its camera, is gone from {}", self._face[0], self._scene))
+            self.cancel(context)
+            return self._use(proxy, scene, found)
+        except (RequestError, PictureError) as error:
+            self.cancel(context)
+            return self._fail(error)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Also when Blender takes the operator away: another file, or the end."""
+        self._reading.cancel()
+        context.window_manager.event_timer_remove(self._timer)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """For scripts and redo: waits; in a window only for a moment."""
+        patience = preferences.get().timeout if bpy.app.background else REDO_S
+        try:
+            identities = session.ensure_ready() if bpy.app.background else photo.needs_backend()
+            found = self._begin(context).wait(identities, patience)
+        except (RequestError, PictureError) as error:
+            return self._fail(error)
+        return self._use(face_in(context), scene_of(context), found)
+
+    def _begin(self, context: bpy.types.Context) -> Reading:
+        """Raises PictureError."""
+        pictures = [(self._picture(), self.number)]
+        if self.relative:
+            if not self.neutral:
+                raise PictureError(
+                    rpt_("choose a neutral picture, of the same person at rest, or switch Relative to Neutral off")
+                )
+            pictures.append((photo.of_file(Path(bpy.path.abspath(self.neutral))), 1))
+        return Reading(face_in(context), pictures, painted=self.painted)
+
+    def _picture(self) -> bytes:
+        """Raises PictureError."""
+        if not self.image:
+            return photo.of_file(Path(bpy.path.abspath(self.filepath)))
+        image = bpy.data.images.get(self.image)
+        if image is None:
+            raise PictureError(rpt_("there is no picture {} in this .blend", self.image))
+        return photo.of_image(image)
+
+    def _fail(self, error: Exception) -> set[str]:
+        self.report({"ERROR"}, rpt_("The picture cannot be read: {}", error))
+        return {"CANCELLED"}
+
+    def _use(self, proxy: bpy.types.Object, scene: bpy.types.Scene, found: list[PictureRead]) -> set[str]:
+        """Poses the face, keys that with Auto Keying on, and says what was read."""
+        read = found[0]
+        asked = self._asked(proxy, read, found[1] if self.relative else None)
+        turns = self.part in ("all", "turn")
+        controls.set_values(proxy, asked.controls)
+        if turns:
+            camera = controls.camera_of(proxy, scene)
+            assert camera is not None
+            controls.turn(proxy, camera, self._angles(face_of(proxy).rest_roll, asked))
+        if scene.tool_settings.use_keyframe_insert_auto:
+            controls.key_controls(proxy, scene.frame_current, asked.controls)
+            if turns:
+                controls.key_turn(proxy, scene.frame_current)
+        changes.mark()
+        moved = ", ".join([*asked.controls, *(["the head's turn"] if turns else [])])
+        text = rpt_("Read: {}", moved) if moved else rpt_("Nothing was moved")
+        if len(read.faces) > 1:
+            text += rpt_("; {} faces are seen, this is face {} by size", len(read.faces), read.face)
+        if asked.left_out:
+            text += rpt_("; pictures tell too little of {}: left as they are", ", ".join(asked.left_out))
+        if self.store:
+            text += self._store(proxy, scene)
+        self.report({"INFO"}, text)
+        return {"FINISHED"}
+
+    def _asked(self, proxy: bpy.types.Object, read: PictureRead, neutral: PictureRead | None) -> Transfer:
+        face = face_of(proxy)
+        own = Shown(face.rest_yaw, face.rest_pitch, face.rest_roll, read.own or {})
+        since = Shown.of(neutral) if neutral is not None else None
+        seen, known = Shown.of(read), _parameters(proxy)
+        return transfer(seen, own, known, read.confidence, since=since, part=self.part, strength=self.strength)
+
+    def _angles(self, rest_roll: float, asked: Transfer) -> Angles:
+        """The transfer's roll is a photograph's, or what is added to the face's own."""
+        own = rest_roll if self.relative else (1 - self.strength) * rest_roll
+        return Angles(asked.yaw, asked.pitch, own + asked.roll)
+
+    def _store(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> str:
+        """Stores the expression with the picture that the face has now; returns what to say of it."""
+        name = library.free_name(Path(self.image or bpy.path.basename(self.filepath)).stem)
+        try:
+            bpy.context.view_layer.update()
+            wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
+            library.store(name, proxy, render.paint(proxy, wanted)[0])
+        except (RequestError, UnreadableError, preferences.PreferencesError) as error:
+            return rpt_("; not stored: {}", error)
+        except OSError as error:
+            return rpt_("; not stored: {}", error.strerror)
+        return rpt_("; stored as {}", name)
+
+
+def _parameters(proxy: bpy.types.Object) -> list[Parameter]:
+    """The face's controls; parts of the face are as the served model names them."""
+    welcome = session.welcome
+    groups = {control.name: control.group for control in welcome.controls} if welcome is not None else {}
+    return [
+        Parameter(
+            block.name, groups.get(block.name) or _group(block.name), block.slider_min, block.slider_max, block.name
+        )
+        for block in controls.blocks_of(proxy)
+    ]
+
+
+def _group(control: str) -> str:
+    """The part of the face that a control of another model moves, by its name."""
+    parts = {"eye": "eyes", "gaze": "eyes", "brow": "brows"}
+    return next((part for start, part in parts.items() if control.startswith(start)), "mouth")
+
+
+_CLASSES = (EFFIGY_OT_pose_from_picture, EFFIGY_OT_read_picture)
+
+
+def _menu(self: Any, context: bpy.types.Context) -> None:
+    image = context.space_data.image
+    if image is not None:
+        self.layout.separator()
+        row = self.layout.operator(EFFIGY_OT_pose_from_picture.bl_idname, text="Pose Effigy Face", icon="MESH_MONKEY")
+        row.image = image.name
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.IMAGE_MT_image.append(_menu)
+
+
+def unregister() -> None:
+    bpy.types.IMAGE_MT_image.remove(_menu)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
