@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import subprocess
 import threading
 from collections import deque
@@ -61,7 +60,7 @@ class CaptureProcess:
         neutral: str = "median",  # where the person is at rest; or "none", or a picture's number
     ) -> None:
         """Starts it; returns at once. Raises BackendError where there is no such command."""
-        arguments = [*split_command(command), "capture", source, "--report", "--parent-pid", str(os.getpid())]
+        arguments = [*split_command(command), "capture", source, "--report"]
         arguments += ["--face", str(face), "--neutral", neutral]
         if model:
             arguments += ["--model", model]
