@@ -69,16 +69,16 @@ def passes_of(frame: Frame) -> Passes:
     }
 
 
-_LONGEST = 2048  # pixels of a picture that is read: faces are read at 256
+_LONGEST = 2048  # pixels of a photograph: its face may be a small part of it
 _GREY = np.float32(0.5)  # behind what is transparent
 
 
-def to_png(pixels: Pixels, height: int, width: int, *, linear: bool = False) -> bytes:
-    """Flat float32 RGBA, bottom row first → a PNG file of the picture before grey, made smaller where it is very large.
+def to_png(pixels: Pixels, height: int, width: int, *, linear: bool = False, longest: int = _LONGEST) -> bytes:
+    """Flat float32 RGBA, bottom row first → a PNG file of the picture before grey, of at most ``longest`` pixels.
 
     ``linear``: it is light, as Blender holds what has more than eight bits; else it is as a screen shows it.
     """
-    step = -(-max(height, width) // _LONGEST)
+    step = -(-max(height, width) // longest)
     h, w = height // step, width // step
     whole = pixels.reshape(height, width, 4)[::-1][: h * step, : w * step]
     picture = whole.reshape(h, step, w, step, 4).mean(axis=(1, 3)) if step > 1 else whole

@@ -7,7 +7,7 @@ import bpy
 
 from ..scene.properties import face_of
 from ..scene.queries import face_in
-from . import capture_process, live_capture
+from . import capture_process, landmarks_overlay, live_capture
 from .panels import FacePanel
 from .rows import draw_told
 
@@ -32,5 +32,8 @@ class EFFIGY_PT_capture(FacePanel):
         column.operator("effigy.import_arkit", icon="IMPORT")
         column.operator("effigy.import_landmarks", icon="IMPORT")
         column.operator("effigy.export_arkit", icon="EXPORT")
+        column = layout.column(align=True)
+        column.prop(context.window_manager, "effigy_read_landmarks", icon="OVERLAY", toggle=True)
+        column.label(text=landmarks_overlay.state(face_in(context))[:40], translate=False)
         draw_told(layout, capture_process.told())
         capture_process.draw_picture(layout)  # below all buttons, which it would move

@@ -280,3 +280,40 @@ def test_what_cannot_be_read_is_a_sentence_and_moves_nothing(scene, face, pictur
         with pytest.raises(RuntimeError, match=why):
             bpy.ops.effigy.pose_from_picture(**arguments)
     assert not any(read_of(face, scene)[0].values())
+
+
+def test_landmarks_that_were_asked_and_read_lie_at_the_same_places_of_the_picture(scene, face, settle):
+    overlay, plate = addon("blender.ui.landmarks_overlay"), addon("blender.scene.plate")
+    face.rotation_euler.z += 0.2
+    face.rotation_euler.y += 0.1
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.5
+    scene.camera.location.x += 0.3
+    bpy.context.view_layer.update()
+    assert overlay.state(face) == ""
+    bpy.context.window_manager.effigy_read_landmarks = True
+    try:
+        assert "at rest" in overlay.state(face)
+        settle()
+        end = time.monotonic() + 60
+        while overlay.read_landmarks.of(face) is None:
+            assert time.monotonic() < end
+            assert overlay.tick() > 0
+            time.sleep(0.02)
+        found = overlay.read_landmarks.of(face)
+        assert "asked" in overlay.state(face)
+        matrix = plate.matrix(face)
+        asked = overlay.asked_places(face, matrix, bpy.context.evaluated_depsgraph_get())
+        assert asked.shape == (len(face.data.vertices), 2)
+        eye = np.linalg.norm(asked[36] - asked[45])
+        # iBUG's nose tip, outer eye corners and lower lip, and the points of MediaPipe's mesh that are nearest
+        for landmark, point in ((30, 4), (36, 33), (45, 263), (57, 17)):
+            assert np.linalg.norm(asked[landmark] - found.points[point]) < 0.12 * eye, landmark
+        middle = overlay.on_plate(np.array([[0.5, 0.5]]), matrix)
+        np.testing.assert_allclose(middle[0], face.effigy.plate.matrix_world.translation, atol=1e-5)
+        face.data.shape_keys.key_blocks["jawOpen"].value = 0.1
+        bpy.context.view_layer.update()
+        addon("blender.pictures.preview").tick()
+        assert overlay.read_landmarks.of(face) is None, "points of another picture"
+    finally:
+        bpy.context.window_manager.effigy_read_landmarks = False
+    assert overlay.tick() is None

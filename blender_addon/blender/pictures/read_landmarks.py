@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a face's own picture shows its landmarks: read anew whenever the picture at rest is another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from effigy_client.asking import Asking
+from effigy_client.errors import RequestError
+from effigy_client.face import Anchor, Identities
+from effigy_client.pixels import to_png
+
+from ..scene.properties import face_of
+from ..scene.queries import Name, name_of
+from .photo import Reading
+from .runs import anchor_of, run_of
+
+_LONGEST = 512  # pixels of a picture that is read: faces are read at 256
+
+_Shown = tuple[Name, Anchor, Asking]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read in a face's picture: ``points`` [N, 2] from 0 to 1, x right, y down; or why nothing was."""
+
+    shown: _Shown
+    points: np.ndarray
+    problem: str = ""
+
+
+class ReadLandmarks:
+    """Those of one face at a time. ``look`` at it now and then."""
+
+    def __init__(self) -> None:
+        self._found: Found | None = None
+        self._reading: tuple[_Shown, Reading] | None = None
+
+    def look(self, proxy: bpy.types.Object, identities: Identities) -> bool:
+        """Has the picture read that the face shows at rest; True when there is news. Never waits."""
+        if self._reading is not None:
+            return self._hear(identities)
+        shown = _shown_by(proxy)
+        if shown is not None and (self._found is None or self._found.shown != shown):
+            self._reading = shown, Reading(proxy, [(_picture(proxy), 1)], painted=True)
+            return self._hear(identities)
+        return False
+
+    def of(self, proxy: bpy.types.Object) -> Found | None:
+        """What was read in the picture that the face shows now; None while it moves, or until it is read."""
+        found = self._found
+        return found if found is not None and found.shown == _shown_by(proxy) else None
+
+    def forget(self) -> None:
+        if self._reading is not None:
+            self._reading[1].cancel()
+        self._found = self._reading = None
+
+    def _hear(self, identities: Identities) -> bool:
+        assert self._reading is not None
+        shown, reading = self._reading
+        try:
+            found = reading.look(identities)
+            if found is None:
+                return False
+            points = found[0].points
+            self._found = Found(shown, np.frombuffer(points.data, "<f4").reshape(points.shape).T.astype(float))
+        except RequestError as error:
+            self._found = Found(shown, np.zeros((0, 2)), error.message)
+        self._reading = None
+        return True
+
+
+def _shown_by(proxy: bpy.types.Object) -> _Shown | None:
+    """What the face's picture is of, where it is at rest and exact."""
+    follower = run_of(proxy).follower
+    if face_of(proxy).source != "LIVE" or not follower.is_right or follower.shown is None:
+        return None
+    return name_of(proxy), anchor_of(proxy), follower.shown
+
+
+def _picture(proxy: bpy.types.Object) -> bytes:
+    image: Any = face_of(proxy).image
+    values = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(values)
+    return to_png(values, image.size[1], image.size[0], longest=_LONGEST)
+
+
+read_landmarks = ReadLandmarks()
