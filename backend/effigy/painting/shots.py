@@ -73,8 +73,8 @@ def record_of(model: FaceModel, shot: Shot, depth: Depth = 8, matte: MatteName =
     for name, value in {"yaw": asked.yaw, "pitch": asked.pitch, **asked.controls}.items():
         if value is not None and not abs(value) <= _LARGEST:  # NaN, too
             raise PaintingError(f"{name} {value} is out of range")
-    yaw = rest.yaw if asked.yaw is None else asked.yaw
-    pitch = rest.pitch if asked.pitch is None else asked.pitch
+    yaw = rest.yaw if asked.yaw is None else float(asked.yaw)  # 20 is written as 20.0
+    pitch = rest.pitch if asked.pitch is None else float(asked.pitch)
     if abs(yaw - rest.yaw) < SAME_POSE and abs(pitch - rest.pitch) < SAME_POSE:
         yaw, pitch = _single(rest.yaw), _single(rest.pitch)
     controls = tuple((name, _single(value)) for name, value in asked.controls.items())
