@@ -16,7 +16,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --constraint constraints.txt
 BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 .venvs/blender-4.5 $(if $(PYTHON_5_2),.venvs/blender-5.2)
 
-.PHONY: help demo test lint zip release site bench gui-test clean
+.PHONY: help demo test lint zip release site bench gui-test page-test clean
 help:
 	@echo "make demo   a face turns in Blender: frames, film and .blend in out/demo/"
 	@echo "make test   every test: unit, service, real Blender"
@@ -25,6 +25,7 @@ help:
 	@echo "make release   zip, wheel, extension repository, documentation and checksums, in dist/release/"
 	@echo "make site   the documentation, in dist/site/"
 	@echo "make bench  the figures of docs/benchmarks.md"
+	@echo "make page-test  clicks through effigy page in Chromium; screenshots in out/page/"
 	@echo "make gui-test   clicks through windowed Blender 4.3 and 5.2; needs root; screenshots in out/gui/"
 
 demo: .venv/demo .venvs/blender-5.0/ready
@@ -59,6 +60,10 @@ gui-test: .venv/dev
 	  EFFIGY_GUI_SUITE=$$suite $(BIN)/python -m pytest tests/gui --junitxml out/tests/gui-$$suite.xml || exit 1; \
 	done
 
+# Gradio and what drives a browser stay out of make test's environment.
+page-test: .venv/page
+	EFFIGY_PAGE=1 $(BIN)/python -m pytest tests/page --junitxml out/tests/page.xml
+
 .venv/bin/python:
 	@echo "Setting up .venv …"
 	$(PYTHON) -m venv .venv
@@ -71,6 +76,11 @@ gui-test: .venv/dev
 .venv/dev: .venv/demo
 	@echo "Installing the development tools …"
 	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venv/page: .venv/dev
+	@echo "Installing the page's tools …"
+	$(PIP_INSTALL) --editable '.[page-test]'
 	@touch $@
 
 .venvs/blender-4.2/ready: ; $(call blender,$(PYTHON),4.2,$(BPY_4_2))

@@ -12,7 +12,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import typer
 
 from ..memory import keep_freed_memory
-from . import bench, bundle, capture, doctor, evaluate, fit, generators, nrsfm, photos, pictures, serve
+from . import bench, bundle, capture, doctor, evaluate, fit, generators, nrsfm, page, photos, pictures, serve
 
 app = typer.Typer(
     help="Poses the faces of a StyleGAN in 3D. Blender's add-on starts 'effigy serve' by itself; begin with "
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its box around an error would leave no last line that says what is wrong
 )
-for verb in (serve.serve, fit.fit, evaluate.evaluate, nrsfm.nrsfm, doctor.doctor, capture.capture):
+for verb in (serve.serve, page.page, fit.fit, evaluate.evaluate, nrsfm.nrsfm, doctor.doctor, capture.capture):
     app.command()(verb)
 pictures.add_to(app)
 photos.add_to(app)

@@ -259,10 +259,15 @@ def looks_network(folder: Path) -> str | None:
     return None if entry is None or entry["network"] == NO_NETWORK else str(entry["network"])
 
 
+def fit_figures(folder: Path) -> dict[str, Any]:
+    """What the fit of the bundle said of itself: samples, errors; empty where it says nothing. Raises BundleError."""
+    report = _read_header(folder).get("report")
+    return report if isinstance(report, dict) else {}
+
+
 def fit_seed(folder: Path) -> int:
     """The seed of the latents that the bundle was fitted to; 0 where its report does not say. Raises BundleError."""
-    report = _read_header(folder).get("report")
-    seed = report.get("seed") if isinstance(report, dict) else None
+    seed = fit_figures(folder).get("seed")
     return seed if isinstance(seed, int) and seed >= 0 else 0
 
 

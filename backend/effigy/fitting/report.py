@@ -128,7 +128,7 @@ def _calibration(model: FaceModel, detector: Detector, path: Path) -> tuple[floa
     slopes = []
     for axis, (axes, reach) in enumerate(zip(figure.subplots(1, 2), model.pose_range, strict=True)):
         asked = np.linspace(-0.9 * reach, 0.9 * reach, _ANGLES)
-        found = np.stack([_measured(model, detector, FIRST_SEED + i, asked, axis) for i in range(_CALIBRATED)])
+        found = np.stack([measured_turns(model, detector, FIRST_SEED + i, asked, axis) for i in range(_CALIBRATED)])
         slopes.append(float(np.polyfit(np.tile(asked, _CALIBRATED), found.ravel(), 1)[0]))
         axes.plot(asked, asked, color="0.7")
         axes.plot(asked, found.T, ".", color="C0", markersize=4)
@@ -139,8 +139,8 @@ def _calibration(model: FaceModel, detector: Detector, path: Path) -> tuple[floa
     return slopes[0], slopes[1]
 
 
-def _measured(model: FaceModel, detector: Detector, seed: int, asked: Array, axis: int) -> Array:
-    """Degrees of yaw (axis 0) or pitch (1) that the pictures of one identity show."""
+def measured_turns(model: FaceModel, detector: Detector, seed: int, asked: Array, axis: int) -> Array:
+    """Degrees of yaw (axis 0) or pitch (1) that the pictures of one identity show, for each angle that is asked."""
     person = model.open_seed(seed)
     poses = [(float(a), 0.0) if axis == 0 else (0.0, float(a)) for a in asked]
     images = seen(model, torch.stack([model.edit(person, *pose, {}).ws for pose in poses]))

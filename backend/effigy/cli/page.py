@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy page``: a page to look at a face model with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .console import fail
+from .options import LandmarksOption, ModelOption, open_detector
+
+
+def page(
+    model: ModelOption = "default",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")] = 7860,
+    landmarks: LandmarksOption = "embedded",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
+) -> None:
+    """Open a page on this machine: pose, compare methods, read photographs, look at basis and fit. Ctrl-C ends it."""
+    from .. import api
+    from ..faces import BundleError, resolve_bundle
+    from ..generators import GeneratorFileError
+    from ..generators.load import resolve_device
+    from ..page.serve import PageError, serve
+    from ..page.studio import Studio
+
+    try:
+        resolve_device(device)
+        studio = Studio(resolve_bundle(model), api.load(model, device), open_detector(landmarks, model))
+        serve(studio, port, open_browser=browser, tell=lambda address: typer.echo(f"{address} (Ctrl-C ends it)"))
+    except (BundleError, GeneratorFileError, PageError) as error:
+        raise fail(error) from None
+    except KeyboardInterrupt:  # which is how it ends
+        pass

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the page asks for: a person, a pose, an expression, and what is to be seen of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from effigy_protocol.messages import SEEDS, PassName
+
+from ..faces import FaceModel
+from ..painting import Moment, PaintingError
+
+PICTURE = "picture"  # beside the names of passes
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One look at a face. ``yaw`` and ``pitch`` in degrees, None for the person's own; ``show``: PICTURE or a pass."""
+
+    seed: int = 0
+    truncation: float = 0.7
+    yaw: float | None = None
+    pitch: float | None = None
+    controls: dict[str, float] = field(default_factory=dict)
+    show: str = PICTURE
+
+    @classmethod
+    def read(cls, model: FaceModel, sent: object) -> Asked:
+        """What a browser has sent: anything. Raises PaintingError."""
+        if not isinstance(sent, dict):
+            raise PaintingError("the page has sent no person and pose: load it again")
+        seed, show, controls = sent.get("seed"), sent.get("show", PICTURE), sent.get("controls", {})
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
+            raise PaintingError(f"a seed is a whole number from 0 to {SEEDS - 1}")
+        if show != PICTURE and show not in model.passes:
+            raise PaintingError(f"this model paints no {str(show)[:40]}: it has {', '.join((PICTURE, *model.passes))}")
+        if not isinstance(controls, dict) or not controls.keys() <= model.controls.keys():
+            raise PaintingError(f"this model's controls are {', '.join(model.controls) or 'none'}")
+        return cls(
+            seed,
+            min(max(_number("truncation", sent.get("truncation", 0.7)), 0.0), 2.0),
+            _angle("yaw", sent),
+            _angle("pitch", sent),
+            {name: _number(name, value) for name, value in controls.items()},
+            str(show),
+        )
+
+    def as_sent(self) -> dict[str, Any]:
+        """As a browser holds it: ``read`` gives this back."""
+        return {
+            "seed": self.seed, "truncation": self.truncation, "yaw": self.yaw, "pitch": self.pitch,
+            "controls": self.controls, "show": self.show,
+        }  # fmt: skip
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.yaw, self.pitch, self.controls)
+
+    @property
+    def pass_name(self) -> PassName | None:
+        """The pass to see; None for the picture."""
+        return "normal" if self.show == "normal" else "depth" if self.show == "depth" else None
+
+    def words(self, yaw: float, pitch: float) -> str:
+        """What a picture of this shows at that pose, for those who do not see it."""
+        moved = [f"{name} {value:.2f}" for name, value in self.controls.items() if value]
+        what = "" if self.show == PICTURE else f"{self.show} of "
+        return ", ".join([f"{what}the face of seed {self.seed}", f"yaw {yaw:.0f}°, pitch {pitch:.0f}°", *moved])
+
+
+def _angle(name: str, sent: dict[str, object]) -> float | None:
+    return None if (value := sent.get(name)) is None else _number(name, value)
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise PaintingError(f"{name} must be a number")
+    return float(value)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the page's server on a loopback address, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import webbrowser
+from collections.abc import Callable
+
+from .loopback import Loopback
+from .studio import Studio
+
+_HOST = "127.0.0.1"
+_LARGEST_UPLOAD = "40mb"
+
+
+class PageError(Exception):
+    """The page cannot be served; the message says why and what to do."""
+
+
+def serve(studio: Studio, port: int, *, open_browser: bool, tell: Callable[[str], None]) -> None:
+    """Serves the page at ``port``, 0 for any free one, and ``tell``s its address. Raises PageError."""
+    listening = _listen(port)
+    try:
+        with tempfile.TemporaryDirectory(prefix="effigy-page-", ignore_cleanup_errors=True) as folder:
+            _prepare(folder)
+            _run(studio, listening, open_browser, tell)
+    finally:
+        listening.close()
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":  # elsewhere it would let two programs share a port
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((_HOST, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise PageError(f"port {port} cannot be used ({error.strerror}): choose another with --port") from None
+    return listening
+
+
+def _prepare(folder: str) -> None:
+    """Before Gradio is imported: it sends nothing, and what is given to it (photographs) is gone when the page ends."""
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]  # settings for other pages: share, server name, root path, allowed paths
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, "HF_HUB_OFFLINE": "1",
+                   "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
+
+
+def _run(studio: Studio, listening: socket.socket, open_browser: bool, tell: Callable[[str], None]) -> None:
+    try:
+        import fastapi
+        import gradio as gr
+        import uvicorn
+    except ImportError as error:
+        raise PageError(f"the page needs Gradio ({error}): install Effigy with its extra, '.[page]'") from None
+    from .app import build, theme
+    from .markup import static
+
+    port = listening.getsockname()[1]
+    app = gr.mount_gradio_app(
+        fastapi.FastAPI(openapi_url=None), build(studio), "/", theme=theme(), css=static("page.css"), footer_links=[],
+        max_file_size=_LARGEST_UPLOAD, show_error=True, ssr_mode=False, pwa=False, mcp_server=False,
+        enable_monitoring=False, run_history=False, server_name=_HOST, server_port=port,
+    )  # fmt: skip
+    server = uvicorn.Server(uvicorn.Config(Loopback(app, port), log_level="error", lifespan="on", access_log=False))
+    address = f"http://{_HOST}:{port}"
+    tell(address)
+    if open_browser:
+        webbrowser.open(address)
+    server.run(sockets=[listening])

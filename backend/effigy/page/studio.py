@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model behind the page: one at work for all that the page shows, one question at a time."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effigy_protocol.messages import PassName
+
+from .. import api
+from ..faces import FaceModel, Identity
+from ..landmarks import Detector
+from ..landmarks.photo import PhotoReader
+from ..painting import PaintingError, Shot, paint_shots
+from ..service.encode import png
+from .asked import Asked
+
+_PEOPLE = 64  # that stay open
+_CALM = 8  # seeds, of which chance takes the calmest: as Add Face does in Blender
+
+
+class Studio:
+    """A face model, what reads its pictures, and a lock: neither is made for two threads.
+
+    ``detector`` is None, or finds other landmarks than the model's, where nothing can be read in its pictures.
+    """
+
+    def __init__(self, folder: Path, model: FaceModel, detector: Detector | None) -> None:
+        self.folder = folder
+        self.model = model
+        self.detector = detector if detector is not None and detector.topology == model.topology.name else None
+        self.lock = threading.RLock()
+        self._reader: PhotoReader | None = None
+        self.person = lru_cache(maxsize=_PEOPLE)(self._person)
+
+    @property
+    def reader(self) -> PhotoReader:
+        """What finds faces in photographs; loaded when first asked for. Raises DetectorError."""
+        with self.lock:
+            if self._reader is None:
+                self._reader = PhotoReader(self.model.generator.device)
+            return self._reader
+
+    def _person(self, seed: int, truncation: float) -> Identity:
+        with self.lock:
+            return api.person(seed, truncation=truncation, model=self.model)
+
+    def look(self, sent: object) -> dict[str, Any]:
+        """The picture that a browser asks for, or why there is none: see ``static/studio.js``.
+
+        ``src`` is the very PNG file that Blender bakes for the same, so a browser's Save keeps that.
+        """
+        try:
+            asked = Asked.read(self.model, sent)
+            with self.lock:
+                return self._look(asked)
+        except PaintingError as error:
+            return {"problem": str(error)}
+
+    def _look(self, asked: Asked) -> dict[str, Any]:
+        started = time.perf_counter()
+        person = self.person(asked.seed, asked.truncation)
+        yaw = person.pose.yaw if asked.yaw is None else asked.yaw
+        pitch = person.pose.pitch if asked.pitch is None else asked.pitch
+        if (name := asked.pass_name) is None:
+            painted = next(paint_shots(self.model, [Shot(person, asked.moment)]))
+            file, clamped = painted.file(), painted.clamped
+        else:
+            file, clamped = self._pass(person, yaw, pitch, asked.controls, name)
+        return {
+            "src": as_source(file, "image/png"),
+            "words": asked.words(yaw, pitch),
+            "yaw": yaw,
+            "pitch": pitch,
+            "clamped": list(clamped),
+            "file": f"seed-{asked.seed}-yaw{yaw:+.0f}-pitch{pitch:+.0f}-{asked.show}.png",
+            "milliseconds": round(1e3 * (time.perf_counter() - started)),
+        }
+
+    def _pass(
+        self, person: Identity, yaw: float, pitch: float, controls: dict[str, float], name: PassName
+    ) -> tuple[bytes, tuple[str, ...]]:
+        """A pass as a picture that can be looked at, and what was asked beyond the data's range."""
+        edit = self.model.edit(person, yaw, pitch, controls)
+        values = self.model.finals(edit.ws[None]).pass_of(name)[0].astype(np.float32)
+        return png(visible(values)), edit.clamped
+
+    def chance(self, sent: object) -> int:
+        """A seed by chance, whose person neither laughs nor winks."""
+        truncation = Asked.read(self.model, sent).truncation
+        with self.lock:
+            return self.model.calmest(secrets.randbelow(1_000_000), _CALM, truncation)
+
+
+def visible(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A pass [H, W, 1 or 3] as a picture [H, W, 3]: normals −1 … 1 as 0 … 255, depth from its least to its largest."""
+    low, high = (-1.0, 1.0) if values.shape[2] == 3 else (float(values.min()), float(values.max()))
+    scaled = np.rint(255 * (values - low) / max(high - low, 1e-6)).clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(scaled, (*values.shape[:2], 3)))
+
+
+def as_source(file: bytes, kind: str) -> str:
+    """A file as the src of an <img>, without another request."""
+    return f"data:{kind};base64,{base64.b64encode(file).decode('ascii')}"

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the page shows, without a browser; tests/page clicks through it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import io
+import json
+import socket
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import effigy
+from effigy.faces import FIRST_BUNDLE, load_face_model
+from effigy.landmarks import load_detector
+from effigy.page import curves, markup
+from effigy.page import serve as serving
+from effigy.page.asked import Asked
+from effigy.page.basis import basis_of
+from effigy.page.loopback import Loopback
+from effigy.page.methods import asked_points, compare, read
+from effigy.page.photographs import PhotographError, read_photograph, taken_over
+from effigy.page.studio import Studio, visible
+from effigy.painting import PaintingError
+from effigy_protocol.png import read_texts
+
+FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
+
+
+@pytest.fixture(scope="module")
+def studio(default_model):
+    return Studio(FIRST_BUNDLE, default_model, load_detector("embedded", Path(FIRST_BUNDLE) / "detector.safetensors"))
+
+
+def file_of(look):
+    return base64.b64decode(look["src"].partition(",")[2])
+
+
+def test_the_picture_is_the_file_that_the_api_writes(studio, default_model, tmp_path):
+    asked = Asked(seed=3, yaw=20.0, pitch=-5.0, controls={"jawOpen": 0.5})
+    look = studio.look(json.loads(json.dumps(asked.as_sent())))
+    who = effigy.person(3, model=default_model)
+    effigy.paint(who, yaw=20, pitch=-5, controls={"jawOpen": 0.5}, out=tmp_path / "a.png", model=default_model)
+    assert file_of(look) == (tmp_path / "a.png").read_bytes()
+    assert look["clamped"] == []
+    assert look["words"] == "the face of seed 3, yaw 20°, pitch -5°, jawOpen 0.50"
+    assert read_texts(file_of(look))
+
+
+def test_at_rest_it_shows_the_persons_own_pose(studio, default_model):
+    look = studio.look(Asked(seed=3).as_sent())
+    pose = default_model.open_seed(3).pose
+    assert (look["yaw"], look["pitch"]) == (pose.yaw, pose.pitch)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None, [], {}, {"seed": -1}, {"seed": True}, {"seed": 1.5}, {"seed": 2**32}, {"seed": 0, "yaw": "left"},
+        {"seed": 0, "pitch": float("nan")}, {"seed": 0, "controls": {"wings": 1.0}}, {"seed": 0, "controls": [1]},
+        {"seed": 0, "controls": {"jawOpen": None}}, {"seed": 0, "show": "depth"}, {"seed": 0, "show": 7},
+        {"seed": 0, "truncation": "much"}, {"seed": 0, "yaw": 1e300},
+    ],
+)  # fmt: skip
+def test_what_a_browser_should_not_send_is_answered_in_words(studio, sent):
+    assert set(studio.look(sent)) == {"problem"}
+
+
+def test_what_is_asked_survives_the_browser(default_model):
+    asked = Asked(7, 0.5, -3.0, None, {"browUp": 0.25})
+    assert Asked.read(default_model, json.loads(json.dumps(asked.as_sent()))) == asked
+
+
+def test_passes_are_shown_where_the_model_paints_them(planes_bundle, default_model):
+    model = load_face_model(planes_bundle, "cpu")
+    studio = Studio(planes_bundle, model, None)
+    pictures = {show: studio.look(Asked(show=show).as_sent()) for show in ("picture", "normal", "depth")}
+    shapes = {show: iio.imread(io.BytesIO(file_of(look))).shape for show, look in pictures.items()}
+    assert shapes == {"picture": (128, 128, 4), "normal": (128, 128, 3), "depth": (128, 128, 3)}
+    assert all(f'value="{show}"' in markup.studio_markup(model) for show in pictures)
+    assert "radio" not in markup.studio_markup(default_model)
+
+
+def test_a_flat_pass_is_shown_too():
+    assert visible(np.full((2, 2, 1), 3.0, np.float32)).shape == (2, 2, 3)
+    assert visible(np.array([[[-1.0, 0.0, 1.0]]], np.float32)).tolist() == [[[0, 128, 255]]]
+
+
+def test_chance_takes_a_calm_person(studio):
+    assert 0 <= studio.chance(Asked().as_sent()) < 2**32
+
+
+def test_methods_answer_the_same_question(studio, default_model):
+    person = default_model.open_seed(5)
+    compared = compare(default_model, studio.detector, person, 15.0, 0.0, {})
+    assert [each.method for each in compared] == ["newton", "linear", "alternating", "gradient"]
+    assert all(each.read is not None and abs(each.read.yaw - 15) < 6 and each.read.error < 8 for each in compared)
+    assert all(np.array_equal(each.asked, compared[0].asked) for each in compared)
+    text = markup.methods_markup(compared, "yaw 15°")
+    assert text.count("<article") == 4
+    assert text.count("<circle") == 4 * 2 * 68
+
+
+def test_at_rest_the_landmarks_asked_for_are_those_that_are_seen(studio, default_model):
+    person = default_model.open_seed(5)
+    wanted = asked_points(default_model, person, person.pose.yaw, person.pose.pitch, {})
+    seen = read(
+        default_model, studio.detector, default_model.edit(person, person.pose.yaw, person.pose.pitch, {}), wanted
+    )
+    assert seen is not None
+    assert seen.error < 3  # percent of the outer-eye distance
+    assert np.abs(seen.points - wanted).max() < 0.05
+
+
+def test_without_a_detector_of_its_landmarks_the_page_says_how_to_get_one(default_model):
+    class OtherLandmarks:
+        topology = "mediapipe478"
+
+    studio = Studio(FIRST_BUNDLE, default_model, OtherLandmarks())
+    assert studio.detector is None
+    compared = compare(default_model, None, default_model.open_seed(5), 15.0, 0.0, {})
+    assert "--landmarks" in markup.methods_markup(compared, "")
+    assert "The way of an inverse" in curves.measure_and_draw(default_model, None)
+
+
+def test_the_basis_is_the_shape_model(default_model):
+    told = json.loads(json.dumps(basis_of(default_model)))
+    shape = default_model.shape
+    alpha = np.random.default_rng(0).normal(size=len(shape.basis))
+    order = [int(name[1:]) - 1 for name in told["names"]]
+    X = np.array(told["mean"]) + alpha[order] @ np.array(told["basis"])
+    assert np.abs(X.reshape(3, -1) - shape.shape(alpha[None])[0]).max() < 1e-3  # they are rounded to 1e-4
+    assert told["sizes"] == sorted(told["sizes"], reverse=True)
+
+
+def test_calibration_and_errors_are_of_a_fit_that_works(studio, default_model):
+    turns = curves.calibrate(default_model, studio.detector, people=1, angles=3)
+    assert [0.8 < turn.slope < 1.2 for turn in turns] == [True, True]
+    of_shape, of_phi = curves.unseen_errors(default_model, studio.detector, faces=3)
+    assert 0 < of_shape.mean() < of_phi.mean() < 3
+    assert curves.draw_calibration(turns).startswith("<svg")
+    assert curves.draw_errors(of_shape, of_phi).startswith("<svg")
+
+
+def test_a_photographs_pose_is_taken_over(studio, default_model, tmp_path):
+    iio.imwrite(tmp_path / "face.png", np.load(FACE)["face"])
+    photograph = read_photograph(studio, tmp_path / "face.png")
+    text = markup.photograph_markup(photograph, default_model)
+    assert text.count("<circle") == 478
+    assert text.count("<tr") == 1 + 3 + len(default_model.controls)
+    asked = taken_over(studio, Asked(seed=9), photograph.reading)
+    assert asked.seed == 9
+    assert asked.controls.keys() == default_model.controls.keys()
+    assert studio.look(asked.as_sent())["clamped"] == []
+
+
+def test_what_is_no_photograph_of_a_face_is_said(studio, tmp_path):
+    (tmp_path / "no.png").write_bytes(b"not a picture")
+    iio.imwrite(tmp_path / "grey.png", np.full((64, 64, 3), 128, np.uint8))
+    for name in ("no.png", "grey.png"):
+        with pytest.raises(PhotographError) as error:
+            read_photograph(studio, tmp_path / name)
+        assert str(tmp_path) not in str(error.value)
+        assert 'role="alert"' in markup.problem_markup(str(error.value))
+
+
+def test_names_of_a_model_are_not_markup(default_model):
+    model = copy.copy(default_model)
+    model.name = "<script>alert(1)</script>"
+    assert "<script" not in markup.heading(model)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "127.0.0.1:7860"}, 200),
+        ({"host": "localhost:7860", "origin": "http://localhost:7860"}, 200),
+        ({"host": "elsewhere.example:7860"}, 403),
+        ({"host": "127.0.0.1:7861"}, 403),
+        ({"host": "127.0.0.1:7860", "origin": "https://elsewhere.example"}, 403),
+        ({"host": "127.0.0.1:7860", "origin": "null"}, 403),
+        ({}, 403),
+    ],
+)
+def test_only_this_machines_own_page_is_answered(headers, status):
+    assert asyncio.run(ask(headers))[0] == status
+
+
+def test_the_browser_is_told_to_ask_nobody_else():
+    _, sent = asyncio.run(ask({"host": "127.0.0.1:7860"}))
+    policy = dict(sent)[b"content-security-policy"].decode()
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+
+
+async def ask(headers):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
+    await Loopback(app, 7860)(scope, None, send)
+    return sent[0]["status"], sent[0]["headers"]
+
+
+def test_bad_questions_are_refused_with_words(default_model):
+    with pytest.raises(PaintingError, match="whole number"):
+        Asked.read(default_model, {"seed": "three"})
+
+
+def test_a_port_that_is_taken_and_a_missing_gradio_are_said(studio, monkeypatch):
+    monkeypatch.setattr(serving, "_prepare", lambda folder: None)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(serving.PageError, match=r"install Effigy with its extra, '\.\[page\]'"):
+        serving.serve(studio, 0, open_browser=False, tell=print)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(serving.PageError, match=f"port {port} cannot be used"):
+            serving.serve(studio, port, open_browser=False, tell=print)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clicks through the page, at desktop and phone widths; screenshots are in out/page/, to be looked at."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from .conftest import SHOTS
+
+FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
+WINDOWS = pytest.mark.parametrize(
+    "view",
+    [(1280, 900, "light"), (390, 844, "dark")],
+    indirect=True,
+    ids=["desktop", "phone"],
+)
+
+
+def shoot(view, name):
+    kind = "phone" if view.viewport_size["width"] < 600 else "desktop"
+    view.screenshot(path=SHOTS / f"{kind}-{name}.png", full_page=True)
+
+
+def painted(view):
+    return int(view.locator("[data-painted]").get_attribute("data-painted"))
+
+
+def after_painting(view, do):
+    """Does something, and waits for the picture of it."""
+    before, shown = painted(view), view.locator("img.face").get_attribute("src")
+    do()
+    view.wait_for_function(
+        "([n, src]) => Number(document.querySelector('[data-painted]').dataset.painted) > n"
+        " && document.querySelector('img.face').src !== src",
+        arg=[before, shown],
+    )
+
+
+def slide(view, name, value):
+    view.get_by_role("slider", name=name, exact=True).first.evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true})); }", value
+    )
+
+
+@WINDOWS
+def test_a_face_is_posed(view):
+    shoot(view, "start")
+    pad = view.get_by_role("slider", name="Pose pad")
+    box = pad.bounding_box()
+    after_painting(view, lambda: view.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.3 * box["height"]))
+    yaw = float(view.get_by_role("slider", name="Yaw", exact=True).input_value())
+    assert 15 < yaw < 25
+    after_painting(view, lambda: slide(view, "jawOpen", "0.8"))
+    assert "jawOpen 0.80" in view.locator("img.face").get_attribute("alt")
+    shoot(view, "posed")
+    overflow = view.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0, "nothing sticks out to the right"
+    after_painting(view, view.get_by_role("button", name="Neutral").click)
+    assert "jawOpen" not in view.locator("img.face").get_attribute("alt")
+    after_painting(view, lambda: view.get_by_label("Seed").fill("42"))
+    assert "seed 42" in view.locator("img.face").get_attribute("alt")
+    after_painting(view, view.get_by_role("button", name="Another person").click)
+
+
+@WINDOWS
+def test_methods_are_compared(view):
+    slide(view, "Yaw", "20")
+    view.get_by_role("tab", name="Methods").click()
+    view.get_by_role("button", name="Compare the methods").click()
+    for method in ("newton", "linear", "alternating", "gradient"):
+        view.get_by_role("article", name=method).wait_for()
+    assert "yaw 20°" in view.locator(".legend").inner_text()
+    shoot(view, "methods")
+    view.get_by_role("checkbox", name="Landmarks").uncheck()
+    assert not view.locator(".points").first.is_visible()
+
+
+@WINDOWS
+def test_a_photograph_poses_the_person(view, tmp_path):
+    iio.imwrite(tmp_path / "face.png", np.load(FACE)["face"])
+    view.get_by_role("tab", name="Photo").click()
+    view.locator("#source input[type=file]").set_input_files(tmp_path / "face.png")
+    view.get_by_role("img", name="The landmarks that are read in it").wait_for()
+    shoot(view, "photo")
+    take = view.get_by_role("button", name="Pose the person like this")
+    after_painting(view, take.click)
+    assert view.get_by_role("tab", name="Pose").get_attribute("aria-selected") == "true"
+    assert "mouthSmile" in view.locator("img.face").get_attribute("alt")
+
+
+def test_the_cameras_still_is_read(view):
+    """Chromium's camera is a test pattern, in which there is no face: the page says so."""
+    view.get_by_role("tab", name="Photo").click()
+    view.get_by_label("Capture from camera").click()
+    view.locator("#source").get_by_role("button").filter(has_text="Click to Access Webcam").or_(
+        view.locator("#source [aria-label='capture photo'], #source [aria-label='start camera']")
+    ).first.click()
+    view.locator("#source video").wait_for()
+    view.wait_for_function("document.querySelector('#source video').videoWidth > 0")
+    view.locator("#source [aria-label='capture photo']").first.click()
+    view.get_by_role("alert").filter(has_text="No face is seen").wait_for()
+
+
+@WINDOWS
+def test_the_basis_turns_and_moves(view):
+    view.get_by_role("tab", name="Basis").click()
+    canvas = view.locator(".basis canvas")
+    canvas.wait_for()
+    view.get_by_role("button", name="Turning").click()  # it stands still now
+    still = canvas.screenshot()
+    slide(view, "α1, in standard deviations", "3")
+    assert canvas.screenshot() != still
+    assert "1 of" in canvas.get_attribute("aria-label")
+    shoot(view, "basis")
+    view.get_by_role("button", name="Mean face").click()
+    assert canvas.screenshot() == still
+    canvas.press("ArrowRight")
+    assert canvas.screenshot() != still
+
+
+def test_the_fit_is_measured(view):
+    view.get_by_role("tab", name="Fit").click()
+    view.get_by_role("button", name="Measure the fit").click()
+    view.get_by_role("heading", name="Calibration of turns").wait_for()
+    shoot(view, "fit")
+    assert view.locator(".curves svg").count() == 3
+
+
+def test_keys_do_what_the_mouse_does(view):
+    """Nothing needs a mouse, and what can be moved has a name and says its value."""
+    pad = view.get_by_role("slider", name="Pose pad")
+    pad.focus()
+    after_painting(view, lambda: pad.press("ArrowRight"))
+    after_painting(view, lambda: pad.press("Shift+ArrowUp"))
+    assert "yaw" in pad.get_attribute("aria-valuetext")
+    jaw = view.get_by_role("slider", name="jawOpen")
+    jaw.focus()
+    after_painting(view, lambda: jaw.press("End"))
+    assert jaw.get_attribute("aria-valuetext") == "1.00"
+    view.get_by_role("tab", name="Pose").focus()
+    for control in view.locator("#studio").locator("input, button, a, [tabindex='0']").all():
+        named = control.evaluate(
+            "e => e.getAttribute('aria-label') || e.closest('label')?.textContent || e.textContent"
+        )
+        assert named.strip()
+
+
+def test_a_wrong_seed_changes_nothing(view):
+    before = view.locator("img.face").get_attribute("src")
+    view.get_by_label("Seed").fill("-5")
+    view.get_by_label("Seed").fill("")
+    view.wait_for_timeout(500)
+    assert view.locator("img.face").get_attribute("src") == before
+
+
+def test_it_listens_on_this_machine_alone(program):
+    port = int(program.address.rpartition(":")[2])
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asking:
+        asking.settimeout(5)
+        assert asking.connect_ex(("127.0.0.1", port)) == 0
+    ours = {address[4][0] for address in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for host in ours - {"127.0.0.1", "127.0.1.1"}:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as asking:
+            asking.settimeout(5)
+            assert asking.connect_ex((host, port)) != 0
+
+
+def test_how_fast_it_is(program, browser):
+    """Prints the figures of docs/benchmarks.md; a busy machine's mean little."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    view, opened = context.new_page(), time.monotonic()
+    view.goto(program.address)
+    view.locator("[data-painted]").wait_for(state="attached", timeout=120_000)
+    first, times = time.monotonic() - opened, []
+    for number in range(20):
+        before = time.monotonic()
+        after_painting(view, lambda number=number: slide(view, "Yaw", str(number + 1)))
+        times.append(1e3 * (time.monotonic() - before))
+    context.close()
+    print(f"\nopened to first picture {first:.2f} s; interaction: median {statistics.median(times):.0f} ms")
