@@ -10,8 +10,9 @@ from typing import Literal
 
 import numpy as np
 
+from effigy_protocol.transfer import RELIABLE
+
 from ..faces import FaceModel
-from ..faces.photo_map import RELIABLE
 from ..geometry.camera import Array
 from ..painting.shots import over_white
 from ..service.encode import png
@@ -115,7 +116,7 @@ def photograph_markup(photograph: Photograph, model: FaceModel) -> str:
         f"<td>{'' if trust is None else f'{trust:.2f}'}</td></tr>"
         for name, value, trust in rows
     )
-    several = f" It shows {reading.faces} faces; this is the largest." if reading.faces > 1 else ""
+    several = f" It shows {len(reading.boxes)} faces; this is the largest." if len(reading.boxes) > 1 else ""
     return f"""
 <div class="photograph">
   <figure class="stage"><div class="layers" style="aspect-ratio:{width}/{height}">

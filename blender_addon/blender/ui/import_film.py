@@ -94,7 +94,7 @@ class EFFIGY_OT_import_film(ImportHelper, FilmSettings):
         row.prop(self, "neutral_picture")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return hand_over(self, context, bpy.ops.effigy.read_film)
+        return hand_over(self, context, EFFIGY_OT_read_film.bl_idname)
 
 
 class Reading:

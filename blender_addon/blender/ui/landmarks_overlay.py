@@ -64,7 +64,7 @@ def _draw() -> None:
     """In every 3D viewport, behind its panels. Whatever goes wrong must not be told at every drawing."""
     context = bpy.context
     proxy = active_face(context) if context.scene is not None else None
-    if proxy is None or not is_shown() or not context.space_data.overlay.show_overlays:  # type: ignore[union-attr]
+    if proxy is None or not is_shown() or not context.space_data.overlay.show_overlays:
         return
     matrix = plate.matrix(proxy)
     if abs(np.linalg.det(matrix)) < 1e-12:
@@ -135,7 +135,7 @@ def register() -> None:
     bpy.types.WindowManager.effigy_read_landmarks = BoolProperty(  # type: ignore[attr-defined]
         name="Show Read Landmarks",
         description="Over the plate: where the landmarks were asked to be, and where they are read in the picture",
-        update=_toggled,  # type: ignore[arg-type]
+        update=_toggled,
         options={"SKIP_SAVE"},
     )
 

@@ -78,7 +78,7 @@ def store(name: str, proxy: bpy.types.Object, pixels: Pixels | None = None) -> N
     if image is not None:
         if pixels is None:
             pixels = np.empty(4 * image.size[0] * image.size[1], np.float32)
-            image.pixels.foreach_get(pixels)  # type: ignore[attr-defined]
+            image.pixels.foreach_get(pixels)
         _write_thumbnail(pixels, image.size[0], image.size[1], path.with_suffix(".png"))
     write_whole(path, json.dumps({"format": _FORMAT, "controls": values}) + "\n")
     forget_icons()

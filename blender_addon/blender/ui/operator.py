@@ -35,7 +35,7 @@ def is_ours(cls: Any, proxy: bpy.types.Object) -> bool:
     return False
 
 
-def hand_over(chooser: Any, context: bpy.types.Context, worker: Any) -> set[str]:
+def hand_over(chooser: Any, context: bpy.types.Context, worker: str) -> set[str]:
     """From an operator that asked for a file to the one, of the same settings, that does what takes time.
 
     Blender adds an undo step as soon as a file was chosen, and so one before the work is done. In a window the work
@@ -43,8 +43,11 @@ def hand_over(chooser: Any, context: bpy.types.Context, worker: Any) -> set[str]
     """
     settings = chooser.as_keywords(ignore=("filter_glob", "check_existing"))
     waits = bpy.app.background or context.window is None
+    module, name = worker.split(".")
     try:
-        result: set[str] = worker("EXEC_DEFAULT" if waits else "INVOKE_DEFAULT", **settings)
+        result: set[str] = getattr(getattr(bpy.ops, module), name)(
+            "EXEC_DEFAULT" if waits else "INVOKE_DEFAULT", **settings
+        )
     except RuntimeError as error:  # how an operator hears of another's report
         chooser.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
         return {"CANCELLED"}

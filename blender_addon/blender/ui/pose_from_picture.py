@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
@@ -110,11 +110,11 @@ class EFFIGY_OT_pose_from_picture(ImportHelper, PictureSettings):
             self.neutral = face_of(face_in(context)).neutral_picture
         if self.image:
             return self.execute(context)
-        result: set[str] = super().invoke(context, event)
-        return result
+        chosen: Any = super().invoke(context, event)  # which Blender's stubs take for None
+        return cast(set[str], chosen)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return hand_over(self, context, bpy.ops.effigy.read_picture)
+        return hand_over(self, context, EFFIGY_OT_read_picture.bl_idname)
 
 
 class EFFIGY_OT_read_picture(PictureSettings):
