@@ -82,7 +82,7 @@ def test_passes_are_shown_where_the_model_paints_them(planes_bundle, default_mod
     studio = Studio(planes_bundle, model, None)
     pictures = {show: studio.look(Asked(show=show).as_sent()) for show in ("picture", "normal", "depth")}
     shapes = {show: iio.imread(io.BytesIO(file_of(look))).shape for show, look in pictures.items()}
-    assert shapes == {"picture": (128, 128, 4), "normal": (128, 128, 3), "depth": (128, 128, 3)}
+    assert shapes == {"picture": (128, 128, 3), "normal": (128, 128, 3), "depth": (128, 128, 3)}
     assert all(f'value="{show}"' in markup.studio_markup(model) for show in pictures)
     assert "radio" not in markup.studio_markup(default_model)
 
