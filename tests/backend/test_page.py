@@ -80,11 +80,12 @@ def test_what_is_asked_survives_the_browser(default_model):
 def test_passes_are_shown_where_the_model_paints_them(planes_bundle, default_model):
     model = load_face_model(planes_bundle, "cpu")
     studio = Studio(planes_bundle, model, None)
-    pictures = {show: studio.look(Asked(show=show).as_sent()) for show in ("picture", "normal", "depth")}
+    pictures = {show: studio.look(Asked(show=show).as_sent()) for show in ("picture", "head", "normal", "depth")}
     shapes = {show: iio.imread(io.BytesIO(file_of(look))).shape for show, look in pictures.items()}
-    assert shapes == {"picture": (128, 128, 3), "normal": (128, 128, 3), "depth": (128, 128, 3)}
+    colours = {"picture": 3, "head": 4, "normal": 3, "depth": 3}
+    assert shapes == {show: (128, 128, channels) for show, channels in colours.items()}
     assert all(f'value="{show}"' in markup.studio_markup(model) for show in pictures)
-    assert "radio" not in markup.studio_markup(default_model)
+    assert 'value="depth"' not in markup.studio_markup(default_model)
 
 
 def test_a_flat_pass_is_shown_too():

@@ -62,6 +62,8 @@ def test_a_face_is_posed(view):
     shoot(view, "posed")
     overflow = view.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0, "nothing sticks out to the right"
+    after_painting(view, lambda: view.get_by_text("Head", exact=True).click())
+    shoot(view, "head")
     after_painting(view, view.get_by_role("button", name="Neutral").click)
     assert "jawOpen" not in view.locator("img.face").get_attribute("alt")
     after_painting(view, lambda: view.get_by_label("Seed").fill("42"))

@@ -12,12 +12,12 @@ from effigy_protocol.messages import SEEDS, PassName
 from ..faces import FaceModel
 from ..painting import Moment, PaintingError
 
-PICTURE = "picture"  # beside the names of passes
+PICTURE, HEAD = "picture", "head"  # beside the names of passes; HEAD is the picture with its background cut away
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One look at a face. ``yaw`` and ``pitch`` in degrees, None for the person's own; ``show``: PICTURE or a pass."""
+    """One look at a face. ``yaw`` and ``pitch`` in degrees, None for the person's own; ``show``: see ``shows``."""
 
     seed: int = 0
     truncation: float = 0.7
@@ -34,8 +34,8 @@ class Asked:
         seed, show, controls = sent.get("seed"), sent.get("show", PICTURE), sent.get("controls", {})
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
             raise PaintingError(f"a seed is a whole number from 0 to {SEEDS - 1}")
-        if show != PICTURE and show not in model.passes:
-            raise PaintingError(f"this model paints no {str(show)[:40]}: it has {', '.join((PICTURE, *model.passes))}")
+        if show not in shows(model):
+            raise PaintingError(f"this model shows no {str(show)[:40]}: it has {', '.join(shows(model))}")
         if not isinstance(controls, dict) or not controls.keys() <= model.controls.keys():
             raise PaintingError(f"this model's controls are {', '.join(model.controls) or 'none'}")
         return cls(
@@ -60,7 +60,7 @@ class Asked:
 
     @property
     def pass_name(self) -> PassName | None:
-        """The pass to see; None for the picture."""
+        """The pass to see; None for a picture."""
         return "normal" if self.show == "normal" else "depth" if self.show == "depth" else None
 
     def words(self, yaw: float, pitch: float) -> str:
@@ -68,6 +68,11 @@ class Asked:
         moved = [f"{name} {value:.2f}" for name, value in self.controls.items() if value]
         what = "" if self.show == PICTURE else f"{self.show} of "
         return ", ".join([f"{what}the face of seed {self.seed}", f"yaw {yaw:.0f}°, pitch {pitch:.0f}°", *moved])
+
+
+def shows(model: FaceModel) -> tuple[str, ...]:
+    """What can be seen of a face."""
+    return PICTURE, HEAD, *model.passes
 
 
 def _angle(name: str, sent: dict[str, object]) -> float | None:

@@ -16,13 +16,13 @@ from ..faces import FaceModel
 from ..geometry.camera import Array
 from ..painting.shots import over_white
 from ..service.encode import png
-from .asked import PICTURE
+from .asked import HEAD, PICTURE, shows
 from .methods import Compared
 from .photographs import Photograph
 from .studio import as_source
 
 _STATIC = Path(__file__).parent / "static"
-_TITLES = {PICTURE: "Picture", "normal": "Normals", "depth": "Depth"}
+_TITLES = {PICTURE: "Picture", HEAD: "Head", "normal": "Normals", "depth": "Depth"}
 
 
 def static(name: str) -> str:
@@ -154,13 +154,11 @@ def fit_markup(report: dict[str, object]) -> str:
 
 
 def _passes(model: FaceModel) -> str:
-    """What is to be seen, where there is a choice."""
-    if not model.passes:
-        return ""
+    """What is to be seen."""
     choices = "".join(
         f'<label><input type="radio" name="show" value="{name}"{" checked" if name == PICTURE else ""}>'
         f"<span>{_TITLES[name]}</span></label>"
-        for name in (PICTURE, *model.passes)
+        for name in shows(model)
     )
     return f'<div class="passes" role="radiogroup" aria-label="What is shown">{choices}</div>'
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import PassName
+from effigy_protocol.messages import MatteName, PassName
 
 from .. import api
 from ..faces import FaceModel, Identity
@@ -22,7 +22,7 @@ from ..landmarks import Detector
 from ..landmarks.photo import PhotoReader
 from ..painting import PaintingError, Shot, paint_shots
 from ..service.encode import png
-from .asked import Asked
+from .asked import HEAD, Asked
 
 _PEOPLE = 64  # that stay open
 _CALM = 8  # seeds, of which chance takes the calmest: as Add Face does in Blender
@@ -72,7 +72,8 @@ class Studio:
         yaw = person.pose.yaw if asked.yaw is None else asked.yaw
         pitch = person.pose.pitch if asked.pitch is None else asked.pitch
         if (name := asked.pass_name) is None:
-            painted = next(paint_shots(self.model, [Shot(person, asked.moment)]))
+            matte: MatteName = "head" if asked.show == HEAD else "none"
+            painted = next(paint_shots(self.model, [Shot(person, asked.moment)], matte=matte))
             file, clamped = painted.file(), painted.clamped
         else:
             file, clamped = self._pass(person, yaw, pitch, asked.controls, name)
