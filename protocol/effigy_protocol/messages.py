@@ -28,8 +28,8 @@ Purpose = Literal["preview", "final"]
 Encoding = Literal["rgba8", "png", "png16", "jpeg"]
 Phase = Literal["loading", "ready", "failed"]
 MatteName = Literal["none", "head"]
-PassName = Literal["normal", "depth"]
-PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1}  # of every pass
+PassName = Literal["normal", "depth", "albedo"]
+PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1, "albedo": 3}  # of every pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,9 +334,9 @@ class Frame:
     """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png, png16 and jpeg are whole files.
 
     Alpha is straight, and 255 unless a matte was asked for; PNG has it only then. ``passes`` has what Synthesize named,
-    f2 [height, width, channels], top row first, times alpha where the model paints one: "normal" (x right, y up, z to
-    the viewer, in the picture's camera frame, −1 … 1) and "depth" (towards the viewer from the head's origin, in head
-    units).
+    f2 [height, width, channels], top row first: "normal" (x right, y up, z to the viewer, in the picture's camera
+    frame, −1 … 1) and "depth" (towards the viewer from the head's origin, in head units), both times alpha where the
+    model paints alpha and them; and "albedo" (linear Rec.709: the picture without the smooth light that is on it).
     ``exact`` says that all this is what a final would have; a preview may come from a cheaper way. ``half``: it has
     half the width and height of the model's pictures.
     ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.faces.mattes import head_alpha
+from effigy_protocol.messages import PassName
 from recipes.demo_face.bake import load_assets
 from recipes.demo_face.latents import drawn
 from recipes.demo_face.parameters import YAW, column
@@ -71,11 +74,19 @@ def flicker(renderer: Renderer) -> None:
 def cost() -> None:
     """Processor time of a final with and without, and of the matte alone in larger pictures."""
     model = load_face_model(DEFAULT_BUNDLE, "cpu")
-    ws = model.open_seed(1).ws[None]
-    without, with_ = alternately([lambda: model.finals(ws).bytes(), lambda: model.finals(ws).bytes("head")])
-    print(
-        f"final of {model.generator.resolution}: {without:.1f} ms, with a matte {with_:.1f} ms: {with_ / without:.2f} ×"
-    )
+    person = model.open_seed(1)
+    ws, light = person.ws[None], model.light(person)
+
+    def with_passes() -> None:
+        pictures = replace(model.finals(ws), seen=model.see(ws[0])).matted()
+        pictures.bytes("head")
+        pictures.passes(get_args(PassName), light, "head")
+
+    ways = [lambda: model.finals(ws).bytes(), lambda: model.finals(ws).bytes("head"), with_passes]
+    without, matted, all_ = alternately(ways)
+    print(f"final of {model.generator.resolution}: {without:.1f} ms")
+    print(f"with a matte {matted:.1f} ms ({matted / without:.2f} ×)")
+    print(f"and with normals, depth and albedo by its landmarks {all_:.1f} ms ({all_ / without:.2f} ×)")
     face = torch.from_numpy(model.paint(ws)).permute(0, 3, 1, 2).float() / 127.5 - 1
     for size in (256, 512, 1024):
         large = torch.nn.functional.interpolate(face, size=(size, size), mode="bicubic")[0].permute(1, 2, 0).numpy()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 
@@ -15,11 +14,12 @@ import torch
 from effigy.editing import Parameters
 from effigy.faces import BundleError, load_face_model
 from effigy.faces.depth import DepthScale, depth_of, measure_depth
-from effigy.faces.pictures import Pictures, passes_of
+from effigy.faces.pictures import Pictures
 from effigy.faces.welcome import welcome
 from effigy.generators.planes import ALPHA, DEPTH, NORMAL
 from effigy.geometry import project
-from effigy_protocol.messages import Error, Frame, Synthesize
+from effigy.matting.foreground import to_linear
+from effigy_protocol.messages import Frame, Synthesize
 
 from ..planes_bundle import PLANES
 
@@ -35,24 +35,21 @@ def array(frame, name):
 
 def test_a_model_says_what_it_paints(model, default_model):
     told, bare = welcome(model), welcome(default_model)
-    assert (told.alpha, told.passes) == (True, ("normal", "depth"))
-    assert (bare.alpha, bare.passes) == (False, ())
-    assert passes_of(PLANES, None) == ("normal",), "a depth without a scale would be numbers without a unit"
-    assert passes_of((*PLANES[:3], "normal_x", "depth"), DepthScale(1.0, 0.0)) == ("depth",)
+    assert (told.alpha, bare.alpha) == (True, False)
+    assert told.passes == bare.passes == ("normal", "depth", "albedo"), "what is not painted is told by landmarks"
 
 
 def test_passes_are_the_painted_planes_in_their_units():
     images = torch.linspace(-1.5, 1.5, 8 * 6).reshape(1, 8, 2, 3)
     pictures = Pictures(images, PLANES, DepthScale(2.0, 0.5))
-    clipped = images[0].clamp(-1, 1)
-    normals = pictures.pass_of("normal")[0]
+    passes, clipped = pictures.passes(("normal", "depth")), images[0].clamp(-1, 1)
     for channel, plane in enumerate(NORMAL):
-        np.testing.assert_array_equal(normals[..., channel], clipped[PLANES.index(plane)].half())
+        np.testing.assert_array_equal(passes["normal"][..., channel], clipped[PLANES.index(plane)].half())
     alpha = (clipped[PLANES.index(ALPHA)] + 1) / 2
     depth = 2.0 * clipped[PLANES.index(DEPTH)] + 0.5 * alpha
-    np.testing.assert_array_equal(pictures.pass_of("depth")[0, ..., 0], depth.half())
+    np.testing.assert_array_equal(passes["depth"][..., 0], depth.half())
     opaque = Pictures(images[:, [0, 1, 2, 7]], (*PLANES[:3], "depth"), DepthScale(2.0, 0.5))
-    np.testing.assert_array_equal(opaque.pass_of("depth")[0, ..., 0], (2 * clipped[7] + 0.5).half())
+    np.testing.assert_array_equal(opaque.passes(["depth"])["depth"][..., 0], (2 * clipped[7] + 0.5).half())
 
 
 def test_finals_carry_exactly_what_was_asked_for_in_whatever_company(work, model):
@@ -71,7 +68,7 @@ def test_finals_carry_exactly_what_was_asked_for_in_whatever_company(work, model
         np.testing.assert_array_equal(rgba, alone.bytes("head")[0])
         assert len(np.unique(rgba[..., 3])) > 50, "the fixture's alpha is no matte"
         for name in request.passes:
-            np.testing.assert_array_equal(array(frame, name), alone.pass_of(name)[0])
+            np.testing.assert_array_equal(array(frame, name), alone.passes([name])[name])
 
 
 def test_every_lossless_encoding_carries_the_same_alpha(work, model):
@@ -100,21 +97,38 @@ def test_a_preview_carries_passes_of_its_own_size_where_they_are_asked_for(work,
     assert (half.half, half.height, array(half, "depth").shape) == (True, 64, (64, 64, 1))
 
 
-def test_a_pass_that_a_model_does_not_paint_is_refused_by_its_name(work, model, default_model):
-    key = default_model.open_seed(3, 0.7).key
-    refused, painted = work(
-        default_model,
-        [Synthesize(key, 5.0, 0.0, {}, "final", passes=("normal",)), Synthesize(key, 5.0, 0.0, {}, "final")],
-    )
-    assert isinstance(refused, Error)
-    assert (refused.code, refused.message) == ("bad-field", "this model paints no pass normal")
-    assert isinstance(painted, Frame)
-    assert painted.passes == {}
-    shallow = copy.copy(model)
-    shallow.depth = None
-    both = Synthesize(model.open_seed(3, 0.7).key, 5.0, 0.0, {}, passes=("normal", "depth"))
-    [refused] = work(shallow, [both])
-    assert (refused.message, refused.hint) == ("this model paints no pass depth", "its passes are normal")
+def test_landmarks_tell_the_surface_that_no_plane_tells(work, default_model):
+    anchor = default_model.open_seed(3, 0.7)
+    names = ("normal", "depth", "albedo")
+    asked = [Synthesize(anchor.key, yaw, 0.0, {}, "final", passes=names, matte="head") for yaw in (-25.0, 25.0)]
+    asked += [Synthesize(anchor.key, 25.0, 0.0, {}, stream=1, passes=("depth",))]
+    left, right, preview = work(default_model, asked)
+    assert not preview.exact, "what waits for no network is no final's"
+    for frame in (left, right):
+        np.testing.assert_allclose(np.linalg.norm(array(frame, "normal").astype(float), axis=-1), 1, atol=2e-3)
+    face = np.s_[50:100, 45:83]
+    turned = [array(frame, "normal")[face][..., 0].mean() for frame in (left, right)]
+    assert turned[1] - turned[0] > 0.08, "the face looks to the left, then to the right"
+    ws = default_model.edit(anchor, 25.0, 0.0, {}).ws
+    seen = default_model.see(ws)
+    u, v, height = seen.points[:, 27:60]
+    depth = array(right, "depth")[(128 * v).astype(int), (128 * u).astype(int), 0].astype(float)
+    np.testing.assert_allclose(depth, height / seen.scale, atol=0.15, err_msg="in head units, at the landmarks")
+    assert seen.is_visible.sum() < len(seen.is_visible), "the far side of the jaw is hidden"
+    lit = array(right, "albedo") * default_model.light(anchor).on(array(right, "normal").astype(np.float32))
+    rgba = np.frombuffer(right.data, np.uint8).reshape(128, 128, 4) / 255
+    np.testing.assert_allclose(lit, to_linear(rgba[..., :3]), atol=8e-3)
+
+
+def test_an_identitys_light_is_found_once_and_few_are_kept(default_model, monkeypatch):
+    monkeypatch.setattr("effigy.faces.face._LIGHTS", 1)
+    first, second = (default_model.open_seed(seed, 0.7) for seed in (3, 8))
+    light = default_model.light(first)
+    assert default_model.light(first) is light
+    default_model.light(second)
+    again = default_model.light(first)
+    assert again is not light
+    np.testing.assert_array_equal(again.coefficients, light.coefficients)
 
 
 class Deep:

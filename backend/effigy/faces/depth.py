@@ -21,7 +21,7 @@ _PICTURES, _BATCH = 96, 8  # thousands of landmarks for two numbers
 _SOLID = 0.95  # alpha from which what is seen is the face's own
 _ROUNDS, _FAR = 10, 2.5  # of looking for those that are farther from the line than so many deviations
 _FEWEST, _ALIKE = 100, 0.5  # landmarks; correlation with the shape below which the plane shows something else
-_LARGEST = 1e3  # head units, which float16 holds
+LARGEST = 1e3  # head units, which float16 holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class DepthScale:
     offset: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale <= _LARGEST or not abs(self.offset) <= _LARGEST:
+        if not 0 < self.scale <= LARGEST or not abs(self.offset) <= LARGEST:
             raise ValueError(f"no depth has the scale {self.scale} and the offset {self.offset}")
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effigy_protocol import ProtocolError
-from effigy_protocol.messages import MAX_POSE, PassName, Pose
+from effigy_protocol.messages import MAX_POSE, Pose
 from effigy_protocol.record import SAME_POSE
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
@@ -29,12 +30,14 @@ from ..generators import Generator, PreviewPainter, check_pictures
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
+from ..relighting import Light
 from ..threads import limited_threads
 from .depth import DepthScale
 from .finals import Finals
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 from .photo_map import PhotoMap
-from .pictures import Pictures, passes_of
+from .pictures import Pictures
+from .seen import Seen
 
 __all__ = ["Edit", "FaceModel", "Identity", "LatentError"]
 
@@ -47,6 +50,7 @@ _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _ROUNDING = 1e-6  # a slider's end is the range's, in float32
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
+_LIGHTS = 256  # of the identities used last: a few hundred bytes each
 _NO_FACE = "the latent is no face of this model: its pose or shape is beyond all bounds"
 
 
@@ -126,6 +130,7 @@ class FaceModel:
         self.photo_map = photo_map
         self._previews = previews
         self._finals = Finals.of(generator)
+        self._lights: OrderedDict[str, Light] = OrderedDict()  # of identities by key, oldest first
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
 
@@ -245,10 +250,23 @@ class FaceModel:
         """How many finals are painted at once, when so many are asked for."""
         return self._finals.batch
 
-    @property
-    def passes(self) -> tuple[PassName, ...]:
-        """What can be had beside a picture: see ``Pictures.pass_of``."""
-        return passes_of(self.generator.planes, self.depth)
+    def see(self, ws: Tensor) -> Seen:
+        """The landmarks in the picture of w+ [num_ws, w_dim]."""
+        with limited_threads(1):  # as in ``edit``
+            q = self.regressor.of_latents(ws[None].double().cpu()).numpy()[0]
+        return Seen.of(q, self.shape, self.topology)
+
+    def light(self, identity: Identity) -> Light:
+        """The smooth light in the identity's own picture, which its other pictures are taken to share.
+
+        Raises PictureError, and DetectorError where that needs a matte that cannot be had.
+        """
+        if identity.key not in self._lights:
+            picture = replace(self.finals(identity.ws[None]), seen=self.see(identity.ws)).matted()
+            self._lights[identity.key] = picture.light()
+            if len(self._lights) > _LIGHTS:
+                self._lights.popitem(last=False)
+        return self._lights[identity.key]
 
     @torch.inference_mode()
     def finals(self, ws: Tensor) -> Pictures:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from effigy_protocol.messages import MatteName, PassName
 
 from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, colour
 from ..matting import cut_out
+from ..matting.foreground import to_linear
 from ..matting.spread import Plane
+from ..relighting import Light, Relief, estimate_light, relief
 from ..threads import limited_threads
-from .depth import DepthScale
+from .depth import LARGEST, DepthScale
 from .mattes import head_alpha
+from .seen import Seen
 
-_Pixel = TypeVar("_Pixel", np.uint8, np.uint16, np.float16)
+_Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Pictures:
     depth: DepthScale | None
     is_exact: bool = True  # whether finals would be the same
     is_half: bool = False  # whether they are half as wide and high as the generator's pictures
-    matte: Plane | None = None  # [H, W] of a preview's head from 0 to 1, where the generator paints no alpha
+    matte: Plane | None = None  # [H, W] of one picture's head from 0 to 1, where the generator paints no alpha
+    seen: Seen | None = None  # the landmarks of one picture
 
     def only(self, row: int) -> Pictures:
         """One of them."""
@@ -83,21 +88,90 @@ class Pictures:
         with limited_threads(1):  # one thread rounds alike however many cores there are
             return np.stack([head_alpha(each) for each in self.colours()])
 
-    def pass_of(self, name: PassName) -> NDArray[np.float16]:
-        """The pass called ``name`` [N, H, W, channels], which ``passes_of`` names: see protocol.messages.Frame."""
-        if name == "normal":
-            found = self.images[:, [self.planes.index(plane) for plane in NORMAL]].clamp(-1, 1)
-        else:
+    def matted(self) -> Pictures:
+        """The same, with what its matte and its surface need found once."""
+        return self if self.has_alpha or self.matte is not None else replace(self, matte=self._opacity()[0])
+
+    def passes(
+        self, names: Collection[PassName], light: Light | None = None, matte: MatteName = "none"
+    ) -> dict[PassName, NDArray[np.float16]]:
+        """What ``names`` name beside one picture, each [H, W, channels]: see protocol.messages.Frame.
+
+        Normals and depth are the generator's own where it paints them, else those of a surface through the landmarks.
+        ``light`` is what "albedo" takes out of the picture with this ``matte``. Raises DetectorError.
+        """
+        surface = self.surface() if self._needs_surface(names) else None
+        made: dict[PassName, NDArray[Any]] = {}
+        for name in names:
+            if name == "albedo":
+                assert light is not None
+                made[name] = self.linear(matte)[..., :3] / light.on(self._normal(surface))
+            elif name == "normal" and self._paints_normals:
+                made[name] = self._painted(NORMAL)
+            elif name == "normal":
+                assert surface is not None
+                made[name] = surface.normal
+            else:
+                made[name] = self._depth(surface)
+        return {name: np.ascontiguousarray(array, np.float16) for name, array in made.items()}
+
+    def linear(self, matte: MatteName = "none") -> Plane:
+        """One picture in linear light, [H, W, 3 or 4]; alpha is straight."""
+        shown = ((self._shown(matte)[0].permute(1, 2, 0).cpu().float().numpy() + 1) / 2).clip(0, 1)
+        return np.concatenate([to_linear(shown[..., :3]), shown[..., 3:]], axis=-1)
+
+    def surface(self) -> Relief:
+        """What the landmarks and the outline of one picture tell of its surface."""
+        assert self.seen is not None
+        return relief(self.seen.visible(), self._opacity()[0])
+
+    def light(self) -> Light:
+        """The smooth light on the face in one picture."""
+        assert self.seen is not None
+        weight = self.seen.face(self.images.shape[2:]) * self._opacity()[0]
+        surface = None if self._paints_normals else self.surface()
+        return estimate_light(self.linear(), self._normal(surface), weight)
+
+    def waits_for_network(self, names: Collection[PassName], matte: MatteName) -> bool:
+        """Whether the matte network must look at these pictures for that."""
+        return not self.has_alpha and (matte == "head" or self._needs_surface(names))
+
+    def _needs_surface(self, names: Collection[PassName]) -> bool:
+        return ("depth" in names and not self._paints_depth) or (
+            not self._paints_normals and bool({"normal", "albedo"} & set(names))
+        )
+
+    @property
+    def _paints_normals(self) -> bool:
+        return set(NORMAL) <= set(self.planes)
+
+    @property
+    def _paints_depth(self) -> bool:
+        """A depth without a scale would be numbers without a unit."""
+        return DEPTH in self.planes and self.depth is not None
+
+    def _painted(self, planes: tuple[str, ...]) -> Plane:
+        """Planes of one picture, [H, W, C] in [−1, 1]."""
+        found = self.images[0, [self.planes.index(plane) for plane in planes]].clamp(-1, 1)
+        return found.permute(1, 2, 0).cpu().float().numpy()
+
+    def _normal(self, surface: Relief | None) -> Plane:
+        """[H, W, 3] of length 1, to the viewer where nothing is."""
+        if surface is not None:
+            return surface.normal
+        painted = self._painted(NORMAL)
+        painted[..., 2] += np.float32(1e-3)
+        return painted / np.linalg.norm(painted, axis=-1, keepdims=True)
+
+    def _depth(self, surface: Relief | None) -> Plane:
+        """[H, W, 1] in head units."""
+        if self._paints_depth:
             assert self.depth is not None
-            painted = self.images[:, [self.planes.index(DEPTH)]].clamp(-1, 1)
-            found = self.depth.scale * painted + self.depth.offset * alpha(self.images, self.planes)
-        return _interleaved(found.half().cpu().numpy())
-
-
-def passes_of(planes: tuple[str, ...], depth: DepthScale | None) -> tuple[PassName, ...]:
-    """What can be had beside pictures of ``planes``; a depth of unknown scale cannot."""
-    passes: list[PassName] = ["normal"] if set(NORMAL) <= set(planes) else []
-    return (*passes, "depth") if DEPTH in planes and depth is not None else tuple(passes)
+            opacity = alpha(self.images, self.planes)[0, 0].cpu().float().numpy()[..., None]
+            return self.depth.scale * self._painted((DEPTH,)) + self.depth.offset * opacity
+        assert surface is not None
+        assert self.seen is not None
+        return (surface.height / self.seen.scale).clip(-LARGEST, LARGEST)[..., None]
 
 
 def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effigy_protocol import ProtocolError, decode_reply, encode
-from effigy_protocol.messages import Array, KnownModel, MatteName, Parameter, Welcome
+from effigy_protocol.messages import Array, KnownModel, MatteName, Parameter, PassName, Welcome
 from effigy_protocol.version import VERSION
 
 from ..generators.planes import ALPHA
@@ -39,7 +39,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
         controls=controls_of(model),
         directions=encode_floats(directions.reshape(-1, 3, L)),
         alpha=ALPHA in model.generator.planes,
-        passes=model.passes,
+        passes=get_args(PassName),
         mattes=get_args(MatteName),
         others=others,
         reads_pictures=model.photo_map is not None,

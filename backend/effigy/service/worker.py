@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,7 @@ from effigy_protocol.messages import (
 )
 
 from ..faces import BundleError, Edit, FaceModel, LatentError
+from ..faces import Identity as Anchor
 from ..faces.pictures import Pictures
 from ..faces.shipped import FaceModels
 from ..faces.welcome import encode_floats, encode_halves, welcome
@@ -205,18 +206,12 @@ class Worker(threading.Thread):
                 f"this model has no control {', '.join(unknown)}",
                 f"its controls are {', '.join(model.controls)}",
             )
-        if missing := [name for name in request.passes if name not in model.passes]:
-            raise RefusedError(
-                "bad-field",
-                f"this model paints no pass {', '.join(missing)}",
-                f"its passes are {', '.join(model.passes)}" if model.passes else "it paints colour alone: ask for none",
-            )
         if request.purpose == "final" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
         if request.matte != "none" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a matte is an alpha, jpeg has none", "ask for rgba8 or png")
         edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls)
-        return _Edited(model, request, edit, started - job.arrived, time.monotonic() - started)
+        return _Edited(model, request, opened.anchor, edit, started - job.arrived, time.monotonic() - started)
 
 
 def _model_of(known: str | None, models: FaceModels) -> FaceModel:
@@ -243,6 +238,7 @@ class _Edited:
 
     model: FaceModel
     request: Synthesize
+    anchor: Anchor
     edit: Edit
     queue: float
     inverse: float
@@ -268,7 +264,7 @@ def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes
     ws = torch.stack([each.edit.ws for each in edited])
     is_final = request.purpose == "final" or request.encoding == "png16"
     pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
-    if request.matte == "head" and not is_final and not pictures.has_alpha:
+    if not is_final and pictures.waits_for_network(request.passes, request.matte):
         pictures = mattes.dress(job.client, request.stream, pictures)
     synthesis = (time.monotonic() - started) / len(edited)
     return [_frame(each, pictures.only(row), synthesis) for row, each in enumerate(edited)]
@@ -277,10 +273,15 @@ def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes
 def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
     """The one picture, in the form that is asked for."""
     request, edit, started = edited.request, edited.edit, time.monotonic()
+    if request.passes:
+        pictures = replace(pictures, seen=edited.model.see(edit.ws))
+    if pictures.waits_for_network(request.passes, request.matte):
+        pictures = pictures.matted()
     deep = request.encoding == "png16"
     pixels: NDArray[Any] = (pictures.words(request.matte) if deep else pictures.bytes(request.matte))[0]
     data = encode_picture(pixels, request.encoding)
-    passes = {name: encode_halves(pictures.pass_of(name)[0]) for name in request.passes}
+    light = edited.model.light(edited.anchor) if "albedo" in request.passes else None
+    passes = pictures.passes(request.passes, light, request.matte)
     seconds = edited.queue, edited.inverse, synthesis, time.monotonic() - started
     return Frame(
         identity=request.identity,
@@ -295,5 +296,5 @@ def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
         residual=edit.residual,
         timings=Timings(*(1e3 * each for each in seconds)),
         half=pictures.is_half,
-        passes=passes,
+        passes={name: encode_halves(array) for name, array in passes.items()},
     )

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The smooth light in a picture, by what the surface's normals say of its brightness, and the picture without it.
+
+Light from far away on a matt surface is a polynomial of second degree in the normal (Ramamoorthi and Hanrahan, *An
+Efficient Representation for Irradiance Environment Maps*, 2001): I = ρ · Σ cₖ Yₖ(n), with ρ the colour without light.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.floating[Any]]
+
+_ROUNDS = 8  # of looking away from what is no skin: eyes, brows, lips
+_FAR = 0.15  # of the mean brightness: from there on a pixel tells less and less
+_STILL = 3e-2  # how much a coefficient but the first costs, as a share of the pixels
+_DARKEST, _BRIGHTEST = 0.25, 4.0  # of the mean light: where normals are wrong, division must not burn
+_SAMPLES = 4096  # pixels, which tell nine numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """``coefficients`` [9, 3] of linear red, green and blue. On the surface that it was read from its mean is 1."""
+
+    coefficients: Plane
+
+    def on(self, normal: Plane) -> Plane:
+        """How bright a surface of ``normal`` [..., 3] is in it, [..., 3], within bounds that division bears."""
+        return (harmonics(normal) @ self.coefficients).clip(_DARKEST, _BRIGHTEST).astype(np.float32)
+
+
+def estimate_light(picture: Plane, normal: Plane, weight: Plane) -> Light:
+    """The light on a ``picture`` [H, W, 3] (linear) of a surface with ``normal`` [H, W, 3], where ``weight`` [H, W]
+    (0 … 1) says that it is skin.
+
+    Robust least squares: what differs from the skin's colour in that light, as brows and lips do, counts less.
+    """
+    rows = np.flatnonzero(weight > 0)
+    rows = rows[:: max(1, len(rows) // _SAMPLES)]
+    if not len(rows):
+        return _even()
+    basis = harmonics(normal.reshape(-1, 3)[rows].astype(np.float64))
+    seen, trust = picture.reshape(-1, 3)[rows].astype(np.float64), weight.reshape(-1)[rows].astype(np.float64)
+    level = (trust[:, None] * seen).sum(axis=0) / trust.sum()
+    if not (level > 0).all():
+        return _even()
+    seen = seen / level
+    still = _STILL * len(rows) * np.diag([0.0] + [1.0] * 8)
+    weights = trust
+    for _ in range(_ROUNDS):
+        weighted = basis * weights[:, None]
+        coefficients = np.linalg.solve(weighted.T @ basis + still, weighted.T @ seen)
+        away = np.abs(seen - basis @ coefficients).mean(axis=1)
+        weights = trust / (1 + (away / _FAR) ** 2)
+    mean = (trust[:, None] * (basis @ coefficients)).sum(axis=0) / trust.sum()
+    return Light(coefficients / mean)
+
+
+def harmonics(normal: Plane) -> Plane:
+    """[..., 3] → [..., 9]: the polynomials of a unit vector up to the second degree, each of about the same size."""
+    x, y, z = np.moveaxis(normal, -1, 0)
+    return np.stack([np.ones_like(x), x, y, z, 2 * x * y, 2 * y * z, 2 * x * z, x * x - y * y, 1.5 * z * z - 0.5], -1)
+
+
+def _even() -> Light:
+    """Light from everywhere, where nothing tells more."""
+    return Light(np.concatenate([np.ones((1, 3)), np.zeros((8, 3))]))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares faces that are relit from their pictures alone with the renderer's own pictures in that light.
+
+python recipes/bench/relight.py head.npz [people]     head.npz: what ``python -m recipes.demo_face bake`` wrote
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effigy.faces.mattes import head_alpha
+from effigy.faces.seen import Seen
+from effigy.matting.foreground import to_linear
+from effigy.relighting import estimate_light, relief
+from recipes.demo_face.bake import load_assets
+from recipes.demo_face.latents import drawn
+from recipes.demo_face.parameters import ROWS, decode
+from recipes.demo_face.renderer import Renderer, Rendering
+
+SIZE, SEED, SPREAD = 256, 4244, 0.8  # people whom nothing was chosen by
+SIDE = 4.0  # standard deviations of where the renderer's key light comes from: far to one side
+AROUND, KEY = 0.3, 0.9  # of the light that the pictures are relit by; correlation tells neither
+NOSE, IBUG = 30, 68
+
+Plane = NDArray[np.float32]
+
+
+def main(head: Path, people: int) -> None:
+    renderer = Renderer(load_assets(head), SIZE)
+    rows = np.array([row for vector in drawn(people, SEED, SPREAD) for row in compare(renderer, vector)])
+    names = "picture", "left light less right light", "brighter on the light's side (share)", "degrees between normals"
+    for name, values in zip(names, rows.T, strict=True):
+        print(f"{name}: mean {values.mean():.3f}, least {values.min():.3f}, most {values.max():.3f}")
+
+
+def compare(renderer: Renderer, vector: NDArray[np.float32]) -> list[tuple[float, float, float, float]]:
+    """For a light from either side: correlations in the face with the renderer's pictures, and whether signs agree."""
+    rendering = renderer(vector)
+    seen, picture = landmarks(rendering), linear(rendering)
+    surface = relief(seen.visible(), head_alpha((rendering.picture / 127.5 - 1).astype(np.float32)))
+    face = seen.face((SIZE, SIZE)) > 0
+    albedo = (picture / estimate_light(picture, surface.normal, face.astype(np.float32)).on(surface.normal)).mean(
+        axis=-1
+    )
+    sides = {}
+    for side in (-1.0, 1.0):
+        moved = vector.copy()
+        moved[ROWS["key_light"]] = [SIDE * side, *vector[ROWS["key_light"]][1:]]
+        scene = decode(moved)
+        level = np.cos(scene.key_elevation)
+        key = np.array(
+            [np.sin(scene.key_azimuth) * level, np.sin(scene.key_elevation), np.cos(scene.key_azimuth) * level]
+        )
+        relit = albedo * (AROUND + KEY * np.maximum(surface.normal @ key, 0))
+        sides[side] = relit[face], linear(renderer(moved)).mean(axis=-1)[face]
+    true = rendering.film.normal[face] / np.linalg.norm(rendering.film.normal[face], axis=-1, keepdims=True).clip(1e-6)
+    degrees = float(np.degrees(np.arccos((true * surface.normal[face]).sum(axis=-1).clip(-1, 1))).mean())
+    across = (np.mgrid[:SIZE, :SIZE][1][face] + 0.5) / SIZE - rendering.landmarks[NOSE, 0] / SIZE
+    found = []
+    for side, (relit, rendered) in sides.items():
+        other_relit, other_rendered = sides[-side]
+        change, wanted = relit - other_relit, rendered - other_rendered
+        cheeks = [change[side * across > 0].mean(), -change[side * across < 0].mean()]
+        found.append((correlation(relit, rendered), correlation(change, wanted), float(min(cheeks) > 0), degrees))
+    return found
+
+
+def landmarks(rendering: Rendering) -> Seen:
+    """The renderer's own 68 landmarks, as a model would see them."""
+    flat, height = rendering.landmarks[:IBUG].T / SIZE, rendering.points[:IBUG, 2] * rendering.scale / SIZE
+    return Seen(np.concatenate([flat, height[None]]).astype(np.float64), np.ones(IBUG, np.bool_), 1.0)
+
+
+def linear(rendering: Rendering) -> Plane:
+    return to_linear((rendering.picture / 255).astype(np.float32))
+
+
+def correlation(a: Plane, b: Plane) -> float:
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 24)
