@@ -82,7 +82,11 @@ def cost() -> None:
         pictures.bytes("head")
         pictures.passes(get_args(PassName), light, "head")
 
-    ways = [lambda: model.finals(ws).bytes(), lambda: model.finals(ws).bytes("head"), with_passes]
+    ways: list[Callable[[], object]] = [
+        lambda: model.finals(ws).bytes(),
+        lambda: model.finals(ws).bytes("head"),
+        with_passes,
+    ]
     without, matted, all_ = alternately(ways)
     print(f"final of {model.generator.resolution}: {without:.1f} ms")
     print(f"with a matte {matted:.1f} ms ({matted / without:.2f} ×)")

@@ -12,7 +12,8 @@ from effigy_protocol.messages import SEEDS, PassName
 from ..faces import FaceModel
 from ..painting import Moment, PaintingError
 
-PICTURE, HEAD = "picture", "head"  # beside the names of passes; HEAD is the picture with its background cut away
+PICTURE, HEAD = "picture", "head"  # HEAD is the picture with its background cut away
+SHOWS = (PICTURE, HEAD, "normal", "depth")  # what can be seen of a face
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Asked:
         seed, show, controls = sent.get("seed"), sent.get("show", PICTURE), sent.get("controls", {})
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
             raise PaintingError(f"a seed is a whole number from 0 to {SEEDS - 1}")
-        if show not in shows(model):
-            raise PaintingError(f"this model shows no {str(show)[:40]}: it has {', '.join(shows(model))}")
+        if show not in SHOWS:
+            raise PaintingError(f"what can be shown is no {str(show)[:40]}, but {', '.join(SHOWS)}")
         if not isinstance(controls, dict) or not controls.keys() <= model.controls.keys():
             raise PaintingError(f"this model's controls are {', '.join(model.controls) or 'none'}")
         return cls(
@@ -68,11 +69,6 @@ class Asked:
         moved = [f"{name} {value:.2f}" for name, value in self.controls.items() if value]
         what = "" if self.show == PICTURE else f"{self.show} of "
         return ", ".join([f"{what}the face of seed {self.seed}", f"yaw {yaw:.0f}°, pitch {pitch:.0f}°", *moved])
-
-
-def shows(model: FaceModel) -> tuple[str, ...]:
-    """What can be seen of a face."""
-    return PICTURE, HEAD, *model.passes
 
 
 def _angle(name: str, sent: dict[str, object]) -> float | None:

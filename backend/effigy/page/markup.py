@@ -16,7 +16,7 @@ from ..faces import FaceModel
 from ..geometry.camera import Array
 from ..painting.shots import over_white
 from ..service.encode import png
-from .asked import HEAD, PICTURE, shows
+from .asked import HEAD, PICTURE, SHOWS
 from .methods import Compared
 from .photographs import Photograph
 from .studio import as_source
@@ -51,7 +51,7 @@ def studio_markup(model: FaceModel) -> str:
 <div class="studio">
   <figure class="stage">
     <img class="face" alt="No picture yet">
-    {_passes(model)}
+    {_passes()}
     <figcaption><span class="note" role="status" aria-live="polite"></span>
       <a class="save" download="face.png" href="#">Save PNG</a></figcaption>
   </figure>
@@ -153,12 +153,12 @@ def fit_markup(report: dict[str, object]) -> str:
     return f'<dl class="report">{items}</dl>' if items else ""
 
 
-def _passes(model: FaceModel) -> str:
+def _passes() -> str:
     """What is to be seen."""
     choices = "".join(
         f'<label><input type="radio" name="show" value="{name}"{" checked" if name == PICTURE else ""}>'
         f"<span>{_TITLES[name]}</span></label>"
-        for name in shows(model)
+        for name in SHOWS
     )
     return f'<div class="passes" role="radiogroup" aria-label="What is shown">{choices}</div>'
 

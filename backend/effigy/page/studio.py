@@ -7,6 +7,7 @@ import base64
 import secrets
 import threading
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ class Studio:
     ) -> tuple[bytes, tuple[str, ...]]:
         """A pass as a picture that can be looked at, and what was asked beyond the data's range."""
         edit = self.model.edit(person, yaw, pitch, controls)
-        values = self.model.finals(edit.ws[None]).pass_of(name)[0].astype(np.float32)
+        pictures = replace(self.model.finals(edit.ws[None]), seen=self.model.see(edit.ws)).matted()
+        values = pictures.passes((name,))[name].astype(np.float32)
         return png(visible(values)), edit.clamped
 
     def chance(self, sent: object) -> int:
