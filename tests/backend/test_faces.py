@@ -404,7 +404,7 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     detector = EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
     stages = []
     out = tmp_path / "small.effigy"
-    plan = FitPlan("small", samples=250, basis=6, latent="w+", paper=True, photo_people=12)
+    plan = FitPlan("small", samples=250, basis=6, latent="w+", paper=True, photo_people=12, people_pictures=40)
     embedder = EmbeddedIdentity(FIRST_BUNDLE / "identity.safetensors")
     monkeypatch.setitem(PRESETS, "effigy", replace(PRESETS["effigy"], steps=200))
     monkeypatch.setitem(PRESETS, "paper", replace(PRESETS["paper"], steps=60))
@@ -417,12 +417,13 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     assert report.shape_nme_percent < 3
     assert report.regressor.samples < report.paper_nme_percent
     assert report.regressor.edits <= report.regressor.edits_before
-    assert set(stages) == {"sample", "factor", "regress", "paper", "looks", "edits", "correct", "photos"}
+    assert set(stages) == {"sample", "factor", "regress", "paper", "looks", "edits", "correct", "photos", "people"}
     model = load_face_model(out, "cpu")
     assert model.regressor.rows == model.generator.num_ws
     assert load_paper_regressor(out).architecture == PRESETS["paper"].architecture
     assert load_paper_regressor(tmp_path) is None
     assert model.photo_map.correlations["yaw"] > 0.9
+    assert model.encoder.sight.fingerprint == f"{detector.fingerprint} {embedder.fingerprint}"
     anchor = model.open_seed(0)
     moved = model.edit(anchor, 20.0, 0.0, {}, InverseOptions(layers=6)).ws
     assert not torch.equal(moved, anchor.ws)

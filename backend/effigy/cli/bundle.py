@@ -95,6 +95,31 @@ def learn_photos(
     )
 
 
+@bundle.command("learn-people")
+def learn_people(
+    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],
+    pictures: Annotated[int, typer.Option(min=100, help="Pictures to paint and learn from.")] = 2000,
+) -> None:
+    """Let a face model learn to make people of pictures, from pictures that it paints itself: see 'effigy photo'.
+
+    It is put into BUNDLE; whatever that holds else stays as it is. A fit does this by itself.
+    """
+    from ..faces import BundleError, resolve_bundle
+    from ..fitting.encoder_learning import learn_people as run
+    from ..generators import GeneratorFileError, PictureError
+    from ..landmarks import DetectorError
+    from ..recognition import IdentityFileError
+
+    try:
+        with stage_progress() as progress:
+            run(resolve_bundle(name), pictures, lambda done, total: progress("people", done, total))
+    except (BundleError, DetectorError, GeneratorFileError, IdentityFileError, PictureError) as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{name} cannot be written ({error}): copy it to a place of yours") from None
+    Console(soft_wrap=True, highlight=False).print(f"{name} makes people of pictures: effigy photo", markup=False)
+
+
 @bundle.command()
 def export(
     name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default'.")],

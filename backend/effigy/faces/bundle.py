@@ -5,8 +5,8 @@
 topology, regressor, controls, pose range, the training report, what a painted depth means where there is one and,
 from format 5 on, what is known of the heads that hold looks. ``model.safetensors``: shape model and regressor.
 ``appearance.safetensors``: those heads, where there are any. Optional: ``photo.safetensors``, what readings of
-photographs mean, with an entry of the header; ``paper.safetensors``, the paper's regressor, and ``report/``, what the
-fit looks like.
+photographs mean, and ``encoder.safetensors``, from where pictures are inverted, each with an entry of the header;
+``paper.safetensors``, the paper's regressor, and ``report/``, what the fit looks like.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from ..tensor_files import is_out_of_memory, read_tensors, write_tensors
 from .depth import depth_of
+from .encoder import FILE as ENCODER_FILE
+from .encoder import Encoder, read_encoder
 from .face import FaceModel
 from .looks import FILE as LOOKS_FILE
 from .looks import NO_NETWORK, Looks, describe, read_appearance
@@ -86,8 +88,12 @@ def embedded_bundle(generator: Path) -> Path | None:
 
     One that is not there is none. Raises BundleError.
     """
-    digest = sha256(generator) if is_file(generator) else ""
-    return next((folder for folder in _NAMED.values() if _read_header(folder)["generator"]["sha256"] == digest), None)
+    return _knows_people_of(sha256(generator)) if is_file(generator) else None
+
+
+def _knows_people_of(generator_sha256: str) -> Path | None:
+    known = (folder for folder in _NAMED.values() if _read_header(folder)["generator"]["sha256"] == generator_sha256)
+    return next(known, None)
 
 
 def embedded_detector(folder: Path) -> Path:
@@ -146,6 +152,8 @@ def load_face_model(
             depth=depth_of(header.get("depth")),
             previews=PreviewPainter(generator, generator_path) if fast_previews else None,
             photo_map=_read_photos(folder, header),
+            encoder=_read_encoder(folder, header, regressor, generator.device),
+            generator_sha256=digest,
         )
         check_model(model)
         return model
@@ -223,6 +231,13 @@ def add_photo_map(folder: Path, photo_map: PhotoMap) -> None:
     _write_header(folder, header | {"photo": {"sha256": sha256(folder / PHOTO_FILE), **photo_map.entry()}})
 
 
+def add_encoder(folder: Path, encoder: Encoder) -> None:
+    """Puts what pictures are inverted from into the bundle in ``folder``. Raises BundleError or OSError."""
+    header = _read_header(folder)
+    encoder.save(folder)
+    _write_header(folder, header | {"encoder": {"sha256": sha256(folder / ENCODER_FILE), **encoder.entry()}})
+
+
 def describe_looks(folder: Path) -> str:
     """What edits with the bundle in ``folder`` hold of a face's looks, in words; raises BundleError."""
     header = _read_header(folder)
@@ -291,6 +306,14 @@ def _read_photos(folder: Path, header: dict[str, Any]) -> PhotoMap | None:
         return None
     _check(folder / PHOTO_FILE, entry["sha256"], "learn it again with 'effigy bundle learn-photos'")
     return read_photo_map(folder, entry, tuple(control["name"] for control in header["controls"]))
+
+
+def _read_encoder(folder: Path, header: dict[str, Any], regressor: Regressor, device: torch.device) -> Encoder | None:
+    if (entry := header.get("encoder")) is None:
+        return None
+    _check(folder / ENCODER_FILE, entry["sha256"], "learn it again with 'effigy bundle learn-people'")
+    networks = _knows_people_of(header["generator"]["sha256"])
+    return read_encoder(folder, entry, len(regressor.whitening.basis), networks, device)
 
 
 def _check(path: Path, wanted: str, mend: str) -> None:

@@ -22,6 +22,7 @@ from ..geometry.expressions import name_expressions
 from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
 from ..recognition import Embedder
+from .encoder_learning import PICTURES, learn_people
 from .photo_learning import PEOPLE, learn_photos
 from .practice import correct_by_edits
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
@@ -36,7 +37,8 @@ class FitPlan:
 
     ``latents``: an .npz file with an array z [N, z_dim] to sample instead of normally distributed latents. Controls
     reach as far as samples do, so a generator whose people seldom gape or wink is fitted to some that do.
-    ``photo_people``: how many are painted to learn from how photographs show the controls; 0: that is not learnt.
+    ``photo_people``: how many are painted to learn from how photographs show the controls; ``people_pictures``: how
+    many to learn how people are made of pictures; 0: that is not learnt.
     """
 
     name: str = "face"  # as users see it
@@ -47,6 +49,7 @@ class FitPlan:
     seed: int = 0
     latents: Path | None = None
     photo_people: int = PEOPLE
+    people_pictures: int = PICTURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,8 @@ def fit_face_model(
         save_paper_regressor(out, papers)
     if plan.photo_people and topology.patches:
         learn_photos(out, plan.photo_people, lambda i, n: progress("photos", i, n))
+    if plan.people_pictures:
+        learn_people(out, plan.people_pictures, lambda i, n: progress("people", i, n))
     return FitReport(len(W), float(shape_nme.mean()), corrected, paper_nme, shape_nme, looks)
 
 

@@ -55,13 +55,17 @@ class LandmarkNetwork(nn.Module):
         self.heat = nn.Conv2d(half, landmarks, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.look(x)[0]
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The landmarks [N, landmarks, 2], and the deepest features that they are found by [N, 4 · width, 8, 8]."""
         quarter = self.quarter(self.stem(x))
         eighth = self.eighth(quarter)
-        deep = self.sixteenth(eighth)
-        deep = deep + self.context(deep.mean(dim=(2, 3)))[:, :, None, None]
+        features = self.sixteenth(eighth)
+        deep = features + self.context(features.mean(dim=(2, 3)))[:, :, None, None]
         eighth = eighth + _double(self.up8(deep))
         quarter = quarter + _double(self.up4(eighth))
-        return soft_argmax(self.heat(self.merge(quarter)))
+        return soft_argmax(self.heat(self.merge(quarter))), features
 
 
 def _double(x: Tensor) -> Tensor:
@@ -112,7 +116,11 @@ class EmbeddedDetector:
     @torch.inference_mode()
     def detect(self, images: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down)."""
+        return self.look(images)[0]
+
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``detect``, differentiable; and the features [N, C, 8, 8] that the points are found by."""
         if images.shape[-2:] != (INPUT, INPUT):
             images = F.interpolate(images, size=(INPUT, INPUT), mode="area")
-        points: Tensor = self.network(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last))
-        return points.transpose(1, 2)
+        points, features = self.network.look(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last))
+        return points.transpose(1, 2), features

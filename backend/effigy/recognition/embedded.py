@@ -39,9 +39,14 @@ class IdentityNetwork(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.look(x)[0]
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The unit vectors [N, 64], and the features that they are made of [N, 4 · width, 4, 4]."""
         for stage in self.stages:
             x = stage(x)
-        return F.normalize(self.head(F.avg_pool2d(x, 2).flatten(1)), dim=1)
+        features = F.avg_pool2d(x, 2)
+        return F.normalize(self.head(features.flatten(1)), dim=1), features
 
 
 class EmbeddedEmbedder:
@@ -63,13 +68,20 @@ class EmbeddedEmbedder:
 
     def embed(self, images: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [−1, 1] → unit vectors [N, D]; differentiable."""
-        small = F.interpolate(images.clamp(-1, 1), size=(self._size, self._size), mode="area")
-        vectors: Tensor = self.network(small)
+        vectors: Tensor = self.network(self._fit(images))
         return vectors
+
+    def _fit(self, images: Tensor) -> Tensor:
+        return F.interpolate(images.clamp(-1, 1), size=(self._size, self._size), mode="area")
 
 
 class EmbeddedIdentity(EmbeddedEmbedder):
     """The network by which edits of the embedded default's people keep them."""
 
     def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
+        self.network: IdentityNetwork
         super().__init__(IdentityNetwork(), INPUT, path, device)
+
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``embed``; and the features [N, C, 4, 4] that the vectors are made of."""
+        return self.network.look(self._fit(images))

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learns to tell latents from pictures, on pictures that a face model's generator paints: see ``faces/encoder.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..faces import FaceModel, embedded_bundle, generator_of, load_face_model
+from ..faces.bundle import add_encoder
+from ..faces.encoder import Encoder
+from ..faces.sight import sight_of
+from ..generators import check_pictures
+from ..generators.planes import colour
+
+PICTURES = 2000
+_TRUNCATIONS = (0.8, 1.0)  # of the pictures by turns: people whom users meet, and the whole range
+_BATCH = 10
+_SEED = 3_000_000  # nobody's that fits sample or evaluations judge
+
+
+def learn_encoder(
+    model: FaceModel,
+    networks: Path | None,  # the embedded bundle whose networks know the generator's people
+    pictures: int = PICTURES,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Encoder:
+    """Seeded. Takes about a picture's time for each of ``pictures``."""
+    sight, random = sight_of(networks, model.generator.device), torch.Generator().manual_seed(_SEED)
+    features: list[tuple[Tensor, ...]] = []
+    latents: list[Tensor] = []
+    for start in range(0, pictures, _BATCH):
+        count = min(_BATCH, pictures - start)
+        z = torch.randn(count, model.generator.z_dim, generator=random).to(model.generator.device)
+        truncation = _TRUNCATIONS[start // _BATCH % len(_TRUNCATIONS)]
+        with torch.inference_mode():
+            ws = model.generator.map(z, truncation)
+            painted = colour(model.generator.synthesize(ws), model.generator.planes)
+            check_pictures(painted, model.generator, ws)
+            features.append(sight(painted).features)
+            latents.append(model.regressor.whitening(ws[:, 0].cpu().double()))
+        progress(start + count, pictures)
+    kinds = [torch.cat(parts).cpu() for parts in zip(*features, strict=True)]
+    return Encoder.learn(kinds, torch.cat(latents), networks)
+
+
+def learn_people(
+    folder: Path, pictures: int = PICTURES, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Encoder:
+    """Learns the encoder of the bundle in ``folder``, and puts it there.
+
+    Raises BundleError, GeneratorFileError, DetectorError, IdentityFileError or OSError.
+    """
+    model = load_face_model(folder)
+    found = learn_encoder(model, embedded_bundle(generator_of(str(folder))), pictures, progress)
+    add_encoder(folder, found)
+    return found
