@@ -40,6 +40,18 @@ def check_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, kind, str(path))
 
 
+class LargeFileError(ValueError):
+    """A file that is larger than it may be."""
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """What is in a regular file of at most ``most`` bytes. Raises LargeFileError, OSError, or ValueError."""
+    check_regular(path)
+    if (size := path.stat().st_size) > most:
+        raise LargeFileError(f"it has {size} bytes, more than {most}")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """The JSON in the file ``path``, its numbers finite. Raises OSError, or ValueError for what is none of ours."""
     check_regular(path)

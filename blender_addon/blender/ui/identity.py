@@ -17,7 +17,8 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from effigy_client.errors import RequestError
 from effigy_client.face import OPEN_S, Identities
-from effigy_protocol.files import read_json, write_whole
+from effigy_protocol.files import LargeFileError, read_bytes, read_json, write_whole
+from effigy_protocol.limits import REQUEST_LIMITS
 from effigy_protocol.messages import FromLatent, FromSeed, Identity, Mix, OpenIdentity
 
 from ..pictures.activity import changes
@@ -33,6 +34,7 @@ LAST_SEED = 2**31 - 1  # of Blender's integers
 SEEDS = 8  # of so many the one whose face is most at rest, where the number does not matter
 REDO_S = 2.0  # the longest that a redo in a window may take
 _FORMAT = 1
+_PERSON = ".person"  # of files that the backend makes of pictures
 
 
 class OpeningOperator(bpy.types.Operator):
@@ -280,16 +282,21 @@ class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
 class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
     bl_idname = "effigy.load_identity"
     bl_label = "Load Identity"
-    bl_description = "Give this face the identity that was saved to a file; pose, expression and animation stay"
+    bl_description = (
+        "Give this face the identity that was saved to a file, or a person that 'effigy photo' made of a picture; "
+        "pose, expression and animation stay"
+    )
 
     filename_ext = ".effigy-identity"
-    filter_glob: StringProperty(default="*.effigy-identity", options={"HIDDEN"})
+    filter_glob: StringProperty(default=f"*.effigy-identity;*{_PERSON}", options={"HIDDEN"})
     filepath: StringProperty(subtype="FILE_PATH")
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
         self.target(context)
         path = Path(self.filepath)
         try:
+            if path.suffix == _PERSON:
+                return OpenIdentity(FromLatent(read_bytes(path, REQUEST_LIMITS.frame_bytes)))
             content = read_json(path)
             if content["format"] != _FORMAT:
                 raise ValueError
@@ -297,6 +304,10 @@ class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
             return OpenIdentity(FromLatent(latent, str(content["model"])))
         except OSError as error:
             raise ValueError(rpt_("{} cannot be read: {}", path, error.strerror)) from None
+        except LargeFileError as error:
+            raise ValueError(
+                rpt_("{} is larger than a scene keeps of a person: make it without its picture", path.name)
+            ) from error
         except (ValueError, KeyError, TypeError):
             raise ValueError(
                 rpt_("{} is no saved identity: choose a file that Save Identity wrote", path.name)

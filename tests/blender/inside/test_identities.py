@@ -7,6 +7,7 @@ import json
 import time
 from concurrent import futures
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
@@ -116,6 +117,33 @@ def test_an_identity_is_saved_and_loaded(scene, face, settle, tmp_path):
     assert bpy.ops.effigy.load_identity(filepath=str(path)) == {"FINISHED"}
     assert face.effigy.latent == latent
     assert [p.name for p in tmp_path.glob(".*")] == []
+
+
+def person_file(latent: bytes, generator: str) -> bytes:
+    """Somebody as 'effigy photo' writes them: a safetensors file, of the first row of a latent's bytes."""
+    story = {"format": 1, "model": "0", "name": "a model", "generator": generator, "provenance": [{"made": "here"}]}
+    row = latent[12 : 12 + 4 * int.from_bytes(latent[8:12], "little")]
+    entry = {"dtype": "F32", "shape": [1, len(row) // 4], "data_offsets": [0, len(row)]}
+    header = json.dumps({"__metadata__": {"effigy.person": json.dumps(story)}, "latent": entry}).encode()
+    return len(header).to_bytes(8, "little") + header + row
+
+
+def test_a_person_made_of_a_picture_is_loaded_and_kept_with_where_it_comes_from(scene, face, settle, tmp_path):
+    folders = Path(__file__).parents[3] / "backend" / "effigy" / "faces"
+    first = next(folders / name for name in ("first-default.effigy", "default.effigy") if (folders / name).is_dir())
+    generator = json.loads((first / "model.json").read_text())["generator"]["sha256"]
+    bpy.ops.effigy.change_identity(seed=50)
+    own, path = face.effigy.latent_bytes(), tmp_path / "somebody.person"
+    path.write_bytes(person_file(own, generator))
+    assert bpy.ops.effigy.load_identity(filepath=str(path)) == {"FINISHED"}
+    assert own[12:] in face.effigy.latent_bytes()
+    assert b"provenance" in face.effigy.latent_bytes()
+    path.write_bytes(person_file(own, "f" * 64))
+    with pytest.raises(RuntimeError, match="another generator"):
+        bpy.ops.effigy.load_identity(filepath=str(path))
+    path.write_bytes(bytes(2 << 20))
+    with pytest.raises(RuntimeError, match="without its picture"):
+        bpy.ops.effigy.load_identity(filepath=str(path))
 
 
 @pytest.mark.parametrize("change", ["garbage", "model", "latent"])
