@@ -7,7 +7,7 @@ seed, or what ``person`` returned. Verbs raise PaintingError, BundleError of a m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effigy_protocol.messages import MatteName
+from effigy_protocol.png import annotate
 
 from .faces import FaceModel, Identity, load_face_model, resolve_bundle
+from .faces.person import read_person, write_person
 from .files import whole_file
+from .landmarks.photo import PhotoReader
 from .painting import (
     Depth,
     Keys,
@@ -36,8 +39,11 @@ from .painting.blender import bake_blend
 from .painting.interpolation import between
 from .painting.sequences import Progress, Written, in_order, write_film, write_frames
 from .painting.sheets import paint_sheet
+from .people import Alignment, Made, make_person, paste_person, told
+from .picture_files import read_picture_file
+from .service.encode import png
 
-__all__ = ["PaintingError", "bake", "film", "interpolate", "load", "paint", "person", "sheet"]
+__all__ = ["PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "person", "photo", "sheet"]
 
 Model: TypeAlias = str | Path | FaceModel
 Person: TypeAlias = int | Identity
@@ -143,6 +149,71 @@ def sheet(
     return picture
 
 
+def photo(
+    picture: str | Path | bytes,
+    *,
+    out: str | Path | None = None,
+    face: int = 1,
+    align: Alignment = "auto",
+    keep_picture: bool = False,
+    preview: str | Path | None = None,
+    model: Model = "default",
+    progress: Callable[[float], None] = lambda share: None,
+) -> Made:
+    """Makes a person of ``face`` (1 is the largest) in a picture: a PNG's or JPEG's path, or its bytes.
+
+    ``align`` as the command line says. ``out``: a NAME.person to write, with the picture in it if ``keep_picture``;
+    ``preview``: a PNG of the face as it was cut out and as it is painted, side by side. The result's ``identity`` can
+    be painted. Raises what ``people.make_person`` raises.
+    """
+    chosen = load(model)
+    data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
+    reader = PhotoReader(chosen.generator.device)
+    steps = make_person(chosen, reader, data, face, align, keep_picture=keep_picture, name=name)
+    try:
+        while True:
+            progress(next(steps).share)
+    except StopIteration as end:
+        made: Made = end.value
+    progress(1.0)
+    if out is not None:
+        write_person(made.person, Path(out))
+    if preview is not None:
+        _check_suffix(Path(preview), ".png")
+        shown = chosen.paint(made.identity.ws[None])[0, ..., :3]
+        with whole_file(Path(preview)) as temporary:
+            iio.imwrite(temporary, np.concatenate([made.aligned.pixels(), shown], axis=1), extension=".png")
+    return made
+
+
+def paste(
+    person: str | Path | Identity,
+    picture: str | Path | None = None,
+    *,
+    yaw: float | None = None,
+    pitch: float | None = None,
+    controls: Mapping[str, float] | None = None,
+    out: str | Path | None = None,
+    model: Model = "default",
+) -> NDArray[np.uint8]:
+    """The picture that a person was made from, [H, W, 3] at full size, with the face posed as in ``paint``.
+
+    ``picture``: its file, unless the person's own holds it. Outside of the square that the face was cut out of, it is
+    the picture, bit for bit. Raises what ``people.paste_person`` raises.
+    """
+    chosen = load(model)
+    who = person if isinstance(person, Identity) else chosen.open_person(read_person(Path(person)))
+    data = None if picture is None else _picture_file(Path(picture))[0]
+    shots = [Shot(who), Shot(who, Moment(yaw, pitch, controls or {}))]
+    before, after = (painted.picture[..., :3] for painted in paint_shots(chosen, shots))
+    result = paste_person(PhotoReader(chosen.generator.device), who, data, before, after)
+    if out is not None:
+        _check_suffix(Path(out), ".png")
+        with whole_file(Path(out)) as temporary:
+            temporary.write_bytes(annotate(png(result), told(who)))
+    return result
+
+
 def film(
     keys: str | Path | Mapping[int, Moment] | None,
     who: Person | None = None,
@@ -243,6 +314,10 @@ def _person(model: FaceModel, who: Person) -> Identity:
 
 def _label(who: Person) -> str:
     return f"seed {who}" if isinstance(who, int) else who.key[:8]
+
+
+def _picture_file(path: Path) -> tuple[bytes, str]:
+    return read_picture_file(path), str(path)
 
 
 def _check_suffix(path: Path, suffix: str) -> None:

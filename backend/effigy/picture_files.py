@@ -25,18 +25,23 @@ class PictureFileError(Exception):
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """The picture in a file, [H, W, 3]; as ``decode_picture``. Raises PictureFileError."""
+    return decode_picture(read_picture_file(path), str(path))
+
+
+def read_picture_file(path: Path) -> bytes:
+    """The bytes of a picture's file, if they are not too many. Raises PictureFileError."""
     if problem := file_problem(path, "picture"):
         raise PictureFileError(problem)
     try:
         if (size := path.stat().st_size) > _MOST_BYTES:
             raise PictureFileError(f"{path} has {size >> 20} MiB, more than a picture may have ({_MOST_BYTES >> 20})")
-        return decode_picture(path.read_bytes(), str(path))
+        return path.read_bytes()
     except OSError as error:
         raise PictureFileError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def decode_picture(data: bytes | memoryview, name: str = "the picture") -> NDArray[np.uint8]:
-    """PNG or JPEG → [H, W, 3] of at most 2048 pixels a side, the way up that its camera says.
+def decode_picture(data: bytes | memoryview, name: str = "the picture", largest: int = _LARGEST) -> NDArray[np.uint8]:
+    """PNG or JPEG → [H, W, 3] of at most ``largest`` pixels a side, the way up that its camera says.
 
     What it would take is known from its header, before anything is decoded. Raises PictureFileError.
     """
@@ -49,7 +54,7 @@ def decode_picture(data: bytes | memoryview, name: str = "the picture") -> NDArr
                 if width * height > _MOST_PIXELS:
                     most = f"{_MOST_PIXELS // 10**6} million"
                     raise PictureFileError(f"{name} is {width} × {height} pixels, more than {most}: make it smaller")
-                return _upright_rgb(image)
+                return _upright_rgb(image, largest)
     except PictureFileError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -62,13 +67,13 @@ def decode_picture(data: bytes | memoryview, name: str = "the picture") -> NDArr
         raise PictureFileError(f"{name} is damaged ({str(error)[:80]}): save it again") from None
 
 
-def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    image.draft("RGB", (_LARGEST, _LARGEST))  # of a JPEG no more is decoded than is needed
+def _upright_rgb(image: Image.Image, largest: int) -> NDArray[np.uint8]:
+    image.draft("RGB", (largest, largest))  # of a JPEG no more is decoded than is needed
     image.load()
     turned = ImageOps.exif_transpose(image)
     if turned.mode in _SIXTEEN_BITS:
         deep = np.asarray(turned)
         turned = Image.fromarray((deep.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     colours = turned.convert("RGB")
-    colours.thumbnail((_LARGEST, _LARGEST), Image.Resampling.BOX, reducing_gap=None)
+    colours.thumbnail((largest, largest), Image.Resampling.BOX, reducing_gap=None)
     return np.array(colours, np.uint8)

@@ -12,7 +12,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 import typer
 
 from ..memory import keep_freed_memory
-from . import bench, bundle, capture, doctor, evaluate, fit, generators, nrsfm, page, photos, pictures, serve
+from . import bench, bundle, capture, doctor, evaluate, fit, generators, nrsfm, page, people, photos, pictures, serve
 
 app = typer.Typer(
     help="Poses the faces of a StyleGAN in 3D. Blender's add-on starts 'effigy serve' by itself; begin with "
@@ -26,6 +26,7 @@ for verb in (serve.serve, page.page, fit.fit, evaluate.evaluate, nrsfm.nrsfm, do
     app.command()(verb)
 pictures.add_to(app)
 photos.add_to(app)
+people.add_to(app)
 app.add_typer(bundle.bundle, name="bundle")
 app.add_typer(generators.generators, name="generators")
 app.add_typer(generators.generators, name="models", hidden=True)  # its name before 0.2.0; gone in 0.3.0

@@ -64,7 +64,7 @@ def paint(
         chosen = api.load(model, device)
         who = api.person(seed, latent, truncation=truncation, model=chosen)
         api.paint(
-            who, yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth), matte=_matte(matte), out=out,
+            who, yaw=yaw, pitch=pitch, controls=read_sets(sets), depth=_depth(depth), matte=_matte(matte), out=out,
             model=chosen,
         )  # fmt: skip
         _tell(out)
@@ -161,7 +161,7 @@ def interpolate(
         written = api.interpolate(
             [api.person(number, truncation=truncation, model=chosen) for number in numbers],
             out=out, seconds=seconds, fps=fps, loop=loop,
-            yaw=yaw, pitch=pitch, controls=_sets(sets), depth=_depth(depth), matte=_matte(matte),
+            yaw=yaw, pitch=pitch, controls=read_sets(sets), depth=_depth(depth), matte=_matte(matte),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
         )  # fmt: skip
     _tell(written)
@@ -204,7 +204,8 @@ def _failures() -> Iterator[None]:
         raise fail(f"it cannot be written ({error}): choose another place with --out") from None
 
 
-def _sets(given: list[str] | None) -> dict[str, float]:
+def read_sets(given: list[str] | None) -> dict[str, float]:
+    """Each control's value, of what --set was given. Raises typer.Exit."""
     return {name: _number(name, text) for name, text in (_pair(each) for each in given or [])}
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..tensor_files import read_tensors, write_tensors
-from .sight import PIXELS_ALONE, Seen, Sight, sight_of
+from .sight import PIXELS_ALONE, Sight, Traits, sight_of
 
 FILE = "encoder.safetensors"
 _LITTLE = 1e-3  # of a feature's standard deviation, below which it tells nothing
@@ -52,7 +52,7 @@ class Encoder:
         """What sees for it. Raises DetectorError or IdentityFileError."""
         return sight_of(self.networks, self.weights.device)
 
-    def __call__(self, seen: Seen) -> Tensor:
+    def __call__(self, seen: Traits) -> Tensor:
         """What was seen in N pictures → v [N, M]."""
         return self.centre + ((torch.cat(seen.features, dim=1) - self.mean) * self.scale) @ self.weights
 

@@ -13,6 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +34,10 @@ from ..geometry.expressions import Expression
 from ..relighting import Light
 from ..threads import limited_threads
 from .depth import DepthScale
+from .encoder import Encoder
 from .finals import Finals
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
+from .person import Person, is_person
 from .photo_map import PhotoMap
 from .pictures import Pictures
 from .seen import Seen
@@ -64,6 +67,7 @@ class Identity:
     q: Array  # [Q] = φ(w0)
     pose: Pose
     rest: Array  # [3, L], the face with all controls at 0
+    person: Person | None = None  # who was made from a picture: ``latent`` is then the bytes of all that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +113,16 @@ class FaceModel:
         depth: DepthScale | None = None,
         previews: PreviewPainter | None = None,
         photo_map: PhotoMap | None = None,
+        encoder: Encoder | None = None,
+        generator_sha256: str = "",
     ) -> None:
         """``pose_range``: the largest |yaw| and |pitch| of the training data, in degrees.
 
         ``appearance``: what edits hold at the identity's; a bundle of an earlier Effigy has none. ``depth``: what the
         depth that the generator paints means, if it does. ``previews`` paints [1, num_ws, w_dim] faster than the
         generator, and not quite so exactly. ``photo_map``: what readings of photographs mean to
-        it, if it has learnt that.
+        it, ``encoder`` from where pictures are inverted, if it has learnt that. ``generator_sha256``: whose latents
+        it knows.
         """
         self.name = name
         self.model_id = model_id
@@ -128,6 +135,8 @@ class FaceModel:
         self.appearance = appearance
         self.depth = depth
         self.photo_map = photo_map
+        self.encoder = encoder
+        self.generator_sha256 = generator_sha256
         self._previews = previews
         self._finals = Finals.of(generator)
         self._lights: OrderedDict[str, Light] = OrderedDict()  # of identities by key, oldest first
@@ -177,21 +186,47 @@ class FaceModel:
 
         Raises LatentError if they are none of ours, or no face: of a pose or shape beyond all bounds.
         """
-        size = self.generator.num_ws, self.generator.w_dim
-        ws = latent_from_bytes(latent, *size)
-        return self._open(ws if other is None else mix(ws, latent_from_bytes(other, *size), share))
+        first = self._read(latent)
+        second = None if other is None else self._read(other)
+        if second is None or share == 0:
+            return self._open(*first)
+        if first[1] is None and second[1] is None:
+            return self._open(mix(first[0], second[0], share))
+        one, two = (self.person(ws) if person is None else person for ws, person in (first, second))
+        return self.open_person(one.mixed(two, share))
 
-    def _open(self, ws: NDArray[np.float32]) -> Identity:
-        latent = latent_to_bytes(ws)
+    def open_person(self, person: Person) -> Identity:
+        """The identity of somebody who was made from a picture. Raises LatentError for another model's."""
+        return self._open(person.rows_for(self.generator_sha256, self.generator.num_ws, self.generator.w_dim), person)
+
+    def person(self, ws: NDArray[np.float32], story: Mapping[str, Any] | None = None) -> Person:
+        """Who is anchored by w+ [rows, w_dim], with ``story`` beside what tells whose latent that is."""
+        whose = {"model": self.model_id, "name": self.name, "generator": self.generator_sha256}
+        return Person(ws, {**(story or {}), **whose})
+
+    def _read(self, latent: bytes | memoryview) -> tuple[NDArray[np.float32], Person | None]:
+        size = self.generator.num_ws, self.generator.w_dim
+        if not is_person(latent):
+            return latent_from_bytes(latent, *size), None
+        person = Person.from_bytes(latent)
+        return person.rows_for(self.generator_sha256, *size), person
+
+    def _open(self, ws: NDArray[np.float32], person: Person | None = None) -> Identity:
+        latent = latent_to_bytes(ws) if person is None else replace(person, picture=None).to_bytes()
         anchor = torch.from_numpy(ws.copy())
         with limited_threads(1):
             q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
+        # Another regressor of the same generator's has its own errors, not those that were noted.
+        if person is not None and person.bias is not None and person.story["model"] == self.model_id:
+            if person.bias.shape != q.shape:
+                raise LatentError(_NO_FACE)
+            q = q + person.bias
         with np.errstate(all="ignore"):  # what overflows is looked at
             pose, rest = _pose_of(q), self.shape.shape(q[None, ALPHA])[0]
             if not np.isfinite(q).all() or not np.abs(rest).max() <= MAX_POSE:
                 raise LatentError(_NO_FACE)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
-        return Identity(key, anchor, latent, q, pose, rest)
+        return Identity(key, anchor, latent, q, pose, rest, person)
 
     def edit(
         self,

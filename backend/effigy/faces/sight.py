@@ -24,7 +24,7 @@ PIXELS_ALONE = "pixels"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Traits:
     """Of N pictures: kinds of features, each [N, F]; landmarks [N, 2, L] and vectors of identity [N, D], if any."""
 
     features: tuple[Tensor, ...]
@@ -40,7 +40,7 @@ class Sight:
         names = [network.fingerprint for network in (detector, identity) if network is not None]
         self.fingerprint = " ".join(names) or PIXELS_ALONE
 
-    def __call__(self, pictures: Tensor) -> Seen:
+    def __call__(self, pictures: Tensor) -> Traits:
         features = [F.interpolate(pictures.clamp(-1, 1), size=(_SMALL, _SMALL), mode="area")]
         points = vectors = None
         if self._detector is not None:
@@ -49,7 +49,7 @@ class Sight:
         if self._identity is not None:
             vectors, maps = self._identity.look(pictures)
             features += [vectors, maps]
-        return Seen(tuple(part.flatten(1) for part in features), points, vectors)
+        return Traits(tuple(part.flatten(1) for part in features), points, vectors)
 
 
 def sight_of(networks: Path | None, device: torch.device) -> Sight:

@@ -12,6 +12,7 @@ from effigy_protocol.messages import SEEDS
 from ..array_files import read_arrays
 from ..faces import FaceModel, Identity, LatentError
 from ..faces.latent import latent_from_bytes, latent_to_bytes
+from ..faces.person import SUFFIX, read_person
 from ..files import file_problem
 from .errors import PaintingError
 
@@ -40,7 +41,8 @@ def open_person(
 def read_latent(path: Path, model: FaceModel) -> bytes:
     """The latent in a file, as an Identity carries it. Raises PaintingError.
 
-    Either those bytes themselves, or an .npz with one array ``w``: [w_dim], or a row for each layer [num_ws, w_dim].
+    Either those bytes themselves, or a person's file, or an .npz with one array ``w``: [w_dim], or a row for each layer
+    [num_ws, w_dim].
     """
     if problem := file_problem(path, "latent's file"):
         raise PaintingError(problem)
@@ -48,6 +50,8 @@ def read_latent(path: Path, model: FaceModel) -> bytes:
     try:
         if path.suffix == ".npz":
             return latent_to_bytes(_rows(path, *size))
+        if path.suffix == SUFFIX:
+            return read_person(path).to_bytes()
         if path.stat().st_size > _LARGEST:
             raise PaintingError(f"{path} has more than {_LARGEST} bytes, which no latent has")
         data = path.read_bytes()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faces in photographs and films: where they are, 478 points with irises, 52 scores of expression; and mattes."""
 
-from .crop import Crop
+from .crop import Crop, cut
 from .detector import PhotoDetector
 from .matte import Matte
-from .pose import Head, average_person, head
+from .pose import Head, average_person, head, onto
 from .reader import POINTS, SCORES, Face, Film, PhotoReader
 
 __all__ = [
@@ -18,5 +18,7 @@ __all__ = [
     "PhotoDetector",
     "PhotoReader",
     "average_person",
+    "cut",
     "head",
+    "onto",
 ]

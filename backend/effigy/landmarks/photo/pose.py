@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from ...array_files import read_arrays
 from ..detector import DetectorError
-from .crop import Array
+from .crop import Array, Crop
 
 _CANONICAL = Path(__file__).with_name("networks") / "canonical_face.npz"
 _EYES = (33, 263)  # outer corners
@@ -48,6 +49,23 @@ def head(points: Array) -> Head:
     frontal = R.T @ (seen - y0[:, None]) / size + x0[:, None]
     off = frontal[:, chosen] - mean[:, chosen]
     return Head(R, size, frontal, float(np.sqrt(((off**2) @ weights).sum())))
+
+
+def onto(points: Array, wanted: Array) -> Crop:
+    """Where the picture lies in which ``points`` [478, 2 …] are ``wanted`` [478, 2 …], in its width: x right, y down.
+
+    The similarity with the least weighted squares (Umeyama 1991), over points that hardly move in a face. Raises
+    DetectorError.
+    """
+    _, chosen, weights, _ = _canonical()
+    X, Y = wanted[chosen, :2], points[chosen, :2]
+    x0, y0 = weights @ X, weights @ Y
+    X, Y = X - x0, Y - y0
+    # As complex numbers a turn with its size is one factor.
+    a, b = (points @ np.array([1, 1j]) for points in (X, Y))
+    factor = complex((weights * a.conj()) @ b) / max(float(weights @ np.abs(a) ** 2), 1e-12)
+    centre = complex(*y0) + factor * (0.5 + 0.5j - complex(*x0))
+    return Crop(centre.real, centre.imag, max(abs(factor), 1e-6), math.atan2(factor.imag, factor.real))
 
 
 def average_person() -> tuple[Array, Array]:

@@ -100,6 +100,16 @@ class PhotoReader:
         """The face within ``crop``, which the film's picture before had there; None where it is not seen any more."""
         return self._faces([self._here(picture)], [crop], again=False)[0]
 
+    def mesh(self, picture: Tensor, crop: Crop) -> Tensor:
+        """The points [478, 2] of the face within ``crop`` of a picture [H, W, 3] from 0 to 255, in the crop's [0, 1].
+
+        Differentiable; whether it is a face is not asked.
+        """
+        size = self._mesh.input_shape[1]
+        mesh, _, _ = self._mesh(cut(picture, crop, size)[None])
+        points: Tensor = mesh.reshape(POINTS, 3)[:, :2] / size
+        return points
+
     def _here(self, picture: Tensor | NDArray[np.uint8]) -> Tensor:
         return torch.as_tensor(picture).to(self.device)
 

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy photo`` and ``effigy paste``: a picture becomes a person, and the posed person goes back into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .console import fail, note, stage_progress
+from .options import ModelOption
+from .photos import FaceOption
+from .pictures import DeviceOption, PictureOption, PitchOption, SetOption, YawOption, read_sets
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to ``app``."""
+    for command in (photo, paste):
+        app.command()(command)
+
+
+def photo(
+    picture: Annotated[Path, typer.Argument(help="PNG or JPEG. Ask whoever it shows, if that is not you.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The person's file to write: NAME.person.")],
+    model: ModelOption = "default",
+    face: FaceOption = 1,
+    align: Annotated[
+        str,
+        typer.Option(
+            help="How the face is cut out: model (as the model's own), ffhq, whole (it is cut already), or auto: model "
+            "unless it is cut already."
+        ),
+    ] = "auto",
+    keep_picture: Annotated[bool, typer.Option(help="Keep the picture itself in the file, for 'paste'.")] = False,
+    preview: Annotated[Path | None, typer.Option(help="A PNG to write besides: the face cut out, and painted.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Make a person of the face in a picture, who can then be posed like any other: --latent NAME.person."""
+    from .. import api
+    from ..faces.person import SUFFIX
+    from ..people.alignment import ALIGNMENTS
+
+    if out.is_dir() or out.suffix != SUFFIX:
+        raise fail(f"{out} is not the name of a person's file: --out names one, for instance somebody{SUFFIX}")
+    if align not in ALIGNMENTS:
+        raise fail(f"--align {align!r}: use {', '.join(ALIGNMENTS)}")
+    with _failures():
+        chosen = api.load(model, device)
+        with stage_progress() as progress:
+            made = api.photo(
+                picture, out=out, face=face, align=align, keep_picture=keep_picture, preview=preview, model=chosen,
+                progress=lambda share: progress("fit", round(100 * share), 100),
+            )  # fmt: skip
+    if made.aligned.faces > 1:
+        note(f"{picture} shows {made.aligned.faces} faces: this is face {face}, by size; --face takes another")
+    figures = made.figures
+    where = "the face" if "psnr_face" in figures else "the picture"
+    met = figures.get("psnr_face", figures["psnr"])
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{out}: {where} is met to {met:.1f} dB", markup=False)
+    if not made.aligned.framed:
+        note(
+            "this model paints the person whom it knows that is most like the one in the photograph, which need not be "
+            "a likeness: docs/people.md says what to expect"
+        )
+
+
+def paste(
+    person: Annotated[Path, typer.Argument(metavar="NAME.person", help="What 'effigy photo' wrote.")],
+    out: PictureOption,
+    picture: Annotated[
+        Path | None, typer.Option(help="The picture that it was made from, unless the file holds it.")
+    ] = None,
+    yaw: YawOption = None,
+    pitch: PitchOption = None,
+    sets: SetOption = None,
+    model: ModelOption = "default",
+    device: DeviceOption = "auto",
+) -> None:
+    """Put a posed person back into the picture that it was made from, at full size. Around the face nothing changes."""
+    from .. import api
+
+    with _failures():
+        chosen = api.load(model, device)
+        api.paste(person, picture, yaw=yaw, pitch=pitch, controls=read_sets(sets), out=out, model=chosen)
+        Console(soft_wrap=True, highlight=False).print(str(out), markup=False)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Ends the command with what is wrong."""
+    from ..faces import BundleError, LatentError
+    from ..faces.picture_reading import NoFaceError
+    from ..generators import GeneratorFileError, PictureError
+    from ..landmarks import DetectorError
+    from ..painting import PaintingError
+    from ..people.alignment import UnfitModelError
+    from ..people.paste import NoPlaceError
+    from ..picture_files import PictureFileError
+    from ..recognition import IdentityFileError
+
+    try:
+        yield
+    except (
+        BundleError, DetectorError, GeneratorFileError, IdentityFileError, LatentError, NoFaceError, NoPlaceError,
+        PaintingError, PictureError, PictureFileError, UnfitModelError,
+    ) as error:  # fmt: skip
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"it cannot be written ({error}): choose another place with --out") from None

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``NAME.person``: somebody who was made from a picture. Its bytes serve wherever a latent's do.
+
+One safetensors file: ``latent`` [rows, w_dim]; ``bias`` [Q], what q is more in the picture than φ reads in the latent;
+``quad`` [4, 2], where in the picture the square was that became the model's, corner by corner in the
+picture's widths and heights; ``delta.LAYER.up`` and ``.down``, what was changed in the
+generator for this person, as products of small matrices; and ``picture``, the picture's own file, where that was asked
+for. Its metadata tell, as JSON, where all that comes from, and are never dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ..files import file_problem, parse_json, whole_file
+from ..geometry.camera import Array
+from ..tensor_files import check_finite
+from .latent import LatentError, mix
+
+SUFFIX = ".person"
+FORMAT = 1
+MOST_BYTES = 8 << 20
+_KEY = "effigy.person"  # of the metadata, the only one: its order is then the same always
+_MOST_STORY = 256 << 10  # bytes
+_NUMBERS = (torch.float16, torch.float32, torch.float64)
+
+
+class PersonError(LatentError):
+    """Bytes that are no person of ours, or of another model; the message says which."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """What a person's file holds; see above. ``story``: what the metadata tell."""
+
+    ws: NDArray[np.float32]  # [rows, w_dim]
+    story: Mapping[str, Any]
+    bias: Array | None = None
+    quad: Array | None = None
+    deltas: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by layer: up [out, R], down [R, …]
+    picture: bytes | None = None
+
+    def to_bytes(self) -> bytes:
+        """The same for the same. Raises PersonError for one that is larger than a file may be."""
+        tensors = {"latent": torch.from_numpy(self.ws.astype(np.float32))}
+        if self.bias is not None:
+            tensors["bias"] = torch.from_numpy(self.bias).float()
+        if self.quad is not None:
+            tensors["quad"] = torch.from_numpy(self.quad).double()
+        for name, (up, down) in self.deltas.items():
+            tensors |= {f"delta.{name}.up": up.half(), f"delta.{name}.down": down.half()}
+        if self.picture is not None:
+            tensors["picture"] = torch.frombuffer(bytearray(self.picture), dtype=torch.uint8)
+        story = json.dumps({"format": FORMAT, **self.story}, sort_keys=True, allow_nan=False)
+        data = save({name: value.contiguous() for name, value in tensors.items()}, {_KEY: story})
+        if len(data) > MOST_BYTES:
+            raise PersonError(
+                f"this person takes {len(data) / 2**20:.1f} MiB, more than {MOST_BYTES >> 20}: leave the picture out"
+            )
+        return data
+
+    @staticmethod
+    def from_bytes(data: bytes | memoryview) -> Person:
+        """Raises PersonError that says what is wrong. No more is allocated than ``data`` has."""
+        raw = bytes(data)
+        if len(raw) > MOST_BYTES:
+            raise PersonError(f"a person's file has at most {MOST_BYTES >> 20} MiB, and this has {len(raw) >> 20}")
+        try:
+            tensors, story = load(raw), _story(raw)
+            check_finite({name: value for name, value in tensors.items() if value.is_floating_point()})
+            return _person(tensors, story)
+        except PersonError:
+            raise
+        except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
+            raise PersonError(f"this person's file is damaged ({str(error)[:200]}): make it again") from None
+
+    def rows_for(self, generator: str, num_ws: int, w_dim: int) -> NDArray[np.float32]:
+        """w+ [num_ws, w_dim] for the ``generator`` with this sha256. Raises PersonError for another's person."""
+        if self.story["generator"] != generator:
+            raise PersonError(
+                f"this person is of another generator ({self.story['generator'][:12]}…, of the model "
+                f"{str(self.story.get('name', self.story['model']))[:80]}): open it with that model"
+            )
+        if self.ws.shape not in ((1, w_dim), (num_ws, w_dim)):
+            raise PersonError(f"this person's latent is {self.ws.shape}, which no latent of its generator is")
+        return np.broadcast_to(self.ws, (num_ws, w_dim)).astype(np.float32)
+
+    def mixed(self, other: Person, share: float) -> Person:
+        """Somebody who lies ``share`` of the way to ``other``. Of what was changed in the generator nothing is left."""
+        rows = max(len(self.ws), len(other.ws))
+        one, two = (np.broadcast_to(each.ws, (rows, self.ws.shape[1])) for each in (self, other))
+        story = {**self.story, "mixed": {"share": share, "with": dict(other.story)}}
+        return Person(mix(one, two, share), story)
+
+
+def is_person(data: bytes | memoryview) -> bool:
+    """Whether bytes begin as a safetensors file does; a latent's begin otherwise."""
+    return bytes(data[8:9]) == b"{"
+
+
+def read_person(path: Path) -> Person:
+    """The person in a file. Raises PersonError."""
+    if problem := file_problem(path, "person's file"):
+        raise PersonError(problem)
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise PersonError(f"{path} has more than {MOST_BYTES >> 20} MiB, which no person has")
+        return Person.from_bytes(path.read_bytes())
+    except OSError as error:
+        raise PersonError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def write_person(person: Person, path: Path) -> None:
+    """Writes it whole or not at all. Raises PersonError or OSError."""
+    data = person.to_bytes()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _story(raw: bytes) -> dict[str, Any]:
+    length = int.from_bytes(raw[:8], "little")
+    if length > _MOST_STORY + (1 << 20):
+        raise PersonError("this person's file has a header larger than any that Effigy writes")
+    metadata = parse_json(raw[8 : 8 + length].decode()).get("__metadata__", {})
+    if _KEY not in metadata:
+        raise PersonError("this is a safetensors file, and no person that Effigy made")
+    if len(metadata[_KEY]) > _MOST_STORY:
+        raise PersonError("this person's story is longer than any that Effigy writes")
+    story = parse_json(metadata[_KEY])
+    if not isinstance(story, dict) or story.get("format") != FORMAT:
+        version = story.get("format") if isinstance(story, dict) else None
+        raise PersonError(f"this person's file has format {str(version)[:20]}, this Effigy reads {FORMAT}: update it")
+    for name in ("model", "generator"):
+        if not isinstance(story.get(name), str):
+            raise PersonError(f"this person's file does not say of which {name} it is: make it again")
+    return story
+
+
+def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
+    def array(name: str, *shape: int | None) -> Array | None:
+        if (values := tensors.get(name)) is None:
+            return None
+        fits = len(values.shape) == len(shape) and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True))
+        if not fits or values.dtype not in _NUMBERS:
+            raise ValueError(f"its {name} is {list(values.shape)} of {values.dtype}")
+        return values.double().numpy()
+
+    latent = array("latent", None, None)
+    if latent is None or not len(latent):
+        raise ValueError("it has no latent")
+    deltas = {}
+    for name in sorted(tensors):
+        if name.startswith("delta.") and name.endswith(".up"):
+            layer = name.removeprefix("delta.").removesuffix(".up")
+            up, down = tensors[name], tensors[f"delta.{layer}.down"]
+            if up.dtype not in _NUMBERS or down.dtype not in _NUMBERS or up.ndim != 2 or down.ndim != 2:
+                raise ValueError(f"its delta of {layer[:80]} is no pair of matrices")
+            deltas[layer] = up, down
+    picture = tensors.get("picture")
+    if picture is not None and (picture.dtype != torch.uint8 or picture.ndim != 1):
+        raise ValueError("its picture is no file")
+    return Person(
+        ws=latent.astype(np.float32),
+        story=story,
+        bias=array("bias", None),
+        quad=array("quad", 4, 2),
+        deltas=deltas,
+        picture=None if picture is None else picture.numpy().tobytes(),
+    )

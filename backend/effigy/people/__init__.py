@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real people: a photograph becomes somebody whom a face model can pose, and goes back into the photograph."""
+
+from .alignment import ALIGNMENTS, Alignment, UnfitModelError
+from .inversion import Progress
+from .making import Made, make_person
+from .paste import NoPlaceError, paste_person
+from .provenance import told
+
+__all__ = [
+    "ALIGNMENTS",
+    "Alignment",
+    "Made",
+    "NoPlaceError",
+    "Progress",
+    "UnfitModelError",
+    "make_person",
+    "paste_person",
+    "told",
+]

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a picture to the latent that paints it: at a glance, by guarded passes, then by L-BFGS.
+
+The encoder's answer is wrong by about what it is wrong by when it sees its answer painted: a pass takes that away. One
+picture in ten would diverge so, hence a pass counts only if the cost falls. What is left is found by descent among
+whitened latents, where all directions matter alike (L-BFGS: Nocedal, *Updating quasi-Newton matrices with limited
+storage*, 1980). One row of w stands for all: rows apart from each other fit better and can be posed no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .objective import Judged, Objective
+
+_PASSES = 8
+_STEP, _LONGER, _SHORTER = 0.7, 1.2, 0.4  # of a pass: at first, after one that helped, and after one that did not
+_HISTORY = 30
+_DESCENTS, _PHOTO_DESCENTS = 24, 45  # pictures painted with gradients
+_FARTHEST = 10.0  # from the middle of all latents that a photograph's search starts; typical is √M
+_SCALE = 1e3  # of the cost: L-BFGS compares its changes with fixed small numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an inversion is: the ``share`` that is done, and the best so far."""
+
+    stage: str
+    share: float
+    best: Judged
+
+
+Steps = Generator[Progress, None, Judged]
+
+
+class _SpentError(Exception):
+    """As many pictures are painted as may be, in the midst of a line search."""
+
+
+def invert(objective: Objective) -> Steps:
+    """Finds the latent; yields after every picture that is painted, and returns the best. Deterministic.
+
+    It may be left at any time.
+    """
+    descents = _DESCENTS if objective.target.face is None else _PHOTO_DESCENTS
+    work = _PASSES + descents
+    best = yield from _passes(objective, work)
+    return (yield from _descend(objective, best, descents, work))
+
+
+def _passes(objective: Objective, work: int) -> Steps:
+    with torch.no_grad():
+        wanted = objective.guess(objective.seen)
+    first = wanted if objective.target.face is None else _within(wanted)
+    # Far away from all faces the guess may be of no use, and half of it or nobody a better start.
+    starts = [objective.judge(start) for start in (first, first / 2, torch.zeros_like(first))]
+    best, step = min(starts, key=_cost), _STEP
+    for number in range(_PASSES):
+        yield Progress("seen", number / work, best)
+        with torch.no_grad():
+            moved = best.v + step * (wanted - objective.guess(best.seen))
+        tried = objective.judge(moved)
+        if _cost(tried) < _cost(best):
+            best, step = tried, min(_LONGER * step, 1.0)
+        else:
+            step *= _SHORTER
+    return best
+
+
+def _descend(objective: Objective, start: Judged, descents: int, work: int) -> Steps:
+    v = start.v.clone().requires_grad_()
+    optimiser = torch.optim.LBFGS(
+        [v], lr=1.0, max_iter=1, max_eval=descents, history_size=_HISTORY, line_search_fn="strong_wolfe",
+        tolerance_grad=0.0,
+    )  # fmt: skip
+    best, painted = start, 0
+    known: list[tuple[Tensor, Tensor, Tensor]] = []  # a step begins where the one before ended
+
+    def cost() -> Tensor:
+        nonlocal best, painted
+        for at, price, slope in known:
+            if torch.equal(at, v):
+                v.grad = slope.clone()
+                return price
+        if painted == descents:
+            raise _SpentError
+        with torch.enable_grad():
+            judged = objective(v)
+            price = _SCALE * judged.cost
+            (slope,) = torch.autograd.grad(price, v)
+        painted += 1
+        v.grad, price = slope.clone(), price.detach()
+        known.append((v.detach().clone(), price, slope))
+        if judged.cost < best.cost:
+            best = Judged(v.detach().clone(), judged.picture.detach(), best.seen, judged.cost.detach())
+        return price
+
+    while painted < descents:
+        before = painted
+        try:
+            optimiser.step(cost)  # type: ignore[no-untyped-call]
+        except _SpentError:
+            break
+        if painted == before:  # nothing more is to be won
+            break
+        del known[:-_HISTORY]
+        yield Progress("fitted", min((_PASSES + painted) / work, 1.0), best)
+    return best
+
+
+def _within(v: Tensor) -> Tensor:
+    return v * (_FARTHEST / v.norm().clamp_min(_FARTHEST))
+
+
+def _cost(judged: Judged) -> float:
+    return float(judged.cost)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a painted face is from the picture that it is to be: what inversion makes small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..faces import FaceModel
+from ..faces.encoder import Encoder
+from ..faces.sight import Traits
+from ..generators.planes import colour
+from ..landmarks.photo import Crop, PhotoReader
+
+_OUTSIDE = 0.2  # of a photograph's weight outside of the face: hair and background are never quite the generator's
+_IDENTITY = 0.02
+_LANDMARKS = 1.0  # in pictures' widths, squared
+_MESH = 5.0  # the same of a photograph's, which is found by a detector that knows photographs
+_TYPICAL = 0.02  # per squared standard deviation: holds photographs near faces that the generator knows
+_COARSE = 4  # times smaller: counts once more of a photograph, so that colours agree where details cannot
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The picture [1, 3, H, W] in [−1, 1] that is to be painted, framed as the generator's pictures are.
+
+    Of a photograph also ``face``, where its face is: the mask [1, 1, H, W] of 0 … 1 and the crop for its mesh.
+    """
+
+    picture: Tensor
+    face: PhotoFace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFace:
+    """Where a photograph's face is in the target."""
+
+    mask: Tensor  # [1, 1, H, W]
+    crop: Crop  # around the face, in the target's pixels
+    reader: PhotoReader
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A painted latent v: its picture, what is seen in it, and what it costs."""
+
+    v: Tensor  # [1, M]
+    picture: Tensor  # [1, 3, H, W]
+    seen: Traits
+    cost: Tensor  # []
+
+
+class Objective:
+    """Judges whitened latents v [1, M] of a face model by a target; counts the pictures that it paints."""
+
+    def __init__(self, model: FaceModel, encoder: Encoder, target: Target) -> None:
+        self._generator, self._encoder = model.generator, encoder
+        whitening = model.regressor.whitening
+        self._mean = whitening.mean.float().to(model.generator.device)
+        self._basis = whitening.basis.float().to(model.generator.device)
+        self.target = target
+        self.painted = 0
+        with torch.no_grad():
+            self.seen = encoder.sight(target.picture)
+            self._mesh = torch.zeros(0) if target.face is None else self._mesh_of(target.face, target.picture)
+
+    def latents(self, v: Tensor) -> Tensor:
+        """v [N, M] → w [N, w_dim]."""
+        return self._mean + v @ self._basis
+
+    def guess(self, seen: Traits) -> Tensor:
+        """The latent v [N, M] that the encoder takes what was seen for."""
+        return self._encoder(seen)
+
+    def __call__(self, v: Tensor) -> Judged:
+        """Differentiable in v."""
+        ws = self.latents(v)[:, None].expand(-1, self._generator.num_ws, -1)
+        picture = colour(self._generator.synthesize(ws), self._generator.planes)
+        self.painted += 1
+        seen = self._encoder.sight(picture)
+        cost = self._pixels(picture)
+        if seen.vectors is not None and self.seen.vectors is not None:
+            cost = cost + _IDENTITY * (1 - (seen.vectors * self.seen.vectors).sum(dim=1)).mean()
+        if (face := self.target.face) is not None:
+            apart = self._mesh_of(face, picture) - self._mesh
+            cost = cost + _MESH * apart.square().sum(dim=-1).mean() + _TYPICAL * v.square().mean()
+        elif seen.points is not None and self.seen.points is not None:
+            cost = cost + _LANDMARKS * (seen.points - self.seen.points).square().sum(dim=1).mean()
+        return Judged(v, picture, seen, cost)
+
+    def judge(self, v: Tensor) -> Judged:
+        """As a call, without gradients."""
+        with torch.no_grad():
+            judged = self(v)
+        return replace(judged, v=v.detach())
+
+    def _pixels(self, picture: Tensor) -> Tensor:
+        apart = (picture - self.target.picture).square()
+        if self.target.face is None:
+            return apart.mean()
+        weight = _OUTSIDE + (1 - _OUTSIDE) * self.target.face.mask
+        coarse = F.avg_pool2d(picture - self.target.picture, _COARSE).square()
+        return ((apart * weight).sum() / weight.sum() / 3) + (
+            coarse * F.avg_pool2d(weight, _COARSE)
+        ).sum() / F.avg_pool2d(weight, _COARSE).sum() / 3
+
+    def _mesh_of(self, face: PhotoFace, picture: Tensor) -> Tensor:
+        """The 478 points of the one picture, [478, 2], in its widths."""
+        pixels = (picture[0].clamp(-1, 1) + 1).permute(1, 2, 0) * 127.5
+        return face.reader.mesh(pixels, face.crop) * (face.crop.side / picture.shape[-1])

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People made of pictures: aligned, inverted, kept in files, and pasted back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from effigy import api
+from effigy.cli import app
+from effigy.faces import LatentError
+from effigy.faces.encoder import Encoder, read_encoder
+from effigy.faces.person import MOST_BYTES, Person, PersonError, read_person, write_person
+from effigy.faces.sight import Traits
+from effigy.landmarks.photo import Crop, PhotoReader, cut
+from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
+from effigy.people.inversion import invert
+from effigy.people.making import make_person, psnr
+from effigy.people.objective import Objective, Target
+from effigy.people.paste import NoPlaceError, paste
+from effigy_protocol.messages import FromLatent, OpenIdentity
+from effigy_protocol.png import read_texts
+
+FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
+SEED = 4_000_001  # whom no fit has seen
+
+
+@pytest.fixture(scope="module")
+def reader() -> PhotoReader:
+    return PhotoReader()
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    return np.load(FACE)["face"]
+
+
+@pytest.fixture(scope="module")
+def painted(default_model) -> np.ndarray:
+    return default_model.paint(default_model.open_seed(SEED).ws[None])[0]
+
+
+@pytest.fixture()
+def person(default_model) -> Person:
+    ws = default_model.open_seed(SEED).ws.numpy()[:1]
+    return default_model.person(ws, {"source": {"sha256": "0" * 64}, "provenance": [{"made": "by a test"}]})
+
+
+def tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+# --- the encoder -------------------------------------------------------------------------------------
+
+
+def test_an_encoder_finds_what_is_linear_and_reads_as_it_was_written(tmp_path):
+    random = torch.Generator().manual_seed(0)
+    features = [torch.randn(200, size, generator=random) for size in (30, 5)]
+    true = torch.randn(35, 4, generator=random, dtype=torch.float64)
+    v = torch.cat(features, dim=1).double() @ true + 3
+    encoder = Encoder.learn(features, v, None)
+    seen = Traits(tuple(features), None, None)
+    assert float((encoder(seen) - v).square().mean() / v.var()) < 0.01
+    encoder.save(tmp_path)
+    again = read_encoder(tmp_path, encoder.entry(), 4, None, torch.device("cpu"))
+    assert torch.equal(again(seen), encoder(seen))
+    with pytest.raises(ValueError, match="where this model has"):
+        read_encoder(tmp_path, encoder.entry(), 5, None, torch.device("cpu"))
+
+
+# --- alignment ---------------------------------------------------------------------------------------
+
+
+def test_a_crop_and_its_corners_tell_the_same():
+    crop = Crop(300.0, 200.0, 120.0, 0.3)
+    inside = np.array([[0.1, 0.7], [0.5, 0.5], [1.0, 0.0]])
+    assert np.allclose(to_crop(crop, crop.to_picture(inside)), inside)
+    corners = crop.to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+    again = crop_of(corners)
+    assert np.allclose([again.x, again.y, again.side, again.angle], [300, 200, 120, 0.3])
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, np.pi / 2])
+def test_a_face_is_found_where_the_model_would_have_painted_it(default_model, reader, painted, angle):
+    inside = Crop(64.0, 64.0, 128 * 2.5, -angle)  # the painted picture lies in the middle of a larger one, turned
+    larger = cut(torch.from_numpy(painted), inside, 480).mul(255).round().byte().numpy()
+    found = align(default_model, reader, larger, how="model")
+    assert abs(found.crop.x - 240) + abs(found.crop.y - 240) < 12
+    assert found.crop.side == pytest.approx(480 / 2.5, rel=0.08)
+    assert found.crop.angle == pytest.approx(angle, abs=0.06)
+    assert not found.framed
+
+
+def test_a_picture_that_is_cut_already_is_taken_whole(default_model, reader, painted):
+    found = align(default_model, reader, painted)
+    assert found.framed
+    assert torch.allclose(found.picture, tensor(painted), atol=1e-4)
+    assert np.array_equal(found.quad, [[0, 0], [128, 0], [128, 128], [0, 128]])
+    assert not align(default_model, reader, painted, how="ffhq").framed
+
+
+def test_ffhq_cuts_by_eyes_and_mouth(reader, photo):
+    """The square's side is twice its half, which is the larger of 2 × the eyes' and 1.8 × the mouth's distance."""
+    (face,) = reader.read(photo)
+    crop = ffhq_crop(face)
+    eyes, mouth = to_crop(crop, face.points[[468, 473], :2]), to_crop(crop, face.points[[61, 291], :2])
+    assert np.abs(eyes.mean(axis=0) - [0.5, 0.48]).max() < 0.03
+    assert abs(eyes[0, 1] - eyes[1, 1]) < 0.03, "the eyes lie level"
+    assert 0.2 < eyes[1, 0] - eyes[0, 0] < 0.3
+    assert 0.68 < mouth[:, 1].mean() < 0.76
+
+
+# --- inversion ---------------------------------------------------------------------------------------
+
+
+def test_a_picture_of_the_models_own_is_found_again(default_model, reader, painted):
+    """Seen before: without encoder and passes, descent from the average face ends at 15 to 30 dB."""
+    steps = make_person(default_model, reader, iio.imwrite("<bytes>", painted, extension=".png"))
+    stages, shares = [], []
+    try:
+        while True:
+            progress = next(steps)
+            stages.append(progress.stage)
+            shares.append(progress.share)
+    except StopIteration as end:
+        made = end.value
+    assert set(stages) == {"seen", "fitted"}
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] <= shares[-1] <= 1
+    assert made.figures["painted"] <= 40
+    again = default_model.paint(made.identity.ws[None])[0]
+    assert psnr(tensor(again), tensor(painted)) > 40
+    true = default_model.open_seed(SEED)
+    asked = (true.pose.yaw + 20, true.pose.pitch, {"mouthSmile": 0.5})
+    edits = [default_model.edit(who, *asked).ws for who in (true, made.identity)]
+    turned = default_model.paint(torch.stack(edits))
+    assert psnr(tensor(turned[1]), tensor(turned[0])) > 30, "and is posed as the person whom it shows"
+
+
+def test_an_inversion_is_the_same_each_time_and_may_be_left(default_model, painted):
+    def some_of() -> list[torch.Tensor]:
+        steps = invert(Objective(default_model, default_model.encoder, Target(tensor(painted))))
+        return [next(steps).best.v for _ in range(10)]
+
+    for one, two in zip(some_of(), some_of(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, painted, monkeypatch):
+    monkeypatch.setattr(default_model, "encoder", None)
+    with pytest.raises(UnfitModelError, match="effigy bundle learn-people"):
+        next(make_person(default_model, reader, iio.imwrite("<bytes>", painted, extension=".png")))
+
+
+# --- persons' files ----------------------------------------------------------------------------------
+
+
+def test_a_person_opens_as_a_latent_does(default_model, person, work):
+    seed = default_model.open_seed(SEED)
+    opened = default_model.open_latent(person.to_bytes())
+    assert torch.equal(opened.ws, seed.ws)
+    assert opened.key != seed.key
+    (answer,) = work(default_model, [OpenIdentity(FromLatent(person.to_bytes(), default_model.model_id))])
+    assert bytes(answer.latent) == person.to_bytes()
+    assert answer.identity == opened.key
+
+
+def test_a_persons_file_keeps_all_that_it_holds(tmp_path, person):
+    whole = replace(
+        person,
+        bias=np.arange(5.0),
+        quad=np.arange(8.0).reshape(4, 2),
+        deltas={"b8.conv0": (torch.ones(4, 2).half(), torch.ones(2, 36).half())},
+        picture=b"some file",
+    )
+    write_person(whole, tmp_path / "a.person")
+    again = read_person(tmp_path / "a.person")
+    assert again.to_bytes() == whole.to_bytes()
+    assert again.picture == b"some file"
+    assert again.story["provenance"] == person.story["provenance"]
+    assert np.array_equal(again.quad, whole.quad)
+
+
+def test_the_picture_stays_out_of_what_a_scene_keeps(default_model, person):
+    assert b"some file" not in default_model.open_person(replace(person, picture=b"some file")).latent
+
+
+def test_a_bias_moves_the_pose_and_what_is_asked_from_there(default_model, person):
+    plain = default_model.open_person(person)
+    bias = np.zeros(len(plain.q))
+    bias[1] = 0.1  # of the rotation vector: about 6 degrees
+    biased = default_model.open_person(replace(person, bias=bias))
+    assert abs(biased.pose.yaw - plain.pose.yaw) + abs(biased.pose.pitch - plain.pose.pitch) > 4
+    assert torch.equal(default_model.edit(biased, biased.pose.yaw, biased.pose.pitch, {}).ws, plain.ws)
+
+
+def test_mixing_keeps_where_people_come_from(default_model, person):
+    other = default_model.open_seed(5).latent
+    mixed = default_model.open_latent(person.to_bytes(), other, 0.5)
+    assert mixed.person.story["provenance"] == person.story["provenance"]
+    back = default_model.open_latent(other, person.to_bytes(), 0.5)
+    assert back.person.story["mixed"]["with"]["provenance"] == person.story["provenance"]
+    assert default_model.open_latent(person.to_bytes(), other, 0.0).latent == person.to_bytes()
+
+
+def test_another_generators_person_is_refused_by_name(default_model, person):
+    story = {**person.story, "generator": "f" * 64, "name": "Somebody's model"}
+    with pytest.raises(LatentError, match="Somebody's model"):
+        default_model.open_latent(replace(person, story=story).to_bytes())
+
+
+def test_a_broken_persons_file_gives_one_error(person):
+    """Cut anywhere, any byte of its header changed, or other content: an error of ours, and never a traceback."""
+    data = person.to_bytes()
+    length = int.from_bytes(data[:8], "little")
+    random = np.random.default_rng(0)
+    broken = [data[: int(cut)] for cut in random.integers(0, len(data), 60)]
+    for place in random.integers(0, 8 + length, 200):
+        changed = bytearray(data)
+        changed[place] ^= int(random.integers(1, 256))
+        broken.append(bytes(changed))
+    header = json.loads(data[8 : 8 + length])
+    for metadata in ({}, {"effigy.person": "[]"}, {"effigy.person": "{"}, {"effigy.person": '{"format": 2}'},
+                     {"effigy.person": '{"format": 1}'}, {"effigy.person": '{"format": 1e999}'},
+                     {"effigy.person": "[" * 90_000}):  # fmt: skip
+        text = json.dumps({**header, "__metadata__": metadata}).encode()
+        broken.append(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    broken += [data[: 8 + length] + b"\xff" * (len(data) - 8 - length), b"\0" * (MOST_BYTES + 1)]
+    refused = 0
+    for each in broken:
+        try:
+            Person.from_bytes(each)
+        except PersonError:
+            refused += 1
+    assert refused > 0.8 * len(broken), "what is left changed a letter of the story"
+
+
+# --- back into the picture ---------------------------------------------------------------------------
+
+
+def test_pasting_changes_nothing_outside_of_the_quad(reader, painted, photo):
+    random = np.random.default_rng(0)
+    photograph = random.integers(0, 256, (300, 400, 3), np.uint8)
+    photograph[20:276, 60:316] = photo
+    crop = Crop(188.0, 148.0, 180.0, 0.2)
+    quad = crop.to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])) / [400, 300]
+    out = paste(reader, photograph, quad, painted, painted)
+    y, x = np.mgrid[:300, :400] + 0.5
+    inside = to_crop(crop, np.stack([x.ravel(), y.ravel()], axis=1)).reshape(300, 400, 2)
+    outside = ((inside < 0) | (inside > 1)).any(axis=2)
+    assert np.array_equal(out[outside], photograph[outside])
+    centre = (slice(130, 170), slice(170, 206))
+    assert np.abs(out[centre].astype(int) - photograph[centre]).mean() > 10, "the face is another"
+
+
+def test_pasting_the_same_picture_gives_the_picture(reader, photo):
+    quad = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    out = paste(reader, photo, quad, photo, photo)
+    assert np.abs(out.astype(int) - photo).mean() < 1.5
+
+
+def test_from_the_command_line(tmp_path, painted, default_model):
+    picture, out = tmp_path / "somebody.png", tmp_path / "somebody.person"
+    iio.imwrite(picture, painted)
+    arguments = [str(picture), "--out", str(out), "--model", "first-default", "--preview", str(tmp_path / "two.png")]
+    done = CliRunner().invoke(app, ["photo", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "dB" in done.output
+    assert iio.imread(tmp_path / "two.png").shape == (128, 256, 3)
+    pasted = tmp_path / "posed.png"
+    arguments = [str(out), "--picture", str(picture), "--yaw", "15", "--out", str(pasted), "--model", "first-default"]
+    done = CliRunner().invoke(app, ["paste", *arguments])
+    assert done.exit_code == 0, done.output
+    assert json.loads(read_texts(pasted.read_bytes())["Effigy person"])["provenance"]
+    with pytest.raises(NoPlaceError, match="not the picture"):
+        api.paste(out, FACE, model=default_model)
+    done = CliRunner().invoke(app, ["paint", "--latent", str(out), "--out", str(pasted), "--model", "first-default"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["photo", str(FACE), "--out", str(out), "--model", "first-default"])
+    assert done.exit_code == 2
+    assert "PNG or JPEG" in done.output
