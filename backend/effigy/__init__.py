@@ -14,9 +14,9 @@ __version__ = VERSION
 
 # By name, not by an import statement: whoever imports effigy must not import all of it.
 _API = "effigy.api"
-_VERBS = ("PaintingError", "bake", "film", "interpolate", "load", "paint", "person", "sheet")
+_VERBS = ("Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "person", "sheet")
 
-__all__ = ["PaintingError", "__version__", "bake", "film", "interpolate", "load", "paint", "person", "sheet"]
+__all__ = ["Layers", "PaintingError", "__version__", "bake", "film", "interpolate", "load", "paint", "person", "sheet"]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ from .landmarks.photo import PhotoReader
 from .painting import (
     Depth,
     Keys,
+    Layers,
     Moment,
     PaintingError,
     Shot,
@@ -43,13 +44,15 @@ from .people import Alignment, Made, make_person, paste_person, told
 from .picture_files import read_picture_file
 from .service.encode import png
 
-__all__ = ["PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "person", "photo", "sheet"]
+__all__ = [
+    "Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "person", "photo", "sheet",
+]  # fmt: skip
 
 Model: TypeAlias = str | Path | FaceModel
 Person: TypeAlias = int | Identity
 Values: TypeAlias = float | Sequence[float]
 
-_FILM = ".mp4"
+_FILM, _EXR = ".mp4", ".exr"
 _MODELS = 2  # that stay in memory
 
 
@@ -96,6 +99,7 @@ def paint(
     controls: Mapping[str, float] | None = None,
     depth: Depth = 8,
     matte: MatteName = "none",
+    layers: Layers | None = None,
     out: str | Path | None = None,
     model: Model = "default",
 ) -> NDArray[Any]:
@@ -103,13 +107,16 @@ def paint(
 
     ``yaw`` and ``pitch`` are degrees, None the person's own; ``controls`` offsets from their expression, by name.
     ``matte``: "head" cuts the head out, with straight alpha.
-    ``out``: a PNG file to write too, whose bytes are those that Blender bakes for the same.
+    ``out``: a PNG file to write too, whose bytes are those that Blender bakes for the same; or an .exr, which may have
+    more ``layers`` than the picture. The picture is then linear and float32.
     """
     chosen = load(model)
+    if layers is None and out is not None and Path(out).suffix.lower() == _EXR:
+        layers = Layers()
     shot = Shot(_person(chosen, who), Moment(yaw, pitch, controls or {}))
-    painted = next(paint_shots(chosen, [shot], depth, matte))
+    painted = next(paint_shots(chosen, [shot], depth, matte, layers))
     if out is not None:
-        _check_suffix(Path(out), ".png")
+        _check_suffix(Path(out), ".png" if layers is None else _EXR)
         with whole_file(Path(out)) as temporary:
             temporary.write_bytes(painted.file())
     return painted.picture
@@ -223,6 +230,7 @@ def film(
     fps: float = 24,
     depth: Depth | None = None,
     matte: MatteName | None = None,
+    layers: Layers | None = None,
     model: Model = "default",
     progress: Progress = lambda done, of: None,
 ) -> Written:
@@ -230,7 +238,7 @@ def film(
 
     ``out``: a folder of PNG files, which are those that Blender's Bake writes for the same keys and which go on where
     they were stopped, or an .mp4. ``who`` may be left out where the file of keys names its person; ``depth`` and
-    ``matte`` where the keys are a bake's own.
+    ``matte`` where the keys are a bake's own. With ``layers`` the folder's files are .exr.
     """
     chosen = load(model)
     if keys is None:
@@ -242,7 +250,7 @@ def film(
     shown = open_person(chosen, latent=read.latent) if who is None else _person(chosen, who)
     read.check(chosen, shown)
     shots = {frame: Shot(shown, moment) for frame, moment in read.frames.items()}
-    return _write(chosen, shots, Path(out), fps, depth or read.depth, matte or read.matte, progress)
+    return _write(chosen, shots, Path(out), fps, depth or read.depth, matte or read.matte, progress, layers)
 
 
 def interpolate(
@@ -298,14 +306,17 @@ def _write(
     depth: Depth,
     matte: MatteName,
     progress: Progress,
+    layers: Layers | None = None,
 ) -> Written:
     if out.suffix.lower() == _FILM:
+        if layers is not None:
+            raise PaintingError(f"{out} cannot hold layers: give a folder, for OpenEXR files")
         return write_film(model, shots, out, fps, progress, matte)
     if out.suffix:
         raise PaintingError(f"{out} is neither an {_FILM} nor a folder's name: PNG files go into a folder")
     if out.exists() and not out.is_dir():
         raise PaintingError(f"{out} is a file: give a folder, or an {_FILM}")
-    return write_frames(model, shots, out, depth, progress, matte)
+    return write_frames(model, shots, out, depth, progress, matte, layers)
 
 
 def _person(model: FaceModel, who: Person) -> Identity:
@@ -322,4 +333,4 @@ def _picture_file(path: Path) -> tuple[bytes, str]:
 
 def _check_suffix(path: Path, suffix: str) -> None:
     if path.suffix.lower() != suffix:
-        raise PaintingError(f"{path} is no {suffix} file: pictures are written as PNG alone, which is lossless")
+        raise PaintingError(f"{path} is no {suffix} file: pictures are written as PNG, and with layers as .exr")

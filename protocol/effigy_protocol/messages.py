@@ -21,11 +21,12 @@ SEEDS = 2**32  # people by number
 MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
 MOST_FACES = 16  # of a picture
 PHOTO_POINTS = 478  # of a face: MediaPipe's mesh, and ten of the irises
+HEAD_UNIT = 0.09  # metres: about what adults' outer eye corners are apart
 MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
 
 Buffer: TypeAlias = bytes | memoryview
 Purpose = Literal["preview", "final"]
-Encoding = Literal["rgba8", "png", "png16", "jpeg"]
+Encoding = Literal["rgba8", "png", "png16", "jpeg", "exr"]
 Phase = Literal["loading", "ready", "failed"]
 MatteName = Literal["none", "head"]
 PassName = Literal["normal", "depth", "albedo"]
@@ -194,6 +195,8 @@ class Synthesize:
     ``half`` lets a preview be half as wide and high, where the generator can do that for less.
     ``passes`` names what is wanted beside the picture, each once; Welcome says which the model paints.
     ``matte``: the picture as it was painted, or the head alone, cut out with straight alpha.
+    In an exr file depth is in metres from the camera, ``distance`` being that of the head's origin and ``unit`` that of
+    a head unit.
     """
 
     identity: str
@@ -206,10 +209,16 @@ class Synthesize:
     half: bool = False
     passes: tuple[PassName, ...] = ()
     matte: MatteName = "none"
+    unit: float = HEAD_UNIT
+    distance: float = 0.0
 
     def __post_init__(self) -> None:
         if len(set(self.passes)) < len(self.passes):
             raise ProtocolError("bad-field", f"a pass is asked for twice: {', '.join(self.passes)}")
+        if not 1 / MAX_POSE <= self.unit <= MAX_POSE or not abs(self.distance) <= MAX_POSE:
+            raise ProtocolError(
+                "bad-field", f"no head has a unit of {self.unit:.3g} m, {self.distance:.3g} m away: in metres, please"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,10 +340,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture. ``rgba8`` is height × width × 4 bytes, top row first; png, png16 and jpeg are whole files.
+    """One picture. ``rgba8`` is height × width × 4 bytes, top row first; others are whole files.
 
-    Alpha is straight, and 255 unless a matte was asked for; PNG has it only then. ``passes`` has what Synthesize named,
-    f2 [height, width, channels], top row first: "normal" (x right, y up, z to the viewer, in the picture's camera
+    Alpha is straight (in exr colours are times it), and 255 unless a matte was asked for; PNG and exr have it only
+    then. ``passes`` has what Synthesize named (those of an exr are in the file), f2 [height, width, channels], top row
+    first: "normal" (x right, y up, z to the viewer, in the picture's camera
     frame, −1 … 1) and "depth" (towards the viewer from the head's origin, in head units), both times alpha where the
     model paints alpha and them; and "albedo" (linear Rec.709: the picture without the smooth light that is on it).
     ``exact`` says that all this is what a final would have; a preview may come from a cheaper way. ``half``: it has

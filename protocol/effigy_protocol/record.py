@@ -10,17 +10,20 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from .exr import read_text
 from .files import check_regular, parse_json, read_json, write_whole
-from .messages import MatteName
+from .messages import HEAD_UNIT, Encoding, MatteName, PassName
 from .png import read_texts
 
 KEYWORD = "Effigy"  # of the text inside PNG files
 JOURNAL = "frames.json"  # the name of a Journal's file, beside the pictures
 ANGLE_DIGITS = 4  # 0.0001° and a millionth of a control are less than a float32 scene can tell
 CONTROL_DIGITS = 6
+METRE_DIGITS = 6
 SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 _FORMAT = 1
+_NOTHING = (("matte", "none"), ("passes", ()), ("metres", ()))  # what is not told
 _SAVE_S = 1.0  # between two writings of a journal, which holds all frames
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
@@ -29,7 +32,8 @@ _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 class Record:
     """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures.
 
-    A picture without a matte says nothing of one, so that those of before there were any are still right.
+    ``passes`` are the layers of an exr file, ``metres`` the unit and distance of its depth. A picture says nothing of
+    what it has not, so that those of before there were mattes and layers are still right.
     """
 
     model: str
@@ -39,6 +43,8 @@ class Record:
     controls: tuple[tuple[str, float], ...]
     encoding: str
     matte: MatteName = "none"
+    passes: tuple[PassName, ...] = ()
+    metres: tuple[float, ...] = ()
 
     @classmethod
     def of(
@@ -50,11 +56,14 @@ class Record:
         controls: tuple[tuple[str, float], ...],
         encoding: str,
         matte: MatteName = "none",
+        passes: tuple[PassName, ...] = (),
+        metres: tuple[float, float] = (HEAD_UNIT, 0.0),
     ) -> Record:
         """Rounded to what a float32 scene can hold, as a preview's parameters are."""
         values = tuple(sorted((name, round(value, CONTROL_DIGITS)) for name, value in controls))
         turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
-        return cls(model, latent_hash(latent), *turn, values, encoding, matte)
+        known = tuple(round(each, METRE_DIGITS) for each in metres) if "depth" in passes else ()
+        return cls(model, latent_hash(latent), *turn, values, encoding, matte, passes, known)
 
     @property
     def digest(self) -> str:
@@ -64,7 +73,7 @@ class Record:
     def _values(self) -> dict[str, Any]:
         """By name. dataclasses.asdict copies every value, and took a tenth of Blender's time for a baked frame."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if (name, value) != ("matte", "none")}
+        return {name: value for name, value in values.items() if (name, value) not in _NOTHING}
 
     def as_text(self) -> str:
         """JSON, for a PNG's text and for people."""
@@ -87,19 +96,20 @@ def latent_hash(latent: bytes) -> str:
 
 
 def shows(path: Path, digest: str) -> bool:
-    """Whether the PNG file is there and says itself that it shows what ``digest`` stands for."""
+    """Whether the PNG or OpenEXR file is there and says itself that it shows what ``digest`` stands for."""
     try:
         check_regular(path)
         with path.open("rb") as file:
-            said = parse_json(read_texts(file.read(_HEAD)).get(KEYWORD, ""))
+            head = file.read(_HEAD)
+        said = parse_json(read_texts(head).get(KEYWORD, "") or read_text(head, KEYWORD))
     except (OSError, ValueError):
         return False
     return isinstance(said, dict) and said.get("digest") == digest
 
 
-def picture_file(folder: Path, frame: int) -> Path:
+def picture_file(folder: Path, frame: int, encoding: Encoding = "png") -> Path:
     """Where a baked sequence in ``folder`` has the picture of ``frame``."""
-    return folder / f"{folder.name}_{frame:04d}.png"
+    return folder / f"{folder.name}_{frame:04d}{'.exr' if encoding == 'exr' else '.png'}"
 
 
 class Journal:

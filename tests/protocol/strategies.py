@@ -116,6 +116,8 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
             "seeds": st.integers(1, MOST_SEEDS),
             "truncation": st.floats(0, 2),
         }
+    if cls is Synthesize:
+        fields |= {"unit": st.floats(1 / MAX_POSE, MAX_POSE), "distance": st.floats(-MAX_POSE, MAX_POSE)}
     if cls in (Mix, Working):
         fields["share"] = st.floats(0, 1)
     if cls is ReadPicture:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.console import Console
 
-from effigy_protocol.messages import MatteName
+from effigy_protocol.messages import MAX_POSE, MatteName, PassName
 
 from .console import fail, stage_progress
 from .options import ModelOption
@@ -32,10 +32,12 @@ PitchOption = Annotated[float | None, typer.Option(help="Degrees; > 0 lifts the 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="A control, NAME=VALUE; several times.")]
 DepthOption = Annotated[int, typer.Option(help="Bits of a channel: 8 or 16.")]
 MatteOption = Annotated[str, typer.Option(help="none: the whole picture; head: the head alone, cut out.")]
+PassesOption = Annotated[str, typer.Option(help="Layers of an .exr, by commas: normal, depth, albedo.")]
+DistanceOption = Annotated[float, typer.Option(help="Metres from the camera to the head, for an .exr's depth.")]
 FpsOption = Annotated[float, typer.Option(help="Frames per second of an .mp4.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 FolderOption = Annotated[Path, typer.Option("--out", "-o", help="A folder of PNG files, as a bake's, or an .mp4.")]
-PictureOption = Annotated[Path, typer.Option("--out", "-o", help="The PNG file to write.")]
+PictureOption = Annotated[Path, typer.Option("--out", "-o", help="The PNG (or, of paint, .exr) file to write.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,6 +56,8 @@ def paint(
     truncation: TruncationOption = 0.7,
     depth: DepthOption = 8,
     matte: MatteOption = "none",
+    passes: PassesOption = "",
+    distance: DistanceOption = 0.0,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
@@ -64,8 +68,8 @@ def paint(
         chosen = api.load(model, device)
         who = api.person(seed, latent, truncation=truncation, model=chosen)
         api.paint(
-            who, yaw=yaw, pitch=pitch, controls=read_sets(sets), depth=_depth(depth), matte=_matte(matte), out=out,
-            model=chosen,
+            who, yaw=yaw, pitch=pitch, controls=read_sets(sets), depth=_depth(depth), matte=_matte(matte),
+            layers=_layers(out.suffix.lower() == ".exr", passes, distance), out=out, model=chosen,
         )  # fmt: skip
         _tell(out)
 
@@ -118,6 +122,11 @@ def film(
     matte: Annotated[
         str | None, typer.Option(help="none: the whole picture; head: the head alone; by default the keys' own.")
     ] = None,
+    exr: Annotated[
+        bool, typer.Option("--exr", help="OpenEXR files instead of PNG: linear, colours times alpha.")
+    ] = False,
+    passes: PassesOption = "",
+    distance: DistanceOption = 0.0,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
@@ -131,7 +140,7 @@ def film(
         who = None if seed is None and latent is None else api.person(seed, latent, truncation=truncation, model=chosen)
         written = api.film(
             keys, who, out=out, frames=turntable or 0, fps=fps, depth=None if depth is None else _depth(depth),
-            matte=None if matte is None else _matte(matte),
+            matte=None if matte is None else _matte(matte), layers=_layers(exr, passes, distance),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
         )  # fmt: skip
     _tell(written)
@@ -256,6 +265,21 @@ def _matte(name: str) -> Any:
     if name not in (known := get_args(MatteName)):
         raise fail(f"--matte {name[:60]!r} is unknown: choose {' or '.join(known)}")
     return name
+
+
+def _layers(is_exr: bool, passes: str, distance: float) -> Any:
+    from ..painting import Layers
+
+    names: Any = tuple(name.strip() for name in passes.split(",") if name.strip())
+    if not is_exr:
+        if names:
+            raise fail("--passes are layers of OpenEXR files: end --out with .exr, or give --exr")
+        return None
+    if unknown := sorted(set(names) - set(get_args(PassName))):
+        raise fail(f"--passes {unknown[0][:60]!r} is unknown: there are {', '.join(get_args(PassName))}")
+    if len(set(names)) < len(names) or not abs(distance) <= MAX_POSE:
+        raise fail(f"--passes {passes[:60]} --distance {distance}: name each pass once, and a distance in metres")
+    return Layers(names, distance=distance)
 
 
 def _tell(text: object) -> None:

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effigy_protocol import ProtocolError
-from effigy_protocol.messages import MAX_POSE, Pose
+from effigy_protocol.messages import MAX_POSE, MatteName, PassName, Pose
 from effigy_protocol.record import SAME_POSE
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
@@ -291,14 +291,20 @@ class FaceModel:
             q = self.regressor.of_latents(ws[None].double().cpu()).numpy()[0]
         return Seen.of(q, self.shape, self.topology)
 
+    def prepared(self, pictures: Pictures, ws: Tensor, passes: Collection[PassName], matte: MatteName) -> Pictures:
+        """The picture of w+ [num_ws, w_dim] with what these ``passes`` and this ``matte`` need, found once."""
+        if passes:
+            pictures = replace(pictures, seen=self.see(ws))
+        return pictures.matted() if pictures.waits_for_network(passes, matte) else pictures
+
     def light(self, identity: Identity) -> Light:
         """The smooth light in the identity's own picture, which its other pictures are taken to share.
 
         Raises PictureError, and DetectorError where that needs a matte that cannot be had.
         """
         if identity.key not in self._lights:
-            picture = replace(self.finals(identity.ws[None]), seen=self.see(identity.ws)).matted()
-            self._lights[identity.key] = picture.light()
+            picture = self.prepared(self.finals(identity.ws[None]), identity.ws, ["albedo"], "none")
+            self._lights[identity.key] = picture.matted().light()
             if len(self._lights) > _LIGHTS:
                 self._lights.popitem(last=False)
         return self._lights[identity.key]

@@ -93,12 +93,18 @@ class Pictures:
         return self if self.has_alpha or self.matte is not None else replace(self, matte=self._opacity()[0])
 
     def passes(
-        self, names: Collection[PassName], light: Light | None = None, matte: MatteName = "none"
+        self,
+        names: Collection[PassName],
+        light: Light | None = None,
+        matte: MatteName = "none",
+        *,
+        is_straight: bool = False,
     ) -> dict[PassName, NDArray[np.float16]]:
         """What ``names`` name beside one picture, each [H, W, channels]: see protocol.messages.Frame.
 
         Normals and depth are the generator's own where it paints them, else those of a surface through the landmarks.
-        ``light`` is what "albedo" takes out of the picture with this ``matte``. Raises DetectorError.
+        ``light`` is what "albedo" takes out of the picture with this ``matte``. ``is_straight``: not times alpha.
+        Raises DetectorError.
         """
         surface = self.surface() if self._needs_surface(names) else None
         made: dict[PassName, NDArray[Any]] = {}
@@ -107,12 +113,12 @@ class Pictures:
                 assert light is not None
                 made[name] = self.linear(matte)[..., :3] / light.on(self._normal(surface))
             elif name == "normal" and self._paints_normals:
-                made[name] = self._painted(NORMAL)
+                made[name] = self._painted(NORMAL) / self._times(is_straight)
             elif name == "normal":
                 assert surface is not None
                 made[name] = surface.normal
             else:
-                made[name] = self._depth(surface)
+                made[name] = self._depth(surface) / (self._times(is_straight) if self._paints_depth else 1)
         return {name: np.ascontiguousarray(array, np.float16) for name, array in made.items()}
 
     def linear(self, matte: MatteName = "none") -> Plane:
@@ -135,6 +141,16 @@ class Pictures:
     def waits_for_network(self, names: Collection[PassName], matte: MatteName) -> bool:
         """Whether the matte network must look at these pictures for that."""
         return not self.has_alpha and (matte == "head" or self._needs_surface(names))
+
+    def is_empty(self, matte: MatteName) -> NDArray[np.bool_]:
+        """[H, W]: where one picture with this ``matte`` shows nothing of the head."""
+        if matte == "none" and not self.has_alpha:
+            return np.zeros(self.images.shape[2:], np.bool_)
+        return self._opacity()[0] <= 0
+
+    def _times(self, is_straight: bool) -> Plane | float:
+        """What painted passes are to be divided by, [H, W, 1]."""
+        return np.maximum(self._opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
 
     def _needs_surface(self, names: Collection[PassName]) -> bool:
         return ("depth" in names and not self._paints_depth) or (

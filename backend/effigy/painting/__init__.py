@@ -4,11 +4,12 @@
 from .errors import PaintingError
 from .keys import Keys, read_keys, turntable
 from .people import open_person, read_latent
-from .shots import Depth, Moment, Painted, Shot, paint_shots
+from .shots import Depth, Layers, Moment, Painted, Shot, paint_shots
 
 __all__ = [
     "Depth",
     "Keys",
+    "Layers",
     "Moment",
     "Painted",
     "PaintingError",

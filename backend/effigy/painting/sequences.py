@@ -14,7 +14,7 @@ from effigy_protocol.record import JOURNAL, Journal, picture_file, shows
 
 from ..faces import FaceModel
 from .errors import PaintingError
-from .shots import Depth, Shot, over_white, paint_shots, record_of
+from .shots import Depth, Layers, Shot, over_white, paint_shots, record_of
 
 Progress = Callable[[int, int], None]
 
@@ -43,16 +43,18 @@ def write_frames(
     depth: Depth = 8,
     progress: Progress = lambda done, of: None,
     matte: MatteName = "none",
+    layers: Layers | None = None,
 ) -> Written:
-    """Writes ``FOLDER/<its name>_<frame>.png`` and ``frames.json``, as a bake does, and goes on where one was stopped.
+    """Writes ``FOLDER/<its name>_<frame>.png`` (with ``layers`` .exr) and ``frames.json``, as a bake does.
 
-    Raises PaintingError, or OSError.
+    It goes on where one was stopped. Raises PaintingError, or OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(folder / JOURNAL)
     missing: list[tuple[int, Path]] = []
     for frame, shot in shots.items():
-        record, path = record_of(model, shot, depth, matte), picture_file(folder, frame)
+        record = record_of(model, shot, depth, matte, layers)
+        path = picture_file(folder, frame, "exr" if layers is not None else "png")
         if shows(path, record.digest):
             journal.put(frame, record, path.name)
         else:
@@ -61,7 +63,7 @@ def write_frames(
     clamped = 0
     progress(done, len(shots))
     try:
-        pictures = paint_shots(model, (shots[frame] for frame, _ in missing), depth, matte)
+        pictures = paint_shots(model, (shots[frame] for frame, _ in missing), depth, matte, layers)
         for (frame, path), painted in zip(missing, pictures, strict=True):
             write_whole(path, painted.file())
             journal.put(frame, painted.record, path.name)

@@ -12,14 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import Encoding, MatteName
+from effigy_protocol.messages import HEAD_UNIT, Encoding, MatteName, PassName
 from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
-from ..faces import FaceModel, Identity
+from ..faces import Edit, FaceModel, Identity
+from ..faces.pictures import Pictures
 from ..generators import PictureError
 from ..landmarks import DetectorError
 from ..service.encode import png
+from ..service.exr import exr
 from .errors import PaintingError
 
 Depth = Literal[8, 16]  # bits of a channel
@@ -49,8 +51,20 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
+class Layers:
+    """That a picture is to be an OpenEXR file, and what lies in it beside the picture.
+
+    Depth is in metres from a camera ``distance`` away from the head's origin, whose head unit has ``unit``.
+    """
+
+    passes: tuple[PassName, ...] = ()
+    unit: float = HEAD_UNIT
+    distance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Painted:
-    """One picture [H, W, 3, or 4 with a matte], uint8 or uint16, and what it was made from.
+    """One picture [H, W, 3, or 4 with a matte], uint8 or uint16, linear float32 of ``exr``, and what it was made from.
 
     ``clamped`` names what was asked beyond the data's range.
     """
@@ -58,13 +72,16 @@ class Painted:
     picture: NDArray[Any]
     record: Record
     clamped: tuple[str, ...]
+    exr: bytes | None = None
 
     def file(self) -> bytes:
-        """The PNG file that says itself what it shows."""
-        return annotate(png(self.picture), {KEYWORD: self.record.as_text()})
+        """The PNG or OpenEXR file that says itself what it shows."""
+        return self.exr or annotate(png(self.picture), {KEYWORD: self.record.as_text()})
 
 
-def record_of(model: FaceModel, shot: Shot, depth: Depth = 8, matte: MatteName = "none") -> Record:
+def record_of(
+    model: FaceModel, shot: Shot, depth: Depth = 8, matte: MatteName = "none", layers: Layers | None = None
+) -> Record:
     """What the picture of ``shot`` is made from: what it asks, rounded as Blender's is. Raises PaintingError."""
     asked, rest = shot.moment, shot.person.pose
     if unknown := sorted(set(asked.controls) - model.controls.keys()):
@@ -78,12 +95,19 @@ def record_of(model: FaceModel, shot: Shot, depth: Depth = 8, matte: MatteName =
     if abs(yaw - rest.yaw) < SAME_POSE and abs(pitch - rest.pitch) < SAME_POSE:
         yaw, pitch = _single(rest.yaw), _single(rest.pitch)
     controls = tuple((name, _single(value)) for name, value in asked.controls.items())
+    made_of = model.model_id, shot.person.latent, yaw, pitch, controls
+    if layers is not None:
+        return Record.of(*made_of, "exr", matte, layers.passes, (layers.unit, layers.distance))
     encoding: Encoding = "png16" if depth == 16 else "png"
-    return Record.of(model.model_id, shot.person.latent, yaw, pitch, controls, encoding, matte)
+    return Record.of(*made_of, encoding, matte)
 
 
 def paint_shots(
-    model: FaceModel, shots: Iterable[Shot], depth: Depth = 8, matte: MatteName = "none"
+    model: FaceModel,
+    shots: Iterable[Shot],
+    depth: Depth = 8,
+    matte: MatteName = "none",
+    layers: Layers | None = None,
 ) -> Iterator[Painted]:
     """The exact pictures of ``shots``, in order; so many are held at a time as are painted together.
 
@@ -95,21 +119,32 @@ def paint_shots(
         raise PaintingError(f"no matte is called {matte!r}: choose {' or '.join(get_args(MatteName))}")
     waiting = iter(shots)
     while some := list(islice(waiting, model.final_batch)):
-        records = [record_of(model, shot, depth, matte) for shot in some]
+        records = [record_of(model, shot, depth, matte, layers) for shot in some]
         edits = [
             model.edit(shot.person, record.yaw, record.pitch, dict(record.controls))
             for shot, record in zip(some, records, strict=True)
         ]
-        ws = torch.stack([edit.ws for edit in edits])
         try:
-            painted = model.finals(ws)
-            pictures: NDArray[Any] = painted.words(matte) if depth == 16 else painted.bytes(matte)
+            painted = model.finals(torch.stack([edit.ws for edit in edits]))
+            if layers is not None:
+                pictures = [painted.only(row) for row in range(len(edits))]
+                for each in zip(pictures, some, records, edits, strict=True):
+                    yield _layered(model, *each)
+                continue
+            pixels: NDArray[Any] = painted.words(matte) if depth == 16 else painted.bytes(matte)
         except PictureError as error:
             raise PaintingError(f"{error}: try another pose or person") from None
         except DetectorError as error:
             raise PaintingError(str(error)) from None
-        for picture, record, edit in zip(pictures, records, edits, strict=True):
+        for picture, record, edit in zip(pixels, records, edits, strict=True):
             yield Painted(picture, record, edit.clamped)
+
+
+def _layered(model: FaceModel, pictures: Pictures, shot: Shot, record: Record, edit: Edit) -> Painted:
+    """One picture as an OpenEXR file. Raises PictureError and DetectorError."""
+    pictures = model.prepared(pictures, edit.ws, record.passes, record.matte)
+    light = model.light(shot.person) if "albedo" in record.passes else None
+    return Painted(pictures.linear(record.matte), record, edit.clamped, exr(pictures, light, record))
 
 
 def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from effigy_protocol.messages import (
     SEEDS,
+    Buffer,
     Done,
     Error,
     Frame,
@@ -33,6 +34,7 @@ from effigy_protocol.messages import (
     Timings,
     Welcome,
 )
+from effigy_protocol.record import Record
 
 from ..faces import BundleError, Edit, FaceModel, LatentError
 from ..faces import Identity as Anchor
@@ -41,6 +43,7 @@ from ..faces.shipped import FaceModels
 from ..faces.welcome import encode_floats, encode_halves, welcome
 from .answers import answer
 from .encode import encode_picture
+from .exr import exr
 from .identities import Identities, Opened
 from .jobs import Jobs, Steps
 from .live_mattes import LiveMattes
@@ -262,7 +265,7 @@ def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes
     """The pictures of several finals in one encoding, or of one preview."""
     started, request = time.monotonic(), edited[0].request
     ws = torch.stack([each.edit.ws for each in edited])
-    is_final = request.purpose == "final" or request.encoding == "png16"
+    is_final = request.purpose == "final" or request.encoding in ("png16", "exr")
     pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
     if not is_final and pictures.waits_for_network(request.passes, request.matte):
         pictures = mattes.dress(job.client, request.stream, pictures)
@@ -273,21 +276,22 @@ def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes
 def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
     """The one picture, in the form that is asked for."""
     request, edit, started = edited.request, edited.edit, time.monotonic()
-    if request.passes:
-        pictures = replace(pictures, seen=edited.model.see(edit.ws))
-    if pictures.waits_for_network(request.passes, request.matte):
-        pictures = pictures.matted()
-    deep = request.encoding == "png16"
-    pixels: NDArray[Any] = (pictures.words(request.matte) if deep else pictures.bytes(request.matte))[0]
-    data = encode_picture(pixels, request.encoding)
-    light = edited.model.light(edited.anchor) if "albedo" in request.passes else None
-    passes = pictures.passes(request.passes, light, request.matte)
+    model, passes = edited.model, {}
+    pictures = model.prepared(pictures, edit.ws, request.passes, request.matte)
+    light = model.light(edited.anchor) if "albedo" in request.passes else None
+    if request.encoding == "exr":
+        data: Buffer = exr(pictures, light, _record(edited))
+    else:
+        deep = request.encoding == "png16"
+        pixels: NDArray[Any] = pictures.words(request.matte) if deep else pictures.bytes(request.matte)
+        data = encode_picture(pixels[0], request.encoding)
+        passes = pictures.passes(request.passes, light, request.matte)
     seconds = edited.queue, edited.inverse, synthesis, time.monotonic() - started
     return Frame(
         identity=request.identity,
         purpose=request.purpose,
-        height=pixels.shape[0],
-        width=pixels.shape[1],
+        height=pictures.images.shape[2],
+        width=pictures.images.shape[3],
         encoding=request.encoding,
         data=data,
         exact=pictures.is_exact,
@@ -298,3 +302,13 @@ def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
         half=pictures.is_half,
         passes={name: encode_halves(array) for name, array in passes.items()},
     )
+
+
+def _record(edited: _Edited) -> Record:
+    """What the picture is made from, as its client would say it."""
+    request, controls = edited.request, tuple(edited.request.controls.items())
+    metres = request.unit, request.distance
+    return Record.of(
+        edited.model.model_id, bytes(edited.anchor.latent), request.yaw, request.pitch, controls,
+        request.encoding, request.matte, request.passes, metres,
+    )  # fmt: skip

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts in the header of an OpenEXR file (*OpenEXR File Layout*): what a picture was made from."""
+
+from __future__ import annotations
+
+import struct
+
+_MAGIC, _VERSION = b"\x76\x2f\x31\x01", 4  # bytes
+
+
+def read_text(exr: bytes, name: str) -> str:
+    """The text attribute ``name`` in a file's beginning; empty where there is none, or this is no OpenEXR file."""
+    place = len(_MAGIC) + _VERSION if exr.startswith(_MAGIC) else len(exr)
+    while place < len(exr) and exr[place]:  # a header ends with an empty name
+        key, _, rest = exr[place : place + 512].partition(b"\0")
+        kind, _, rest = rest.partition(b"\0")
+        place += len(key) + len(kind) + 2
+        if len(rest) < 4:
+            break
+        (size,) = struct.unpack_from("<I", rest)
+        if key == name.encode() and kind == b"string":
+            return exr[place + 4 : place + 4 + size].decode("utf-8", "replace")
+        place += 4 + size
+    return ""
