@@ -13,7 +13,7 @@ from effigy_protocol.connection import Connection
 from effigy_protocol.messages import Error, Frame, Hello, Ping, Reply, Request, Welcome
 
 from .errors import AGAIN, SAME_RELEASE, RequestError
-from .outbox import Outbox, Pending, Preview, Wanted
+from .outbox import Outbox, Painted, Pending, Preview, Wanted
 from .pixels import Buffers, from_rgba8
 from .state import Phase, State
 from .transport import ClosedError, ForeignError, Frames, Transport
@@ -101,10 +101,10 @@ class Exchange:
                 fail(RequestError("unreadable", f"a preview came as {frame.encoding}", SAME_RELEASE))
                 return
             pixels = from_rgba8(frame.data, frame.height, frame.width, doubled=frame.half, buffers=self._buffers)
-            self._outbox.finish(Preview(stream, tag, asked, time.monotonic(), frame, pixels))
+            self._outbox.finish(Preview(stream, tag, asked, time.monotonic(), Painted(frame, pixels)))
 
         def fail(error: RequestError) -> None:
-            self._outbox.finish(Preview(stream, tag, asked, time.monotonic(), error=error))
+            self._outbox.finish(Preview(stream, tag, asked, time.monotonic(), error))
 
         return Pending(Frame, deliver, fail, _SILENCE_S)
 

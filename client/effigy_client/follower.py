@@ -187,12 +187,10 @@ class Follower:
 
         ``anchor`` is who the face is now, ``height`` that of the screen, which tells pictures of full size.
         """
-        if preview.error is not None:
-            return self._refuse(preview.error, screen)
-        tag, frame, pixels = preview.tag, preview.frame, preview.pixels
-        assert isinstance(tag, _Tag)
-        assert frame is not None
-        assert pixels is not None
+        if isinstance(preview.outcome, RequestError):
+            return self._refuse(preview.outcome, screen)
+        tag: _Tag = preview.tag
+        frame, pixels = preview.outcome.frame, preview.outcome.pixels
         self._remember(tag.anchor, tag.asking, frame)
         if tag.epoch != self._stage.epoch or tag.anchor != anchor:
             # Asked before a render or an undo, or of somebody else.

@@ -19,16 +19,22 @@ from .pixels import Pixels
 
 
 @dataclass(frozen=True, slots=True)
+class Painted:
+    """What a preview led to: the answer, and its picture as it is shown."""
+
+    frame: Frame
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
-    """A finished preview. ``tag`` is what it was asked with; exactly one of ``frame`` and ``error`` is set."""
+    """A finished preview: painted, or why not. ``tag`` is what it was asked with."""
 
     stream: int
     tag: Any
     asked: float  # time.monotonic()
     finished: float
-    frame: Frame | None = None
-    pixels: Pixels | None = None
-    error: RequestError | None = None
+    outcome: Painted | RequestError
 
 
 @dataclass(slots=True)
@@ -124,4 +130,4 @@ class Outbox:
         with self._lock:
             waiting, self._wanted = self._wanted, {}
         for stream, wanted in waiting.items():
-            self._finished.put(Preview(stream, wanted.tag, wanted.asked, time.monotonic(), error=error))
+            self._finished.put(Preview(stream, wanted.tag, wanted.asked, time.monotonic(), error))

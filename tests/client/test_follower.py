@@ -11,7 +11,7 @@ from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Identities
 from effigy_client.follower import Follower, Followers, ScreenError, Stage
 from effigy_client.memory import PictureMemory
-from effigy_client.outbox import Preview
+from effigy_client.outbox import Painted, Preview
 from effigy_client.pixels import from_rgba8
 from effigy_protocol.messages import Synthesize
 
@@ -55,11 +55,11 @@ class Scene:
         request, tag = self.link.previewed.pop(index)
         asked, self.now = self.now, self.now + seconds
         if error:
-            preview = Preview(1, tag, asked, self.now, error=RequestError(error, error, ""))
+            preview = Preview(1, tag, asked, self.now, RequestError(error, error, ""))
         else:
             got = frame(request, exact=exact, **changes)
             pixels = from_rgba8(got.data, got.height, got.width, doubled=got.half)
-            preview = Preview(1, tag, asked, self.now, got, pixels)
+            preview = Preview(1, tag, asked, self.now, Painted(got, pixels))
         return self.follower.receive(preview, who, SIZE, self.screen)
 
     def refine(self, who=WHO):

@@ -52,8 +52,8 @@ def test_a_link_asks_and_previews_over_it():
         wait_until(lambda: link.has_previews)
         (preview,) = link.previews()
         assert preview.tag == "tag"
-        assert preview.pixels.shape == (64,), "a half picture is shown at full size"
-        np.testing.assert_allclose(preview.pixels, 9 / 255)
+        assert preview.outcome.pixels.shape == (64,), "a half picture is shown at full size"
+        np.testing.assert_allclose(preview.outcome.pixels, 9 / 255)
         assert not link.is_busy
 
 

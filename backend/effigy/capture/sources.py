@@ -79,8 +79,7 @@ class _Frames:
 
     def __iter__(self) -> Iterator[Pixels]:
         out = self._process.stdout
-        assert out is not None
-        while out.readline(8) == b"P6\n":
+        while out is not None and out.readline(8) == b"P6\n":
             width, height = (int(size) for size in out.readline(32).split())
             depth, size = out.readline(8), width * height * 3
             if depth != b"255\n" or not 0 < size <= _LARGEST:

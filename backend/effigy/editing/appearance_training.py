@@ -143,14 +143,13 @@ def _train_identity(
     size = deviation.mean()
     inputs, target, relative = v.float(), ((person - mean) / size).float(), (deviation / size).float()
     network = Network(v.shape[1], person.shape[1], _HEAD)
-    assert network.linear is not None
     with torch.no_grad():  # it starts as the linear map and learns the rest
         start = ridge(v[:count].numpy(), target[:count].double().numpy(), _COLOUR_RIDGE)
-        network.linear.weight.copy_(torch.from_numpy(start.T))
+        network.linear_path.weight.copy_(torch.from_numpy(start.T))
         network.last.weight.mul_(0.1)
     groups = [
         {"params": network.layers.parameters(), "weight_decay": _DECAY},
-        {"params": network.linear.parameters(), "weight_decay": _LINEAR_DECAY},
+        {"params": network.linear_path.parameters(), "weight_decay": _LINEAR_DECAY},
     ]
     optimiser = torch.optim.AdamW(groups, lr=_RATE)
 
@@ -172,9 +171,8 @@ def _train_identity(
                 best, least = copy.deepcopy(network), error
             progress(step + 1, _STEPS)
     best = best.double().requires_grad_(requires_grad=False)
-    assert best.linear is not None
     with torch.no_grad():
         best.last.weight.mul_(size)
         best.last.bias.mul_(size).add_(mean)
-        best.linear.weight.mul_(size)
+        best.linear_path.weight.mul_(size)
     return best, _share(best(v[count:]).numpy(), person[count:].numpy())

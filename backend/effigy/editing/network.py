@@ -70,6 +70,13 @@ class Network(nn.Module):
         return self._output(x, v), J
 
     @property
+    def linear_path(self) -> nn.Linear:
+        """The path from input to output. Raises ValueError where the architecture has none."""
+        if self.linear is None:
+            raise ValueError("this network has no linear path")
+        return self.linear
+
+    @property
     def last(self) -> nn.Linear:
         """The layer that gives the outputs."""
         return cast(nn.Linear, self.layers[-1])

@@ -99,7 +99,9 @@ def fit_face_model(
         papers, paper_nme = train_regressor(
             latents, W, parameters, shape, held_out, PRESETS["paper"], plan.seed, lambda i, n: progress("paper", i, n)
         )
-    looks = learn_looks(regressor, shape, topology, samples, embedder, plan.seed, progress)
+    looks = None
+    if topology.patches:
+        looks = learn_looks(regressor, shape, topology, samples, embedder, plan.seed, progress)
     model = FaceModel(
         plan.name, "", generator, topology, shape, regressor, controls, (pose_range[0], pose_range[1]),
         None if looks is None else looks.appearance,
@@ -135,10 +137,8 @@ def learn_looks(
     embedder: Embedder | None,  # which the samples' vectors are of
     seed: int,
     progress: Progress,
-) -> Looks | None:
-    """What holds colours and the person in edits of a fitted regressor; None where the landmarks are not a face's."""
-    if not topology.patches:
-        return None
+) -> Looks:
+    """What holds colours and the person in edits of a fitted regressor. The topology has patches of skin."""
     appearance, known = train_appearance(
         regressor,
         shape,

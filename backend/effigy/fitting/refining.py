@@ -61,7 +61,6 @@ def refine(
     looks = None
     if not has_looks:
         looks = learn_looks(model.regressor, model.shape, model.topology, sampled, embedder, seed, progress)
-        assert looks is not None
         model.appearance = looks.appearance
     corrected = None if detector is None else _correct(model, detector, with_faces(sampled), seed, progress)
     with whole_folder(out) as temporary:

@@ -82,9 +82,8 @@ def bake_blend(
     except OSError as error:
         raise PaintingError(f"{program} cannot be started: {error}") from None
     with running:
-        assert running.stdout is not None
         try:
-            for line in running.stdout:
+            for line in running.stdout or ():
                 last.append(line.rstrip())
                 if line.startswith(_SAID):
                     tell(line.removeprefix(_SAID).rstrip())

@@ -23,17 +23,18 @@ def open_person(
     model: FaceModel, seed: int | None = None, latent: bytes | None = None, truncation: float = 0.7
 ) -> Identity:
     """The person of ``seed``, as Blender's Seed is, or of a ``latent``. Raises PaintingError."""
-    if (seed is None) == (latent is None):
-        raise PaintingError("say who: give either a seed or a latent")
     if not 0 <= truncation <= 2:
         raise PaintingError(f"truncation {truncation} is out of range: it runs from 0 (the mean face) to 2")
     try:
-        if latent is not None:
-            return model.open_latent(latent)
-        assert seed is not None
-        if not 0 <= seed < SEEDS:
-            raise PaintingError(f"seed {seed} is out of range: seeds run from 0 to {SEEDS - 1}")
-        return model.open_seed(seed, truncation)
+        match seed, latent:
+            case int(), None if 0 <= seed < SEEDS:
+                return model.open_seed(seed, truncation)
+            case int(), None:
+                raise PaintingError(f"seed {seed} is out of range: seeds run from 0 to {SEEDS - 1}")
+            case None, bytes():
+                return model.open_latent(latent)
+            case _:
+                raise PaintingError("say who: give either a seed or a latent")
     except LatentError as error:
         raise PaintingError(f"this latent cannot be painted: {error}") from None
 

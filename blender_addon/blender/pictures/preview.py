@@ -15,6 +15,7 @@ import bpy
 
 from effigy_client.face import Identities
 from effigy_client.link import Link
+from effigy_client.outbox import Painted
 
 from ..scene import display, doubles, plate, rig
 from ..scene.properties import face_of
@@ -196,8 +197,8 @@ def _receive(live: list[bpy.types.Object], link: Link) -> None:
             height = image.size[1] if image is not None else None
             if run_of(proxy).follower.receive(preview, anchor_of(proxy), height, PlateScreen(proxy)):
                 changes.mark()
-        if preview.pixels is not None:  # Blender has its own copy by now
-            link.buffers.give(preview.pixels)
+        if isinstance(preview.outcome, Painted):  # Blender has its own copy by now
+            link.buffers.give(preview.outcome.pixels)
 
 
 def forget_faces() -> None:

@@ -60,18 +60,19 @@ class Session:
         """Whether a stopped backend is still there."""
         return bool(self._leaving)
 
-    def connect(self) -> None:
+    def connect(self) -> Identities:
         """Starts the backend or looks for a running one, as the preferences say; returns at once.
 
         Raises BackendError when the command cannot be started, or PreferencesError.
         """
         if self.identities is not None:
-            return
+            return self.identities
         self.problem = ""
         self.provision = _provision()
-        self.identities = Identities(Link(self.provision, f"Blender {bpy.app.version_string}"))
+        self.identities = identities = Identities(Link(self.provision, f"Blender {bpy.app.version_string}"))
         for start in on_connect:
             start()
+        return identities
 
     def try_to_connect(self) -> None:
         """As ``connect``, for the artist: what is wrong stays on the panel."""
@@ -106,11 +107,9 @@ class Session:
 
     def _connect_or_fail(self) -> Identities:
         try:
-            self.connect()
+            return self.connect()
         except (BackendError, PreferencesError) as error:
             raise RequestError("no-backend", str(error), "") from None
-        assert self.identities is not None
-        return self.identities
 
     def reap(self) -> None:
         """Collects stopped backends that have left."""

@@ -86,6 +86,14 @@ def camera_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Obje
     return camera if camera is not None and camera.type == "CAMERA" else None
 
 
+def eye_on(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Object:
+    """As ``camera_of``. Raises LookupError where nobody looks, which an operator's poll has seen to."""
+    camera = camera_of(proxy, scene)
+    if camera is None:
+        raise LookupError(f"no camera looks at {proxy.name}")
+    return camera
+
+
 def view_of(proxy: bpy.types.Object, camera: bpy.types.Object) -> View:
     """Where both stand now, as the user sees them."""
     return View(

@@ -59,8 +59,9 @@ def has_own_plate(proxy: bpy.types.Object) -> bool:
 
 
 def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
-    """The context's scene, which only Blender's own start is without."""
-    assert context.scene is not None
+    """The context's scene. Raises LookupError without one, as only Blender's own start is."""
+    if context.scene is None:
+        raise LookupError("Blender has no scene yet")
     return context.scene
 
 
@@ -95,9 +96,10 @@ def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def face_in(context: bpy.types.Context) -> bpy.types.Object:
-    """The active face, where an operator's poll has seen that there is one."""
+    """The active face. Raises LookupError where there is none, which an operator's poll has seen to."""
     proxy = active_face(context)
-    assert proxy is not None
+    if proxy is None:
+        raise LookupError("no face is active")
     return proxy
 
 

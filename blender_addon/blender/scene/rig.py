@@ -16,7 +16,7 @@ from effigy_protocol.messages import Array, Identity, Parameter, Welcome
 from ..translation import rpt_
 from . import controls, conversion, display, placing
 from .properties import EffigyFace, face_of
-from .queries import faces, owns_plate
+from .queries import faces, owns_plate, scene_of
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
@@ -35,8 +35,7 @@ def add_face(
     The head, ``height`` metres from chin to crown or as high as those that are there, stands in the pose of the
     identity's own picture, seen by the rig's camera.
     """
-    name, scene = f"Face {seed}", context.scene
-    assert scene is not None
+    name, scene = f"Face {seed}", scene_of(context)
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
     proxy = bpy.data.objects.new(name, _proxy_mesh(name, welcome, identity))
@@ -242,9 +241,8 @@ def _keep_animated(proxy: bpy.types.Object, plate: bpy.types.Object) -> None:
     Blender evaluates what is hidden only when something visible depends on it: a proxy that is hidden in any
     way would otherwise stand still in renders, and its face with it.
     """
-    constraint = plate.constraints.new("COPY_LOCATION")
+    constraint: Any = plate.constraints.new("COPY_LOCATION")
     constraint.name = "Keeps the proxy animated"
-    assert isinstance(constraint, bpy.types.CopyLocationConstraint)
     constraint.target = proxy
     constraint.influence = 0.0
 

@@ -9,12 +9,11 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, IntProperty, StringProperty
 
-from effigy_protocol.messages import FromSeed, Identity, OpenIdentity
+from effigy_protocol.messages import FromSeed, Identity, OpenIdentity, Welcome
 
 from .. import preferences
 from ..pictures.activity import changes
 from ..pictures.runs import runs
-from ..pictures.session import session
 from ..scene import placing, rig, viewing
 from ..scene.obstacles import hiding
 from ..scene.properties import face_of
@@ -52,11 +51,9 @@ class EFFIGY_OT_add_face(OpeningOperator):
         following = max((face_of(proxy).seed + 1 for proxy in faces(scene_of(context))), default=0)
         return OpenIdentity(FromSeed(min(following, LAST_SEED - SEEDS), truncation=self.truncation, seeds=SEEDS))
 
-    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
-        welcome = session.welcome
-        assert welcome is not None
-        assert identity.seed is not None
-        self.seed = identity.seed  # for a redo
+    def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
+        if identity.seed is not None:
+            self.seed = identity.seed  # for a redo
         proxy = rig.add_face(context, welcome, identity, self.seed, preferences.get().head_height)
         face_of(proxy).truncation = self.truncation
         for obj in context.selected_objects:

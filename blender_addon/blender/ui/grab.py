@@ -110,21 +110,19 @@ class EFFIGY_OT_grab(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         proxy = face_in(context)
-        camera = controls.camera_of(proxy, scene_of(context))
-        assert camera is not None
-        if context.region is None or context.region_data is None:
+        camera, view = controls.eye_on(proxy, scene_of(context)), viewport_of(context)
+        if view is None:
             self.report({"ERROR"}, "Grab works in a 3D viewport")
             return {"CANCELLED"}
         self._take_settings(context)
         landmark = self.landmark
         if not 0 <= landmark < len(proxy.data.vertices):
-            landmark = pick(context, proxy, (event.mouse_region_x, event.mouse_region_y))
+            landmark = pick(context, view, proxy, (event.mouse_region_x, event.mouse_region_y))
         if landmark < 0:
             return {"PASS_THROUGH"}
         self._drag = Drag(proxy, camera, landmark, mirror=self.mirror or proxy.data.use_mirror_x)
         self._depth = self._drag.place(landmark)
-        grabbed = self._under(context, event)
-        self._offset = self._depth - grabbed
+        self._offset = self._depth - self._under(view, event)
         self._moved = False
         context.workspace.status_text_set(
             iface_("Grab. Shift: expression only. Ctrl: turn only. X: both sides alike. Esc: back to where it was")
@@ -151,13 +149,13 @@ class EFFIGY_OT_grab(bpy.types.Operator):
             return {"FINISHED"} if self._moved else {"CANCELLED"}
         if event.type == "X" and event.value == "PRESS":
             self._drag.cancel()
-            proxy, camera = self._drag.proxy, controls.camera_of(self._drag.proxy, scene_of(context))
-            assert camera is not None
+            proxy = self._drag.proxy
+            camera = controls.eye_on(proxy, scene_of(context))
             self._drag = Drag(proxy, camera, self._drag.landmark, mirror=len(self._drag.landmarks) == 1)
-        elif event.type == "MOUSEMOVE":
+        elif event.type == "MOUSEMOVE" and (view := viewport_of(context)) is not None:
             self._moved = True
             self._drag.to(
-                self._under(context, event) + self._offset,
+                self._under(view, event) + self._offset,
                 may_turn=self.mode != "EXPRESSION" and not event.shift,
                 may_change=self.mode != "TURN" and not event.ctrl,
             )
@@ -171,24 +169,29 @@ class EFFIGY_OT_grab(bpy.types.Operator):
             settings = tool.operator_properties(self.bl_idname)
             self.mode, self.mirror = settings.mode, settings.mirror
 
-    def _under(self, context: bpy.types.Context, event: bpy.types.Event) -> Vector:
+    def _under(self, view: Viewport, event: bpy.types.Event) -> Vector:
         """The point under the mouse at the landmark's depth."""
         place = event.mouse_region_x, event.mouse_region_y
-        assert context.region is not None
-        assert context.region_data is not None
-        return region_2d_to_location_3d(context.region, context.region_data, place, self._depth)
+        return region_2d_to_location_3d(*view, place, self._depth)
 
 
-def pick(context: bpy.types.Context, proxy: bpy.types.Object, mouse: tuple[float, float]) -> int:
+Viewport = tuple[bpy.types.Region, bpy.types.RegionView3D]
+
+
+def viewport_of(context: bpy.types.Context) -> Viewport | None:
+    """The 3D viewport that the mouse is in."""
+    region, view = context.region, context.region_data
+    return (region, view) if region is not None and view is not None else None
+
+
+def pick(context: bpy.types.Context, view: Viewport, proxy: bpy.types.Object, mouse: tuple[float, float]) -> int:
     """The landmark nearest to the mouse (region pixels), or −1 when none is near."""
-    assert context.region is not None
-    assert context.region_data is not None
     depsgraph = context.evaluated_depsgraph_get()
     evaluated = proxy.evaluated_get(depsgraph)
     best, reach = -1, float(_REACH) ** 2
     landmarks = len(proxy.data.vertices)  # modifiers may add more, behind them
     for index, vertex in enumerate(evaluated.data.vertices[:landmarks]):
-        place = location_3d_to_region_2d(context.region, context.region_data, evaluated.matrix_world @ vertex.co)
+        place = location_3d_to_region_2d(*view, evaluated.matrix_world @ vertex.co)
         if place is not None:
             distance = (place.x - mouse[0]) ** 2 + (place.y - mouse[1]) ** 2
             if distance < reach:

@@ -19,7 +19,7 @@ from effigy_client.errors import RequestError
 from effigy_client.face import OPEN_S, Identities
 from effigy_protocol.files import LargeFileError, read_bytes, read_json, write_whole
 from effigy_protocol.limits import REQUEST_LIMITS
-from effigy_protocol.messages import FromLatent, FromSeed, Identity, Mix, OpenIdentity
+from effigy_protocol.messages import FromLatent, FromSeed, Identity, Mix, OpenIdentity, Welcome
 
 from ..pictures.activity import changes
 from ..pictures.runs import earlier_model
@@ -46,7 +46,7 @@ class OpeningOperator(bpy.types.Operator):
         """What to open. Raises ValueError that says why it cannot be."""
         raise NotImplementedError
 
-    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
+    def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
         """The identity is there. Raises ValueError that says why it cannot be used any more."""
         raise NotImplementedError
 
@@ -93,7 +93,10 @@ class OpeningOperator(bpy.types.Operator):
 
     def _use(self, context: bpy.types.Context, answer: Callable[[], Identity]) -> set[str]:
         try:
-            self.opened(context, answer())
+            identity, welcome = answer(), session.welcome
+            if welcome is None:
+                raise ValueError(rpt_("The backend was stopped meanwhile"))
+            self.opened(context, welcome, identity)
         except (RequestError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -125,9 +128,8 @@ class ChangeOperator(OpeningOperator):
             return False
         return can_ask(cls)
 
-    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
-        welcome, proxy = session.welcome, self.target(context)
-        assert welcome is not None
+    def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
+        proxy = self.target(context)
         if face_of(proxy).locked:
             raise ValueError(rpt_("{} was locked meanwhile", proxy.name))
         if context.mode != "OBJECT":
@@ -165,10 +167,10 @@ class ByNumber(ChangeOperator):
             self.truncation = face.truncation
         return OpenIdentity(FromSeed(self.seed, self.truncation, seeds))
 
-    def opened(self, context: bpy.types.Context, identity: Identity) -> None:
-        assert identity.seed is not None
-        self.seed = identity.seed
-        super().opened(context, identity)
+    def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
+        if identity.seed is not None:
+            self.seed = identity.seed
+        super().opened(context, welcome, identity)
         face_of(self.target(context)).truncation = self.truncation
 
 

@@ -153,17 +153,16 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         running.start()
         if bpy.app.background:  # a script waits
             running.wait()
-            return self._ended()
+            return self._ended(running)
         bpy.app.timers.register(_look, first_interval=_LOOK_S)
         return {"FINISHED"}
 
-    def _ended(self) -> set[str]:
-        assert running is not None
-        _finish(running)
-        if running.progress.outcome != "done":
-            self.report({"ERROR"}, running.progress.error or rpt_("The installation was cancelled"))
+    def _ended(self, installation: Installation) -> set[str]:
+        _finish(installation)
+        if installation.progress.outcome != "done":
+            self.report({"ERROR"}, installation.progress.error or rpt_("The installation was cancelled"))
             return {"CANCELLED"}
-        self.report({"INFO"}, rpt_("The backend is installed in {}", running.plan.folder.path))
+        self.report({"INFO"}, rpt_("The backend is installed in {}", installation.plan.folder.path))
         return {"FINISHED"}
 
 
@@ -203,8 +202,8 @@ class EFFIGY_OT_cancel_install(bpy.types.Operator):
         return is_running()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        assert running is not None
-        running.cancel()
+        if running is not None:
+            running.cancel()
         return {"FINISHED"}
 
 

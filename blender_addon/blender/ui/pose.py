@@ -68,8 +68,7 @@ class EFFIGY_OT_mirror(CameraOperator):
     bl_description = "Change the face's left and right over: its controls, its turn and its tilt"
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        camera = controls.camera_of(proxy, scene)
-        assert camera is not None
+        camera = controls.eye_on(proxy, scene)
         controls.turn(proxy, camera, controls.angles_now(proxy, camera).mirrored)
         controls.set_values(proxy, mirrored(controls.values_of(proxy), controls.twins_of(proxy)))
 
@@ -82,8 +81,7 @@ class EFFIGY_OT_reset_pose(CameraOperator):
     shape = False
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        camera, face = controls.camera_of(proxy, scene), face_of(proxy)
-        assert camera is not None
+        camera, face = controls.eye_on(proxy, scene), face_of(proxy)
         controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
 
 
@@ -95,8 +93,7 @@ class EFFIGY_OT_face_camera(CameraOperator):
     shape = False
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        camera = controls.camera_of(proxy, scene)
-        assert camera is not None
+        camera = controls.eye_on(proxy, scene)
         controls.turn(proxy, camera, Angles(0.0, 0.0, face_of(proxy).rest_roll))
 
 

@@ -24,7 +24,7 @@ from ..scene.display import picture_nodes, shows_its_picture
 from ..scene.framing import roll_of, tears
 from ..scene.obstacles import hiding
 from ..scene.properties import face_of
-from ..scene.queries import carrier_of, faces, is_in_a_layer
+from ..scene.queries import carrier_of, faces, is_in_a_layer, scene_of
 from ..scene.reader import UnreadableError, read_face
 from ..translation import differing, rpt_
 from . import exact
@@ -206,8 +206,7 @@ class EFFIGY_OT_preflight(bpy.types.Operator):
     bl_description = "List what would go wrong in a long render of this scene's faces"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        assert context.scene is not None
-        found = findings(context.scene)
+        found = findings(scene_of(context))
         for finding in found:
             self.report({"ERROR" if finding.level == "error" else "WARNING"}, finding.text)
         if not found:

@@ -135,10 +135,9 @@ def make_plan(
         )
     if not folder.is_free:
         raise InstallError(f"{folder.path} holds other things, or cannot be read: choose an empty folder")
-    if wheel is None and file is None:
-        raise InstallError("this add-on does not say which backend belongs to it: choose the backend's .whl file")
     chosen = wheel_of(file) if wheel is None and file is not None else wheel
-    assert chosen is not None
+    if chosen is None:
+        raise InstallError("this add-on does not say which backend belongs to it: choose the backend's .whl file")
     for place in (offline, file.parent if file else None):
         if file is None and place is not None and (place / chosen.name).is_file():
             file = place / chosen.name

@@ -161,8 +161,7 @@ class Installation:
                 _end(child)
         said: list[str] = []
         with child:
-            assert child.stdout is not None
-            for line in child.stdout:
+            for line in child.stdout or ():
                 log.write(line)
                 said = [*said[-20:], line.strip()]
                 self._tell(line=line.strip()[:_TOLD])

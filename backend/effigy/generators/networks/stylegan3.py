@@ -240,13 +240,11 @@ class Layer(nn.Module):
             x = winograd_conv2d(x, transformed(self.weight), self.padding)
         else:
             x = F.conv2d(x, weight, padding=self.padding).float()
-        if self.is_rgb:
+        if self.up_filter is None or self.down_filter is None:  # to RGB, which is linear
             x = torch.addcmul(self.bias[:, None, None], x, gain)
             return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
         bias = (self.bias * SQRT2)[:, None, None]
         x = torch.addcmul(bias, x, gain, out=x) if may_overwrite() else x * gain + bias
-        assert self.up_filter is not None
-        assert self.down_filter is not None
         return filtered_leaky_relu(x, self.clamp, self.up_filter, self.up, self.crop, self.down_filter, self.down)
 
 

@@ -157,8 +157,8 @@ class Compilation:
 
     def _close(self) -> None:
         self._errors.close()
-        assert self._child.stdin is not None
-        self._child.stdin.close()
+        if self._child.stdin is not None:
+            self._child.stdin.close()
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

@@ -61,7 +61,9 @@ class PreviewPainter:
 
     def __call__(self, ws: Tensor) -> Tensor:
         if self._compilation is not None and self._compilation.ended():
-            self._finish_compiling()
+            package, self._compilation = self._compilation.package(), None
+            if package is not None:
+                self._use_compiled()
         elif self._compile_after is not None:
             self._compile_after -= 1
             if self._compile_after == 0:
@@ -91,12 +93,6 @@ class PreviewPainter:
             self._compilation = Compilation(self._path, self._dtype, self._package)
         else:
             log.warning("previews stay uncompiled: others may write there", folder=str(self._package.parent))
-
-    def _finish_compiling(self) -> None:
-        assert self._compilation is not None
-        package, self._compilation = self._compilation.package(), None
-        if package is not None:
-            self._use_compiled()
 
     def _use_compiled(self) -> bool:
         package = self._package
