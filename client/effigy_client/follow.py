@@ -101,13 +101,13 @@ def _bounded(J: Array, error: Array, weights: Array, prior: Array, controls: Arr
 
 
 def _rotation(vector: Array) -> Array:
-    """The rotation [3, 3] about ``vector`` by its length (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = (vector / angle).tolist()
-    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * K + (1 - np.cos(angle)) * K @ K)
+    """The Cayley transform [3, 3] of a step of the turn: (I − K/2)⁻¹ (I + K/2), where K x = ``vector`` × x.
+
+    A rotation about ``vector``, by its length to second order: steps towards a solution get smaller.
+    """
+    x, y, z = (0.5 * vector).tolist()
+    half = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.linalg.solve(np.eye(3) - half, np.eye(3) + half)
 
 
 def fit_view(
