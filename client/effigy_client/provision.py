@@ -122,7 +122,9 @@ def read_living(path: Path) -> Connection:
 class LocalBackend:
     """A backend that this process started and will stop. It also leaves by itself when this process is gone."""
 
-    patience = 60.0  # to start and load its model
+    # To start and load its model. One that died, or that answered once and then no more, is told at once, so this only
+    # ends the wait for one that hangs: a busy machine takes minutes.
+    patience = 300.0
 
     def __init__(self, command: str, folder: Path, model: str = "") -> None:
         """Starts ``command`` (for instance "effigy", or a path to it with arguments); returns at once.

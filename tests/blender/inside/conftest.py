@@ -22,7 +22,6 @@ import pytest
 
 PACKAGE = "bl_ext.user_default.effigy"
 ROOT = Path(__file__).parents[3]
-_STARTS = 5  # waits for a backend, each as long as an artist is asked to have patience
 
 
 def pytest_sessionstart(session):
@@ -104,25 +103,12 @@ def scene(tmp_path):
     return scene
 
 
-def wait_for(session):
-    """Waits until a backend is ready: a busy machine takes minutes to load torch and a model."""
-    from effigy_client.errors import RequestError  # which the add-on has brought by now
-
-    for left in reversed(range(_STARTS)):
-        try:
-            session.ensure_ready()
-            return
-        except RequestError:
-            if not left:
-                raise
-
-
 @pytest.fixture(scope="session")
 def backend(preferences):
     """Starts a real backend through the add-on, as an artist does."""
     assert bpy.ops.effigy.connect() == {"FINISHED"}
     session = addon("blender.pictures.session").session
-    wait_for(session)
+    session.ensure_ready()
     yield session
     if session.link is not None:
         bpy.ops.effigy.disconnect()
@@ -137,7 +123,7 @@ def killable(backend):
     if session.link is not None:
         bpy.ops.effigy.disconnect()
     bpy.ops.effigy.connect()
-    wait_for(session)
+    session.ensure_ready()
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +135,7 @@ def serve(backend, preferences):
         bpy.ops.effigy.disconnect()
         preferences.model = model
         assert bpy.ops.effigy.connect() == {"FINISHED"}
-        wait_for(backend)
+        backend.ensure_ready()
 
     yield start
     start(before)
@@ -162,6 +148,18 @@ def planes(tmp_path_factory):
     python = Path(os.environ["EFFIGY_COMMAND"]).with_name("python")
     subprocess.run([python, "-m", "tests.planes_bundle", "first-default", folder], cwd=ROOT, check=True)
     return folder
+
+
+@pytest.fixture()
+def nothing_waits(monkeypatch, face):
+    """Fails where anything waits for the backend from here on, as nothing may on Blender's own thread in a window."""
+    from effigy_client.link import Link  # which the add-on has brought by now
+
+    def refuse(*_):
+        raise AssertionError("Blender stands still meanwhile")
+
+    for name in ("wait", "wait_ready"):
+        monkeypatch.setattr(Link, name, refuse)
 
 
 @pytest.fixture()

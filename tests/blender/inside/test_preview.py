@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 import bpy
 import numpy as np
 from conftest import addon, follower_of
@@ -79,19 +77,15 @@ def test_an_unchanged_scene_asks_for_nothing(scene, face, settle):
     assert client.call(messages.Status(), 5).painted == painted
 
 
-def test_a_tick_is_short_even_while_a_picture_is_on_its_way(scene, face, settle):
+def test_no_tick_waits_while_a_picture_is_on_its_way(scene, face, settle, nothing_waits):
     settle()
     preview = addon("blender.pictures.preview")
     face.rotation_mode = "XYZ"
-    waits = []
     for step in range(30):
         face.rotation_euler = (0, 0, step / 60)
         bpy.context.view_layer.update()
-        started = time.perf_counter()
         preview.tick()
-        waits.append(time.perf_counter() - started)
-    # A generous bound, which only detects a tick that waits for the backend (a picture takes 20 ms or more).
-    assert np.median(waits) < 0.015
+    assert preview.is_busy([face])
     settle()
 
 
