@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from effigy_client.install import (
     Installation,
     Installed,
     InstallError,
+    Plan,
     Wheel,
     carry_over,
     find_flavour,
@@ -126,6 +128,22 @@ def no_tool(name: str) -> None:
     return None
 
 
+@pytest.fixture(scope="session")
+def environment_made(tmp_path_factory):
+    """An environment with pip, which takes seconds to make."""
+    made = tmp_path_factory.mktemp("environment") / "env"
+    subprocess.run([sys.executable, "-I", "-m", "venv", made], check=True, timeout=500)
+    return made
+
+
+@pytest.fixture()
+def soon(environment_made, monkeypatch):
+    """Has installations begin with a copy of that environment."""
+    monkeypatch.setattr(
+        Plan, "environment", lambda plan, again=False: ["cp", "-a", str(environment_made), str(plan.folder.env)]
+    )
+
+
 def installed(plan, **options):
     run = Installation(plan, **options)
     run.start()
@@ -171,7 +189,7 @@ def test_from_nothing_to_a_backend_then_updated_repaired_and_removed(served, tmp
     assert not folder.is_free
 
 
-def test_a_failed_step_says_why_and_the_next_run_goes_on(served, tmp_path):
+def test_a_failed_step_says_why_and_the_next_run_goes_on(served, tmp_path, soon):
     folder = Folder(tmp_path / "backend")
     plan = make_plan(folder, backend(served), flavour="cpu", addresses=addresses(served), which=no_tool)
     failed = installed(plan)
@@ -186,7 +204,7 @@ def test_a_failed_step_says_why_and_the_next_run_goes_on(served, tmp_path):
     assert (folder.env / "pyvenv.cfg").stat().st_mtime_ns == made, "the environment was kept"
 
 
-def test_all_of_it_can_come_from_a_folder(served, tmp_path, monkeypatch):
+def test_all_of_it_can_come_from_a_folder(served, tmp_path, soon):
     carried = tmp_path / "effigy-wheels"
     carried.mkdir()
     write_wheel(carried, "torch", "2.7.0", "")
@@ -203,7 +221,7 @@ def test_all_of_it_can_come_from_a_folder(served, tmp_path, monkeypatch):
     assert served.asked == []
 
 
-def test_what_is_cancelled_ends_at_once_and_leaves_no_process(served, tmp_path):
+def test_what_is_cancelled_ends_at_once_and_leaves_no_process(served, tmp_path, soon):
     big = write_wheel(served.root, "torch", "2.7.0", "x = 0\n" * 200_000)
     served.slow = 0.5
     folder = Folder(tmp_path / "backend")
