@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Before torch is imported, as in backend/effigy/cli/__init__.py.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# Before torch is imported. Tests work on little: threads that wait for each other at every layer would only take time
+# from other processes. Tests of what threads change set their number themselves.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as in backend/effigy/cli/__init__.py
 
 import pytest
 from hypothesis import settings

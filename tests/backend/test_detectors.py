@@ -42,13 +42,13 @@ def test_face_alignment_finds_68_points_in_every_picture(torch_home, monkeypatch
     torch.save(FAN(4).state_dict(), torch_home / FAN_FILES[0])
     torch.save(s3fd().state_dict(), torch_home / FAN_FILES[1])
     detector = load_detector("face-alignment", EMBEDDED, "cpu")
-    pictures = torch.rand(3, 3, 128, 128) * 2 - 1
+    pictures = torch.rand(2, 3, 128, 128) * 2 - 1
     batches = []
     hook = FAN.forward
     monkeypatch.setattr(FAN, "forward", lambda self, x: (batches.append(len(x)), hook(self, x))[1])
     points = detector.detect(pictures)
-    assert batches == [3], "all in one pass"
-    assert points.shape == (3, 2, 68)
+    assert batches == [2], "all in one pass"
+    assert points.shape == (2, 2, 68)
     assert points.dtype == torch.float32
     assert detector.topology == "ibug68"
     assert points.min() > -0.3

@@ -18,8 +18,18 @@ def test_the_oldest_and_a_newer_blender_are_set_up():
     assert {"4.2", "4.5", "5.0"} <= {blender.version for blender in BLENDERS}, "run make test: it sets up Blender"
 
 
-# Dying backends behave the same in every version; EEVEE has one name up to 4.5 and another from 5.0 on.
-NOT_BETWEEN = ("test_backends.py", "test_failures.py", "test_handling.py", "test_install.py", "test_without_blender.py")
+# What a version of Blender has no part in, as dying backends and other models, and what goes through all operators:
+# the oldest and the newest show the differences. EEVEE has one name up to 4.5, another later.
+NOT_BETWEEN = (
+    "test_alpha.py",
+    "test_backends.py",
+    "test_earlier_models.py",
+    "test_evaluated.py",
+    "test_failures.py",
+    "test_handling.py",
+    "test_install.py",
+    "test_without_blender.py",
+)
 BETWEEN = [*(f"--ignore-glob=*/{name}" for name in NOT_BETWEEN), "-k", "not EEVEE"]
 
 
