@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from effigy_protocol.messages import Encoding, MatteName, PassName, Purpose, Synthesize
+from effigy_protocol.messages import HEAD_UNIT, Encoding, MatteName, PassName, Purpose, Synthesize
 from effigy_protocol.record import ANGLE_DIGITS, CONTROL_DIGITS
 
 
@@ -46,7 +46,13 @@ class Asking:
         stream: int = 0,
         half: bool = False,
         passes: tuple[PassName, ...] = (),
+        metres: tuple[float, float] = (HEAD_UNIT, 0.0),
     ) -> Synthesize:
-        """The message that asks for this picture of ``identity`` (its key at the service), and ``passes`` beside it."""
+        """The message that asks for this picture of ``identity`` (its key at the service), and ``passes`` beside it.
+
+        ``metres``: of a head unit, and from the camera to the head, for the depth in an exr file.
+        """
         controls = dict(self.controls)
-        return Synthesize(identity, self.yaw, self.pitch, controls, purpose, encoding, stream, half, passes, self.matte)
+        return Synthesize(
+            identity, self.yaw, self.pitch, controls, purpose, encoding, stream, half, passes, self.matte, *metres
+        )

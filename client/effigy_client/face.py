@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from effigy_protocol.messages import Encoding, Frame, FromLatent, Identity, OpenIdentity, PassName, Release
+from effigy_protocol.messages import HEAD_UNIT, Encoding, Frame, FromLatent, Identity, OpenIdentity, PassName, Release
 
 from .asking import Asking
 from .errors import RequestError
@@ -161,9 +161,10 @@ class Face:
         timeout: float,
         encoding: Encoding = "rgba8",
         passes: tuple[PassName, ...] = (),
+        metres: tuple[float, float] = (HEAD_UNIT, 0.0),
     ) -> Asked:
-        """Asks for the final picture of an open identity, and ``passes`` beside it."""
-        request = asking.request(self.key, "final", encoding, passes=passes)
+        """Asks for the final picture of an open identity, and ``passes`` beside it; ``metres`` as in Asking.request."""
+        request = asking.request(self.key, "final", encoding, passes=passes, metres=metres)
         return Asked(self, asking, link.ask(request, timeout))
 
     def paint(self, identities: Identities, anchor: Anchor, asking: Asking, timeout: float) -> Frame:

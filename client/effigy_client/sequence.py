@@ -14,7 +14,7 @@ from concurrent import futures
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from effigy_protocol.messages import Cancel, Encoding, Frame, PassName
+from effigy_protocol.messages import HEAD_UNIT, Cancel, Encoding, Frame, PassName
 
 from .asking import Asking
 from .errors import RequestError
@@ -83,17 +83,18 @@ class Sequence(Generic[M]):
         patience: Callable[[], float],
         encoding: Encoding = "rgba8",
         passes: tuple[PassName, ...] = (),
+        metres: Callable[[int], tuple[float, float]] = lambda frame: (HEAD_UNIT, 0.0),
     ) -> None:
         """``read`` says what a frame asks for, ``skip`` of which frames nothing need be painted.
 
         ``patience`` is how many seconds a picture may take, and a backend to come back; ``passes`` come with every
-        picture.
+        picture; ``metres`` of a frame are as in Asking.request.
         """
         self.total = len(frames)
         self.done = 0
         self._supply, self._face, self._anchor = supply, face, anchor
         self._read, self._skip, self._patience = read, skip, patience
-        self._encoding, self._passes = encoding, passes
+        self._encoding, self._passes, self._metres = encoding, passes, metres
         self._waiting = deque(frames)
         self._asked: deque[_Entry[M]] = deque()
         self._again: deque[_Entry[M]] = deque()  # read already, to be asked once more
@@ -145,8 +146,10 @@ class Sequence(Generic[M]):
         while len(self._asked) < _AHEAD and (self._again or self._waiting):
             entry = self._again.popleft() if self._again else self._next(self._waiting.popleft())
             if not self._skip(entry.frame, entry.moment):
-                asking = entry.moment.asking
-                entry.asked = self._face.ask(identities.link, asking, self._patience(), self._encoding, self._passes)
+                entry.asked = self._face.ask(
+                    identities.link, entry.moment.asking, self._patience(), self._encoding, self._passes,
+                    self._metres(entry.frame),
+                )  # fmt: skip
             self._asked.append(entry)
 
     def _next(self, frame: int) -> _Entry[M]:

@@ -10,7 +10,7 @@ import bpy
 
 from effigy_client import sequence
 from effigy_client.sequence import Sequence, SequenceError
-from effigy_protocol.messages import Encoding, PassName
+from effigy_protocol.messages import HEAD_UNIT, Encoding, PassName
 
 from .. import preferences
 from ..scene.properties import face_of
@@ -38,12 +38,15 @@ class Walk:
         encoding: Encoding,
         skip: Callable[[int, FaceState], bool],
         passes: tuple[PassName, ...] = (),
+        metres: Callable[[int], tuple[float, float]] = lambda frame: (HEAD_UNIT, 0.0),
     ) -> None:
         self._proxy, self._scene = name_of(proxy), scene.name
         self._before = scene.frame_current
         self.anchor = anchor_of(proxy)
         face = run_of(proxy).follower.face
-        self._sequence = Sequence(session, face, self.anchor, frames, self._read, skip, _patience, encoding, passes)
+        self._sequence = Sequence(
+            session, face, self.anchor, frames, self._read, skip, _patience, encoding, passes, metres
+        )
 
     @property
     def total(self) -> int:

@@ -114,6 +114,7 @@ _CLASSES = (EFFIGY_OT_export_keys, EFFIGY_OT_export_arkit)
 def _draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(EFFIGY_OT_export_keys.bl_idname, text="Effigy Keys (.json)")
     menu.layout.operator(EFFIGY_OT_export_arkit.bl_idname, text="Effigy: ARKit Capture (.csv)")
+    menu.layout.operator("effigy.bake_layers", text="Effigy: OpenEXR Layers (beside the .blend)")
 
 
 def register() -> None:

@@ -11,6 +11,7 @@ import bpy
 from ..pictures.activity import activity
 from ..pictures.bake import FAILURES, Bake, reason, show_live
 from ..pictures.cache import Cache
+from ..pictures.layers import Layers
 from ..pictures.runs import runs
 from ..pictures.session import session
 from ..pictures.walk import Walk
@@ -147,6 +148,13 @@ def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
     return can_ask(cls)
 
 
+def _can_write(cls: Any, context: bpy.types.Context) -> bool:
+    if not bpy.data.filepath:
+        cls.poll_message_set("Save the .blend first: the pictures are written beside it")
+        return False
+    return _can_walk(cls, context)
+
+
 class EFFIGY_OT_bake(RangeOperator):
     bl_idname = "effigy.bake"
     bl_label = "Bake"
@@ -160,10 +168,7 @@ class EFFIGY_OT_bake(RangeOperator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not bpy.data.filepath:
-            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
-            return False
-        return _can_walk(cls, context)
+        return _can_write(cls, context)
 
     def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
         return Bake(proxy, scene)
@@ -174,6 +179,27 @@ class EFFIGY_OT_bake(RangeOperator):
         if work.clamped:
             text += rpt_("; {} ask beyond the model's range and were limited", work.clamped)
         return text
+
+
+class EFFIGY_OT_bake_layers(RangeOperator):
+    bl_idname = "effigy.bake_layers"
+    bl_label = "Bake Layers"
+    bl_description = (
+        "Write the scene's frame range to OpenEXR files beside the .blend, for compositing: the picture in linear "
+        "light, its normals, its depth in metres from the camera, and its colour without light. The scene stays as it "
+        "is. ESC stops"
+    )
+    noun = "Bake Layers"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _can_write(cls, context)
+
+    def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
+        return Layers(proxy, scene)
+
+    def summary(self, work: Layers) -> str:
+        return rpt_("{} frames painted, {} kept, in {}", work.painted, work.walk.total - work.painted, work.folder)
 
 
 class EFFIGY_OT_cache(RangeOperator):
@@ -215,7 +241,7 @@ class EFFIGY_OT_show_live(bpy.types.Operator):
         return {"FINISHED"}
 
 
-_CLASSES = (EFFIGY_OT_bake, EFFIGY_OT_cache, EFFIGY_OT_show_live)
+_CLASSES = (EFFIGY_OT_bake, EFFIGY_OT_bake_layers, EFFIGY_OT_cache, EFFIGY_OT_show_live)
 
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

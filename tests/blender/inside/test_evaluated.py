@@ -18,6 +18,7 @@ ARGUMENTS = {
     "add_face": {"seed": 5},
     "apply_expression": {"name": "Kept"},
     "bake": {},
+    "bake_layers": {},
     "cache": {},
     "change_identity": {"seed": 9},
     "exact_view": {},
@@ -50,7 +51,7 @@ ORDER = (
     *("add_face", "randomise", "store_expression", "mirror", "save_identity", "change_identity", "neutral"),
     *("apply_expression", "key_all", "exact_view", "cache", "bake", "random_identity", "show_live", "load_identity"),
     *("import_arkit", "import_landmarks", "mix_identities", "face_camera", "reset_pose", "preflight"),
-    *("bake", "export_keys", "export_arkit", "remove_expression", "remove_face"),
+    *("bake", "bake_layers", "export_keys", "export_arkit", "remove_expression", "remove_face"),
 )
 
 

@@ -68,3 +68,27 @@ def test_the_compositor_finds_every_layer_and_value(scene, face, tmp_path):
     depth = DISTANCE - UNIT * passes["depth"][..., 0].astype(float)
     np.testing.assert_allclose(found["Depth"][head][:, 0], depth[head], atol=1e-3)
     assert found["Depth"][0, 0, 0] == np.float32(1e10), "behind the head is nothing, as in Blender's own depth"
+
+
+def test_layers_are_written_beside_the_blend_and_tell_metres(scene, face):
+    layers = addon("blender.pictures.layers")
+    scene.frame_end = 2
+    assert bpy.ops.effigy.bake_layers() == {"FINISHED"}
+    folder = addon("blender.pictures.bake").folder_of(face) / "layers"
+    files = sorted(folder.glob("*.exr"))
+    assert [path.name for path in files] == ["layers_0001.exr", "layers_0002.exr"]
+    assert face.effigy.source != "BAKED", "the scene stays as it is"
+    before = [path.stat().st_mtime_ns for path in files]
+    assert bpy.ops.effigy.bake_layers() == {"FINISHED"}
+    assert [path.stat().st_mtime_ns for path in files] == before, "what is right is kept"
+    unit, distance = layers.metres_of(face, scene)
+    scene.unit_settings.scale_length *= 2
+    doubled = layers.metres_of(face, scene)
+    np.testing.assert_allclose(doubled, (2 * unit, 2 * distance))
+    camera = scene.camera or face.effigy.camera
+    apart = np.array(camera.matrix_world)[:3, 3] - np.array(face.matrix_world)[:3, 3]
+    np.testing.assert_allclose(distance, np.linalg.norm(apart), rtol=1e-5, err_msg="a perspective camera looks at it")
+    assert bpy.ops.effigy.bake_layers() == {"FINISHED"}
+    assert all(path.stat().st_mtime_ns != time for path, time in zip(files, before, strict=True)), (
+        "their depth is another"
+    )
