@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from effigy.service import jobs as jobs_module
+from effigy.service.answering import Answering
 from effigy.service.jobs import Jobs, Progress
 from effigy.service.refusals import RefusedError
 from effigy.service.scheduler import Job, Scheduler
@@ -148,13 +149,13 @@ def service(default_model, monkeypatch):
     """A worker whose OpenIdentity is long work; gives it requests, and returns it with what it answers."""
     held = threading.Event()
 
-    def open_slowly(self, models, client, request):
+    def open_slowly(self, client, request):
         yield Progress(0.0, "painting")
         while not held.is_set():
             yield Progress(0.5, "painting")
         return Done(request.source.seed)
 
-    monkeypatch.setattr(Worker, "_open", open_slowly)
+    monkeypatch.setattr(Answering, "_open", open_slowly)
     context, scheduler = zmq.Context(), Scheduler()
     inbox = context.socket(zmq.PULL)
     inbox.bind("inproc://answers")

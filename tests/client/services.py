@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services without a process: one that says what a test has it say, and a real worker in this process."""
+"""Services without a process: one that says what a test has it say, and the product's own in this process."""
 
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -12,11 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import zmq
-
 from effigy.service.answers import answer
-from effigy.service.scheduler import Job, Scheduler
-from effigy.service.worker import Worker
+from effigy.service.in_process import InProcessService
 from effigy_client.errors import RequestError
 from effigy_client.link import Link
 from effigy_client.pixels import Buffers
@@ -25,13 +21,10 @@ from effigy_protocol import decode_request
 from effigy_protocol.connection import Connection
 from effigy_protocol.messages import (
     Array,
-    CancelJob,
     Done,
-    Error,
     Frame,
     Hello,
     Identity,
-    JobStatus,
     OpenIdentity,
     Ping,
     Pong,
@@ -47,7 +40,6 @@ from effigy_protocol.messages import (
 HERE = Connection("in-process", 0, "", "")
 SIZE = 4
 STRAIGHT = Pose(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
-CLIENT = b"a client"
 
 
 def welcome() -> Welcome:
@@ -108,51 +100,16 @@ def linked(reply: Callable[[Request], Reply]) -> Iterator[tuple[Link, InProcess]
 
 
 @contextmanager
-def worker_of(model: Any) -> Iterator[Link]:
-    """Links to a real worker that paints with ``model`` in this process: its scheduler, its answers."""
-    context, scheduler = zmq.Context(), Scheduler()
-    inbox = context.socket(zmq.PULL)
-    inbox.bind("inproc://answers")
-    worker = Worker(lambda: model, scheduler, context, "inproc://answers")
-    worker.start()
-
-    def respond(frames: Any) -> list[Any]:
-        envelope = decode_request(list(frames))
-        match envelope.message:
-            case Hello():
-                loading = Error("loading", worker.detail, "try again in a moment")
-                return [answer(envelope.id, worker.welcome or loading)]
-            case Ping():
-                return [answer(envelope.id, Pong())]
-            case JobStatus(job):
-                return [answer(envelope.id, worker.jobs.status(CLIENT, job))]
-            case CancelJob(job):
-                return [answer(envelope.id, Done(int(worker.jobs.cancel(CLIENT, job))))]
-            case request:
-                scheduler.add(Job(CLIENT, envelope.id, request, sum(map(len, frames))))
-                return []
-
-    transport, is_over = InProcess(respond), threading.Event()
-
-    def forward() -> None:
-        while not is_over.is_set():
-            if inbox.poll(20):
-                _, *frames = inbox.recv_multipart()
-                transport.deliver(frames)
-
-    forwarder = threading.Thread(target=forward)
-    forwarder.start()
-    link = Link(Source(), "test", lambda _: transport)
+def in_process(model: Any) -> Iterator[Link]:
+    """Links to the product's own service of ``model``, in this process."""
+    service = InProcessService(model)
+    link = Link(Source(), "test", lambda _: InProcess(service))
     try:
+        link.wait_ready(60)
         yield link
     finally:
         link.close()
-        scheduler.close()
-        worker.join()
-        is_over.set()
-        forwarder.join()
-        inbox.close()
-        context.term()
+        service.close()
 
 
 @dataclass

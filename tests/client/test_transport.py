@@ -10,15 +10,17 @@ import threading
 import numpy as np
 import pytest
 
+from effigy.service.in_process import InProcessService
 from effigy_client.asking import Asking
 from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Face, Identities
 from effigy_client.link import Link
 from effigy_client.state import Phase
 from effigy_client.transport import ClosedError, InProcess
-from effigy_protocol.messages import Error, FromSeed, OpenIdentity, Synthesize
+from effigy_protocol import decode_reply
+from effigy_protocol.messages import Cancel, Error, FromSeed, JobStatus, OpenIdentity, Release, Status, Synthesize
 
-from .services import HERE, Source, frame, linked, wait_until, worker_of
+from .services import HERE, Source, frame, in_process, linked, wait_until
 
 
 def test_answers_come_in_their_order_and_before_the_end():
@@ -79,11 +81,10 @@ def test_the_end_of_the_service_is_a_loss_and_another_life_begins():
         link.close()
 
 
-def test_a_final_over_a_worker_in_this_process_is_the_models_own_picture(default_model):
+def test_a_final_of_a_service_in_this_process_is_the_models_own_picture(default_model):
     asking = Asking.of(12.0, -3.0, [("jawOpen", 0.4)])
     anchor = default_model.open_seed(3, 0.7)
-    with worker_of(copy.copy(default_model)) as link:
-        link.wait_ready(120)
+    with in_process(copy.copy(default_model)) as link:
         identities = Identities(link)
         opened = identities.open(OpenIdentity(FromSeed(3, truncation=0.7))).result(120)
         who = Anchor(opened.model, base64.b64encode(opened.latent).decode())
@@ -91,3 +92,31 @@ def test_a_final_over_a_worker_in_this_process_is_the_models_own_picture(default
     edit = default_model.edit(anchor, asking.yaw, asking.pitch, dict(asking.controls))
     pixels = np.frombuffer(got.data, np.uint8).reshape(got.height, got.width, 4)
     np.testing.assert_array_equal(pixels[..., :3], default_model.paint(edit.ws[None])[0][..., :3])
+
+
+def test_a_service_in_this_process_answers_and_refuses_as_any(default_model):
+    with in_process(copy.copy(default_model)) as link:
+        key = link.call(OpenIdentity(FromSeed(3)), 60).identity
+        link.preview(Synthesize(key, 5.0, 0.0, {}), tag="seen")
+        wait_until(lambda: link.has_previews)
+        (preview,) = link.previews()
+        assert preview.tag == "seen"
+        assert preview.outcome.frame.identity == key
+        for request, code in (
+            (Synthesize("nobody", 0.0, 0.0, {}, "final"), "unknown-identity"),
+            (Synthesize(key, 0.0, 0.0, {"noSuch": 1.0}, "final"), "bad-field"),
+            (JobStatus("nothing"), "unknown-job"),
+        ):
+            with pytest.raises(RequestError) as caught:
+                link.call(request, 60)
+            assert caught.value.code == code
+        report = link.call(Status(), 60)
+        assert (report.phase, report.identities, report.painted) == ("ready", 1, 1)
+        assert link.call(Release(key), 60).count == 1
+        assert link.call(Cancel(), 60).count == 0
+
+
+def test_what_is_no_message_is_refused_by_a_service_in_this_process(default_model):
+    service = InProcessService(copy.copy(default_model))
+    (frames,) = service([b"\xc1 nothing"])
+    assert decode_reply(frames).message.code == "malformed"

@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
+import copy
 import textwrap
 import types
 
 import numpy as np
 import pytest
-import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import effigy.geometry
 from effigy.editing.parameters import Parameters
-from effigy.service import worker as worker_module
-from effigy.service.scheduler import Job, Scheduler
-from effigy.service.worker import Worker
+from effigy.service import answering
+from effigy.service.answering import Answering
+from effigy.service.in_process import InProcessService
 from effigy_protocol import ProtocolError, codec, decode_reply, decode_request, encode, messages
 from effigy_protocol.messages import Error, FromSeed, OpenIdentity
 
@@ -46,40 +46,31 @@ def _declared(monkeypatch):
 
 @pytest.fixture()
 def ask(default_model, monkeypatch):
-    """Sends requests to a worker with the page's method, as bytes, and returns its replies."""
+    """Sends requests to a service with the page's method, as bytes, and returns its replies."""
     names = run(
         ANSWERED,
-        worker_module,
+        answering,
         Measure=Measure,
         Measured=Measured,
         Parameters=Parameters,
         project=effigy.geometry.project,
     )
-    change = Worker._change
+    change = Answering._change
 
-    def with_measure(self, models, client, request):
+    def with_measure(self, client, request):
         if isinstance(request, Measure):
             return names["_measure"](self, client, request)
-        return change(self, models, client, request)
+        return change(self, client, request)
 
-    monkeypatch.setattr(Worker, "_change", with_measure)
-    context, scheduler = zmq.Context(), Scheduler()
-    inbox = context.socket(zmq.PULL)
-    inbox.bind("inproc://answers")
-    worker = Worker(lambda: default_model, scheduler, context, "inproc://answers")
-    worker.start()
+    monkeypatch.setattr(Answering, "_change", with_measure)
+    service = InProcessService(copy.copy(default_model))
 
     def answer(request):
-        envelope = decode_request(encode(7, request))
-        scheduler.add(Job(b"client", envelope.id, envelope.message))
-        assert inbox.poll(60_000), "no answer came"
-        return decode_reply(inbox.recv_multipart()[1:]).message
+        (frames,) = service(encode(7, request))
+        return decode_reply(frames).message
 
     yield answer
-    scheduler.close()
-    worker.join(60)
-    inbox.close()
-    context.term()
+    service.close()
 
 
 @settings(max_examples=30)

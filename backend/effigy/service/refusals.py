@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from effigy_protocol import ProtocolError
 from effigy_protocol.errors import ErrorCode
 from effigy_protocol.messages import Error
 
@@ -17,6 +18,19 @@ from ..landmarks import DetectorError
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+_HINTS = {
+    "malformed": "send messages of Effigy's protocol; see docs/protocol.md",
+    "too-large": "send a smaller message",
+    "version": "update it; the add-on and the backend come with the same release",
+    "unknown-kind": "install the add-on and the backend from the same release",
+    "bad-field": "see docs/protocol.md for this message's fields",
+}
+
+
+def refusal(error: ProtocolError) -> Error:
+    """The answer to a message that cannot be read."""
+    return Error(error.code, error.message, _HINTS[error.code])
 
 
 class RefusedError(Exception):

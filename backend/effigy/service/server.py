@@ -31,6 +31,7 @@ from .answers import answer
 from .authentication import Authenticator
 from .logs import client_name
 from .outbox import LeftError, Outbox
+from .refusals import refusal
 from .scheduler import Job, QueueFullError, Scheduler
 from .worker import Worker
 
@@ -40,14 +41,6 @@ _POLL_MS = 200  # how soon a signal, a dead parent or idleness is noticed
 _FLUSH_MS = 10  # how soon a client that takes its answers slowly gets the next ones
 _CLIENT_GONE_S = 30.0  # a client that sends nothing, not even a Ping, has left
 _LEAVE_S = 0.5  # for last answers that clients are slow to take
-
-_HINTS = {
-    "malformed": "send messages of Effigy's protocol; see docs/protocol.md",
-    "too-large": "send a smaller message",
-    "version": "update it; the add-on and the backend come with the same release",
-    "unknown-kind": "install the add-on and the backend from the same release",
-    "bad-field": "see docs/protocol.md for this message's fields",
-}
 
 
 class Server:
@@ -134,7 +127,7 @@ class Server:
             reply = self._answer(client, envelope, _size(frames))
         except ProtocolError as error:
             log.warning("request refused", client=client_name(client), code=error.code, error=error.message)
-            self._send(client, error.request_id or 0, Error(error.code, error.message, _HINTS[error.code]))
+            self._send(client, error.request_id or 0, refusal(error))
             return
         except Exception as error:  # no message may end the loop that serves everyone
             log.exception("request not understood", client=client_name(client))

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a service answers with: the models, the open identities and the long work of its clients, and painting.
+
+It knows of no socket and no thread: the worker calls it for a service, ``in_process`` for a client of this process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from effigy_protocol.messages import (
+    SEEDS,
+    Buffer,
+    Done,
+    Error,
+    Frame,
+    FromLatent,
+    FromSeed,
+    Identity,
+    Mix,
+    OpenIdentity,
+    ReadPicture,
+    Release,
+    Reply,
+    Synthesize,
+    Timings,
+    Welcome,
+)
+from effigy_protocol.record import Record
+
+from ..faces import BundleError, Edit, FaceModel, LatentError
+from ..faces import Identity as Anchor
+from ..faces.pictures import Pictures
+from ..faces.shipped import FaceModels
+from ..faces.welcome import encode_floats, encode_halves, welcome
+from .encode import encode_picture
+from .exr import exr
+from .identities import Identities, Opened
+from .jobs import Jobs, Steps
+from .live_mattes import LiveMattes
+from .readings import PictureReadings
+from .refusals import RefusedError, guarded
+from .scheduler import Forget, Job
+
+_Change = OpenIdentity | ReadPicture | Release  # done in order, beside the painting of pictures
+
+
+class Answering:
+    """One thread calls it."""
+
+    def __init__(self, model: FaceModel, jobs: Jobs) -> None:
+        """``model`` is the one that is served; it is closed in the end. ``jobs`` takes what is long."""
+        self._models = FaceModels(model)
+        self._jobs = jobs
+        self._identities = Identities()
+        self._readings = PictureReadings()
+        self._mattes = LiveMattes()
+        self.painted = 0  # pictures
+
+    @property
+    def model(self) -> FaceModel:
+        """The one that is served."""
+        return self._models.served
+
+    @property
+    def identities(self) -> int:
+        """How many are open."""
+        return len(self._identities)
+
+    def welcome(self) -> Welcome:
+        """What clients are told of it."""
+        return welcome(self.model, self._models.others)
+
+    def together(self, job: Job) -> int:
+        """How many more finals like ``job`` are best answered together with it."""
+        is_final = isinstance(job.request, Synthesize) and job.request.purpose == "final"
+        return self.model.final_batch - 1 if is_final else 0
+
+    def answer(self, jobs: Sequence[Job]) -> list[Reply]:
+        """The replies to one request, or to several finals in one encoding. Never raises: what fails, is an Error."""
+        match jobs[0].request:
+            case Forget():
+                raise TypeError("a client that left is not answered")
+            case Synthesize():
+                return self._synthesize(jobs)
+            case request:
+                work = partial(self._begun, jobs[0].client, request, jobs[0].size)
+                return [guarded(type(request).__name__, work)]
+
+    def forget(self, client: bytes) -> None:
+        """Lets go of all that is a client's, which left."""
+        self._identities.forget(client)
+        self._jobs.forget(client)
+        self._mattes.forget(client)
+
+    def close(self) -> None:
+        """Ends long work, and frees the models."""
+        self._jobs.close()
+        self._readings.close()
+        self._models.close()
+        self._mattes.close()
+
+    def _begun(self, client: bytes, request: _Change, size: int) -> Reply:
+        """The reply to a request of ``size`` bytes that is done at once, or to one that began long work."""
+        done = self._change(client, request)
+        return self._jobs.begin(client, done, size) if isinstance(done, Generator) else done
+
+    def _change(self, client: bytes, request: _Change) -> Reply | Steps:
+        match request:
+            case Release(identity):
+                return Done(int(self._identities.release(client, identity)))
+            case ReadPicture(identity=identity):
+                if identity is None:
+                    return self._readings.begin(self._models.served, request, None)
+                opened = self._opened(client, identity)
+                return self._readings.begin(opened.model, request, opened.model.own_expression(opened.anchor))
+            case OpenIdentity():
+                return self._open(client, request)
+
+    def _opened(self, client: bytes, identity: str) -> Opened:
+        """Raises RefusedError where it is not open."""
+        opened = self._identities.get(client, identity)
+        if opened is None:
+            raise RefusedError(
+                "unknown-identity",
+                f"identity {identity!r} is not open here",
+                "open it again with its latent; a restarted backend has forgotten it",
+            )
+        return opened
+
+    def _open(self, client: bytes, request: OpenIdentity) -> Identity:
+        model = self._models.served
+        seed: int | None = None
+        try:
+            match request.source:
+                case FromSeed(first, truncation, seeds, known):
+                    model = _model_of(known, self._models)
+                    seed = first if seeds == 1 else model.calmest(first, min(seeds, SEEDS - first), truncation)
+                    anchor = model.open_seed(seed, truncation)
+                case FromLatent(latent, known):
+                    model = _model_of(known, self._models)
+                    anchor = model.open_latent(latent)
+                case Mix(latent, other, share, known):
+                    model = _model_of(known, self._models)
+                    anchor = model.open_latent(latent, other, share)
+        except LatentError as error:
+            raise RefusedError("bad-field", str(error), "open another face, by its seed") from None
+        self._identities.open(client, Opened(model, anchor))
+        return Identity(anchor.key, model.model_id, anchor.latent, anchor.pose, encode_floats(anchor.rest), seed)
+
+    def _synthesize(self, jobs: Sequence[Job]) -> list[Reply]:
+        """A preview, or finals in one encoding, painted together; each may be refused, or fail, by itself."""
+        edits = [guarded(type(job.request).__name__, partial(self._edit, job)) for job in jobs]
+        edited = [edit for edit in edits if isinstance(edit, _Edited)]
+        frames: dict[int, Frame | Error] = {}
+        for model in {id(each.model): each.model for each in edited}.values():
+            own = [each for each in edited if each.model is model]
+            frames |= zip(map(id, own), _frames(model, jobs[0], own, self._mattes), strict=True)
+        answers: list[Reply] = [frames[id(edit)] if isinstance(edit, _Edited) else edit for edit in edits]
+        self.painted += sum(isinstance(answer, Frame) for answer in answers)
+        return answers
+
+    def _edit(self, job: Job) -> _Edited:
+        started, request = time.monotonic(), job.request
+        if not isinstance(request, Synthesize):
+            raise TypeError(f"a {type(request).__name__} asks for no picture")
+        opened = self._opened(job.client, request.identity)
+        model = opened.model
+        if unknown := sorted(set(request.controls) - model.controls.keys()):
+            raise RefusedError(
+                "bad-field",
+                f"this model has no control {', '.join(unknown)}",
+                f"its controls are {', '.join(model.controls)}",
+            )
+        if request.purpose == "final" and request.encoding == "jpeg":
+            raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
+        if request.matte != "none" and request.encoding == "jpeg":
+            raise RefusedError("bad-field", "a matte is an alpha, jpeg has none", "ask for rgba8 or png")
+        edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls)
+        return _Edited(model, request, opened.anchor, edit, started - job.arrived, time.monotonic() - started)
+
+
+def _model_of(known: str | None, models: FaceModels) -> FaceModel:
+    """The model that a latent came from, the served one where nobody says. Raises RefusedError."""
+    served = models.served
+    if known is None:
+        return served
+    try:
+        model = models.get(known)
+    except BundleError as error:
+        raise RefusedError("failed", str(error), "install Effigy again") from None
+    if model is None:
+        raise RefusedError(
+            "wrong-model",
+            f"this face belongs to model {known}; the backend runs {served.model_id} ({served.name})",
+            "start the backend with the face's own model, or give the face a new identity",
+        )
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Edited:
+    """A request whose latent is found, and the seconds that it waited and took."""
+
+    model: FaceModel
+    request: Synthesize
+    anchor: Anchor
+    edit: Edit
+    queue: float
+    inverse: float
+
+
+def _frames(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes) -> Sequence[Frame | Error]:
+    """The pictures of ``edited``. Where painting them together fails, for a job like ``job``, each is painted alone."""
+    if not edited:
+        return []
+    frames = guarded(type(job.request).__name__, partial(_paint, model, job, edited, mattes))
+    if not isinstance(frames, Error):
+        return frames
+    if len(edited) == 1:
+        return [frames]
+    return [
+        frame for each in edited for frame in _frames(model, job, [each], mattes)
+    ]  # the others' may be other clients'
+
+
+def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes) -> list[Frame]:
+    """The pictures of several finals in one encoding, or of one preview."""
+    started, request = time.monotonic(), edited[0].request
+    ws = torch.stack([each.edit.ws for each in edited])
+    is_final = request.purpose == "final" or request.encoding in ("png16", "exr")
+    pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
+    if not is_final and pictures.waits_for_network(request.passes, request.matte):
+        pictures = mattes.dress(job.client, request.stream, pictures)
+    synthesis = (time.monotonic() - started) / len(edited)
+    return [_frame(each, pictures.only(row), synthesis) for row, each in enumerate(edited)]
+
+
+def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
+    """The one picture, in the form that is asked for."""
+    request, edit, started = edited.request, edited.edit, time.monotonic()
+    model, passes = edited.model, {}
+    pictures = model.prepared(pictures, edit.ws, request.passes, request.matte)
+    light = model.light(edited.anchor) if "albedo" in request.passes else None
+    if request.encoding == "exr":
+        data: Buffer = exr(pictures, light, _record(edited))
+    else:
+        deep = request.encoding == "png16"
+        pixels: NDArray[Any] = pictures.words(request.matte) if deep else pictures.bytes(request.matte)
+        data = encode_picture(pixels[0], request.encoding)
+        passes = pictures.passes(request.passes, light, request.matte)
+    seconds = edited.queue, edited.inverse, synthesis, time.monotonic() - started
+    return Frame(
+        identity=request.identity,
+        purpose=request.purpose,
+        height=pictures.images.shape[2],
+        width=pictures.images.shape[3],
+        encoding=request.encoding,
+        data=data,
+        exact=pictures.is_exact,
+        pose=edit.pose,
+        clamped=edit.clamped,
+        residual=edit.residual,
+        timings=Timings(*(1e3 * each for each in seconds)),
+        half=pictures.is_half,
+        passes={name: encode_halves(array) for name, array in passes.items()},
+    )
+
+
+def _record(edited: _Edited) -> Record:
+    """What the picture is made from, as its client would say it."""
+    request, controls = edited.request, tuple(edited.request.controls.items())
+    metres = request.unit, request.distance
+    return Record.of(
+        edited.model.model_id, bytes(edited.anchor.latent), request.yaw, request.pitch, controls,
+        request.encoding, request.matte, request.passes, metres,
+    )  # fmt: skip
