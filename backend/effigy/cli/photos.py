@@ -60,11 +60,9 @@ def read(
         Console().print(table)
     if weak := unreliable(reading):
         note(f"photographs tell too little of {', '.join(weak)}: transfers leave them alone")
-    several = [outcome for outcome in outcomes if outcome.reading is not None and len(outcome.reading.boxes) > 1]
-    for outcome in several:
-        assert outcome.reading is not None
-        count = len(outcome.reading.boxes)
-        note(f"{outcome.path} shows {count} faces: this is face {face}, by size; --face takes another")
+    for outcome in outcomes:
+        if outcome.reading is not None and (count := len(outcome.reading.boxes)) > 1:
+            note(f"{outcome.path} shows {count} faces: this is face {face}, by size; --face takes another")
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
     for problem in problems[:-1]:
         fail(problem)

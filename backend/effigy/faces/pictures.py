@@ -110,13 +110,13 @@ class Pictures:
         made: dict[PassName, NDArray[Any]] = {}
         for name in names:
             if name == "albedo":
-                assert light is not None
+                if light is None:
+                    raise ValueError("albedo is what a picture's light leaves of it, and no light is given")
                 made[name] = self.linear(matte)[..., :3] / light.on(self._normal(surface))
             elif name == "normal" and self._paints_normals:
                 made[name] = self._painted(NORMAL) / self._times(is_straight)
             elif name == "normal":
-                assert surface is not None
-                made[name] = surface.normal
+                made[name] = (surface or self.surface()).normal
             else:
                 made[name] = self._depth(surface) / (self._times(is_straight) if self._paints_depth else 1)
         return {name: np.ascontiguousarray(array, np.float16) for name, array in made.items()}
@@ -128,13 +128,11 @@ class Pictures:
 
     def surface(self) -> Relief:
         """What the landmarks and the outline of one picture tell of its surface."""
-        assert self.seen is not None
-        return relief(self.seen.visible(), self._opacity()[0])
+        return relief(self._landmarks.visible(), self._opacity()[0])
 
     def light(self) -> Light:
         """The smooth light on the face in one picture."""
-        assert self.seen is not None
-        weight = self.seen.face(self.images.shape[2:]) * self._opacity()[0]
+        weight = self._landmarks.face(self.images.shape[2:]) * self._opacity()[0]
         surface = None if self._paints_normals else self.surface()
         return estimate_light(self.linear(), self._normal(surface), weight)
 
@@ -151,6 +149,13 @@ class Pictures:
     def _times(self, is_straight: bool) -> Plane | float:
         """What painted passes are to be divided by, [H, W, 1]."""
         return np.maximum(self._opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
+
+    @property
+    def _landmarks(self) -> Seen:
+        """Where they are in one picture. Raises ValueError where nobody has said."""
+        if self.seen is None:
+            raise ValueError("where these pictures' landmarks are is unknown")
+        return self.seen
 
     def _needs_surface(self, names: Collection[PassName]) -> bool:
         return ("depth" in names and not self._paints_depth) or (
@@ -181,13 +186,11 @@ class Pictures:
 
     def _depth(self, surface: Relief | None) -> Plane:
         """[H, W, 1] in head units."""
-        if self._paints_depth:
-            assert self.depth is not None
+        if DEPTH in self.planes and self.depth is not None:
             opacity = alpha(self.images, self.planes)[0, 0].cpu().float().numpy()[..., None]
             return self.depth.scale * self._painted((DEPTH,)) + self.depth.offset * opacity
-        assert surface is not None
-        assert self.seen is not None
-        return (surface.height / self.seen.scale).clip(-LARGEST, LARGEST)[..., None]
+        surface = surface or self.surface()
+        return (surface.height / self._landmarks.scale).clip(-LARGEST, LARGEST)[..., None]
 
 
 def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:

@@ -43,11 +43,11 @@ class ReadLandmarks:
     def look(self, proxy: bpy.types.Object, identities: Identities) -> bool:
         """Has the picture read that the face shows at rest; True when there is news. Never waits."""
         if self._reading is not None:
-            return self._hear(identities)
+            return self._hear(*self._reading, identities)
         shown = _shown_by(proxy)
         if shown is not None and (self._found is None or self._found.shown != shown):
             self._reading = shown, Reading(proxy, [(_picture(proxy), 1)], painted=True)
-            return self._hear(identities)
+            return self._hear(*self._reading, identities)
         return False
 
     def of(self, proxy: bpy.types.Object) -> Found | None:
@@ -60,9 +60,7 @@ class ReadLandmarks:
             self._reading[1].cancel()
         self._found = self._reading = None
 
-    def _hear(self, identities: Identities) -> bool:
-        assert self._reading is not None
-        shown, reading = self._reading
+    def _hear(self, shown: _Shown, reading: Reading, identities: Identities) -> bool:
         try:
             found = reading.look(identities)
             if found is None:

@@ -84,8 +84,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
         if self.flip:
             values = mirrored(values, controls.twins_of(proxy))
             angles = None if angles is None else angles * np.array([-1.0, 1.0, -1.0])
-        keys = proxy.data.shape_keys
-        assert keys is not None
+        keys: Any = proxy.data.shape_keys
         for name, channel in values.items():
             block = keys.key_blocks[name]
             smoothed = np.clip(smooth(channel, self.smoothing), block.slider_min, block.slider_max)
@@ -95,9 +94,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
 
     def _write_head(self, proxy: bpy.types.Object, scene: bpy.types.Scene, angles: np.ndarray) -> None:
         """As the camera sees the head from where both stand now."""
-        camera = controls.camera_of(proxy, scene)
-        assert camera is not None
-        view = controls.view_of(proxy, camera)
+        view = controls.view_of(proxy, controls.eye_on(proxy, scene))
         turns: list[Any] = []
         for yaw, pitch, roll in angles:
             rotation = head_rotation(Angles(yaw, pitch, roll), view)

@@ -10,9 +10,10 @@ import bpy.utils.previews
 import numpy as np
 
 from effigy_client.capture.process import CaptureProcess, Seen
+from effigy_client.provision import BackendError
 
 from .. import preferences
-from ..translation import iface_
+from ..translation import iface_, rpt_
 from .rows import Told
 
 _POINT = (255, 200, 40)  # RGB of a point that was found in the picture
@@ -30,7 +31,8 @@ def is_running() -> bool:
 def start(source: str, **options: Any) -> CaptureProcess:
     """Begins to read a film's file, or a camera by its number; see CaptureProcess. Raises BackendError."""
     global _running
-    assert _running is None, "one at a time"
+    if _running is not None:
+        raise BackendError(rpt_("Another film or camera is being read"))
     chosen = preferences.get()
     model = bpy.path.abspath(chosen.model) if chosen.source == "LOCAL" else ""
     _running = CaptureProcess(chosen.command, source, model=model, **options)

@@ -81,8 +81,8 @@ def _draw() -> None:
 def _draw_dots(context: bpy.types.Context, points: np.ndarray, size: float, colour: tuple[float, ...]) -> None:
     """Squares of 2 × ``size`` pixels, at points in the world [N, 3]."""
     region, view = context.region, context.region_data
-    assert region is not None
-    assert view is not None
+    if region is None or view is None:
+        return
     seen = np.column_stack([points, np.ones(len(points))]) @ np.array(view.perspective_matrix).T
     seen = seen[seen[:, 3] > 0]  # the others are behind who looks
     middle = (seen[:, :2] / seen[:, 3:] + 1) / 2 * (region.width, region.height)

@@ -98,10 +98,9 @@ class LiveCapture:
             angles = None if angles is None else angles.mirrored
         controls.set_values(proxy, values)
         camera = controls.camera_of(proxy, scene)
-        turns = self._head and camera is not None and angles is not None
-        if turns:
-            assert camera is not None
-            assert angles is not None
+        turns = False
+        if self._head and camera is not None and angles is not None:
+            turns = True
             rotation = head_rotation(angles, controls.view_of(proxy, camera))
             self._turn = controls.turn_next(proxy, rotation, self._turn)
         if scene.tool_settings.use_keyframe_insert_auto:

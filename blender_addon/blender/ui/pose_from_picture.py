@@ -199,9 +199,7 @@ class EFFIGY_OT_read_picture(PictureSettings):
         turns = self.part in ("all", "turn")
         controls.set_values(proxy, asked.controls)
         if turns:
-            camera = controls.camera_of(proxy, scene)
-            assert camera is not None
-            controls.turn(proxy, camera, self._angles(face_of(proxy).rest_roll, asked))
+            controls.turn(proxy, controls.eye_on(proxy, scene), self._angles(face_of(proxy).rest_roll, asked))
         if scene.tool_settings.use_keyframe_insert_auto:
             controls.key_controls(proxy, scene.frame_current, asked.controls)
             if turns:
