@@ -260,6 +260,26 @@ def test_a_film_without_a_face_says_so(default_model, reader, tmp_path):
         read_take(Performer(default_model), reader, open_film(path))
 
 
+def test_a_face_that_is_not_there_is_not_another_one(default_model, reader, film):
+    with pytest.raises(CaptureError, match=r"there is no face 2 in turns\.mp4: 1 at most are seen at once"):
+        read_take(Performer(default_model), reader, open_film(film), face=2)
+
+
+def test_live_all_counts_from_the_first_second_or_an_average_person(default_model, reader, film):
+    pictures = [(0.0, picture) for _, picture in open_film(film).pictures][:1]
+    performer, listener = Performer(default_model), Listener("127.0.0.1", 0)
+    address = "127.0.0.1", listener.port
+    try:
+        for neutral, counts in (("none", True), ("median", False)):
+            source = Source("camera", 8.0, 0, True, (one for one in pictures))
+            assert stream(performer, reader, source, address, neutral=neutral) == 1
+            assert (listener.newest() is not None) == counts
+        with pytest.raises(CaptureError, match="no picture has a number"):
+            stream(performer, reader, Source("camera", 8.0, 0, True, (one for one in pictures)), address, neutral="3")
+    finally:
+        listener.close()
+
+
 def test_a_camera_that_is_not_there_is_told():
     with pytest.raises(SourceError, match="there is no camera 63"):
         open_camera(63)

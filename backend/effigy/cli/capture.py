@@ -85,7 +85,7 @@ def capture(
                 audience = Terminal(note, progress)
             audience.begun(opened, performer.left_out)
             if out is None:
-                sent = stream(performer, reader, opened, (host, int(port)), face, length, audience)
+                sent = stream(performer, reader, opened, (host, int(port)), face, length, neutral, audience)
                 audience.said(f"{sent} packets sent to {to}")
                 return
             take = read_take(performer, reader, opened, face, length, audience)

@@ -61,13 +61,18 @@ def read(
     if weak := unreliable(reading):
         note(f"photographs tell too little of {', '.join(weak)}: transfers leave them alone")
     for outcome in outcomes:
-        if outcome.reading is not None and (count := len(outcome.reading.boxes)) > 1:
-            note(f"{outcome.path} shows {count} faces: this is face {face}, by size; --face takes another")
+        if outcome.reading is not None:
+            _note_several(outcome.path, len(outcome.reading.boxes), face)
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
     for problem in problems[:-1]:
         fail(problem)
     if problems:
         raise fail(problems[-1], 1)
+
+
+def _note_several(path: Path, faces: int, face: int) -> None:
+    if faces > 1:
+        note(f"{path} shows {faces} faces: this is face {face}, by size; --face takes another")
 
 
 def transfer(
@@ -102,12 +107,13 @@ def transfer(
     try:
         painter = api.load(model)
         person = api.person(seed, latent, model=painter)
-        found = read_for(painter, person, picture, neutral, face, part, strength, painted=painted)
+        found, faces = read_for(painter, person, picture, neutral, face, part, strength, painted=painted)
         api.paint(person, yaw=found.yaw, pitch=found.pitch, controls=found.controls, out=out, model=painter)
     except (BundleError, DetectorError, GeneratorFileError, PaintingError, PhotoError, UnreadableModelError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
+    _note_several(picture, faces, face)
     if found.left_out:
         note(f"photographs tell too little of {', '.join(found.left_out)}: left as it is")
     console = Console(soft_wrap=True, highlight=False)

@@ -144,6 +144,8 @@ def read_take(
         problem = str(error)
     finally:
         source.pictures.close()  # type: ignore[attr-defined]
+    if not rows and faces:
+        raise CaptureError(f"there is no face {face} in {source.name}: {faces} at most are seen at once")
     if not rows:
         raise CaptureError(f"no face is seen in {source.name}: it should show one from the front, not too small")
     return Take(np.array(times), np.stack(rows), tuple(numbers), pictures, faces, problem)
@@ -191,14 +193,19 @@ def stream(
     address: tuple[str, int],  # where somebody listens for the app's packets
     face: int = 1,
     seconds: float = math.inf,
+    neutral: str = "median",  # as ``rest_of``, of the first second that shows a face; no picture has a number yet
     audience: Audience = _NOBODY,
 ) -> int:
     """Sends a packet for every picture, until Ctrl-C; how many were sent. A film runs at its own speed.
 
-    In the first second that shows a face, the person is taken to be at rest. Raises SourceError, or OSError where
-    nothing can be sent.
+    Raises CaptureError, SourceError, or OSError where nothing can be sent.
     """
-    film, smooth, sent, rest = Film(reader, face - 1), OneEuro(_CUTOFF, performer.beta), 0, None
+    check_neutral(neutral)
+    if neutral.isdecimal():
+        source.pictures.close()  # type: ignore[attr-defined]
+        raise CaptureError("live, no picture has a number: say with --neutral median or none where all counts from")
+    rest = performer.average() if neutral == "none" else None
+    film, smooth, sent = Film(reader, face - 1), OneEuro(_CUTOFF, performer.beta), 0
     first: list[tuple[float, Array]] = []
     last, was_there = 0.0, True
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out, suppress(KeyboardInterrupt):

@@ -96,17 +96,20 @@ def read_for(
     strength: float = 1.0,
     *,
     painted: bool = False,  # by a generator; else photographed
-) -> Transfer:
-    """What to ask of ``identity``. Raises PhotoError, UnreadableModelError or DetectorError."""
+) -> tuple[Transfer, int]:
+    """What to ask of ``identity``, and how many faces the picture shows.
+
+    Raises PhotoError, UnreadableModelError or DetectorError.
+    """
     reader = PhotoReader(model.generator.device)
     rest = read_neutral(reader, neutral)
     try:
-        seen = Features.of(find_faces(reader, open_picture(picture), face)[face - 1])
+        faces = find_faces(reader, open_picture(picture), face)
     except (PictureFileError, NoFaceError) as error:
         raise PhotoError(_about(picture, error)) from None
-    relative = rest is not None
+    seen, relative = Features.of(faces[face - 1]), rest is not None
     rest = average_rest(model, painted=painted) if rest is None else rest
-    return transfer(model, identity, seen, rest, relative=relative, part=part, strength=strength)
+    return transfer(model, identity, seen, rest, relative=relative, part=part, strength=strength), len(faces)
 
 
 def _about(path: Path, error: Exception) -> str:

@@ -151,7 +151,7 @@ class Film:
     """Reads one face in the pictures of a film, one after the other: where it was is where it is looked for first."""
 
     def __init__(self, reader: PhotoReader, number: int = 0) -> None:
-        """``number``: which face to follow where there are several, the largest being 0."""
+        """``number``: which face to follow, the largest being 0. Where fewer are seen, it is not."""
         self._reader, self._number = reader, number
         self._crop: Crop | None = None
         self.faces = 0  # how many there were when it was last looked for
@@ -162,7 +162,7 @@ class Film:
         if face is None:
             faces = self._reader.read(picture)
             self.faces = len(faces)
-            face = faces[min(self._number, len(faces) - 1)] if faces else None
+            face = faces[self._number] if self._number < len(faces) else None
         self._crop = None if face is None else face.crop()
         return face
 
