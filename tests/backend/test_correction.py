@@ -113,18 +113,21 @@ def bundle(tmp_path, monkeypatch):
 
 def test_refining_corrects_the_regressor_and_keeps_the_heads(bundle, tmp_path, detector):
     before = load_face_model(bundle, "cpu")
-    looks, corrected = refine(bundle, detector, None, tmp_path / "colours.effigy", tmp_path / "samples", 80)
+    out = tmp_path / "colours.effigy"
+    looks, corrected = refine(bundle, detector, None, out, tmp_path / "samples", 80, photo_people=3)
     assert looks.identity is None
     assert corrected.edits < 0.9 * corrected.edits_before
     after = load_face_model(tmp_path / "colours.effigy", "cpu")
     assert after.model_id != before.model_id
+    assert not np.array_equal(after.photo_map.pose, before.photo_map.pose), "what photographs show is learnt anew"
     papers = [load_paper_regressor(folder) for folder in (bundle, tmp_path / "colours.effigy")]
     assert torch.equal(papers[0].last.weight, papers[1].last.weight)
     report = json.loads((tmp_path / "colours.effigy" / "model.json").read_text())["report"]
     assert report["edits_nme_percent"] == round(corrected.edits, 3) < report["edits_nme_percent_before"]
     assert report["seed"] == 0
     # Heads by the same network stay as they are: the fit may have learnt them from more.
-    looks, _ = refine(tmp_path / "colours.effigy", detector, None, tmp_path / "again.effigy", tmp_path / "samples", 80)
+    again = tmp_path / "again.effigy"
+    looks, _ = refine(out, detector, None, again, tmp_path / "samples", 80, photo_people=0)
     assert looks is None
     heads = [(tmp_path / name / "appearance.safetensors").read_bytes() for name in ("colours.effigy", "again.effigy")]
     assert heads[0] == heads[1]

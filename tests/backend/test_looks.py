@@ -216,7 +216,7 @@ def test_refining_gives_an_earlier_bundle_heads_and_leaves_it_as_it_is(earlier, 
     (earlier / "report" / "report.md").write_text("of the edits of before")
     embedder = EmbeddedIdentity(FIRST_BUNDLE / "identity.safetensors")
     out = tmp_path / "new.effigy"
-    looks, corrected = refine(earlier, None, embedder, out, tmp_path / "samples", 80)
+    looks, corrected = refine(earlier, None, embedder, out, tmp_path / "samples", 80, photo_people=0)
     assert corrected is None
     assert {path.name: path.read_bytes() for path in earlier.iterdir() if path.is_file()} == before
     assert {path.name for path in out.iterdir()} == {*before, "appearance.safetensors"}
@@ -228,7 +228,7 @@ def test_refining_gives_an_earlier_bundle_heads_and_leaves_it_as_it_is(earlier, 
     assert looks_network(out) == embedder.fingerprint
     assert load_paper_regressor(out) is not None
     # Without an identity network it keeps only colours, and says so.
-    alone, _ = refine(out, None, None, tmp_path / "alone.effigy", tmp_path / "others", 40)
+    alone, _ = refine(out, None, None, tmp_path / "alone.effigy", tmp_path / "others", 40, photo_people=0)
     assert alone.identity is None
     assert "not the person: no identity network was given" in describe_looks(tmp_path / "alone.effigy")
     assert load_face_model(tmp_path / "alone.effigy", "cpu").appearance.identity is None

@@ -42,6 +42,7 @@ def refine(
     from ..fitting.refining import refine as run
     from ..fitting.samples import SamplesError
     from ..generators import GeneratorFileError
+    from ..landmarks import DetectorError
 
     if not is_bundle(name):
         raise fail(f"{name} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
@@ -54,7 +55,7 @@ def refine(
             embedder = open_embedder(identity, source)
             folder = work or out.with_name(out.name + ".samples")
             looks, corrected = run(resolve_bundle(name), detector, embedder, out, folder, samples, progress)
-    except (BundleError, GeneratorFileError, SamplesError) as error:
+    except (BundleError, DetectorError, GeneratorFileError, SamplesError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out} or its samples cannot be written or read ({error})") from None

@@ -15,6 +15,7 @@ from ..files import whole_folder
 from ..landmarks import Detector
 from ..recognition import Embedder
 from .fit import fingerprint, learn_looks, with_faces
+from .photo_learning import PEOPLE, learn_photos
 from .practice import correct_by_edits
 from .samples import NO_DETECTOR, Latent, Progress, Recipe, Samples, sample
 
@@ -30,11 +31,13 @@ def refine(
     work: Path,  # where samples are kept, so that an interrupted run resumes
     samples: int = 20_000,  # pictures
     progress: Progress = lambda stage, done, total: None,
+    photo_people: int = PEOPLE,  # from whom it learns what photographs show, if the bundle has learnt that; 0: it stays
 ) -> tuple[Looks | None, Corrected | None]:
     """Learns on pictures that the bundle's generator paints, and writes a bundle of what was learnt.
 
-    Heads that it has by the same identity network stay: its fit may have seen more pictures. The new bundle is
-    written as a whole or not at all. Raises BundleError, GeneratorFileError, SamplesError or OSError.
+    Heads that it has by the same identity network stay: its fit may have seen more pictures. What photographs show is
+    learnt anew, since it is what edits show. The new bundle is written as a whole or not at all. Raises BundleError,
+    GeneratorFileError, SamplesError, DetectorError or OSError.
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or name another folder")
@@ -67,6 +70,8 @@ def refine(
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_TELLS_OF_THE_OLD))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
         replace_learnt(temporary, looks, corrected)
+        if photo_people and model.photo_map is not None:
+            learn_photos(temporary, photo_people, lambda done, total: progress("photos", done, total))
     return looks, corrected
 
 
