@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from effigy.faces import FIRST_BUNDLE
-from effigy.geometry import angles, rotation
+from effigy.geometry import angles, load_topology, rotation
 from effigy.landmarks import load_detector
 from effigy.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader, head
 from effigy.landmarks.photo.crop import cut
@@ -185,3 +185,19 @@ def test_the_pose_of_a_turned_mesh_is_the_turn():
     np.testing.assert_allclose(read.points[:, :468], mean[:, :468], atol=1e-6)
     assert read.size == pytest.approx(60)
     assert read.residual == pytest.approx(0, abs=1e-6)
+
+
+def test_a_mirrored_picture_is_read_as_the_same_face_mirrored(reader, photo):
+    """Both are read in both ways, so that they differ by how they are cut out alone."""
+    (face,), (other,) = reader.read(photo), reader.read(np.ascontiguousarray(photo[:, ::-1]))
+    mirror = load_topology("mediapipe478").mirror
+    there = other.points[mirror] * [-1, 1, 1] + [256, 0, 0]
+    assert np.abs(there - face.points).max() < 1.0
+    twins = [name.replace("Left", "?").replace("Right", "Left").replace("?", "Right") for name in SCORES]
+    assert np.abs(other.scores[[SCORES.index(name) for name in twins]] - face.scores).max() < 0.2
+
+
+def test_specks_of_noise_are_no_faces(reader):
+    random = np.random.default_rng(1)
+    for height, width in ((64, 152), (48, 163), (36, 150), (51, 54)):
+        assert reader.read(random.integers(0, 256, (height, width, 3)).astype(np.uint8)) == []

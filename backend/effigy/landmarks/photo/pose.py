@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...array_files import read_arrays
 from ..detector import DetectorError
@@ -75,6 +76,19 @@ def average_person() -> tuple[Array, Array]:
     """
     mean, _, _, scores = _canonical()
     return scores, mean
+
+
+@cache
+def mirror() -> NDArray[np.int64]:
+    """[478]: of each point the one on the other side of the face. Raises DetectorError.
+
+    An average face is symmetric; of each iris the points are its centre and, by the picture, its right, upper, left and
+    lower edge.
+    """
+    mean, _, _, _ = _canonical()
+    apart = mean[:, :, None] * [[[-1.0]], [[1.0]], [[1.0]]] - mean[:, None]
+    irises = [*(473 + edge for edge in (0, 3, 2, 1, 4)), *(468 + edge for edge in (0, 3, 2, 1, 4))]
+    return np.concatenate([(apart**2).sum(axis=0).argmin(axis=1), irises])
 
 
 @cache
