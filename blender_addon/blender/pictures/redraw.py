@@ -40,9 +40,18 @@ def panels() -> None:
 
 def side_panels() -> None:
     """Redraws those of all windows: something else that they show has changed."""
+    _tag("UI")
+
+
+def viewports() -> None:
+    """Redraws what is drawn over the scenes of all windows."""
+    _tag("WINDOW")
+
+
+def _tag(kind: str) -> None:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 for region in area.regions:
-                    if region.type == "UI":
+                    if region.type == kind:
                         region.tag_redraw()

@@ -36,4 +36,3 @@ class EFFIGY_PT_capture(FacePanel):
         column.prop(context.window_manager, "effigy_read_landmarks", icon="OVERLAY", toggle=True)
         column.label(text=landmarks_overlay.state(face_in(context))[:40], translate=False)
         draw_told(layout, capture_process.told())
-        capture_process.draw_picture(layout)  # below all buttons, which it would move

@@ -18,7 +18,6 @@ from effigy_client.capture.process import CaptureProcess, Written
 from effigy_client.capture.tables import CaptureError, read_live_link
 from effigy_client.provision import BackendError
 
-from ..pictures import redraw
 from ..preferences import PreferencesError
 from ..scene import controls
 from ..scene.properties import face_of
@@ -191,7 +190,7 @@ class EFFIGY_OT_read_film(FilmSettings):
             context.window_manager.progress_update(process.done / process.total)
         text = rpt_("Import Film: {} of {} pictures. ESC stops", process.done, process.total or "…")
         context.workspace.status_text_set(text)
-        redraw.side_panels()
+        capture_process.look()
         return {"PASS_THROUGH"}
 
     def cancel(self, context: bpy.types.Context) -> None:
@@ -201,7 +200,6 @@ class EFFIGY_OT_read_film(FilmSettings):
         context.window_manager.progress_end()
         if context.workspace is not None:
             context.workspace.status_text_set(None)
-        redraw.side_panels()
 
     def _finish(self, context: bpy.types.Context) -> set[str]:
         try:

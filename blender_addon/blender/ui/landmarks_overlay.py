@@ -113,10 +113,7 @@ def look() -> None:
         return
     if read_landmarks.look(proxy, session.identities):
         redraw.side_panels()
-        for window in context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "VIEW_3D":
-                    area.tag_redraw()
+        redraw.viewports()
 
 
 def _toggled(manager: Any, context: bpy.types.Context) -> None:

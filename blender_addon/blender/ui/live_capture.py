@@ -14,14 +14,13 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from effigy_client.capture.live_link import PORT, Listener
-from effigy_client.capture.process import CaptureProcess, Seen
+from effigy_client.capture.process import CaptureProcess
 from effigy_client.capture.retarget import retarget
 from effigy_client.capture.tables import Capture
 from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles, head_rotation
 from effigy_client.provision import BackendError
 
-from ..pictures import redraw
 from ..pictures.activity import activity
 from ..preferences import PreferencesError
 from ..scene import controls
@@ -51,7 +50,6 @@ class LiveCapture:
         self.listener, self.process = listener, process
         self.timer: Any = None  # in a window
         self.said = ""  # the status line
-        self.seen: Seen | None = None  # what the panel shows
         self._proxy = name_of(proxy)
         self._gain, self._head, self._flip = gain, head, flip
         self._turn: Any = None  # the last one, in the head's rotation mode
@@ -228,13 +226,10 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
                 return self._finish(context)
             if capture.has_ended:
                 return self._finish(context)
-            if capture.process is not None and capture.seen is not capture.process.seen:
-                capture.seen = capture.process.seen
-                redraw.side_panels()
+            capture_process.look()
             if (text := capture.status()) != capture.said:  # a silent phone redraws nothing
                 capture.said = text
                 context.workspace.status_text_set(text)
-                redraw.side_panels()
         return {"PASS_THROUGH"}
 
     def _finish(self, context: bpy.types.Context) -> set[str]:
@@ -280,7 +275,6 @@ def stop() -> None:
     capture.listener.close()
     if capture.process is not None:
         capture_process.end()
-        redraw.side_panels()
     if capture.timer is not None:
         bpy.context.window_manager.event_timer_remove(capture.timer)
     if bpy.context.workspace is not None:

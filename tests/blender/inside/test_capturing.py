@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -153,12 +152,9 @@ def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene
         assert time.monotonic() < end
         time.sleep(0.01)
     assert source.told().word == "On: HD Webcam"
-    assert source.with_points(process.seen).tolist() == [[[1, 2, 3], [255, 200, 40]]]
+    assert addon("blender.ui.seen").with_points(process.seen).tolist() == [[[1, 2, 3], [255, 200, 40]]]
     before = {kind: len(getattr(bpy.data, kind)) for kind in ("images", "textures", "brushes")}
-    drawn = []
-    source.draw_picture(SimpleNamespace(template_icon=lambda icon, scale: drawn.append(icon)))
-    assert len(drawn) == 1
-    assert source._pictures["seen"].image_pixels[1] == int.from_bytes(bytes([255, 200, 40, 255]), "little", signed=True)
+    source.look()
     assert {kind: len(getattr(bpy.data, kind)) for kind in before} == before
     listener = effigy_client.capture.live_link.Listener("127.0.0.1", 0)
     capture = live.LiveCapture(face, listener, process)
