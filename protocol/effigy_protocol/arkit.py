@@ -82,7 +82,7 @@ def sources(control: str, twin: str, known: Collection[str]) -> list[tuple[str, 
 
 OWN = "Effigy"  # begins the names of columns in which a recording of ours says of controls what shapes cannot
 _EYES_REACH = 30.0  # degrees that an eye turns where its shape is 1
-_CLOCK = 60  # frames of a second, by which the app's timecodes count
+CLOCK = 60  # frames of a second, by which the timecodes of recordings count that are written here, and the app's
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,6 @@ def _capital(name: str) -> str:
 
 def _timecode(seconds: float) -> str:
     """hh:mm:ss:ff.fff, as the app counts at 60 frames per second; never early, so that no last frame is lost."""
-    thousandths = math.ceil(seconds * _CLOCK * 1000 - 1e-6)
-    whole, rest = divmod(thousandths, _CLOCK * 1000)
+    thousandths = math.ceil(seconds * CLOCK * 1000 - 1e-6)
+    whole, rest = divmod(thousandths, CLOCK * 1000)
     return f"{whole // 3600 % 24:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{rest / 1000:06.3f}"

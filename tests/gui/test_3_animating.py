@@ -44,6 +44,36 @@ def test_the_face_follows_a_live_capture_until_escape(window):
     settle(window)
 
 
+def test_a_face_looks_as_the_one_in_a_picture_and_that_is_undone(window):
+    path = window.work / "photograph.png"
+    window.ask("face().data.shape_keys.key_blocks['jawOpen'].value = 0.8")
+    settle(window)
+    path.write_bytes(bytes(window.ask(PHOTOGRAPH)))
+    window.press("Neutral", PANEL)
+    settle(window)
+    window.press("^.{0,3}Capture", PANEL)
+    window.press("Pose from Pic", PANEL)
+    choose_file(window, path, shot="07g-picture")
+    until(lambda: values(window)["jawOpen"] > 0.4, 30, window.console)
+    settle(window)
+    hover(window)
+    window.keys("ctrl+z")
+    settle(window)
+    assert values(window)["jawOpen"] == 0
+    window.press("^.{0,3}Capture", PANEL)
+
+
+PHOTOGRAPH = """
+import numpy as np
+from effigy_client.pixels import to_png
+
+image = face().effigy.image
+pixels = np.empty(len(image.pixels), np.float32)
+image.pixels.foreach_get(pixels)
+result = list(to_png(pixels, image.size[1], image.size[0]))
+"""
+
+
 def test_poses_are_keyed_and_played(window):
     window.ask("bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12; bpy.context.scene.frame_set(1)")
     x, y = window.find_still("awOpen", PANEL)  # before keys make it green, which is hard to read
@@ -152,6 +182,7 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     path = window.work / "take.csv"
     path.write_text(window.ask(TRACK) if "Landmark" in label else RECORDING)
     window.ask("bpy.context.scene.frame_end = 250")  # as Blender begins a scene
+    window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
     window.press("^.{0,3}Capture", PANEL)
     window.press(label, PANEL)
     choose_file(window, path, shot=f"08a-{label.split()[1].lower()}")
@@ -168,6 +199,7 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
         assert pose == pytest.approx(was, abs=1e-3)
     window.ask("bpy.context.scene.frame_end = 12")
     window.press("^.{0,3}Capture", PANEL)
+    window.press("^.{0,3}Backend", PANEL)
 
 
 RECORDING = "\n".join(

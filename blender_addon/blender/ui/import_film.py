@@ -17,6 +17,7 @@ from bpy_extras.io_utils import ImportHelper
 from effigy_client.capture.process import CaptureProcess, Written
 from effigy_client.capture.tables import CaptureError, read_live_link
 from effigy_client.provision import BackendError
+from effigy_protocol.arkit import CLOCK
 
 from ..preferences import PreferencesError
 from ..scene import controls
@@ -128,7 +129,7 @@ class Reading:
         gone = scene is None or proxy is None or scene not in proxy.users_scene or not face_of(proxy).is_face
         if gone or controls.camera_of(proxy, scene) is None:
             raise FilmError(rpt_("{}, or its camera, is gone from {}", self._proxy[0], self._scene))
-        capture = read_live_link(self._table)
+        capture = read_live_link(self._table, CLOCK)
         values, angles = channels_of(capture, proxy, scene.render.fps / scene.render.fps_base, operator.gain)
         left_out = self.process.left_out
         kept = {name: channel for name, channel in values.items() if name not in left_out}

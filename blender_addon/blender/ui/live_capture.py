@@ -129,6 +129,8 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     )
     bl_options = {"UNDO"}  # not REGISTER: a performance cannot be done again with other settings
 
+    _capture: LiveCapture | None = None  # once it has begun
+
     source: EnumProperty(
         name="Source",
         description="Whose face is followed",
@@ -214,6 +216,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         capture, scene = self._capture, scene_of(context)
+        assert capture is not None
         asked = event.type == "ESC" and event.value == "PRESS"
         if asked or _running is not capture or capture.proxy(scene) is None:
             return self._finish(context)
@@ -235,6 +238,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     def _finish(self, context: bpy.types.Context) -> set[str]:
         """Ends it; says why a camera or film gives no more, and what was left alone."""
         capture = self._capture
+        assert capture is not None
         if capture.process is not None and capture.process.problem:
             self.report({"ERROR"}, rpt_("Live Capture stopped: {}", capture.process.problem))
         elif capture.left_out:
@@ -244,8 +248,8 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         return {"FINISHED"}
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Also when Blender takes the operator away: another file, or the end."""
-        if _running is self._capture:
+        """Also when Blender takes the operator away: another file, the end, or its dialog before anything began."""
+        if self._capture is not None and _running is self._capture:
             stop()
 
 

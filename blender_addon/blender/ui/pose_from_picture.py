@@ -61,12 +61,12 @@ class PictureSettings(CameraOperator):
         options={"SKIP_SAVE"},
     )  # fmt: skip
     relative: BoolProperty(
-        name="Relative to Neutral",
+        name="Relative",
         description="Add what differs between the picture and the neutral one, of the same person at rest, to the "
         "face's own expression and turn. Off: the face looks as the picture, whatever its own expression is",
     )
     neutral: StringProperty(
-        name="Neutral Picture",
+        name="Neutral",
         description="The same person at rest, looking ahead",
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
@@ -173,9 +173,7 @@ class EFFIGY_OT_read_picture(PictureSettings):
         pictures = [(self._picture(), self.number)]
         if self.relative:
             if not self.neutral:
-                raise PictureError(
-                    rpt_("choose a neutral picture, of the same person at rest, or switch Relative to Neutral off")
-                )
+                raise PictureError(rpt_("choose a neutral picture, of the same person at rest, or switch Relative off"))
             pictures.append((photo.of_file(Path(bpy.path.abspath(self.neutral))), 1))
         return Reading(face_in(context), pictures, painted=self.painted)
 
