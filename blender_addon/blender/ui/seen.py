@@ -54,7 +54,7 @@ class Corner:
         shader = gpu.shader.from_builtin("IMAGE")
         shader.uniform_sampler("image", self._texture)
         corners = [(x, y), (x + width, y), (x + width, top), (x, top)]
-        where = {"pos": corners, "texCoord": [(0, 0), (1, 0), (1, 1), (0, 1)]}
+        where: Any = {"pos": corners, "texCoord": [(0, 0), (1, 0), (1, 1), (0, 1)]}
         batch_for_shader(shader, "TRI_FAN", where).draw(shader)
         blf.size(0, _LETTERS * scale)
         blf.position(0, x, top + 6 * scale, 0)
@@ -76,5 +76,6 @@ def _texture(picture: np.ndarray) -> Any:
     height, width = picture.shape[:2]
     values = np.ones((height, width, 4), np.float32)
     values[..., :3] = picture[::-1] / np.float32(255)
-    data = gpu.types.Buffer("FLOAT", values.size, values.reshape(-1))
-    return gpu.types.GPUTexture((width, height), format="RGBA8", data=data)
+    types: Any = gpu.types  # whose stubs know none of these arguments
+    data = types.Buffer("FLOAT", values.size, values.reshape(-1))
+    return types.GPUTexture((width, height), format="RGBA8", data=data)
