@@ -16,7 +16,7 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import MatteName
+from effigy_protocol.messages import Alignment, MatteName
 from effigy_protocol.png import annotate
 
 from .faces import FaceModel, Identity, load_face_model, resolve_bundle
@@ -40,7 +40,7 @@ from .painting.blender import bake_blend
 from .painting.interpolation import between
 from .painting.sequences import Progress, Written, in_order, write_film, write_frames
 from .painting.sheets import paint_sheet
-from .people import Alignment, Made, make_person, paste_person, told
+from .people import Made, make_person, paste_person, told
 from .picture_files import read_picture_file
 from .service.encode import png
 
@@ -162,6 +162,7 @@ def photo(
     out: str | Path | None = None,
     face: int = 1,
     align: Alignment = "auto",
+    tune: bool = False,
     keep_picture: bool = False,
     preview: str | Path | None = None,
     model: Model = "default",
@@ -169,14 +170,14 @@ def photo(
 ) -> Made:
     """Makes a person of ``face`` (1 is the largest) in a picture: a PNG's or JPEG's path, or its bytes.
 
-    ``align`` as the command line says. ``out``: a NAME.person to write, with the picture in it if ``keep_picture``;
-    ``preview``: a PNG of the face as it was cut out and as it is painted, side by side. The result's ``identity`` can
-    be painted. Raises what ``people.make_person`` raises.
+    ``align`` and ``tune`` as the command line says. ``out``: a NAME.person to write, with the picture in it if
+    ``keep_picture``; ``preview``: a PNG of the face as it was cut out and as it is painted, side by side. The result's
+    ``identity`` can be painted. Raises what ``people.make_person`` raises.
     """
     chosen = load(model)
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
     reader = PhotoReader(chosen.generator.device)
-    steps = make_person(chosen, reader, data, face, align, keep_picture=keep_picture, name=name)
+    steps = make_person(chosen, reader, data, face, align, tuned=tune, keep_picture=keep_picture, name=name)
     try:
         while True:
             progress(next(steps).share)
@@ -187,7 +188,7 @@ def photo(
         write_person(made.person, Path(out))
     if preview is not None:
         _check_suffix(Path(preview), ".png")
-        shown = chosen.paint(made.identity.ws[None])[0, ..., :3]
+        shown = next(paint_shots(chosen, [Shot(made.identity)])).picture[..., :3]
         with whole_file(Path(preview)) as temporary:
             iio.imwrite(temporary, np.concatenate([made.aligned.pixels(), shown], axis=1), extension=".png")
     return made

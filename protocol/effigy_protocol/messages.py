@@ -29,6 +29,7 @@ Purpose = Literal["preview", "final"]
 Encoding = Literal["rgba8", "png", "png16", "jpeg", "exr"]
 Phase = Literal["loading", "ready", "failed"]
 MatteName = Literal["none", "head"]
+Alignment = Literal["auto", "model", "ffhq", "whole"]
 PassName = Literal["normal", "depth", "albedo"]
 PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1, "albedo": 3}  # of every pass
 
@@ -175,13 +176,35 @@ class Mix:
             raise ProtocolError("bad-field", f"share {self.share:.3g} is out of range: it runs from 0 to 1")
 
 
-Source: TypeAlias = FromSeed | FromLatent | Mix
+@dataclass(frozen=True, slots=True)
+class FromPhoto:
+    """Somebody made of a face in a picture. Long work.
+
+    ``picture`` is a PNG or JPEG file in ``pieces``, ``face`` counts its faces from the largest, 1. ``alignment`` says
+    how the face is cut out: as the "model"'s own are, as "ffhq"'s are, the picture as a "whole", or "auto": as the
+    model's unless it is cut so already. ``tune``: the generator is changed for this person, until it paints them.
+    """
+
+    picture: tuple[Buffer, ...]
+    face: int = 1
+    alignment: Alignment = "auto"
+    tune: bool = False
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_picture(self.picture, self.face)
+
+
+Source: TypeAlias = FromSeed | FromLatent | Mix | FromPhoto
 """Where a face comes from. More may come: whoever meets an unknown kind refuses it with ``bad-field``."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenIdentity:
-    """Anchors a face. Refused with ``wrong-model`` where the service has not the model of its latent."""
+    """Anchors a face. Refused with ``wrong-model`` where the service has not the model of its latent.
+
+    Answered by Identity, or by Job where it takes long.
+    """
 
     source: Source
 
@@ -251,11 +274,15 @@ class ReadPicture:
     painted: bool = False
 
     def __post_init__(self) -> None:
-        # The same frame may be named as several pieces.
-        if (size := sum(memoryview(piece).nbytes for piece in self.picture)) > MAX_FILE_BYTES:
-            raise ProtocolError("bad-field", f"a picture of {size} bytes; the limit is {MAX_FILE_BYTES}")
-        if not 1 <= self.face <= MOST_FACES:
-            raise ProtocolError("bad-field", f"face {self.face} of a picture: they are counted from 1 to {MOST_FACES}")
+        _check_picture(self.picture, self.face)
+
+
+def _check_picture(picture: tuple[Buffer, ...], face: int) -> None:
+    # The same frame may be named as several pieces.
+    if (size := sum(memoryview(piece).nbytes for piece in picture)) > MAX_FILE_BYTES:
+        raise ProtocolError("bad-field", f"a picture of {size} bytes; the limit is {MAX_FILE_BYTES}")
+    if not 1 <= face <= MOST_FACES:
+        raise ProtocolError("bad-field", f"face {face} of a picture: they are counted from 1 to {MOST_FACES}")
 
 
 def pieces(data: bytes) -> tuple[memoryview, ...]:
@@ -300,7 +327,8 @@ class Welcome:
     counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose`` are the parameters
     of the head's turn, ``controls`` those of the expression. ``alpha``: the model paints an alpha of its own, which its
     matte then is. ``passes`` can be had beside a picture, ``mattes`` be asked for. ``others`` are models whose latents
-    the service opens besides. ``reads_pictures``: whether the model can answer ReadPicture.
+    the service opens besides. ``reads_pictures``: whether the model can answer ReadPicture,
+    ``makes_people``: FromPhoto.
     """
 
     server: str
@@ -320,6 +348,7 @@ class Welcome:
     mattes: tuple[MatteName, ...] = ("none",)
     others: tuple[KnownModel, ...] = ()
     reads_pictures: bool = False
+    makes_people: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,7 +510,7 @@ RESULTS: tuple[type[Reply], ...] = (Identity, PictureRead)
 
 ANSWER_OF: dict[type[Request], tuple[type[Reply], ...]] = {
     Hello: (Welcome,),
-    OpenIdentity: (Identity,),
+    OpenIdentity: (Identity, Job),
     Synthesize: (Frame,),
     ReadPicture: (Job,),
     Cancel: (Done,),

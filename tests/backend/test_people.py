@@ -25,7 +25,9 @@ from effigy.people.inversion import invert
 from effigy.people.making import make_person, psnr
 from effigy.people.objective import Objective, Target
 from effigy.people.paste import NoPlaceError, paste
-from effigy_protocol.messages import FromLatent, OpenIdentity
+from effigy.service.jobs import Jobs
+from effigy.service.portraits import Portraits
+from effigy_protocol.messages import Done, Error, FromLatent, FromPhoto, OpenIdentity, Working
 from effigy_protocol.png import read_texts
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
@@ -147,7 +149,7 @@ def test_a_picture_of_the_models_own_is_found_again(default_model, reader, paint
 def test_an_inversion_is_the_same_each_time_and_may_be_left(default_model, painted):
     def some_of() -> list[torch.Tensor]:
         steps = invert(Objective(default_model, default_model.encoder, Target(tensor(painted))))
-        return [next(steps).best.v for _ in range(10)]
+        return [next(steps).picture for _ in range(10)]
 
     for one, two in zip(some_of(), some_of(), strict=True):
         assert torch.equal(one, two)
@@ -286,3 +288,44 @@ def test_from_the_command_line(tmp_path, painted, default_model):
     done = CliRunner().invoke(app, ["photo", str(FACE), "--out", str(out), "--model", "first-default"])
     assert done.exit_code == 2
     assert "PNG or JPEG" in done.output
+
+
+def test_a_person_is_made_in_the_service_while_others_are_painted(default_model, painted):
+    """Long work: it is told with previews, can be cancelled, and leaves the identity open, as its file would."""
+    jobs, portraits = Jobs(), Portraits()
+    data = iio.imwrite("<bytes>", painted, extension=".png")
+    opened = []
+
+    def hold(model, identity):
+        opened.append(identity)
+        return Done(1)
+
+    left = jobs.begin(b"other", portraits.begin(default_model, FromPhoto((data,)), hold))
+    job = jobs.begin(b"me", portraits.begin(default_model, FromPhoto((data[:100], data[100:])), hold))
+    told = []
+    while isinstance(status := jobs.status(b"me", job.job), Working):
+        told.append(status)
+        jobs.step()
+        if len(told) == 20:
+            assert jobs.cancel(b"other", left.job)
+    portraits.close()
+    assert status == Done(1)
+    assert {"seen", "fitted"} <= {each.stage for each in told}
+    shown = next(each.preview for each in reversed(told) if each.preview)
+    assert iio.imread(bytes(shown)).shape == (128, 128, 3)
+    (identity,) = opened
+    assert default_model.open_latent(identity.latent).key == identity.key
+    again = default_model.paint(identity.ws[None])[0]
+    assert psnr(tensor(again), tensor(painted)) > 40
+
+
+@pytest.mark.parametrize(("data", "code"), [(b"no picture", "bad-field"), (None, "no-face")])
+def test_a_picture_of_nobody_is_refused_by_the_service(default_model, data, code):
+    grey = iio.imwrite("<bytes>", np.full((64, 64, 3), 90, np.uint8), extension=".png")
+    jobs, portraits = Jobs(), Portraits()
+    job = jobs.begin(b"me", portraits.begin(default_model, FromPhoto((data or grey,)), lambda model, who: Done(1)))
+    while isinstance(status := jobs.status(b"me", job.job), Working):
+        jobs.step()
+    portraits.close()
+    assert isinstance(status, Error)
+    assert status.code == code

@@ -21,6 +21,7 @@ from effigy_protocol.messages import (
     Buffer,
     FaceBox,
     Frame,
+    FromPhoto,
     FromSeed,
     Mix,
     Parameter,
@@ -120,7 +121,7 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
         fields |= {"unit": st.floats(1 / MAX_POSE, MAX_POSE), "distance": st.floats(-MAX_POSE, MAX_POSE)}
     if cls in (Mix, Working):
         fields["share"] = st.floats(0, 1)
-    if cls is ReadPicture:
+    if cls in (ReadPicture, FromPhoto):
         fields["face"] = st.integers(1, MOST_FACES)
     if cls is PictureRead:
         fields |= {

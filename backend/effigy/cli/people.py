@@ -35,6 +35,13 @@ def photo(
             "unless it is cut already."
         ),
     ] = "auto",
+    tune: Annotated[
+        bool,
+        typer.Option(
+            help="Of a photograph: change the generator for this person alone, until it paints them. Takes minutes, "
+            "and a MiB in the file."
+        ),
+    ] = False,
     keep_picture: Annotated[bool, typer.Option(help="Keep the picture itself in the file, for 'paste'.")] = False,
     preview: Annotated[Path | None, typer.Option(help="A PNG to write besides: the face cut out, and painted.")] = None,
     device: DeviceOption = "auto",
@@ -52,20 +59,21 @@ def photo(
         chosen = api.load(model, device)
         with stage_progress() as progress:
             made = api.photo(
-                picture, out=out, face=face, align=align, keep_picture=keep_picture, preview=preview, model=chosen,
+                picture, out=out, face=face, align=align, tune=tune, keep_picture=keep_picture,
+                preview=preview, model=chosen,
                 progress=lambda share: progress("fit", round(100 * share), 100),
             )  # fmt: skip
     if made.aligned.faces > 1:
         note(f"{picture} shows {made.aligned.faces} faces: this is face {face}, by size; --face takes another")
     figures = made.figures
     where = "the face" if "psnr_face" in figures else "the picture"
-    met = figures.get("psnr_face", figures["psnr"])
+    met = figures.get("tuned_psnr_face", figures.get("psnr_face", figures["psnr"]))
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{out}: {where} is met to {met:.1f} dB", markup=False)
-    if not made.aligned.framed:
+    if "psnr_face" in figures and "tuned_psnr" not in figures:
         note(
             "this model paints the person whom it knows that is most like the one in the photograph, which need not be "
-            "a likeness: docs/people.md says what to expect"
+            "a likeness: --tune comes nearer, and docs/people.md says what to expect"
         )
 
 

@@ -154,6 +154,7 @@ def load_face_model(
             photo_map=_read_photos(folder, header),
             encoder=_read_encoder(folder, header, regressor, generator.device),
             generator_sha256=digest,
+            generator_path=generator_path,
         )
         check_model(model)
         return model

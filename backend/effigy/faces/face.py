@@ -10,9 +10,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from effigy_protocol.record import SAME_POSE
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA, POSE, ROTATION, SCALE, SHIFT
-from ..generators import Generator, PreviewPainter, check_pictures
+from ..generators import Generator, GeneratorFileError, PreviewPainter, check_pictures, load_generator
 from ..geometry import ShapeModel, Topology, angles, rotation, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
@@ -40,6 +40,7 @@ from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 from .person import Person, is_person
 from .photo_map import PhotoMap
 from .pictures import Pictures
+from .recent import Recent
 from .seen import Seen
 
 __all__ = ["Edit", "FaceModel", "Identity", "LatentError"]
@@ -53,6 +54,7 @@ _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
 _ROUNDING = 1e-6  # a slider's end is the range's, in float32
 _GIVE = 0.1  # of a range: how far beyond it a soft limit gives way
+_PAINTERS = 4  # each has all of a generator's weights, so that a picture costs what it costs without changes
 _LIGHTS = 256  # of the identities used last: a few hundred bytes each
 _NO_FACE = "the latent is no face of this model: its pose or shape is beyond all bounds"
 
@@ -115,6 +117,7 @@ class FaceModel:
         photo_map: PhotoMap | None = None,
         encoder: Encoder | None = None,
         generator_sha256: str = "",
+        generator_path: Path | None = None,
     ) -> None:
         """``pose_range``: the largest |yaw| and |pitch| of the training data, in degrees.
 
@@ -122,7 +125,7 @@ class FaceModel:
         depth that the generator paints means, if it does. ``previews`` paints [1, num_ws, w_dim] faster than the
         generator, and not quite so exactly. ``photo_map``: what readings of photographs mean to
         it, ``encoder`` from where pictures are inverted, if it has learnt that. ``generator_sha256``: whose latents
-        it knows.
+        it knows, and ``generator_path``: its file.
         """
         self.name = name
         self.model_id = model_id
@@ -137,9 +140,11 @@ class FaceModel:
         self.photo_map = photo_map
         self.encoder = encoder
         self.generator_sha256 = generator_sha256
+        self.generator_path = generator_path
         self._previews = previews
         self._finals = Finals.of(generator)
-        self._lights: OrderedDict[str, Light] = OrderedDict()  # of identities by key, oldest first
+        self._lights = Recent[Light](_LIGHTS)  # of identities
+        self._painters = Recent[FaceModel](_PAINTERS)  # of people for whom the generator is changed
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weigh = torch.from_numpy(_weigh(shape, controls))
 
@@ -199,6 +204,28 @@ class FaceModel:
         """The identity of somebody who was made from a picture. Raises LatentError for another model's."""
         return self._open(person.rows_for(self.generator_sha256, self.generator.num_ws, self.generator.w_dim), person)
 
+    def painter_of(self, identity: Identity) -> FaceModel:
+        """What paints pictures of ``identity``: this model, or one whose generator was changed for that person.
+
+        Raises LatentError where the changes do not fit.
+        """
+        if identity.person is None or not identity.person.deltas:
+            return self
+        if self.generator_path is None:
+            raise LatentError("this person needs a generator of their own, which a model without a file cannot have")
+        path, deltas = self.generator_path, identity.person.deltas
+
+        def change() -> FaceModel:
+            painter = copy.copy(self)
+            painter.generator = load_generator(path, str(self.generator.device), changes=deltas)
+            painter._finals, painter._previews = Finals.of(painter.generator), None
+            return painter
+
+        try:
+            return self._painters.get(identity.key, change)
+        except GeneratorFileError as error:
+            raise LatentError(f"what was changed for this person does not fit: {error}") from None
+
     def person(self, ws: NDArray[np.float32], story: Mapping[str, Any] | None = None) -> Person:
         """Who is anchored by w+ [rows, w_dim], with ``story`` beside what tells whose latent that is."""
         whose = {"model": self.model_id, "name": self.name, "generator": self.generator_sha256}
@@ -226,7 +253,9 @@ class FaceModel:
             if not np.isfinite(q).all() or not np.abs(rest).max() <= MAX_POSE:
                 raise LatentError(_NO_FACE)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
-        return Identity(key, anchor, latent, q, pose, rest, person)
+        identity = Identity(key, anchor, latent, q, pose, rest, person)
+        self.painter_of(identity)  # which raises what there is to say now, and not when somebody is painted
+        return identity
 
     def edit(
         self,
@@ -302,12 +331,12 @@ class FaceModel:
 
         Raises PictureError, and DetectorError where that needs a matte that cannot be had.
         """
-        if identity.key not in self._lights:
-            picture = self.prepared(self.finals(identity.ws[None]), identity.ws, ["albedo"], "none")
-            self._lights[identity.key] = picture.matted().light()
-            if len(self._lights) > _LIGHTS:
-                self._lights.popitem(last=False)
-        return self._lights[identity.key]
+
+        def measure() -> Light:
+            own = self.finals(identity.ws[None])
+            return self.prepared(own, identity.ws, ["albedo"], "none").matted().light()
+
+        return self._lights.get(identity.key, measure)
 
     @torch.inference_mode()
     def finals(self, ws: Tensor) -> Pictures:

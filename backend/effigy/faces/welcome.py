@@ -43,6 +43,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
         mattes=get_args(MatteName),
         others=others,
         reads_pictures=model.photo_map is not None,
+        makes_people=model.encoder is not None,
     )
 
 

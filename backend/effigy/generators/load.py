@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..memory import keep_picture_memory
 from .checkpoints import GeneratorFileError, open_checkpoint, read_network, write_own
@@ -15,8 +17,15 @@ _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float3
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = torch.float32) -> Network:
+def load_generator(
+    path: Path | str,
+    device: str = "auto",
+    dtype: torch.dtype = torch.float32,
+    changes: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+) -> Network:
     """The generator in ``path`` on ``device`` ("auto": CUDA when there is one), its convolutions in ``dtype``.
+
+    ``changes``: what is added to parameters, by name, as products of two matrices each.
 
     Reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, .pt files of these and
     of rosinality's, encoders' with their generators, and our own, and executes nothing in them. Raises
@@ -25,8 +34,9 @@ def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = 
     if dtype not in DTYPES:
         raise ValueError(f"a generator computes in float32, bfloat16 or float16, not in {dtype}")
     path, where = Path(path), resolve_device(device)
-    with open_checkpoint(path) as checkpoint:
-        network = read_network(checkpoint)
+    network = load_trainable(path)
+    if changes:
+        _change(network, changes, path)
     try:
         network = network.to(where)
         network.freeze(dtype)
@@ -37,6 +47,22 @@ def load_generator(path: Path | str, device: str = "auto", dtype: torch.dtype = 
     else:
         keep_picture_memory()
     return network
+
+
+def load_trainable(path: Path) -> Network:
+    """The generator in ``path`` on the CPU, with its weights as they are in the file. Raises GeneratorFileError."""
+    with open_checkpoint(path) as checkpoint:
+        return read_network(checkpoint)
+
+
+@torch.no_grad()
+def _change(network: Network, changes: Mapping[str, tuple[Tensor, Tensor]], path: Path) -> None:
+    known = dict(network.named_parameters())
+    for name, (up, down) in changes.items():
+        # Before they are multiplied: small matrices may have a product without end.
+        if name not in known or len(up) * down.shape[1] != known[name].numel() or up.shape[1] != len(down):
+            raise GeneratorFileError(f"{path} has no parameter {name[:80]!r} for a change of this size")
+        known[name].add_((up.float() @ down.float()).reshape(known[name].shape))
 
 
 def save_generator(network: Network, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -119,25 +119,33 @@ def paint_shots(
         raise PaintingError(f"no matte is called {matte!r}: choose {' or '.join(get_args(MatteName))}")
     waiting = iter(shots)
     while some := list(islice(waiting, model.final_batch)):
-        records = [record_of(model, shot, depth, matte, layers) for shot in some]
-        edits = [
-            model.edit(shot.person, record.yaw, record.pitch, dict(record.controls))
-            for shot, record in zip(some, records, strict=True)
-        ]
-        try:
-            painted = model.finals(torch.stack([edit.ws for edit in edits]))
-            if layers is not None:
-                pictures = [painted.only(row) for row in range(len(edits))]
-                for each in zip(pictures, some, records, edits, strict=True):
-                    yield _layered(model, *each)
-                continue
-            pixels: NDArray[Any] = painted.words(matte) if depth == 16 else painted.bytes(matte)
-        except PictureError as error:
-            raise PaintingError(f"{error}: try another pose or person") from None
-        except DetectorError as error:
-            raise PaintingError(str(error)) from None
-        for picture, record, edit in zip(pixels, records, edits, strict=True):
-            yield Painted(picture, record, edit.clamped)
+        for painter, together in groupby(some, lambda shot: model.painter_of(shot.person)):
+            yield from _painted(painter, list(together), depth, matte, layers)
+
+
+def _painted(
+    model: FaceModel, shots: list[Shot], depth: Depth, matte: MatteName, layers: Layers | None
+) -> Iterator[Painted]:
+    """The pictures of ``shots``, painted together."""
+    records = [record_of(model, shot, depth, matte, layers) for shot in shots]
+    edits = [
+        model.edit(shot.person, record.yaw, record.pitch, dict(record.controls))
+        for shot, record in zip(shots, records, strict=True)
+    ]
+    try:
+        painted = model.finals(torch.stack([edit.ws for edit in edits]))
+        if layers is not None:
+            pictures = [painted.only(row) for row in range(len(edits))]
+            for each in zip(pictures, shots, records, edits, strict=True):
+                yield _layered(model, *each)
+            return
+        pixels: NDArray[Any] = painted.words(matte) if depth == 16 else painted.bytes(matte)
+    except PictureError as error:
+        raise PaintingError(f"{error}: try another pose or person") from None
+    except DetectorError as error:
+        raise PaintingError(str(error)) from None
+    for picture, record, edit in zip(pixels, records, edits, strict=True):
+        yield Painted(picture, record, edit.clamped)
 
 
 def _layered(model: FaceModel, pictures: Pictures, shot: Shot, record: Record, edit: Edit) -> Painted:

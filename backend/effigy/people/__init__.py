@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real people: a photograph becomes somebody whom a face model can pose, and goes back into the photograph."""
 
-from .alignment import ALIGNMENTS, Alignment, UnfitModelError
+from .alignment import ALIGNMENTS, UnfitModelError
 from .inversion import Progress
 from .making import Made, make_person
 from .paste import NoPlaceError, paste_person
@@ -9,7 +9,6 @@ from .provenance import told
 
 __all__ = [
     "ALIGNMENTS",
-    "Alignment",
     "Made",
     "NoPlaceError",
     "Progress",

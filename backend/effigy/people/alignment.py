@@ -10,12 +10,14 @@ A): by eyes and mouth. ``whole`` takes the picture as it is.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from effigy_protocol.messages import Alignment
 
 from ..faces import FaceModel
 from ..faces.photo_map import Features
@@ -23,7 +25,6 @@ from ..faces.picture_reading import find_faces
 from ..geometry.camera import Array
 from ..landmarks.photo import Crop, Face, PhotoReader, cut, onto
 
-Alignment = Literal["auto", "model", "ffhq", "whole"]
 ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])

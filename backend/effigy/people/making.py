@@ -7,11 +7,13 @@ import hashlib
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from effigy_protocol.messages import Alignment
 from effigy_protocol.version import VERSION
 
 from ..editing import Parameters
@@ -24,13 +26,15 @@ from ..geometry import rotation
 from ..geometry.camera import Array
 from ..landmarks.photo import PhotoReader
 from ..picture_files import decode_picture
-from .alignment import Aligned, Alignment, UnfitModelError, align
+from .alignment import Aligned, UnfitModelError, align
 from .inversion import Progress, invert
 from .masks import face_mask
 from .objective import Judged, Objective, PhotoFace, Target
+from .tuning import tune
 
 _SOURCE = "a picture that its user gave"
-_OWN = 30.0  # decibels: a picture painted so well is one of the generator's, and φ knows its pose
+_FITTING = 0.3  # of the work, where the rest is tuning
+_OWN = 30.0  # decibels: a picture that is painted so well is one of the generator's, and φ knows its pose
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +57,67 @@ def make_person(
     number: int = 1,  # of the face, the largest being 1
     how: Alignment = "auto",
     *,
+    tuned: bool = False,  # change the generator for this person; nothing is to be gained of the model's own pictures
     keep_picture: bool = False,  # in the person's file
     name: str = "the picture",  # for errors
 ) -> Steps:
     """Yields how far it is, and returns who was made; it may be left at any time. Deterministic.
 
-    Raises PictureFileError, NoFaceError or UnfitModelError.
+    Raises PictureFileError, NoFaceError, UnfitModelError or GeneratorFileError.
     """
     encoder = encoder_of(model)
     picture = decode_picture(data, name)
     aligned = align(model, reader, picture, number, how)
-    objective = Objective(model, encoder, target_of(aligned, reader))
-    best = yield from invert(objective)
+    fitting = _FITTING if tuned else 1.0
+    objective, best = yield from _scaled(_fit(model, encoder, aligned, reader), 0.0, fitting)
+    found, target = _figures(objective, best), objective.target
     story = {
-        "source": {
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "face": number,
-            "framed": aligned.framed,
-        },
+        "source": {"sha256": hashlib.sha256(data).hexdigest(), "face": number, "framed": aligned.framed},
         "provenance": [
             {"made": f"by Effigy {VERSION}", "from": _SOURCE, "shows": "what a model makes of a real person"}
         ],
     }
-    rows = objective.latents(best.v).cpu().numpy().astype(np.float32)
-    found = _figures(objective, best)
     person = replace(
-        model.person(rows, {**story, "figures": found}),
+        model.person(objective.latents(best.v).cpu().numpy().astype(np.float32), story),
         quad=aligned.quad / [picture.shape[1], picture.shape[0]],
         picture=bytes(data) if keep_picture else None,
     )
-    if found["psnr"] < _OWN:
+    if target.face is not None:
         person = replace(person, bias=_bias(model, model.open_person(person), aligned))
+        if tuned:
+            steps = tune(model, model.open_person(person), target)
+            person = replace(person, deltas=(yield from _scaled(steps, fitting, 1.0)))
+            found |= {f"tuned_{key}": value for key, value in _met(_painted(model, person), target).items()}
+    person = replace(person, story={**person.story, "figures": found})
     return Made(person, model.open_person(person), aligned, found)
+
+
+def _fit(
+    model: FaceModel, encoder: Encoder, aligned: Aligned, reader: PhotoReader
+) -> Generator[Progress, None, tuple[Objective, Judged]]:
+    """Inverts a picture that is framed as the model's own are as one of these, unless that does not meet it."""
+    if aligned.framed:
+        own = Objective(model, encoder, Target(aligned.picture))
+        best = yield from _scaled(invert(own), 0.0, 0.5)
+        if psnr(best.picture, aligned.picture) >= _OWN:
+            return own, best
+    photograph = Objective(model, encoder, target_of(aligned, reader))
+    best = yield from _scaled(invert(photograph), 0.5 * aligned.framed, 1.0)
+    return photograph, best
+
+
+R = TypeVar("R")
+
+
+def _scaled(steps: Generator[Progress, None, R], low: float, high: float) -> Generator[Progress, None, R]:
+    """The same steps, as a part of the work."""
+    try:
+        while True:
+            progress = next(steps)
+            yield replace(progress, share=low + (high - low) * progress.share)
+    except StopIteration as end:
+        result: R = end.value
+        return result
 
 
 def encoder_of(model: FaceModel) -> Encoder:
@@ -97,9 +130,7 @@ def encoder_of(model: FaceModel) -> Encoder:
 
 
 def target_of(aligned: Aligned, reader: PhotoReader) -> Target:
-    """What is to be painted: a picture framed as the generator's is taken for one of its own."""
-    if aligned.framed:
-        return Target(aligned.picture)
+    """What is to be painted of a photograph."""
     size, device = aligned.picture.shape[-1], aligned.picture.device
     points = aligned.in_cut(aligned.face.points[:, :2])
     mask = torch.from_numpy(face_mask(points, size)).float().to(device)[None, None]
@@ -122,11 +153,21 @@ def psnr(picture: Tensor, wanted: Tensor, weight: Tensor | None = None) -> float
 
 def _figures(objective: Objective, best: Judged) -> dict[str, float]:
     """How well the picture is met, in decibels, and what it took."""
-    target = objective.target
-    found = {"psnr": round(psnr(best.picture, target.picture), 2), "painted": objective.painted}
+    return {**_met(best.picture, objective.target), "painted": objective.painted}
+
+
+def _met(picture: Tensor, target: Target) -> dict[str, float]:
+    found = {"psnr": round(psnr(picture, target.picture), 2)}
     if target.face is not None:
-        found["psnr_face"] = round(psnr(best.picture, target.picture, target.face.mask), 2)
+        found["psnr_face"] = round(psnr(picture, target.picture, target.face.mask), 2)
     return found
+
+
+def _painted(model: FaceModel, person: Person) -> Tensor:
+    """The person's picture [1, 3, H, W] in [−1, 1]."""
+    identity = model.open_person(person)
+    pixels = model.painter_of(identity).paint(identity.ws[None])[..., :3]
+    return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1).to(model.generator.device)
 
 
 def _bias(model: FaceModel, identity: Identity, aligned: Aligned) -> Array | None:

@@ -18,7 +18,7 @@ from ..landmarks.photo import Crop, PhotoReader
 _OUTSIDE = 0.2  # of a photograph's weight outside of the face: hair and background are never quite the generator's
 _IDENTITY = 0.02
 _LANDMARKS = 1.0  # in pictures' widths, squared
-_MESH = 5.0  # the same of a photograph's, which is found by a detector that knows photographs
+MESH = 5.0  # the same of a photograph's, which is found by a detector that knows photographs
 _TYPICAL = 0.02  # per squared standard deviation: holds photographs near faces that the generator knows
 _COARSE = 4  # times smaller: counts once more of a photograph, so that colours agree where details cannot
 
@@ -65,7 +65,7 @@ class Objective:
         self.painted = 0
         with torch.no_grad():
             self.seen = encoder.sight(target.picture)
-            self._mesh = torch.zeros(0) if target.face is None else self._mesh_of(target.face, target.picture)
+            self._mesh = torch.zeros(0) if target.face is None else mesh_of(target.picture, target.face)
 
     def latents(self, v: Tensor) -> Tensor:
         """v [N, M] → w [N, w_dim]."""
@@ -81,12 +81,11 @@ class Objective:
         picture = colour(self._generator.synthesize(ws), self._generator.planes)
         self.painted += 1
         seen = self._encoder.sight(picture)
-        cost = self._pixels(picture)
+        cost = pixels_apart(picture, self.target)
         if seen.vectors is not None and self.seen.vectors is not None:
             cost = cost + _IDENTITY * (1 - (seen.vectors * self.seen.vectors).sum(dim=1)).mean()
         if (face := self.target.face) is not None:
-            apart = self._mesh_of(face, picture) - self._mesh
-            cost = cost + _MESH * apart.square().sum(dim=-1).mean() + _TYPICAL * v.square().mean()
+            cost = cost + MESH * points_apart(mesh_of(picture, face), self._mesh) + _TYPICAL * v.square().mean()
         elif seen.points is not None and self.seen.points is not None:
             cost = cost + _LANDMARKS * (seen.points - self.seen.points).square().sum(dim=1).mean()
         return Judged(v, picture, seen, cost)
@@ -97,17 +96,26 @@ class Objective:
             judged = self(v)
         return replace(judged, v=v.detach())
 
-    def _pixels(self, picture: Tensor) -> Tensor:
-        apart = (picture - self.target.picture).square()
-        if self.target.face is None:
-            return apart.mean()
-        weight = _OUTSIDE + (1 - _OUTSIDE) * self.target.face.mask
-        coarse = F.avg_pool2d(picture - self.target.picture, _COARSE).square()
-        return ((apart * weight).sum() / weight.sum() / 3) + (
-            coarse * F.avg_pool2d(weight, _COARSE)
-        ).sum() / F.avg_pool2d(weight, _COARSE).sum() / 3
 
-    def _mesh_of(self, face: PhotoFace, picture: Tensor) -> Tensor:
-        """The 478 points of the one picture, [478, 2], in its widths."""
-        pixels = (picture[0].clamp(-1, 1) + 1).permute(1, 2, 0) * 127.5
-        return face.reader.mesh(pixels, face.crop) * (face.crop.side / picture.shape[-1])
+def pixels_apart(picture: Tensor, target: Target) -> Tensor:
+    """Mean squared difference; of a photograph mostly in its face, and once more of both in small."""
+    apart = picture - target.picture
+    if target.face is None:
+        return apart.square().mean()
+    weight = _OUTSIDE + (1 - _OUTSIDE) * target.face.mask
+    return _weighted(apart, weight) + _weighted(F.avg_pool2d(apart, _COARSE), F.avg_pool2d(weight, _COARSE))
+
+
+def _weighted(apart: Tensor, weight: Tensor) -> Tensor:
+    return (apart.square() * weight).sum() / weight.sum() / apart.shape[1]
+
+
+def mesh_of(picture: Tensor, face: PhotoFace) -> Tensor:
+    """The 478 points of a face in a picture [1, 3, H, W], [478, 2], in its widths."""
+    pixels = (picture[0].clamp(-1, 1) + 1).permute(1, 2, 0) * 127.5
+    return face.reader.mesh(pixels, face.crop) * (face.crop.side / picture.shape[-1])
+
+
+def points_apart(points: Tensor, wanted: Tensor) -> Tensor:
+    """The mean squared distance of points [N, 2]."""
+    return (points - wanted).square().sum(dim=1).mean()

@@ -22,6 +22,7 @@ from effigy_protocol.messages import (
     Error,
     Frame,
     FromLatent,
+    FromPhoto,
     FromSeed,
     Identity,
     Mix,
@@ -45,6 +46,7 @@ from .exr import exr
 from .identities import Identities, Opened
 from .jobs import Jobs, Steps
 from .live_mattes import LiveMattes
+from .portraits import Portraits
 from .readings import PictureReadings
 from .refusals import RefusedError, guarded
 from .scheduler import Forget, Job
@@ -61,6 +63,7 @@ class Answering:
         self._jobs = jobs
         self._identities = Identities()
         self._readings = PictureReadings()
+        self._portraits = Portraits()
         self._mattes = LiveMattes()
         self.painted = 0  # pictures
 
@@ -104,6 +107,7 @@ class Answering:
         """Ends long work, and frees the models."""
         self._jobs.close()
         self._readings.close()
+        self._portraits.close()
         self._models.close()
         self._mattes.close()
 
@@ -121,6 +125,8 @@ class Answering:
                     return self._readings.begin(self._models.served, request, None)
                 opened = self._opened(client, identity)
                 return self._readings.begin(opened.model, request, opened.model.own_expression(opened.anchor))
+            case OpenIdentity(FromPhoto() as photo):
+                return self._portraits.begin(_model_of(photo.model, self._models), photo, partial(self._hold, client))
             case OpenIdentity():
                 return self._open(client, request)
 
@@ -152,6 +158,10 @@ class Answering:
                     anchor = model.open_latent(latent, other, share)
         except LatentError as error:
             raise RefusedError("bad-field", str(error), "open another face, by its seed") from None
+        return self._hold(client, model, anchor, seed)
+
+    def _hold(self, client: bytes, model: FaceModel, anchor: Anchor, seed: int | None = None) -> Identity:
+        """Opens a face for the client."""
         self._identities.open(client, Opened(model, anchor))
         return Identity(anchor.key, model.model_id, anchor.latent, anchor.pose, encode_floats(anchor.rest), seed)
 
@@ -172,7 +182,7 @@ class Answering:
         if not isinstance(request, Synthesize):
             raise TypeError(f"a {type(request).__name__} asks for no picture")
         opened = self._opened(job.client, request.identity)
-        model = opened.model
+        model = opened.painter
         if unknown := sorted(set(request.controls) - model.controls.keys()):
             raise RefusedError(
                 "bad-field",

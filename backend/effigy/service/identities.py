@@ -24,6 +24,11 @@ class Opened:
     anchor: Identity
 
     @property
+    def painter(self) -> FaceModel:
+        """What paints it."""
+        return self.model.painter_of(self.anchor)
+
+    @property
     def key(self) -> str:
         return self.anchor.key
 

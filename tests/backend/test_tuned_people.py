@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People for whom the generator is changed: what is trained, kept in their file, and painted with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from effigy.faces import LatentError
+from effigy.faces.recent import Recent
+from effigy.landmarks.photo import PhotoReader
+from effigy.painting.shots import Shot, paint_shots
+from effigy.people import tuning
+from effigy.people.alignment import align
+from effigy.people.making import psnr, target_of
+from effigy_protocol.messages import FromLatent, OpenIdentity, Synthesize
+
+FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
+LAYER = "synthesis.b32.conv1.weight"
+
+
+def test_what_was_used_last_is_kept():
+    kept, made = Recent[str](2), []
+    for key in "abacab":
+        assert kept.get(key, lambda key=key: made.append(key) or key.upper()) == key.upper()
+    assert made == ["a", "b", "c", "b"]
+
+
+@pytest.fixture(scope="module")
+def layer(default_model) -> tuple[int, int]:
+    """Rows and columns of a layer's weights, as a matrix."""
+    from effigy.generators import load_trainable
+
+    shape = dict(load_trainable(default_model.generator_path).named_parameters())[LAYER].shape
+    return shape[0], shape[1:].numel()
+
+
+def changed(model, rows: int, columns: int, by: float, name: str = LAYER):
+    random = torch.Generator().manual_seed(0)
+    up, down = torch.randn(rows, 2, generator=random), torch.randn(2, columns, generator=random)
+    person = model.person(model.open_seed(5).ws.numpy()[:1])
+    return replace(person, deltas={name: (by * up, down)})
+
+
+def test_changes_are_painted_with_beside_others_and_in_the_service(default_model, layer, work):
+    """As each is painted alone, whoever is painted before, after or together with them."""
+    tuned = default_model.open_person(changed(default_model, *layer, 0.3))
+    plain = default_model.open_seed(5)
+    alone = [next(paint_shots(default_model, [Shot(who)])).picture for who in (plain, tuned)]
+    assert np.abs(alone[0].astype(int) - alone[1]).mean() > 1
+    order = [0, 1, 1, 0, 1]
+    together = paint_shots(default_model, [Shot((plain, tuned)[which]) for which in order])
+    for which, painted in zip(order, together, strict=True):
+        assert np.array_equal(painted.picture, alone[which])
+    asked = [OpenIdentity(FromLatent(tuned.latent)), *(_final(who) for who in (plain, tuned))]
+    opened, *frames = work(default_model, [OpenIdentity(FromLatent(plain.latent)), *asked])[1:]
+    assert opened.identity == tuned.key
+    for frame, wanted in zip(frames, alone, strict=True):
+        shown = np.frombuffer(frame.data, np.uint8).reshape(*wanted.shape[:2], 4)
+        assert np.array_equal(shown[..., :3], wanted[..., :3])
+
+
+def _final(who) -> Synthesize:
+    return Synthesize(who.key, who.pose.yaw, who.pose.pitch, {}, "final")
+
+
+def test_changes_of_nothing_change_nothing(default_model, layer):
+    person = default_model.open_person(changed(default_model, *layer, 0.0))
+    painter = default_model.painter_of(person)
+    assert painter is not default_model
+    assert painter is default_model.painter_of(person), "it is kept"
+    assert np.array_equal(painter.paint(person.ws[None]), default_model.paint(person.ws[None]))
+
+
+def test_changes_that_do_not_fit_are_refused_before_they_are_made(default_model, layer):
+    rows, columns = layer
+    endless = {LAYER: (torch.ones(500_000, 1), torch.ones(1, 500_000))}  # a terabyte, once multiplied
+    apart = {LAYER: (torch.ones(rows, 2), torch.ones(3, columns))}
+    for wrong in (
+        changed(default_model, rows + 1, columns, 0.1),
+        changed(default_model, rows, columns, 0.1, "synthesis.b32.conv1.wait"),
+        replace(changed(default_model, rows, columns, 0.1), deltas=endless),
+        replace(changed(default_model, rows, columns, 0.1), deltas=apart),
+    ):  # fmt: skip
+        with pytest.raises(LatentError, match="does not fit"):
+            default_model.open_person(wrong)
+
+
+def test_tuning_comes_nearer_to_a_photograph_and_is_kept_small(default_model, monkeypatch):
+    monkeypatch.setattr(tuning, "_STEPS", 4)
+    reader = PhotoReader()
+    aligned = align(default_model, reader, np.load(FACE)["face"])
+    target = target_of(aligned, reader)
+    average = default_model.open_seed(0, truncation=0.0)
+    steps, met, shares = tuning.tune(default_model, average, target), [], []
+    try:
+        while True:
+            progress = next(steps)
+            met.append(psnr(progress.picture, aligned.picture, target.face.mask))
+            shares.append(progress.share)
+    except StopIteration as end:
+        deltas = end.value
+    assert shares == [0.25, 0.5, 0.75, 1.0]
+    assert met[-1] > met[0] + 1
+    assert sum(up.numel() + down.numel() for up, down in deltas.values()) <= 500_000
+    person = default_model.open_person(replace(default_model.person(average.ws.numpy()[:1]), deltas=deltas))
+    assert len(person.latent) < 1 << 20, "as a request to the service may be"
+    painted = default_model.painter_of(person).paint(person.ws[None])[0]
+    shown = torch.from_numpy(painted).permute(2, 0, 1)[None].float() / 127.5 - 1
+    assert psnr(shown, aligned.picture, target.face.mask) > met[-2] - 0.5, "the product keeps what was trained"
