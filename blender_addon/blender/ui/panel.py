@@ -127,6 +127,7 @@ class EFFIGY_PT_identity(FacePanel):
         column.operator("effigy.change_identity", text="Change", icon="FILE_REFRESH")
         column.operator("effigy.random_identity", text="Random", icon="QUESTION")
         layout.operator("effigy.mix_identities", text="Mix with Another Face", icon="ARROW_LEFTRIGHT")
+        layout.operator("effigy.identity_from_photo", text="From Photo", icon="IMAGE_DATA")
         row = layout.row(align=True)
         row.operator("effigy.save_identity", text="Save", icon="EXPORT")
         row.operator("effigy.load_identity", text="Load", icon="IMPORT")
@@ -258,7 +259,15 @@ _MENU = (
     ("connect", "disconnect"),
     ("add_face", "remove_face", "use_grab"),
     ("neutral", "mirror", "randomise", "reset_pose", "face_camera", "key_all"),
-    ("change_identity", "random_identity", "use_new_default", "mix_identities", "save_identity", "load_identity"),
+    (
+        "change_identity",
+        "random_identity",
+        "use_new_default",
+        "mix_identities",
+        "identity_from_photo",
+        "save_identity",
+        "load_identity",
+    ),
     (
         "store_expression",
         "pose_from_picture",
