@@ -109,12 +109,11 @@ class EFFIGY_OT_make_person(PhotoSettings):
             if identity is None:
                 self._tell(context)
                 return {"PASS_THROUGH"}
-            self.cancel(context)
-            self.opened(context, identity)
         except (RequestError, ValueError) as error:
             self.cancel(context)
             return self._fail(error)
-        return {"FINISHED"}
+        self.cancel(context)
+        return self._use(context, lambda: identity)
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Also when Blender takes the operator away: another file, or the end."""
@@ -129,10 +128,10 @@ class EFFIGY_OT_make_person(PhotoSettings):
             request = self.request(context)
             identities = session.ensure_ready() if bpy.app.background else photo.needs_backend()
             work: LongWork[Identity] = LongWork(identities.link, request)
-            self.opened(context, work.wait(_PATIENCE_S))
+            identity = work.wait(_PATIENCE_S)
         except (RequestError, ValueError) as error:
             return self._fail(error)
-        return {"FINISHED"}
+        return self._use(context, lambda: identity)
 
     def _tell(self, context: bpy.types.Context) -> None:
         if (workspace := context.workspace) is not None:
