@@ -18,7 +18,6 @@ _STEPS = 6
 _POSITION = 0.01  # how far off a wanted landmark may be, in head units: what costs one
 _CONTROL = 0.5  # change of a control that costs one
 _TURN = np.radians(12.0)  # turn of the head that costs one
-_TURN_OFF = np.radians(0.01)  # when the head is to keep its pose
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +47,26 @@ def follow(
     landmarks: NDArray[np.intp],
     wanted: Array,
     *,
-    may_turn: bool = True,
     may_change: bool = True,
 ) -> Solution:
     """Moves ``landmarks`` [n] (indices) to ``wanted`` [n, 2] (right and up in the view, from the head's origin).
 
-    ``rotation`` takes the shape's frame to the view's (x right, y up, z to the viewer). ``may_turn`` and
-    ``may_change`` say whether the head's pose and its controls may move.
+    ``rotation`` takes the shape's frame to the view's (x right, y up, z to the viewer). ``may_change`` says
+    whether the controls may move too; see dragging.express for what moves them alone.
     """
     start = controls
     turned = np.zeros(3)
     wanted_change = np.full(len(controls), _CONTROL if may_change else 1e-6)
-    turn = _TURN if may_turn else _TURN_OFF
+    ends = ((-np.inf, shape.low), (np.inf, shape.high))
     for _ in range(_STEPS):
         points = shape.points(controls)[landmarks] @ rotation.T
         moves = shape.directions[:, landmarks] @ rotation.T
         J = np.concatenate([_turning(points), np.moveaxis(moves[..., :2], 0, 2)], axis=2).reshape(-1, 3 + len(controls))
         error = (wanted - points[:, :2]).reshape(-1)
-        prior = np.concatenate([-turned / turn, (start - controls) / wanted_change])
-        weights = np.concatenate([np.full(3, 1 / turn), 1 / wanted_change])
-        step = _bounded(J / _POSITION, error / _POSITION, weights, prior, controls, shape)
+        prior = np.concatenate([-turned / _TURN, (start - controls) / wanted_change])
+        weights = np.concatenate([np.full(3, 1 / _TURN), 1 / wanted_change])
+        low, high = (np.concatenate([np.full(3, end), limit - controls]) for end, limit in ends)
+        step = bounded(J / _POSITION, error / _POSITION, weights, prior, low, high)
         rotation = _rotation(step[:3]) @ rotation
         turned = turned + step[:3]
         controls = np.clip(controls + step[3:], shape.low, shape.high)
@@ -82,12 +81,13 @@ def _turning(points: Array) -> Array:
     return np.stack([np.stack([zero, z, -y], 1), np.stack([-z, zero, x], 1)], axis=1)
 
 
-def _bounded(J: Array, error: Array, weights: Array, prior: Array, controls: Array, shape: Shape) -> Array:
-    """The regularised step; controls that would leave their range go to its end, and the rest is solved again."""
+def bounded(J: Array, error: Array, weights: Array, prior: Array, low: Array, high: Array) -> Array:
+    """The step x with the least |J x − error|² + |weights · x − prior|², each of its values from ``low`` to ``high``.
+
+    Values that would leave their range go to its end, and the rest is solved again.
+    """
     free = np.ones(len(weights), dtype=bool)
     step = np.zeros(len(weights))
-    low = np.concatenate([np.full(3, -np.inf), shape.low - controls])
-    high = np.concatenate([np.full(3, np.inf), shape.high - controls])
     for _ in range(len(weights)):
         A = np.concatenate([J[:, free], np.diag(weights)[:, free]])
         b = np.concatenate([error - J[:, ~free] @ step[~free], prior - np.diag(weights)[:, ~free] @ step[~free]])

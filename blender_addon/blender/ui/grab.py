@@ -11,6 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty
 from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_location_3d
 from mathutils import Matrix, Vector
 
+from effigy_client.dragging import express, turns_head
 from effigy_client.follow import follow
 from effigy_client.pose import rotation_of
 
@@ -45,14 +46,18 @@ class Drag:
         self._rotation = self._sight.T @ rotation_of(view.head)
         twin = controls.twin_of(proxy, landmark)
         self.landmarks = [landmark, twin] if mirror and twin != landmark else [landmark]
+        self.turns = turns_head(landmark, len(proxy.data.vertices))  # what it does by itself
 
     def place(self, landmark: int) -> Vector:
         """Where a landmark is in the world."""
         values = np.array(list(controls.values_of(self.proxy).values()))
         return self.proxy.matrix_world @ Vector(self._shape.points(values)[landmark].tolist())
 
-    def to(self, target: Vector, *, may_turn: bool, may_change: bool) -> None:
-        """Solves the face so that the landmark comes to ``target`` (world), from how it stood before the drag."""
+    def to(self, target: Vector, *, turn: bool) -> None:
+        """Solves the face so that the landmark comes to ``target`` (world), from how it stood before the drag.
+
+        The head turns and keeps its expression, or the other way round.
+        """
         wanted = (self._sight.T @ np.array(target - self.matrix.translation))[:2] / self._size
         aims = [wanted]
         if len(self.landmarks) == 2:
@@ -61,16 +66,15 @@ class Drag:
             across = self._rotation @ np.diag([-1.0, 1, 1]) @ self._rotation.T
             move = across @ np.append(wanted - seen[0, :2], 0.0)
             aims.append(seen[1, :2] + move[:2])
-        solution = follow(
-            self._shape, self._start, self._rotation, np.array(self.landmarks), np.array(aims),
-            may_turn=may_turn, may_change=may_change,
-        )  # fmt: skip
-        controls.set_values(self.proxy, dict(zip(self.before, solution.controls.tolist(), strict=True)))
-        if may_turn:
-            controls.set_rotation(self.proxy, self._sight @ solution.rotation)
-        elif self.head:
-            controls.put_back(self.proxy, self._placement)
-        self.shape, self.head = may_change, may_turn
+        what = self._shape, self._start, self._rotation, np.array(self.landmarks), np.array(aims)
+        if turn:
+            controls.set_values(self.proxy, self.before)
+            controls.set_rotation(self.proxy, self._sight @ follow(*what, may_change=False).rotation)
+        else:
+            controls.set_values(self.proxy, dict(zip(self.before, express(*what).tolist(), strict=True)))
+            if self.head:
+                controls.put_back(self.proxy, self._placement)
+        self.shape, self.head = not turn, turn
 
     def cancel(self) -> None:
         controls.set_values(self.proxy, self.before)
@@ -81,8 +85,8 @@ class EFFIGY_OT_grab(bpy.types.Operator):
     bl_idname = "effigy.grab"
     bl_label = "Grab Landmark"
     bl_description = (
-        "Drag a point of the face: the controls and the head's turn are solved so that it follows. "
-        "Shift: expression only. Ctrl: turn only. X: both sides alike. Esc: take it back"
+        "Drag a point of the face: its expression follows, and from nose, chin and jaw line the head's turn. "
+        "Shift: expression. Ctrl: turn. X: both sides alike. Esc: take it back"
     )
     bl_options = {"REGISTER", "UNDO", "BLOCKING", "GRAB_CURSOR"}
 
@@ -92,11 +96,11 @@ class EFFIGY_OT_grab(bpy.types.Operator):
     mode: EnumProperty(
         name="Move",
         items=(
-            ("BOTH", "Both", "Solve expression and turn together"),
+            ("POINT", "By Point", "Nose, chin and jaw line turn the head, all other points change the expression"),
             ("EXPRESSION", "Expression", "Keep the head's turn"),
             ("TURN", "Turn", "Keep the expression"),
         ),
-        default="BOTH",
+        default="POINT",
     )
     mirror: BoolProperty(name="Both Sides", description="Move the mirrored landmark alike", default=False)
 
@@ -125,7 +129,7 @@ class EFFIGY_OT_grab(bpy.types.Operator):
         self._offset = self._depth - self._under(view, event)
         self._moved = False
         context.workspace.status_text_set(
-            iface_("Grab. Shift: expression only. Ctrl: turn only. X: both sides alike. Esc: back to where it was")
+            iface_("Grab. Shift: expression. Ctrl: turn. X: both sides alike. Esc: back to where it was")
         )
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -156,11 +160,16 @@ class EFFIGY_OT_grab(bpy.types.Operator):
             self._moved = True
             self._drag.to(
                 self._under(view, event) + self._offset,
-                may_turn=self.mode != "EXPRESSION" and not event.shift,
-                may_change=self.mode != "TURN" and not event.ctrl,
+                turn=self._turns(shift=event.shift, ctrl=event.ctrl),
             )
             changes.mark()
         return {"RUNNING_MODAL"}
+
+    def _turns(self, *, shift: bool, ctrl: bool) -> bool:
+        """Whether the drag turns the head: as keys say, else as the tool is set, else by the point."""
+        if shift or ctrl:
+            return ctrl
+        return self._drag.turns if self.mode == "POINT" else self.mode == "TURN"
 
     def _take_settings(self, context: bpy.types.Context) -> None:
         """A gizmo starts this operator without the tool's settings."""

@@ -124,7 +124,7 @@ def grab(face, scene, landmark, move, **how):
     start = drag.place(landmark)
     axes = np.array(scene.camera.matrix_world)[:3, :2]
     target = start + Vector((axes @ np.array(move)).tolist())
-    drag.to(target, **{"may_turn": False, "may_change": True} | how)
+    drag.to(target, turn=how.pop("turn", drag.turns))
     bpy.context.view_layer.update()
     return (drag.place(landmark) - start).length, drag
 
@@ -146,7 +146,7 @@ def test_a_mirrored_drag_moves_both_sides_alike(scene, face):
         drag = addon("blender.ui.grab").Drag(face, scene.camera, landmark, mirror=True)
         assert drag.landmarks == [landmark, other]
         places = [drag.place(each) for each in (landmark, other)]
-        drag.to(places[0] + Vector((np.array(move) @ axes).tolist()), may_turn=False, may_change=True)
+        drag.to(places[0] + Vector((np.array(move) @ axes).tolist()), turn=False)
         bpy.context.view_layer.update()
         moved = [
             axes @ np.array(drag.place(each) - place) for each, place in zip((landmark, other), places, strict=True)
@@ -167,15 +167,64 @@ def test_every_landmark_knows_its_twin(scene, face):
 def test_dragging_the_nose_turns_the_head(scene, face):
     bpy.context.view_layer.update()
     before = angles(face, scene)
-    grab(face, scene, 30, (0.15, 0.0), may_turn=True)  # the tip of the nose, to the picture's right
+    grab(face, scene, 30, (0.15, 0.0))  # the tip of the nose, to the picture's right
     assert angles(face, scene)[0] > before[0] + 5
-    assert max(abs(value) for value in values(face).values()) < 0.6
+    assert not any(values(face).values())
+
+
+# What dragging a point of the person's own face by 0.07 head units is to do, by iBUG's numbers: a control that grows or
+# shrinks, or how the head turns. All else stays.
+MEANT = {
+    (48, "up"): "mouthSmile+", (48, "left"): "mouthSmile+",  # the corners of the mouth; left and right in the picture
+    (54, "up"): "mouthSmile+", (54, "right"): "mouthSmile+",
+    (57, "down"): "jawOpen+", (57, "up"): "jawOpen-",
+    (66, "down"): "jawOpen+", (66, "up"): "jawOpen-",
+    (37, "down"): "eyeBlinkRight+", (37, "up"): "eyeBlinkRight-",
+    (44, "down"): "eyeBlinkLeft+", (44, "up"): "eyeBlinkLeft-",
+    (19, "up"): "browUp+", (19, "down"): "browUp-",
+    (24, "up"): "browUp+", (24, "down"): "browUp-",
+    (21, "up"): "browUp+", (21, "down"): "browUp-",
+    (30, "right"): "yaw+", (30, "up"): "pitch+",
+    (8, "right"): "roll+", (8, "up"): "pitch+",
+    (2, "right"): "yaw+", (2, "left"): "yaw-",
+}  # fmt: skip
+WAYS = {"up": (0, 0.07), "down": (0, -0.07), "left": (-0.07, 0), "right": (0.07, 0)}
+
+
+def test_a_drag_does_what_the_hand_means_and_nothing_else(scene, face):
+    bpy.ops.effigy.face_camera()
+    bpy.context.view_layer.update()
+    before, found = angles(face, scene), {}
+    for landmark, way in MEANT:
+        _, drag = grab(face, scene, landmark, WAYS[way])
+        changed = {name: value for name, value in values(face).items() if abs(value) > 0.01}
+        turned = dict(zip(("yaw", "pitch", "roll"), np.subtract(angles(face, scene), before), strict=True))
+        drag.cancel()
+        bpy.context.view_layer.update()
+        every = changed or {name: degrees for name, degrees in turned.items() if abs(degrees) > 0.5}
+        name = max(every, key=lambda name: abs(every[name]), default="")
+        found[landmark, way] = f"{name}{'+' if every.get(name, 0) > 0 else '-'}"
+        others = sorted(abs(value) for value in every.values())[:-1]
+        assert not others or others[-1] < 0.25 * abs(every[name]), (landmark, way, every)
+        assert drag.turns is (not changed)
+        assert drag.turns or max(abs(degrees) for degrees in turned.values()) < 1e-3, (landmark, way, turned)
+    assert found == MEANT
+
+
+def test_keys_choose_between_turn_and_expression_at_any_point(scene, face):
+    before = angles(face, scene)
+    grab(face, scene, 54, (0.08, 0.05), turn=True)
+    assert not any(values(face).values())
+    assert angles(face, scene)[0] > before[0] + 2
+    _, drag = grab(face, scene, 8, (0, -0.1), turn=False)
+    assert values(face)["jawOpen"] > 0.3
+    assert not drag.head
 
 
 def test_a_cancelled_drag_leaves_no_trace(scene, face):
     bpy.context.view_layer.update()
     before, pose = values(face), angles(face, scene)
-    _, drag = grab(face, scene, 48, (0.1, 0.1), may_turn=True)
+    _, drag = grab(face, scene, 48, (0.1, 0.1))
     assert values(face) != before
     drag.cancel()
     assert values(face) == before
@@ -186,7 +235,7 @@ def test_a_cancelled_drag_leaves_whole_turns_as_they_were(scene, face):
     face.rotation_mode = "XYZ"
     face.rotation_euler.z = math.radians(370)
     bpy.context.view_layer.update()
-    _, drag = grab(face, scene, 48, (0.1, 0.1), may_turn=True)
+    _, drag = grab(face, scene, 48, (0.1, 0.1))
     drag.cancel()
     assert face.rotation_euler.z == pytest.approx(math.radians(370), abs=1e-6)
 
@@ -218,9 +267,9 @@ def test_a_head_that_a_constraint_carries_is_turned_in_its_place(scene, face, ca
         assert (face.matrix_world.translation - place).length < 1e-4, "the head ran away"
         assert angles(face, scene)[:2] == pytest.approx((0, 0), abs=1e-2)
     before = np.array(face.matrix_world)
-    _, drag = grab(face, scene, 30, (0.15, 0.0), may_turn=True)
+    _, drag = grab(face, scene, 30, (0.15, 0.0))
     assert abs(angles(face, scene)[0]) > 3
-    drag.to(drag.place(30), may_turn=False, may_change=True)
+    drag.to(drag.place(30), turn=False)
     drag.cancel()
     bpy.context.view_layer.update()
     np.testing.assert_allclose(np.array(face.matrix_world), before, atol=1e-5)
@@ -294,9 +343,9 @@ def test_letting_the_turn_go_in_mid_drag_brings_the_point_back_under_the_hand(sc
     drag = addon("blender.ui.grab").Drag(face, scene.camera, 57, mirror=False)
     start = drag.place(57)
     target = start + Vector((0, 0, -0.1))
-    drag.to(target, may_turn=True, may_change=True)
+    drag.to(target, turn=True)
     bpy.context.view_layer.update()
-    drag.to(target, may_turn=False, may_change=True)
+    drag.to(target, turn=False)
     bpy.context.view_layer.update()
     assert (drag.place(57) - target).length < 0.06
     np.testing.assert_allclose(np.array(face.matrix_world), np.array(drag.matrix), atol=1e-6)
