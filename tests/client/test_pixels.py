@@ -20,11 +20,26 @@ def test_rows_are_turned_upside_down_and_bytes_survive():
     np.testing.assert_array_equal(back, picture)
 
 
-def test_a_doubled_picture_repeats_every_pixel_in_both_directions():
-    picture = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
-    values = from_rgba8(picture.tobytes(), 2, 3, doubled=True)
-    back = np.round(values.reshape(4, 6, 4)[::-1] * 255).astype(np.uint8)
-    np.testing.assert_array_equal(back, picture.repeat(2, axis=0).repeat(2, axis=1))
+def doubled(picture):
+    height, width, _ = picture.shape
+    values = from_rgba8(picture.tobytes(), height, width, doubled=True)
+    return np.round(values.reshape(2 * height, 2 * width, 4)[::-1] * 255).astype(int)
+
+
+def test_a_doubled_picture_has_no_blocks():
+    """A ramp stays one, in both directions, but for the half steps at its ends; an even picture is even."""
+    ramp = np.zeros((5, 6, 4), np.uint8)
+    ramp[..., 0], ramp[..., 1], ramp[..., 2] = 16 * np.arange(6), 16 * np.arange(5)[:, None], 200
+    large = doubled(ramp)
+    np.testing.assert_array_equal(large[0, 1:-1, 0], 4 + 8 * np.arange(10))
+    np.testing.assert_array_equal(large[1:-1, 0, 1], 4 + 8 * np.arange(8))
+    assert (large[..., 2] == 200).all()
+
+
+def test_a_doubled_picture_is_as_bright():
+    picture = np.random.default_rng(0).integers(0, 256, (16, 12, 4), dtype=np.uint8)
+    np.testing.assert_allclose(doubled(picture).mean(axis=(0, 1)), picture.mean(axis=(0, 1)), atol=6)
+    assert doubled(picture).max() <= 255
 
 
 def test_every_byte_value_survives():
