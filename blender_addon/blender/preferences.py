@@ -84,6 +84,16 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         subtype="DISTANCE",
     )
 
+    matte: EnumProperty(
+        name="Matte",
+        description="What new faces show of their pictures",
+        items=(
+            ("HEAD", "Head", "The head alone, cut out"),
+            ("NONE", "None", "The whole picture, with the background that was painted"),
+        ),
+        default="HEAD",
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
@@ -102,6 +112,7 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "timeout")
         layout.prop(self, "memory")
         layout.prop(self, "head_height")
+        layout.prop(self, "matte", expand=True)
 
 
 class EFFIGY_OT_choose_model(bpy.types.Operator):

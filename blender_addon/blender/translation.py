@@ -29,6 +29,7 @@ def differing(parts: list[str]) -> str:
         "turn": iface_("another turn"),
         "expression": iface_("another expression"),
         "place": iface_("another place"),
+        "matte": iface_("another matte"),
         "other": iface_("other values"),
     }
     return ", ".join(said[part] for part in parts)

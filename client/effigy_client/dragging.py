@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .follow import Array, Shape, bounded
+from .follow import TURN, Array, Shape, bounded, follow, turning
 
 _POSITION = 0.01  # how far off a dragged landmark may be along the hand's way, in head units: what costs one
 _ASIDE = 0.2  # weight of what is off across that way: a corner of the mouth that is lifted may move outwards
@@ -36,6 +36,24 @@ _HANDLES = {  # by the number of a mesh's landmarks
 def turns_head(landmark: int, count: int) -> bool:
     """Whether dragging ``landmark``, of ``count``, is meant to turn the head: it is of the nose, chin or jaw line."""
     return landmark in _HANDLES.get(count, ())
+
+
+def turn(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.intp], wanted: Array) -> Array:
+    """The rotation [3, 3] that brings ``landmarks`` to ``wanted``, as ``express`` has them, by the head's turn alone.
+
+    The head turns most about the axes that move the landmarks farthest the way the hand goes, so that the tip of the
+    nose turns and nods it, and the chin or the jaw tilts it. What lies behind its middle only tilts it, or it would
+    go to the other side than the hand.
+    """
+    seen = shape.points(controls)[landmarks] @ rotation.T
+    way = wanted - seen[:, :2]
+    reach = np.abs(way.reshape(-1) @ turning(seen).reshape(-1, 3))
+    if seen[:, 2].mean() < 0:
+        reach[:2] = 0.0
+    if reach.max() < _OFF:
+        return rotation
+    spread = np.maximum(TURN * (reach / reach.max()) ** 2, _OFF)
+    return follow(shape, controls, rotation, landmarks, wanted, may_change=False, turn=spread).rotation
 
 
 def express(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.intp], wanted: Array) -> Array:

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 _STEPS = 6
 _POSITION = 0.01  # how far off a wanted landmark may be, in head units: what costs one
 _CONTROL = 0.5  # change of a control that costs one
-_TURN = np.radians(12.0)  # turn of the head that costs one
+TURN = np.radians(12.0)  # turn of the head that costs one
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,13 @@ def follow(
     wanted: Array,
     *,
     may_change: bool = True,
+    turn: Array | float = TURN,
 ) -> Solution:
     """Moves ``landmarks`` [n] (indices) to ``wanted`` [n, 2] (right and up in the view, from the head's origin).
 
     ``rotation`` takes the shape's frame to the view's (x right, y up, z to the viewer). ``may_change`` says
-    whether the controls may move too; see dragging.express for what moves them alone.
+    whether the controls may move too; see dragging.express for what moves them alone. ``turn``: how many radians cost
+    one, about each of the view's axes.
     """
     start = controls
     turned = np.zeros(3)
@@ -61,10 +63,10 @@ def follow(
     for _ in range(_STEPS):
         points = shape.points(controls)[landmarks] @ rotation.T
         moves = shape.directions[:, landmarks] @ rotation.T
-        J = np.concatenate([_turning(points), np.moveaxis(moves[..., :2], 0, 2)], axis=2).reshape(-1, 3 + len(controls))
+        J = np.concatenate([turning(points), np.moveaxis(moves[..., :2], 0, 2)], axis=2).reshape(-1, 3 + len(controls))
         error = (wanted - points[:, :2]).reshape(-1)
-        prior = np.concatenate([-turned / _TURN, (start - controls) / wanted_change])
-        weights = np.concatenate([np.full(3, 1 / _TURN), 1 / wanted_change])
+        prior = np.concatenate([-turned / turn, (start - controls) / wanted_change])
+        weights = np.concatenate([np.ones(3) / turn, 1 / wanted_change])
         low, high = (np.concatenate([np.full(3, end), limit - controls]) for end, limit in ends)
         step = bounded(J / _POSITION, error / _POSITION, weights, prior, low, high)
         rotation = _rotation(step[:3]) @ rotation
@@ -74,7 +76,7 @@ def follow(
     return Solution(controls, rotation, float(np.linalg.norm(left, axis=1).max(initial=0.0)))
 
 
-def _turning(points: Array) -> Array:
+def turning(points: Array) -> Array:
     """[n, 2, 3]: how points seen at ``points`` [n, 3] move for a small turn about x, y and z."""
     x, y, z = points.T
     zero = np.zeros_like(x)

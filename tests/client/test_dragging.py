@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from effigy_client.dragging import express, turns_head
+from effigy_client.dragging import express, turn, turns_head
 from effigy_client.follow import Shape
 
 # Control 0 moves the points up, control 1 to the right, control 2 hardly.
@@ -57,6 +58,18 @@ def test_controls_never_leave_their_range(moves, start):
     found = drag(np.array(moves).reshape(2, 2), start, landmarks=np.array([0, 2]))
     assert (found >= FACE.low - 1e-9).all()
     assert (found <= FACE.high + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("place", "way", "axis"),
+    [((0, -0.3, 0.7), (0.1, 0), 1), ((0, -0.3, 0.7), (0, 0.1), 0), ((0, -1.2, 0.4), (0.1, 0), 2)],  # nose, nose, chin
+)
+def test_the_head_turns_about_the_axis_that_the_hand_means(place, way, axis):
+    face = Shape(np.array([place]), np.zeros((0, 1, 3)), np.zeros(0), np.zeros(0))
+    found = turn(face, np.zeros(0), np.eye(3), np.array([0]), np.array([place[:2]]) + way)
+    np.testing.assert_allclose((found @ place)[:2], np.add(place[:2], way), atol=0.02)
+    about = np.array([found[2, 1] - found[1, 2], found[0, 2] - found[2, 0], found[1, 0] - found[0, 1]]) / 2
+    assert np.abs(np.delete(about, axis)).max() < 0.1 * abs(about[axis])
 
 
 def test_nose_chin_and_jaw_line_turn_the_head_in_every_known_mesh():

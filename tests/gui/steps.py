@@ -15,6 +15,7 @@ bpy.context.preferences.view.show_tooltips = False
 window, area, region = view3d()
 area.spaces.active.show_region_ui = True
 area.spaces.active.overlay.show_stats = False
+addon('blender.preferences').get().matte = "NONE"  # whole pictures, whose bytes are compared
 """
 CATEGORY = """
 window, area, region = view3d()

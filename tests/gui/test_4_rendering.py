@@ -36,6 +36,8 @@ def test_the_sequence_is_baked_and_rendered_and_equal(window):
     window.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})")
     window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
     window.press("Exact Pixels", PANEL)
+    window.find("picture's size", timeout=15)
+    window.keys("Return")
     settle(window)
     window.shot("09-before-bake")
     window.press("^.{0,3}Bake", PANEL)

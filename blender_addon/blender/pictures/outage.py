@@ -10,6 +10,7 @@ from effigy_client.state import Phase
 
 from ..scene.properties import face_of
 from ..scene.reader import UnreadableError, read_face
+from ..scene.viewing import viewpoint
 from ..translation import rpt_
 from .runs import run_of
 from .screen import PlateScreen
@@ -34,7 +35,7 @@ def show(live: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
 def _is_of_this_pose(proxy: bpy.types.Object, follower: Follower, scene: bpy.types.Scene) -> bool:
     """Whether the plate shows the pose that the scene asks for; brings the file's own picture back where it does."""
     try:
-        wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
+        wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get(), viewpoint)
     except UnreadableError:
         return True  # as it was: what is wrong with the scene is told when there is a backend
     face, was_known = face_of(proxy), follower.is_known

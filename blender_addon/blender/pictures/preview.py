@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 import traceback
+from typing import Any
 
 import bpy
 
@@ -21,6 +22,7 @@ from ..scene import display, doubles, plate, rig
 from ..scene.properties import face_of
 from ..scene.queries import Name, known_faces, name_of
 from ..scene.reader import UnreadableError, read_face
+from ..scene.viewing import viewpoint
 from . import cache, outage, redraw, runs, stale
 from .activity import activity, changes
 from .runs import anchor_of, run_of
@@ -165,11 +167,12 @@ def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
 def _ask(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, link: Link) -> None:
     follower, screen = run_of(proxy).follower, PlateScreen(proxy)
     try:
-        wanted = read_face(proxy, scene, depsgraph)
+        wanted = read_face(proxy, scene, depsgraph, viewpoint)
     except UnreadableError as error:
         follower.fail(str(error), screen)
         return
-    cache.look(proxy, scene.frame_current, wanted)
+    if not viewpoint.counts:  # a cache is of what the camera sees
+        cache.look(proxy, scene.frame_current, wanted)
     display.follow(proxy, scene)
     if wanted.asking == follower.shown:
         plate.place(proxy, wanted.plate)
@@ -182,7 +185,7 @@ def recall_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
         if face_of(proxy).source == "LIVE":
             follower = run_of(proxy).follower
             with contextlib.suppress(UnreadableError):  # the next look says it
-                wanted = read_face(proxy, scene, depsgraph)
+                wanted = read_face(proxy, scene, depsgraph, viewpoint)
                 if wanted.asking == follower.shown:
                     plate.place(proxy, wanted.plate)
                 else:
@@ -201,9 +204,40 @@ def _receive(live: list[bpy.types.Object], link: Link) -> None:
             link.buffers.give(preview.outcome.pixels)
 
 
+_drawn: Any = None  # the handler that Follow View has added
+
+
+def follow_view(view: bpy.types.RegionView3D) -> None:
+    """Has faces be seen by this 3D viewport, and then by the one that was moved last."""
+    global _drawn
+    viewpoint.begin(view)
+    if _drawn is None:
+        _drawn = bpy.types.SpaceView3D.draw_handler_add(_on_draw, (), "WINDOW", "PRE_VIEW")
+    changes.mark()
+
+
+def follow_camera() -> None:
+    """Has faces be seen by the scene's camera again."""
+    global _drawn
+    viewpoint.end()
+    if _drawn is not None:
+        bpy.types.SpaceView3D.draw_handler_remove(_drawn, "WINDOW")
+        _drawn = None
+    changes.mark()
+
+
+def _on_draw() -> None:
+    """Orbiting changes nothing in the scene, and so tells nobody."""
+    view = bpy.context.region_data
+    if view is not None and viewpoint.note(view):
+        changes.mark()
+        wake()
+
+
 def forget_faces() -> None:
-    """Another file: its faces were not seen yet."""
+    """Another file: its faces were not seen yet, and are seen by its camera."""
     _timer.faces = None
+    follow_camera()
 
 
 def is_running() -> bool:
@@ -222,5 +256,6 @@ def register() -> None:
 
 def unregister() -> None:
     on_connect.remove(start)
+    follow_camera()
     if is_running():
         bpy.app.timers.unregister(tick)

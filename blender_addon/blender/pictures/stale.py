@@ -24,7 +24,8 @@ _MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
 def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding) -> Record:
     """What the picture of this moment is made from."""
     anchor = anchor_of(proxy)
-    return Record.of(anchor.model, anchor.latent_bytes(), asking.yaw, asking.pitch, asking.controls, encoding)
+    latent = anchor.latent_bytes()
+    return Record.of(anchor.model, latent, asking.yaw, asking.pitch, asking.controls, encoding, asking.matte)
 
 
 def baked_folder(proxy: bpy.types.Object) -> Path:

@@ -11,12 +11,12 @@ from typing import Any
 
 import bpy
 
+from . import rays
 from .properties import EffigyFace
 
 NAME = "Effigy Backdrop"  # of the modifier
 _MARK = "effigy_backdrop"  # on what is ours
 _DEPTH = "Depth"  # the node that holds how far back the picture is drawn, in the plate's own units
-_EYE = "Eye"  # the node that knows where the camera is; an orthographic one is everywhere
 _HEAD = 1.2  # head units from a head's pivot to its back, hair and all
 
 
@@ -24,11 +24,14 @@ def is_on(face: EffigyFace) -> bool:
     return bool(_modifiers(face.plate))
 
 
-def put_behind(face: EffigyFace, camera: bpy.types.Object) -> None:
-    """Draws the plate behind the head as ``camera`` sees it; calling it again changes nothing."""
-    plate, eye = face.plate, camera if camera.data.type == "PERSP" else None
+def put_behind(face: EffigyFace, eye: bpy.types.Object | None) -> None:
+    """Draws the plate behind the head, as large as ``eye`` sees it in its place; without one, straight behind.
+
+    Calling it again changes nothing.
+    """
+    plate = face.plate
     found, depth = _modifiers(plate), _HEAD / face.plate_size
-    if len(found) != 1 or _eye_of(found[0].node_group) != eye:
+    if len(found) != 1 or rays.eye_of(found[0].node_group) != eye:
         take_off(face)
         modifier: Any = plate.modifiers.new(NAME, "NODES")
         modifier.show_render = False
@@ -63,10 +66,6 @@ def _modifiers(plate: bpy.types.Object | None) -> list[Any]:
     return [m for m in modifiers if m.type == "NODES" and m.node_group is not None and _MARK in m.node_group]
 
 
-def _eye_of(group: Any) -> bpy.types.Object | None:
-    return group.nodes[_EYE].inputs["Object"].default_value if _EYE in group.nodes else None
-
-
 def _behind(plate: bpy.types.Object, eye: bpy.types.Object | None) -> Any:
     """Nodes that move a plate back along the rays from ``eye``, or straight back.
 
@@ -80,26 +79,7 @@ def _behind(plate: bpy.types.Object, eye: bpy.types.Object | None) -> Any:
     given, depth = nodes.new("NodeGroupInput"), nodes.new("ShaderNodeValue")
     move, result = nodes.new("GeometryNodeSetPosition"), nodes.new("NodeGroupOutput")
     depth.name = _DEPTH
-    far = nodes.new("ShaderNodeVectorMath")  # how far every point goes
-    far.operation = "SCALE"
-    if eye is None:
-        far.inputs[0].default_value = (0.0, 0.0, -1.0)
-        link(depth.outputs[0], far.inputs["Scale"])
-    else:
-        # What is seen at p from e is seen behind the plate as well, by (p − e) · depth / eᶻ farther on.
-        place, position = nodes.new("GeometryNodeObjectInfo"), nodes.new("GeometryNodeInputPosition")
-        ray, parts, share = (nodes.new(f"ShaderNode{kind}") for kind in ("VectorMath", "SeparateXYZ", "Math"))
-        place.name, place.transform_space = _EYE, "RELATIVE"
-        place.inputs["Object"].default_value = eye
-        ray.operation, share.operation = "SUBTRACT", "DIVIDE"
-        link(position.outputs[0], ray.inputs[0])
-        link(place.outputs["Location"], ray.inputs[1])
-        link(place.outputs["Location"], parts.inputs[0])
-        link(depth.outputs[0], share.inputs[0])
-        link(parts.outputs["Z"], share.inputs[1])
-        link(ray.outputs[0], far.inputs[0])
-        link(share.outputs[0], far.inputs["Scale"])
-    link(far.outputs[0], move.inputs["Offset"])
+    link(rays.offset(group, eye, depth.outputs[0]), move.inputs["Offset"])
     link(given.outputs["Geometry"], move.inputs["Geometry"])
     link(move.outputs["Geometry"], result.inputs["Geometry"])
     for column, node in enumerate(nodes):

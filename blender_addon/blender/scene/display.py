@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import bpy
+import numpy as np
 
-from . import backdrop, controls, projection
+from . import backdrop, controls, projection, relief
 from .properties import EffigyFace, face_of, on_display
+from .viewing import viewpoint
 
 SURFACE = "Picture"  # the texture node of every material that shows the picture
 # Of an image's alpha modes the one that leaves colours alone: multiplied by alpha, bytes would not survive.
@@ -21,6 +23,9 @@ def show_picture(proxy: bpy.types.Object) -> None:
     projected = face.display == "PROJECTED"
     if face.display != "BACKGROUND":
         backdrop.take_off(face)
+    if face.display != "PLATE" or not face.relief:
+        relief.take_off(face)
+    cut_out(proxy)
     _project(proxy, face, shown=projected)
     show_source(proxy)
     if face.plate is not None:
@@ -32,14 +37,20 @@ def show_picture(proxy: bpy.types.Object) -> None:
 
 
 def follow(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """Keeps a picture that is drawn behind the head where the scene's camera sees it in its place."""
+    """Keeps a picture that is drawn behind the head, or bent to it, where the scene's camera sees it in its place."""
     face, camera = face_of(proxy), controls.camera_of(proxy, scene)
-    if face.display != "BACKGROUND" or camera is None or face.plate is None or face.plate.library is not None:
+    if camera is None or face.plate is None or face.plate.library is not None:
+        return
+    # What a viewport sees that counts itself is moved straight.
+    eye = camera if camera.data.type == "PERSP" and not viewpoint.counts else None
+    if face.display == "PLATE" and face.relief:
+        relief.put_on(face, proxy, eye)
+    if face.display != "BACKGROUND":
         return
     if not backdrop.is_on(face):
         backdrop.take_off_cameras(face)  # in a file of an earlier version, which hid the plate
         _hide_plate(face, hidden=False)
-    backdrop.put_behind(face, camera)
+    backdrop.put_behind(face, eye)
 
 
 def _hide_plate(face: EffigyFace, *, hidden: bool) -> None:
@@ -52,6 +63,7 @@ def renew(proxy: bpy.types.Object) -> None:
     """For a duplicate with a picture of its own: it stops wearing its original's."""
     projection.take_off(proxy)
     backdrop.take_off(face_of(proxy))
+    relief.take_off(face_of(proxy))
     show_picture(proxy)
 
 
@@ -102,8 +114,26 @@ def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
     return material
 
 
-def show_alpha(proxy: bpy.types.Object) -> None:
-    """For a face whose picture has got an alpha: what shows it becomes clear by it, but for an artist's own nodes."""
+def cut_out(proxy: bpy.types.Object) -> None:
+    """Gives the picture of a face with a matte an alpha, and has what shows it become clear by it.
+
+    Nodes of an artist's own are left alone; what has an alpha keeps it, since without a matte it is 1 everywhere.
+    """
+    face, image = face_of(proxy), cast(Any, face_of(proxy).image)
+    if face.matte != "HEAD" or image is None or image.library is not None or has_alpha(image):
+        return
+    (width, height), name = image.size, image.name
+    fresh: Any = bpy.data.images.new(name, width, height, alpha=True, float_buffer=False)
+    keep_straight(fresh)
+    pixels = np.empty(4 * width * height, np.float32)
+    image.pixels.foreach_get(pixels)
+    fresh.pixels.foreach_set(pixels)
+    fresh.effigy_mesh = image.effigy_mesh
+    image.user_remap(fresh)
+    bpy.data.images.remove(image)
+    fresh.name = name
+    if face.baked is not None and face.baked.library is None:
+        keep_straight(face.baked)
     for material in materials_of(proxy):
         tree: Any = material.node_tree
         output, emission = tree.nodes.get("Material Output"), tree.nodes.get("Emission")
@@ -118,7 +148,7 @@ def keep_straight(image: bpy.types.Image) -> None:
 
 
 def has_alpha(image: bpy.types.Image) -> bool:
-    """Whether the picture in ``image`` has an alpha of the model's own."""
+    """Whether the picture in ``image`` has an alpha that counts."""
     return image.alpha_mode == _STRAIGHT
 
 

@@ -17,7 +17,7 @@ from effigy_client.mirror import Twin, twins_by_name
 _OVERRIDABLE: set[Literal["LIBRARY_OVERRIDABLE"]] = {"LIBRARY_OVERRIDABLE"}
 
 
-# Called with a proxy whose ``display`` was changed; what shows pictures adds itself here.
+# Called with a proxy whose ``display``, ``matte`` or ``relief`` was changed; what shows pictures adds itself here.
 on_display: list[Callable[[bpy.types.Object], None]] = []
 
 
@@ -68,6 +68,24 @@ class EffigyFace(bpy.types.PropertyGroup):
             ("PROJECTED", "Projected", "On the proxy mesh itself, in the viewport and in renders"),
         ),
         default="PLATE",
+        update=_on_display,
+        override=_OVERRIDABLE,
+    )
+    matte: EnumProperty(
+        name="Matte",
+        description="What is shown of the picture",
+        items=(
+            ("NONE", "Whole Picture", "With the background that was painted: a square"),
+            ("HEAD", "Head", "The head alone, cut out: what stands behind it is seen around it"),
+        ),
+        default="NONE",  # of files from before there were mattes; Add Face sets the preferences' choice
+        update=_on_display,
+        override=_OVERRIDABLE,
+    )
+    relief: BoolProperty(
+        name="Relief",
+        description="Bend the plate to the head's depth, so that things can cross the face: before one part of it and "
+        "behind another. The scene's camera sees the same picture",
         update=_on_display,
         override=_OVERRIDABLE,
     )

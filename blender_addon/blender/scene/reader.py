@@ -7,18 +7,21 @@ It reads evaluated objects only: while rendering, the originals are not animated
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import bpy
 import numpy as np
 
 from effigy_client.asking import Asking
 from effigy_client.pose import Angles, View, angles_of, plate_matrix
+from effigy_protocol.messages import MatteName
 from effigy_protocol.record import SAME_POSE
 
 from ..translation import rpt_
 from .controls import camera_of
 from .properties import EffigyFace, face_of
 from .queries import has_own_plate
+from .viewing import Viewpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,14 @@ class UnreadableError(Exception):
     """The scene does not say how a face stands; the message says what to do."""
 
 
-def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> FaceState:
-    """Reads a face as the scene's camera sees it now. Raises UnreadableError."""
+def read_face(
+    proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, by: Viewpoint | None = None
+) -> FaceState:
+    """Reads a face as the scene's camera sees it now, or where ``by`` counts, a viewport. Raises UnreadableError."""
     camera = camera_of(proxy, scene)
-    if camera is None:
+    if by is not None and not by.counts:
+        by = None
+    if camera is None and by is None:
         raise UnreadableError(rpt_("scene {} has no camera: add one, or choose one in its properties", scene.name))
     if not has_own_plate(proxy):
         raise UnreadableError(
@@ -51,16 +58,19 @@ def read_face(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.ty
                 proxy.name,
             )
         )
-    view = View(
-        head=np.array(proxy.evaluated_get(depsgraph).matrix_world, dtype=np.float64),
-        camera=np.array(camera.evaluated_get(depsgraph).matrix_world, dtype=np.float64),
-        perspective=camera.data.type == "PERSP",
-    )
+    head = np.array(proxy.evaluated_get(depsgraph).matrix_world, dtype=np.float64)
+    view = by.look_at(head) if by is not None else _seen_by(camera, head, depsgraph)
     angles = angles_of(view)
     face = face_of(proxy)
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
     yaw, pitch = _snap(angles, face)
-    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph)), plate, angles.roll)
+    matte: MatteName = "head" if face.matte == "HEAD" else "none"
+    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph), matte), plate, angles.roll)
+
+
+def _seen_by(camera: Any, head: np.ndarray, depsgraph: bpy.types.Depsgraph) -> View:
+    stands = np.array(camera.evaluated_get(depsgraph).matrix_world, dtype=np.float64)
+    return View(head, stands, perspective=camera.data.type == "PERSP")
 
 
 def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:

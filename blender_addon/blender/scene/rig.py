@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import bpy
@@ -28,12 +29,12 @@ def floats(array: Array) -> np.ndarray:
 
 
 def add_face(
-    context: bpy.types.Context, welcome: Welcome, identity: Identity, seed: int, height: float
+    context: bpy.types.Context, welcome: Welcome, identity: Identity, seed: int, height: float, matte: str
 ) -> bpy.types.Object:
     """Adds a rig for ``identity`` at the 3D cursor, in a collection of its own; returns the proxy.
 
     The head, ``height`` metres from chin to crown or as high as those that are there, stands in the pose of the
-    identity's own picture, seen by the rig's camera.
+    identity's own picture, seen by the rig's camera. ``matte``: of EffigyFace.matte.
     """
     name, scene = f"Face {seed}", scene_of(context)
     collection = bpy.data.collections.new(name)
@@ -43,12 +44,15 @@ def add_face(
     plate = new_plate(proxy)
     for obj in (proxy, camera, plate):
         collection.objects.link(obj)
+    _keep_light_in(proxy)
+    _keep_light_in(plate)
     _add_controls(proxy, welcome)
     face = face_of(proxy)
     face.is_face, face.plate, face.camera = True, plate, camera
     _describe(face, welcome, identity, seed)
-    image = _image(name, welcome)
+    image = _image(name, welcome, alpha=matte == "HEAD")
     own(face, image)
+    face.matte = matte
     plate.data.materials.append(display.new_emission(f"{name} Plate", image))
     placing.put_in_place(scene, proxy, camera, height)
     proxy.display_type, proxy.show_in_front = "WIRE", True
@@ -178,9 +182,11 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     if identity.model != welcome.model:  # one that the backend opens besides its own
         if identity.model != face.model:
             raise ValueError(rpt_("the identity is of another model than {}, and than the backend's", proxy.name))
+        _rename(proxy, seed)
         _tell(face, identity, seed)
         _move(proxy, rest)
     else:
+        _rename(proxy, seed)
         conversion.convert(proxy, welcome)
         were = {block.name for block in controls.blocks_of(proxy)}
         _describe(face, welcome, identity, seed)
@@ -188,6 +194,22 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
         _move(proxy, rest)
         _set_controls(proxy, welcome, rest, were)
     placing.frame(proxy, grown=face.plate_size / before)
+
+
+def _rename(proxy: bpy.types.Object, seed: int) -> None:
+    """Has the rig's names tell the new number; what somebody has named himself keeps its name."""
+    face = face_of(proxy)
+    if face.seed < 0 or seed < 0:
+        return
+    owners: list[Any] = [proxy, face.plate, face.camera]
+    rig: list[Any] = [*owners, *(owner.data for owner in owners if owner is not None), proxy.data.shape_keys]
+    rig += [face.image, *display.materials_of(proxy), *proxy.users_collection]
+    for part in rig:
+        if part is None or part.library is not None:
+            continue
+        named = re.fullmatch(rf"Face {face.seed}(?:\.\d+)?( [A-Z][a-z]+)?(?:\.\d+)?", part.name)
+        if named:
+            part.name = f"Face {seed}{named[1] or ''}"
 
 
 def _move(proxy: bpy.types.Object, rest: np.ndarray) -> None:
@@ -216,18 +238,11 @@ def _set_controls(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, w
 
 
 def _fit_image(proxy: bpy.types.Object, welcome: Welcome) -> None:
-    """The picture in the model's size, with an alpha where it paints one, in the place of the one before."""
+    """The picture in the model's size."""
     image, (height, width) = face_of(proxy).image, welcome.resolution
     if image is None or image.library is not None:
         return
-    if welcome.alpha and not display.has_alpha(image):
-        fresh, name = _image(proxy.name, welcome), image.name
-        fresh.effigy_mesh = image.effigy_mesh  # type: ignore[attr-defined]
-        image.user_remap(fresh)
-        bpy.data.images.remove(image)
-        fresh.name = name
-        display.show_alpha(proxy)
-    elif tuple(image.size) != (width, height):
+    if tuple(image.size) != (width, height):
         image.scale(width, height)
 
 
@@ -245,6 +260,11 @@ def _keep_animated(proxy: bpy.types.Object, plate: bpy.types.Object) -> None:
     constraint.name = "Keeps the proxy animated"
     constraint.target = proxy
     constraint.influence = 0.0
+
+
+def _keep_light_in(obj: bpy.types.Object) -> None:
+    """Keeps the light that a picture emits from falling on what is near, until somebody wants it."""
+    obj.visible_diffuse = obj.visible_glossy = obj.visible_volume_scatter = False
 
 
 def _camera(name: str) -> bpy.types.Object:
@@ -265,11 +285,11 @@ def _plate_mesh(name: str) -> bpy.types.Mesh:
     return mesh
 
 
-def _image(name: str, welcome: Welcome) -> bpy.types.Image:
+def _image(name: str, welcome: Welcome, *, alpha: bool) -> bpy.types.Image:
     height, width = welcome.resolution
     # A byte image, which is in sRGB, by whatever name the colour configuration calls that: what the generator
     # painted is what a Standard view shows.
-    image = bpy.data.images.new(f"{name} Picture", width, height, alpha=welcome.alpha, float_buffer=False)
-    if welcome.alpha:
+    image = bpy.data.images.new(f"{name} Picture", width, height, alpha=alpha, float_buffer=False)
+    if alpha:
         display.keep_straight(image)
     return image

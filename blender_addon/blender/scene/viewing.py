@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A 3D viewport's own view: what it shows, and from where."""
+"""A 3D viewport's own view: turned to a face, and counting in the place of the camera."""
 
 from __future__ import annotations
 
 import bpy
+import numpy as np
 from mathutils import Matrix, Vector
+
+from effigy_client.pose import View
 
 from . import controls
 from .properties import face_of
@@ -30,3 +33,62 @@ def frame(
     edge = max(region.width, region.height) / max(min(region.width, region.height), 1)
     view.view_distance = _ROOM * face.plate_size * unit * edge * space.lens / _FILM_MM
     space.clip_start = min(space.clip_start, view.view_distance / 10)
+
+
+class Viewpoint:
+    """Follow View: the 3D viewport that was moved last looks at faces in the place of the scene's camera.
+
+    It belongs to this run of Blender and to no file. Renders, bakes and caches are seen by the camera all the same.
+    """
+
+    def __init__(self) -> None:
+        self._is_on = False
+        self._eye: tuple[np.ndarray, bool] | None = None  # where it stands, and whether it sees in perspective
+        self._known: dict[int, bytes] = {}  # the views of all viewports that were drawn
+
+    @property
+    def is_on(self) -> bool:
+        return self._is_on
+
+    @property
+    def counts(self) -> bool:
+        """Whether a viewport counts now: one that looks through the camera leaves that to the camera."""
+        return self._eye is not None
+
+    def begin(self, view: bpy.types.RegionView3D) -> None:
+        """From now on, with this viewport's view."""
+        self._is_on, self._known = True, {view.as_pointer(): b""}
+        self.note(view)
+
+    def end(self) -> None:
+        self._is_on, self._eye = False, None
+        self._known.clear()
+
+    def note(self, view: bpy.types.RegionView3D) -> bool:
+        """Looks at a viewport that is drawn; says whether faces are seen from elsewhere since.
+
+        A viewport that was never seen before has not been moved.
+        """
+        eye = np.array(view.view_matrix.inverted_safe(), dtype=np.float64)
+        through = view.view_perspective
+        known, now = self._known.get(view.as_pointer()), through.encode() + eye.tobytes()
+        self._known[view.as_pointer()] = now
+        if not self._is_on or known is None or known == now:
+            return False
+        before, self._eye = self._eye, None if through == "CAMERA" else (eye, through == "PERSP")
+        return before is not None or self._eye is not None
+
+    def look_at(self, head: np.ndarray) -> View:
+        """How the viewport that counts sees a head that stands at ``head`` [4, 4]."""
+        assert self._eye is not None
+        return View(head, *self._eye)
+
+
+viewpoint = Viewpoint()
+
+
+def view_of(proxy: bpy.types.Object, camera: bpy.types.Object) -> View:
+    """How the face is seen now: by the viewport that counts, else by ``camera``."""
+    if not viewpoint.counts:
+        return controls.view_of(proxy, camera)
+    return viewpoint.look_at(np.array(proxy.matrix_world, dtype=np.float64))

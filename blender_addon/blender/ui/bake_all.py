@@ -10,6 +10,7 @@ from .. import preferences
 from ..pictures.activity import activity
 from ..pictures.bake import FAILURES, Bake, reason
 from ..pictures.session import session
+from ..scene.properties import face_of
 from ..scene.queries import faces
 from ..translation import rpt_
 from .ranges import complete
@@ -31,6 +32,11 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
     model: StringProperty(
         name="Model",
         description="The faces' bundle for this run, instead of the one in the preferences",
+        options={"SKIP_SAVE"},
+    )
+    matte: StringProperty(
+        name="Matte",
+        description="What all faces show of their pictures from now on: none or head. Empty: each its own",
         options={"SKIP_SAVE"},
     )
     save: BoolProperty(
@@ -55,6 +61,9 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
         ]  # a linked face is baked in its own file
         if not wanted:
             self.report({"ERROR"}, rpt_("{} holds no face of its own", bpy.path.basename(bpy.data.filepath)))
+            return {"CANCELLED"}
+        if self.matte not in ("", "none", "head"):
+            self.report({"ERROR"}, rpt_("There is no matte {}: say none or head", self.matte))
             return {"CANCELLED"}
         before = _chosen()
         try:
@@ -81,7 +90,9 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
             chosen.model = self.model
 
     def _bake(self, context: bpy.types.Context, scene: bpy.types.Scene, proxy: bpy.types.Object) -> None:
-        name = proxy.name
+        name, matte = proxy.name, self.matte.upper()
+        if matte and face_of(proxy).matte != matte:
+            face_of(proxy).matte = matte
         if context.window is not None:
             context.window.scene = scene
         with context.temp_override(scene=scene, view_layer=scene.view_layers[0]):

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.props import FloatProperty, IntProperty
+from bpy.props import BoolProperty, FloatProperty, IntProperty
 
 from effigy_client.capture.retarget import smooth
 from effigy_client.capture.tables import CaptureError
@@ -45,6 +45,11 @@ class KeyingOperator(CaptureSettings, CameraOperator):
     """What all importers ask for, and how their channels become keys."""
 
     start: IntProperty(name="First Frame", description="Where the first captured moment goes", default=1)
+    set_end: BoolProperty(
+        name="Set the Scene's End",
+        description="Have the scene end with the capture, or later where something goes on for longer",
+        default=True,
+    )
     smoothing: FloatProperty(
         name="Smoothing", description="Frames that are averaged (a Gaussian's deviation); 0 leaves every jitter",
         default=1.0, min=0.0, max=20.0,
@@ -66,7 +71,9 @@ class KeyingOperator(CaptureSettings, CameraOperator):
         if last > _LAST_FRAME:
             raise CaptureError(rpt_("the capture would end at frame {}, Blender's last is {}", last, _LAST_FRAME))
         self._write(proxy, scene, values, head)
-        was, scene.frame_end = scene.frame_end, _new_end(scene, last)
+        was = scene.frame_end
+        if self.set_end:
+            scene.frame_end = _new_end(scene, last)
         turn = ["the head's turn"]
         keyed = [*values, *([] if head is None else turn)]
         text = rpt_("Frames {} to {}: {}", self.start, last, ", ".join(keyed))

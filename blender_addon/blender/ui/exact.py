@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import bpy
+from bpy.props import EnumProperty
 
 from ..scene import controls, display, frames, framing
 from ..scene.properties import face_of
 from ..scene.queries import face_in, scene_of
 from ..scene.reader import UnreadableError, read_face
-from ..translation import n_, rpt_
+from ..translation import iface_, n_, rpt_
 from .operator import FaceOperator
 
 STANDARD = "Standard"  # the view transform that changes no colours
@@ -138,10 +139,42 @@ class EFFIGY_OT_exact_view(FaceOperator):
     bl_idname = "effigy.exact_view"
     bl_label = "Exact Pixels"
     bl_description = (
-        "Set this scene so that a render shows the face's own pixels: its camera, filled by the plate, its resolution, "
-        "the Standard view (AgX changes contrast), no dithering, and no filter or motion or focus that blurs pixels"
+        "Set this scene so that a render shows the face's own pixels: its camera, filled by the plate, its resolution "
+        "(or the scene's, smoothly enlarged), the Standard view (AgX changes contrast), no dithering, and no filter or "
+        "motion or focus that blurs pixels"
     )
     bl_options = {"REGISTER", "UNDO"}
+
+    size: EnumProperty(
+        name="Size",
+        items=(
+            ("PICTURE", "The Picture's", "Render as many pixels as the picture has: each is the face's own"),
+            (
+                "SCENE",
+                "The Scene's",
+                "Keep the scene's resolution: the plate fills its height, and is enlarged smoothly",
+            ),
+        ),
+        default="PICTURE",
+        options={"SKIP_SAVE"},
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        image, render = face_of(face_in(context)).image, scene_of(context).render
+        is_of_its_size = image is not None and (render.resolution_x, render.resolution_y) == tuple(image.size)
+        if is_of_its_size or self.properties.is_property_set("size"):
+            return self.execute(context)
+        return set(context.window_manager.invoke_props_dialog(self))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        image, render = face_of(face_in(context)).image, scene_of(context).render
+        if image is None:
+            return
+        column = self.layout.column()
+        width, height = image.size
+        column.prop_enum(self, "size", "PICTURE", text=iface_("The picture's size: {} × {}", width, height))
+        width, height = render.resolution_x, render.resolution_y
+        column.prop_enum(self, "size", "SCENE", text=iface_("The scene's size: {} × {}", width, height))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         proxy, scene = face_in(context), scene_of(context)
@@ -153,14 +186,22 @@ class EFFIGY_OT_exact_view(FaceOperator):
         if own:
             scene.camera = face.camera
             tears = self._frame(proxy, face.camera, context)
-        if face.image is not None:
+        if face.image is not None and self.size == "PICTURE":
             scene.render.resolution_x, scene.render.resolution_y = face.image.size
         for node in display.picture_nodes(proxy):
-            node.interpolation = "Linear" if tears else "Closest"
+            node.interpolation = self._interpolation(scene, face.image, tears=tears)
         if write(scene, focus=own):  # a colour configuration of the studio's own
             text = "This colour configuration has no Standard view: choose the one that shows textures as they are"
             self.report({"WARNING"}, text)
         return {"FINISHED"}
+
+    def _interpolation(
+        self, scene: bpy.types.Scene, image: bpy.types.Image | None, *, tears: bool
+    ) -> Literal["Linear", "Closest", "Cubic"]:
+        """How its pixels are drawn: as squares where each is one of the render's, smoothly where it is enlarged."""
+        if image is not None and self.size == "SCENE" and scene.render.resolution_y > image.size[1]:
+            return "Cubic"
+        return "Linear" if tears or self.size == "SCENE" else "Closest"
 
     def _frame(self, proxy: bpy.types.Object, camera: bpy.types.Object, context: bpy.types.Context) -> bool:
         """Fills the camera's picture with the plate; whether its pixels tear there."""
@@ -175,8 +216,9 @@ class EFFIGY_OT_exact_view(FaceOperator):
         roll = max(rolls, key=abs)
         tears = framing.tears(roll, face_of(proxy).image)
         if tears:
-            text = rpt_("The head is rolled, by {:.1f}° at most: its picture is drawn smoothly, not by pixels, "
-                        "and what is behind shows at its corners", roll)  # fmt: skip
+            text = rpt_("The head is rolled, by {:.1f}° at most: its picture is drawn smoothly, not by pixels", roll)
+            if face_of(proxy).matte == "NONE":
+                text += rpt_(", and what is behind shows at its corners")
             self.report({"WARNING"}, text)
         return tears
 

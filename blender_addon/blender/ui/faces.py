@@ -54,7 +54,8 @@ class EFFIGY_OT_add_face(OpeningOperator):
     def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
         if identity.seed is not None:
             self.seed = identity.seed  # for a redo
-        proxy = rig.add_face(context, welcome, identity, self.seed, preferences.get().head_height)
+        chosen = preferences.get()
+        proxy = rig.add_face(context, welcome, identity, self.seed, chosen.head_height, chosen.matte)
         face_of(proxy).truncation = self.truncation
         for obj in context.selected_objects:
             obj.select_set(False)

@@ -11,12 +11,11 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty
 from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_location_3d
 from mathutils import Matrix, Vector
 
-from effigy_client.dragging import express, turns_head
-from effigy_client.follow import follow
+from effigy_client.dragging import express, turn, turns_head
 from effigy_client.pose import rotation_of
 
 from ..pictures.activity import changes
-from ..scene import controls
+from ..scene import controls, viewing
 from ..scene.queries import active_face, face_in, scene_of
 from ..translation import iface_
 from .operator import is_ours
@@ -28,7 +27,8 @@ _DOT = 0.05  # of the gizmo's size setting
 class Drag:
     """One drag: which landmark, from where, and the face as it stood before.
 
-    Everything is as the scene's camera sees it, whatever view the mouse is in: that is what the picture shows.
+    Everything is as the scene's camera sees it (or the viewport, with Follow View), whatever view the mouse is in: that
+    is what the picture shows.
     """
 
     def __init__(self, proxy: bpy.types.Object, camera: bpy.types.Object, landmark: int, *, mirror: bool) -> None:
@@ -40,7 +40,7 @@ class Drag:
         self.shape = self.head = False  # whether they were changed
         self._shape = controls.shape_of(proxy)
         self._start = np.array(list(self.before.values()))
-        view = controls.view_of(proxy, camera)
+        view = viewing.view_of(proxy, camera)
         self._sight = view.sight
         self._size = float(np.mean(self.matrix.to_scale()[:]))
         self._rotation = self._sight.T @ rotation_of(view.head)
@@ -53,7 +53,7 @@ class Drag:
         values = np.array(list(controls.values_of(self.proxy).values()))
         return self.proxy.matrix_world @ Vector(self._shape.points(values)[landmark].tolist())
 
-    def to(self, target: Vector, *, turn: bool) -> None:
+    def to(self, target: Vector, *, by_turning: bool) -> None:
         """Solves the face so that the landmark comes to ``target`` (world), from how it stood before the drag.
 
         The head turns and keeps its expression, or the other way round.
@@ -67,14 +67,14 @@ class Drag:
             move = across @ np.append(wanted - seen[0, :2], 0.0)
             aims.append(seen[1, :2] + move[:2])
         what = self._shape, self._start, self._rotation, np.array(self.landmarks), np.array(aims)
-        if turn:
+        if by_turning:
             controls.set_values(self.proxy, self.before)
-            controls.set_rotation(self.proxy, self._sight @ follow(*what, may_change=False).rotation)
+            controls.set_rotation(self.proxy, self._sight @ turn(*what))
         else:
             controls.set_values(self.proxy, dict(zip(self.before, express(*what).tolist(), strict=True)))
             if self.head:
                 controls.put_back(self.proxy, self._placement)
-        self.shape, self.head = not turn, turn
+        self.shape, self.head = not by_turning, by_turning
 
     def cancel(self) -> None:
         controls.set_values(self.proxy, self.before)
@@ -160,7 +160,7 @@ class EFFIGY_OT_grab(bpy.types.Operator):
             self._moved = True
             self._drag.to(
                 self._under(view, event) + self._offset,
-                turn=self._turns(shift=event.shift, ctrl=event.ctrl),
+                by_turning=self._turns(shift=event.shift, ctrl=event.ctrl),
             )
             changes.mark()
         return {"RUNNING_MODAL"}

@@ -135,6 +135,7 @@ class ChangeOperator(OpeningOperator):
         if context.mode != "OBJECT":
             raise ValueError(rpt_("Leave the edit mode first"))
         rig.change_identity(proxy, welcome, identity, self.seed)
+        self._face = name_of(proxy)  # which tells the number
         changes.mark()
 
     def target(self, context: bpy.types.Context) -> bpy.types.Object:

@@ -13,9 +13,10 @@ from ..pictures import stale
 from ..pictures.activity import activity
 from ..pictures.runs import FaceRun, earlier_model, run_of, runs
 from ..pictures.session import session
-from ..scene.controls import blocks_of
+from ..scene.controls import blocks_of, camera_of
 from ..scene.properties import face_of
-from ..scene.queries import active_face, face_in, known_faces, scene_of
+from ..scene.queries import active_face, carrier_of, face_in, known_faces, scene_of
+from ..scene.viewing import viewpoint
 from ..translation import differing, iface_
 from . import install, library
 from .capture_panel import EFFIGY_PT_capture
@@ -74,6 +75,15 @@ class EFFIGY_PT_face(SidePanel):
         layout.label(text=proxy.name, icon="MESH_MONKEY")
         draw_told(layout, _picture(proxy))
         layout.row(align=True).prop(face, "display", expand=True)
+        row = layout.row(align=True)
+        row.prop(face, "matte", expand=True)
+        row.prop(face, "relief", toggle=True)
+        shown = carrier_of(proxy)
+        if shown is not None:
+            row = layout.row(align=True)
+            row.prop(shown, "visible_shadow", text="Casts Shadow", toggle=True)
+            row.prop(shown, "visible_diffuse", text="Lights", toggle=True)
+            row.prop(shown, "visible_glossy", text="Reflected", toggle=True)
         layout.operator("effigy.remove_face", icon="TRASH")
 
 
@@ -98,10 +108,14 @@ def _picture(proxy: bpy.types.Object) -> Told:
         return Told("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
     if run.clamped:  # what is shown is less than what was asked: nothing to be called exact
         limits = iface_("Beyond the model's range: {}", ", ".join(run.clamped))
-        word = iface_("Limited, as a render shows it") if run.is_right else iface_("Limited preview")
+        word = iface_("Limited preview")
+        if run.is_right:
+            by_view, by_camera = iface_("Limited, as the viewport sees it"), iface_("Limited, as a render shows it")
+            word = by_view if viewpoint.counts else by_camera
         return Told("INFO", word, limits)
     if run.is_right:
-        return Told("CHECKMARK", iface_("Exact: what a render shows"), speed)
+        word = iface_("Exact, as the viewport sees it") if viewpoint.counts else iface_("Exact: what a render shows")
+        return Told("CHECKMARK", word, speed)
     return Told("SORTTIME", iface_("Preview: exact when you stop"), speed)
 
 
@@ -139,6 +153,9 @@ class EFFIGY_PT_pose(FacePanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, proxy = self.layout, face_in(context)
+        row = layout.row(align=True)
+        row.label(text=_seen_by(proxy, scene_of(context)), icon="HIDE_OFF", translate=False)
+        row.operator("effigy.follow_view", depress=viewpoint.is_on)
         layout.operator("effigy.use_grab", text="Grab Points of the Face", icon="VIEW_PAN")
         column = layout.column(align=True)
         for block in blocks_of(proxy):
@@ -150,6 +167,14 @@ class EFFIGY_PT_pose(FacePanel):
         grid.operator("effigy.key_all", icon="KEY_HLT")
         grid.operator("effigy.reset_pose", icon="ORIENTATION_LOCAL")
         grid.operator("effigy.face_camera", icon="CAMERA_DATA")
+
+
+def _seen_by(proxy: bpy.types.Object, scene: bpy.types.Scene) -> str:
+    """What counts: the viewport, or which camera."""
+    if viewpoint.counts:
+        return iface_("The viewport")
+    camera = camera_of(proxy, scene)
+    return camera.name if camera is not None else iface_("No camera")
 
 
 class EFFIGY_PT_library(FacePanel):
@@ -257,7 +282,7 @@ class EFFIGY_MT_object(bpy.types.Menu):
 
 _MENU = (
     ("connect", "disconnect"),
-    ("add_face", "remove_face", "use_grab"),
+    ("add_face", "remove_face", "use_grab", "follow_view"),
     ("neutral", "mirror", "randomise", "reset_pose", "face_camera", "key_all"),
     (
         "change_identity",

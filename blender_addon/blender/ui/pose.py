@@ -12,9 +12,11 @@ from bpy.props import FloatProperty, IntProperty
 from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles
 
+from ..pictures import preview
 from ..scene import controls
 from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, scene_of
+from ..scene.viewing import viewpoint
 from .operator import FaceOperator, is_ours
 
 
@@ -135,7 +137,34 @@ class EFFIGY_OT_key_all(PoseOperator):
         controls.key_controls(proxy, scene.frame_current)
 
 
+class EFFIGY_OT_follow_view(bpy.types.Operator):
+    bl_idname = "effigy.follow_view"
+    bl_label = "Follow View"
+    bl_description = (
+        "Let faces be seen by the viewport instead of the scene's camera: orbit, and they turn. The viewport that was "
+        "moved last counts. Renders, bakes and caches go by the camera as always"
+    )
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if viewpoint.is_on or context.region_data is not None:
+            return True
+        cls.poll_message_set("Press it in a 3D viewport")
+        return False
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if viewpoint.is_on:
+            preview.follow_camera()
+        else:
+            assert context.region_data is not None
+            preview.follow_view(context.region_data)
+        preview.wake()
+        return {"FINISHED"}
+
+
 _CLASSES = (
+    EFFIGY_OT_follow_view,
     EFFIGY_OT_neutral,
     EFFIGY_OT_mirror,
     EFFIGY_OT_reset_pose,

@@ -27,6 +27,8 @@ def clear(scene, clear_backend):
     """A face with an alpha, before nothing."""
     assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
     proxy = bpy.context.active_object
+    proxy.effigy.matte = "HEAD"
+    bpy.context.view_layer.update()
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}
     scene.render.film_transparent = True
     scene.render.image_settings.color_mode = "RGBA"

@@ -134,6 +134,17 @@ def test_exact_pixels_looks_at_what_is_animated_and_loses_nothing(scene, face):
     assert scene.frame_current == 1
 
 
+def test_exact_pixels_can_keep_the_scenes_resolution_and_enlarge_smoothly(scene, face):
+    image, squares = face.effigy.image, addon("blender.scene.display").picture_nodes(face)[0]
+    for size, found, drawn in (("SCENE", (1920, 1080), "Cubic"), ("PICTURE", tuple(image.size), "Closest")):
+        scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
+        assert bpy.ops.effigy.exact_view(size=size) == {"FINISHED"}
+        assert (scene.render.resolution_x, scene.render.resolution_y) == found
+        assert squares.interpolation == drawn
+        places = seen(scene, standing(face.effigy.plate))
+        np.testing.assert_allclose([places[:, 1].min(), places[:, 1].max()], [0, 1], atol=1e-4)
+
+
 def test_exact_pixels_without_a_camera_says_so(scene, face):
     bpy.data.objects.remove(face.effigy.camera)
     scene.camera = None
@@ -308,3 +319,39 @@ def test_leaving_projected_takes_nothing_but_the_projection_off(scene, face):
     face.data.materials.append(own)
     face.effigy.display = "PLATE"
     assert list(face.data.materials) == [own]
+
+
+@pytest.mark.parametrize("lens", ["PERSP", "ORTHO"])
+def test_a_plate_in_relief_is_crossed_where_the_face_is_and_looks_the_same_to_the_camera(scene, face, settle, lens):
+    scene.camera.data.type, scene.camera.data.ortho_scale = lens, face.effigy.plate_size
+    bpy.ops.effigy.face_camera()
+    bpy.context.view_layer.update()
+    settle()
+    plate, eye = face.effigy.plate, scene.camera.matrix_world.translation
+    flat = standing(plate)
+    face.effigy.relief = True
+    bpy.context.view_layer.update()
+    tip = face.matrix_world @ face.data.vertices[30].co  # iBUG 30: the tip of the nose
+    bent = plate.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    points = np.array([bent.matrix_world @ vertex.co for vertex in bent.data.vertices])
+    assert len(points) == 65**2
+    # Every point is seen where the flat plate's point was, so the picture is the same.
+    places = seen(scene, points)[:, :2]
+    corners = seen(scene, flat)[:, :2]
+    across = np.linspace(corners[:, 0].min(), corners[:, 0].max(), 65)
+    assert max(np.abs(across - each).min() for each in places[:, 0]) < 1e-4
+    assert -points[:, 1].min() == pytest.approx(-tip.y, rel=0.25), "the nose stands out of the plate"
+    for place, is_before in (((tip.x, tip.y / 2, tip.z), False), ((tip.x + 1.2, tip.y / 2, tip.z), True)):
+        bpy.ops.mesh.primitive_uv_sphere_add(radius=0.05, location=place)
+        ball = bpy.context.active_object
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        start = eye if lens == "PERSP" else Vector((place[0], eye.y, place[2]))
+        way = (Vector(place) - start).normalized()
+        met = scene.ray_cast(depsgraph, start, way)[4]
+        met = _beyond(scene, depsgraph, start, way, face) if met == face else met
+        assert (met == ball) is is_before
+        bpy.data.objects.remove(ball)
+    face.effigy.relief = False
+    bpy.context.view_layer.update()
+    np.testing.assert_allclose(drawn(plate), standing(plate), atol=1e-6)
+    assert not [group for group in bpy.data.node_groups if "Relief" in group.name]

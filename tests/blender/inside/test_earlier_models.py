@@ -128,6 +128,8 @@ def test_old_and_new_faces_stand_side_by_side(old, backend, settle):
     before = rgba(old.effigy.image)
     assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
     new = bpy.context.active_object
+    new.effigy.matte = "HEAD"
+    bpy.context.view_layer.update()
     settle()
     np.testing.assert_array_equal(rgba(old.effigy.image), before)
     assert (before[..., 3] == 255).all()
@@ -148,6 +150,10 @@ def test_the_new_default_keeps_pose_keys_and_material_and_undo_brings_the_old_on
     assert follower_of(old).is_exact
     assert curves(old) == keyed
     assert old.matrix_world == turn
+    np.testing.assert_array_equal(rgba(face.image)[..., 3], 255)  # whole, as it was
+    face.matte = "HEAD"
+    bpy.context.view_layer.update()
+    settle()
     assert (face.image.name, face.image.alpha_mode, face.image.depth) == ("Face 4 Picture", "CHANNEL_PACKED", 32)
     now = rgba(face.image)
     assert (now[..., 3] < 255).any()

@@ -82,6 +82,27 @@ def test_an_artists_own_shape_key_changes_the_mesh_alone(scene, face, settle):
     assert "Bump" not in addon("blender.scene.controls").values_of(face)
 
 
+def test_names_tell_the_number_but_for_those_of_an_artists_own(scene, face, settle):
+    face.effigy.camera.name = "Hero Cam"
+    assert bpy.ops.effigy.random_identity(seed=99) == {"FINISHED"}
+    settle()
+    home = face.users_collection[0]
+    assert [face.name, face.effigy.plate.name, face.effigy.image.name] == [
+        "Face 99",
+        "Face 99 Plate",
+        "Face 99 Picture",
+    ]
+    assert [home.name, face.data.shape_keys.name, face.effigy.camera.name] == [
+        "Face 99",
+        "Face 99 Controls",
+        "Hero Cam",
+    ]
+    assert follower_of(face).is_exact
+    face.name = "Anna"
+    bpy.ops.effigy.change_identity(seed=98)
+    assert [face.name, face.effigy.plate.name] == ["Anna", "Face 98 Plate"]
+
+
 def test_a_locked_identity_is_not_changed(scene, face):
     face.effigy.locked = True
     assert not bpy.ops.effigy.random_identity.poll()

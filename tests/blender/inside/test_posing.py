@@ -124,7 +124,7 @@ def grab(face, scene, landmark, move, **how):
     start = drag.place(landmark)
     axes = np.array(scene.camera.matrix_world)[:3, :2]
     target = start + Vector((axes @ np.array(move)).tolist())
-    drag.to(target, turn=how.pop("turn", drag.turns))
+    drag.to(target, by_turning=how.pop("turn", drag.turns))
     bpy.context.view_layer.update()
     return (drag.place(landmark) - start).length, drag
 
@@ -146,7 +146,7 @@ def test_a_mirrored_drag_moves_both_sides_alike(scene, face):
         drag = addon("blender.ui.grab").Drag(face, scene.camera, landmark, mirror=True)
         assert drag.landmarks == [landmark, other]
         places = [drag.place(each) for each in (landmark, other)]
-        drag.to(places[0] + Vector((np.array(move) @ axes).tolist()), turn=False)
+        drag.to(places[0] + Vector((np.array(move) @ axes).tolist()), by_turning=False)
         bpy.context.view_layer.update()
         moved = [
             axes @ np.array(drag.place(each) - place) for each, place in zip((landmark, other), places, strict=True)
@@ -186,7 +186,7 @@ MEANT = {
     (21, "up"): "browUp+", (21, "down"): "browUp-",
     (30, "right"): "yaw+", (30, "up"): "pitch+",
     (8, "right"): "roll+", (8, "up"): "pitch+",
-    (2, "right"): "yaw+", (2, "left"): "yaw-",
+    (2, "right"): "roll+", (2, "left"): "roll-",
 }  # fmt: skip
 WAYS = {"up": (0, 0.07), "down": (0, -0.07), "left": (-0.07, 0), "right": (0.07, 0)}
 
@@ -215,7 +215,7 @@ def test_keys_choose_between_turn_and_expression_at_any_point(scene, face):
     before = angles(face, scene)
     grab(face, scene, 54, (0.08, 0.05), turn=True)
     assert not any(values(face).values())
-    assert angles(face, scene)[0] > before[0] + 2
+    assert np.abs(angles(face, scene) - before).max() > 2
     _, drag = grab(face, scene, 8, (0, -0.1), turn=False)
     assert values(face)["jawOpen"] > 0.3
     assert not drag.head
@@ -269,7 +269,7 @@ def test_a_head_that_a_constraint_carries_is_turned_in_its_place(scene, face, ca
     before = np.array(face.matrix_world)
     _, drag = grab(face, scene, 30, (0.15, 0.0))
     assert abs(angles(face, scene)[0]) > 3
-    drag.to(drag.place(30), turn=False)
+    drag.to(drag.place(30), by_turning=False)
     drag.cancel()
     bpy.context.view_layer.update()
     np.testing.assert_allclose(np.array(face.matrix_world), before, atol=1e-5)
@@ -343,9 +343,9 @@ def test_letting_the_turn_go_in_mid_drag_brings_the_point_back_under_the_hand(sc
     drag = addon("blender.ui.grab").Drag(face, scene.camera, 57, mirror=False)
     start = drag.place(57)
     target = start + Vector((0, 0, -0.1))
-    drag.to(target, turn=True)
+    drag.to(target, by_turning=True)
     bpy.context.view_layer.update()
-    drag.to(target, turn=False)
+    drag.to(target, by_turning=False)
     bpy.context.view_layer.update()
     assert (drag.place(57) - target).length < 0.06
     np.testing.assert_allclose(np.array(face.matrix_world), np.array(drag.matrix), atol=1e-6)
