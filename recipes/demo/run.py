@@ -74,7 +74,7 @@ def main(blender: Path, out: Path) -> None:
 
 def clear(out: Path) -> None:
     """Removes the files of an earlier demo and nothing else, since ``out`` may be any folder."""
-    for name in ("frames", "effigy", "blender-user"):
+    for name in ("frames", "effigy", "blender-user", "scenes"):
         shutil.rmtree(out / name, ignore_errors=True)
     for name in (
         "contact.png",
@@ -160,6 +160,7 @@ Yaw asked {asked[0]:.0f}° to {asked[-1]:.0f}°, measured on the pictures: slope
 From hand to picture: {trip["mean"]} ms (95 %: {trip["p95"]} ms). All in {report["seconds"]["total"]:.0f} s.
 
 Look at  {out / "contact.png"}
+         {out / "scenes"}: a portrait, a room, an interview
          {out / "turntable.mp4"}
          {out / "scene.blend"}
          {out / "report.json"}""")

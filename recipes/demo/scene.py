@@ -4,7 +4,8 @@
     python scene.py OUT_FOLDER ADDON_ZIP BACKEND_COMMAND       (with the Python that has bpy)
 
 Installs the zip, starts the backend, adds a face, swings the camera around it, keys a mouth opening and a
-smile, renders and bakes the range, and writes OUT_FOLDER/scene.blend and OUT_FOLDER/blender.json.
+smile, renders and bakes the range, and writes OUT_FOLDER/scene.blend and OUT_FOLDER/blender.json; then the scenes of
+recipes/scenes, with stills, into OUT_FOLDER/scenes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ import bpy
 
 # isort: split
 import addon_utils  # bpy brings it
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for recipes
+from recipes.scenes.build import build_all
 
 PACKAGE = "bl_ext.user_default.effigy"
 FRAMES = 48
@@ -66,6 +70,7 @@ def build_scene(out: Path) -> bpy.types.Object:
     if bpy.ops.effigy.add_face(seed=SEED) != {"FINISHED"}:
         raise SystemExit("the face cannot be added")
     proxy = bpy.context.active_object
+    proxy.effigy.matte = "NONE"  # whole pictures, whose bytes are compared and whose landmarks are detected
     bpy.ops.effigy.exact_view()
     bpy.ops.effigy.face_camera()
     return proxy
@@ -142,6 +147,8 @@ def main(out: Path, addon_zip: str, command: str) -> None:
             raise SystemExit("the bake failed")
         baked = str(addon("blender.pictures.bake").folder_of(proxy))
     bpy.ops.wm.save_mainfile()
+    with stage("scenes", "rendering three scenes under real light"):
+        build_all(out / "scenes")
     report = {
         "blender": bpy.app.version_string,
         "yaw_asked_deg": asked,

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the scenes are made of: people with shoulders, light, furniture. Lengths in metres."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import bpy
+from mathutils import Matrix, Vector
+
+Colour = tuple[float, float, float]
+_SIDES = 40  # of what is turned on a lathe
+# A turtleneck: radius and height from the head's middle, from the collar to below what cameras see.
+_TURTLENECK = (
+    *((0.074, -0.140), (0.082, -0.128), (0.089, -0.133), (0.091, -0.150), (0.094, -0.172), (0.115, -0.192)),
+    *((0.165, -0.214), (0.205, -0.252), (0.222, -0.330), (0.228, -0.480), (0.232, -0.700)),
+)
+_NECK, _DEEP = 0.1, 0.6  # beyond this radius a body is less deep than wide
+_BEHIND = 0.045  # from a head's middle back to its neck's
+
+
+def empty_scene(size: tuple[int, int], samples: int) -> bpy.types.Scene:
+    """A new file that renders with Cycles, without a world's light."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    scene: Any = bpy.context.scene
+    scene.render.engine, scene.cycles.samples = "CYCLES", samples
+    scene.render.resolution_x, scene.render.resolution_y = size
+    scene.render.image_settings.file_format = "PNG"
+    scene.view_settings.view_transform = "Standard"  # which leaves faces as they are painted
+    scene.world = bpy.data.worlds.new("Room Light")
+    if bpy.app.version < (5, 0, 0):
+        scene.world.use_nodes = True
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.03, 0.035, 0.045, 1.0)
+    return scene
+
+
+def add_camera(scene: bpy.types.Scene, place: Sequence[float], goal: Sequence[float], lens: float) -> bpy.types.Object:
+    """The scene's camera, at ``place``, looking at ``goal``."""
+    data = bpy.data.cameras.new("Camera")
+    data.lens = lens
+    camera = _link(scene, bpy.data.objects.new("Camera", data))
+    camera.matrix_world = looking(place, goal)
+    scene.camera = camera
+    return camera
+
+
+def add_light(
+    scene: bpy.types.Scene,
+    name: str,
+    place: Sequence[float],
+    goal: Sequence[float],
+    watts: float,
+    size: float,
+    colour: Colour = (1, 1, 1),
+) -> None:
+    """A square that shines from ``place`` on ``goal``."""
+    data: Any = bpy.data.lights.new(name, "AREA")
+    data.energy, data.size, data.color = watts, size, colour
+    _link(scene, bpy.data.objects.new(name, data)).matrix_world = looking(place, goal)
+
+
+def add_person(
+    scene: bpy.types.Scene, seed: int, place: Sequence[float], turn: float, cloth: Colour, **controls: float
+) -> Any:
+    """A head at ``place`` that is turned by ``turn`` degrees about its upright axis, on the shoulders of a jumper.
+
+    Returns its proxy.
+    """
+    scene.cursor.location = place
+    add_face: Any = getattr(bpy.ops, "effigy").add_face  # noqa: B009 which the add-on adds
+    if add_face(seed=seed) != {"FINISHED"}:
+        raise RuntimeError("the face cannot be added")
+    proxy: Any = bpy.context.active_object
+    proxy.matrix_world = Matrix.LocRotScale(Vector(place), Matrix.Rotation(math.radians(turn), 3, "Z"), proxy.scale)
+    for name, value in controls.items():
+        proxy.data.shape_keys.key_blocks[name].value = value
+    body = turned(scene, f"{proxy.name} Jumper", _TURTLENECK, paint("Wool", cloth, 0.9), deep=_DEEP)
+    neck = Vector(place) + Matrix.Rotation(math.radians(turn), 3, "Z") @ Vector((0, _BEHIND, 0))
+    body.matrix_world = Matrix.LocRotScale(neck, Matrix.Rotation(math.radians(turn / 2), 3, "Z"), None)
+    return proxy
+
+
+def turned(
+    scene: bpy.types.Scene,
+    name: str,
+    profile: Sequence[tuple[float, float]],
+    material: bpy.types.Material,
+    deep: float = 1.0,
+) -> bpy.types.Object:
+    """What a lathe makes of a ``profile`` of radii and heights; what is wider than a neck is ``deep`` times as deep."""
+    points, quads = [], []
+    for radius, height in profile:
+        share = min(max((radius - _NECK) / _NECK, 0.0), 1.0)
+        for side in range(_SIDES):
+            angle = 2 * math.pi * side / _SIDES
+            depth = radius * (1 + (deep - 1) * share)
+            points.append((radius * math.cos(angle), depth * math.sin(angle), height))
+    for ring in range(len(profile) - 1):
+        for side in range(_SIDES):
+            a, b = ring * _SIDES + side, ring * _SIDES + (side + 1) % _SIDES
+            quads.append((a, a + _SIDES, b + _SIDES, b))
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata(points, [], quads)
+    mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
+    mesh.materials.append(material)
+    obj = _link(scene, bpy.data.objects.new(name, mesh))
+    smooth: Any = obj.modifiers.new("Smooth", "SUBSURF")
+    smooth.levels = smooth.render_levels = 2
+    return obj
+
+
+def add_box(
+    scene: bpy.types.Scene, name: str, place: Sequence[float], size: Sequence[float], material: bpy.types.Material
+) -> Any:
+    """A box of ``size`` about ``place``, with edges a little round."""
+    bpy.ops.mesh.primitive_cube_add(size=1.0, location=place)
+    obj: Any = bpy.context.active_object
+    obj.name, obj.scale = name, size
+    bpy.ops.object.transform_apply(location=False, rotation=False)
+    obj.data.materials.append(material)
+    edge = obj.modifiers.new("Edge", "BEVEL")
+    edge.width, edge.segments = min(0.006, min(size) / 4), 2
+    return obj
+
+
+def add_ball(
+    scene: bpy.types.Scene, name: str, place: Sequence[float] | Vector, radius: float, material: bpy.types.Material
+) -> Any:
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=32, ring_count=16, radius=radius, location=place)
+    obj: Any = bpy.context.active_object
+    obj.name = name
+    bpy.ops.object.shade_smooth()
+    obj.data.materials.append(material)
+    return obj
+
+
+def paint(name: str, colour: Colour, roughness: float = 0.5, metal: float = 0.0, shine: float = 0.0) -> Any:
+    material: Any = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0, 0):
+        material.use_nodes = True
+    surface: Any = material.node_tree.nodes["Principled BSDF"].inputs
+    surface["Base Color"].default_value = (*colour, 1.0)
+    surface["Roughness"].default_value, surface["Metallic"].default_value = roughness, metal
+    if shine:
+        surface["Emission Color"].default_value = (*colour, 1.0)
+        surface["Emission Strength"].default_value = shine
+    return material
+
+
+def looking(place: Sequence[float], goal: Sequence[float]) -> Matrix:
+    """Where a camera or light stands that looks from ``place`` at ``goal``."""
+    way = Vector(goal) - Vector(place)
+    return Matrix.LocRotScale(Vector(place), way.to_track_quat("-Z", "Y"), None)
+
+
+def _link(scene: bpy.types.Scene, obj: bpy.types.Object) -> bpy.types.Object:
+    scene.collection.objects.link(obj)
+    return obj
