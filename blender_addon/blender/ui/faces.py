@@ -65,8 +65,10 @@ class EFFIGY_OT_add_face(OpeningOperator):
         if isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
             # So that a solid viewport shows the picture, and in its own colours.
             space.shading.color_type, space.shading.light = "TEXTURE", "FLAT"
-        if isinstance(space, bpy.types.SpaceView3D) and context.region is not None:
-            viewing.frame(space, context.region, proxy, scene_of(context).camera or face_of(proxy).camera)
+        if isinstance(space, bpy.types.SpaceView3D) and context.area is not None:
+            # The button may stand in the sidebar, a region of its own.
+            region = next(region for region in context.area.regions if region.type == "WINDOW")
+            viewing.frame(space, region, proxy, scene_of(context).camera or face_of(proxy).camera)
         changes.mark()
         scene = scene_of(context)
         if scene.camera is not None and not placing.is_seen(scene, proxy):

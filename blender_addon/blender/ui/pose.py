@@ -148,17 +148,17 @@ class EFFIGY_OT_follow_view(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if viewpoint.is_on or context.region_data is not None:
+        if viewpoint.is_on or isinstance(context.space_data, bpy.types.SpaceView3D):
             return True
         cls.poll_message_set("Press it in a 3D viewport")
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        space = context.space_data
         if viewpoint.is_on:
             preview.follow_camera()
-        else:
-            assert context.region_data is not None
-            preview.follow_view(context.region_data)
+        elif isinstance(space, bpy.types.SpaceView3D):  # the button stands in its sidebar
+            preview.follow_view(space.region_3d)
         preview.wake()
         return {"FINISHED"}
 

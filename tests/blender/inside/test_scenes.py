@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The scenes of recipes/scenes can be built in every Blender, and their cameras see the faces in them."""
+
+from __future__ import annotations
+
+import sys
+
+import bpy
+import pytest
+from conftest import ROOT, addon
+
+sys.path.append(str(ROOT))
+from recipes.scenes import build
+
+
+@pytest.fixture()
+def as_artists_get_them(backend, preferences):
+    before = preferences.head_height, preferences.matte
+    preferences.property_unset("head_height")
+    preferences.property_unset("matte")
+    yield
+    preferences.head_height, preferences.matte = before
+
+
+def asked(scene) -> dict[str, tuple[float, float]]:
+    """Yaw and pitch of every face, as the scene's camera sees it."""
+    read, found = addon("blender.scene.reader").read_face, {}
+    bpy.context.view_layer.update()
+    for proxy in addon("blender.scene.queries").faces(scene):
+        asking = read(proxy, scene, bpy.context.evaluated_depsgraph_get()).asking
+        assert asking.matte == "head"
+        found[proxy.name] = asking.yaw, asking.pitch
+    return found
+
+
+@pytest.mark.parametrize("name", build.STILLS)
+def test_a_scenes_camera_sees_its_faces_within_what_the_model_has_learnt(as_artists_get_them, backend, name):
+    scene = build.STILLS[name]()
+    faces = asked(scene)
+    assert len(faces) == (2 if name == "interview" else 1)
+    limits = [parameter.high for parameter in backend.welcome.pose]
+    for proxy, angles in faces.items():
+        assert addon("blender.scene.placing").is_seen(scene, bpy.data.objects[proxy])
+        assert all(abs(angle) < limit for angle, limit in zip(angles, limits, strict=True)), (proxy, angles)
+
+
+def test_a_bone_and_a_tracked_empty_turn_their_heads(as_artists_get_them):
+    scene, yaws = build.carried(), []
+    for frame in (1, 12, 32):
+        scene.frame_set(frame)
+        yaws.append([yaw for yaw, _ in asked(scene).values()])
+    on_bone, on_track = zip(*yaws, strict=True)
+    assert max(on_bone) - min(on_bone) > 30
+    assert max(on_track) - min(on_track) > 15
