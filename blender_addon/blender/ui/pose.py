@@ -157,7 +157,7 @@ class EFFIGY_OT_follow_view(bpy.types.Operator):
         space = context.space_data
         if viewpoint.is_on:
             preview.follow_camera()
-        elif isinstance(space, bpy.types.SpaceView3D):  # the button stands in its sidebar
+        elif isinstance(space, bpy.types.SpaceView3D) and space.region_3d is not None:  # the button is in its sidebar
             preview.follow_view(space.region_3d)
         preview.wake()
         return {"FINISHED"}
