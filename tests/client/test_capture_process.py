@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from effigy_client.capture.cameras import CameraList
 from effigy_client.capture.process import CaptureProcess
 from effigy_client.provision import BackendError, is_alive
 
@@ -93,3 +94,23 @@ def test_a_program_that_never_ends_its_line_takes_no_more_than_a_line_of_memory(
     process.wait(60)
     assert process.problem == ""
     assert json.dumps(process.said)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "problem"),
+    [
+        ('print(\'[{"number": 0, "name": "HD Webcam"}, {"number": 2, "name": "é"}]\')', 2, ""),
+        ("print('[]')", 0, ""),
+        ("print('effigy: error: FFmpeg is missing', file=sys.stderr); sys.exit(2)", 0, "FFmpeg is missing"),
+        ("print('nonsense')", 0, "of this release"),
+    ],
+)
+def test_cameras_are_listed_or_it_is_said_why_not(tmp_path, text, found, problem):
+    script = tmp_path / "effigy.py"
+    script.write_text("import sys\nassert sys.argv[1:] == ['capture', '--cameras']\n" + text, encoding="utf-8")
+    cameras = CameraList(f'"{sys.executable}" "{script}"')
+    cameras.wait(60)
+    assert len(cameras.found) == found
+    assert problem in cameras.problem
+    assert bool(problem) == bool(cameras.problem)
+    assert not found or cameras.found[0] == (0, "HD Webcam")

@@ -13,6 +13,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
+from effigy_client.capture.cameras import CameraList
 from effigy_client.capture.live_link import PORT, Listener
 from effigy_client.capture.process import CaptureProcess
 from effigy_client.capture.retarget import retarget
@@ -21,15 +22,17 @@ from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles, head_rotation
 from effigy_client.provision import BackendError
 
+from .. import preferences
 from ..pictures.activity import activity
 from ..preferences import PreferencesError
 from ..scene import controls
 from ..scene.properties import face_of
 from ..scene.queries import face_in, name_of, scene_of
-from ..translation import rpt_
+from ..translation import iface_, rpt_
 from . import capture_process
 from .capture_settings import CaptureSettings
 from .pose import has_camera
+from .rows import write
 
 _TICK_S = 1 / 60
 
@@ -171,6 +174,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         return has_camera(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._cameras: CameraList | None = None
         return set(context.window_manager.invoke_props_dialog(self))
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -180,6 +184,17 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         asked = {"PHONE": ("reach", "port"), "CAMERA": ("camera", "face"), "FILM": ("film", "face")}[self.source]
         for name in (*asked, "gain", "head", "flip"):
             layout.prop(self, name)
+        if self.source == "CAMERA":
+            write(layout, self._known_cameras(), "INFO")
+
+    def _known_cameras(self) -> str:
+        """Which there are; looked for when that is first asked."""
+        if self._cameras is None:
+            self._cameras = CameraList(preferences.get().command)
+        if self._cameras.found is None:
+            return iface_("Looking for cameras: move the mouse over this")
+        names = [f"{number}: {name}" for number, name in self._cameras.found]
+        return ", ".join(names) or self._cameras.problem or iface_("This computer has no camera: plug one in")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import bpy
+import helpers
 import numpy as np
 import pytest
 from conftest import addon
@@ -18,6 +19,8 @@ import effigy_client.capture.live_link
 import effigy_client.capture.tables
 import effigy_client.pixels
 import effigy_client.provision
+import effigy_protocol.png
+import effigy_protocol.transfer
 
 
 def poses(face, scene):
@@ -229,6 +232,23 @@ def test_a_part_of_a_picture_leaves_the_rest_as_it_is(scene, face, pictures):
     half = before.yaw + (angles.yaw - before.yaw) / 2
     bpy.ops.effigy.pose_from_picture(filepath=pictures["shown"], part="turn", strength=0.5, painted=True)
     assert read_of(face, scene)[1].yaw == pytest.approx(half, abs=0.05)
+
+
+def test_several_faces_and_what_is_read_badly_are_told(scene, face, pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(effigy_protocol.transfer, "RELIABLE", 0.96)  # only jawOpen is read as well as that
+    both = np.hstack([helpers.read(Path(pictures[name])) for name in ("rest", "shown")])[::-1]
+    path = tmp_path / "both.png"
+    path.write_bytes(effigy_protocol.png.write_rgb(both.tobytes(), both.shape[1], both.shape[0]))
+    jaws = []
+    for number in (1, 2):
+        assert bpy.ops.effigy.pose_from_picture(filepath=str(path), number=number, painted=True) == {"FINISHED"}
+        said = capsys.readouterr().out
+        assert f"2 faces are seen, this is face {number} by size" in said
+        assert "too little of mouthSmile, eyeBlinkLeft, eyeBlinkRight, browUp, mouthPucker: left as they are" in said
+        jaws.append(read_of(face, scene)[0]["jawOpen"])
+    assert abs(jaws[0] - jaws[1]) > 0.3, "one face was read twice"
+    values, _ = read_of(face, scene)
+    assert not any(value for name, value in values.items() if name != "jawOpen")
 
 
 def test_relative_to_a_neutral_picture_of_the_same_person_nothing_is_added_by_that_itself(scene, face, pictures):

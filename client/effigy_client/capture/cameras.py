@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which cameras this computer has, as ``effigy capture --cameras`` lists them; none is switched on for that."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+
+from ..provision import BackendError, last_words, spawn, split_command
+
+_PATIENCE_S = 60.0  # a busy machine takes many seconds to start the backend's command
+
+
+class CameraList:
+    """Looks for them in a thread. ``found`` is None until it is known; ``problem`` says why they cannot be listed."""
+
+    def __init__(self, command: str) -> None:
+        self.found: tuple[tuple[int, str], ...] | None = None  # number and name
+        self.problem = ""
+        self._command = command
+        self._thread = threading.Thread(target=self._run, name="effigy-cameras", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """For tests: until it is known, at most so long."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self.found = self._list()
+        except (BackendError, ValueError) as error:
+            self.problem, self.found = str(error), ()
+
+    def _list(self) -> tuple[tuple[int, str], ...]:
+        """Raises BackendError, or ValueError that says why they cannot be listed."""
+        process = spawn([*split_command(self._command), "capture", "--cameras"])
+        try:
+            out, errors = process.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise ValueError("the backend does not say which cameras there are") from None
+        if process.returncode:
+            raise ValueError(last_words(errors.decode("utf-8", "replace").splitlines()))
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            return tuple((int(camera["number"]), str(camera["name"])) for camera in json.loads(out))
+        raise ValueError("the backend does not say which cameras there are: is it of this release?")
