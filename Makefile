@@ -16,7 +16,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --constraint constraints.txt
 BLENDERS := .venvs/blender-5.0 .venvs/blender-4.2 .venvs/blender-4.5 $(if $(PYTHON_5_2),.venvs/blender-5.2)
 
-.PHONY: help demo test lint zip release site bench gui-test page-test clean
+.PHONY: help demo test lint zip release site bench gui-test page-test chaos clean
 help:
 	@echo "make demo   a face turns in Blender: frames, film and .blend in out/demo/"
 	@echo "make test   every test: unit, service, real Blender"
@@ -26,6 +26,7 @@ help:
 	@echo "make site   the documentation, in dist/site/"
 	@echo "make bench  the figures of docs/benchmarks.md"
 	@echo "make page-test  clicks through effigy page in Chromium; screenshots in out/page/"
+	@echo "make chaos  bakes and renders while the backend is killed, stopped and flooded and the disk is full; minutes"
 	@echo "make gui-test   clicks through windowed Blender 4.3 and 5.2; needs root; screenshots in out/gui/"
 
 demo: .venv/demo .venvs/blender-5.0/ready
@@ -52,6 +53,10 @@ site: .venv/dev
 
 bench: .venv/demo .venvs/blender-5.0/ready
 	$(BIN)/python recipes/bench/run.py --blender .venvs/blender-5.0/bin/python
+
+# In the newest Blender that is set up. As root the disk that fills is a tmpfs.
+chaos: .venv/demo $(lastword $(BLENDERS))/ready
+	$(BIN)/python -m recipes.chaos.run --blender $(lastword $(BLENDERS))/bin/python
 
 # Windowed Blender lives in a small Debian of its own under .gui/.
 gui-test: .venv/dev
