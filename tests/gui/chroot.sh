@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Sets up a folder with a whole small Debian in it, and windowed Blender: chroot.sh SUITE FOLDER
+# python3-venv: Debian's Python cannot make an environment without it; Blender's own can.
 # trixie has Blender 4.3, sid 5.2. Needs root and a Debian; five minutes and 2 GB. Done once; says so with FOLDER/ready.
 set -euo pipefail
 suite=$1 folder=$2
@@ -26,5 +27,5 @@ trap 'umount -l "$folder/proc" "$folder/dev" 2>/dev/null || true' EXIT
 mount --bind /proc "$folder/proc"
 mount --bind /dev "$folder/dev"
 chroot "$folder" sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends blender python3-cattr \
-  python3-requests python3-numpy libgl1 libegl1 libgl1-mesa-dri' >>"$folder.log" 2>&1
+  python3-requests python3-numpy python3-venv libgl1 libegl1 libgl1-mesa-dri' >>"$folder.log" 2>&1
 touch "$folder/ready"

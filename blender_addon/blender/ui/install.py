@@ -21,6 +21,7 @@ from .rows import write
 _ADDON = Path(__file__).parents[2]  # where a release has put backend.json
 _LOOK_S = 0.25  # between two looks at a running installation
 _WIDTH = 460  # pixels of the dialog
+_LINE = 72  # characters that fit it
 
 running: Installation | None = None  # the one that runs, or the last one
 
@@ -127,16 +128,16 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
             layout.prop(self, name)
         plan = _planned(self.folder, self.flavour, self.file, self.offline)
         if isinstance(plan, InstallError):
-            write(layout, str(plan), "ERROR")
+            write(layout, str(plan), "ERROR", width=_LINE)
             return
         there = plan.folder.installed()
         if there.complete:
-            write(layout, iface_("Version {} is installed there.", there.version), "CHECKMARK")
+            write(layout, iface_("Version {} is installed there.", there.version), "CHECKMARK", width=_LINE)
             layout.prop(self, "repair")
         size = iface_("About {:.1f} GB are downloaded, {:.1f} GB on disk.", plan.download_gb, plan.disk_gb)
-        write(layout, f"{iface_('Effigy')} {plan.wheel.version}, PyTorch ({plan.flavour}). {size}", "INFO")
+        write(layout, f"{iface_('Effigy')} {plan.wheel.version}, PyTorch ({plan.flavour}). {size}", "INFO", width=_LINE)
         if plan.needs_network and not bpy.app.online_access:
-            write(layout, _NOT_ONLINE, "ERROR")
+            write(layout, iface_(_NOT_ONLINE), "ERROR", width=_LINE)
             layout.operator(EFFIGY_OT_carry_over.bl_idname).text = carry_over(plan)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

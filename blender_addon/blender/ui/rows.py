@@ -37,10 +37,10 @@ def is_cut(told: Told) -> bool:
     return len(_lines(told.text)) > _ROWS
 
 
-def write(layout: Any, text: str, icon: str = "NONE") -> None:
-    """A text of any length, broken into lines of the panel's width."""
+def write(layout: Any, text: str, icon: str = "NONE", *, width: int = _LINE) -> None:
+    """A text of any length, broken into lines of ``width`` characters: those of the panel, where nothing is said."""
     column = layout.column(align=True)
-    for number, line in enumerate(_lines(text)):
+    for number, line in enumerate(textwrap.wrap(text, width)):
         sign = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
         column.label(text=line, icon=sign, translate=False)
 

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the add-on's zip to a first face without a terminal: Install Backend, Start Backend, Add Face, by mouse.
+
+The index is on loopback. Its torch is a small wheel without code, and its backend hands over to the real one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ..client.package_index import serve
+from ..client.wheels import write_wheel
+from .steps import CATEGORY, PANEL, PREPARE, hover, until
+
+_APP = """import os, sys
+def app():
+    os.execv("/usr/local/bin/effigy", ["effigy", *sys.argv[1:]])
+"""
+_STATE = """
+now = addon('blender.ui.install').running
+result = None if now is None else [now.progress.outcome, now.progress.error]
+"""
+_DIALOG = np.s_[190:440, 640:1125]
+
+
+@pytest.fixture(scope="module")
+def index(window, tmp_path_factory):
+    """A release's index, and Blender as a new user has it: no backend, and online access not yet allowed."""
+    root = tmp_path_factory.mktemp("index")
+    write_wheel(root, "torch", "2.7.0", "#" * 1_500_000)  # a slow index takes long enough to be cancelled
+    needs = "Requires-Dist: torch>=2.6\n"
+    wheel = write_wheel(root, "effigy_faces", "9.0", _APP, needs=needs, script="effigy = effigy_faces:app")
+    data = wheel.read_bytes()
+    with serve(root) as served:
+        told = {
+            "format": 1, "name": wheel.name, "version": "9.0", "sha256": hashlib.sha256(data).hexdigest(),
+            "size": len(data), "address": f"{served.address}/files",
+        }  # fmt: skip
+        file = Path(window.ask("result = addon('blender.ui.install').__file__")).parents[2] / "backend.json"
+        file.write_text(json.dumps(told))
+        window.ask(
+            "import functools, os\n"
+            "module = addon('blender.ui.install')\n"
+            "Addresses = module.make_plan.__globals__['Addresses']\n"
+            f"places = Addresses(*('{served.address}/' + place for place in ('simple', 'cuda', 'cpu')))\n"
+            "module.make_plan = functools.partial(module.make_plan, addresses=places)\n"
+            "os.environ['PATH'] = '/usr/sbin:/usr/bin:/bin'\n"
+            "bpy.context.preferences.system.use_online_access = False"
+        )
+        yield served
+        file.unlink()
+        window.ask(
+            "import os\n"
+            "module = addon('blender.ui.install')\n"
+            "module.make_plan, module.running = module.make_plan.func, None\n"
+            "os.environ['PATH'] = '/usr/local/bin:/usr/bin:/bin:/usr/sbin'\n"
+            "bpy.context.preferences.system.use_online_access = False\n"
+            "bpy.ops.wm.read_homefile(app_template='')"
+        )
+    time.sleep(1.0)
+
+
+def dialog(window):
+    window.press("Install Backend", PANEL)
+    window.find("Backend.s File", slice(640, 1110))
+
+
+def test_without_online_access_it_says_what_to_allow_or_carry_over(window, index):
+    window.ask(PREPARE)
+    time.sleep(1.5)
+    window.ask(CATEGORY)
+    window.find("Install Backend", PANEL)
+    hover(window)
+    dialog(window)
+    window.find("may not go online", slice(640, 1110))
+    window.shot("00-install-offline", _DIALOG)
+    window.keys("Escape")
+    assert window.ask(_STATE) is None
+    assert not index.asked
+
+
+def test_an_installation_is_cancelled_and_goes_on(window, index):
+    window.ask("bpy.context.preferences.system.use_online_access = True")
+    index.slow = 0.6
+    dialog(window)
+    window.find("are downloaded", slice(640, 1110))
+    window.shot("00-install-backend", _DIALOG)
+    window.keys("Return")
+    window.find("Installing", PANEL, timeout=120)
+    window.shot("00-installing", np.s_[60:420, 940:1240])
+    window.press("Cancel", PANEL)
+    until(lambda: window.ask(_STATE)[0] != "running", 120, window.console)
+    assert window.ask(_STATE) == ["cancelled", ""]
+    index.slow = 0.0
+    window.find("Install Backend", PANEL)
+
+
+def test_four_steps_lead_to_a_face(window, index):
+    """The zip is there (1). Install Backend (2), Start Backend (3), Add Face (4)."""
+    dialog(window)
+    window.keys("Return")
+    until(lambda: window.ask(_STATE)[0] != "running", 400, window.console)
+    assert window.ask(_STATE) == ["done", ""]
+    assert window.ask("import os\nresult = os.path.isfile(addon('blender.preferences').get().command)")
+    window.press("^.{0,3}Start Backend", PANEL)
+    window.find("Ready", PANEL, timeout=180)
+    window.press("^.{0,3}Add Face", PANEL)
+    until(lambda: window.ask("result = any(o.effigy.is_face for o in bpy.context.scene.objects)"), 120, window.console)
+
+
+def test_it_is_removed_by_a_click(window, index):
+    window.ask("bpy.ops.effigy.disconnect()")
+    command = window.ask("result = addon('blender.preferences').get().command")
+    window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
+    window.press("Remove Backend")
+    window.keys("Return")
+    until(lambda: window.ask("result = addon('blender.preferences').get().command") == "effigy", 60, window.console)
+    assert not window.ask(f"import os\nresult = os.path.exists({command!r})")
+    window.ask(
+        "for opened in bpy.context.window_manager.windows[1:]:\n"
+        "    with bpy.context.temp_override(window=opened):\n"
+        "        bpy.ops.wm.window_close()"
+    )
