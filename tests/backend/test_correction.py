@@ -12,13 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from effigy.editing import InverseOptions, Parameters, Regressor, correction, invert
+from effigy.editing import InverseOptions, Parameters, Regressor, invert
 from effigy.editing.correction import Seen, correct_regressor, error_of
 from effigy.editing.network import Architecture
 from effigy.editing.regressor import Whitening
-from effigy.faces import FIRST_BUNDLE, BundleError, load_face_model, load_paper_regressor
-from effigy.faces.bundle import save_paper_regressor, sha256
-from effigy.fitting import samples
+from effigy.faces import FIRST_BUNDLE, BundleError, describe_correction, load_face_model, load_paper_regressor
+from effigy.faces.bundle import UNCORRECTED, WITHOUT_LOOKS, model_id, save_paper_regressor, sha256
+from effigy.faces.regressors import apply_correction, save_correction
+from effigy.fitting import refining, samples
 from effigy.fitting.refining import refine
 from effigy.geometry import ShapeModel, project
 from effigy.landmarks import EmbeddedDetector
@@ -29,7 +30,7 @@ UNSEEN = 6  # the direction that samples hardly vary in, and edits go
 
 @pytest.fixture(scope="module", params=[1, NUM_WS], ids=["w", "w+"])
 def world(request):
-    """A φ that is right of samples alone, the shape model, and what is seen of samples and of edits."""
+    """A φ that is right of samples alone, the shape model, latents of samples, and what is seen of edits."""
     random, rows = np.random.default_rng(0), request.param
     shape = ShapeModel(random.normal(size=(3, 12)), 0.3 * random.normal(size=(2, 3, 12)), np.full(12, 1e-4))
     torch.manual_seed(0)
@@ -37,45 +38,62 @@ def world(request):
     truth.requires_grad_(requires_grad=False).last.weight.zero_()
     truth.linear.weight.copy_(torch.from_numpy(0.1 * random.normal(size=truth.linear.weight.shape)))
     truth.q_mean[3:6] = torch.tensor([-1.6, 0.5, 0.5])
+    truth.q_scale[6:] = 2.0
     wrong = copy.deepcopy(truth)
     wrong.linear.weight[:, UNSEEN] += 0.05
 
-    def seen(count, reach):
+    def drawn(count, reach):
         ws = random.normal(size=(count, rows, W_DIM))
         ws[:, 0, UNSEEN] *= reach
-        views = Parameters.from_vector(truth(truth.read(torch.from_numpy(ws))).numpy())
-        return Seen(ws, project(shape.shape(views.alpha), views.camera))
+        return ws
 
-    return truth, wrong, shape, seen(400, 0.01), seen(200, 2.0)
+    edited = drawn(200, 2.0)
+    views = Parameters.from_vector(truth(truth.read(torch.from_numpy(edited))).numpy())
+    return truth, wrong, shape, drawn(400, 0.01), Seen(edited, project(shape.shape(views.alpha), views.camera))
 
 
 @pytest.fixture(scope="module")
 def corrected(world):
-    _, wrong, shape, of_samples, of_edits = world
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(correction, "_STEPS", 300)
-        return correct_regressor(wrong, of_samples, of_edits, shape)
+    _, wrong, shape, untouched, edits = world
+    return correct_regressor(wrong, edits, untouched, shape)
 
 
 def test_what_is_mistaken_in_edits_is_learnt_and_samples_are_known_as_before(world, corrected):
-    _, wrong, shape, _, of_edits = world
+    truth, wrong, shape, untouched, edits = world
+    assert corrected.is_better
     assert corrected.edits < 0.4 * corrected.edits_before
-    assert corrected.samples < 0.05 * corrected.edits_before
-    assert error_of(corrected.regressor, of_edits, shape) < 0.4 * error_of(wrong, of_edits, shape)
+    assert error_of(corrected.regressor, edits, shape) < 0.4 * error_of(wrong, edits, shape)
+    v = wrong.read(torch.from_numpy(untouched))
+    moved = (corrected.regressor(v) - wrong(v)).square().mean()
+    assert moved < 0.05 * (truth(v) - truth(v).mean(dim=0)).square().mean()
 
 
-def test_a_regressor_that_knows_edits_stays_itself(world, monkeypatch):
-    monkeypatch.setattr(correction, "_STEPS", 100)
-    truth, _, shape, of_samples, of_edits = world
-    stayed = correct_regressor(truth, of_samples, of_edits, shape)
+def test_a_regressor_that_knows_edits_stays_itself(world):
+    truth, _, shape, untouched, edits = world
+    noise = 0.02 * np.random.default_rng(1).normal(size=edits.points[:40].shape)
+    stayed = correct_regressor(truth, Seen(edits.latents[:40], edits.points[:40] + noise), untouched, shape)
+    assert not stayed.is_better, "nothing can be learnt of noise"
     assert stayed.regressor is truth
     assert stayed.edits == stayed.edits_before
+
+
+def test_only_the_output_layer_is_corrected_and_a_file_holds_it(world, corrected, tmp_path):
+    wrong = world[1]
+    before, after = wrong.state_dict(), corrected.regressor.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == wrong.output_state().keys()
+    again = copy.deepcopy(wrong)
+    save_correction(tmp_path, corrected.regressor)
+    apply_correction(tmp_path, again)
+    v = wrong.read(torch.from_numpy(world[3][:5]))
+    torch.testing.assert_close(again(v), corrected.regressor(v), atol=1e-6, rtol=1e-5)
+    assert not any(each.requires_grad for each in again.parameters())
 
 
 def test_laws_of_the_inverse_hold_for_a_corrected_regressor(world, corrected):
     """An edit of zero is none, bit for bit; rows do not know of each other, nor of their order."""
     phi = corrected.regressor
-    ws = torch.from_numpy(np.broadcast_to(world[3].latents[:4], (4, NUM_WS, W_DIM)).copy())
+    ws = torch.from_numpy(np.broadcast_to(world[3][:4], (4, NUM_WS, W_DIM)).copy())
     change = torch.zeros(4, 8, dtype=torch.float64)
     weigh = 100 * torch.eye(8, dtype=torch.float64)
     moved, reached = invert(phi, ws, change, weigh)
@@ -98,15 +116,18 @@ def detector():
 def bundle(tmp_path, monkeypatch):
     """The default with a φ that reads yaw a tenth too large, and how few samples a test can wait for."""
     monkeypatch.setattr(samples, "SHARD", 40)
-    monkeypatch.setattr(correction, "_STEPS", 200)
-    folder = shutil.copytree(FIRST_BUNDLE, tmp_path / "wrong.effigy")
+    monkeypatch.setattr(refining, "EDITS", 60)
+    monkeypatch.setattr(refining, "_LOOKED_AT", 40)
+    folder = shutil.copytree(FIRST_BUNDLE, tmp_path / "wrong.effigy", ignore=shutil.ignore_patterns("correction*"))
     path, header = folder / "model.safetensors", json.loads((folder / "model.json").read_text())
     arrays = load_file(path)
     for name in ("linear.weight", "layers.2.weight", "layers.2.bias"):
         arrays[f"regressor.{name}"][1] *= 1.1
     papers = load_paper_regressor(folder)
     save_file(arrays, path)
-    (folder / "model.json").write_text(json.dumps(header | {"model_sha256": sha256(path)}))
+    del header["correction"]
+    header |= {"format": UNCORRECTED, "model_sha256": sha256(path)}
+    (folder / "model.json").write_text(json.dumps(header))
     save_paper_regressor(folder, papers)
     return folder
 
@@ -122,9 +143,13 @@ def test_refining_corrects_the_regressor_and_keeps_the_heads(bundle, tmp_path, d
     assert not np.array_equal(after.photo_map.pose, before.photo_map.pose), "what photographs show is learnt anew"
     papers = [load_paper_regressor(folder) for folder in (bundle, tmp_path / "colours.effigy")]
     assert torch.equal(papers[0].last.weight, papers[1].last.weight)
-    report = json.loads((tmp_path / "colours.effigy" / "model.json").read_text())["report"]
-    assert report["edits_nme_percent"] == round(corrected.edits, 3) < report["edits_nme_percent_before"]
-    assert report["seed"] == 0
+    entry = json.loads((tmp_path / "colours.effigy" / "model.json").read_text())["correction"]
+    assert entry["edits_nme_percent"] == round(corrected.edits, 3) < entry["edits_nme_percent_before"]
+    assert "corrected by its edits" in describe_correction(tmp_path / "colours.effigy")
+    # What was fitted is there as it was, and reads as what it was.
+    files = [folder / "model.safetensors" for folder in (bundle, tmp_path / "colours.effigy")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert model_id(tmp_path / "colours.effigy", WITHOUT_LOOKS) == model_id(bundle, WITHOUT_LOOKS)
     # Heads by the same network stay as they are: the fit may have learnt them from more.
     again = tmp_path / "again.effigy"
     looks, _ = refine(out, detector, None, again, tmp_path / "samples", 80, photo_people=0)
@@ -150,3 +175,40 @@ def test_another_detector_than_the_fits_is_refused(bundle, tmp_path, detector):
     with pytest.raises(BundleError, match="other points than the model was fitted to"):
         refine(bundle, Other("ibug68"), None, tmp_path / "new.effigy", tmp_path / "samples", 40)
     assert not (tmp_path / "new.effigy").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("missing", "there is no file"),
+        ("flipped", "its checksum is wrong"),
+        ("nan", "NaN or infinite"),
+        ("more", "is not of this regressor"),
+        ("wider", "damaged"),
+        ("entry", "damaged"),
+    ],
+)
+def test_a_damaged_correction_is_named(tmp_path, damage, said):
+    for name in ("model.json", "model.safetensors", "correction.safetensors"):
+        shutil.copy(FIRST_BUNDLE / name, tmp_path)
+    (tmp_path / "generator.safetensors").symlink_to(FIRST_BUNDLE / "generator.safetensors")
+    path, header = tmp_path / "correction.safetensors", json.loads((tmp_path / "model.json").read_text())
+    arrays = load_file(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "flipped":
+        path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    elif damage == "entry":
+        del header["correction"]["edits_nme_percent"]
+    else:
+        if damage == "nan":
+            arrays["linear.weight"][0, 0] = float("nan")
+        elif damage == "more":
+            arrays["q_mean"] = torch.zeros(3)
+        elif damage == "wider":
+            arrays["linear.weight"] = torch.zeros(3, 4)
+        save_file(arrays, path)
+        header["correction"]["sha256"] = sha256(path)
+    (tmp_path / "model.json").write_text(json.dumps(header))
+    with pytest.raises(BundleError, match=said):
+        load_face_model(tmp_path, "cpu")

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imageio.v3 import imread
 
-from effigy.editing import PRESETS, InverseOptions, appearance_training, correction
+from effigy.editing import PRESETS, InverseOptions, appearance_training
 from effigy.editing.parameters import ALPHA
 from effigy.editing.patches import THUMBNAIL
 from effigy.faces import (
@@ -414,15 +414,15 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     monkeypatch.setitem(PRESETS, "effigy", replace(PRESETS["effigy"], steps=200))
     monkeypatch.setitem(PRESETS, "paper", replace(PRESETS["paper"], steps=60))
     monkeypatch.setattr(appearance_training, "_STEPS", 100)
-    monkeypatch.setattr(correction, "_STEPS", 100)
+    monkeypatch.setattr("effigy.fitting.fit.EDITS", 100)
     report = fit_face_model(
         FIRST_BUNDLE / "generator.safetensors", detector, embedder, out, tmp_path / "samples", plan,
         lambda stage, done, total: stages.append(stage),
     )  # fmt: skip
     assert report.shape_nme_percent < 3
-    assert report.regressor.samples < report.paper_nme_percent
-    assert report.regressor.edits <= report.regressor.edits_before
-    assert set(stages) == {"sample", "factor", "regress", "paper", "looks", "edits", "correct", "photos", "people"}
+    assert report.regressor_nme_percent < report.paper_nme_percent
+    assert report.corrected.edits <= report.corrected.edits_before
+    assert set(stages) == {"sample", "factor", "regress", "paper", "looks", "edits", "photos", "people"}
     model = load_face_model(out, "cpu")
     assert model.regressor.rows == model.generator.num_ws
     assert load_paper_regressor(out).architecture == PRESETS["paper"].architecture

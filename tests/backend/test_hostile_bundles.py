@@ -42,7 +42,7 @@ def folder(tmp_path):
     """Returns a copy of the embedded default whose generator is a link."""
     copied = tmp_path / "copy.effigy"
     copied.mkdir()
-    for name in ("model.json", "model.safetensors"):
+    for name in ("model.json", "model.safetensors", "correction.safetensors"):
         shutil.copy(FIRST_BUNDLE / name, copied)
     (copied / "generator.safetensors").symlink_to(FIRST_BUNDLE / "generator.safetensors")
     return copied

@@ -30,10 +30,8 @@ from effigy.faces import (
     load_paper_regressor,
     looks_network,
 )
-from effigy.fitting import (
-    refining,
-    samples,
-)
+from effigy.faces.bundle import UNCORRECTED
+from effigy.fitting import refining, samples
 from effigy.fitting.refining import refine
 from effigy.geometry import Camera, ShapeModel, load_topology, rotation
 from effigy.recognition import EmbeddedIdentity
@@ -165,16 +163,18 @@ def bundle(tmp_path):
 def earlier(bundle):
     """Writes the default as an earlier Effigy did: format 4, without heads."""
     header = json.loads((bundle / "model.json").read_text())
-    del header["appearance"]
+    del header["appearance"], header["correction"]
     (bundle / "model.json").write_text(json.dumps(header | {"format": 4}))
     (bundle / "appearance.safetensors").unlink()
+    (bundle / "correction.safetensors").unlink()
     return bundle
 
 
 def test_a_bundle_of_format_4_edits_as_it_did_and_says_what_would_help(earlier, default_model):
     model = load_face_model(earlier, "cpu")
     assert model.appearance is None
-    plain = default_model.with_regressor(default_model.regressor)
+    uncorrected = load_face_model(FIRST_BUNDLE, "cpu", as_format=UNCORRECTED)
+    plain = uncorrected.with_regressor(uncorrected.regressor)
     asked = (10.0, 0.0, {"eyeBlinkLeft": 1.0})
     assert torch.equal(model.edit(model.open_seed(3), *asked).ws, plain.edit(plain.open_seed(3), *asked).ws)
     assert not torch.equal(model.edit(model.open_seed(3), *asked).ws, default_model.edit(model.open_seed(3), *asked).ws)

@@ -10,11 +10,11 @@ import pytest
 
 from effigy.faces import DEFAULT_BUNDLE, FIRST_BUNDLE, embedded_bundle, embedded_detector, load_face_model
 from effigy.faces import resolve_bundle as resolve
-from effigy.faces.bundle import WITHOUT_LOOKS
+from effigy.faces.bundle import UNCORRECTED, WITHOUT_LOOKS
 from effigy.faces.shipped import FaceModels, shipped
 from effigy_protocol.messages import Error, FromLatent, FromSeed, OpenIdentity, Synthesize
 
-FIRST, FIRST_WITHOUT_LOOKS = "0f43d165f9ca4c75", "ae0b9b3aa1578cad"  # as .blend files of before name them
+FIRST_UNCORRECTED, FIRST_WITHOUT_LOOKS = "0f43d165f9ca4c75", "ae0b9b3aa1578cad"  # as .blend files of before name them
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +23,20 @@ def first():
 
 
 @pytest.fixture(scope="module")
+def uncorrected():
+    """The first default as it was before edits corrected it."""
+    return load_face_model(FIRST_BUNDLE, "cpu", as_format=UNCORRECTED)
+
+
+@pytest.fixture(scope="module")
 def earlier():
     """The first default as it was released before edits kept looks."""
     return load_face_model(FIRST_BUNDLE, "cpu", as_format=WITHOUT_LOOKS)
 
 
-def test_the_ids_that_old_files_name_are_known(first, earlier):
-    assert (first.model_id, earlier.model_id) == (FIRST, FIRST_WITHOUT_LOOKS)
-    assert {FIRST, FIRST_WITHOUT_LOOKS} <= shipped().keys()
+def test_the_ids_that_old_files_name_are_known(first, uncorrected, earlier):
+    assert (uncorrected.model_id, earlier.model_id) == (FIRST_UNCORRECTED, FIRST_WITHOUT_LOOKS)
+    assert {first.model_id, FIRST_UNCORRECTED, FIRST_WITHOUT_LOOKS} <= shipped().keys()
     assert resolve("default") == DEFAULT_BUNDLE
     assert resolve("first-default") == FIRST_BUNDLE
     assert load_face_model(DEFAULT_BUNDLE, "cpu").model_id in shipped()
@@ -46,6 +52,17 @@ def test_a_model_without_looks_edits_as_it_did(first, earlier):
     assert not np.array_equal(edits[0].ws, edits[1].ws)
 
 
+def test_an_uncorrected_model_reads_and_edits_as_it_did(first, uncorrected):
+    """Its latents are those that this model led to when it was the default: sums of w+'s first row, and of squares."""
+    anchor = uncorrected.open_seed(4)
+    assert first.open_seed(4).latent == anchor.latent
+    assert not np.array_equal(first.open_seed(4).q, anchor.q)
+    asked = [(20.0, -5.0, {}), (0.0, 0.0, {"jawOpen": 1.0}), (10.0, 0.0, {"eyeBlinkLeft": 1.0, "mouthSmile": 0.5})]
+    edited = [uncorrected.edit(anchor, *each).ws[0].double() for each in asked]
+    known = [[-42.240845, 708.185887], [-34.104018, 803.687473], [-31.281485, 770.493105]]
+    np.testing.assert_allclose([[float(row.sum()), float(row.square().sum())] for row in edited], known, rtol=1e-5)
+
+
 def test_faces_of_every_shipped_model_are_painted_side_by_side_each_as_by_its_own(work, planes_bundle, first, earlier):
     served = load_face_model(planes_bundle, "cpu")
     anchors = [model.open_seed(3, 0.7) for model in (served, first, earlier)]
@@ -53,7 +70,7 @@ def test_faces_of_every_shipped_model_are_painted_side_by_side_each_as_by_its_ow
         served, [OpenIdentity(FromLatent(anchors[n].latent, m.model_id)) for n, m in ((1, first), (2, earlier))]
     )
     assert [(each.identity, each.model) for each in opened] == [
-        (anchors[1].key, FIRST),
+        (anchors[1].key, first.model_id),
         (anchors[2].key, FIRST_WITHOUT_LOOKS),
     ]
     controls, models = {"eyeBlinkLeft": 1.0}, (served, first, earlier)
@@ -72,21 +89,26 @@ def test_faces_of_every_shipped_model_are_painted_side_by_side_each_as_by_its_ow
 def test_other_models_are_refused_as_before_and_a_seed_may_name_its_model(work, planes_bundle, first):
     served = load_face_model(planes_bundle, "cpu")
     refused, seeded = work(
-        served, [OpenIdentity(FromLatent(first.open_seed(3).latent, "another")), OpenIdentity(FromSeed(5, model=FIRST))]
+        served,
+        [
+            OpenIdentity(FromLatent(first.open_seed(3).latent, "another")),
+            OpenIdentity(FromSeed(5, model=first.model_id)),
+        ],
     )
     assert isinstance(refused, Error)
     assert refused.code == "wrong-model"
-    assert (seeded.model, seeded.latent) == (FIRST, first.open_seed(5).latent)
+    assert (seeded.model, seeded.latent) == (first.model_id, first.open_seed(5).latent)
 
 
 def test_a_model_says_which_others_can_be_opened_and_loads_them_once(planes_bundle, first):
     models = FaceModels(load_face_model(planes_bundle, "cpu"))
     known = {each.model: each.name for each in models.others}
-    assert known[FIRST] == "Effigy's first default"
+    assert known[first.model_id] == "Effigy's first default"
+    assert known[FIRST_UNCORRECTED] == "Effigy's first default, before edits corrected it"
     assert known[FIRST_WITHOUT_LOOKS].startswith("Effigy's first default, before")
-    assert models.get(FIRST) is models.get(FIRST)
+    assert models.get(FIRST_UNCORRECTED) is models.get(FIRST_UNCORRECTED)
     assert models.get("another") is None
-    assert FIRST not in {each.model for each in FaceModels(first).others}
+    assert first.model_id not in {each.model for each in FaceModels(first).others}
 
 
 def test_networks_belong_to_the_generator_or_the_landmarks_that_they_know(planes_bundle, tmp_path):

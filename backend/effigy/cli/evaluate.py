@@ -46,7 +46,8 @@ def evaluate(
         raise fail(error) from None
     if json:
         Console(soft_wrap=True).print_json(
-            data=report(found.scores) | {"holds": found.holds, "judge": found.recogniser}
+            data=report(found.scores)
+            | {"holds": found.holds, "correction": found.correction, "judge": found.recogniser}
         )
         return
     console = Console()
@@ -56,6 +57,9 @@ def evaluate(
         if looks is not None:
             console.print(drift_table(title, looks))
     console.print(f"edits hold {found.holds}", markup=False, soft_wrap=True, highlight=False)
+    console.print(f"the regressor is {found.correction}", markup=False, soft_wrap=True, highlight=False)
+    who = "no identity network judged" if found.recogniser is None else f"{found.recogniser} judged identity"
+    console.print(who, markup=False, soft_wrap=True, highlight=False)
     if found.note:
         note(found.note)
     if not found.independent:

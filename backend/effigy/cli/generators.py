@@ -33,13 +33,14 @@ def list_generators() -> None:
 def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOption = False) -> None:
     """What a generator file holds, and of a bundle what its edits hold. Nothing in it is executed."""
     from ..commands.inspect import inspect_generator
-    from ..faces import BundleError, describe_looks, generator_of, is_bundle, resolve_bundle
+    from ..faces import BundleError, describe_correction, describe_looks, generator_of, is_bundle, resolve_bundle
     from ..generators import GeneratorFileError
 
     try:
         found = inspect_generator(generator_of(file))
         if is_bundle(file):
             found["edits hold"] = describe_looks(resolve_bundle(file))
+            found["regressor"] = describe_correction(resolve_bundle(file))
     except (BundleError, GeneratorFileError) as error:
         raise fail(error) from None
     console = Console(soft_wrap=True, highlight=False)

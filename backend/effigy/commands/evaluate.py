@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..editing import METHODS
 from ..faces import (
+    describe_correction,
     describe_looks,
     embedded_bundle,
     generator_of,
@@ -32,7 +33,7 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The figures of each method, what edits of this bundle hold, what is wrong with it if anything, and who judged.
+    """The figures of each method, what edits hold, how edits corrected it, what is wrong with it, and who judged.
 
     ``recogniser``: the identity network's fingerprint, None where there was none; ``independent``: the fit has not
     seen it.
@@ -40,6 +41,7 @@ class Evaluation:
 
     scores: dict[str, Scores]
     holds: str
+    correction: str
     note: str
     recogniser: str | None
     independent: bool
@@ -74,6 +76,7 @@ def evaluate_bundle(
     return Evaluation(
         scores,
         describe_looks(folder),
+        describe_correction(folder),
         landmarks_note(folder),
         None if recogniser is None else recogniser.fingerprint,
         recogniser is None or recogniser.fingerprint != looks_network(folder),

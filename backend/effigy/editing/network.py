@@ -45,10 +45,20 @@ class Network(nn.Module):
         self._activate = F.silu if architecture.activation == "silu" else F.relu
 
     def forward(self, v: Tensor) -> Tensor:
-        x = v
-        for layer in self._hidden():
-            x = self._activate(layer(x))
-        return self._output(x, v)
+        return self._output(self._last_hidden(v), v)
+
+    def features(self, v: Tensor) -> Tensor:
+        """What the outputs are linear in, [N, F]: the last hidden layer, v where there is a linear path, and 1."""
+        beside = [] if self.linear is None else [v]
+        return torch.cat([self._last_hidden(v), *beside, torch.ones_like(v[:, :1])], dim=1)
+
+    def add(self, change: Tensor) -> None:
+        """Adds ``features(v) @ change`` to the outputs; change [F, outputs]."""
+        width = self.last.in_features
+        self.last.weight += change[:width].T
+        self.last.bias.add_(change[-1])
+        if self.linear is not None:
+            self.linear.weight += change[width:-1].T
 
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs [N, outputs] and their derivatives [N, outputs, inputs] at v.
@@ -69,6 +79,12 @@ class Network(nn.Module):
             J = J + self.linear.weight
         return self._output(x, v), J
 
+    def output_state(self) -> dict[str, Tensor]:
+        """The parameters that ``add`` changes, by their names in the state."""
+        beside = {} if self.linear is None else {"linear.weight": self.linear.weight}
+        number = len(self.layers) - 1
+        return {f"layers.{number}.weight": self.last.weight, f"layers.{number}.bias": self.last.bias, **beside}
+
     @property
     def linear_path(self) -> nn.Linear:
         """The path from input to output. Raises ValueError where the architecture has none."""
@@ -80,6 +96,12 @@ class Network(nn.Module):
     def last(self) -> nn.Linear:
         """The layer that gives the outputs."""
         return cast(nn.Linear, self.layers[-1])
+
+    def _last_hidden(self, v: Tensor) -> Tensor:
+        x = v
+        for layer in self._hidden():
+            x = self._activate(layer(x))
+        return x
 
     def _hidden(self) -> list[nn.Module]:
         """All layers but the last. A slice of them would be a module of its own, made anew each time."""

@@ -2,30 +2,28 @@
 """The bundle: a face model on disk, a folder ``name.effigy`` in which nothing is executable.
 
 ``model.json``: format, name, generator (a file of the folder, or a path and the sha256 that it must have),
-topology, regressor, controls, pose range, the training report, what a painted depth means where there is one and,
-from format 5 on, what is known of the heads that hold looks. ``model.safetensors``: shape model and regressor.
-``appearance.safetensors``: those heads, where there are any. Optional: ``photo.safetensors``, what readings of
-photographs mean, and ``encoder.safetensors``, from where pictures are inverted, each with an entry of the header;
-``paper.safetensors``, the paper's regressor, and ``report/``, what the fit looks like.
+topology, regressor, controls, pose range, the training report, what a painted depth means where there is one, from
+format 5 on what is known of the heads that hold looks, and from format 6 on how edits corrected the regressor.
+``model.safetensors``: shape model and regressor, as samples taught them. ``appearance.safetensors``: those heads, where
+there are any. ``correction.safetensors``: what the correction replaces, where it made edits better. Optional:
+``photo.safetensors``, what readings of photographs mean, and ``encoder.safetensors``, from where pictures are inverted,
+each with an entry of the header; ``paper.safetensors``, the paper's regressor; ``report/``, what the fit looks like.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from ..editing.appearance import Appearance
 from ..editing.correction import Corrected
-from ..editing.network import architecture_of
-from ..editing.regressor import Regressor, Whitening
+from ..editing.regressor import Regressor
 from ..files import file_problem, is_file, parse_json, read_json, whole_file
 from ..generators import GeneratorFileError, PreviewPainter, load_generator
 from ..generators.catalogue import generator_file
@@ -40,12 +38,16 @@ from .looks import FILE as LOOKS_FILE
 from .looks import NO_NETWORK, Looks, describe, read_appearance
 from .photo_map import FILE as PHOTO_FILE
 from .photo_map import PhotoMap, read_photo_map
+from .regressors import CORRECTION, apply_correction, arrays_of, read_regressor, save_correction
+from .regressors import describe as describe_regressor
 from .welcome import check_model
 
-FORMAT = 5
-WITHOUT_LOOKS = 4  # the format before: it is read, and edits hold nothing of a face's looks
+FORMAT = 6
+# The formats before, which are read:
+UNCORRECTED = 5  # edits did not correct the regressor, and controls hold each other less
+WITHOUT_LOOKS = 4  # nor do they hold anything of a face's looks
+_READ = (WITHOUT_LOOKS, UNCORRECTED, FORMAT)
 _REASON = 300  # characters
-_ROWS = 128  # of w+, of the deepest generator
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
 FIRST_BUNDLE = Path(__file__).parent / "first-default.effigy"  # the default before
 if not FIRST_BUNDLE.is_dir():  # it still is the default
@@ -113,8 +115,8 @@ def load_face_model(
 ) -> FaceModel:
     """The face model in ``folder``; raises BundleError.
 
-    With ``fast_previews`` it prepares for many of them: it records or compiles the generator. ``as_format``: as it was
-    in that earlier format.
+    With ``fast_previews`` it prepares for many of them: it records or compiles the generator. ``as_format``: as it is
+    in another format.
     """
     header = _as_format(_read_header(folder), as_format)
     try:
@@ -137,7 +139,8 @@ def load_face_model(
                 strict=True,
             )
         ]
-        regressor = _read_regressor(arrays, header["regressor"])
+        regressor = read_regressor(arrays, header["regressor"])
+        _read_correction(folder, header, regressor)
         generator = load_generator(generator_path, device)
         model = FaceModel(
             name=header["name"],
@@ -155,6 +158,7 @@ def load_face_model(
             encoder=_read_encoder(folder, header, regressor, generator.device),
             generator_sha256=digest,
             generator_path=generator_path,
+            firm=header["format"] == FORMAT,
         )
         check_model(model)
         return model
@@ -181,15 +185,16 @@ def save_face_model(
     folder: Path,
     header: dict[str, Any],
     shape: ShapeModel,
-    regressor: Regressor,
+    regressor: Regressor,  # as samples taught it
     controls: list[Expression],
     looks: Looks | None,
+    corrected: Corrected | None,
     generator_path: Path,
 ) -> None:
     """Writes the bundle's files into ``folder``; the header last, which completes it."""
     folder.mkdir(parents=True, exist_ok=True)
     inside = generator_path.resolve().parent == folder.resolve()
-    arrays = _regressor_arrays(regressor)
+    arrays = arrays_of(regressor)
     for name in ("mean", "basis", "noise"):
         arrays[f"shape.{name}"] = torch.from_numpy(getattr(shape, name)).float().contiguous()
     arrays["controls.directions"] = torch.from_numpy(np.stack([control.direction for control in controls])).float()
@@ -202,26 +207,22 @@ def save_face_model(
             "sha256": sha256(generator_path),
         },
         "model_sha256": sha256(folder / "model.safetensors"),
-        "regressor": _describe(regressor),
+        "regressor": describe_regressor(regressor),
         "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
         "appearance": _save_looks(folder, looks),
+        "correction": _save_correction(folder, corrected),
         **header,
     }
     _write_header(folder, full)
 
 
 def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | None) -> None:
-    """Puts heads and a corrected regressor into the bundle in ``folder``, what of them is there; raises BundleError."""
-    header = _read_header(folder)
+    """Puts heads and a correction into the bundle in ``folder``, what of them is there; raises BundleError."""
+    header = _as_format(_read_header(folder), FORMAT)
     if looks is not None:
-        header |= {"format": FORMAT, "appearance": _save_looks(folder, looks)}
-    if corrected is not None and corrected.edits < corrected.edits_before:  # otherwise it stays, to the byte
-        papers, path = load_paper_regressor(folder), folder / "model.safetensors"
-        write_tensors(path, read_tensors(path) | _regressor_arrays(corrected.regressor))
-        header["model_sha256"] = sha256(path)
-        header["report"] = {**header.get("report", {}), **corrected.entry()}
-        if papers is not None:
-            save_paper_regressor(folder, papers)
+        header["appearance"] = _save_looks(folder, looks)
+    if corrected is not None and corrected.is_better:  # otherwise an earlier correction stays
+        header["correction"] = _save_correction(folder, corrected)
     _write_header(folder, header)
 
 
@@ -250,6 +251,21 @@ def describe_looks(folder: Path) -> str:
     if header["appearance"] is None:
         return f"nothing: {header['topology']} landmarks are not a face's"
     return describe(header["appearance"])
+
+
+def describe_correction(folder: Path) -> str:
+    """How edits corrected the regressor of the bundle in ``folder``, in words; raises BundleError."""
+    if (entry := _read_header(folder).get("correction")) is not None:
+        return _correction_in_words(entry)
+    return (
+        f"not corrected by its edits, which may turn some 2 % too far: 'effigy bundle refine {folder} --landmarks "
+        "DETECTOR --out NEW.effigy' does that, with the detector of the fit"
+    )
+
+
+def _correction_in_words(entry: dict[str, Any]) -> str:
+    before, after = (entry[name] for name in ("edits_nme_percent_before", "edits_nme_percent"))
+    return f"corrected by its edits ({before:.2f} → {after:.2f} % of the outer-eye distance)"
 
 
 def landmarks_note(folder: Path) -> str:
@@ -295,6 +311,22 @@ def _save_looks(folder: Path, looks: Looks | None) -> dict[str, Any] | None:
     return {"sha256": sha256(folder / LOOKS_FILE), **looks.entry()}
 
 
+def _save_correction(folder: Path, corrected: Corrected | None) -> dict[str, Any] | None:
+    """Writes what edits taught, where that made them better; returns the header's entry."""
+    if corrected is None or not corrected.is_better:
+        return None
+    save_correction(folder, corrected.regressor)
+    return {"sha256": sha256(folder / CORRECTION), **corrected.entry()}
+
+
+def _read_correction(folder: Path, header: dict[str, Any], regressor: Regressor) -> None:
+    """Corrects a regressor as samples taught it."""
+    if header["format"] != FORMAT or header["correction"] is None:
+        return
+    _check(folder / CORRECTION, header["correction"]["sha256"], "learn it again with 'effigy bundle refine'")
+    apply_correction(folder, regressor)
+
+
 def _read_looks(folder: Path, header: dict[str, Any], regressor: Regressor) -> Appearance | None:
     if header["format"] == WITHOUT_LOOKS or header["appearance"] is None:
         return None
@@ -334,18 +366,17 @@ def _read_header(folder: Path) -> dict[str, Any]:
     try:
         header = read_json(path)
         version = header["format"]
-        if version in (WITHOUT_LOOKS, FORMAT):
+        if version in _READ:
             _check_reference(header["generator"])
-        if version == FORMAT and header["appearance"] is not None:
+        if version in (UNCORRECTED, FORMAT) and header["appearance"] is not None:
             describe(header["appearance"])
+        if version == FORMAT and header["correction"] is not None:
+            _correction_in_words(header["correction"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{path} is damaged ({str(error)[:_REASON]}): fit the bundle again") from None
-    if version not in (WITHOUT_LOOKS, FORMAT):
-        version = str(version)[:20]
-        raise BundleError(
-            f"{folder} has bundle format {version}, this Effigy reads {WITHOUT_LOOKS} and {FORMAT}: "
-            "update it, or fit again"
-        )
+    if version not in _READ:
+        version, known = str(version)[:20], ", ".join(str(each) for each in _READ)
+        raise BundleError(f"{folder} has bundle format {version}, this Effigy reads {known}: update it, or fit again")
     return dict(header)
 
 
@@ -371,12 +402,10 @@ def _generator_path(folder: Path, reference: dict[str, str]) -> Path:
 def save_paper_regressor(folder: Path, regressor: Regressor) -> None:
     """Puts the paper's regressor beside ours, in float16: it only serves to compare. Belongs to the model there."""
     description = {
-        "regressor": json.dumps(_describe(regressor)),
+        "regressor": json.dumps(describe_regressor(regressor)),
         "model_sha256": sha256(folder / "model.safetensors"),
     }
-    write_tensors(
-        folder / "paper.safetensors", {k: v.half() for k, v in _regressor_arrays(regressor).items()}, description
-    )
+    write_tensors(folder / "paper.safetensors", {k: v.half() for k, v in arrays_of(regressor).items()}, description)
 
 
 def load_paper_regressor(folder: Path) -> Regressor | None:
@@ -389,31 +418,10 @@ def load_paper_regressor(folder: Path) -> Regressor | None:
             metadata = file.metadata()
         if metadata["model_sha256"] != sha256(folder / "model.safetensors"):
             return None  # left from an earlier fit
-        return _read_regressor(read_tensors(path), parse_json(metadata["regressor"]))
+        return read_regressor(read_tensors(path), parse_json(metadata["regressor"]))
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"[:_REASON]
         raise BundleError(f"{path} is damaged ({reason}): remove it, or fit again") from None
-
-
-def _describe(regressor: Regressor) -> dict[str, Any]:
-    return {"rows": regressor.rows, **asdict(regressor.architecture)}
-
-
-def _regressor_arrays(regressor: Regressor) -> dict[str, Tensor]:
-    return {f"regressor.{k}": v.float().contiguous() for k, v in regressor.state_dict().items()}
-
-
-def _read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> Regressor:
-    state = {k.removeprefix("regressor."): v.double() for k, v in arrays.items() if k.startswith("regressor.")}
-    # What it only claims to have, no layer is made for.
-    architecture = architecture_of({k: v for k, v in description.items() if k != "rows"}, len(state))
-    if not 1 <= description["rows"] <= _ROWS:
-        raise ValueError(f"no regressor reads {str(description['rows'])[:20]} rows of w+")
-    whitening = Whitening(state["whitening.mean"], state["whitening.basis"])
-    with torch.device("meta"):
-        regressor = Regressor(whitening, state["q_mean"], state["q_scale"], architecture, description["rows"]).double()
-    regressor.load_state_dict(state, assign=True)
-    return regressor.requires_grad_(requires_grad=False)
 
 
 def model_id(folder: Path, as_format: int | None = None) -> str:
@@ -422,19 +430,23 @@ def model_id(folder: Path, as_format: int | None = None) -> str:
 
 
 def _as_format(header: dict[str, Any], as_format: int | None) -> dict[str, Any]:
-    """A header as an earlier Effigy would have written it: what it did not know of, edits do without."""
-    return header if as_format is None else header | {"format": as_format}
+    """A header as another Effigy would have written it: what an earlier one did not know of, edits do without."""
+    if as_format is None:
+        return header
+    return header | {"format": as_format} | {name: header.get(name) for name in ("appearance", "correction")}
 
 
 def _model_id(folder: Path, header: dict[str, Any]) -> str:
-    """Identifies what the pictures depend on: weights, shape model, regressor, controls, limits and heads.
+    """Identifies what the pictures depend on: weights, shape model, regressor, correction, controls, limits and heads.
 
     And the format: whoever changes what an edit leads to raises it, or bakes of before would pass as fresh. Edits with
-    a bundle of format 4 lead where they led, so it keeps its name.
+    a bundle of an earlier format lead where they led, so it keeps its name.
     """
     told = [header["format"], header["controls"], header["pose_range"], header["regressor"]]
     if header["format"] != WITHOUT_LOOKS:
         told.append(header["appearance"])
+    if header["format"] == FORMAT:
+        told.append(header["correction"])
     if "depth" in header:
         told.append(header["depth"])
     digest = hashlib.sha256((header["generator"]["sha256"] + json.dumps(told, sort_keys=True)).encode())

@@ -48,7 +48,9 @@ __all__ = ["Edit", "FaceModel", "Identity", "LatentError"]
 # What error weighs as much as one standard deviation of latent distance: see editing.inverse.
 _ROTATION_TOLERANCE = 0.01  # radians
 _SHAPE_TOLERANCE = 0.03  # root-mean-square landmark shift, in outer-eye distances
-_CONTROL_TOLERANCE = 0.2  # of a control's full strength; with 0.03 the person changed rather than a lid missed a little
+# Of a control's full strength. The slope of an open lid is mostly noise: with 0.03 the person changed rather than a lid
+# missed a little. A mouth would pucker less while the jaw opens with 0.2.
+_EYE_TOLERANCE, _CONTROL_TOLERANCE = 0.2, 0.1
 # The plate carries size and shift exactly, so the latent edit only keeps them from drifting far.
 _SCALE_TOLERANCE = 0.05  # of log scale
 _SHIFT_TOLERANCE = 0.03  # of the picture's width
@@ -118,6 +120,7 @@ class FaceModel:
         encoder: Encoder | None = None,
         generator_sha256: str = "",
         generator_path: Path | None = None,
+        firm: bool = True,
     ) -> None:
         """``pose_range``: the largest |yaw| and |pitch| of the training data, in degrees.
 
@@ -125,7 +128,7 @@ class FaceModel:
         depth that the generator paints means, if it does. ``previews`` paints [1, num_ws, w_dim] faster than the
         generator, and not quite so exactly. ``photo_map``: what readings of photographs mean to
         it, ``encoder`` from where pictures are inverted, if it has learnt that. ``generator_sha256``: whose latents
-        it knows, and ``generator_path``: its file.
+        it knows, and ``generator_path``: its file. ``firm``: controls hold each other as they do from bundle format 6 on.
         """
         self.name = name
         self.model_id = model_id
@@ -146,7 +149,7 @@ class FaceModel:
         self._lights = Recent[Light](_LIGHTS)  # of identities
         self._painters = Recent[FaceModel](_PAINTERS)  # of people for whom the generator is changed
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
-        self._weigh = torch.from_numpy(_weigh(shape, controls))
+        self._weigh = torch.from_numpy(_weigh(shape, controls, firm))
 
     def with_regressor(self, regressor: Regressor) -> FaceModel:
         """The same model with another regressor, and nothing that holds looks, for comparisons."""
@@ -394,7 +397,7 @@ def _limit(name: str, value: float, low: float, high: float, rest: float, clampe
     return inside + give * math.tanh((value - inside) / give)
 
 
-def _weigh(shape: ShapeModel, controls: list[Expression]) -> Array:
+def _weigh(shape: ShapeModel, controls: list[Expression], firm: bool) -> Array:
     """[POSE + K + C, POSE + K]: errors of pose, of every coefficient, and of what the controls read from them.
 
     A control's direction is never quite what the generator can do: its reading counts by itself, while the rest of
@@ -407,5 +410,6 @@ def _weigh(shape: ShapeModel, controls: list[Expression]) -> Array:
     tolerance[SHIFT] = _SHIFT_TOLERANCE
     tolerance[ALPHA] = _SHAPE_TOLERANCE / np.maximum(size, 1e-6)
     readings = np.zeros((len(controls), len(tolerance)))
-    readings[:, ALPHA] = [control.reading / _CONTROL_TOLERANCE for control in controls]
+    for row, control in zip(readings, controls, strict=True):
+        row[ALPHA] = control.reading / (_CONTROL_TOLERANCE if firm and control.group != "eyes" else _EYE_TOLERANCE)
     return np.concatenate([np.diag(1 / tolerance), readings])

@@ -18,10 +18,11 @@ from ..zip_files import LongDirectoryError, open_zip
 from .bundle import BundleError, load_face_model, sha256
 from .encoder import FILE as ENCODER
 from .photo_map import FILE as PHOTO_MAP
+from .regressors import CORRECTION
 
 _HEADER = "model.json"
 # The first must be there.
-_TENSORS = ("model.safetensors", "appearance.safetensors", PHOTO_MAP, ENCODER, "paper.safetensors")
+_TENSORS = ("model.safetensors", "appearance.safetensors", CORRECTION, PHOTO_MAP, ENCODER, "paper.safetensors")
 _DATE = (2020, 1, 1, 0, 0, 0)  # of every entry, so that equal fits are equal files
 _LARGEST = {_HEADER: 16 << 20, **dict.fromkeys(_TENSORS, 512 << 20)}  # bytes
 _DIRECTORY = 4096  # bytes of an archive's directory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from effigy_protocol.messages import KnownModel
 
-from .bundle import DEFAULT_BUNDLE, FIRST_BUNDLE, WITHOUT_LOOKS, BundleError, load_face_model, model_id
+from .bundle import DEFAULT_BUNDLE, FIRST_BUNDLE, UNCORRECTED, WITHOUT_LOOKS, BundleError, load_face_model, model_id
 from .face import FaceModel
 
 
@@ -25,6 +25,7 @@ class Shipped:
 _TABLE = (
     Shipped("Effigy's default", DEFAULT_BUNDLE),
     Shipped("Effigy's first default", FIRST_BUNDLE),
+    Shipped("Effigy's first default, before edits corrected it", FIRST_BUNDLE, UNCORRECTED),
     Shipped("Effigy's first default, before edits kept looks", FIRST_BUNDLE, WITHOUT_LOOKS),
 )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
-from ..editing.correction import Corrected
+from ..editing.correction import Corrected, Seen, error_of
 from ..faces.bundle import save_face_model, save_paper_regressor, sha256
 from ..faces.depth import measure_depth
 from ..faces.face import FaceModel
@@ -24,7 +24,7 @@ from ..landmarks import Detector
 from ..recognition import Embedder
 from .encoder_learning import PICTURES, learn_people
 from .photo_learning import PEOPLE, learn_photos
-from .practice import correct_by_edits
+from .practice import EDITS, correct_by_edits
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
 _HELD_OUT = 0.1  # share of the samples that only judge
@@ -59,7 +59,8 @@ class FitReport:
 
     samples: int
     shape_nme_percent: float
-    regressor: Corrected
+    regressor_nme_percent: float
+    corrected: Corrected
     paper_nme_percent: float | None
     shape_nme: Array  # [N], of each sample
     looks: Looks | None  # what holds looks; None where the landmarks are not a face's
@@ -106,7 +107,9 @@ def fit_face_model(
         plan.name, "", generator, topology, shape, regressor, controls, (pose_range[0], pose_range[1]),
         None if looks is None else looks.appearance,
     )  # fmt: skip
-    corrected = correct_by_edits(model, detector, samples, plan.seed, progress)
+    corrected = correct_by_edits(model, detector, latents[:EDITS], plan.seed, progress)
+    unseen = Seen(latents[-held_out:], W[-held_out:])
+    regressor_nme = error_of(corrected.regressor, unseen, shape)
     header = {
         "name": plan.name,
         "topology": topology.name,
@@ -114,19 +117,20 @@ def fit_face_model(
         "pose_range": pose_range,
         "report": {
             "samples": len(W), "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,
-            "shape_nme_percent": round(float(shape_nme.mean()), 3), **corrected.entry(),
+            "shape_nme_percent": round(float(shape_nme.mean()), 3),
+            "regressor_nme_percent": round(regressor_nme, 3),
         },
     }  # fmt: skip
     if depth := measure_depth(generator, corrected.regressor, shape, topology, plan.seed):
         header["depth"] = asdict(depth)
-    save_face_model(out, header, shape, corrected.regressor, controls, looks, generator_path)
+    save_face_model(out, header, shape, regressor, controls, looks, corrected, generator_path)
     if papers is not None:
         save_paper_regressor(out, papers)
     if plan.photo_people and topology.patches:
         learn_photos(out, plan.photo_people, lambda i, n: progress("photos", i, n))
     if plan.people_pictures:
         learn_people(out, plan.people_pictures, lambda i, n: progress("people", i, n))
-    return FitReport(len(W), float(shape_nme.mean()), corrected, paper_nme, shape_nme, looks)
+    return FitReport(len(W), float(shape_nme.mean()), regressor_nme, corrected, paper_nme, shape_nme, looks)
 
 
 def learn_looks(

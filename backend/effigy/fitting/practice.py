@@ -14,59 +14,61 @@ from ..generators import check_pictures
 from ..generators.planes import colour
 from ..geometry.camera import Array
 from ..landmarks import Detector
-from .samples import Progress, Samples
+from .samples import Progress
 
-_SHARE = 0.5  # edits to a sample
+EDITS = 2000  # pictures: with 1000, yaw and controls of other edits are read some 5 % worse
 _TRUNCATION = (0.5, 1.0)  # of those who are edited, as of identities that users open
-_TURNED, _MOVED = 2 / 3, 1 / 4  # how often a face is turned, and each control moved
+_TURNED = 1 / 2  # how often a face is turned
+_ALONE, _MOVED = 3 / 4, 1 / 4  # how often one control is moved alone, and otherwise each of them
 _BATCH = 10
 
 
 def correct_by_edits(
     model: FaceModel,  # with what edits hold
     detector: Detector,  # of the model's topology
-    samples: Samples,  # of its generator, in all of which a face is seen
+    latents: Array,  # [N, rows, w_dim] of its generator: who is edited
     seed: int,
     progress: Progress = lambda stage, done, total: None,
 ) -> Corrected:
-    """The model's φ, trained further on pictures of edits of half of the samples."""
+    """The model's φ, corrected by pictures of one edit of each of these people."""
     random = np.random.default_rng(seed)
-    count = max(1, int(_SHARE * len(samples)))
-    ws, points = [], []
-    for start in range(0, count, _BATCH):
-        edited = _edited(model, samples.latents[start : min(start + _BATCH, count)], random)
-        ws.append(edited)
+    people, ws, points = [], [], []
+    for start in range(0, len(latents), _BATCH):
+        pulled, edited = _edited(model, latents[start : start + _BATCH], random)
+        people.append(pulled)
+        ws.append(edited[:, : model.regressor.rows].double().numpy())
         points.append(_looked_at(model, detector, edited))
-        progress("edits", min(start + _BATCH, count), count)
-    rows = torch.cat(ws)[:, : model.regressor.rows].double().numpy()
+        progress("edits", min(start + _BATCH, len(latents)), len(latents))
     found = np.concatenate(points)
     seen = np.isfinite(found).all(axis=(1, 2))
     return correct_regressor(
-        model.regressor,
-        Seen(samples.latents, samples.points),
-        Seen(rows[seen], found[seen]),
-        model.shape,
-        seed,
-        lambda i, n: progress("correct", i, n),
+        model.regressor, Seen(np.concatenate(ws)[seen], found[seen]), np.concatenate(people), model.shape
     )
 
 
-def _edited(model: FaceModel, latents: Array, random: np.random.Generator) -> Tensor:
-    """The people of latents [n, rows, w_dim], each edited at random: [n, num_ws, w_dim]."""
+def _edited(model: FaceModel, latents: Array, random: np.random.Generator) -> tuple[Array, Tensor]:
+    """People like those of latents [n, rows, w_dim], and each of them edited at random, [n, num_ws, w_dim]."""
     mean = model.regressor.whitening.mean.numpy()
-    edited = []
+    people, edited = [], []
     for rows in latents:
-        pulled = mean + random.uniform(*_TRUNCATION) * (rows - mean)
-        ws = np.broadcast_to(pulled, (model.generator.num_ws, pulled.shape[1])).astype(np.float32)
+        person = mean + random.uniform(*_TRUNCATION) * (rows - mean)
+        ws = np.broadcast_to(person, (model.generator.num_ws, person.shape[1])).astype(np.float32)
         yaw, pitch = (random.uniform(-1, 1, 2) * model.pose_range * (random.uniform() < _TURNED)).tolist()
-        moved = random.uniform(size=len(model.controls)) < _MOVED
-        values = [random.uniform(control.low, control.high) for control in model.controls.values()]
-        controls = {name: v for name, v, use in zip(model.controls, values, moved, strict=True) if use}
         try:
-            edited.append(model.edit(model.open_latent(latent_to_bytes(ws)), yaw, pitch, controls).ws)
+            edited.append(model.edit(model.open_latent(latent_to_bytes(ws)), yaw, pitch, _moves(model, random)).ws)
         except LatentError:
             continue
-    return torch.stack(edited)
+        people.append(person)
+    return np.stack(people), torch.stack(edited)
+
+
+def _moves(model: FaceModel, random: np.random.Generator) -> dict[str, float]:
+    """Controls at random strengths."""
+    values = {name: random.uniform(control.low, control.high) for name, control in model.controls.items()}
+    if random.uniform() < _ALONE:
+        alone = list(values)[random.integers(len(values))]
+        return {alone: values[alone]}
+    return {name: value for name, value in values.items() if random.uniform() < _MOVED}
 
 
 @torch.inference_mode()

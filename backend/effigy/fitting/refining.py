@@ -8,7 +8,16 @@ import stat
 from pathlib import Path
 
 from ..editing.correction import Corrected, Seen, error_of
-from ..faces.bundle import BundleError, fit_seed, generator_of, load_face_model, looks_network, replace_learnt, sha256
+from ..faces.bundle import (
+    FORMAT,
+    BundleError,
+    fit_seed,
+    generator_of,
+    load_face_model,
+    looks_network,
+    replace_learnt,
+    sha256,
+)
 from ..faces.face import FaceModel
 from ..faces.looks import NO_NETWORK, Looks
 from ..files import whole_folder
@@ -16,9 +25,10 @@ from ..landmarks import Detector
 from ..recognition import Embedder
 from .fit import fingerprint, learn_looks, with_faces
 from .photo_learning import PEOPLE, learn_photos
-from .practice import correct_by_edits
-from .samples import NO_DETECTOR, Latent, Progress, Recipe, Samples, sample
+from .practice import EDITS, correct_by_edits
+from .samples import NO_DETECTOR, Latent, Progress, Recipe, Samples, latents_of_samples, sample
 
+_LOOKED_AT = 500  # pictures that tell whether a detector is the fit's
 _WORST = 10.0  # percent of the outer-eye distance: what a regressor says of the detector's points that it learnt from
 _TELLS_OF_THE_OLD = ("report", "*.part")  # what shows or holds edits of before
 
@@ -29,19 +39,20 @@ def refine(
     embedder: Embedder | None,  # as for ``fit_face_model``
     out: Path,  # the folder of the new one, which must not be there
     work: Path,  # where samples are kept, so that an interrupted run resumes
-    samples: int = 20_000,  # pictures
+    samples: int = 20_000,  # pictures for the heads
     progress: Progress = lambda stage, done, total: None,
     photo_people: int = PEOPLE,  # from whom it learns what photographs show, if the bundle has learnt that; 0: it stays
 ) -> tuple[Looks | None, Corrected | None]:
     """Learns on pictures that the bundle's generator paints, and writes a bundle of what was learnt.
 
-    Heads that it has by the same identity network stay: its fit may have seen more pictures. What photographs show is
-    learnt anew, since it is what edits show. The new bundle is written as a whole or not at all. Raises BundleError,
-    GeneratorFileError, SamplesError, DetectorError or OSError.
+    Heads that it has by the same identity network stay: its fit may have seen more pictures. A correction that finds
+    nothing to correct leaves the earlier one. What photographs show is learnt anew, since it is what edits show. The
+    new bundle is written as a whole or not at all. Raises BundleError, GeneratorFileError, SamplesError, DetectorError
+    or OSError.
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or name another folder")
-    model = load_face_model(bundle)
+    model = load_face_model(bundle, as_format=FORMAT)  # edits lead where those with the new one will
     if not model.topology.patches:
         raise BundleError(f"{bundle} has {model.topology.name} landmarks, which are not a face's: nothing can be added")
     if detector is not None and detector.topology != model.topology.name:
@@ -60,12 +71,17 @@ def refine(
     seer = NO_DETECTOR if detector is None else detector.fingerprint
     teacher = None if has_looks else embedder
     recipe = Recipe(sha256(generator_of(str(bundle))), seer, seed, latent, fingerprint(teacher))
-    sampled = sample(model.generator, detector, teacher, recipe, samples, work, progress)
+    count = min(samples, _LOOKED_AT) if has_looks else samples
+    sampled = sample(model.generator, detector, teacher, recipe, count, work, progress)
     looks = None
     if not has_looks:
         looks = learn_looks(model.regressor, model.shape, model.topology, sampled, embedder, seed, progress)
         model.appearance = looks.appearance
-    corrected = None if detector is None else _correct(model, detector, with_faces(sampled), seed, progress)
+    corrected = None
+    if detector is not None:
+        _check_detector(model, with_faces(sampled))
+        people = latents_of_samples(model.generator, seed, latent, EDITS)
+        corrected = correct_by_edits(model, detector, people, seed, progress)
     with whole_folder(out) as temporary:
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_TELLS_OF_THE_OLD))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
@@ -75,11 +91,11 @@ def refine(
     return looks, corrected
 
 
-def _correct(model: FaceModel, detector: Detector, samples: Samples, seed: int, progress: Progress) -> Corrected:
+def _check_detector(model: FaceModel, samples: Samples) -> None:
+    """Raises BundleError unless the model's regressor knows what was seen in ``samples``."""
     error = error_of(model.regressor, Seen(samples.latents, samples.points), model.shape)
     if error > _WORST:
         raise BundleError(
             f"this detector sees other points than the model was fitted to ({error:.0f} % of the outer-eye distance "
             "apart): name the detector of its fit with --landmarks"
         )
-    return correct_by_edits(model, detector, samples, seed, progress)

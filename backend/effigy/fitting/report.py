@@ -157,7 +157,7 @@ def _page(model: FaceModel, report: FitReport, slopes: tuple[float, float]) -> s
     controls = "\n".join(f"| {c.name} | {c.group} | {c.low:.2f} … {c.high:.2f} |" for c in model.controls.values())
     height, width = model.generator.resolution
     looks = "nothing: these landmarks are not a face's" if report.looks is None else str(report.looks)
-    edits = f"{report.regressor.edits_before:.2f} %, {report.regressor.edits:.2f} %"
+    edits = f"{report.corrected.edits_before:.2f} %, {report.corrected.edits:.2f} %"
     return f"""# {model.name}
 
 Fitted on {report.samples} sampled pictures of {width} × {height} pixels, {model.topology.name} landmarks.
@@ -166,7 +166,7 @@ Errors are mean landmark distances in percent of the outer-eye distance.
 | | |
 |---|---|
 | shape model, on its samples | {report.shape_nme_percent:.2f} % |
-| regressor, unseen latents | {report.regressor.samples:.2f} % |
+| regressor, unseen latents | {report.regressor_nme_percent:.2f} % |
 | – unseen edits, before and after others were learnt from | {edits} |
 {paper}| yaw, measured over asked | {slopes[0]:.3f}, to ±{model.pose_range[0]:.0f}° |
 | pitch | {slopes[1]:.3f}, to ±{model.pose_range[1]:.0f}° |

@@ -120,22 +120,38 @@ def _make(
     latent: Latent,
 ) -> list[NDArray[np.generic]]:
     """The _ARRAYS of the shard of ``z`` [M, z_dim]; ``random`` mixes w+."""
-    cut = generator.num_ws
     batches = []
     for part in torch.split(torch.from_numpy(z).float(), _BATCH):
-        ws = generator.map(part.to(generator.device))
-        if latent == "w+":
-            # Every other picture takes its fine layers from its neighbour, from a random layer on.
-            cuts = torch.from_numpy(random.randint(1, cut, len(ws))).to(ws.device)
-            cuts[::2] = cut
-            fine = (torch.arange(cut, device=ws.device) >= cuts[:, None])[:, :, None]
-            ws = torch.where(fine, ws.roll(1, dims=0), ws)
+        ws = _latents_of(generator, part, random, latent)
         pictures = colour(generator.synthesize(ws), generator.planes)
         check_pictures(pictures, generator, ws)
         points = detector.detect(pictures) if detector is not None else torch.empty(len(ws), 2, 0)
         vectors = embedder.embed(pictures) if embedder is not None else torch.empty(len(ws), 0)
         batches.append((ws if latent == "w+" else ws[:, :1], points, thumbnails(pictures), vectors))
     return [torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True)]
+
+
+@torch.inference_mode()
+def latents_of_samples(generator: Generator, seed: int, latent: Latent, count: int) -> Array:
+    """Latents [``count``, rows, w_dim] of the first samples that are drawn with this seed; nothing is painted."""
+    ws: list[Tensor] = []
+    for number in range(-(-count // SHARD)):
+        random = np.random.RandomState([seed, number])
+        z = torch.from_numpy(random.randn(SHARD, generator.z_dim)).float()
+        ws += [_latents_of(generator, part, random, latent) for part in torch.split(z, _BATCH)]
+    return torch.cat(ws)[:count, : None if latent == "w+" else 1].double().cpu().numpy()
+
+
+def _latents_of(generator: Generator, z: Tensor, random: np.random.RandomState, latent: Latent) -> Tensor:
+    """w+ [M, num_ws, w_dim] of z [M, z_dim]; for "w+", ``random`` mixes them."""
+    ws, cut = generator.map(z.to(generator.device)), generator.num_ws
+    if latent == "w+":
+        # Every other picture takes its fine layers from its neighbour, from a random layer on.
+        cuts = torch.from_numpy(random.randint(1, cut, len(ws))).to(ws.device)
+        cuts[::2] = cut
+        fine = (torch.arange(cut, device=ws.device) >= cuts[:, None])[:, :, None]
+        ws = torch.where(fine, ws.roll(1, dims=0), ws)
+    return ws
 
 
 def read_latents(path: Path) -> NDArray[np.float32]:
