@@ -35,10 +35,10 @@ from .encoder import FILE as ENCODER_FILE
 from .encoder import Encoder, read_encoder
 from .face import FaceModel
 from .looks import FILE as LOOKS_FILE
-from .looks import NO_NETWORK, Looks, describe, read_appearance
+from .looks import Looks, describe, read_appearance
 from .photo_map import FILE as PHOTO_FILE
 from .photo_map import PhotoMap, read_photo_map
-from .regressors import CORRECTION, apply_correction, arrays_of, read_regressor, save_correction
+from .regressors import CORRECTION, apply_correction, arrays_of, describe_correction, read_regressor, save_correction
 from .regressors import describe as describe_regressor
 from .welcome import check_model
 
@@ -82,7 +82,7 @@ def generator_of(name: str) -> Path:
     if not is_bundle(name):
         return generator_file(name)
     folder = resolve_bundle(name)
-    return _generator_path(folder, _read_header(folder)["generator"])
+    return _generator_path(folder, read_header(folder)["generator"])
 
 
 def embedded_bundle(generator: Path) -> Path | None:
@@ -94,7 +94,7 @@ def embedded_bundle(generator: Path) -> Path | None:
 
 
 def _knows_people_of(generator_sha256: str) -> Path | None:
-    known = (folder for folder in _NAMED.values() if _read_header(folder)["generator"]["sha256"] == generator_sha256)
+    known = (folder for folder in _NAMED.values() if read_header(folder)["generator"]["sha256"] == generator_sha256)
     return next(known, None)
 
 
@@ -105,8 +105,8 @@ def embedded_detector(folder: Path) -> Path:
     """
     if folder in _NAMED.values():
         return folder / "detector.safetensors"
-    topology = _read_header(folder)["topology"] if is_file(folder / "model.json") else None
-    fit = (bundle for bundle in _NAMED.values() if _read_header(bundle)["topology"] == topology)
+    topology = read_header(folder)["topology"] if is_file(folder / "model.json") else None
+    fit = (bundle for bundle in _NAMED.values() if read_header(bundle)["topology"] == topology)
     return next(fit, DEFAULT_BUNDLE) / "detector.safetensors"
 
 
@@ -118,7 +118,7 @@ def load_face_model(
     With ``fast_previews`` it prepares for many of them: it records or compiles the generator. ``as_format``: as it is
     in another format.
     """
-    header = _as_format(_read_header(folder), as_format)
+    header = _as_format(read_header(folder), as_format)
     try:
         generator_path = _generator_path(folder, header["generator"])
         digest = sha256(generator_path)
@@ -218,7 +218,7 @@ def save_face_model(
 
 def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | None) -> None:
     """Puts heads and a correction into the bundle in ``folder``, what of them is there; raises BundleError."""
-    header = _as_format(_read_header(folder), FORMAT)
+    header = _as_format(read_header(folder), FORMAT)
     if looks is not None:
         header["appearance"] = _save_looks(folder, looks)
     if corrected is not None and corrected.is_better:  # otherwise an earlier correction stays
@@ -228,79 +228,22 @@ def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | Non
 
 def add_photo_map(folder: Path, photo_map: PhotoMap) -> None:
     """Puts what readings of photographs mean into the bundle in ``folder``. Raises BundleError or OSError."""
-    header = _read_header(folder)
+    header = read_header(folder)
     photo_map.save(folder)
     _write_header(folder, header | {"photo": {"sha256": sha256(folder / PHOTO_FILE), **photo_map.entry()}})
 
 
 def add_encoder(folder: Path, encoder: Encoder) -> None:
     """Puts what pictures are inverted from into the bundle in ``folder``. Raises BundleError or OSError."""
-    header = _read_header(folder)
+    header = read_header(folder)
     encoder.save(folder)
     _write_header(folder, header | {"encoder": {"sha256": sha256(folder / ENCODER_FILE), **encoder.entry()}})
 
 
-def describe_looks(folder: Path) -> str:
-    """What edits with the bundle in ``folder`` hold of a face's looks, in words; raises BundleError."""
-    header = _read_header(folder)
-    if header["format"] == WITHOUT_LOOKS:
-        return (
-            f"nothing, its format is {WITHOUT_LOOKS}: 'effigy bundle refine {folder} --out NEW.effigy', or a new fit, "
-            "adds what keeps colours and the person"
-        )
-    if header["appearance"] is None:
-        return f"nothing: {header['topology']} landmarks are not a face's"
-    return describe(header["appearance"])
-
-
-def describe_correction(folder: Path) -> str:
-    """How edits corrected the regressor of the bundle in ``folder``, in words; raises BundleError."""
-    if (entry := _read_header(folder).get("correction")) is not None:
-        return _correction_in_words(entry)
-    return (
-        f"not corrected by its edits, which may turn some 2 % too far: 'effigy bundle refine {folder} --landmarks "
-        "DETECTOR --out NEW.effigy' does that, with the detector of the fit"
-    )
-
-
-def _correction_in_words(entry: dict[str, Any]) -> str:
-    before, after = (entry[name] for name in ("edits_nme_percent_before", "edits_nme_percent"))
-    return f"corrected by its edits ({before:.2f} → {after:.2f} % of the outer-eye distance)"
-
-
-def landmarks_note(folder: Path) -> str:
-    """What is wrong with how the bundle in ``folder`` takes its landmarks, in words; empty where nothing is.
-
-    Raises BundleError.
-    """
-    header = _read_header(folder)
-    if header.get("topology_revision", 1) == load_topology(header["topology"]).revision:
-        return ""
-    return (
-        f"{folder} was fitted by an earlier Effigy, to which {header['topology']} faces were pitched by about 15°, and "
-        "which named fewer of their expressions: its edits work as they did, and a new fit mends both"
-    )
-
-
-def looks_network(folder: Path) -> str | None:
-    """The fingerprint of the identity network by which edits hold a person; None where none does.
-
-    Raises BundleError.
-    """
-    entry = _read_header(folder).get("appearance")
-    return None if entry is None or entry["network"] == NO_NETWORK else str(entry["network"])
-
-
 def fit_figures(folder: Path) -> dict[str, Any]:
     """What the fit of the bundle said of itself: samples, errors; empty where it says nothing. Raises BundleError."""
-    report = _read_header(folder).get("report")
+    report = read_header(folder).get("report")
     return report if isinstance(report, dict) else {}
-
-
-def fit_seed(folder: Path) -> int:
-    """The seed of the latents that the bundle was fitted to; 0 where its report does not say. Raises BundleError."""
-    seed = fit_figures(folder).get("seed")
-    return seed if isinstance(seed, int) and seed >= 0 else 0
 
 
 def _save_looks(folder: Path, looks: Looks | None) -> dict[str, Any] | None:
@@ -359,7 +302,7 @@ def _write_header(folder: Path, header: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
 
 
-def _read_header(folder: Path) -> dict[str, Any]:
+def read_header(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
     if not is_file(path):
         raise BundleError(f"{folder} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
@@ -371,7 +314,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
         if version in (UNCORRECTED, FORMAT) and header["appearance"] is not None:
             describe(header["appearance"])
         if version == FORMAT and header["correction"] is not None:
-            _correction_in_words(header["correction"])
+            describe_correction(header["correction"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{path} is damaged ({str(error)[:_REASON]}): fit the bundle again") from None
     if version not in _READ:
@@ -426,7 +369,7 @@ def load_paper_regressor(folder: Path) -> Regressor | None:
 
 def model_id(folder: Path, as_format: int | None = None) -> str:
     """The id of the face model in ``folder``, without loading it. Raises BundleError or OSError."""
-    return _model_id(folder, _as_format(_read_header(folder), as_format))
+    return _model_id(folder, _as_format(read_header(folder), as_format))
 
 
 def _as_format(header: dict[str, Any], as_format: int | None) -> dict[str, Any]:

@@ -55,3 +55,9 @@ def apply_correction(folder: Path, regressor: Regressor) -> None:
         raise ValueError(f"{CORRECTION} is not of this regressor")
     regressor.load_state_dict(arrays, strict=False, assign=True)
     regressor.requires_grad_(requires_grad=False)
+
+
+def describe_correction(entry: dict[str, Any]) -> str:
+    """What the header's entry of a correction says, in words."""
+    before, after = (entry[name] for name in ("edits_nme_percent_before", "edits_nme_percent"))
+    return f"corrected by its edits ({before:.2f} → {after:.2f} % of the outer-eye distance)"

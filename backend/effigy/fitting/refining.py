@@ -8,16 +8,8 @@ import stat
 from pathlib import Path
 
 from ..editing.correction import Corrected, Seen, error_of
-from ..faces.bundle import (
-    FORMAT,
-    BundleError,
-    fit_seed,
-    generator_of,
-    load_face_model,
-    looks_network,
-    replace_learnt,
-    sha256,
-)
+from ..faces.about import fit_seed, looks_network
+from ..faces.bundle import FORMAT, BundleError, generator_of, load_face_model, replace_learnt, sha256
 from ..faces.face import FaceModel
 from ..faces.looks import NO_NETWORK, Looks
 from ..files import whole_folder

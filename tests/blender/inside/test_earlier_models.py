@@ -13,7 +13,7 @@ from helpers import key, pixels, render, rgba, swing
 
 from effigy_protocol.messages import Array, FromSeed
 
-FIRST = "0f43d165f9ca4c75"
+FIRST = "ee032547eba39e5f"
 NAME = "Effigy's first default"
 
 
