@@ -128,7 +128,7 @@ class FaceModel:
         depth that the generator paints means, if it does. ``previews`` paints [1, num_ws, w_dim] faster than the
         generator, and not quite so exactly. ``photo_map``: what readings of photographs mean to
         it, ``encoder`` from where pictures are inverted, if it has learnt that. ``generator_sha256``: whose latents
-        it knows, and ``generator_path``: its file. ``firm``: controls hold each other as they do from bundle format 6 on.
+        it knows, and ``generator_path``: its file. ``firm``: controls hold each other as from bundle format 6 on.
         """
         self.name = name
         self.model_id = model_id
