@@ -35,6 +35,14 @@ def test_modules_that_a_document_names_are_there(document: Path):
     ]
 
 
+def test_tests_that_a_document_names_are_there():
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    there = set(re.findall(r"def (test_\w+)\(", tests))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"`(test_\w+)`", document.read_text(encoding="utf-8")))
+        assert named <= there, (document.name, named - there)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_belongs_to_an_item_of_a_list_is_indented_by_four(document: Path):
     """Else the site's Markdown ends the list there, and numbers what follows from 1."""
