@@ -7,14 +7,12 @@ Both are used in the same way (``Provision``), and so could be what starts one o
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import platform
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +27,7 @@ from effigy_protocol.connection import (
 )
 
 from .errors import GoneError
+from .processes import is_alive
 
 _STOP_S = 5.0  # for the picture being painted; then it is killed
 _KEPT = 5  # of what backends printed
@@ -36,10 +35,6 @@ _NAME = re.compile(r"printed-(\d{1,9})-\w+\.txt")  # with the number of the proc
 _TAIL = 8192  # bytes read from the end of that
 _ERROR = "effigy: error: "  # how the line begins by which the command line says why it ends
 _FRAME = " \t\r\n|│┃║"  # what stands beside an error in a box, as other versions and programs draw it
-
-
-# winnt.h and winerror.h
-_SYNCHRONIZE, _WAIT_TIMEOUT, _ACCESS_DENIED = 0x00100000, 0x102, 5
 
 
 class BackendError(Exception):
@@ -227,35 +222,6 @@ def last_words(lines: list[str]) -> str:
     said = [words for line in lines if any(map(str.isalnum, words := line.strip(_FRAME)))]
     errors = [line.removeprefix(_ERROR) for line in said if line.startswith(_ERROR)]
     return next(reversed(errors or said), "")
-
-
-def is_alive(pid: int) -> bool:
-    """Whether this machine has a process of that number. One that ended and that nobody reaped counts as alive."""
-    if pid <= 0:
-        return False
-    if sys.platform == "win32":
-        return _is_alive_on_windows(pid)
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
-
-
-def _is_alive_on_windows(pid: int) -> bool:
-    """Signal 0 would interrupt it there."""
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
-    kernel.OpenProcess.restype = ctypes.c_void_p
-    opened = kernel.OpenProcess(_SYNCHRONIZE, False, pid)
-    if not opened:
-        return bool(ctypes.get_last_error() == _ACCESS_DENIED)  # type: ignore[attr-defined,unused-ignore]
-    handle = ctypes.c_void_p(opened)
-    try:
-        return bool(kernel.WaitForSingleObject(handle, 0) == _WAIT_TIMEOUT)
-    finally:
-        kernel.CloseHandle(handle)
 
 
 def _prune(folder: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from effigy_client.capture.cameras import CameraList
 from effigy_client.capture.process import CaptureProcess
-from effigy_client.provision import BackendError, is_alive
+from effigy_client.processes import is_alive
+from effigy_client.provision import BackendError
 
 
 @pytest.fixture()

@@ -9,7 +9,8 @@ import pytest
 from effigy_client.asking import Asking
 from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Identities
-from effigy_client.follower import Follower, Followers, ScreenError, Stage
+from effigy_client.follower import Follower, ScreenError, Stage
+from effigy_client.followers import Followers
 from effigy_client.memory import PictureMemory
 from effigy_client.outbox import Painted, Preview
 from effigy_client.pixels import from_rgba8

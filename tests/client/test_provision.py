@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from effigy_client.provision import BackendError, LocalBackend, is_alive, split_command
+from effigy_client.processes import is_alive
+from effigy_client.provision import BackendError, LocalBackend, split_command
 from effigy_protocol.connection import read_connection
 
 

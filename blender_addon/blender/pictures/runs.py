@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import bpy
 
 from effigy_client.face import Anchor
-from effigy_client.follower import Follower, Followers, Key, key_of
+from effigy_client.follower import Follower, Key, key_of
+from effigy_client.followers import Followers
 from effigy_client.memory import CachedRange, PictureMemory
 
 from .. import preferences

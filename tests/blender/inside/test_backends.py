@@ -19,6 +19,7 @@ from helpers import strike_in_a_bake, swing
 import effigy_client.errors
 import effigy_client.exchange
 import effigy_client.link
+import effigy_client.processes
 import effigy_client.provision
 import effigy_protocol.connection
 import effigy_protocol.messages
@@ -37,7 +38,7 @@ def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, mo
     assert len(list(folder.glob("*.png"))) == 40
     assert len(json.loads((folder / "frames.json").read_text())["frames"]) == 40
     killable.reap()
-    assert not effigy_client.provision.is_alive(pid)
+    assert not effigy_client.processes.is_alive(pid)
 
 
 @pytest.mark.parametrize("fails_at", [1, 4])

@@ -18,7 +18,7 @@ import effigy_client.asking
 import effigy_client.capture.live_link
 import effigy_client.capture.tables
 import effigy_client.pixels
-import effigy_client.provision
+import effigy_client.processes
 import effigy_protocol.png
 import effigy_protocol.transfer
 
@@ -169,7 +169,7 @@ def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene
     assert blocks["mouthSmile"].value == 0, "driven by what tells too little of it"
     live._begin(capture)
     live.stop()
-    assert not effigy_client.provision.is_alive(process.pid)
+    assert not effigy_client.processes.is_alive(process.pid)
     assert source.told().word == "No camera is on"
 
 
