@@ -20,7 +20,7 @@ from helpers import key, open_mouth_as_a_step, pixels
 PANEL_ONLY = {"apply_expression", "remove_expression", "grab"}
 ELSEWHERE = {"bake_all", "choose_model", "export_keys", "hide"}  # for scripts, in the preferences, in File ▸ Export
 ELSEWHERE |= {"bake_layers", "export_arkit"}  # in File ▸ Export
-ELSEWHERE |= {"read_film", "read_picture"}  # by what asks for files
+ELSEWHERE |= {"read_film", "read_picture", "make_person"}  # by what asks for files
 ELSEWHERE |= {"install_backend", "cancel_install", "remove_backend", "carry_over"}  # the preferences
 
 
