@@ -22,6 +22,7 @@ from effigy_protocol.files import check_regular
 from effigy_protocol.messages import PictureRead
 
 from ..translation import rpt_
+from .activity import changes
 from .runs import anchor_of, run_of
 from .session import session
 
@@ -105,7 +106,8 @@ class Reading:
 
     def __init__(self, proxy: bpy.types.Object, pictures: list[tuple[bytes, int]], *, painted: bool) -> None:
         """``pictures``: each file, and which of its faces is meant, 1 being the largest."""
-        self._face = run_of(proxy).follower.face
+        self._follower = run_of(proxy).follower
+        self._face = self._follower.face
         self._anchor = anchor_of(proxy)
         self._keys: list[_Key] = [
             (hashlib.sha256(data).digest(), face, self._anchor, painted) for data, face in pictures
@@ -122,8 +124,9 @@ class Reading:
                     self._remember(key, self._works[key].look())
                 elif self._face.key:
                     self._begin(key, identities)
-                else:
-                    self._face.look(identities, self._anchor)  # the preview may not have opened it yet
+                elif self._face.look(identities, self._anchor):  # which the preview had not opened yet
+                    self._follower.begin_anew()
+                    changes.mark()
         return None if self._missing() else [self._found[key] for key in self._keys]
 
     def wait(self, identities: Identities, seconds: float) -> list[PictureRead]:

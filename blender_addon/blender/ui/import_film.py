@@ -19,6 +19,7 @@ from effigy_client.capture.tables import CaptureError, read_live_link
 from effigy_client.provision import BackendError
 from effigy_protocol.arkit import CLOCK
 
+from ..pictures.activity import activity
 from ..preferences import PreferencesError
 from ..scene import controls
 from ..scene.properties import face_of
@@ -182,7 +183,7 @@ class EFFIGY_OT_read_film(FilmSettings):
             self.cancel(context)
             self.report({"WARNING"}, "Import Film stopped: nothing was changed")
             return {"CANCELLED"}
-        if event.type != "TIMER":
+        if event.type != "TIMER" or activity.is_at_work:  # whose frames must not be changed
             return {"PASS_THROUGH"}
         if self._reading.is_done:
             return self._finish(context)

@@ -17,7 +17,7 @@ from effigy_protocol.transfer import Shown, Transfer, transfer
 
 from .. import preferences
 from ..pictures import photo, render
-from ..pictures.activity import changes
+from ..pictures.activity import activity, changes
 from ..pictures.photo import PictureError, Reading
 from ..pictures.session import session
 from ..scene import controls
@@ -137,7 +137,7 @@ class EFFIGY_OT_read_picture(PictureSettings):
         if event.type == "ESC" and event.value == "PRESS":
             self.cancel(context)
             return {"CANCELLED"}
-        if event.type != "TIMER":
+        if event.type != "TIMER" or activity.is_at_work:  # whose frames must not be changed
             return {"PASS_THROUGH"}
         try:
             found = self._reading.look(photo.needs_backend())

@@ -333,3 +333,18 @@ def test_landmarks_that_were_asked_and_read_lie_at_the_same_places_of_the_pictur
     finally:
         bpy.context.window_manager.effigy_read_landmarks = False
     assert overlay.tick() is None
+
+
+def test_in_a_window_a_picture_is_read_without_waiting_by_a_face_that_nobody_opened_yet(scene, face, pictures, backend):
+    photo, runs = addon("blender.pictures.photo"), addon("blender.pictures.runs")
+    runs.run_of(face).follower.lose()
+    photo._memory.clear()
+    reading = photo.Reading(face, [(Path(pictures["shown"]).read_bytes(), 1)], painted=True)
+    end = time.monotonic() + 120
+    while (found := reading.look(backend.identities)) is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert found[0].controls["jawOpen"] > 0.4
+    assert found[0].own is not None
+    again = photo.Reading(face, [(Path(pictures["shown"]).read_bytes(), 1)], painted=True)
+    assert again.look(backend.identities) == found, "asked for once more"
