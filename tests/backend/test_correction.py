@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from effigy.editing import InverseOptions, Parameters, Regressor, invert
 from effigy.editing.correction import Seen, correct_regressor, error_of
-from effigy.editing.network import Architecture
+from effigy.editing.network import Architecture, Network
 from effigy.editing.regressor import Whitening
 from effigy.faces import FIRST_BUNDLE, BundleError, describe_correction, load_face_model, load_paper_regressor
 from effigy.faces.bundle import UNCORRECTED, WITHOUT_LOOKS, model_id, save_paper_regressor, sha256
@@ -56,6 +56,24 @@ def world(request):
 def corrected(world):
     _, wrong, shape, untouched, edits = world
     return correct_regressor(wrong, edits, untouched, shape)
+
+
+@pytest.mark.parametrize("linear_path", [True, False])
+def test_what_is_added_to_an_output_layer_is_added_to_the_outputs(linear_path):
+    torch.manual_seed(0)
+    network = (
+        Network(5, 3, Architecture(depth=2, width=7, linear_path=linear_path))
+        .double()
+        .requires_grad_(requires_grad=False)
+    )
+    v = torch.randn(4, 5, dtype=torch.float64)
+    change = torch.randn(network.features(v).shape[1], 3, dtype=torch.float64)
+    before, (_, slope) = network(v), network.jacobian(v)
+    wanted = before + network.features(v) @ change
+    network.add(change)
+    torch.testing.assert_close(network(v), wanted)
+    torch.testing.assert_close(network.jacobian(v)[0], wanted)
+    assert not torch.equal(network.jacobian(v)[1], slope)
 
 
 def test_what_is_mistaken_in_edits_is_learnt_and_samples_are_known_as_before(world, corrected):

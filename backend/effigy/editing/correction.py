@@ -4,7 +4,7 @@
 The inverse seeks latents of which φ says what was asked, and so finds those of which φ is wrong: unlike any sample
 that φ learnt from. So φ learns from pictures of its edits, as an imitator does from the states that it gets into
 itself (Ross, Gordon & Bagnell, *A Reduction of Imitation Learning and Structured Prediction to No-Regret Online
-Learning*, AISTATS 2011). Only its output layer does, which has a best solution, and little to forget.
+Learning*, AISTATS 2011). Only its output layer learns: that is a linear problem, solved at once and always alike.
 """
 
 from __future__ import annotations
@@ -54,13 +54,14 @@ class Corrected:
 
 
 def correct_regressor(regressor: Regressor, edits: Seen, untouched: Array, shape: ShapeModel) -> Corrected:
-    """φ with another output layer: what ``edits`` show of them, and of ``untouched`` latents what φ said.
+    """φ with an output layer that says of ``edits`` what was seen, and of ``untouched`` latents what φ says.
 
-    With f(v) what φ's output q is linear in, and q* the view that ``shape`` fits to what was seen, D [F, Q] is added,
+    f(v) [F] are the features that φ's output is linear in; q* is the view that ``shape`` fits to the points of an edit.
+    f D is added to the output, where D [F, Q] minimises
 
-        D = argmin Σ_edits |f D − (q* − φ)|² + Σ_untouched |f D|² + ridge,  both sums of equal weight,
+        Σ_edits |f D − (q* − φ)|² + Σ_untouched |f D|² + a small multiple of |D|²,  both sums weighing alike.
 
-    unless the last tenth of the edits, which only judges, finds φ better as it was.
+    The last tenth of the edits only judges: if φ reads these better as it was, it stays.
     """
     count = len(edits.latents) - max(1, int(_HELD_OUT * len(edits.latents)))
     taught, judging = (Seen(edits.latents[part], edits.points[part]) for part in (slice(count), slice(count, None)))
@@ -70,7 +71,7 @@ def correct_regressor(regressor: Regressor, edits: Seen, untouched: Array, shape
     features = regressor.features(v)
     held = regressor.features(regressor.read(torch.from_numpy(untouched))) * (count / len(untouched)) ** 0.5
     both = torch.cat([features, held])
-    size = both.square().mean(dim=0).sqrt().clamp_min(1e-6)
+    size = both.square().mean(dim=0).sqrt().clamp_min(1e-6)  # so that the ridge treats all features alike
     wanted = torch.cat([missed, torch.zeros(len(held), missed.shape[1], dtype=missed.dtype)])
     change = torch.from_numpy(ridge((both / size).numpy(), wanted.numpy(), _RIDGE)) / size[:, None]
     learnt = copy.deepcopy(regressor)
