@@ -40,8 +40,8 @@ def tune(model: FaceModel, identity: Identity, target: Target) -> Steps:
     Yields after every step; returns the changes, by parameter, which ``load_generator`` adds. Deterministic. Raises
     GeneratorFileError.
     """
-    assert target.face is not None
-    assert model.generator_path is not None
+    if target.face is None or model.generator_path is None:
+        raise ValueError("a generator is tuned to a photograph's face, and read from its file for that")
     network = load_trainable(model.generator_path).to(model.generator.device)
     named = {name: value for name, value in network.named_parameters() if _is_tuned(name)}
     before = {name: value.detach().clone() for name, value in named.items()}

@@ -231,29 +231,28 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         capture, scene = self._capture, scene_of(context)
-        assert capture is not None
+        if capture is None:  # it was never begun
+            return {"CANCELLED"}
         asked = event.type == "ESC" and event.value == "PRESS"
         if asked or _running is not capture or capture.proxy(scene) is None:
-            return self._finish(context)
+            return self._finish(context, capture)
         if event.type == "TIMER":
             try:
                 capture.step(scene)
             except Exception as error:  # noqa: BLE001 whatever a scene holds: the port must be free again
                 traceback.print_exc()
                 self.report({"ERROR"}, rpt_("Live Capture stopped: {}", error))
-                return self._finish(context)
+                return self._finish(context, capture)
             if capture.has_ended:
-                return self._finish(context)
+                return self._finish(context, capture)
             capture_process.look()
             if (text := capture.status()) != capture.said:  # a silent phone redraws nothing
                 capture.said = text
                 context.workspace.status_text_set(text)
         return {"PASS_THROUGH"}
 
-    def _finish(self, context: bpy.types.Context) -> set[str]:
+    def _finish(self, context: bpy.types.Context, capture: LiveCapture) -> set[str]:
         """Ends it; says why a camera or film gives no more, and what was left alone."""
-        capture = self._capture
-        assert capture is not None
         if capture.process is not None and capture.process.problem:
             self.report({"ERROR"}, rpt_("Live Capture stopped: {}", capture.process.problem))
         elif capture.left_out:
