@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NumPy's .npz archives, read with no more memory than their size explains."""
+"""Reads NumPy's .npz archives; memory stays in proportion to the file's size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as NumPy does; others ma
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays in ``path``, as numpy.savez writes them. Raises ValueError that says what is wrong."""
+    """Reads the arrays in ``path``, as numpy.savez writes them. Raises ValueError that says what is wrong."""
     if problem := file_problem(path):
         raise ValueError(problem)
     left = _FREE + _RATIO * path.stat().st_size

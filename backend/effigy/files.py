@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that people name: what is wrong with one is said before it is opened, what is in it is bounded.
-
-What is written is there whole, or not at all.
+"""Files whose names users give: says what is wrong with one before it is opened, bounds what is read, and writes files
+whole or not at all.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ _DEEP = "nested too deeply"
 
 
 def file_problem(path: Path, what: str = "file") -> str:
-    """Why ``path`` cannot be read as a file; empty where nothing stands against it.
+    """Says why ``path`` cannot be read as a file, or returns "" if it can.
 
-    Only regular files can: a pipe or a device might never end.
+    Only regular files can: reading a pipe or a device might never end.
     """
     shown = str(path) if len(str(path)) <= _SHOWN else f"{str(path)[:_SHOWN]}…"
     try:
@@ -37,13 +36,15 @@ def file_problem(path: Path, what: str = "file") -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether ``path`` is a regular file; false, too, for what cannot be a path at all."""
+    """Returns whether ``path`` is a regular file; also false for a string that cannot be a path."""
     return not file_problem(path)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write under: it takes the place of ``path`` when all is written, and else is gone."""
+    """Gives a temporary name beside ``path`` to write to. On success it replaces ``path``; on an error it is
+    removed.
+    """
     temporary = path.with_name(path.name + ".part")
     try:
         yield temporary
@@ -55,9 +56,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder's name beside ``path``, which is not there yet, as ``whole_file`` gives a file's.
+    """Gives a temporary folder beside ``path``, which does not exist yet, and renames it on success, as ``whole_file``
+    does.
 
-    Nothing has that name at first, nor afterwards: what a run left there that was killed is removed.
+    What a killed run left under the temporary name is removed first.
     """
     temporary = path.with_name(path.name + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -69,14 +71,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in the file ``path``; raises OSError, or ValueError for what is none of ours."""
+    """Reads the JSON file ``path``. Raises OSError, or ValueError if it is not JSON of finite numbers within our
+    limits.
+    """
     if path.stat().st_size > _JSON:
         raise ValueError(f"it has more than {_JSON >> 20} MiB")
     return parse_json(path.read_text(encoding="utf-8"))
 
 
 def parse_json(text: str) -> Any:
-    """The value that ``text`` describes, of finite numbers; raises ValueError."""
+    """Parses JSON ``text`` whose numbers are all finite. Raises ValueError."""
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Freed memory stays with the process, where that makes painting faster.
+"""Keeps freed memory in the process where that makes painting faster.
 
-A generator's layers need buffers of tens of megabytes, each freed a moment later. Taken anew from the system, every
-page of them is cleared first: at 1024 that is a fifth of a picture's time (docs/benchmarks.md).
+A generator's layers need buffers of tens of megabytes, each freed a moment later. If they are taken from the system
+anew, every page is cleared first: at 1024 × 1024 that is a fifth of a picture's time (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ _kept_everything = False
 
 
 def keep_picture_memory() -> None:
-    """Has glibc keep as much freed memory as painting a picture takes, for a process that is not ours alone.
+    """Has glibc keep as much freed memory as one picture needs. For processes that are not ours alone.
 
-    ``load_generator`` asks for it on CPUs. Up to 128 MiB stay at the end of the heap, and only blocks above 32 MiB come
-    from the system and go back there. Does nothing where there is no glibc, nor after ``keep_freed_memory``, which
-    keeps more.
+    ``load_generator`` calls it on CPUs. Up to 128 MiB stay at the end of the heap; only blocks above 32 MiB come from
+    the system and go back to it. Does nothing without glibc, or after ``keep_freed_memory``, which keeps more.
     """
     if not _kept_everything:
         _mallopt(_M_MMAP_THRESHOLD, _LARGEST)
@@ -31,10 +30,10 @@ def keep_picture_memory() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Has glibc reuse freed blocks of any size instead of giving them back to the system; does nothing elsewhere.
+    """Has glibc reuse freed blocks of any size instead of returning them to the system. For processes of our own.
 
-    For processes of our own. The price is that they stay as large as they ever were. All threads share one heap,
-    since the others' cannot grow to such sizes; a thread that has one of its own already keeps it, so call this early.
+    The price is that a process stays as large as it ever was. All threads share one heap, because per-thread heaps
+    cannot grow so far; a thread that already has its own keeps it, so call this early. Does nothing without glibc.
     """
     global _kept_everything
     _kept_everything = True

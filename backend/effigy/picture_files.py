@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that people give: PNG and JPEG, upright, in RGB, with no more memory than is decided here."""
+"""Reads pictures that users give: PNG and JPEG, turned upright, as RGB, within a fixed memory limit."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def read_picture_file(path: Path) -> bytes:
 
 
 def decode_picture(data: bytes | memoryview, name: str = "the picture", largest: int = _LARGEST) -> NDArray[np.uint8]:
-    """PNG or JPEG → [H, W, 3] of at most ``largest`` pixels a side, the way up that its camera says.
+    """Decodes a PNG or JPEG to [H, W, 3], at most ``largest`` pixels a side, upright by its EXIF orientation.
 
-    What it would take is known from its header, before anything is decoded. Raises PictureFileError.
+    The size is checked in the header, before anything is decoded. Raises PictureFileError.
     """
     try:
         with warnings.catch_warnings():

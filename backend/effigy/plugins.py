@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What other packages bring: objects that they name as entry points of a group of ours."""
+"""Plug-ins: objects that other installed packages declare as entry points of one of our groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 def load_plugins(group: str, register: Callable[[Any], None]) -> None:
-    """Registers every entry point of ``group``; one that breaks is told in the log and left out."""
+    """Registers every entry point of ``group``. One that fails to load is logged and skipped."""
     for entry in entry_points(group=group):
         try:
             register(entry.load())

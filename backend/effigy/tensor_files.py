@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Safetensors files: read with numbers that can be computed with, written as any other file is written."""
+"""Safetensors files: reading checks that all numbers are finite; writing is atomic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .files import file_problem, whole_file
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in the file ``path``, all of them finite. Raises ValueError that says what is wrong."""
+    """Reads the tensors in the file ``path``, all of them finite. Raises ValueError that says what is wrong."""
     if problem := file_problem(path):
         raise ValueError(problem)
     try:
@@ -28,7 +28,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether ``error`` says that memory ran out, rather than that a file is wrong. PyTorch has no class for CPUs."""
+    """Returns whether ``error`` means that memory ran out, rather than that a file is wrong. On CPUs PyTorch has no
+    class for it.
+    """
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
@@ -40,9 +42,10 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes ``tensors``; the file is complete or not there, and whoever may read new files may read it.
+    """Writes ``tensors`` atomically, with the usual permissions of new files.
 
-    safetensors by itself (0.8) lets only the owner read what it writes: a farm runs as somebody else. Raises OSError.
+    safetensors itself (0.8) writes files that only their owner can read, but render farms often run as another user.
+    Raises OSError.
     """
     try:
         with whole_file(path) as temporary:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many of PyTorch's threads compute."""
+"""Limits the number of threads that PyTorch computes with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """Lets ``count`` threads compute, and afterwards as many as before; None is no limit.
+    """Lets PyTorch compute with ``count`` threads, then restores the number from before; None changes nothing.
 
-    Part of that is PyTorch's for the whole process: one thread of it may paint at a time.
+    Part of the setting is process-wide, so only one thread of the process may paint at a time.
     """
     if count is None:
         yield

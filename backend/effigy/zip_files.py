@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zip archives whose directory is bounded: ``zipfile`` makes an object of some hundred bytes of every entry at once."""
+"""Zip archives with a bounded directory: for every entry ``zipfile`` allocates an object of some hundred bytes at
+once.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,15 @@ from typing import IO
 
 
 class LongDirectoryError(ValueError):
-    """An archive of more entries than it may have."""
+    """An archive with more entries than allowed."""
 
 
 def open_zip(file: IO[bytes], longest: int) -> zipfile.ZipFile:
-    """The archive in ``file``, whose directory has at most ``longest`` bytes (about 50 and a name for each entry).
+    """Opens the archive in ``file`` if its directory has at most ``longest`` bytes (about 50 and the name for each
+    entry).
 
-    Raises LongDirectoryError before it reads a longer one, and whatever zipfile raises for what is no archive.
+    Raises LongDirectoryError before it reads a longer directory, and what zipfile raises for a file that is not an
+    archive.
     """
     bounded = _Bounded(file, longest)
     archive = zipfile.ZipFile(bounded)  # which seeks, tells and reads

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the command line's longer verbs do."""
+"""The longer commands of the command line, without its parsing of arguments."""

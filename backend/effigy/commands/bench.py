@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy bench synthesis``: what a picture costs on this machine."""
+"""``effigy bench synthesis``: measures what a picture costs on this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Paint = Callable[[Tensor], Tensor]
 
 
 class BenchError(Exception):
-    """Something that cannot be measured here."""
+    """Something that cannot be measured here; the message says why."""
 
 
 def bench_synthesis(
@@ -52,10 +52,11 @@ def bench_synthesis(
     compiled: bool = True,  # compile as well
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Wall and process CPU milliseconds per picture (the best of five runs), GMAC, and shares of the ceiling.
+    """Measures wall and process CPU milliseconds per picture (the best of five runs), GMAC, and the share of the
+    ceiling.
 
-    Each mode with batch 1 and with its ``best`` one. The ceiling is that of the mode's own precision; Winograd's
-    convolutions can exceed it, as GMAC counts them as written, and the ceiling is that of direct ones.
+    Each mode is measured with batch 1 and with its ``best`` batch. The ceiling is that of direct convolutions in the
+    mode's precision. GMAC are counted as the network is written, so Winograd's convolutions can exceed it.
     """
     where = resolve_device(device)
     with tempfile.TemporaryDirectory() as folder:

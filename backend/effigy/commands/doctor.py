@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy doctor``: what works here, and how to mend what does not."""
+"""``effigy doctor``: reports what works on this machine, and how to repair what does not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GUI_NAMES = ("blender", "blender.exe", "Blender")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report; ``mend`` is what to do when it is not ``ok``."""
+    """One line of the report. ``mend`` says what to do if it is not ``ok``."""
 
     name: str
     ok: bool

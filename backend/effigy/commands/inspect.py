@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy generators inspect``: what is in a generator file."""
+"""``effigy generators inspect``: describes a generator file."""
 
 from __future__ import annotations
 

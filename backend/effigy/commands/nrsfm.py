@@ -67,9 +67,9 @@ def fit_tracks(
 
 
 def infer_tracks(tracks: Path, fitted: Path, out: Path, robust: bool | None = None) -> dict[str, Any]:
-    """Cameras and coefficients of new views with the basis of ``fitted`` held fixed; writes the same arrays.
+    """Fits cameras and coefficients of new views with the basis of ``fitted`` held fixed; writes the same arrays.
 
-    ``robust`` as in the fit unless it is given.
+    ``robust`` is as in the fit, unless it is given.
     """
     W, weights = read_tracks(tracks)
     model, readings, trained = read_fit(fitted)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy read`` and ``effigy transfer``: pictures that people give, read by a face model and carried over to it."""
+"""``effigy read`` and ``effigy transfer``: read pictures with a face model, and apply what was read to its people."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ..picture_files import read_picture as open_picture
 
 
 class PhotoError(Exception):
-    """A picture that cannot be used; the message names it, and says why."""
+    """A picture that cannot be used; the message names it and says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a picture: a reading, or why there is none."""
+    """The result for one picture: a reading, or why there is none."""
 
     path: Path
     reading: PictureReading | None
@@ -77,12 +77,12 @@ def as_csv(model: FaceModel, outcomes: list[Outcome]) -> str:
 
 
 def reliability(model: FaceModel) -> dict[str, float]:
-    """How well each control, yaw and pitch are read: the correlation with the truth, of people never seen before."""
+    """Returns how reliably each control, yaw and pitch are read: the correlation with the truth on unseen people."""
     return photo_map_of(model).correlations
 
 
 def unreliable(model: FaceModel) -> list[str]:
-    """The controls that pictures tell too little of to drive them."""
+    """Returns the controls that pictures determine too poorly to drive them."""
     return [name for name in model.controls if reliability(model)[name] < RELIABLE]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Painting finals several at a time, each with the bits that it has alone."""
+"""Paints finals several at a time; each has the same bits as if it were painted alone."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class Finals:
     """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W], at most ``batch`` at a time."""
 
     def __init__(self, paint: Callable[[Tensor], Tensor], batch: int, *, always_whole: bool) -> None:
-        """``always_whole``: fewer than ``batch`` would round otherwise, so what is missing is painted too.
+        """``always_whole``: smaller batches than ``batch`` round differently, so a batch is always filled up.
 
-        Otherwise they are painted one by one, and so is, once, the first whole batch. Where that comes to other bits,
-        as it might with kernels that nobody has tried, all are painted one by one from then on.
+        Otherwise finals are painted one by one until the first full batch, which is painted both ways and compared. If
+        the bits differ, as they might with convolution kernels that nobody has tested, all further finals are painted
+        one by one.
         """
         self._paint = paint
         self.batch = batch
@@ -33,14 +34,14 @@ class Finals:
 
     @staticmethod
     def of(generator: Generator) -> Finals:
-        """As many at a time as the generator's device gains by."""
+        """Returns Finals with the largest batch that makes the generator's device faster."""
         if generator.device.type == "cuda":
             return Finals(generator.synthesize, _MOST, always_whole=True)
         height, width = generator.resolution
         return Finals(generator.synthesize, max(1, min(_MOST, _PIXELS // (height * width))), always_whole=False)
 
     def __call__(self, ws: Tensor) -> Tensor:
-        """The pictures of all of ``ws``, which lies on the generator's device."""
+        """Paints all of ``ws``, which is on the generator's device."""
         if self._always_whole:
             missing = -len(ws) % self.batch
             whole = torch.cat([ws, ws[-1:].expand(missing, -1, -1)])

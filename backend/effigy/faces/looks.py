@@ -19,10 +19,10 @@ NO_NETWORK = "none"
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Heads, and how well they know what they hold.
+    """The heads, and how well they predict what they hold.
 
-    ``network``: the fingerprint of the identity network that they were learnt with, or NO_NETWORK. ``colours`` and
-    ``identity``: the share of the variance that they know of samples that they did not learn from.
+    ``network``: the fingerprint of the identity network that they were trained with, or NO_NETWORK. ``colours`` and
+    ``identity``: the share of variance that they explain on held-out samples.
     """
 
     appearance: Appearance

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a face model reads in a picture: how the head is turned, what each control shows, and how well."""
+"""Reads a picture with a face model: the head's pose, the value of each control, and how reliable that is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .transfer import average_rest, photo_map_of
 
 
 class NoFaceError(Exception):
-    """A picture without the face that was asked for; the message says what it shows instead."""
+    """A picture without the requested face; the message says what it shows instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ def read_picture(
 
 
 def find_faces(reader: PhotoReader, picture: NDArray[np.uint8], number: int = 1) -> list[Face]:
-    """The faces of a picture [H, W, 3], the largest first. Raises NoFaceError unless there are ``number``."""
+    """Finds the faces in a picture [H, W, 3], the largest first. Raises NoFaceError unless there are at least
+    ``number``.
+    """
     faces = reader.read(picture)
     if not faces:
         raise NoFaceError("no face is seen in it: it should show one from the front, not smaller than 40 pixels")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a generator has painted, in the forms in which it is asked for: bytes, 16 bits, passes."""
+"""Painted pictures in the forms that clients ask for: 8 bits, 16 bits, passes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """N painted pictures. Every form of one is a function of its own planes alone."""
+    """N painted pictures. Each form of a picture depends on that picture's planes alone."""
 
     images: Tensor  # [N, C, H, W], finite, nominally in [−1, 1]
     planes: tuple[str, ...]  # what the C channels are
@@ -40,7 +40,7 @@ class Pictures:
     seen: Seen | None = None  # the landmarks of one picture
 
     def only(self, row: int) -> Pictures:
-        """One of them."""
+        """Returns the picture in this ``row`` alone."""
         return replace(self, images=self.images[row : row + 1])
 
     @property
@@ -89,7 +89,7 @@ class Pictures:
             return np.stack([head_alpha(each) for each in self.colours()])
 
     def matted(self) -> Pictures:
-        """The same, with what its matte and its surface need found once."""
+        """Returns the same pictures with their matte computed once, if they need one."""
         return self if self.has_alpha or self.matte is not None else replace(self, matte=self._opacity()[0])
 
     def passes(
@@ -137,7 +137,7 @@ class Pictures:
         return estimate_light(self.linear(), self._normal(surface), weight)
 
     def waits_for_network(self, names: Collection[PassName], matte: MatteName) -> bool:
-        """Whether the matte network must look at these pictures for that."""
+        """Returns whether these passes or this matte need the matte network to run."""
         return not self.has_alpha and (matte == "head" or self._needs_surface(names))
 
     def is_empty(self, matte: MatteName) -> NDArray[np.bool_]:

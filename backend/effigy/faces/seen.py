@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The landmarks that a model sees in a picture of its own."""
+"""The landmarks that a face model reads in a picture that it painted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fit to be shared: a bundle as one file without the generator's weights, which the other user has as well.
+"""Sharing a fit: a bundle as one file without the generator's weights, for a user who has the same generator.
 
-A zip archive of ``model.json``, in which the generator is known by its sha256 alone, and the bundle's own tensors.
+The file is a zip archive of ``model.json``, which identifies the generator by its sha256 only, and of the bundle's own
+tensors.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def export_bundle(folder: Path, out: Path) -> None:
 
 
 def add_bundle(file: Path, generator: Path, out: Path) -> None:
-    """Makes the bundle ``out`` of a file that ``export_bundle`` wrote and of the user's own ``generator``.
+    """Creates the bundle ``out`` from a file that ``export_bundle`` wrote and from the user's own ``generator``.
 
-    It is loaded once before it is there. Raises BundleError, GeneratorFileError, or OSError.
+    It is loaded once before it gets its name. Raises BundleError, GeneratorFileError or OSError.
     """
     if problem := file_problem(file, "exported bundle"):
         raise BundleError(problem)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The face models that come with Effigy: a .blend of before opens with the one that it was made with."""
+"""The face models that come with Effigy. A .blend of an earlier version opens with the model that its faces were made
+with.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from .face import FaceModel
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A bundle of ours, read as it is, or as it was in an earlier format, when its edits led elsewhere."""
+    """A bundle of ours, read in its own format or, because edits differed then, as an earlier format was read."""
 
     name: str  # as users see it
     folder: Path
@@ -40,7 +42,7 @@ def shipped() -> dict[str, Shipped]:
 
 
 class FaceModels:
-    """The model that is served, and those that ship: each of these is loaded when a face of its own is first opened."""
+    """The model that is served, and the shipped ones, each of which is loaded when the first face of it is opened."""
 
     def __init__(self, served: FaceModel) -> None:
         self.served = served
@@ -49,11 +51,11 @@ class FaceModels:
 
     @property
     def others(self) -> tuple[KnownModel, ...]:
-        """Those whose faces can be opened besides the served one's."""
+        """The models besides the served one whose faces can be opened."""
         return tuple(KnownModel(model, entry.name) for model, entry in self._shipped.items())
 
     def get(self, model: str) -> FaceModel | None:
-        """The model with this id, None where there is none here. Raises BundleError."""
+        """Returns the model with this id, or None if it is not here. Raises BundleError."""
         if model not in self._loaded and model in self._shipped:
             entry, device = self._shipped[model], str(self.served.generator.device)
             self._loaded[model] = load_face_model(
@@ -62,6 +64,6 @@ class FaceModels:
         return self._loaded.get(model)
 
     def close(self) -> None:
-        """Ends what prepares faster previews."""
+        """Stops background work that prepares faster previews."""
         for model in self._loaded.values():
             model.close()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a face in a picture to what to ask of a face model: its pose and expression, all of it or a part."""
+"""Turns a face that was read in a picture into what to ask of a face model: pose and expression, all or a part of
+it.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from .welcome import controls_of
 
 
 class UnreadableModelError(Exception):
-    """A face model that has not learnt to read photographs; the message says what to do."""
+    """A face model that was not trained to read photographs; the message says what to do."""
 
 
 def photo_map_of(model: FaceModel) -> PhotoMap:
-    """What the model has learnt of photographs. Raises UnreadableModelError."""
+    """Returns the model's map from photographs to its controls. Raises UnreadableModelError."""
     if model.photo_map is None:
         raise UnreadableModelError(
             f"{model.name} has not learnt to read photographs: run 'effigy bundle learn-photos' on it once"
@@ -25,9 +27,10 @@ def photo_map_of(model: FaceModel) -> PhotoMap:
 
 
 def average_rest(model: FaceModel, *, painted: bool) -> Features:
-    """An average person at rest, such as is in a picture whose person's own rest is not known.
+    """Returns the features of an average person at rest, for a picture whose person's own rest is unknown.
 
-    Faces that a generator has ``painted`` are read otherwise than photographed ones. Raises UnreadableModelError.
+    Faces ``painted`` by a generator are read differently from photographed ones, so each kind has its own average.
+    Raises UnreadableModelError.
     """
     photos = photo_map_of(model)
     return photos.own_rest() if painted else photos.photographed_rest()
@@ -43,10 +46,10 @@ def transfer(
     part: Part = "all",
     strength: float = 1.0,  # 0: nothing of it, 1: as much as is seen
 ) -> Transfer:
-    """What makes ``identity`` look as the face that was ``seen``.
+    """Computes the turn and controls that make ``identity`` look like the face that was ``seen``.
 
-    Its expression and turn become those of the picture, whatever its own are; or, where that is to be ``relative``,
-    what differs between the picture and ``rest`` is added to its own. Raises UnreadableModelError.
+    By default the identity's turn and expression become those of the picture, whatever they were. If ``relative``, the
+    difference between the picture and ``rest`` is added to the identity's own. Raises UnreadableModelError.
     """
     photos = photo_map_of(model)
     shown = Shown(*photos.read_pose(seen), photos.read_controls(seen, rest))

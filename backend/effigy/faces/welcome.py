@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A face model as it is described to clients; and whether it can be, before anybody asks."""
+"""Describes a face model to clients, and checks at load time that it can be described, opened and edited."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def controls_of(model: FaceModel) -> tuple[Parameter, ...]:
 
 
 def check_model(model: FaceModel) -> None:
-    """Raises ValueError for a model that could not be described, opened or edited, whatever its numbers are."""
+    """Raises ValueError for a model whose numbers could not be described, opened or edited."""
     L, Q = model.topology.count, len(model.regressor.q_mean)
     K = len(model.shape.basis)
     shapes = {

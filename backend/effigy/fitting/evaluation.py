@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the picture show what was asked? Edits of unseen identities, measured on the pictures themselves.
+"""Measures whether pictures show what was asked: edits of unseen identities, judged by the pictures themselves.
 
-Every figure comes from landmarks that the detector finds on painted pictures and the shape model explains;
-what the regressor believes does not count.
+Every figure comes from landmarks that the detector finds on painted pictures, explained by the shape model. The
+regressor's own readings are not used.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ PAPER = "paper"  # the name of the paper's regressor with its linear inverse amo
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What measures: a detector, and a network that tells people apart, best one that no fit has seen.
+    """What measures: a detector, and an identity network, preferably one that no fit has used.
 
-    ``shading``: what controls truly do to colours, where that is known; it is no drift. ``keeper`` prices identity in
-    the inverses that take a price, with the weight ``keep``; it costs a picture per step.
+    ``shading``: true changes of colour by each control, where known; they are not counted as drift. ``keeper`` is the
+    identity network whose distance, weighted by ``keep``, is part of the cost in inverses that support it; it takes one
+    picture per step.
     """
 
     detector: Detector
@@ -61,7 +62,7 @@ class PoseScore:
 
 @dataclass(frozen=True, slots=True)
 class ControlScore:
-    """Per unit asked: ``gain`` is what the control itself moves, ``leakage`` the most that any other one moves."""
+    """Per unit asked: ``gain`` is the change of the control itself, ``leakage`` the largest change of another one."""
 
     gain: float
     leakage: float
@@ -69,7 +70,7 @@ class ControlScore:
 
 @dataclass(frozen=True, slots=True)
 class LookScore:
-    """What becomes of looks when a control goes to its full strength; means over people.
+    """Changes of looks at a control's full strength, averaged over people.
 
     ``drift``: control → place → change of colour, of 255. ``identity_similarity``: with the untouched picture.
     """
@@ -104,7 +105,7 @@ def evaluate(
     options: InverseOptions = InverseOptions(),  # the inverse to judge
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scores:
-    """Random turns and every control on unseen identities. Seeded: the same model gives the same figures."""
+    """Measures random turns and every control on unseen identities. Seeded: the same model gives the same figures."""
     random = np.random.default_rng(0)
     turns, moves, held, held_turned = [], [], [], []
     for number in range(judge.identities):
@@ -262,7 +263,7 @@ def compare(
     paper: Regressor | None = None,  # the paper's regressor
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, Scores]:
-    """The figures of every method, on the same identities."""
+    """Evaluates every method on the same identities."""
     scores = {}
     for method in methods:
         judged, inverse = model, method

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a fit: what a look at it tells, as pictures and a page.
+"""The report of a fit, as a page with pictures.
 
-``report.md`` with ``reprojection.png`` (error of every sample), ``basis.png`` (the deformations from the front
-and the side), ``controls.png`` (what turns and controls do to unseen people) and ``calibration.png`` (turns
-asked against turns measured on the pictures).
+``report.md`` with ``reprojection.png`` (error of every sample), ``basis.png`` (the deformations from the front and the
+side), ``controls.png`` (what turns and controls do to unseen people) and ``calibration.png`` (turns asked against turns
+measured on the pictures).
 """
 
 from __future__ import annotations

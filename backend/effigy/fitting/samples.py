@@ -38,7 +38,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class SamplesError(Exception):
-    """A folder of samples that belongs to something else; the message says what to do."""
+    """A folder of samples that belongs to another fit; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,10 @@ def sample(
     progress: Progress,
     given: NDArray[np.float32] | None = None,
 ) -> Samples:
-    """``count`` pictures of random latents, and what ``detector`` and ``embedder`` see in them.
+    """Paints ``count`` pictures of random latents and stores what ``detector`` and ``embedder`` see in them.
 
-    ``given`` [N, z_dim], N ≥ ``count``: the latents z, instead of normally distributed ones. Shards that ``folder``
-    has already are read, the others made and written. Raises SamplesError.
+    ``given`` [N, z_dim], N ≥ ``count``: latents z to use instead of normally distributed ones. Shards that ``folder``
+    already has are read, the others are made and written. Raises SamplesError.
     """
     if given is not None:
         _check(given, generator.z_dim, count)

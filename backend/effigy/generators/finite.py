@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of NaN: noticed before they are rounded, which would make them black."""
+"""Detects NaN and infinity in pictures before rounding would make them black."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .generator import Generator
 
 
 class PictureError(GeneratorFileError):
-    """A picture that came out as NaN or infinite values; the message says of which layer, and what to do."""
+    """A picture with NaN or infinite values; the message names the layer, and says what to do."""
 
 
 def check_pictures(images: Tensor, generator: Generator, ws: Tensor) -> None:
@@ -35,7 +35,7 @@ def _where(generator: Generator, ws: Tensor) -> str:
 
 @torch.no_grad()
 def _first_broken(generator: Generator, ws: Tensor) -> str | None:
-    """The first layer whose result is not finite; None where all are, painted as finals are."""
+    """Returns the first layer with a non-finite result; None if all are finite when painted as finals are."""
     broken: list[str] = []
 
     def note(name: str, _module: nn.Module, _given: Any, result: Any) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rest of the backend knows of a generator."""
+"""The interface of generators to the rest of the backend."""
 
 from __future__ import annotations
 

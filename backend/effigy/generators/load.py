@@ -79,9 +79,9 @@ def save_generator(network: Network, path: Path) -> None:
 
 
 def convert_generator(path: Path, out: Path) -> tuple[str, ...]:
-    """Rewrites any generator file as one of our own, every number as it was; returns what was assumed of it.
+    """Rewrites a generator file of any format as one of our own, with the same numbers; returns the assumptions made.
 
-    Raises GeneratorFileError for the one, OSError for the other.
+    Raises GeneratorFileError for the input, OSError for the output.
     """
     with open_checkpoint(path) as checkpoint:
         network = read_network(checkpoint)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the channels of a generator's pictures are: grey or RGB, and whatever else was learnt beside them.
+"""The channels of a generator's pictures ("planes"): grey or RGB, and alpha, normal and depth if the generator paints
+them.
 
-All lie nominally in [−1, 1]. Colour is sRGB over its background; alpha −1 is clear, 1 opaque; a normal points out of
-the surface (x to the right, y up, z to the viewer); depth grows towards the viewer. Normal and depth are times alpha.
+All are nominally in [−1, 1]. Colour is sRGB over its background; alpha −1 is transparent, 1 opaque; a normal points out
+of the surface (x right, y up, z to the viewer); depth grows towards the viewer. Normal and depth are multiplied by
+alpha.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ def check_planes(planes: tuple[str, ...]) -> None:
 
 
 def planes_of_count(count: int) -> tuple[str, ...]:
-    """The planes of pictures with ``count`` channels that nothing names; raises ValueError where none are usual."""
+    """Returns the usual planes of pictures with ``count`` channels, for files that do not name them. Raises ValueError
+    if there is no usual meaning.
+    """
     if count not in BY_COUNT:
         raise ValueError(f"its pictures have {count} channels, and nothing says what they are: Effigy knows 1, 3 and 4")
     return BY_COUNT[count]

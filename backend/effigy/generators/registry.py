@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which architectures of generators there are. One more is registered; nothing else need change.
+"""The registry of generator architectures. A new one is registered; nothing else needs to change.
 
-A package may bring some: as entry points of the group ``effigy.architectures``, each an ``Architecture``.
+Other packages can add some: entry points of the group ``effigy.architectures``, each an ``Architecture``.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _REGISTERED: dict[str, Architecture] = {}
 
 
 def register(architecture: Architecture) -> None:
-    """Makes an architecture known. Raises ValueError where another one has its key, or it is not one for a file."""
+    """Registers an architecture. Raises ValueError if its key is taken, or cannot be written to a file."""
     if architecture.key in _METADATA or not architecture.key.isidentifier():
         raise ValueError(f"an architecture cannot be called {architecture.key[:40]!r} in files")
     other = _REGISTERED.setdefault(architecture.key, architecture)
@@ -83,13 +83,13 @@ def register(architecture: Architecture) -> None:
 
 
 def architectures() -> tuple[Architecture, ...]:
-    """All that are registered, Effigy's own first."""
+    """Returns all registered architectures, Effigy's own first."""
     _load_plugins()
     return tuple(_REGISTERED.values())
 
 
 def architecture_of(config: Config) -> Architecture:
-    """The architecture whose networks have such a shape."""
+    """Returns the architecture that this configuration belongs to."""
     for architecture in architectures():
         if type(config) is architecture.config:
             return architecture
@@ -97,7 +97,7 @@ def architecture_of(config: Config) -> Architecture:
 
 
 def recognise(shapes: Shapes) -> Architecture | None:
-    """The architecture of a file with these tensors, None where it is none of ours."""
+    """Returns the architecture of a file with these tensors, or None if we have none."""
     for architecture in architectures():
         if any(mark in shapes for mark in architecture.marks):
             return architecture
@@ -105,12 +105,12 @@ def recognise(shapes: Shapes) -> Architecture | None:
 
 
 def build_network(config: Config) -> Network:
-    """The network of that shape; its weights are whatever lay in memory."""
+    """Builds the network of this configuration with uninitialised weights."""
     return architecture_of(config).build(config)
 
 
 def skeleton_of(config: Config) -> Network:
-    """The network of that shape without memory for its weights."""
+    """Builds the network of this configuration without allocating its weights."""
     with torch.device("meta"):
         return build_network(config)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the settings in a file to a network's configuration, each checked before anything is built of it."""
+"""Converts the settings in a file to a network's configuration; checks each before anything is built from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ C = TypeVar("C")
 
 
 def make_config(kind: type[C], values: Mapping[str, Any]) -> C:
-    """The shape with these ``values``, each of its field's type; raises MalformedError for what no network has."""
+    """Makes the configuration from ``values``, each of its field's type. Raises MalformedError for values that no
+    network has.
+    """
     hints, given = get_type_hints(kind), dict(values)
     for name, value in given.items():
         if name not in hints:
@@ -45,7 +47,9 @@ def _fits(hint: Any, value: Any) -> bool:
 
 
 def brief(value: Any) -> str:
-    """``value`` in a few words: numbers may have millions of digits, and containers no end."""
+    """Describes ``value`` in a few words: in hostile files numbers have millions of digits and containers are
+    endless.
+    """
     if isinstance(value, str):
         return repr(value[:40])
     if isinstance(value, bool | float | None) or (isinstance(value, int) and abs(value) < _LARGEST):
@@ -54,5 +58,5 @@ def brief(value: Any) -> str:
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is no setting: comparing or printing nested values of a hostile file might never end."""
+    """Removes values that cannot be settings: comparing or printing nested values of a hostile file might never end."""
     return {name: value for name, value in settings.items() if isinstance(value, str | int | float | None)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tensors of an opened file: their shapes at once, their numbers when they are asked for."""
+"""The tensors of an open file: shapes are known at once, numbers are read on demand."""
 
 from __future__ import annotations
 

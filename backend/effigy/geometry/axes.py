@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether tracks are what a fit takes them for: points in the order of their landmark set, x right and y down."""
+"""Checks whether tracks are what a fit assumes: points in the order of their landmark set, x to the right and y
+down.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,11 @@ _REFLECTIONS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
 
 
 def mirrored_axes(W: Array, weights: Array | None, topology: Topology) -> tuple[Array, str]:
-    """D [2, 2] such that D @ W has x to the right and y downwards where ``W`` [N, 2, L] shows mirrored faces.
+    """Finds out whether ``W`` [N, 2, L] shows mirrored faces: returns D [2, 2] such that D @ W has x right and y down,
+    and words.
 
-    The second result says in words what is the matter; without a mirror D is the identity and the words are
-    empty. A roll, also by half a turn, is no mirror: cameras explain it. ``weights`` [N, L] as in ``fit``.
+    The words say what is wrong with the axes; if nothing is, they are empty and D is the identity. A roll, even of
+    180°, is not a mirror: cameras explain it. ``weights`` [N, L] as in ``fit``.
     """
     across = _between(W, weights, topology.unit[:1], topology.unit[1:])
     upwards = _between(W, weights, topology.upright.low, topology.upright.high)
@@ -47,7 +50,7 @@ def _between(W: Array, weights: Array | None, start: tuple[int, ...], end: tuple
 
 
 def check_order(mean: Array, topology: Topology) -> None:
-    """Raises GeometryError where a frontal ``mean`` [3, L] has its parts in other places than a face has."""
+    """Raises GeometryError if the parts of a frontal ``mean`` [3, L] are not where a face has them."""
     for chains, axis, sign, where in (
         (topology.downwards, 1, -1.0, "below"),
         (topology.rightwards, 0, 1.0, "to the right of"),

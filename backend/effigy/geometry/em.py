@@ -30,9 +30,9 @@ def expectation_maximisation(
     robust: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[ShapeModel, Views]:
-    """Fits ``basis`` deformations to W [N, 2, L] with ``weights`` [N, L], from a rigid start.
+    """Fits ``basis`` deformations to W [N, 2, L] with ``weights`` [N, L], starting from a rigid shape and cameras.
 
-    ``robust`` weighs every point by a Student-t on top of its weight, against gross outliers.
+    ``robust`` multiplies each point's weight with a Student-t weight, against gross outliers.
     """
     views = Views(W, weights, camera, np.zeros((len(W), basis)))
     model = _first_basis(views, mean, basis)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Named expressions: directions of the shape model that carry out one action of the face each.
+"""Named expressions (jawOpen, mouthSmile, …): for each, a direction of the shape model that performs this one action of
+the face.
 
-An action's template is a linear measure of the shape in the face frame, Σ weight · X[axis, landmark] (for
-instance the gap between the inner lips). People move by independent actions, most of them at rest most of
-the time; so from the template's direction a fixed-point search (Hyvärinen, *Fast and Robust Fixed-Point
-Algorithms for Independent Component Analysis*, 1999, one unit, deflation) finds the nearest independent
-component of the data. Where that is another thing than the template measures, the template itself is kept.
-Left and right are apart where the data moves them apart. Controls are uncorrelated with each other.
+Each action has a template: a linear measure of the shape in the face frame, m(X) = Σ weight · X[axis, landmark], such
+as the gap between the inner lips. The template's direction correlates with other actions, so the independent component
+of the data that is nearest to it is searched by a fixed-point iteration (FastICA, one unit, deflation: Hyvärinen, *Fast
+and Robust Fixed-Point Algorithms for Independent Component Analysis*, 1999). The idea is that people move by
+independent actions, most of which are at rest most of the time. If the component found correlates too little with the
+template, the template's own direction is kept.
+
+Left and right become two expressions if they move separately in the data. Expressions are uncorrelated with each other.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ _LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions o
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A named direction in α: ``value`` 0 leaves a face as it is, 1 is the data's strong expression."""
+    """A named direction in α. ``value`` 0 leaves a face as it is; 1 is a strong expression, the 98th percentile of the
+    data.
+    """
 
     name: str
     group: str
@@ -41,7 +46,9 @@ class Expression:
 
 
 def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> list[Expression]:
-    """The topology's actions as directions of ``model``, found in and scaled to the data ``alpha`` [N, K]."""
+    """Finds the topology's actions in the data ``alpha`` [N, K], as directions of ``model`` that are scaled to that
+    data.
+    """
     whitener, white = _whiten(alpha)
     colour = np.linalg.pinv(whitener)
     expressions, taken = [], np.zeros((0, alpha.shape[1]))
@@ -67,17 +74,20 @@ def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The expression ``name`` that a mirror image shows for another; ``is_odd``: with the opposite sign."""
+    """What a mirror image shows instead of an expression: the expression ``name``; ``is_odd``: with the opposite
+    sign.
+    """
 
     name: str
     is_odd: bool
 
 
 def mirror_twins(topology: Topology, names: Collection[str]) -> dict[str, Twin]:
-    """The twin of each of ``names``: of one side's expression the other side's, if it is among them, else itself.
+    """Returns the twin of each of ``names``: the other side's expression if it is among them, else the expression
+    itself.
 
-    Signs follow from the templates: where the mirrored measure of one side is minus that of the other, as of a jaw
-    that moves sideways, so are the expressions' values.
+    Signs follow from the templates. If the mirrored measure of one side is minus the measure of the other, as for a jaw
+    that moves sideways, the values have opposite signs too.
     """
     twins = {}
     for name, action in topology.actions.items():
@@ -129,14 +139,17 @@ def _whiten(alpha: Array) -> tuple[Array, Array]:
 
 
 def _tails(white: Array, w: Array) -> Array:
-    """Towards heavy tails on either side (log cosh): a smile, that many faces have a little of."""
+    """The FastICA step of the contrast log cosh, E[v tanh(wᵀv)] − E[1 − tanh²(wᵀv)] w: towards heavy tails on both
+    sides, such as a smile, which most faces show a little of.
+    """
     slope = np.tanh(white @ w)
     return np.asarray((white * slope[:, None]).mean(axis=0) - (1 - slope**2).mean() * w)
 
 
 def _skewness(white: Array, w: Array) -> Array:
-    """Towards one long tail. A lid, open or closed, has no excess of kurtosis: contrasts that treat both sides
-    alike go past it."""
+    """The FastICA step of the contrast s³, E[v (wᵀv)²]: towards one long tail. A lid that is mostly open, or mostly
+    closed, has no excess kurtosis, so symmetric contrasts miss it.
+    """
     return np.asarray((white * np.square(white @ w)[:, None]).mean(axis=0))
 
 
@@ -144,7 +157,7 @@ _CONTRASTS = (_tails, _skewness)  # of what each finds, what is nearest to the t
 
 
 def _independent(white: Array, start: Array, taken: Array, contrast: Callable[[Array, Array], Array]) -> Array:
-    """The unit vector near ``start`` that ``contrast`` leads to, apart from those ``taken``."""
+    """Iterates ``contrast`` from ``start`` to a unit vector that is orthogonal to those ``taken``."""
     w = start
     for _ in range(_ROUNDS):
         step = _unit(_apart(contrast(white, w), taken))

@@ -19,16 +19,15 @@ _TURN = 1.3  # of the third singular value to the fourth: up to 1.2 where nothin
 
 
 class GeometryError(Exception):
-    """Landmarks from which no shape can be determined; the message says why."""
+    """Landmarks that do not determine a shape; the message says why."""
 
 
 def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera, dict[str, Any]]:
-    """Mean shape [3, L] and cameras of picture points W [N, 2, L], up to a rotation and a mirror image.
+    """Returns mean shape [3, L] and cameras of picture points W [N, 2, L], up to a rotation and a mirror image, and
+    diagnostics.
 
-    The third result says how well the views determine the depth: ``depth_observability`` is the smallest over
-    the largest eigenvalue of the metric.
-
-    Raises GeometryError when the views show the face from too few sides to tell its depth.
+    ``depth_observability`` in the diagnostics says how well the views determine depth: the ratio of the smallest to the
+    largest eigenvalue of the metric. Raises GeometryError if the views show the face from too few sides.
     """
     centred, t = _centre(W, weights)
     _check_turn(centred)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gauge: what the landmarks leave open (turn, size, mirror image), fixed by convention."""
+"""The gauge: turn, size and mirror image, which landmarks alone leave undetermined, fixed by convention."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CONTOUR_LEFT = 0.02  # the trust that remains
 def fix_gauge(
     model: ShapeModel, camera: Camera, topology: Topology, *, settle_pose: bool = True
 ) -> tuple[ShapeModel, Camera]:
-    """The same views with a frontal, symmetric, unit-size mean face whose origin is its centroid.
+    """Transforms the fit so that the mean face is frontal, symmetric and of unit size, with its centroid as origin.
 
-    In order: the mirror image (near landmarks in front), the left–right axis from symmetric pairs, pitch
-    zero by the topology's convention, size by the outer-eye distance. ``settle_pose`` also takes out of the
-    basis what moves the rigid landmarks as a whole: the views' poses must then be fitted anew.
+    In this order: mirror image (near landmarks in front), left–right axis from symmetric pairs, pitch zero by the
+    topology's convention, size by the outer-eye distance. ``settle_pose`` also removes from the basis what moves the
+    rigid landmarks as a whole; the poses of the views must then be fitted again.
     """
     centre = model.mean.mean(axis=1, keepdims=True)
     model, camera = shift_origin(model, camera, centre[:, 0])
@@ -43,10 +43,10 @@ def shift_origin(model: ShapeModel, camera: Camera, origin: Array) -> tuple[Shap
 
 
 def pivot(camera: Camera) -> Array:
-    """[3]: the point of the face that stays nearest to the picture's centre over all views.
+    """Returns [3]: the point of the face that stays nearest to the picture's centre over all views, by least squares.
 
-    An aligned generator crops around one point of the head; with the origin there, a picture needs no
-    shift as the head turns.
+    An aligned generator crops its pictures around one point of the head. With that point as origin, a picture needs no
+    shift when the head turns.
     """
     A = camera.s[:, None, None] * camera.R[:, :2]
     offset = (0.5 - camera.t) * [1, -1]
@@ -55,7 +55,9 @@ def pivot(camera: Camera) -> Array:
 
 
 def _mirror(model: ShapeModel, camera: Camera, topology: Topology) -> tuple[ShapeModel, Camera]:
-    """Weak perspective cannot tell a face from its depth-reversed mirror image; a nose stands in front."""
+    """Chooses the mirror image: weak perspective cannot tell a face from its depth-reversed one, but a nose is in
+    front.
+    """
     # Depth as the average view sees it.
     depth = np.einsum("ni,il->l", camera.R[:, 2], model.mean) / len(camera)
     if depth[list(topology.near)].mean() >= depth[list(topology.far)].mean():
@@ -100,14 +102,14 @@ def remove_rigid_motions(shapes: Array, mean: Array, weights: Array) -> Array:
 
 
 def rigidity(topology: Topology) -> Array:
-    """[L]: how much each landmark says of the skull's pose."""
+    """Returns [L]: the weight of each landmark in estimating the skull's pose."""
     weights = np.full(topology.count, _SOFT)
     weights[list(topology.rigid)] = 1.0
     return weights
 
 
 def contour_visibility(camera: Camera, topology: Topology) -> Array:
-    """[N, L]: 1, but near 0 for contour landmarks on the side that a turned face hides."""
+    """Returns [N, L]: 1, but near 0 for contour landmarks on the side that a turned face hides."""
     visible = np.ones((len(camera), topology.count))
     yaw = np.degrees(angles(camera.R)[0])[:, None]
     for side, landmarks in zip((-1, 1), topology.contour, strict=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deformable shape model, and what it makes of views: pose and coefficients by Gauss–Newton."""
+"""The deformable shape model, and fitting its pose and coefficients to views by Gauss–Newton."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Views:
 
 
 def check_views(W: Array, weights: Array) -> None:
-    """Raises GeometryError where a view shows too little to tell how it sees the face."""
+    """Raises GeometryError for a view with too few or degenerate points to determine its pose."""
     few = (weights > 0).sum(axis=1) < _LEAST_POINTS
     if few.any():
         raise GeometryError(f"view {int(np.nonzero(few)[0][0])} has fewer than four visible points: leave it out")
@@ -65,9 +65,10 @@ def check_views(W: Array, weights: Array) -> None:
 
 
 def infer(model: ShapeModel, W: Array, weights: Array | None = None, *, robust: bool = False, steps: int = 12) -> Views:
-    """Pose and coefficients of new views ``W`` [N, 2, L] with the model held fixed.
+    """Fits pose and coefficients of new views ``W`` [N, 2, L] with the model held fixed.
 
-    Each view is independent of the others. ``robust`` weighs points by a Student-t as in the fit.
+    Minimises Σ_l w_l |W_l − π(X_l(α))|² / noise_l + |α|² over the weak-perspective camera π and α, for each view
+    independently of the others. ``robust`` weighs points by a Student-t as in the fit.
     """
     W = np.asarray(W, dtype=np.float64)
     trust = np.ones(W.shape[::2]) if weights is None else weights
@@ -81,7 +82,9 @@ def infer(model: ShapeModel, W: Array, weights: Array | None = None, *, robust: 
 
 
 def rigid_pose(mean: Array, W: Array, weights: Array) -> Camera:
-    """The weak-perspective cameras [N] that best show the rigid shape ``mean``: affine fit, then polar projection."""
+    """Returns the weak-perspective cameras [N] that best show the rigid shape ``mean``: an affine fit, projected to
+    rotations.
+    """
     homogeneous = np.concatenate([mean, np.ones((1, mean.shape[1]))])
     upward = W.copy()
     upward[:, 1] *= -1
@@ -95,9 +98,9 @@ def rigid_pose(mean: Array, W: Array, weights: Array) -> Camera:
 
 
 def expected_step(model: ShapeModel, views: Views) -> tuple[Views, Array]:
-    """One joint Gauss–Newton step of every view's pose and coefficients towards their posterior mode.
+    """Moves every view's pose and coefficients by one joint Gauss–Newton step towards the maximum of the posterior.
 
-    Returns the moved views and the posterior covariance of α [N, K, K] with the pose marginalised.
+    Returns the moved views and the posterior covariance of α [N, K, K], with the pose marginalised.
     """
     N, K = views.alpha.shape
     alpha, covariance = np.empty((N, K)), np.empty((N, K, K))

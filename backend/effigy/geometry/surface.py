@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A surface over landmarks for topologies that bring none: what a proxy mesh is made of."""
+"""Triangulates landmarks of topologies that define no surface, for the proxy mesh."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the numbers of a landmark set mean, as data."""
+"""Landmark sets ("topologies"): what each numbered landmark means, read from JSON files."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A place on the head by which its look is known: the mean of ``landmarks``, moved by ``offset`` (x, y, z)
-    in the face frame, in outer-eye distances.
+    """A place on the head whose colour is read: the mean of ``landmarks`` moved by ``offset`` (x, y, z) in the face
+    frame, in outer-eye distances.
 
-    It stays with the skull, or ``moves`` with the expression. ``held``, 0 … 1: how firmly edits keep its colour; not
-    firmly where a jaw comes and goes, or an open one would be paid for in skin tone.
+    It is fixed to the skull, or ``moves`` with the expression. ``held``, 0 … 1: how firmly edits keep its colour. Where
+    an opening jaw covers and uncovers skin it must be low, or the edit would change skin tone to compensate.
     """
 
     landmarks: tuple[int, ...]
@@ -79,7 +79,7 @@ class Topology:
 
 
 def load_topology(name: str) -> Topology:
-    """The landmark set called ``name``; raises ValueError that lists the known ones."""
+    """Returns the landmark set called ``name``. Raises ValueError that lists the known ones."""
     path = _FOLDER / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.json")))
@@ -108,7 +108,7 @@ def load_topology(name: str) -> Topology:
 
 
 def topology_of_count(count: int) -> Topology:
-    """The known landmark set with ``count`` landmarks; raises ValueError that lists the known ones."""
+    """Returns the landmark set with ``count`` landmarks. Raises ValueError that lists the known ones."""
     known = [load_topology(path.stem) for path in sorted(_FOLDER.glob("*.json"))]
     for topology in known:
         if topology.count == count:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Landmark detectors: pictures in, points out. Knows nothing of generators or geometry."""
+"""Landmark detectors: pictures in, points out. They know nothing of generators or geometry."""
 
 from . import own as own  # which registers what Effigy brings
 from .detector import Detector, DetectorError

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rest of the backend knows of a landmark detector."""
+"""The interface of landmark detectors to the rest of the backend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Detector(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the same pictures may give other points: samples remember it."""
+        """Changes whenever the same pictures might give other points. Samples record it."""
 
     def detect(self, images: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down).

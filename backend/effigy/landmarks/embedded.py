@@ -73,10 +73,10 @@ def _double(x: Tensor) -> Tensor:
 
 
 def soft_argmax(heat: Tensor) -> Tensor:
-    """Heat maps [N, L, H, W] → their expected positions [N, L, 2] (x, y) in [0, 1], in float32.
+    """Maps heat maps [N, L, H, W] to their expected positions [N, L, 2] (x, y) in [0, 1], always in float32.
 
-    Under autocast too: bfloat16 knows positions beyond 0.5 to half a pixel of 128, and lips trained so were found twice
-    as badly.
+    bfloat16 resolves positions above 0.5 only to half a pixel of 128; lips trained under autocast were located half as
+    well.
     """
     height, width = heat.shape[-2:]
     with torch.autocast(heat.device.type, enabled=False):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The detectors that Effigy knows by itself. Each is imported when it is opened: their packages are large."""
+"""Registers Effigy's own detectors. Each is imported when it is opened, because their packages are large."""
 
 from __future__ import annotations
 

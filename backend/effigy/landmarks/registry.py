@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which landmark detectors there are, by name. One more is registered; nothing else need change.
+"""The registry of landmark detectors, by name. A new one is registered; nothing else needs to change.
 
-A package may bring some: as entry points of the group ``effigy.detectors``, each a ``DetectorKind``.
+Other packages can add some: entry points of the group ``effigy.detectors``, each a ``DetectorKind``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .detector import Detector, DetectorError
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to open a detector with."""
+    """The arguments with which a detector is opened."""
 
     name: str  # as the user gave it
     embedded: Path  # weights of the embedded detector that goes with the face model in question
@@ -30,9 +30,9 @@ class Asked:
 class DetectorKind:
     """A detector that can be opened.
 
-    ``name`` is what users call it; one that begins with a dot stands for every file that ends so. ``usage`` completes
-    the sentence "use …". ``topology``: the landmark set that it finds, None where its weights decide. ``open`` raises
-    DetectorError that says what is missing and where to get it; what it needs is imported there and not before.
+    ``name`` is what users type; a name that begins with a dot stands for every file with that ending. ``usage``
+    completes the sentence "use …". ``topology``: the landmark set that it finds, None if its weights decide. ``open``
+    imports what it needs, and raises DetectorError that says what is missing and where to get it.
     """
 
     name: str
@@ -49,22 +49,22 @@ _REGISTERED: dict[str, DetectorKind] = {}
 
 
 def register(kind: DetectorKind) -> None:
-    """Makes a detector known. Raises ValueError where another one has its name."""
+    """Registers a detector. Raises ValueError if another one has its name."""
     if _REGISTERED.setdefault(kind.name, kind) != kind:
         raise ValueError(f"two landmark detectors are called {kind.name}")
 
 
 def detectors() -> tuple[DetectorKind, ...]:
-    """All that are registered, Effigy's own first."""
+    """Returns all registered detectors, Effigy's own first."""
     _load_plugins()
     return tuple(_REGISTERED.values())
 
 
 def load_detector(name: str, embedded: Path, device: str = "auto") -> Detector:
-    """The detector that ``name`` means, on ``device`` ("auto": CUDA when there is one).
+    """Opens the detector called ``name`` on ``device`` ("auto": CUDA if there is one).
 
-    ``embedded`` is the file with the weights of the one that is called so. Raises DetectorError that says what is
-    missing and where to put it.
+    ``embedded`` is the weights file of the detector with that name. Raises DetectorError that says what is missing and
+    where to put it.
     """
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     for kind in detectors():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exact pictures without Blender and without a service: people, keys, sheets, sequences and films."""
+"""Exact pictures without Blender and without a service: people, keyframes, contact sheets, sequences and films."""
 
 from .errors import PaintingError
 from .keys import Keys, read_keys, turntable

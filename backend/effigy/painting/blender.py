@@ -22,7 +22,7 @@ _LAST = 8  # lines of Blender's that are told when it fails
 
 
 def find_blender(named: Path | None = None) -> Path:
-    """The Blender that is named, else the one of EFFIGY_BLENDER, on the path, or where installers put it.
+    """Returns the Blender that is named, else the one of EFFIGY_BLENDER, on the path, or where installers put it.
 
     Raises PaintingError.
     """
@@ -59,11 +59,10 @@ def bake_blend(
     matte: str | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Bakes every face of every scene in ``blend``; with ``save`` the .blend then shows the pictures.
+    """Has Blender bake every face of every scene in ``blend``. With ``save`` the .blend then shows the baked pictures.
 
-    ``model``: the bundle of the faces, where it is not the one of the add-on's preferences. ``matte``: that of all
-    faces, where it is not each one's own. ``tell`` hears what the add-on says. Raises PaintingError with what
-    Blender said.
+    ``model``: the faces' bundle, instead of the one in the add-on's preferences. ``matte``: for all faces, instead of
+    each face's own setting. ``tell`` is called with what the add-on prints. Raises PaintingError with Blender's error.
     """
     if problem := file_problem(blend, ".blend"):
         raise PaintingError(problem)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From person to person: a smooth curve through their latents."""
+"""Interpolates from person to person on a smooth curve through their latents."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FRAMES = 20_000  # a quarter of an hour; each is a latent in memory
 
 
 def between(model: FaceModel, people: Sequence[Identity], frames: int, *, loop: bool = False) -> Iterator[Identity]:
-    """``frames`` people on a cubic spline in w+ through ``people``, at equal steps; the given ones are on it exactly.
+    """Returns ``frames`` people at equal steps on a cubic spline in w+ through ``people``, which it passes exactly.
 
-    With ``loop`` it leads back to the first, of whom the last frame is one step short. Raises PaintingError.
+    With ``loop`` the curve returns to the first person; the last frame is one step before it. Raises PaintingError.
     """
     if len(people) < 2:
         raise PaintingError("name at least two people to go from one to the other")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys: what is asked in which frame, from a CSV table or from JSON; a bake's ``frames.json`` is such a file.
+"""Keyframes from a CSV table or from JSON; the ``frames.json`` of a bake is such a file.
 
-A value stands in a frame, or is interpolated linearly between the frames in which it stands; before the first and
-behind the last of them it holds.
+Between the frames for which a value is given it is interpolated linearly; before the first and after the last it is
+constant.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _Row = dict[str, float]  # what stands in one frame: yaw, pitch and controls
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every frame from the first to the last, and what the file says of whom it was made for.
+    """Every frame from the first to the last, and whom the file was made for.
 
-    ``latent``: the person's, where the file carries it; ``hashes``: what frames of a bake say of theirs.
+    ``latent``: the person's, if the file has it; ``hashes``: the latents' hashes in the frames of a bake.
     """
 
     frames: dict[int, Moment]
@@ -63,7 +63,7 @@ class Keys:
 
 
 def read_keys(path: Path) -> Keys:
-    """The keys in a .csv or .json file. Raises PaintingError."""
+    """Reads keyframes from a .csv or .json file. Raises PaintingError."""
     if problem := file_problem(path, "file of keys"):
         raise PaintingError(problem)
     try:
@@ -76,7 +76,9 @@ def read_keys(path: Path) -> Keys:
 
 
 def turntable(model: FaceModel, count: int) -> Keys:
-    """``count`` frames in which a head looks from side to side once, over nine tenths of what the model has learnt."""
+    """Returns ``count`` frames in which the head looks from side to side once, over nine tenths of the model's yaw
+    range.
+    """
     if not 1 <= count <= FRAMES:
         raise PaintingError(f"{count} frames are out of range: ask for 1 to {FRAMES}")
     reach = 0.9 * model.pose_range[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is painted: a seed, or a latent from a file."""
+"""Opens the person to be painted: by seed, or by a latent from a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST = 1 << 20  # bytes of a latent's file: 128 rows of 1024 numbers are hal
 def open_person(
     model: FaceModel, seed: int | None = None, latent: bytes | None = None, truncation: float = 0.7
 ) -> Identity:
-    """The person of ``seed``, as Blender's Seed is, or of a ``latent``. Raises PaintingError."""
+    """Opens the person of ``seed``, as in Blender's Seed, or of a ``latent``. Raises PaintingError."""
     if not 0 <= truncation <= 2:
         raise PaintingError(f"truncation {truncation} is out of range: it runs from 0 (the mean face) to 2")
     try:
@@ -40,9 +40,9 @@ def open_person(
 
 
 def read_latent(path: Path, model: FaceModel) -> bytes:
-    """The latent in a file, as an Identity carries it. Raises PaintingError.
+    """Reads the latent in a file, as the bytes that an Identity message carries. Raises PaintingError.
 
-    Either those bytes themselves, or a person's file, or an .npz with one array ``w``: [w_dim], or a row for each layer
+    The file has those bytes, or is a person's file, or an .npz with one array ``w``: [w_dim], or a row for each layer
     [num_ws, w_dim].
     """
     if problem := file_problem(path, "latent's file"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many pictures: a folder of PNG files as a bake writes it, or a film."""
+"""Writes many pictures: a folder of files as a bake writes it, or a film."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What lies where: ``painted`` frames are new, ``kept`` ones were there already and are still right.
+    """What was written: ``painted`` frames are new, ``kept`` ones existed already and are still up to date.
 
-    ``clamped``: new frames for which more was asked than the model has learnt.
+    ``clamped``: new frames for which more was asked than the model's range.
     """
 
     path: Path
@@ -127,5 +127,5 @@ def write_film(
 
 
 def in_order(shots: Iterator[Shot]) -> dict[int, Shot]:
-    """``shots`` as frames from 1 on."""
+    """Numbers ``shots`` as frames from 1 on."""
     return dict(enumerate(shots, start=1))

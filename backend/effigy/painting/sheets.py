@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contact sheets: people and what is asked of them, in rows and columns."""
+"""Contact sheets: people, poses and controls in rows and columns."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a person and a moment to the picture, and to the PNG file that Blender's bake would write: the same bytes."""
+"""Paints a person at a moment, and makes the same PNG file, byte for byte, that Blender's bake would write."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Painted:
 def record_of(
     model: FaceModel, shot: Shot, depth: Depth = 8, matte: MatteName = "none", layers: Layers | None = None
 ) -> Record:
-    """What the picture of ``shot`` is made from: what it asks, rounded as Blender's is. Raises PaintingError."""
+    """Returns the record of what the picture of ``shot`` is made from, rounded as in Blender. Raises PaintingError."""
     asked, rest = shot.moment, shot.person.pose
     if unknown := sorted(set(asked.controls) - model.controls.keys()):
         known = ", ".join(model.controls) or "none"
@@ -109,7 +109,7 @@ def paint_shots(
     matte: MatteName = "none",
     layers: Layers | None = None,
 ) -> Iterator[Painted]:
-    """The exact pictures of ``shots``, in order; so many are held at a time as are painted together.
+    """Yields the exact pictures of ``shots`` in order; as many are in memory as are painted together.
 
     Raises PaintingError.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that tell people apart, behind one interface."""
+"""Face recognition networks behind one interface."""
 
 from .arcface import ArcFace
 from .embedded import EmbeddedIdentity

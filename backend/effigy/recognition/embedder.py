@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rest of the backend knows of an identity network."""
+"""The interface of identity networks to the rest of the backend."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class IdentityFileError(Exception):
 
 
 class Embedder(Protocol):
-    """Pictures of the same person lie near each other, those of different people do not."""
+    """Maps pictures to vectors: those of the same person are near each other, those of different people are not."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the same pictures may give other vectors: samples and bundles remember it."""
+        """Changes whenever the same pictures might give other vectors. Samples and bundles record it."""
 
     def embed(self, images: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [−1, 1] → unit vectors [N, D]; differentiable."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second network for the embedded default's people, which only judges.
+"""A second identity network for the embedded default's people, used only to measure.
 
-What an edit was made to keep cannot say whether it was kept. So this one shares nothing with ``embedded.py``: it
-is another architecture (after Trockman and Kolter, *Patches Are All You Need?*, 2022), trained from another seed on
-pictures of other people, and no fit sees it.
+The network that edits were optimised for cannot say whether they kept the person. This one shares nothing with
+``embedded.py``: another architecture (after Trockman and Kolter, *Patches Are All You Need?*, 2022), another seed,
+pictures of other people; no fit uses it.
 """
 
 from __future__ import annotations

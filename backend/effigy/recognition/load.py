@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which identity network a name means."""
+"""Loads the identity network with a given name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from .judge import EmbeddedJudge
 
 
 def load_embedder(name: str, embedded: Path, device: torch.device) -> Embedder:
-    """The network that ``name`` means: "embedded" or "judge" (weights in the folder ``embedded``), or a path to
-    ArcFace's IR-SE50.
+    """Loads "embedded" or "judge" (weights in the folder ``embedded``), or ArcFace's IR-SE50 from a path.
 
     Raises IdentityFileError.
     """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a service answers with: the models, the open identities and the long work of its clients, and painting.
+"""Computes a service's answers. Holds the models, the clients' open identities and their long work; knows no socket and
+no thread.
 
-It knows of no socket and no thread: the worker calls it for a service, ``in_process`` for a client of this process.
+The worker calls it for a service, ``in_process`` for a client in this process.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ _Change = OpenIdentity | ReadPicture | Release  # done in order, beside the pain
 
 
 class Answering:
-    """One thread calls it."""
+    """Answers requests. To be called from one thread only."""
 
     def __init__(self, model: FaceModel, jobs: Jobs) -> None:
-        """``model`` is the one that is served; it is closed in the end. ``jobs`` takes what is long."""
+        """``model`` is served, and closed by ``close``. Long work goes to ``jobs``."""
         self._models = FaceModels(model)
         self._jobs = jobs
         self._identities = Identities()
@@ -69,25 +70,27 @@ class Answering:
 
     @property
     def model(self) -> FaceModel:
-        """The one that is served."""
+        """The model that is served."""
         return self._models.served
 
     @property
     def identities(self) -> int:
-        """How many are open."""
+        """The number of open identities."""
         return len(self._identities)
 
     def welcome(self) -> Welcome:
-        """What clients are told of it."""
+        """Returns the served model's description, the answer to Hello."""
         return welcome(self.model, self._models.others)
 
     def together(self, job: Job) -> int:
-        """How many more finals like ``job`` are best answered together with it."""
+        """Returns how many more finals should be painted together with ``job``."""
         is_final = isinstance(job.request, Synthesize) and job.request.purpose == "final"
         return self.model.final_batch - 1 if is_final else 0
 
     def answer(self, jobs: Sequence[Job]) -> list[Reply]:
-        """The replies to one request, or to several finals in one encoding. Never raises: what fails, is an Error."""
+        """Returns the replies to one request, or to several finals in one encoding. A failure becomes an Error and is
+        never raised.
+        """
         match jobs[0].request:
             case Forget():
                 raise TypeError("a client that left is not answered")
@@ -98,13 +101,13 @@ class Answering:
                 return [guarded(type(request).__name__, work)]
 
     def forget(self, client: bytes) -> None:
-        """Lets go of all that is a client's, which left."""
+        """Releases everything that a client held that has left."""
         self._identities.forget(client)
         self._jobs.forget(client)
         self._mattes.forget(client)
 
     def close(self) -> None:
-        """Ends long work, and frees the models."""
+        """Ends long work and closes the models."""
         self._jobs.close()
         self._readings.close()
         self._portraits.close()
@@ -198,7 +201,7 @@ class Answering:
 
 
 def _model_of(known: str | None, models: FaceModels) -> FaceModel:
-    """The model that a latent came from, the served one where nobody says. Raises RefusedError."""
+    """Returns the model that a latent belongs to; the served one if ``known`` is None. Raises RefusedError."""
     served = models.served
     if known is None:
         return served
@@ -217,7 +220,7 @@ def _model_of(known: str | None, models: FaceModels) -> FaceModel:
 
 @dataclass(frozen=True, slots=True)
 class _Edited:
-    """A request whose latent is found, and the seconds that it waited and took."""
+    """A request whose latent was found, with the seconds that it waited and that the inverse took."""
 
     model: FaceModel
     request: Synthesize

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers as the frames that travel: whatever was asked, what leaves keeps the protocol's rules."""
+"""Encodes answers. Whatever was asked, the frames that leave follow the protocol's rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ MAX_TEXT_SHOWN = 1000  # bytes of a text that repeats what a client, a file or a
 
 
 def answer(request_id: int, reply: Reply) -> list[Buffer]:
-    """The frames of ``reply``, its free text clipped. One that breaks the protocol's rules becomes an Error."""
+    """Encodes ``reply`` with its free text shortened. A reply that breaks the protocol's rules is replaced by an
+    Error.
+    """
     if isinstance(reply, Error):
         reply = replace(reply, message=_clipped(reply.message), hint=_clipped(reply.hint))
     elif isinstance(reply, StatusReport):

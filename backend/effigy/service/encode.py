@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures as the bytes that travel."""
+"""Encodes pictures as raw bytes, PNG or JPEG."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the service listens."""
+"""The address that the service listens on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_DESCRIPTORS = 512  # each may be a connection of a process without keys, for
 
 
 class EndpointError(Exception):
-    """An address that the service cannot or must not listen on; the message ends with the ``hint``, what to do."""
+    """An address that the service cannot or must not listen on. The message says why, ``hint`` what to do."""
 
     def __init__(self, what: str, hint: str) -> None:
         super().__init__(f"{what}: {hint}")
@@ -23,12 +23,12 @@ class EndpointError(Exception):
 
 
 def default_connection_file() -> Path:
-    """Where a service started by hand is found: in the user's state folder."""
+    """Returns where a service that was started by hand writes its connection file: in the user's state folder."""
     return platformdirs.user_state_path("effigy") / "connection.json"
 
 
 def limit_connections() -> None:
-    """Lets this process have at most MAX_DESCRIPTORS, where the system can: some let a process have a million."""
+    """Limits this process to MAX_DESCRIPTORS open descriptors, where the system can. Some systems allow a million."""
     with contextlib.suppress(psutil.Error, AttributeError):  # not on Windows and macOS
         process = psutil.Process()
         allowed, most = process.rlimit(psutil.RLIMIT_NOFILE)
@@ -37,9 +37,9 @@ def limit_connections() -> None:
 
 
 def bind(socket: zmq.Socket[bytes], host: str, port: int) -> str:
-    """Binds ``socket`` to tcp host and port (0: any free one); returns the real endpoint.
+    """Binds ``socket`` to a TCP host and port (0: any free port) and returns the actual endpoint.
 
-    Only loopback addresses: the service is for who works at this machine, and nothing off it need reach the port.
+    Only loopback addresses are allowed: nothing outside this machine needs to reach the port.
     """
     address = _loopback(host)
     if address is None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The open identities, and which clients hold them. Owned by the worker.
+"""The open identities, and which clients hold them. Used by the worker thread only.
 
-An identity is open while a client holds it. Each client may hold so many, and all together: one more lets go of the one
-that was used longest ago, whose next request is answered with ``unknown-identity`` and opens it again.
+An identity is open while at least one client holds it. The number is limited for each client and in all: when one too
+many is opened, the least recently used is closed. The next request for that one is answered with ``unknown-identity``,
+and its client opens it again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MAX_OPEN = 2048  # tens of kilobytes each
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An anchor, and the model that it is of."""
+    """An opened identity: its anchor, and the model that it belongs to."""
 
     model: FaceModel
     anchor: Identity
@@ -34,7 +35,9 @@ class Opened:
 
 
 class Identities:
-    """Open identities by key. Every call costs the same, however many are open; ``forget`` costs what it releases."""
+    """Open identities by key. The cost of a call does not depend on how many are open; ``forget`` costs what it
+    releases.
+    """
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, tuple[Opened, set[bytes]]] = OrderedDict()  # with its holders; oldest use first
@@ -44,7 +47,7 @@ class Identities:
         return len(self._open)
 
     def open(self, client: bytes, opened: Opened) -> None:
-        """Lets the client hold ``opened``, and lets go of others where that is one too many."""
+        """Lets the client hold ``opened``; closes the least recently used identities if there are too many."""
         self._open.setdefault(opened.key, (opened, set()))[1].add(client)
         held = self._held.setdefault(client, OrderedDict())
         held[opened.key] = None
@@ -57,14 +60,14 @@ class Identities:
                 self.release(holder, oldest)
 
     def get(self, client: bytes, key: str) -> Opened | None:
-        """The identity, if anybody holds it."""
+        """Returns the identity if the client may use it, else None."""
         if key not in self._open:
             return None
         self._use(client, key)
         return self._open[key][0]
 
     def release(self, client: bytes, key: str) -> bool:
-        """Whether the client held the identity, which it does no more."""
+        """Releases the client's hold; returns whether it had one."""
         held = self._held.get(client)
         if held is None or key not in held:
             return False
@@ -78,7 +81,7 @@ class Identities:
         return True
 
     def forget(self, client: bytes) -> None:
-        """Releases everything that a client held that left."""
+        """Releases everything that a client held that has left."""
         for key in list(self._held.get(client, ())):
             self.release(client, key)
 

@@ -33,19 +33,19 @@ _CLIENT = b"in-process"
 
 
 class InProcessService:
-    """Answers messages at once, on the thread that calls; only one may. What a client's transport sends to.
+    """Answers messages at once on the calling thread. To be called from one thread only.
 
-    ``effigy_client.transport.InProcess(InProcessService(model))`` is a connection to it.
+    ``effigy_client.transport.InProcess(InProcessService(model))`` is a client's connection to it.
     """
 
     def __init__(self, model: FaceModel) -> None:
-        """``model`` is served; ``close`` closes it."""
+        """``model`` is served, and closed by ``close``."""
         self._jobs = Jobs()
         self._answering = Answering(model, self._jobs)
         self._started = time.monotonic()
 
     def __call__(self, frames: Sequence[Buffer]) -> list[list[Buffer]]:
-        """The frames of each reply to a message's ``frames``: there is one."""
+        """Decodes a message and returns the frames of each reply; there is exactly one."""
         try:
             envelope = decode_request(list(frames))
         except ProtocolError as error:
@@ -54,7 +54,7 @@ class InProcessService:
         return [answer(envelope.id, self._reply(envelope, size))]
 
     def close(self) -> None:
-        """Ends long work, and frees the model."""
+        """Ends long work and closes the model."""
         self._answering.close()
 
     def _reply(self, envelope: Envelope[Request], size: int) -> Reply:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long work: begun by a request, done in short steps between others' requests, told about when its client asks.
+"""Long work: begun by a request, done in short steps between other requests, and reported when its client asks.
 
-The work is a generator that the worker's thread runs: it yields how far it is after every step, and returns the reply
-that it led to. The I/O thread tells its client, and cancels it, at once whatever the worker is doing.
+The work is a generator that the worker thread runs. It yields its progress after every step and returns the final
+reply. The I/O thread reports progress to the client, and cancels the work, at once, whatever the worker is doing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_IN_ALL = 64
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far long work is: see ``Working``."""
+    """The progress of long work: see ``Working``."""
 
     share: float
     stage: str
@@ -53,14 +53,14 @@ class Jobs:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many are not done yet."""
+        """Returns the number of unfinished jobs."""
         with self._lock:
             return sum(work.is_running for work in self._works.values())
 
     def begin(self, client: bytes, steps: Steps, size: int = 0) -> Job:
-        """Lets ``steps`` be done for the client, who sent ``size`` bytes for it.
+        """Accepts ``steps`` as a job of the client, whose request had ``size`` bytes.
 
-        Raises RefusedError where too many are begun, or too much is held for them.
+        Raises RefusedError if the client, or all together, have too many jobs or too many bytes held for them.
         """
         with self._lock:
             for name, work in [(name, work) for name, work in self._works.items() if work.is_cancelled]:
@@ -87,7 +87,7 @@ class Jobs:
         return ""
 
     def step(self) -> None:
-        """Does one step of the job whose turn it is; nothing where there is none."""
+        """Runs one step of the job whose turn it is; does nothing if there is none."""
         with self._lock:
             found = next(((job, work) for job, work in self._works.items() if work.is_running), None)
             if found is None:
@@ -103,7 +103,7 @@ class Jobs:
                 work.told, work.is_running = told, isinstance(told, Working)
 
     def status(self, client: bytes, job: str) -> Reply:
-        """How far the client's job is, or what it led to: told once, then the job is forgotten."""
+        """Returns the job's progress or its result. A result is told once, then the job is forgotten."""
         with self._lock:
             work = self._works.get(job)
             if work is None or work.client != client or work.is_cancelled:
@@ -113,7 +113,7 @@ class Jobs:
             return work.told
 
     def cancel(self, client: bytes, job: str) -> bool:
-        """Whether the client had such a job, which ends."""
+        """Cancels the client's job; returns whether there was one."""
         with self._lock:
             work = self._works.get(job)
             if work is None or work.client != client or work.is_cancelled:
@@ -122,13 +122,13 @@ class Jobs:
             return True
 
     def forget(self, client: bytes) -> None:
-        """Ends all that a client began that left."""
+        """Cancels all jobs of a client that has left."""
         with self._lock:
             for job, work in [(job, work) for job, work in self._works.items() if work.client == client]:
                 self._end(job, work)
 
     def close(self) -> None:
-        """Ends all of them, on the worker's thread."""
+        """Ends all jobs. To be called on the worker thread."""
         with self._lock:
             for work in self._works.values():
                 work.steps.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mattes of moving previews: none waits for the matte network. Each carries the newest matte that its stream has."""
+"""Mattes of moving previews, which do not wait for the matte network: each uses the newest matte of its stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _Stream = tuple[bytes, int]  # a client, and what it calls a face
 
 
 class LiveMattes:
-    """The newest matte of every stream of previews. All but the network's work is the worker thread's."""
+    """The newest matte of each preview stream. Only the network runs on a helper thread; all else on the worker
+    thread.
+    """
 
     def __init__(self) -> None:
         self._helper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="effigy-matte")
@@ -34,9 +36,10 @@ class LiveMattes:
         self._at_work: Future[None] | None = None
 
     def dress(self, client: bytes, stream: int, pictures: Pictures) -> Pictures:
-        """A preview [1, …] with the matte of a picture or two before it.
+        """Adds to a preview [1, …] the matte of one of the last pictures of its stream.
 
-        The first of a stream waits for its own, since an opaque square must not flash up. Raises DetectorError.
+        The first preview of a stream waits for its own matte, so that no opaque square flashes up. Raises
+        DetectorError.
         """
         key, colours = (client, stream), pictures.colours()[0]
         known = self._newest(key)

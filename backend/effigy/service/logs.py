@@ -56,7 +56,7 @@ def configure_logs(*, verbose: bool = False, folder: Path | None = None) -> None
 
 
 def client_name(address: bytes) -> str:
-    """How the log calls the client with this ZeroMQ routing id."""
+    """Returns the name that the log uses for the client with this ZeroMQ routing id."""
     return address.hex()[:16]
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that clients have not taken yet. ZeroMQ gets few of each client's ahead; the others wait here, counted."""
+"""Answers that clients have not taken yet. ZeroMQ gets only a few of each client's in advance; the others wait here,
+counted.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ _ANSWER_BYTES = 1024  # of a waiting answer's own objects
 
 
 class LeftError(Exception):
-    """There is no such client any more."""
+    """The client is no longer connected."""
 
 
 class Outbox:
-    """Sends answers, in order for each client, and never waits for one."""
+    """Sends answers, in order for each client, without ever waiting for a client."""
 
     def __init__(self, router: zmq.Socket[bytes]) -> None:
         """``router`` is not bound yet."""
@@ -36,12 +38,14 @@ class Outbox:
         return not self._waiting
 
     def is_full(self, client: bytes) -> bool:
-        """Whether more of the client's answers wait than may. ``send`` takes more all the same: ask here first."""
+        """Returns whether the limit of the client's waiting answers is reached. ``send`` accepts more all the same:
+        check here first.
+        """
         unread = self._bytes.get(client, 0)
         return unread > MAX_UNREAD or (unread > 0 and self._bytes_in_all > MAX_UNREAD_IN_ALL)
 
     def send(self, client: bytes, frames: Sequence[Any]) -> None:
-        """Sends ``frames`` when the client takes them. Raises LeftError."""
+        """Sends ``frames`` as soon as the client takes them. Raises LeftError."""
         if client not in self._waiting and self._sent(client, frames):
             return
         size = _ANSWER_BYTES + sum(len(frame) for frame in frames)
@@ -50,7 +54,7 @@ class Outbox:
         self._bytes_in_all += size
 
     def flush(self) -> Iterator[bytes]:
-        """Sends what is taken by now; yields the clients that have left."""
+        """Sends what clients take now; yields the clients that have left."""
         for client in list(self._waiting):
             try:
                 self._flush(client)
@@ -59,7 +63,7 @@ class Outbox:
                 yield client
 
     def forget(self, client: bytes) -> None:
-        """Throws away what waits for a client that left."""
+        """Discards what waits for a client that has left."""
         self._waiting.pop(client, None)
         self._bytes_in_all -= self._bytes.pop(client, 0)
 

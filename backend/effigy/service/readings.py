@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that clients give are read one after the other in a thread of their own, while the worker paints."""
+"""Reads the pictures that clients send, one after the other in a thread of its own, while the worker paints."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class PictureReadings:
         self._reader: PhotoReader | None = None
 
     def begin(self, model: FaceModel, request: ReadPicture, own: dict[str, float] | None) -> Steps:
-        """The work of one. Raises RefusedError for a model that cannot read pictures.
+        """Begins to read one picture. Raises RefusedError for a model that cannot read pictures.
 
-        ``own``: what the identity's own expression shows.
+        ``own``: the identity's own expression beyond the average, by control; None without an identity.
         """
         try:
             photo_map_of(model)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that was asked for, and why it was not done: nothing that is asked may end the thread that does it."""
+"""Turns failures into Error messages, so that no request can end the thread that serves it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _HINTS = {
 
 
 def refusal(error: ProtocolError) -> Error:
-    """The answer to a message that cannot be read."""
+    """Returns the Error that answers a message that cannot be read."""
     return Error(error.code, error.message, _HINTS[error.code])
 
 
 class RefusedError(Exception):
-    """A request that is answered with an Error message."""
+    """Raised for a request that is answered with this Error."""
 
     def __init__(self, code: ErrorCode, message: str, hint: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class RefusedError(Exception):
 
 
 def guarded(kind: str, work: Callable[[], T]) -> T | Error:
-    """What ``work`` for a request of this ``kind`` returns, or why it failed."""
+    """Calls ``work`` for a request of this ``kind``; returns its result, or the Error that says why it failed."""
     try:
         return work()
     except RefusedError as refusal:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which request the worker does next.
+"""Decides which request the worker does next.
 
-Everything that must not be lost (finals, opening and releasing identities) is done in the order in which its client
-sent it; clients take turns. Of previews only the newest of each client and stream waits; there clients take turns too.
-When both kinds wait they take turns, so that a long render does not freeze a viewport and a viewport does not hold up
-a render. What waits is bounded in number and bytes, of each client and in all.
+Requests that must not be lost (finals, opening and releasing identities) are done in the order in which each client
+sent them; clients take turns. Of previews, only the newest of each client and stream waits; there, too, clients take
+turns. When both kinds wait, they alternate, so that a long render does not freeze a viewport and a viewport does not
+stall a render. What waits is limited in number and bytes, for each client and in all.
 
-Every call costs the same, however much waits; ``cancel`` and ``drop`` cost what they remove.
+The cost of a call does not depend on how much waits; ``cancel`` and ``drop`` cost what they remove.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Job:
 
 
 class QueueFullError(Exception):
-    """A client has as much waiting as it may, or all have; the message says of what."""
+    """A client, or all together, have reached a limit of waiting requests; the message says which."""
 
 
 class _Turns:
@@ -140,7 +140,7 @@ class Scheduler:
             return len(self._ordered) + len(self._previews)
 
     def add(self, job: Job) -> Job | None:
-        """Lets ``job`` wait; returns the preview whose place it took. Raises QueueFullError."""
+        """Queues ``job``; returns the older preview that it replaces, if any. Raises QueueFullError."""
         with self._changed:
             superseded = None
             if job.is_preview and isinstance(job.request, Synthesize):
@@ -178,7 +178,7 @@ class Scheduler:
             return self._taken(self._previews if is_preview else self._ordered)
 
     def take_finals(self, encoding: Encoding, most: int) -> list[Job]:
-        """The finals in that encoding, at most so many, that are next in order; does not wait for any."""
+        """Takes up to so many further finals in that encoding that are next in order; does not wait."""
         taken: list[Job] = []
         with self._changed:
             while len(taken) < most and (job := self._ordered.next()) and job.is_final_in(encoding):
@@ -186,7 +186,7 @@ class Scheduler:
         return taken
 
     def cancel(self, client: bytes, ids: tuple[int, ...]) -> list[Job]:
-        """Removes the client's waiting pictures with these ids (all of them if empty) and returns them."""
+        """Removes and returns the client's waiting pictures with these ids; all of them if ``ids`` is empty."""
         with self._changed:
             ordered, previews = self._ordered.of(client), self._previews.of(client)
             keys = [key for key in ids if key in ordered] if ids else list(ordered)
@@ -199,7 +199,9 @@ class Scheduler:
         return jobs
 
     def drop(self, client: bytes) -> list[Job]:
-        """Removes all that waits of a client that left, and returns it; lets the worker release its identities."""
+        """Removes and returns everything that waits of a client that has left; the worker then releases its
+        identities.
+        """
         with self._changed:
             jobs = [self._ordered.remove(client, key) for key in list(self._ordered.of(client))]
             jobs += [self._previews.remove(client, stream) for stream in list(self._previews.of(client))]
@@ -211,7 +213,7 @@ class Scheduler:
         return [job for job in jobs if not isinstance(job.request, Forget)]
 
     def hold(self, client: bytes) -> None:
-        """Passes a client over that does not take its answers, until ``resume``."""
+        """Skips a client that does not take its answers, until ``resume``."""
         with self._changed:
             self._ordered.hold(client)
             self._previews.hold(client)

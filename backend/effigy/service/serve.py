@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy serve``: puts sockets, scheduler, worker and server together, and takes them apart cleanly."""
+"""``effigy serve``: assembles sockets, scheduler, worker and server, and shuts them down cleanly."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ServeOptions:
 
 
 class ServiceError(Exception):
-    """The service ended for another reason than being asked to; the message says why, and what to do."""
+    """The service ended without being asked to. The message says why, and what to do."""
 
     def __init__(self, message: str, *, exit_code: int, is_stuck: bool) -> None:
         """``is_stuck``: the worker does not come to an end, so that the process must be ended without it."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The I/O loop: reads requests, answers at once what needs no model, and passes on what the worker paints."""
+"""The I/O loop: reads requests, answers what needs no model at once, and queues the rest for the worker."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _LEAVE_S = 0.5  # for last answers that clients are slow to take
 
 
 class Server:
-    """Owns the ROUTER socket; its owner calls ``step`` until that says to leave, then ``leave``."""
+    """Owns the ROUTER socket. Its owner calls ``step`` until that returns False, then ``leave``."""
 
     def __init__(
         self,
@@ -67,16 +67,16 @@ class Server:
         self._stopping = False
 
     def stop(self) -> None:
-        """Makes ``step`` say so soon; may be called from a signal handler or another thread."""
+        """Makes ``step`` return False soon. May be called from a signal handler or another thread."""
         self._stopping = True
 
     @property
     def idle_s(self) -> float:
-        """Seconds since any client was heard."""
+        """Seconds since the last message of any client."""
         return time.monotonic() - self._last_heard
 
     def step(self) -> bool:
-        """Serves what arrives within _POLL_MS; False when it is time to leave."""
+        """Handles what arrives within _POLL_MS; returns False when the service is to leave."""
         for socket, _ in self._poll():
             if socket is self._router:
                 self._receive()
@@ -89,7 +89,7 @@ class Server:
         return not self._stopping
 
     def leave(self) -> None:
-        """Tells everyone who waits that the service is leaving."""
+        """Answers all that still wait that the service is shutting down."""
         for job in self._scheduler.close():
             self._refuse(job, "shutting-down", "the backend is leaving", "start it again")
         while self._replies.poll(0):

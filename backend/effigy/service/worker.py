@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class Worker(threading.Thread):
-    """Loads the model, then does the scheduler's jobs; replies go to the I/O thread over an inproc socket."""
+    """Loads the model, then does the scheduler's jobs. Replies go to the I/O thread over an inproc socket."""
 
     def __init__(
         self,
@@ -44,12 +44,12 @@ class Worker(threading.Thread):
 
     @property
     def identities(self) -> int:
-        """How many are open."""
+        """The number of open identities."""
         return self._answering.identities if self._answering is not None else 0
 
     @property
     def painted(self) -> int:
-        """Pictures until now."""
+        """The number of pictures painted so far."""
         return self._answering.painted if self._answering is not None else 0
 
     def run(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading every format of StyleGAN weights, executing nothing of what is in them."""
+"""Reads every supported format of StyleGAN weights without executing anything in the files."""
 
 from .checkpoint import Checkpoint, Config, GeneratorFileError
 from .matching import read_network

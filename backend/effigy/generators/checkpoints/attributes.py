@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the layers in NVIDIA's files say of themselves besides their weights: it must be what our network computes.
+"""Compares what layers in NVIDIA's files say of themselves, besides their weights, with what our network computes.
 
-A layer that was made with another filter, activation, gain or size would else be painted wrong without a word.
+Otherwise a layer with another filter, activation, gain or size would silently be painted wrong.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _MOST = 8  # numbers in an attribute
 
 
 def check_attributes(file: TensorFile, modules: Iterable[tuple[str, dict[str, Any]]], config: Config) -> None:
-    """Raises ForeignError unless each attribute of ``modules`` (path, attributes) is what ``config`` makes of it.
+    """Raises ForeignError unless each attribute of ``modules`` (path → attributes) is what ``config`` makes it.
 
-    What a module does not say is not asked for: it is what its code base always does.
+    Attributes that a module does not have are not checked: its code base then has only one behaviour.
     """
     expected = expected_attributes(config)
     for path, attributes in modules:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every format of generator file comes to: a network's shape, and its tensors under the official names."""
+"""The common result of reading any generator file: a network's configuration, and its tensors under the official
+names.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ class GeneratorFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An opened generator file. ``remarks``: what it does not say, and what is assumed instead."""
+    """An open generator file. ``remarks``: what the file does not say, and what is assumed instead."""
 
     format: str
     config: Config

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the settings and tensors of a foreign file to a network's shape, with a reason where we have no such network."""
+"""Derives our network's configuration from a foreign file's settings and tensors, or says why we have no such
+network.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def regular(config: Config, tensors: Tensors) -> tuple[dict[str, Weight], tuple[
 
 
 def refuse_relatives(shapes: Shapes) -> None:
-    """Raises ForeignError for a network that is like ours, by names of its tensors in its own code base or ours."""
+    """Raises ForeignError for a network that resembles ours, recognised by tensor names in its own code base or
+    ours.
+    """
     names = [name for name in shapes if len(name) <= _NAME]  # a pattern's cost may grow as a name's length squared
     for pattern, kind in _RELATIVES.items():
         if any(re.fullmatch(pattern, name) for name in names):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a file's tensors are those of the network that it describes: decided once, for whatever reads it."""
+"""Decides whether a file's tensors are those of the network that it describes; used by everything that reads files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def skeleton(config: Config) -> Network:
 
 
 def misfit(network: Network, config: Config, shapes: Shapes) -> str:
-    """How tensors of these ``shapes`` differ from the network's; empty where they do not."""
+    """Describes how tensors of these ``shapes`` differ from the network's; empty if they do not."""
     kind = architecture_of(config).name
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     missing, unknown = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
@@ -36,7 +36,7 @@ def misfit(network: Network, config: Config, shapes: Shapes) -> str:
 
 
 def check_size(network: Network, stored: int) -> None:
-    """Raises MalformedError where many names stand for the same few numbers of a file of ``stored`` bytes."""
+    """Raises MalformedError if many tensors share the same few numbers of a file of ``stored`` bytes."""
     values = sum(value.numel() for value in network.state_dict().values())
     if _SMALLEST * values > stored:
         raise MalformedError(f"it announces {values} weights in {stored} bytes")

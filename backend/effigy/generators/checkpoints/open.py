@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which format a generator file has, by its first bytes: names tell nothing."""
+"""Detects a generator file's format by its first bytes; file names are ignored."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # the numbe
 
 @contextmanager
 def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
-    """The checkpoint in ``path``, for as long as the context lasts. Nothing in the file is executed.
+    """Opens the checkpoint in ``path`` for as long as the context lasts. Executes nothing in the file.
 
-    Its tensors are all that its network needs, in the right shapes, and reading one checks that its numbers are finite.
-    Raises GeneratorFileError, also from within, that names the file, what is wrong with it and what to do.
+    It has all tensors that its network needs, in the right shapes; reading one checks that its numbers are finite.
+    Raises GeneratorFileError, also while it is open, that names the file, what is wrong with it and what to do.
     """
     if problem := file_problem(path, "generator file"):
         raise GeneratorFileError(f"{problem}: give the generator file{' in it' if problem.endswith('folder') else ''}")

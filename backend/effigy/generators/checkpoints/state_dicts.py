@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shape of a network whose tensors were saved without its settings: as far as they tell it."""
+"""Infers a network's configuration from tensors that were saved without settings, as far as they determine it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors in files of PyTorch and in pickled NumPy arrays: found, checked against the file, read when asked for."""
+"""Tensors in PyTorch files and pickled NumPy arrays: located, checked against the file's size, and read on demand."""
 
 from __future__ import annotations
 

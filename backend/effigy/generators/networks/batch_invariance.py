@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is computed picture by picture, so that pictures painted together have the bits of each painted alone.
+"""Computes picture by picture what libraries would round differently in a batch, so that each picture has the bits that
+it has alone.
 
-Libraries cut a product of a few rows, or a convolution of a few pixels, along its sum: into other pieces for another
-number of rows or of threads, which add up in another order. What is larger they cut along its results only.
+For a product of few rows, or a convolution of few pixels, libraries split the sum; the split, and so the order of
+additions, depends on the number of rows and threads. Larger products are split along their results only.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from .operations import SQRT2, may_overwrite
 
 
 def row_by_row(compute: Callable[[Tensor], Tensor], rows: Tensor, threads: int | None = 1) -> Tensor:
-    """``compute`` of ``rows`` [N, …], each by itself, where bits matter: on a CPU, without gradients.
+    """Calls ``compute`` for each row of ``rows`` [N, …] separately, where bits matter: on a CPU, without gradients.
 
-    ``threads``: how many compute; None is for what rounds alike with any number.
+    ``threads``: how many compute; None for operations whose rounding does not depend on it.
     """
     if rows.device.type != "cpu" or not may_overwrite():
         return compute(rows)

@@ -56,7 +56,7 @@ class Mapping(nn.Module):
 
 
 def check_mapping(z_dim: int, w_dim: int, layers: int) -> None:
-    """Raises ValueError for what no mapping has, before anything is built for it."""
+    """Raises ValueError for a mapping network that cannot exist, before anything is built."""
     if not 1 <= layers <= 64 or not 1 <= z_dim <= 8192 or not 1 <= w_dim <= 8192:
         raise ValueError(f"no generator's mapping has {layers} layers from {z_dim} to {w_dim}")
 

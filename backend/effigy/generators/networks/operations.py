@@ -12,7 +12,7 @@ SQRT2 = math.sqrt(2.0)
 
 
 def check_clamp(clamp: float | None) -> None:
-    """Raises ValueError for a limit that is none."""
+    """Raises ValueError for a clamp that is not a positive finite number."""
     if clamp is not None and not 0 < clamp < math.inf:
         raise ValueError(f"activations cannot be clamped to {clamp}")
 
@@ -32,7 +32,9 @@ def modulate(x: Tensor, style: Tensor) -> Tensor:
 
 
 def may_overwrite() -> bool:
-    """Whether activations may be changed in place: no gradient needs them, and no compiler, which fuses better."""
+    """Returns whether activations may be changed in place: no gradient needs them, and no compiler (which fuses better)
+    is at work.
+    """
     return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
 
 

@@ -13,7 +13,7 @@ from .network import Config, Network
 
 
 class StyleGANConfig(Config, Protocol):
-    """The shape of one, with its mapping network's."""
+    """The configuration that all StyleGANs share, with that of the mapping network."""
 
     @property
     def mapping_layers(self) -> int: ...
@@ -34,7 +34,7 @@ class Synthesis(nn.Module):
 
 
 class StyleGAN(Network):
-    """A generator but for how it paints. Its weights are to be loaded, or made by ``dense.initialize``."""
+    """A generator without its synthesis. Its weights must be loaded, or made by ``dense.initialize``."""
 
     def __init__(self, config: StyleGANConfig, synthesis: Synthesis) -> None:
         super().__init__(config)

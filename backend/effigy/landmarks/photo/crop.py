@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Squares cut out of a picture, turned upright and brought to the size that a network takes."""
+"""Cuts rotated squares out of a picture, in the size that a network takes."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Crop:
 
 
 def cut(picture: Tensor, crop: Crop, size: int, *, black: bool = False) -> Tensor:
-    """Picture [H, W, 3] uint8 → [size, size, 3] in [0, 1], on the same device.
+    """Cuts the crop out of a picture [H, W, 3] uint8: [size, size, 3] in [0, 1], on the same device.
 
-    What lies outside of the picture is ``black``, or as its nearest edge. Where pixels become fewer they are averaged.
+    Outside the picture it is ``black``, or repeats the nearest edge. When the picture is shrunk, pixels are averaged.
     """
     height, width, _ = picture.shape
     M = crop.matrix()

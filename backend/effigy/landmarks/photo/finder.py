@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where faces are in a picture: BlazeFace, near and far, and in tiles where neither sees one.
+"""Finds faces in a picture with BlazeFace: its short-range and full-range networks, then in tiles if neither finds any.
 
 Bazarevsky et al., *BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs*, 2019. Boxes of one face are
-averaged, weighted by their scores, as it says.
+averaged, weighted by their scores, as in that paper.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ class FaceFinder:
         self._far = _Network(far, _anchors(far.input_shape[1], {4: 1}), _FAR)
 
     def find(self, picture: Tensor) -> Iterator[list[Box]]:
-        """Picture [H, W, 3] uint8 → what may be its faces, the largest first: most likely, then looked for harder.
+        """Yields lists of candidate boxes in a picture [H, W, 3] uint8, the largest first, each list from a more
+        thorough search.
 
-        Whoever asks for more has found no face in what was there before.
+        Ask for the next list only if no candidate in the previous one turned out to be a face.
         """
         whole = _whole(picture)
         yield self._see(picture, [whole], (self._near, self._far))
@@ -79,7 +80,7 @@ class FaceFinder:
 
     @torch.inference_mode()
     def find_near(self, pictures: list[Tensor]) -> list[Box | None]:
-        """The largest face of each picture, of those that are quickly found."""
+        """Returns the largest face of each picture, among those that the quickest search finds."""
         found = self._look(self._near, pictures, [_whole(picture) for picture in pictures])
         return [_by_size(boxes)[0] if boxes else None for boxes in found]
 

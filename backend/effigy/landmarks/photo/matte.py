@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the person is in a photograph, and where the background: MediaPipe's selfie segmentation."""
+"""Segments persons from the background of a photograph: MediaPipe's selfie segmentation."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Matte:
 
     @torch.inference_mode()
     def matte(self, picture: Tensor | NDArray[np.uint8]) -> Tensor:
-        """Picture [H, W, 3] uint8 → [H, W] in [0, 1]: 1 on persons, 0 behind them.
+        """Maps a picture [H, W, 3] uint8 to alpha [H, W] in [0, 1]: 1 on persons, 0 behind them.
 
-        It knows 256 × 256 places: edges of larger pictures are as soft as that.
+        The network's resolution is 256 × 256, so edges of larger pictures are soft.
         """
         here = torch.as_tensor(picture).to(self.device).permute(2, 0, 1)[None].float() / 255
         size = self._network.input_shape[1:3]

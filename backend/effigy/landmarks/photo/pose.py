@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a head that was read is turned: the rotation and size that bring MediaPipe's canonical face onto its points."""
+"""The pose of a face that was read: the similarity transform that brings MediaPipe's canonical face onto its points."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a picture to its faces: found, cut out upright, 478 points, and 52 scores of expression."""
+"""Reads the faces in a picture: finds them, cuts them out upright, and reads 478 points and 52 expression scores."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class PhotoReader:
         self._finder = FaceFinder(near, far)
 
     def read(self, picture: Tensor | NDArray[np.uint8], most: int = _MOST) -> list[Face]:
-        """Up to ``most`` faces of a picture, the largest first; none where there is no face."""
+        """Reads up to ``most`` faces of a picture, the largest first. Returns an empty list if there is none."""
         here = self._here(picture)
         for boxes in self._finder.find(here):
             if faces := self._refined(here, [box.crop() for box in boxes[:_MOST]]):
@@ -98,7 +98,9 @@ class PhotoReader:
         return [found.get(number) or next(iter(self.read(one, most=1)), None) for number, one in enumerate(here)]
 
     def follow(self, picture: Tensor | NDArray[np.uint8], crop: Crop) -> Face | None:
-        """The face within ``crop``, which the film's picture before had there; None where it is not seen any more."""
+        """Reads the face within ``crop``, where it was in the film's previous picture. Returns None if it is no longer
+        there.
+        """
         return self._faces([self._here(picture)], [crop], again=False)[0]
 
     def mesh(self, picture: Tensor, crop: Crop) -> Tensor:
@@ -161,7 +163,7 @@ class PhotoReader:
 
 
 class Film:
-    """Reads one face in the pictures of a film, one after the other: where it was is where it is looked for first."""
+    """Follows one face through the pictures of a film: each search starts where the face was in the picture before."""
 
     def __init__(self, reader: PhotoReader, number: int = 0) -> None:
         """``number``: which face to follow, the largest being 0. Where fewer are seen, it is not."""
@@ -170,7 +172,7 @@ class Film:
         self.faces = 0  # how many there were when it was last looked for
 
     def read(self, picture: Tensor | NDArray[np.uint8]) -> Face | None:
-        """The face in the film's next picture [H, W, 3] uint8; None where it is not seen."""
+        """Reads the face in the film's next picture [H, W, 3] uint8. Returns None if it is not visible."""
         face = None if self._crop is None else self._reader.follow(picture, self._crop)
         if face is None:
             faces = self._reader.read(picture)

@@ -36,7 +36,9 @@ FINGERPRINT = "photo-2-" + hashlib.sha256("".join(_SHA256.values()).encode()).he
 
 
 def load_networks(names: tuple[str, ...], device: str | torch.device, folder: Path = _FOLDER) -> list[TFLiteNetwork]:
-    """The networks called so, in that order. Raises DetectorError unless their files are the ones that we ship."""
+    """Loads the networks with these names, in that order. Raises DetectorError unless their files are exactly those
+    that we ship.
+    """
     files: dict[str, bytes] = {}
     networks = []
     for name in names:
