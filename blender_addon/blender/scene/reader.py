@@ -42,9 +42,9 @@ def read_face(
 ) -> FaceState:
     """Reads a face as the scene's camera sees it now, or where ``by`` counts, a viewport. Raises UnreadableError."""
     camera = camera_of(proxy, scene)
-    if by is not None and not by.counts:
-        by = None
-    if camera is None and by is None:
+    head = np.array(proxy.evaluated_get(depsgraph).matrix_world, dtype=np.float64)
+    seen = by.look_at(head) if by is not None else None
+    if camera is None and seen is None:
         raise UnreadableError(rpt_("scene {} has no camera: add one, or choose one in its properties", scene.name))
     if not has_own_plate(proxy):
         raise UnreadableError(
@@ -58,8 +58,7 @@ def read_face(
                 proxy.name,
             )
         )
-    head = np.array(proxy.evaluated_get(depsgraph).matrix_world, dtype=np.float64)
-    view = by.look_at(head) if by is not None else _seen_by(camera, head, depsgraph)
+    view = seen or _seen_by(camera, head, depsgraph)
     angles = angles_of(view)
     face = face_of(proxy)
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)

@@ -78,10 +78,9 @@ class Viewpoint:
         before, self._eye = self._eye, None if through == "CAMERA" else (eye, through == "PERSP")
         return before is not None or self._eye is not None
 
-    def look_at(self, head: np.ndarray) -> View:
-        """How the viewport that counts sees a head that stands at ``head`` [4, 4]."""
-        assert self._eye is not None
-        return View(head, *self._eye)
+    def look_at(self, head: np.ndarray) -> View | None:
+        """How the viewport that counts sees a head that stands at ``head`` [4, 4]; None where none counts."""
+        return None if self._eye is None else View(head, *self._eye)
 
 
 viewpoint = Viewpoint()
@@ -89,6 +88,5 @@ viewpoint = Viewpoint()
 
 def view_of(proxy: bpy.types.Object, camera: bpy.types.Object) -> View:
     """How the face is seen now: by the viewport that counts, else by ``camera``."""
-    if not viewpoint.counts:
-        return controls.view_of(proxy, camera)
-    return viewpoint.look_at(np.array(proxy.matrix_world, dtype=np.float64))
+    seen = viewpoint.look_at(np.array(proxy.matrix_world, dtype=np.float64))
+    return controls.view_of(proxy, camera) if seen is None else seen
