@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Films and cameras as pictures one after the other, and what is read in them as captures that animators know."""
+"""Films and cameras as sequences of pictures, and ARKit captures read from them."""
 
 from effigy_protocol.arkit import Moment, csv_rows
 

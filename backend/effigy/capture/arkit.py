@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readings in ARKit's shapes, as the Live Link Face app sends them (effigy_protocol/arkit.py)."""
+"""Readings as ARKit's blend shapes, in the packets of the Live Link Face app (effigy_protocol/arkit.py)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ _PULL = 0.05  # how much a shape's own score counts beside what the controls say
 
 
 class ShapeFinder:
-    """Finds the shapes, near to what MediaPipe scores, of which importers make a face model's controls."""
+    """Finds ARKit shapes from which importers reconstruct the given controls, as near as possible to MediaPipe's
+    scores.
+    """
 
     def __init__(self, controls: Sequence[Parameter]) -> None:
-        """``controls``: those that are read well; 0 … 1, and −1 … 0, are spread over their ranges."""
+        """``controls``: those that are read reliably. Shapes from 0 to 1, and −1 to 0, are spread over their ranges."""
         self._ranges = {control.name: (control.low, control.high) for control in controls}
         rows = {control.name: sources(control.name, control.mirror, SHAPES) for control in controls}
         self._shapes = sorted({shape for terms in rows.values() for shape, _ in terms}, key=SHAPES.index)
@@ -32,7 +34,7 @@ class ShapeFinder:
         self._whole = np.vstack([self._matrix, _PULL * np.eye(len(self._shapes))])
 
     def find(self, controls: Mapping[str, float], scores: Mapping[str, float]) -> dict[str, float]:
-        """``controls`` by name, and what was scored → every shape, 0 … 1."""
+        """Maps the values of ``controls`` and MediaPipe's scores, by name, to every shape, 0 … 1."""
         found = {name: min(max(scores.get(name, 0.0), 0.0), 1.0) for name in SHAPES}
         if self._shapes:
             wanted = [_spread(controls[name], *self._ranges[name]) for name in self._ranges]
@@ -49,7 +51,7 @@ def _spread(value: float, low: float, high: float) -> float:
 
 
 def packet(moment: Moment | None, frame: int, rate: float, subject: str) -> bytes:
-    """One packet of the app's, without values where no face is seen. ``rate``: frames per second."""
+    """Encodes one packet of the app, without values if no face is visible. ``rate``: frames per second."""
     names = [name.encode("ascii", errors="replace")[:64] for name in (f"effigy-{subject}", subject)]
     head = bytes([VERSION]) + b"".join(LENGTH.pack(len(name)) + name for name in names)
     head += TIME.pack(frame, 0.0, round(rate * 1000), 1000)

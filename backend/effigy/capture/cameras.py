@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cameras of this computer: how the system numbers and names them, and how FFmpeg opens one."""
+"""The cameras of this computer: their numbers and names in each system, and how FFmpeg opens one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def find_camera(number: int) -> Camera:
 
 
 def list_cameras() -> list[Camera]:
-    """All that this computer has. Raises SourceError."""
+    """Lists the cameras of this computer. Raises SourceError."""
     if sys.platform == "win32":
         names = _windows_cameras(_said_by_ffmpeg("-list_devices", "true", "-f", "dshow", "-i", "dummy"))
         return [Camera(number, name, f"video={name}", "dshow") for number, name in enumerate(names)]

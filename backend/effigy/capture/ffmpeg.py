@@ -9,7 +9,7 @@ class SourceError(Exception):
 
 
 def ffmpeg() -> str:
-    """Its path. Raises SourceError."""
+    """Returns the path of imageio-ffmpeg's FFmpeg. Raises SourceError."""
     try:
         import imageio_ffmpeg
     except ImportError:

@@ -12,16 +12,16 @@ _SPEED_CUTOFF = 1.0  # Hz, of the speed by which it is told whether something mo
 
 
 class OneEuro:
-    """Filters values [D] that come one after the other."""
+    """Filters values [D] as they arrive."""
 
     def __init__(self, cutoff: float, beta: Array) -> None:
-        """``cutoff``: Hz at rest. ``beta`` [D]: by how many Hz it rises with each unit per second of motion."""
+        """``cutoff``: Hz at rest. ``beta`` [D]: how many Hz it rises per unit per second of motion."""
         self._cutoff, self._beta = cutoff, beta
         self._value: Array | None = None
         self._speed = np.zeros_like(beta)
 
     def __call__(self, value: Array, seconds: float) -> Array:
-        """The filtered value, so many seconds after the one before."""
+        """Returns the filtered value; ``seconds`` have passed since the one before."""
         if self._value is None or seconds <= 0:
             self._value = value
             return value
@@ -32,14 +32,14 @@ class OneEuro:
         return self._value
 
     def forget(self) -> None:
-        """Begins anew: what comes next has nothing to do with what was."""
+        """Starts again: the next value is unrelated to the previous ones."""
         self._value, self._speed = None, np.zeros_like(self._beta)
 
 
 def smooth_both_ways(values: Array, times: Array, cutoff: float, beta: Array, longest_gap: float) -> Array:
-    """[N, D] at ``times`` [N] in seconds, filtered forwards and backwards: what is known as a whole need not lag.
+    """Filters [N, D] at ``times`` [N] (seconds) forwards and backwards: a finished recording needs no lag.
 
-    Where more than ``longest_gap`` seconds are missing, it begins anew.
+    After a gap of more than ``longest_gap`` seconds it starts again.
     """
     forwards, backwards = (
         _pass(values[order], np.abs(np.diff(times[order])), cutoff, beta, longest_gap)[order]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where moving pictures come from: films and cameras, both through the FFmpeg that imageio-ffmpeg brings.
+"""Sources of moving pictures: films and cameras, both through the FFmpeg that imageio-ffmpeg brings.
 
-It reads every film, and cameras on Linux, macOS and Windows, without another library. Pictures come over a pipe.
+It reads all usual films, and cameras on Linux, macOS and Windows, without another library. Pictures arrive over a pipe.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Pictures [H, W, 3] uint8, one after the other, each with the second at which it is shown."""
+    """A sequence of pictures [H, W, 3] uint8, each with the second at which it is shown."""
 
     name: str
     rate: float  # pictures a second
@@ -46,7 +46,7 @@ class Source:
 
 
 def open_film(path: Path, rate: float | None = None) -> Source:
-    """The film in a file, at its own rate or at another. Raises SourceError, then and while it is read."""
+    """Opens a film file, at its own frame rate or another. Raises SourceError, also while it is read."""
     if problem := file_problem(path, "film"):
         raise SourceError(problem)
     if rate is not None and not 0 < rate <= _FASTEST:
@@ -59,7 +59,7 @@ def open_film(path: Path, rate: float | None = None) -> Source:
 
 
 def open_camera(number: int = 0, rate: float | None = None) -> Source:
-    """Camera ``number`` of this computer, of which the newest picture is always the next. Raises SourceError."""
+    """Opens camera ``number`` of this computer; the next picture is always the newest. Raises SourceError."""
     asked = _USUAL_RATE if rate is None else rate
     camera = find_camera(number)
     arguments = [*camera.arguments(asked), "-i", camera.place]

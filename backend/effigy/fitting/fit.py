@@ -54,8 +54,9 @@ class FitPlan:
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """Errors in percent of the outer-eye distance: of the shape model on its samples, and on unseen latents of
-    the regressor and, where it was asked for, of the paper's."""
+    """Errors in percent of the outer-eye distance: of the shape model on its samples, and of the regressor (and the
+    paper's, if it was asked for) on unseen latents.
+    """
 
     samples: int
     shape_nme_percent: float
@@ -142,7 +143,9 @@ def learn_looks(
     seed: int,
     progress: Progress,
 ) -> Looks:
-    """What holds colours and the person in edits of a fitted regressor. The topology has patches of skin."""
+    """Trains the heads that hold colours and the person in edits of a fitted regressor. The topology must have
+    patches.
+    """
     appearance, known = train_appearance(
         regressor,
         shape,
@@ -158,12 +161,12 @@ def learn_looks(
 
 
 def fingerprint(embedder: Embedder | None) -> str:
-    """By which samples and bundles remember an identity network, or that there was none."""
+    """Returns the identifier by which samples and bundles record an identity network, or that there was none."""
     return NO_NETWORK if embedder is None else embedder.fingerprint
 
 
 def with_faces(samples: Samples) -> Samples:
-    """Those in which a face was seen; raises SamplesError when most show none."""
+    """Returns the samples in which a face was found. Raises SamplesError if most show none."""
     seen = np.asarray(np.isfinite(samples.points).all(axis=(1, 2)))
     if seen.mean() < _FACES:
         raise SamplesError(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learns how photographs show a face model's controls, from pictures that it paints itself: people at rest, and edited.
+"""Learns how photographs show a face model's controls, from pictures that the model paints: people at rest and edited.
 
-What was asked of the model is the truth: a reading is to say what to ask for.
+The truth is what was asked of the model, because a reading is to say what to ask for.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def learn_photo_map(
     people: int = PEOPLE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PhotoMap | None:
-    """Paints and reads ``people``; None where the model's pictures show no photographic faces. Seeded.
+    """Paints and reads ``people``. Returns None if no faces are found in the model's pictures. Seeded.
 
-    Takes about 8 pictures' time for each of them.
+    Takes about 8 pictures' time for each person.
     """
     lesson = _paint_and_read(model, detector, people, progress)
     if lesson is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What φ learns from pictures of a face model's own edits: see ``editing/correction.py``."""
+"""Paints edits by the model itself, to train φ on them: see ``editing/correction.py``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives a fitted face model heads that hold looks, and a regressor corrected by its edits, without a new fit."""
+"""Adds heads that hold looks, and a regressor corrected on edits, to a fitted face model without a new fit."""
 
 from __future__ import annotations
 

@@ -32,13 +32,12 @@ _MEDIAN = 2 * np.log(2)  # of a chi-squared variable with two degrees of freedom
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """How to fit.
+    """Options of a fit.
 
-    ``mode``: ``linear`` is the joint EM fit of a full basis, the default for quality; ``rankone`` the paper's
-    basis on metric cameras; ``rankone-paper`` the published algorithm with its ``calibration``, for
-    comparison. ``basis`` deformations K; ``sweeps`` of EM or of alternating least squares. ``robust`` (linear
-    only) bears gross outliers and contours that slide on the far side, at a small loss on clean data; None
-    looks for outliers first.
+    ``mode``: ``linear`` is the joint EM fit of a full basis, the default for quality; ``rankone`` the paper's basis on
+    metric cameras; ``rankone-paper`` the published algorithm with its ``calibration``, for comparison. ``basis``:
+    deformations K. ``sweeps``: of EM or of alternating least squares. ``robust`` (linear only) tolerates gross
+    outliers, and contours that slide along the far side, at a small loss on clean data; None first tests for outliers.
     """
 
     basis: int = 24
@@ -50,7 +49,9 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """A shape model and what it says of each view: cameras, coefficients α [N, K], picture points [N, 2, L]."""
+    """A shape model, and for each view the camera, the coefficients α [N, K] and the fitted picture points [N, 2,
+    L].
+    """
 
     model: ShapeModel
     camera: Camera
@@ -71,10 +72,10 @@ def fit(
 ) -> FitResult:
     """Fits a shape model to picture points ``W`` [N, 2, L] (x right, y down).
 
-    ``weights`` [N, L] ≥ 0 says how far each point is to be trusted; 0 is a missing point. In the modes other
-    than ``rankone-paper`` the result is in the gauge of docs/architecture.md: the mean face is frontal,
-    symmetric about x = 0 and of unit size. Deterministic; the views' order changes nothing.
-    Raises GeometryError when the views cannot determine a shape, or when that is no face in the topology's order.
+    ``weights`` [N, L] ≥ 0: the reliability of each point; 0 is a missing point. In all modes but ``rankone-paper`` the
+    result is in the gauge of docs/architecture.md: the mean face is frontal, symmetric about x = 0 and of unit size.
+    Deterministic, and independent of the order of views. Raises GeometryError if the views do not determine a shape, or
+    if it is not a face in the topology's order.
     """
     W, trust = _check(W, weights, topology, options)
     if options.mode == "rankone-paper":

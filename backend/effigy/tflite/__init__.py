@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow Lite networks of float numbers, run by PyTorch: read from the file, which is never executed."""
+"""Runs floating-point TensorFlow Lite networks with PyTorch. The file is data: nothing in it is executed."""
 
 from .flatbuffer import TFLiteError
 from .network import TFLiteNetwork

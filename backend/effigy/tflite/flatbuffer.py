@@ -18,25 +18,27 @@ from numpy.typing import NDArray
 
 
 class TFLiteError(ValueError):
-    """A file that is no TensorFlow Lite network, is damaged, or has what is not read here; the message says which."""
+    """A file that is not a TensorFlow Lite network, is damaged, or uses something unsupported; the message says
+    which.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table at byte ``at`` of ``data``. Every method raises TFLiteError where the file ends too early."""
+    """The table at byte ``at`` of ``data``. Every method raises TFLiteError if the file is too short."""
 
     data: bytes
     at: int
 
     @staticmethod
     def root(data: bytes, identifier: bytes) -> Table:
-        """The first table of a file that is marked by ``identifier``."""
+        """Returns the root table of a file with the given ``identifier``."""
         if data[4:8] != identifier:
             raise TFLiteError(f"it does not begin as a TensorFlow Lite model does (no {identifier.decode()})")
         return Table(data, _unpack("<I", data, 0))
 
     def scalar(self, field: int, code: str, default: float = 0) -> Any:
-        """A number, of which ``code`` is the type in the ``struct`` module's letters."""
+        """Returns a number; ``code`` is its type in the letters of the ``struct`` module."""
         where = self._field(field)
         return default if where is None else _unpack("<" + code, self.data, where)
 
@@ -45,7 +47,7 @@ class Table:
         return None if where is None else Table(self.data, self._follow(where))
 
     def tables(self, field: int, most: int) -> list[Table]:
-        """A vector of at most ``most`` tables; empty where the field is absent."""
+        """Returns a vector of at most ``most`` tables; an absent field is empty."""
         where = self._field(field)
         if where is None:
             return []
@@ -53,7 +55,7 @@ class Table:
         return [Table(self.data, self._follow(start + 4 * i)) for i in range(count)]
 
     def array(self, field: int, dtype: Any, most: int) -> NDArray[Any]:
-        """A vector of at most ``most`` numbers, as a view of the file; empty where the field is absent."""
+        """Returns a vector of at most ``most`` numbers as a view of the file; an absent field is empty."""
         where = self._field(field)
         if where is None:
             return np.zeros(0, dtype)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A .tflite file as tensors and operators: the one graph of it, with fields numbered as in TensorFlow's schema.fbs."""
+"""Reads a .tflite file into tensors and operators. It must have one graph; fields are numbered as in TensorFlow's
+schema.fbs.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ _NAMES = {  # BuiltinOperator in schema.fbs
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One step of a graph. ``inputs`` are tensors by number, −1 where an optional one is absent."""
+    """One step of a graph. ``inputs`` are tensor numbers, −1 for an optional input that is absent."""
 
     name: str
     inputs: tuple[int, ...]
@@ -42,7 +44,7 @@ class Operator:
 
 @dataclass(slots=True)
 class Model:
-    """A graph of one input. ``shapes`` are declared for one picture: the first axis of what varies is 1."""
+    """A graph with one input. ``shapes`` are declared for one picture: the first axis of everything computed is 1."""
 
     shapes: list[tuple[int, ...]]
     input: int
@@ -57,9 +59,9 @@ class Model:
 
 
 def read_model(data: bytes) -> Model:
-    """The bytes of a .tflite file → its graph, with dense float32 weights. Raises TFLiteError.
+    """Reads the bytes of a .tflite file into its graph, with dense float32 weights. Raises TFLiteError.
 
-    Nothing larger than the file explains is allocated.
+    Allocations stay in proportion to the file's size.
     """
     root = Table.root(data, _IDENTIFIER)
     graphs = root.tables(2, _MOST)

@@ -26,10 +26,10 @@ class _Step:
 
 
 class TFLiteNetwork(nn.Module):
-    """Runs a network of float numbers on any number of pictures at once, on any device."""
+    """Runs a floating-point network on any number of pictures at once, on any device."""
 
     def __init__(self, data: bytes) -> None:
-        """``data``: the file's bytes. Raises TFLiteError, before more is allocated than they explain."""
+        """``data``: the file's bytes. Raises TFLiteError, before it allocates more than their size justifies."""
         super().__init__()
         model = read_model(data)
         self.input_shape = model.shapes[model.input]  # of one picture: [1, …]

@@ -20,9 +20,9 @@ _INDICES: dict[int, Any] = {1: np.int32, 2: np.uint16, 3: np.uint8}  # of the un
 
 
 def densify(values: NDArray[Any], shape: tuple[int, ...], sparsity: Table) -> NDArray[Any]:
-    """The dense tensor of ``shape`` whose stored ``values`` [n] are told apart by ``sparsity``. Raises TFLiteError.
+    """Returns the dense tensor of ``shape`` whose stored ``values`` [n] are placed by ``sparsity``. Raises TFLiteError.
 
-    ``shape`` is what is allocated: the caller bounds it.
+    It allocates the whole ``shape``, so the caller must bound it.
     """
     rank = len(shape)
     order = sparsity.array(0, np.int32, _LEVELS).tolist()

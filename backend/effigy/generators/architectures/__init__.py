@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The architectures that Effigy knows by itself, each in a file that registers it."""
+"""Effigy's own architectures, each in a file that registers it."""
 
 from ..registry import register
 from .stylegan2 import StyleGAN2Architecture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What files of StyleGAN2 and StyleGAN3 have in common: a mapping network, planes, an average of w."""
+"""What files of StyleGAN2 and StyleGAN3 have in common: a mapping network, planes, a mean of w."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TOGETHER = 250  # of them at a time: as many rows of 8192 numbers are all that 
 
 
 class StyleGANArchitecture(Architecture):
-    """The part that both share."""
+    """The part that StyleGAN2 and StyleGAN3 share."""
 
     def describe(self, config: Any) -> dict[str, Any]:
         return {"mapping layers": config.mapping_layers}
@@ -51,12 +51,12 @@ class StyleGANArchitecture(Architecture):
 
 
 def heights_and_channels(layers: Iterable[tuple[int, int]]) -> str:
-    """Height and channels of each layer or block, from the first to the picture, for people."""
+    """Describes height and channels of each layer or block, from the first to the picture, for people."""
     return ", ".join(f"{height}: {channels}" for height, channels in layers)
 
 
 def common_settings(settings: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
-    """The fields of a configuration that both have; raises ForeignError for a variant that Effigy has not."""
+    """Returns the fields that both configurations have. Raises ForeignError for an unsupported variant."""
     mapping = plain(dict(settings.get("mapping", {})))
     settings = plain(settings)
     _refuse_variants(settings, mapping)

@@ -63,7 +63,7 @@ class StyleGAN2Architecture(StyleGANArchitecture):
 
 
 def check_filter(name: str, weight: Weight, gain: float = 1.0) -> None:
-    """Raises ForeignError unless the resampling filter is the only one that Effigy has."""
+    """Raises ForeignError unless the resampling filter is the one that Effigy supports."""
     if weight.shape != (4, 4) or not torch.allclose(weight.read(), _BINOMIAL * gain, atol=1e-5):
         raise ForeignError(f"its resampling filter {name} is not [1, 3, 3, 1], the only one that Effigy has")
 

@@ -43,7 +43,9 @@ class StyleGAN3Architecture(StyleGANArchitecture):
         return make_config(StyleGAN3Config, common | {name: given[name] for name in names if name in given})
 
     def guesses(self, shapes: Shapes) -> Iterator[dict[str, Any]]:
-        """The usual settings, as far as names and shapes do not tell others: for whole and half-wide pictures."""
+        """Yields the usual settings, completed by what names and shapes of tensors determine: for square and for
+        half-wide pictures.
+        """
         for square, critical in product((True, False), _CRITICAL):
             settings = _usual(shapes, square=square)
             if settings is not None:

@@ -52,9 +52,9 @@ class _Painter(nn.Module):
 
 
 def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
-    """Compiles the generator in file ``generator`` for this CPU into ``package``, which is whole or not there.
+    """Compiles the generator in the file ``generator`` for this CPU into ``package``, which is written atomically.
 
-    What comes of it paints ``batch`` pictures at a time.
+    The compiled function paints exactly ``batch`` pictures at a time.
     """
     network = load_generator(generator, "cpu", dtype)
     with torch.no_grad(), warnings.catch_warnings():
@@ -77,19 +77,21 @@ def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch:
 
 
 def load_compiled(package: Path) -> Callable[[Tensor], Tensor]:
-    """The painting function in ``package``: native code that ``compile_generator`` made on this machine."""
+    """Loads the painting function in ``package``: native code that ``compile_generator`` made on this machine."""
     # What torch._inductor.aoti_load_package wraps: importing that takes seconds, in which no preview is painted.
     loader = torch._C._aoti.AOTIModelPackageLoader(str(package), "model", False, 1, -1)
     return lambda ws: loader.run([ws])[0]
 
 
 def cache_folder() -> Path:
-    """Where compiled generators are kept; ``EFFIGY_CACHE`` names another folder."""
+    """Returns the folder of compiled generators; ``EFFIGY_CACHE`` names another one."""
     return Path(os.environ.get("EFFIGY_CACHE") or platformdirs.user_cache_dir("effigy")) / "compiled"
 
 
 def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
-    """Where the package of this generator is kept: its name changes with all that the code in it depends on."""
+    """Returns the path of this generator's package. Its name includes a hash of everything that the code in it depends
+    on.
+    """
     with generator.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     machine = f"{platform.node()} {torch.backends.cpu.get_cpu_capability()} {has_matrix_units()}"
@@ -103,7 +105,7 @@ def _sources() -> str:
 
 
 def is_private(folder: Path) -> bool:
-    """Whether nobody else can put code into ``folder``, which is made when it is not there."""
+    """Returns whether nobody else can put code into ``folder``, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not hasattr(os, "getuid"):
         return True  # Windows keeps a user's folders to the user
@@ -112,10 +114,10 @@ def is_private(folder: Path) -> bool:
 
 
 class Compilation:
-    """A compilation in a child process, which ends with this one however that ends."""
+    """A compilation in a child process, which ends with this process however that ends."""
 
     def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
-        """Starts it. Its environment is ours: it finds the same packages and the same compiler."""
+        """Starts it, in our own environment, so that it finds the same packages and the same compiler."""
         what = [str(generator), str(dtype), str(package), str(batch)]
         arguments = [sys.executable, "-m", "effigy.generators.previews.compiled", *what]
         self._package = package
@@ -130,13 +132,13 @@ class Compilation:
         )
 
     def ended(self) -> bool:
-        """Whether there is a result, or none will come."""
+        """Returns whether it has finished, successfully or not."""
         if time.monotonic() > self._deadline:
             _end_group(self._child)
         return self._child.poll() is not None
 
     def package(self) -> Path | None:
-        """The package, or None, with a word in the log, where there is none."""
+        """Returns the package; logs the reason and returns None if the compilation failed."""
         self._child.wait()
         self._errors.seek(0)
         errors = self._errors.read()

@@ -31,9 +31,9 @@ WORTH_COMPILING = 200  # previews: somebody works with this generator, so that h
 
 
 class PreviewPainter:
-    """Paints w+ [1, num_ws, w_dim] → picture [1, C, H, W]; from one call to the next it may have become faster.
+    """Paints w+ [1, num_ws, w_dim] → picture [1, C, H, W]. It may become faster from one call to the next.
 
-    ``is_exact`` says of the picture painted last whether a final would be the same.
+    ``is_exact`` says whether a final would equal the picture painted last.
     """
 
     def __init__(self, generator: Network, path: Path) -> None:
@@ -77,7 +77,7 @@ class PreviewPainter:
         return picture
 
     def close(self) -> None:
-        """Ends a compilation that still runs."""
+        """Ends a compilation that is still running."""
         if self._compilation is not None:
             self._compilation.stop()
             self._compilation = None
@@ -132,11 +132,13 @@ class Graphed:
 
 
 def preview_dtype(generator: Network) -> torch.dtype:
-    """In which a CPU paints previews of ``generator``: the fastest with a mean error of at most 0.5 % of contrast."""
+    """Returns the fastest type in which a CPU paints previews of ``generator`` with a mean error of at most 0.5 % of
+    contrast.
+    """
     fit = generator.bfloat16_previews and has_native_bfloat16()
     return torch.bfloat16 if fit else torch.float32
 
 
 def has_native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; where it must imitate it, float32 is faster."""
+    """Returns whether this CPU multiplies bfloat16 in hardware. Where it emulates it, float32 is faster."""
     return has_matrix_units() or bool(torch.cpu._is_avx512_bf16_supported())
