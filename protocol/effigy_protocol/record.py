@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,8 +24,9 @@ METRE_DIGITS = 6
 SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 _FORMAT = 1
-_NOTHING = (("matte", "none"), ("passes", ()), ("metres", ()))  # what is not told
+_NOTHING = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""))  # what is not told
 _SAVE_S = 1.0  # between two writings of a journal, which holds all frames
+_STORY = 1 << 20  # bytes of a person's header
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 
@@ -32,8 +34,9 @@ _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 class Record:
     """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures.
 
-    ``passes`` are the layers of an exr file, ``metres`` the unit and distance of its depth. A picture says nothing of
-    what it has not, so that those of before there were mattes and layers are still right.
+    ``passes`` are the layers of an exr file, ``metres`` the unit and distance of its depth. ``made_from``: the SHA-256
+    of the picture that the person was made from, if they were. A picture says nothing of what it has not, so that those
+    of before there were mattes, layers and people from pictures are still right.
     """
 
     model: str
@@ -45,6 +48,7 @@ class Record:
     matte: MatteName = "none"
     passes: tuple[PassName, ...] = ()
     metres: tuple[float, ...] = ()
+    made_from: str = ""
 
     @classmethod
     def of(
@@ -63,7 +67,7 @@ class Record:
         values = tuple(sorted((name, round(value, CONTROL_DIGITS)) for name, value in controls))
         turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
         known = tuple(round(each, METRE_DIGITS) for each in metres) if "depth" in passes else ()
-        return cls(model, latent_hash(latent), *turn, values, encoding, matte, passes, known)
+        return cls(model, latent_hash(latent), *turn, values, encoding, matte, passes, known, made_from(latent))
 
     @property
     def digest(self) -> str:
@@ -93,6 +97,22 @@ def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def latent_hash(latent: bytes) -> str:
     return hashlib.sha256(latent).hexdigest()[:16]
+
+
+def made_from(latent: bytes) -> str:
+    """The SHA-256 of the picture that a person was made from; empty for a latent that is no person's.
+
+    A person's bytes are a safetensors file, whose metadata tell it.
+    """
+    if latent[8:9] != b"{":
+        return ""
+    end = 8 + min(int.from_bytes(latent[:8], "little"), _STORY)
+    try:
+        story = parse_json(parse_json(latent[8:end].decode())["__metadata__"]["effigy.person"])
+        digest = story["source"]["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return digest if isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) else ""
 
 
 def shows(path: Path, digest: str) -> bool:

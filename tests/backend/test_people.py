@@ -20,6 +20,7 @@ from effigy.faces.encoder import Encoder, read_encoder
 from effigy.faces.person import MOST_BYTES, Person, PersonError, read_person, write_person
 from effigy.faces.sight import Traits
 from effigy.landmarks.photo import Crop, PhotoReader, cut
+from effigy.painting.shots import Shot, paint_shots
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
 from effigy.people.inversion import invert
 from effigy.people.making import make_person, psnr
@@ -29,6 +30,7 @@ from effigy.service.jobs import Jobs
 from effigy.service.portraits import Portraits
 from effigy_protocol.messages import Done, Error, FromLatent, FromPhoto, OpenIdentity, Working
 from effigy_protocol.png import read_texts
+from effigy_protocol.record import KEYWORD
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
 SEED = 4_000_001  # whom no fit has seen
@@ -210,6 +212,13 @@ def test_mixing_keeps_where_people_come_from(default_model, person):
     back = default_model.open_latent(other, person.to_bytes(), 0.5)
     assert back.person.story["mixed"]["with"]["provenance"] == person.story["provenance"]
     assert default_model.open_latent(person.to_bytes(), other, 0.0).latent == person.to_bytes()
+
+
+def test_every_picture_of_a_person_tells_from_which_picture_they_are(default_model, person):
+    shots = [Shot(default_model.open_person(person)), Shot(default_model.open_seed(SEED))]
+    told = [json.loads(read_texts(painted.file())[KEYWORD]) for painted in paint_shots(default_model, shots)]
+    assert told[0]["made_from"] == person.story["source"]["sha256"]
+    assert "made_from" not in told[1]
 
 
 def test_another_generators_person_is_refused_by_name(default_model, person):

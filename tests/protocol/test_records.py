@@ -17,7 +17,7 @@ from effigy_client.capture.tables import CaptureError, read_live_link, read_open
 from effigy_client.memory import PictureMemory
 from effigy_protocol.files import parse_json, read_json
 from effigy_protocol.png import annotate, read_texts
-from effigy_protocol.record import Journal, Record, shows, what_differs
+from effigy_protocol.record import Journal, Record, made_from, shows, what_differs
 
 from ..closeness import assert_same
 
@@ -154,3 +154,28 @@ def test_memory_stays_within_its_limit_and_forgets_what_was_not_used_for_longest
     assert memory.size == 48
     memory.clear()
     assert (len(memory), memory.size) == (0, 0)
+
+
+def person_of(story: object) -> bytes:
+    """The beginning of a person's file."""
+    header = json.dumps({"__metadata__": {"effigy.person": story}}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(
+    ("latent", "source"),
+    [
+        (person_of(json.dumps({"source": {"sha256": "a1" * 32}})), "a1" * 32),
+        (person_of(json.dumps({"source": {"sha256": "A picture, or so"}})), ""),
+        (person_of(json.dumps({"source": 3})), ""),
+        (person_of("{"), ""),
+        (person_of(None), ""),
+        (b"\xff" * 8 + b"{" * 200_000, ""),
+        (b"EFLT" + bytes(40), ""),
+        (b"", ""),
+    ],
+)
+def test_a_picture_tells_from_which_picture_its_person_was_made(latent, source):
+    assert made_from(latent) == source
+    told = json.loads(Record.of("model", latent, 0.0, 0.0, (), "png").as_text())
+    assert told.get("made_from", "") == source
