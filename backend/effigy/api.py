@@ -57,7 +57,7 @@ _MODELS = 2  # that stay in memory
 
 
 def load(model: Model = "default", device: str = "auto") -> FaceModel:
-    """A face model: "default", or the folder of a bundle. ``device``: auto, cpu or cuda. Kept for the next call."""
+    """A face model: "default", or the folder of a bundle. ``device``: auto, cpu, cuda, mps. Kept for the next call."""
     if isinstance(model, FaceModel):
         return model
     folder = resolve_bundle(str(model))

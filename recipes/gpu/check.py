@@ -25,7 +25,7 @@ from torch import Tensor
 from effigy.commands.bench import BenchError, bench_synthesis
 from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.files import whole_file
-from effigy.generators import load_generator
+from effigy.generators import GeneratorFileError, load_generator
 from effigy.generators.load import resolve_device
 from effigy.generators.previews.painter import Graphed
 
@@ -197,9 +197,13 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=480.0)
     parser.add_argument("--tests", type=int, default=0, help="how the tests marked cuda ended")
     given = parser.parse_args()
-    written = main(
-        given.device, [int(size) for size in given.sizes.split(",")], given.official, given.seconds, given.tests
-    )
+    try:
+        written = main(
+            given.device, [int(size) for size in given.sizes.split(",")], given.official, given.seconds, given.tests
+        )
+    except GeneratorFileError as error:
+        sys.exit(f"check: {error}")
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(given.out) as temporary:
         temporary.write_text(written.text(), encoding="utf-8")
     print(written.text())

@@ -6,9 +6,11 @@
 #
 # Installs what the machine's Python lacks into .venv-gpu (from the folder WHEELS, without a network, if that is set), runs the
 # tests marked cuda, then recipes/gpu/check.py. OFFICIAL names a checkout of NVlabs/stylegan3 to compare speeds with.
-# DEVICE=cpu tries all of it anywhere; the page then says so. PYTHON is the interpreter, BUDGET the seconds in all.
+# DEVICE=cpu tries all of it anywhere; the page then says so, and is out/benchmarks-cpu.md. PYTHON is the interpreter, BUDGET the seconds in all.
 set -eu
-page=${1:-docs/benchmarks-gpu.md} device=${DEVICE:-cuda} budget=${BUDGET:-480} started=$(date +%s)
+device=${DEVICE:-cuda} budget=${BUDGET:-480} started=$(date +%s)
+case $device in cuda*) page=docs/benchmarks-gpu.md ;; *) page=out/benchmarks-$device.md ;; esac # the document is of a GPU alone
+page=${1:-$page}
 case $page in /*) ;; *) page=$PWD/$page ;; esac
 cd "$(dirname "$0")/../.."
 left() { echo $((budget - $(date +%s) + started)); }

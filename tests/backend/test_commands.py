@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -55,7 +56,8 @@ def test_the_doctor_finds_a_port_in_use():
         (("serve", "--host", "8.8.8.8"), "not a loopback address"),
         (("serve", "--port", "99999"), "not between 0 and 65535"),
         (("serve", "--parent-pid", "-1"), "--parent-pid"),
-        (("serve", "--device", "gpu"), "there is no device 'gpu': use auto, cpu or cuda"),
+        (("serve", "--device", "gpu"), "there is no device 'gpu': use auto, cpu, cuda or mps"),
+        *([] if sys.platform == "darwin" else [(("serve", "--device", "mps"), "device 'mps' cannot be used")]),
     ],
 )
 def test_bad_arguments_are_named(run, arguments, said):

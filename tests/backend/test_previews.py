@@ -275,3 +275,18 @@ def test_stylegan3_is_previewed_in_float32(monkeypatch):
     assert preview_dtype(StyleGAN2(StyleGAN2Config(8, 8, (4, 4), 1))) == torch.bfloat16
     alias_free = StyleGAN3(StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3))
     assert preview_dtype(alias_free) == torch.float32
+
+
+def test_where_nothing_can_be_compiled_previews_are_the_generator_s_own(tmp_path):
+    """As on a Mac's GPU, which these tests have never met."""
+
+    class Elsewhere:
+        device = torch.device("mps")
+
+        def synthesize(self, ws):
+            return ws
+
+    painter = PreviewPainter(Elsewhere(), tmp_path / "generator.safetensors")
+    assert painter(torch.ones(1)).item() == 1
+    assert (painter.state, painter.is_exact) == ("plain", True)
+    painter.close()

@@ -26,7 +26,7 @@ def synthesis(
         str,
         typer.Option(help=f"{GENERATOR} Or stylegan2-256, stylegan2-1024, stylegan3-r-256: random weights."),
     ] = "stylegan2-256",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")] = "auto",
     compiled: Annotated[bool, typer.Option(help="Compile as well, which takes a minute or more.")] = True,
     json: JsonOption = False,
 ) -> None:

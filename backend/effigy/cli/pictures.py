@@ -35,7 +35,7 @@ MatteOption = Annotated[str, typer.Option(help="none: the whole picture; head: t
 PassesOption = Annotated[str, typer.Option(help="Layers of an .exr, by commas: normal, depth, albedo.")]
 DistanceOption = Annotated[float, typer.Option(help="Metres from the camera to the head, for an .exr's depth.")]
 FpsOption = Annotated[float, typer.Option(help="Frames per second of an .mp4.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")]
 FolderOption = Annotated[Path, typer.Option("--out", "-o", help="A folder of PNG files, as a bake's, or an .mp4.")]
 PictureOption = Annotated[Path, typer.Option("--out", "-o", help="The PNG (or, of paint, .exr) file to write.")]
 

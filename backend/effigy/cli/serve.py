@@ -17,7 +17,7 @@ def serve(
     host: Annotated[str, typer.Option(help="A loopback address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 0,
     connection_file: Annotated[Path | None, typer.Option(help="Where to write how to connect (mode 0600).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")] = "auto",
     parent_pid: Annotated[int | None, typer.Option(min=1, help="Leave when this process is gone.")] = None,
     idle_exit: Annotated[
         float, typer.Option(min=0, help="Leave after so many seconds without a client; 0: never.")

@@ -64,6 +64,8 @@ class Pictures:
         """As ``bytes``, with 65535 for 255: what the 8 bits of ``bytes`` leave of it."""
         images = self._shown(matte)
         # 257 levels of 16 bits to one of 8. The first step is that of ``bytes``, so that both round alike.
+        if images.device.type == "mps":  # which has no double precision
+            images = images.cpu()
         pixels = (((images * 127.5 + 128).double() - 0.5) * 257 + 0.5).floor().clamp(0, 65535)
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
 

@@ -90,11 +90,14 @@ def convert_generator(path: Path, out: Path) -> tuple[str, ...]:
 
 
 def resolve_device(device: str) -> torch.device:
-    """The torch device that "auto", "cpu" or "cuda" means here; raises GeneratorFileError."""
+    """The torch device that "auto", "cpu", "cuda" or "mps" means here; raises GeneratorFileError.
+
+    "mps", the GPU of an Apple computer, was never tried, so "auto" does not take it.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.partition(":")[0] not in ("cpu", "cuda"):
-        raise GeneratorFileError(f"there is no device {device!r}: use auto, cpu or cuda")
+    if device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise GeneratorFileError(f"there is no device {device!r}: use auto, cpu, cuda or mps")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -47,6 +47,8 @@ class PreviewPainter:
         if generator.device.type == "cuda":
             self._record(path, generator.device)
             return
+        if generator.device.type != "cpu":  # what is compiled is for the processor
+            return
         self._dtype = preview_dtype(generator)
         self._package = package_path(path, self._dtype, cache_folder())
         if not (self._package.is_file() and self._use_compiled()):
