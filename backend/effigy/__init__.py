@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Effigy's backend: from a camera and an expression to a picture, by a latent edit of a pretrained StyleGAN.
 
-``import effigy`` offers what the command line does with pictures: ``load``, ``person``, ``paint``, ``sheet``, ``film``,
-``interpolate`` and ``bake`` (docs/api.md). PyTorch is imported when the first of them is used.
+``import effigy`` offers what the command line does with pictures: ``load``, ``person``, ``photo``, ``paint``,
+``paste``, ``sheet``, ``film``, ``interpolate`` and ``bake`` (docs/api.md). PyTorch is imported when the first of them
+is used.
 """
 
 from importlib import import_module
@@ -14,9 +15,14 @@ __version__ = VERSION
 
 # By name, not by an import statement: whoever imports effigy must not import all of it.
 _API = "effigy.api"
-_VERBS = ("Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "person", "sheet")
+_VERBS = (
+    "Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "person", "photo", "sheet",
+)  # fmt: skip
 
-__all__ = ["Layers", "PaintingError", "__version__", "bake", "film", "interpolate", "load", "paint", "person", "sheet"]
+__all__ = [
+    "Layers", "PaintingError", "__version__", "bake", "film", "interpolate", "load", "paint", "paste", "person",
+    "photo", "sheet",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

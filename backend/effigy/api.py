@@ -40,7 +40,7 @@ from .painting.blender import bake_blend
 from .painting.interpolation import between
 from .painting.sequences import Progress, Written, in_order, write_film, write_frames
 from .painting.sheets import paint_sheet
-from .people import Made, make_person, paste_person, told
+from .people import ALIGNMENTS, Made, make_person, paste_person, told
 from .picture_files import read_picture_file
 from .service.encode import png
 
@@ -174,6 +174,10 @@ def photo(
     ``keep_picture``; ``preview``: a PNG of the face as it was cut out and as it is painted, side by side. The result's
     ``identity`` can be painted. Raises what ``people.make_person`` raises.
     """
+    if align not in ALIGNMENTS:
+        raise PaintingError(f"a face is cut out as {', '.join(ALIGNMENTS)}, not as {align!r}")
+    if preview is not None:  # before minutes of work
+        _check_suffix(Path(preview), ".png")
     chosen = load(model)
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
     reader = PhotoReader(chosen.generator.device)
@@ -187,7 +191,6 @@ def photo(
     if out is not None:
         write_person(made.person, Path(out))
     if preview is not None:
-        _check_suffix(Path(preview), ".png")
         shown = next(paint_shots(chosen, [Shot(made.identity)])).picture[..., :3]
         with whole_file(Path(preview)) as temporary:
             iio.imwrite(temporary, np.concatenate([made.aligned.pixels(), shown], axis=1), extension=".png")

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 import effigy
+from effigy import api
 from effigy.cli import app
 from effigy.faces.latent import latent_to_bytes
 from effigy.painting import Moment, PaintingError, Shot, paint_shots, read_keys
@@ -47,6 +48,19 @@ def test_importing_effigy_imports_nothing_large():
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert ran.stdout.split(maxsplit=1)[1].strip() == "set() True"
+
+
+def test_effigy_offers_every_verb_of_the_api():
+    assert set(effigy.__all__) == {"__version__", *api.__all__}
+    assert all(getattr(effigy, name) is getattr(api, name) for name in api.__all__)
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"), [({"align": "modell"}, "not as 'modell'"), ({"preview": "seen.jpg"}, "no .png")]
+)
+def test_what_a_photo_is_asked_wrongly_is_said_before_any_work(asked, problem):
+    with pytest.raises(PaintingError, match=problem):
+        effigy.photo(b"", **asked, model="no-such-model")
 
 
 def test_what_effigy_does_not_have_is_no_attribute():
