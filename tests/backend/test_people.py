@@ -17,7 +17,8 @@ from effigy import api
 from effigy.cli import app
 from effigy.faces import LatentError
 from effigy.faces.encoder import Encoder, read_encoder
-from effigy.faces.person import MOST_BYTES, Person, PersonError, read_person, write_person
+from effigy.faces.latent import latent_to_bytes
+from effigy.faces.person import MOST_BYTES, Person, PersonError, is_person, read_person, write_person
 from effigy.faces.sight import Traits
 from effigy.landmarks.photo import Crop, PhotoReader, cut
 from effigy.painting.shots import Shot, paint_shots
@@ -210,7 +211,10 @@ def test_mixing_keeps_where_people_come_from(default_model, person):
     mixed = default_model.open_latent(person.to_bytes(), other, 0.5)
     assert mixed.person.story["provenance"] == person.story["provenance"]
     back = default_model.open_latent(other, person.to_bytes(), 0.5)
-    assert back.person.story["mixed"]["with"]["provenance"] == person.story["provenance"]
+    assert back.person.story["mixed"][0]["with"]["provenance"] == person.story["provenance"]
+    twice = default_model.open_latent(back.latent, other, 0.25)
+    shares = [each["share"] for each in Person.from_bytes(twice.latent).story["mixed"]]
+    assert shares == [0.5, 0.25], "and the first mixture, from which the picture came, is still told"
     assert default_model.open_latent(person.to_bytes(), other, 0.0).latent == person.to_bytes()
 
 
@@ -219,6 +223,18 @@ def test_every_picture_of_a_person_tells_from_which_picture_they_are(default_mod
     told = [json.loads(read_texts(painted.file())[KEYWORD]) for painted in paint_shots(default_model, shots)]
     assert told[0]["made_from"] == person.story["source"]["sha256"]
     assert "made_from" not in told[1]
+
+
+def test_what_a_file_could_not_tell_is_not_written(person):
+    for _ in range(12):  # each tells twice as much
+        person = person.mixed(person, 0.5)
+    with pytest.raises(PersonError, match="too many"):
+        person.to_bytes()
+
+
+def test_a_latent_is_no_person_whatever_its_width():
+    ws = np.zeros((1, ord("{")), np.float32)
+    assert not is_person(latent_to_bytes(ws))
 
 
 def test_another_generators_person_is_refused_by_name(default_model, person):

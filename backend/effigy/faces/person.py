@@ -26,7 +26,7 @@ from torch import Tensor
 from ..files import file_problem, parse_json, whole_file
 from ..geometry.camera import Array
 from ..tensor_files import check_finite
-from .latent import LatentError, mix
+from .latent import MAGIC, LatentError, mix
 
 SUFFIX = ".person"
 FORMAT = 1
@@ -52,7 +52,7 @@ class Person:
     picture: bytes | None = None
 
     def to_bytes(self) -> bytes:
-        """The same for the same. Raises PersonError for one that is larger than a file may be."""
+        """The same for the same. Raises PersonError for one that is larger, or has more to tell, than a file may."""
         tensors = {"latent": torch.from_numpy(self.ws.astype(np.float32))}
         if self.bias is not None:
             tensors["bias"] = torch.from_numpy(self.bias).float()
@@ -63,6 +63,8 @@ class Person:
         if self.picture is not None:
             tensors["picture"] = torch.frombuffer(bytearray(self.picture), dtype=torch.uint8)
         story = json.dumps({"format": FORMAT, **self.story}, sort_keys=True, allow_nan=False)
+        if len(story) > _MOST_STORY:  # ASCII, so that characters are bytes
+            raise PersonError("this person is a mixture of too many: a file cannot tell where all of them come from")
         data = save({name: value.contiguous() for name, value in tensors.items()}, {_KEY: story})
         if len(data) > MOST_BYTES:
             raise PersonError(
@@ -97,16 +99,19 @@ class Person:
         return np.broadcast_to(self.ws, (num_ws, w_dim)).astype(np.float32)
 
     def mixed(self, other: Person, share: float) -> Person:
-        """Somebody who lies ``share`` of the way to ``other``. Of what was changed in the generator nothing is left."""
+        """Somebody who lies ``share`` of the way to ``other``. Of what was changed in the generator nothing is left.
+
+        Earlier mixtures of this one are told too, in their order.
+        """
         rows = max(len(self.ws), len(other.ws))
         one, two = (np.broadcast_to(each.ws, (rows, self.ws.shape[1])) for each in (self, other))
-        story = {**self.story, "mixed": {"share": share, "with": dict(other.story)}}
-        return Person(mix(one, two, share), story)
+        mixture = {"share": share, "with": dict(other.story)}
+        return Person(mix(one, two, share), {**self.story, "mixed": [*self.story.get("mixed", ()), mixture]})
 
 
 def is_person(data: bytes | memoryview) -> bool:
-    """Whether bytes begin as a safetensors file does; a latent's begin otherwise."""
-    return bytes(data[8:9]) == b"{"
+    """Whether bytes begin as a safetensors file does, and not as a latent's, of which any byte may follow."""
+    return bytes(data[8:9]) == b"{" and bytes(data[: len(MAGIC)]) != MAGIC
 
 
 def read_person(path: Path) -> Person:
@@ -144,6 +149,8 @@ def _story(raw: bytes) -> dict[str, Any]:
     for name in ("model", "generator"):
         if not isinstance(story.get(name), str):
             raise PersonError(f"this person's file does not say of which {name} it is: make it again")
+    if not isinstance(story.get("mixed", []), list):
+        raise PersonError("this person's file does not list who was mixed: make it again")
     return story
 
 
