@@ -13,8 +13,8 @@ from effigy.service import identities
 from effigy.service.identities import Identities
 
 
-def face(key):
-    return SimpleNamespace(key=key)
+def face(key, size=0):
+    return SimpleNamespace(key=key, size=size)
 
 
 def test_an_identity_is_open_while_anybody_holds_it():
@@ -39,6 +39,21 @@ def test_one_too_many_lets_go_of_the_one_used_longest_ago(monkeypatch, held, in_
     known.get(b"a", "x")
     known.open(b"a", face("new"))
     assert [key for key in ("x", "y", "z", "new") if known.get(b"a", key)] == ["x", "z", "new"]
+
+
+def test_large_people_are_let_go_of_before_they_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(identities, "MAX_BYTES", 100)
+    known = Identities()
+    for key in "xyz":
+        known.open(b"a", face(key, 40))
+        known.open(b"b", face(key, 40))
+    assert [key for key in "xyz" if known.get(b"a", key)] == ["y", "z"]
+    known.forget(b"a")
+    known.forget(b"b")
+    known.open(b"a", face("whole", 200))
+    assert known.get(b"a", "whole") is not None, "the only one stays, however large"
+    known.open(b"a", face("small", 1))
+    assert [key for key in ("whole", "small") if known.get(b"a", key)] == ["small"]
 
 
 @given(

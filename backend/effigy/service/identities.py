@@ -15,6 +15,7 @@ from ..faces import FaceModel, Identity
 
 MAX_HELD = 512  # by one client
 MAX_OPEN = 2048  # tens of kilobytes each
+MAX_BYTES = 512 << 20  # of all: people who were made of pictures take some MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class Opened:
     def key(self) -> str:
         return self.anchor.key
 
+    @property
+    def size(self) -> int:
+        """Bytes of its latent and, of a person, of the same once more as arrays, and of the picture."""
+        latent, person = len(self.anchor.latent), self.anchor.person
+        return latent if person is None else 2 * latent + len(person.picture or b"")
+
 
 class Identities:
     """Open identities by key. The cost of a call does not depend on how many are open; ``forget`` costs what it
@@ -42,19 +49,23 @@ class Identities:
     def __init__(self) -> None:
         self._open: OrderedDict[str, tuple[Opened, set[bytes]]] = OrderedDict()  # with its holders; oldest use first
         self._held: dict[bytes, OrderedDict[str, None]] = {}  # of each client; oldest use first
+        self._bytes = 0  # of all that are open
 
     def __len__(self) -> int:
         return len(self._open)
 
     def open(self, client: bytes, opened: Opened) -> None:
         """Lets the client hold ``opened``; closes the least recently used identities if there are too many."""
-        self._open.setdefault(opened.key, (opened, set()))[1].add(client)
+        if opened.key not in self._open:
+            self._open[opened.key] = opened, set()
+            self._bytes += opened.size
+        self._open[opened.key][1].add(client)
         held = self._held.setdefault(client, OrderedDict())
         held[opened.key] = None
         self._use(client, opened.key)
         if len(held) > MAX_HELD:
             self.release(client, next(iter(held)))
-        if len(self._open) > MAX_OPEN:
+        while len(self._open) > MAX_OPEN or (self._bytes > MAX_BYTES and len(self._open) > 1):
             oldest = next(iter(self._open))
             for holder in list(self._open[oldest][1]):
                 self.release(holder, oldest)
@@ -74,10 +85,11 @@ class Identities:
         del held[key]
         if not held:
             del self._held[client]
-        holders = self._open[key][1]
+        opened, holders = self._open[key]
         holders.discard(client)
         if not holders:
             del self._open[key]
+            self._bytes -= opened.size
         return True
 
     def forget(self, client: bytes) -> None:

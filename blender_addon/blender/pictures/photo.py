@@ -38,17 +38,23 @@ class PictureError(Exception):
 
 
 def of_file(path: Path) -> bytes:
-    """A picture's file. Raises PictureError."""
+    """A picture's file, no larger than a request carries. Raises PictureError."""
     try:
         check_regular(path)
-        if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise PictureError(rpt_("{} has {} MiB, more than {}", path.name, size >> 20, MAX_FILE_BYTES >> 20))
+        _check_size(path.stat().st_size, path)
         data = path.read_bytes()
     except OSError as error:
         raise PictureError(rpt_("{} cannot be read: {}", path, error.strerror or error)) from None
     if not data.startswith(_FILES):
-        return _opened_by_blender(path)
+        data = _opened_by_blender(path)
+        _check_size(len(data), path)
     return data
+
+
+def _check_size(size: int, path: Path) -> None:
+    """Raises PictureError."""
+    if size > MAX_FILE_BYTES:
+        raise PictureError(rpt_("{} has {} MiB, more than {}", path.name, size >> 20, MAX_FILE_BYTES >> 20))
 
 
 def _opened_by_blender(path: Path) -> bytes:

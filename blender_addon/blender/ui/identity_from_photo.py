@@ -11,7 +11,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.errors import RequestError
 from effigy_client.long_work import LongWork
-from effigy_protocol.messages import FromPhoto, Identity, OpenIdentity, pieces
+from effigy_protocol.messages import MOST_FACES, FromPhoto, Identity, OpenIdentity, pieces
 
 from ..pictures import photo
 from ..pictures.photo import PictureError
@@ -30,8 +30,8 @@ class PhotoSettings(ChangeOperator):
 
     filepath: StringProperty(name="Picture", subtype="FILE_PATH")
     number: IntProperty(
-        name="Face", description="Which, where the picture shows several: 1 is the largest", default=1, min=1, max=16,
-        options={"SKIP_SAVE"},
+        name="Face", description="Which, where the picture shows several: 1 is the largest", default=1, min=1,
+        max=MOST_FACES, options={"SKIP_SAVE"},
     )  # fmt: skip
     tune: BoolProperty(
         name="Tune",

@@ -112,7 +112,7 @@ class Reading:
         try:
             self.process: CaptureProcess = capture_process.start(str(film), out=self._table, face=face, neutral=neutral)
         except (BackendError, PreferencesError) as error:
-            self.end()
+            self._table.unlink(missing_ok=True)  # what may run is another's
             raise FilmError(str(error)) from None
 
     @property

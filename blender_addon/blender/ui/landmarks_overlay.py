@@ -55,13 +55,14 @@ def asked_places(proxy: bpy.types.Object, matrix: np.ndarray, depsgraph: bpy.typ
     evaluated: Any = proxy.evaluated_get(depsgraph)
     points = np.empty(3 * len(evaluated.data.vertices), np.float32)
     evaluated.data.vertices.foreach_get("co", points)
-    local = np.column_stack([points.reshape(-1, 3)[:count], np.ones(count)])
+    own = points.reshape(-1, 3)[:count]  # a modifier may also leave fewer
+    local = np.column_stack([own, np.ones(len(own))])
     seen = local @ (np.linalg.inv(matrix) @ np.array(evaluated.matrix_world)).T
     return np.column_stack([seen[:, 0] + 0.5, 0.5 - seen[:, 1]])
 
 
 def _draw() -> None:
-    """In every 3D viewport, behind its panels. Whatever goes wrong must not be told at every drawing."""
+    """In every 3D viewport, behind its panels."""
     context = bpy.context
     proxy = active_face(context) if context.scene is not None else None
     if proxy is None or not is_shown() or not context.space_data.overlay.show_overlays:

@@ -12,7 +12,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.errors import RequestError
 from effigy_client.pose import Angles
-from effigy_protocol.messages import Parameter, PictureRead
+from effigy_protocol.messages import MOST_FACES, Parameter, PictureRead
 from effigy_protocol.transfer import Shown, Transfer, transfer
 
 from .. import preferences
@@ -57,8 +57,8 @@ class PictureSettings(CameraOperator):
         name="Strength", description="0 takes nothing of it, 1 as much as is seen", default=1.0, min=0.0, max=2.0
     )
     number: IntProperty(
-        name="Face", description="Which, where the picture shows several: 1 is the largest", default=1, min=1, max=99,
-        options={"SKIP_SAVE"},
+        name="Face", description="Which, where the picture shows several: 1 is the largest", default=1, min=1,
+        max=MOST_FACES, options={"SKIP_SAVE"},
     )  # fmt: skip
     relative: BoolProperty(
         name="Relative",
