@@ -176,8 +176,11 @@ def photo(
     """
     if align not in ALIGNMENTS:
         raise PaintingError(f"a face is cut out as {', '.join(ALIGNMENTS)}, not as {align!r}")
-    if preview is not None:  # before minutes of work
+    if preview is not None:  # all this before minutes of work
         _check_suffix(Path(preview), ".png")
+    for written in (out, preview):
+        if written is not None and not Path(written).parent.is_dir():
+            raise PaintingError(f"there is no folder {Path(written).parent} to write {Path(written).name} to")
     chosen = load(model)
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
     reader = PhotoReader(chosen.generator.device)

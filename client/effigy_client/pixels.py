@@ -89,7 +89,7 @@ def to_png(pixels: Pixels, height: int, width: int, *, linear: bool = False, lon
 
     ``linear``: it is light, as Blender holds what has more than eight bits; else it is as a screen shows it.
     """
-    step = -(-max(height, width) // longest)
+    step = max(1, min(-(-max(height, width) // longest), height, width))  # of a thin strip something is left
     h, w = height // step, width // step
     whole = pixels.reshape(height, width, 4)[::-1][: h * step, : w * step]
     picture = whole.reshape(h, step, w, step, 4).mean(axis=(1, 3)) if step > 1 else whole

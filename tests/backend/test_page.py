@@ -18,6 +18,7 @@ import pytest
 
 import effigy
 from effigy.faces import FIRST_BUNDLE, load_face_model
+from effigy.generators import PictureError
 from effigy.landmarks import load_detector
 from effigy.page import curves, markup
 from effigy.page import serve as serving
@@ -75,6 +76,15 @@ def test_what_a_browser_should_not_send_is_answered_in_words(studio, sent):
 def test_what_is_asked_survives_the_browser(default_model):
     asked = Asked(7, 0.5, -3.0, None, {"browUp": 0.25})
     assert Asked.read(default_model, json.loads(json.dumps(asked.as_sent()))) == asked
+
+
+def test_a_picture_that_cannot_be_painted_is_answered_in_words(studio, monkeypatch):
+    def burst(ws):
+        raise PictureError("its generator overflows")
+
+    monkeypatch.setattr(studio.model, "finals", burst)
+    for show in ("picture", "depth"):
+        assert "overflows" in studio.look(Asked(show=show).as_sent())["problem"]
 
 
 @pytest.mark.parametrize("paints_planes", [True, False])

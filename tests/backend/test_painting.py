@@ -56,7 +56,12 @@ def test_effigy_offers_every_verb_of_the_api():
 
 
 @pytest.mark.parametrize(
-    ("asked", "problem"), [({"align": "modell"}, "not as 'modell'"), ({"preview": "seen.jpg"}, "no .png")]
+    ("asked", "problem"),
+    [
+        ({"align": "modell"}, "not as 'modell'"),
+        ({"preview": "seen.jpg"}, "no .png"),
+        ({"out": "no-such-folder/anna.person"}, "no folder no-such-folder"),
+    ],
 )
 def test_what_a_photo_is_asked_wrongly_is_said_before_any_work(asked, problem):
     with pytest.raises(PaintingError, match=problem):

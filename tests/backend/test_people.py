@@ -232,6 +232,16 @@ def test_what_a_file_could_not_tell_is_not_written(person):
         person.to_bytes()
 
 
+def test_a_square_far_away_from_its_picture_is_refused(person):
+    with pytest.raises(PersonError, match="far away"):
+        Person.from_bytes(replace(person, quad=np.full((4, 2), 1e300)).to_bytes())
+
+
+def test_a_picture_too_large_to_keep_is_refused_before_any_work(default_model, reader):
+    with pytest.raises(PersonError, match="keep it out"):
+        next(make_person(default_model, reader, bytes(MOST_BYTES + 1), keep_picture=True))
+
+
 def test_a_latent_is_no_person_whatever_its_width():
     ws = np.zeros((1, ord("{")), np.float32)
     assert not is_person(latent_to_bytes(ws))

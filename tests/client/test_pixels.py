@@ -98,3 +98,8 @@ def test_a_picture_of_any_size_becomes_one_that_is_quickly_read():
     assert iio.imread(to_png(wide.reshape(-1), 3, 5000)).shape == (1, 1666, 3)
     with pytest.raises(ValueError, match="a picture of 2 × 1 has 6 bytes, not 5"):
         write_rgb(b"12345", 2, 1)
+
+
+def test_of_a_thin_strip_something_is_left():
+    file = to_png(np.ones(2 * 300 * 4, np.float32), 2, 300, longest=10)
+    assert iio.imread(file, extension=".png").shape == (1, 150, 3)

@@ -33,6 +33,7 @@ FORMAT = 1
 MOST_BYTES = 8 << 20
 _KEY = "effigy.person"  # of the metadata, the only one: its order is then the same always
 _MOST_STORY = 256 << 10  # bytes
+_FARTHEST = 100.0  # of a picture's widths and heights, that a corner of the square may lie off it
 _NUMBERS = (torch.float16, torch.float32, torch.float64)
 
 
@@ -174,6 +175,9 @@ def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
             if up.dtype not in _NUMBERS or down.dtype not in _NUMBERS or up.ndim != 2 or down.ndim != 2:
                 raise ValueError(f"its delta of {layer[:80]} is no pair of matrices")
             deltas[layer] = up, down
+    quad = array("quad", 4, 2)
+    if quad is not None and np.abs(quad).max() > _FARTHEST:
+        raise ValueError("its square lies far away from its picture")
     picture = tensors.get("picture")
     if picture is not None and (picture.dtype != torch.uint8 or picture.ndim != 1):
         raise ValueError("its picture is no file")
@@ -181,7 +185,7 @@ def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
         ws=latent.astype(np.float32),
         story=story,
         bias=array("bias", None),
-        quad=array("quad", 4, 2),
+        quad=quad,
         deltas=deltas,
         picture=None if picture is None else picture.numpy().tobytes(),
     )

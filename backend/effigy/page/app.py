@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..generators import PictureError
 from ..painting import PaintingError
 from . import markup
 from .asked import Asked
@@ -94,7 +95,7 @@ def _methods(studio: Studio, rig: gr.HTML) -> None:
                 pitch = person.pose.pitch if asked.pitch is None else asked.pitch
                 compared = compare(studio.model, studio.detector, person, yaw, pitch, asked.controls)
             return markup.methods_markup(compared, asked.words(yaw, pitch))
-        except PaintingError as error:
+        except (PaintingError, PictureError) as error:
             return markup.problem_markup(str(error))
 
     button.click(run, rig, shown, api_visibility="private")

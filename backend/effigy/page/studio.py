@@ -19,7 +19,8 @@ from effigy_protocol.messages import MatteName, PassName
 
 from .. import api
 from ..faces import FaceModel, Identity
-from ..landmarks import Detector
+from ..generators import PictureError
+from ..landmarks import Detector, DetectorError
 from ..landmarks.photo import PhotoReader
 from ..painting import PaintingError, Shot, paint_shots
 from ..service.encode import png
@@ -64,7 +65,7 @@ class Studio:
             asked = Asked.read(self.model, sent)
             with self.lock:
                 return self._look(asked)
-        except PaintingError as error:
+        except (DetectorError, PaintingError, PictureError) as error:
             return {"problem": str(error)}
 
     def _look(self, asked: Asked) -> dict[str, Any]:

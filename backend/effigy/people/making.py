@@ -20,7 +20,7 @@ from ..editing import Parameters
 from ..editing.parameters import ROTATION
 from ..faces import FaceModel, Identity
 from ..faces.encoder import Encoder
-from ..faces.person import Person
+from ..faces.person import MOST_BYTES, Person, PersonError
 from ..faces.photo_map import Features
 from ..geometry import rotation
 from ..geometry.camera import Array
@@ -63,9 +63,13 @@ def make_person(
 ) -> Steps:
     """Yields how far it is, and returns who was made; it may be left at any time. Deterministic.
 
-    Raises PictureFileError, NoFaceError, UnfitModelError or GeneratorFileError.
+    Raises PictureFileError, NoFaceError, UnfitModelError, GeneratorFileError, or PersonError of a picture that is too
+    large to keep.
     """
     encoder = encoder_of(model)
+    if keep_picture and len(data) > MOST_BYTES:
+        most = MOST_BYTES >> 20
+        raise PersonError(f"{name} has {len(data) >> 20} MiB, more than a person's file may have ({most}): keep it out")
     picture = decode_picture(data, name)
     aligned = align(model, reader, picture, number, how)
     fitting = _FITTING if tuned else 1.0
