@@ -164,8 +164,6 @@ def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
     image.filepath = bpy.path.relpath(str(first))
     image.name = f"{proxy.name} Baked"
     image.source = "SEQUENCE"
-    if face.image is not None:
-        image.alpha_mode = face.image.alpha_mode
     image.reload()
     face.baked, face.source = image, "BAKED"
     face.baked_start, face.baked_end = frames.start, frames.stop - 1

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -13,8 +13,7 @@ from .properties import EffigyFace, face_of, on_display
 from .viewing import viewpoint
 
 SURFACE = "Picture"  # the texture node of every material that shows the picture
-# Of an image's alpha modes the one that leaves colours alone: multiplied by alpha, bytes would not survive.
-_STRAIGHT: Literal["CHANNEL_PACKED"] = "CHANNEL_PACKED"
+_WITH_ALPHA = (32, 128)  # bits of a pixel
 
 
 def show_picture(proxy: bpy.types.Object) -> None:
@@ -86,14 +85,19 @@ def show_source(proxy: bpy.types.Object) -> None:
 def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
     if shown:
         if not projection.is_on(proxy) and face.image is not None and face.plate is not None:
-            projection.put_on(proxy, face.plate, new_emission(f"{proxy.name} Projection", face.image))
+            projection.put_on(
+                proxy, face.plate, new_emission(f"{proxy.name} Projection", face.image, clear=face.matte == "HEAD")
+            )
         proxy.display_type, proxy.hide_render = "TEXTURED", False
     elif projection.take_off(proxy):
         proxy.display_type, proxy.hide_render = "WIRE", True
 
 
-def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
-    """Emission, so that light and shadow of the scene leave the picture as it was painted; clear as its alpha says."""
+def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types.Material:
+    """Emission, so that light and shadow of the scene leave the picture as it was painted; ``clear`` by its alpha.
+
+    An image's alpha mode stays Straight: of those that leave its bytes alone it is the one that solid viewports obey.
+    """
     material = bpy.data.materials.new(name)
     if bpy.app.version < (5, 0, 0):  # from 5.0 on every material has nodes
         material.use_nodes = True
@@ -109,7 +113,7 @@ def new_emission(name: str, image: bpy.types.Image) -> bpy.types.Material:
     texture.location, emission.location, output.location = (-300, 0), (0, 0), (200, 0)
     tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
     tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
-    if has_alpha(image):
+    if clear:
         _mix_in_clear(material)
     return material
 
@@ -120,11 +124,10 @@ def cut_out(proxy: bpy.types.Object) -> None:
     Nodes of an artist's own are left alone; what has an alpha keeps it, since without a matte it is 1 everywhere.
     """
     face, image = face_of(proxy), cast(Any, face_of(proxy).image)
-    if face.matte != "HEAD" or image is None or image.library is not None or has_alpha(image):
+    if face.matte != "HEAD" or image is None or image.library is not None or _has_alpha(image):
         return
     (width, height), name = image.size, image.name
     fresh: Any = bpy.data.images.new(name, width, height, alpha=True, float_buffer=False)
-    keep_straight(fresh)
     pixels = np.empty(4 * width * height, np.float32)
     image.pixels.foreach_get(pixels)
     fresh.pixels.foreach_set(pixels)
@@ -132,8 +135,6 @@ def cut_out(proxy: bpy.types.Object) -> None:
     image.user_remap(fresh)
     bpy.data.images.remove(image)
     fresh.name = name
-    if face.baked is not None and face.baked.library is None:
-        keep_straight(face.baked)
     for material in materials_of(proxy):
         tree: Any = material.node_tree
         output, emission = tree.nodes.get("Material Output"), tree.nodes.get("Emission")
@@ -142,14 +143,8 @@ def cut_out(proxy: bpy.types.Object) -> None:
             _mix_in_clear(material)
 
 
-def keep_straight(image: bpy.types.Image) -> None:
-    """Has Blender take the alpha of ``image`` as it is: straight, beside colours that stay what they are."""
-    image.alpha_mode = _STRAIGHT
-
-
-def has_alpha(image: bpy.types.Image) -> bool:
-    """Whether the picture in ``image`` has an alpha that counts."""
-    return image.alpha_mode == _STRAIGHT
+def _has_alpha(image: bpy.types.Image) -> bool:
+    return image.depth in _WITH_ALPHA
 
 
 def _mix_in_clear(material: Any) -> None:

@@ -53,7 +53,7 @@ def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
     face.baked, face.source = None, "LIVE"
     rig.own(face, image)
     if not display.picture_nodes(proxy):
-        face.plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image))
+        face.plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image, clear=face.matte == "HEAD"))
     display.renew(proxy)
 
 

@@ -53,7 +53,7 @@ def add_face(
     image = _image(name, welcome, alpha=matte == "HEAD")
     own(face, image)
     face.matte = matte
-    plate.data.materials.append(display.new_emission(f"{name} Plate", image))
+    plate.data.materials.append(display.new_emission(f"{name} Plate", image, clear=matte == "HEAD"))
     placing.put_in_place(scene, proxy, camera, height)
     proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True
@@ -289,7 +289,4 @@ def _image(name: str, welcome: Welcome, *, alpha: bool) -> bpy.types.Image:
     height, width = welcome.resolution
     # A byte image, which is in sRGB, by whatever name the colour configuration calls that: what the generator
     # painted is what a Standard view shows.
-    image = bpy.data.images.new(f"{name} Picture", width, height, alpha=alpha, float_buffer=False)
-    if alpha:
-        display.keep_straight(image)
-    return image
+    return bpy.data.images.new(f"{name} Picture", width, height, alpha=alpha, float_buffer=False)

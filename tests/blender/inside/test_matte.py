@@ -100,6 +100,15 @@ def check_render_of(scene, head, engine):
     check_render(scene.render.filepath, bytes_of(painted(head)), engine)
 
 
+def test_a_solid_viewport_shows_the_head_alone(scene, head):
+    """Workbench draws it, by the texture of the material."""
+    assert bpy.ops.effigy.exact_view() == {"FINISHED"}
+    seen, wanted = shoot(scene, "BLENDER_WORKBENCH"), bytes_of(painted(head))
+    np.testing.assert_array_equal(seen[..., 3][wanted[..., 3] == 0], 0)
+    opaque = wanted[..., 3] == 255
+    np.testing.assert_array_equal(seen[opaque], wanted[opaque])
+
+
 @pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
 def test_the_shadow_is_the_heads_and_no_light_falls_from_it_unless_asked(scene, head, engine):
     plate, camera = head.effigy.plate, scene.camera
