@@ -83,7 +83,7 @@ class Walk:
         scene = bpy.data.scenes.get(self._scene)
         proxy: Any = bpy.data.objects.get(self._proxy)
         if scene is None or proxy is None or scene not in proxy.users_scene or face_of(proxy).plate is None:
-            raise WalkError(rpt_("{} is gone from {}", self._proxy[0], self._scene))
+            raise WalkError(rpt_("{} is gone from {}, or has another name or identity", self._proxy[0], self._scene))
         if anchor_of(proxy) != self.anchor:
             raise WalkError(rpt_("the identity of {} was changed", proxy.name))
         return proxy, scene

@@ -13,6 +13,7 @@ import numpy as np
 from conftest import addon
 
 import effigy_client.sequence
+from effigy_client.pose import Angles
 
 
 def pixels(image) -> np.ndarray:
@@ -91,10 +92,15 @@ def open_mouth_as_a_step(proxy, settle) -> None:
 
 
 def swing(proxy, scene, degrees: float) -> None:
-    """Keys a turn of the head about its axis, over the frame range of the scene."""
-    proxy.rotation_mode = "XYZ"
+    """Keys a turn of a head, or of what carries it, about its axis over the scene's frames. It rolls no head."""
+    proxy.rotation_mode, face = "XYZ", proxy.effigy
     for frame, side in ((scene.frame_start, -1), (scene.frame_end, 1)):
         proxy.rotation_euler = (0, 0, math.radians(side * degrees))
+        if face.is_face:
+            bpy.context.view_layer.update()
+            controls = addon("blender.scene.controls")
+            now = controls.angles_now(proxy, scene.camera)
+            controls.turn(proxy, scene.camera, Angles(now.yaw, now.pitch, face.rest_roll))
         proxy.keyframe_insert("rotation_euler", frame=frame)
 
 
