@@ -109,6 +109,8 @@ def test_frames_for_a_compositor_go_on_where_they_were_stopped(default_model, tm
     assert effigy.film(moments, layers=Layers(("depth",), distance=2.0), **film).painted == 2
     with pytest.raises(PaintingError, match="cannot hold layers"):
         effigy.film(moments, person, out=tmp_path / "a.mp4", layers=layers, model=default_model)
+    with pytest.raises(PaintingError, match="layers are normal, depth, albedo, not smell"):
+        effigy.paint(person, layers=Layers(("smell",)), model=default_model)
 
 
 def test_the_command_line_writes_layers(tmp_path, monkeypatch, default_model):

@@ -164,6 +164,12 @@ def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, paint
         next(make_person(default_model, reader, iio.imwrite("<bytes>", painted, extension=".png")))
 
 
+def test_an_encoder_whose_networks_are_gone_says_what_to_do(default_model, reader, painted, monkeypatch):
+    monkeypatch.setattr(default_model, "encoder", replace(default_model.encoder, networks=None))
+    with pytest.raises(UnfitModelError, match="learn-people' on it again"):
+        next(make_person(default_model, reader, iio.imwrite("<bytes>", painted, extension=".png")))
+
+
 # --- persons' files ----------------------------------------------------------------------------------
 
 

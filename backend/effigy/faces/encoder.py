@@ -32,6 +32,7 @@ class Encoder:
     weights: Tensor  # [F, M]
     centre: Tensor  # [M]
     networks: Path | None  # the embedded bundle whose networks see; None: pixels alone
+    sees: str  # the fingerprint of what saw when it learnt
 
     @staticmethod
     def learn(features: list[Tensor], v: Tensor, networks: Path | None, ridge: float = 1e-4) -> Encoder:
@@ -45,12 +46,18 @@ class Encoder:
         normal.diagonal().add_(ridge * len(Z))
         weights = Z.T @ torch.linalg.solve(normal, v - centre)
         # As they are read again: half precision is enough for where a search starts.
-        return Encoder(mean.float(), scale.float(), weights.half().float(), centre.float(), networks)
+        sees = sight_of(networks, v.device).fingerprint
+        return Encoder(mean.float(), scale.float(), weights.half().float(), centre.float(), networks, sees)
 
     @cached_property
     def sight(self) -> Sight:
         """What sees for it. Raises DetectorError or IdentityFileError."""
         return sight_of(self.networks, self.weights.device)
+
+    @property
+    def can_see(self) -> bool:
+        """Whether what sees for it is what it learnt with. Raises as ``sight``."""
+        return self.sight.fingerprint == self.sees
 
     def __call__(self, seen: Traits) -> Tensor:
         """What was seen in N pictures → v [N, M]."""
@@ -64,7 +71,7 @@ class Encoder:
 
     def entry(self) -> dict[str, Any]:
         """What the bundle's header says of it."""
-        return {"sees": self.sight.fingerprint}
+        return {"sees": self.sees}
 
 
 def read_encoder(
@@ -82,4 +89,5 @@ def read_encoder(
     for name, shape in wanted.items():
         if list(found[name].shape) != shape:
             raise ValueError(f"its encoder.{name} is {list(found[name].shape)} where this model has {shape}")
-    return Encoder(**found, networks=None if entry["sees"] == PIXELS_ALONE else networks)
+    sees = str(entry["sees"])
+    return Encoder(**found, networks=None if sees == PIXELS_ALONE else networks, sees=sees)

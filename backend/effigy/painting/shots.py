@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import HEAD_UNIT, Encoding, MatteName, PassName
+from effigy_protocol.messages import HEAD_UNIT, PASS_CHANNELS, Encoding, MatteName, PassName
 from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
@@ -117,6 +117,8 @@ def paint_shots(
         raise PaintingError(f"a picture has 8 or 16 bits a channel, not {depth}")
     if matte not in get_args(MatteName):
         raise PaintingError(f"no matte is called {matte!r}: choose {' or '.join(get_args(MatteName))}")
+    if layers is not None and not {*layers.passes} <= PASS_CHANNELS.keys():
+        raise PaintingError(f"layers are {', '.join(PASS_CHANNELS)}, not {', '.join(map(str, layers.passes))[:200]}")
     waiting = iter(shots)
     while some := list(islice(waiting, model.final_batch)):
         for painter, together in groupby(some, lambda shot: model.painter_of(shot.person)):
