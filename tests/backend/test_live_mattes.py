@@ -57,6 +57,24 @@ def test_a_preview_waits_for_no_matte_but_the_first(mattes, monkeypatch):
     np.testing.assert_allclose(other.matte, 0.7, atol=0.01, err_msg="each face has its own")
 
 
+def test_a_client_that_leaves_while_its_picture_is_looked_at_stays_forgotten(mattes, monkeypatch):
+    began, release = threading.Event(), threading.Event()
+
+    def slow(colours):
+        began.set()
+        release.wait(60)
+        return np.ones(colours.shape[:2], np.float32)
+
+    mattes._keep((b"a", 1), np.ones((2, 2), np.float32))
+    monkeypatch.setattr(live_mattes, "head_alpha", slow)
+    mattes.dress(b"a", 1, preview(0, size=2))
+    assert began.wait(60)
+    mattes.forget(b"a")
+    release.set()
+    mattes._at_work.result(60)
+    assert not mattes._known
+
+
 def test_what_is_kept_is_bounded_and_forgotten_with_its_client(mattes, monkeypatch):
     monkeypatch.setattr(live_mattes, "head_alpha", lambda colours: np.ones(colours.shape[:2], np.float32))
     for stream in range(live_mattes.MOST + 5):

@@ -70,10 +70,12 @@ class LiveMattes:
     def _look(self, key: _Stream, colours: Plane) -> None:
         """On the helper's thread."""
         with suppress(DetectorError):  # the first picture's told
-            self._keep(key, head_alpha(colours))
+            self._keep(key, head_alpha(colours), again=True)
 
-    def _keep(self, key: _Stream, matte: Plane) -> None:
+    def _keep(self, key: _Stream, matte: Plane, *, again: bool = False) -> None:
         with self._lock:
+            if again and key not in self._known:  # its client has left meanwhile
+                return
             self._known[key] = np.rint(255 * matte).astype(np.uint8)
             self._known.move_to_end(key)
             while len(self._known) > 1 and (
