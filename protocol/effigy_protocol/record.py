@@ -7,7 +7,9 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ _FORMAT = 1
 _NOTHING = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""))  # what is not told
 _SAVE_S = 1.0  # between two writings of a journal, which holds all frames
 _STORY = 1 << 20  # bytes of a person's header
+_SOURCES = 16  # that are told of a mixture
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 
@@ -35,8 +38,8 @@ class Record:
     """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures.
 
     ``passes`` are the layers of an exr file, ``metres`` the unit and distance of its depth. ``made_from``: the SHA-256
-    of the picture that the person was made from, if they were. A picture says nothing of what it has not, so that those
-    of before there were mattes, layers and people from pictures are still right.
+    of the picture that the person was made from, if they were, or of several. A picture says nothing of what it has
+    not, so that those of before there were mattes, layers and people from pictures are still right.
     """
 
     model: str
@@ -100,19 +103,28 @@ def latent_hash(latent: bytes) -> str:
 
 
 def made_from(latent: bytes) -> str:
-    """The SHA-256 of the picture that a person was made from; empty for a latent that is no person's.
+    """The SHA-256 of the picture that a person was made from, of a mixture those of all, with spaces between them.
 
-    A person's bytes are a safetensors file, whose metadata tell it.
+    Empty for a latent that is no person's. A person's bytes are a safetensors file, whose metadata tell it.
     """
-    if latent[8:9] != b"{":
+    if latent[8:9] != b"{" or latent.startswith(b"EFLT"):
         return ""
     end = 8 + min(int.from_bytes(latent[:8], "little"), _STORY)
     try:
         story = parse_json(parse_json(latent[8:end].decode())["__metadata__"]["effigy.person"])
-        digest = story["source"]["sha256"]
-    except (ValueError, KeyError, TypeError):
+        found = dict.fromkeys(_sources(story))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
-    return digest if isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest) else ""
+    return " ".join(islice(found, _SOURCES))
+
+
+def _sources(story: dict[str, Any]) -> Iterator[str]:
+    """Whoever ``story`` tells of, and who was mixed in."""
+    digest = story.get("source", {}).get("sha256")
+    if isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest):
+        yield digest
+    for mixture in story.get("mixed", ()):
+        yield from _sources(mixture["with"])
 
 
 def shows(path: Path, digest: str) -> bool:

@@ -156,6 +156,9 @@ def test_memory_stays_within_its_limit_and_forgets_what_was_not_used_for_longest
     assert (len(memory), memory.size) == (0, 0)
 
 
+MIXED = "b" * 64 + " " + "a" * 64
+
+
 def person_of(story: object) -> bytes:
     """The beginning of a person's file."""
     header = json.dumps({"__metadata__": {"effigy.person": story}}).encode()
@@ -168,6 +171,9 @@ def person_of(story: object) -> bytes:
         (person_of(json.dumps({"source": {"sha256": "a1" * 32}})), "a1" * 32),
         (person_of(json.dumps({"source": {"sha256": "A picture, or so"}})), ""),
         (person_of(json.dumps({"source": 3})), ""),
+        (person_of(json.dumps({"mixed": [{"with": {"source": {"sha256": digit * 64}}} for digit in "bab"]})), MIXED),
+        (person_of(json.dumps({"mixed": 3})), ""),
+        (person_of('{"mixed":[{"with":' * 900 + "{}" + "}]}" * 900), ""),
         (person_of("{"), ""),
         (person_of(None), ""),
         (b"\xff" * 8 + b"{" * 200_000, ""),
