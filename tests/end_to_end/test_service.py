@@ -325,7 +325,7 @@ def test_what_a_client_that_left_has_asked_is_not_painted(client, connect, share
         assert time.monotonic() < end
         time.sleep(0.02)
     assert now.painted - before.painted < 250, "pictures were painted for nobody"
-    assert now.clients == before.clients - 1
+    assert now.clients < before.clients  # others that left before may be forgotten meanwhile
     assert client.ask(picture(identity)).code == "unknown-identity"
 
 
