@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that a client gives are read beside what is painted, by a real worker; and long work in general."""
+"""Pictures that a client gives are read beside what is painted, by the product's service; and long work in general."""
 
 from __future__ import annotations
 
+import copy
 import io
 import struct
 import zlib
@@ -36,15 +37,20 @@ from effigy_protocol.messages import (
 )
 from effigy_protocol.transfer import PARTS, RELIABLE, Shown, transfer
 
-from .services import STRAIGHT, linked, wait_until, worker_of
+from .services import STRAIGHT, in_process, linked, wait_until
 
 SEED = 3_000_000
 
 
 @pytest.fixture(scope="module")
-def link(default_model):
-    with worker_of(default_model) as link:
-        link.wait_ready(60)
+def model(default_model):
+    """Returns the face model of the service."""
+    return copy.copy(default_model)
+
+
+@pytest.fixture(scope="module")
+def link(model):
+    with in_process(model) as link:
         yield link
 
 
@@ -166,8 +172,8 @@ def test_an_identity_that_is_not_open_is_told_at_once(link):
     assert caught.value.has_forgotten
 
 
-def test_a_model_that_cannot_read_pictures_says_which_command_teaches_it(link, default_model, monkeypatch):
-    monkeypatch.setattr(default_model, "photo_map", None)
+def test_a_model_that_cannot_read_pictures_says_which_command_teaches_it(link, model, monkeypatch):
+    monkeypatch.setattr(model, "photo_map", None)
     with pytest.raises(RequestError, match="effigy bundle learn-photos"):
         read_picture(link, b"x").wait(120)
 
