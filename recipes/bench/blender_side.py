@@ -63,7 +63,7 @@ def measure(
         parts["upload"] = 1e3 * (time.perf_counter() - started)
 
     def noted_receive(got: Any, *arguments: object) -> bool:
-        parts["timings"] = got.frame.timings
+        parts["timings"] = got.outcome.frame.timings
         return bool(receive(got, *arguments))
 
     plate.show, follower.receive = timed_show, noted_receive
