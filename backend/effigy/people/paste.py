@@ -38,7 +38,7 @@ _CONES = torch.tensor(
         [0.2119034982, 0.6806995451, 0.1073969566],
         [0.0883024619, 0.2817188376, 0.6299787005],
     ],
-    dtype=torch.float64,
+    dtype=torch.float32,
 )
 _OKLAB = torch.tensor(
     [
@@ -46,7 +46,7 @@ _OKLAB = torch.tensor(
         [1.9779984951, -2.4285922050, 0.4505937099],
         [0.0259040371, 0.7827717662, -0.8086757660],
     ],
-    dtype=torch.float64,
+    dtype=torch.float32,
 )
 
 
@@ -87,14 +87,15 @@ def paste(
     left, top, right, bottom = _box(crop, width, height)
     if right - left < 2 or bottom - top < 2:
         return photograph.copy()
-    mask = torch.from_numpy(_mask(reader, before, after))[None, None]
+    # In single precision: a photograph of 64 million pixels would take twice as many GB in double.
+    mask = torch.from_numpy(_mask(reader, before, after)).float()[None, None]
     grid = _grid(crop, (left, top, right, bottom))
-    painted = _warp(torch.from_numpy(after).permute(2, 0, 1)[None].double(), grid, crop.side)
+    painted = _warp(torch.from_numpy(after).permute(2, 0, 1)[None].float(), grid, crop.side)
     over = _warp(mask, grid, crop.side).clamp(0, 1)
     ring = (_warp(_grown(mask, _RING), grid, crop.side) - over).clamp(0, 1)
     inside = (grid.abs() < 1).all(dim=-1)[None, ...]
     region = photograph[top:bottom, left:right]
-    under = torch.from_numpy(region).permute(2, 0, 1)[None].double()
+    under = torch.from_numpy(region).permute(2, 0, 1)[None].float()
     matched = _matched(painted, under, ring * inside)
     blended = _blended(matched, under, over * inside).clamp(0, 255).round().byte()
     changed = (inside & (_widened(over, crop.side) > 0))[0, 0].numpy()
@@ -117,7 +118,7 @@ def _grid(crop: Crop, box: tuple[int, int, int, int]) -> Tensor:
     left, top, right, bottom = box
     y, x = np.mgrid[top:bottom, left:right] + 0.5
     within = to_crop(crop, np.stack([x.ravel(), y.ravel()], axis=1))
-    return torch.from_numpy(2 * within - 1).view(1, bottom - top, right - left, 2)
+    return torch.from_numpy(2 * within - 1).float().view(1, bottom - top, right - left, 2)
 
 
 def _warp(picture: Tensor, grid: Tensor, side: float) -> Tensor:
@@ -157,8 +158,9 @@ def _grown(mask: Tensor, by: float) -> Tensor:
 
 def _widened(mask: Tensor, side: float) -> Tensor:
     """As far as blending reaches."""
-    around = 2 * min(2**_BANDS, max(int(_EDGE * side / 2), 1)) + 1
-    return F.max_pool2d((mask > 0).double(), around, stride=1, padding=around // 2)
+    reach = min(2**_BANDS, max(int(_EDGE * side / 2), 1))
+    across = F.max_pool2d((mask > 0).float(), (1, 2 * reach + 1), stride=1, padding=(0, reach))
+    return F.max_pool2d(across, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
 
 
 def _matched(painted: Tensor, under: Tensor, ring: Tensor) -> Tensor:
