@@ -332,7 +332,7 @@ def test_from_the_command_line(tmp_path, painted, default_model):
 
 
 def test_a_person_is_made_in_the_service_while_others_are_painted(default_model, painted):
-    """Long work: it is told with previews, can be cancelled, and leaves the identity open, as its file would."""
+    """Long work, one at a time: told with previews, can be cancelled, and leaves the identity open."""
     jobs, portraits = Jobs(), Portraits()
     data = iio.imwrite("<bytes>", painted, extension=".png")
     opened = []
@@ -351,7 +351,7 @@ def test_a_person_is_made_in_the_service_while_others_are_painted(default_model,
             assert jobs.cancel(b"other", left.job)
     portraits.close()
     assert status == Done(1)
-    assert {"seen", "fitted"} <= {each.stage for each in told}
+    assert {"waiting", "seen", "fitted"} <= {each.stage for each in told}
     shown = next(each.preview for each in reversed(told) if each.preview)
     assert iio.imread(bytes(shown)).shape == (128, 128, 3)
     (identity,) = opened

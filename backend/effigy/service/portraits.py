@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -39,10 +40,11 @@ class _Done:
 
 
 class Portraits:
-    """The making of people, for all clients by turns. All but ``_step`` runs in the worker's thread."""
+    """The making of people, one after the other. All but ``_step`` runs in the worker's thread."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "effigy-people")
+        self._is_busy = False  # one at a time: whoever is tuned takes a copy of the generator and more
         self._reader: PhotoReader | None = None
 
     def begin(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
@@ -54,6 +56,16 @@ class Portraits:
         return self._steps(model, request, opened)
 
     def _steps(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
+        while self._is_busy:
+            yield Progress(0.0, "waiting")
+            time.sleep(_STEP_S)
+        self._is_busy = True
+        try:
+            return (yield from self._making(model, request, opened))
+        finally:  # also when its client left
+            self._is_busy = False
+
+    def _making(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
         # A network gets ready when it first paints; while two threads paint, none may change it any more.
         model.finals(model.open_seed(0, truncation=0.0).ws[None])
         share, stage, preview = 0.0, "cut out", None

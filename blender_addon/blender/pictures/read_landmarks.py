@@ -68,6 +68,7 @@ class ReadLandmarks:
             points = found[0].points
             self._found = Found(shown, np.frombuffer(points.data, "<f4").reshape(points.shape).T.astype(float))
         except RequestError as error:
+            reading.cancel()  # it may only have been late
             self._found = Found(shown, np.zeros((0, 2)), error.message)
         self._reading = None
         return True
