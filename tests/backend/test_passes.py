@@ -15,6 +15,7 @@ from effigy.editing import Parameters
 from effigy.faces import BundleError, load_face_model
 from effigy.faces.depth import DepthScale, depth_of, measure_depth
 from effigy.faces.pictures import Pictures
+from effigy.faces.recent import Recent
 from effigy.faces.welcome import welcome
 from effigy.generators.planes import ALPHA, DEPTH, NORMAL
 from effigy.geometry import project
@@ -121,7 +122,7 @@ def test_landmarks_tell_the_surface_that_no_plane_tells(work, default_model):
 
 
 def test_an_identitys_light_is_found_once_and_few_are_kept(default_model, monkeypatch):
-    monkeypatch.setattr("effigy.faces.face._LIGHTS", 1)
+    monkeypatch.setattr(default_model, "_lights", Recent(1))
     first, second = (default_model.open_seed(seed, 0.7) for seed in (3, 8))
     light = default_model.light(first)
     assert default_model.light(first) is light
