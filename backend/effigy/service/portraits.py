@@ -69,14 +69,19 @@ class Portraits:
         # A network gets ready when it first paints; while two threads paint, none may change it any more.
         model.finals(model.open_seed(0, truncation=0.0).ws[None])
         share, stage, preview = 0.0, "cut out", None
-        making: list[Making] = []
+        given, making = [request], list[Making]()
         shown = 0
         while True:
-            work = partial(guarded, "FromPhoto", partial(self._step, model, request, making, shown % _SHOWN_EVERY == 0))
+            work = partial(guarded, "FromPhoto", partial(self._step, model, given, making, shown % _SHOWN_EVERY == 0))
             step: Future[Progress | _Done | Error] = self._pool.submit(work)
-            while not step.done():
-                wait([step], _STEP_S)
-                yield Progress(share, stage, preview)
+            try:
+                while not step.done():
+                    wait([step], _STEP_S)
+                    yield Progress(share, stage, preview)
+            finally:
+                if step.cancel():  # its client left: the pool keeps what waits in it, but not a picture of 32 MiB
+                    given.clear()
+                    making.clear()
             match step.result():
                 case Progress() as progress:
                     shown += 1
@@ -86,13 +91,14 @@ class Portraits:
                 case error:
                     return error
 
-    def _step(self, model: FaceModel, request: FromPhoto, making: list[Making], show: bool) -> Progress | _Done:
+    def _step(self, model: FaceModel, given: list[FromPhoto], making: list[Making], show: bool) -> Progress | _Done:
         """One picture's work. Raises RefusedError."""
         try:
             with limited_threads(1):  # the others are the worker's
                 if self._reader is None or self._reader.device != model.generator.device:
                     self._reader = PhotoReader(model.generator.device)
                 if not making:
+                    request = given[0]
                     data, how = b"".join(request.picture), request.alignment
                     making.append(make_person(model, self._reader, data, request.face, how, tuned=request.tune))
                 progress = next(making[0])
