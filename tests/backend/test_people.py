@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from typer.testing import CliRunner
 
 from effigy import api
@@ -243,6 +247,20 @@ def test_a_square_far_away_from_its_picture_is_refused(person):
         Person.from_bytes(replace(person, quad=np.full((4, 2), 1e300)).to_bytes())
 
 
+@pytest.mark.parametrize("source", ["a photograph", [1], None])
+def test_a_source_that_tells_nothing_is_refused(person, source):
+    with pytest.raises(PersonError, match="source"):
+        Person.from_bytes(replace(person, story={**person.story, "source": source}).to_bytes())
+
+
+def test_numbers_beyond_float32_are_refused(person):
+    """They are finite in the file, and would be infinite in the latent that a scene keeps."""
+    text = json.dumps({"format": 1, **person.story})
+    latent = torch.full(person.ws.shape, 1e300, dtype=torch.float64)
+    with pytest.raises(PersonError, match="infinite"):
+        Person.from_bytes(save({"latent": latent}, {"effigy.person": text}))
+
+
 def test_a_picture_too_large_to_keep_is_refused_before_any_work(default_model, reader):
     with pytest.raises(PersonError, match="keep it out"):
         next(make_person(default_model, reader, bytes(MOST_BYTES + 1), keep_picture=True))
@@ -358,6 +376,36 @@ def test_a_person_is_made_in_the_service_while_others_are_painted(default_model,
     assert default_model.open_latent(identity.latent).key == identity.key
     again = default_model.paint(identity.ws[None])[0]
     assert psnr(tensor(again), tensor(painted)) > 40
+
+
+def test_a_picture_that_waits_is_let_go_when_its_client_leaves(default_model, monkeypatch):
+    """A client may begin and cancel as often as it likes: the thread's queue keeps none of its pictures."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_, **__):
+        begun.set()
+        go_on.wait(60)
+        yield from ()
+
+    monkeypatch.setattr("effigy.service.portraits.make_person", slow)
+    jobs, portraits = Jobs(), Portraits()
+    jobs.begin(b"slow", portraits.begin(default_model, FromPhoto((b"one",)), lambda model, who: Done(1)))
+    jobs.step()
+    assert begun.wait(60)
+    picture = np.zeros(8, np.uint8)
+    held = weakref.ref(picture)
+    request = FromPhoto((memoryview(picture),))
+    waiting = jobs.begin(b"gone", portraits.begin(default_model, request, lambda model, who: Done(1)))
+    del picture, request
+    while jobs.status(b"gone", waiting.job).stage == "waiting":
+        jobs.step()
+    jobs.forget(b"gone")
+    while len(jobs) > 1:
+        jobs.step()
+    gc.collect()
+    assert held() is None
+    go_on.set()
+    portraits.close()
 
 
 @pytest.mark.parametrize(("data", "code"), [(b"no picture", "bad-field"), (None, "no-face")])

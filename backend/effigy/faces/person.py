@@ -81,7 +81,8 @@ class Person:
             raise PersonError(f"a person's file has at most {MOST_BYTES >> 20} MiB, and this has {len(raw) >> 20}")
         try:
             tensors, story = load(raw), _story(raw)
-            check_finite({name: value for name, value in tensors.items() if value.is_floating_point()})
+            # As float32, which it becomes: float64 has numbers that are infinite there.
+            check_finite({name: value.float() for name, value in tensors.items() if value.is_floating_point()})
             return _person(tensors, story)
         except PersonError:
             raise
@@ -150,6 +151,8 @@ def _story(raw: bytes) -> dict[str, Any]:
     for name in ("model", "generator"):
         if not isinstance(story.get(name), str):
             raise PersonError(f"this person's file does not say of which {name} it is: make it again")
+    if not isinstance(story.get("source", {}), dict):
+        raise PersonError("this person's file does not tell its source as Effigy does: make it again")
     if not isinstance(story.get("mixed", []), list):
         raise PersonError("this person's file does not list who was mixed: make it again")
     return story
