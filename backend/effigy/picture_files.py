@@ -72,8 +72,7 @@ def _upright_rgb(image: Image.Image, largest: int) -> NDArray[np.uint8]:
     image.load()
     turned = ImageOps.exif_transpose(image)
     if turned.mode in _SIXTEEN_BITS:
-        deep = np.asarray(turned)
-        turned = Image.fromarray((deep.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+        turned = Image.fromarray((np.asarray(turned) >> 8).clip(0, 255).astype(np.uint8))
     colours = turned.convert("RGB")
     colours.thumbnail((largest, largest), Image.Resampling.BOX, reducing_gap=None)
     return np.array(colours, np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -37,6 +38,18 @@ def test_sixteen_bits_keep_their_brightness():
     deep = np.linspace(0, 65535, 600).reshape(20, 30).astype(np.uint16)
     picture = decode_picture(encoded(Image.fromarray(deep)))
     assert np.abs(picture[..., 0].astype(int) - (deep >> 8)).max() <= 1
+
+
+def test_sixteen_bits_take_no_more_memory_than_colours():
+    """A few kilobytes may be a picture of many pixels."""
+    data = encoded(Image.new("I;16", (3000, 3000), 40_000))
+    tracemalloc.start()
+    try:
+        decode_picture(data)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * 3000 * 3000, "bytes, of NumPy's arrays"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
