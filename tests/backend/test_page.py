@@ -227,6 +227,9 @@ async def ask(headers):
 def test_bad_questions_are_refused_with_words(default_model):
     with pytest.raises(PaintingError, match="whole number"):
         Asked.read(default_model, {"seed": "three"})
+    for value in (float("nan"), 10**400, True, "1", [0]):  # JSON of a browser has all of these
+        with pytest.raises(PaintingError, match="must be a number"):
+            Asked.read(default_model, {"seed": 3, "yaw": value})
 
 
 def test_a_port_that_is_taken_and_a_missing_gradio_are_said(studio, monkeypatch):

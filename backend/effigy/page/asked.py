@@ -76,6 +76,9 @@ def _angle(name: str, sent: dict[str, object]) -> float | None:
 
 
 def _number(name: str, value: object) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise PaintingError(f"{name} must be a number")
-    return float(value)
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # JSON has integers that no float is as large as
+        pass
+    raise PaintingError(f"{name} must be a number")
