@@ -349,6 +349,17 @@ def test_from_the_command_line(tmp_path, painted, default_model):
     assert "PNG or JPEG" in done.output
 
 
+@pytest.mark.parametrize("command", [["photo", "a.png", "-o", "a.person", "--preview", "a.png"],
+                                     ["paste", "a.person", "--picture", "a.png", "-o", "./a.png"]])  # fmt: skip
+def test_the_picture_that_is_read_is_never_written_over(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"the only copy")
+    ran = CliRunner(env={"COLUMNS": "200"}).invoke(app, command)
+    assert ran.exit_code == 2
+    assert "the picture itself" in ran.output
+    assert (tmp_path / "a.png").read_bytes() == b"the only copy"
+
+
 def test_a_person_is_made_in_the_service_while_others_are_painted(default_model, painted):
     """Long work, one at a time: told with previews, can be cancelled, and leaves the identity open."""
     jobs, portraits = Jobs(), Portraits()
