@@ -181,7 +181,7 @@ def photo(
     for written in (out, preview):
         if written is not None and not Path(written).parent.is_dir():
             raise PaintingError(f"there is no folder {Path(written).parent} to write {Path(written).name} to")
-        _check_apart(written, picture)
+        check_apart(written, picture)
     chosen = load(model)
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
     reader = PhotoReader(chosen.generator.device)
@@ -216,7 +216,7 @@ def paste(
     ``picture``: its file, unless the person's own holds it. Outside of the square that the face was cut out of, it is
     the picture, bit for bit. Raises what ``people.paste_person`` raises.
     """
-    _check_apart(out, picture)
+    check_apart(out, picture)
     chosen = load(model)
     who = person if isinstance(person, Identity) else chosen.open_person(read_person(Path(person)))
     data = None if picture is None else _picture_file(Path(picture))[0]
@@ -340,7 +340,7 @@ def _picture_file(path: Path) -> tuple[bytes, str]:
     return read_picture_file(path), str(path)
 
 
-def _check_apart(written: str | Path | None, picture: str | Path | bytes | None) -> None:
+def check_apart(written: str | Path | None, picture: str | Path | bytes | None) -> None:
     """Raises PaintingError where the picture that is read would be lost by what is ``written``."""
     if written is None or picture is None or isinstance(picture, bytes):
         return

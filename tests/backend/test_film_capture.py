@@ -434,3 +434,12 @@ def test_nothing_is_sent_to_a_port_that_nobody_has(default_model):
         free = probe.getsockname()[1]
     source = Source("nothing", 10.0, 1, False, (picture for picture in ()))
     assert stream(Performer(default_model), PhotoReader(), source, ("127.0.0.1", free)) == 0
+
+
+def test_a_transfer_never_writes_over_the_picture_it_reads(tmp_path, capsys):
+    picture = tmp_path / "mine.png"
+    picture.write_bytes(b"all that there is")
+    ended = CliRunner().invoke(app, ["transfer", str(picture), "--seed", "1", "--out", str(picture)])
+    assert ended.exit_code == 2
+    assert "would be lost" in ended.stderr + capsys.readouterr().err
+    assert picture.read_bytes() == b"all that there is"

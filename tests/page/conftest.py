@@ -64,8 +64,9 @@ class Page:
 @pytest.fixture(scope="session")
 def program(tmp_path_factory) -> Iterator[Page]:
     """``effigy page`` of the first default."""
-    log = tmp_path_factory.mktemp("page") / "log"
+    log, temporary = tmp_path_factory.mktemp("page") / "log", tmp_path_factory.mktemp("temporary")
     settings = os.environ | {
+        "TMPDIR": str(temporary),
         "GRADIO_SHARE": "True",
         "GRADIO_ANALYTICS_ENABLED": "True",
         "GRADIO_SERVER_NAME": "0.0.0.0",
@@ -88,6 +89,7 @@ def program(tmp_path_factory) -> Iterator[Page]:
     finally:
         process.terminate()
         assert process.wait(60) is not None
+        assert not list(temporary.glob("effigy-page-*")), "photographs stay behind"
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,8 @@ def transfer(
     if out.is_dir() or out.suffix.lower() != ".png":
         raise fail(f"{out} is not the name of a PNG file: --out names one")
     try:
+        for read in (picture, neutral):
+            api.check_apart(out, read)
         painter = api.load(model)
         person = api.person(seed, latent, model=painter)
         found, faces = read_for(painter, person, picture, neutral, face, part, strength, painted=painted)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable
@@ -26,6 +28,7 @@ def serve(studio: Studio, port: int, *, open_browser: bool, tell: Callable[[str]
     try:
         with tempfile.TemporaryDirectory(prefix="effigy-page-", ignore_cleanup_errors=True) as folder:
             _prepare(folder)
+            _leave_in_order()
             _run(studio, listening, open_browser, tell)
     finally:
         listening.close()
@@ -50,6 +53,13 @@ def _prepare(folder: str) -> None:
         del os.environ[name]  # settings for other pages: share, server name, root path, allowed paths
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, "HF_HUB_OFFLINE": "1",
                    "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
+
+
+def _leave_in_order() -> None:
+    """Has signals that end a program unwind it, so that no photograph stays behind; the server raises them again."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
 
 
 def _run(studio: Studio, listening: socket.socket, open_browser: bool, tell: Callable[[str], None]) -> None:
