@@ -7,7 +7,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -102,20 +102,22 @@ class Outbox:
 
     # --- who sends --------------------------------------------------------------------------------
 
-    def requests(self) -> list[tuple[Request, Pending]]:
-        """All that wait; they are the caller's to answer from now on."""
-        waiting = []
+    def requests(self) -> Iterator[tuple[Request, Pending]]:
+        """All that wait, taken one by one: each is the caller's to answer from then on."""
         with contextlib.suppress(queue.Empty):
             while True:
-                waiting.append(self._requests.get_nowait())
-        return waiting
+                yield self._requests.get_nowait()
 
-    def take_wanted(self) -> list[Wanted]:
-        """The previews that may be sent now: of streams that have none on its way. ``finish`` them."""
-        with self._lock:
-            streams = [stream for stream in self._wanted if stream not in self._in_flight]
-            self._in_flight.update(streams)
-            return [self._wanted.pop(stream) for stream in streams]
+    def take_wanted(self) -> Iterator[Wanted]:
+        """The previews that may be sent now, taken one by one: of streams with none on its way. ``finish`` them."""
+        while True:
+            with self._lock:
+                stream = next((stream for stream in self._wanted if stream not in self._in_flight), None)
+                if stream is None:
+                    return
+                self._in_flight.add(stream)
+                wanted = self._wanted.pop(stream)
+            yield wanted
 
     def finish(self, preview: Preview) -> None:
         """Hands over a preview that ``take_wanted`` gave out."""

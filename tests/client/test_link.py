@@ -10,8 +10,11 @@ import pytest
 import zmq
 
 from effigy_client.errors import GoneError, RequestError
-from effigy_client.outbox import Painted
-from effigy_client.state import Phase
+from effigy_client.exchange import Exchange
+from effigy_client.outbox import Outbox, Painted
+from effigy_client.pixels import Buffers
+from effigy_client.state import Phase, State
+from effigy_client.transport import ClosedError
 from effigy_protocol import PROTOCOL_VERSION, REQUEST_LIMITS
 from effigy_protocol.connection import ConnectionFileError
 from effigy_protocol.messages import (
@@ -48,6 +51,43 @@ def test_a_service_that_will_never_come_is_told_at_once(connect):
     client = connect(find)
     with pytest.raises(RequestError, match="the model is missing"):
         client.wait_ready(30)
+
+
+class Breaking:
+    """A transport that breaks at the second message that is sent: the first is the greeting."""
+
+    def __init__(self):
+        self.sent = 0
+
+    def send(self, frames):
+        self.sent += 1
+        if self.sent > 1:
+            raise ClosedError
+
+    def receive(self, seconds):
+        return None
+
+    def wake(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_whatever_waits_when_a_connection_breaks_is_answered():
+    outbox, states = Outbox(), []
+    answers = [outbox.ask(Ping(), 5) for _ in range(3)]
+    for stream in (1, 2):
+        outbox.want(Synthesize("x", 0.0, 0.0, {}, stream=stream), stream)
+    ready = State(Phase.READY, "")
+    exchange = Exchange(Breaking(), at(9)(), "test", outbox, Buffers(), ready, states.append)
+    exchange.run(lambda: False)
+    for answer in answers:
+        with pytest.raises(RequestError, match="closed"):
+            answer.result(0)
+    assert {preview.tag for preview in outbox.previews()} == {1, 2}
+    assert not outbox.streams
+    assert states[-1].phase is Phase.LOST
 
 
 def test_a_service_that_never_answers_times_out(connect):
