@@ -11,9 +11,9 @@ import torch
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """Lets PyTorch compute with ``count`` threads, then restores the number from before; None changes nothing.
+    """Lets PyTorch compute with ``count`` threads here, then restores the number from before; None changes nothing.
 
-    Part of the setting is process-wide, so only one thread of the process may paint at a time.
+    Each thread of the process has its own number. Threads begun meanwhile start with this one.
     """
     if count is None:
         yield

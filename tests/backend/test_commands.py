@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from effigy.cli import app
+from effigy.cli.console import fail
 from effigy.commands.doctor import examine
 from effigy.faces import FIRST_BUNDLE
 
@@ -66,3 +67,11 @@ def test_bad_arguments_are_named(run, arguments, said):
     assert said in ran.output
     assert "Traceback" not in ran.output
     assert "serving" not in ran.output
+
+
+def test_a_name_in_a_file_does_not_command_the_terminal(capsys):
+    fail("the person of \x1b[2J\x07somebody\nis of another model")
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "somebody\nis of another model" in said

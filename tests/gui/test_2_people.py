@@ -51,7 +51,7 @@ def test_escape_and_the_other_keys_of_a_drag(window):
 
 
 def test_another_face_is_added_by_the_keyboard_alone(window):
-    window.ask("bpy.context.scene.cursor.location = (4, 0, 0)")
+    window.ask("bpy.context.scene.cursor.location = (0.4, 0, 0)")
     hover(window)
     window.keys("shift+a")
     time.sleep(0.5)

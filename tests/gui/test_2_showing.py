@@ -14,12 +14,14 @@ from .steps import PANEL, hover, picture, settle, until, values, viewport
 NEAR = 40
 BALL = """
 import bmesh
+from mathutils import Vector
+size = face().matrix_world.median_scale
 mesh, made = bpy.data.meshes.new("Ball"), bmesh.new()
-bmesh.ops.create_icosphere(made, subdivisions=3, radius=0.3)
+bmesh.ops.create_icosphere(made, subdivisions=3, radius=0.3 * size)
 made.to_mesh(mesh)
 made.free()
 ball = bpy.data.objects.new("Ball", mesh)
-ball.location = {place}
+ball.location = size * Vector({place})
 bpy.context.scene.collection.objects.link(ball)
 """
 COUNT = "result = len(addon('blender.scene.queries').faces(bpy.context.scene))"

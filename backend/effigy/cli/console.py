@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,13 +16,20 @@ errors = Console(stderr=True)
 
 def fail(message: object, code: int = 2) -> typer.Exit:
     """Prints what is wrong; raise the result to end the command with ``code``."""
-    errors.print(f"effigy: error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    _say(f"error: {message}", "bold red")
     return typer.Exit(code)
 
 
 def note(text: str) -> None:
     """Prints what should be known besides the result."""
-    errors.print(f"effigy: note: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    _say(f"note: {text}", "yellow")
+
+
+def _say(text: str, style: str) -> None:
+    """Prints without the sequences by which a name in somebody else's file could command the terminal."""
+    commands = (letter != "\n" and unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+    shown = "".join("\ufffd" if is_one else letter for letter, is_one in zip(text, commands, strict=True))
+    errors.print(f"effigy: {shown}", style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

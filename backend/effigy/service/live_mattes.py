@@ -6,10 +6,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import structlog
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from ..faces.mattes import head_alpha
 from ..faces.pictures import Pictures
 from ..landmarks import DetectorError
 from ..matting.spread import Plane
+
+log = structlog.get_logger()
 
 MOST = 64  # streams of all clients whose mattes are kept
 _PIXELS = 1 << 26  # of all of them together
@@ -69,8 +71,12 @@ class LiveMattes:
 
     def _look(self, key: _Stream, colours: Plane) -> None:
         """On the helper's thread."""
-        with suppress(DetectorError):  # the first picture's told
+        try:
             self._keep(key, head_alpha(colours), again=True)
+        except DetectorError:
+            pass  # which the first picture's answer told
+        except Exception:
+            log.exception("a preview keeps an old matte")  # nobody asks the helper's future
 
     def _keep(self, key: _Stream, matte: Plane, *, again: bool = False) -> None:
         with self._lock:
