@@ -75,15 +75,6 @@ class EFFIGY_PT_face(SidePanel):
         layout.label(text=proxy.name, icon="MESH_MONKEY")
         draw_told(layout, _picture(proxy))
         layout.row(align=True).prop(face, "display", expand=True)
-        row = layout.row(align=True)
-        row.prop(face, "matte", expand=True)
-        row.prop(face, "relief", toggle=True)
-        shown = carrier_of(proxy)
-        if shown is not None:
-            row = layout.row(align=True)
-            row.prop(shown, "visible_shadow", text="Casts Shadow", toggle=True)
-            row.prop(shown, "visible_diffuse", text="Lights", toggle=True)
-            row.prop(shown, "visible_glossy", text="Reflected", toggle=True)
         layout.operator("effigy.remove_face", icon="TRASH")
 
 
@@ -117,6 +108,23 @@ def _picture(proxy: bpy.types.Object) -> Told:
         word = iface_("Exact, as the viewport sees it") if viewpoint.counts else iface_("Exact: what a render shows")
         return Told("CHECKMARK", word, speed)
     return Told("SORTTIME", iface_("Preview: exact when you stop"), speed)
+
+
+class EFFIGY_PT_shot(FacePanel):
+    bl_label = "In the Shot"
+    bl_parent_id = "EFFIGY_PT_face"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, proxy = self.layout, face_in(context)
+        face, shown = face_of(proxy), carrier_of(proxy)
+        layout.row(align=True).prop(face, "matte", expand=True)
+        grid = layout.grid_flow(columns=2, align=True)
+        grid.prop(face, "relief")
+        if shown is not None:
+            grid.prop(shown, "visible_shadow", text="Casts Shadow")
+            grid.prop(shown, "visible_diffuse", text="Lights")
+            grid.prop(shown, "visible_glossy", text="Reflected")
 
 
 class EFFIGY_PT_identity(FacePanel):
@@ -315,6 +323,7 @@ _CLASSES = (
     EFFIGY_MT_object,
     EFFIGY_PT_backend,
     EFFIGY_PT_face,
+    EFFIGY_PT_shot,
     EFFIGY_PT_identity,
     EFFIGY_PT_pose,
     EFFIGY_PT_library,
