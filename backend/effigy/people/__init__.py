@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real people: a photograph becomes somebody whom a face model can pose, and goes back into the photograph."""
 
-from .alignment import ALIGNMENTS, UnfitModelError
+from .alignment import ALIGNMENTS, UnfitModelError, pixels_of
 from .inversion import Progress
 from .making import Made, make_person
 from .paste import NoPlaceError, paste_person
@@ -15,5 +15,6 @@ __all__ = [
     "UnfitModelError",
     "make_person",
     "paste_person",
+    "pixels_of",
     "told",
 ]

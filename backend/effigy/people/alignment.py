@@ -61,12 +61,17 @@ class Aligned:
 
     def pixels(self) -> NDArray[np.uint8]:
         """What was cut out, [H, W, 3]."""
-        whole = (self.picture[0].clamp(-1, 1) * 127.5 + 127.5).round().byte()
-        return np.asarray(whole.permute(1, 2, 0).cpu().numpy())
+        return pixels_of(self.picture)
 
     def in_cut(self, points: Array) -> Array:
         """Points [N, 2] of the picture → pixels of the cut."""
         return to_crop(self.crop, points) * self.picture.shape[-1]
+
+
+def pixels_of(picture: Tensor) -> NDArray[np.uint8]:
+    """[1, 3, H, W] in [−1, 1] → [H, W, 3]."""
+    whole = (picture[0].detach().clamp(-1, 1) * 127.5 + 127.5).round().byte()
+    return np.ascontiguousarray(whole.permute(1, 2, 0).cpu().numpy())
 
 
 def align(

@@ -3,22 +3,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
-
-from effigy_protocol.messages import Buffer, Error, FromPhoto, Reply
+from effigy_protocol.messages import FromPhoto, Reply
 
 from ..faces import FaceModel, Identity, LatentError
 from ..faces.picture_reading import NoFaceError
 from ..generators import GeneratorFileError, PictureError
 from ..landmarks import DetectorError
 from ..landmarks.photo import PhotoReader
-from ..people import Made, UnfitModelError, make_person
+from ..people import Made, UnfitModelError, make_person, pixels_of
 from ..people.making import Steps as Making
 from ..people.making import encoder_of
 from ..picture_files import PictureFileError
@@ -26,9 +22,9 @@ from ..recognition import IdentityFileError
 from ..threads import limited_threads
 from .encode import png
 from .jobs import Progress, Steps
+from .lane import Lane
 from .refusals import RefusedError, guarded
 
-_STEP_S = 0.005  # that a step of the worker's waits for the thread: others' requests wait for the step
 _SHOWN_EVERY = 4  # pictures: how it looks so far
 
 Opening = Callable[[FaceModel, Identity], Reply]
@@ -43,8 +39,7 @@ class Portraits:
     """The making of people, one after the other. All but ``_step`` runs in the worker's thread."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "effigy-people")
-        self._is_busy = False  # one at a time: whoever is tuned takes a copy of the generator and more
+        self._lane = Lane("effigy-people")  # one at a time: whoever is tuned takes a copy of the generator and more
         self._reader: PhotoReader | None = None
 
     def begin(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
@@ -53,56 +48,36 @@ class Portraits:
             encoder_of(model)
         except UnfitModelError as error:
             raise RefusedError("failed", str(error), "then start the backend again") from None
-        return self._steps(model, request, opened)
+        return self._lane.in_turn(self._steps(model, request, opened))
 
     def _steps(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
-        while self._is_busy:
-            yield Progress(0.0, "waiting")
-            time.sleep(_STEP_S)
-        self._is_busy = True
-        try:
-            return (yield from self._making(model, request, opened))
-        finally:  # also when its client left
-            self._is_busy = False
-
-    def _making(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
         # A network gets ready when it first paints; while two threads paint, none may change it any more.
         model.finals(model.open_seed(0, truncation=0.0).ws[None])
-        share, stage, preview = 0.0, "cut out", None
-        given, making = [request], list[Making]()
-        shown = 0
+        progress, shown, making = Progress(0.0, "cut out"), 0, self._making(model, request)
         while True:
-            work = partial(guarded, "FromPhoto", partial(self._step, model, given, making, shown % _SHOWN_EVERY == 0))
-            step: Future[Progress | _Done | Error] = self._pool.submit(work)
-            try:
-                while not step.done():
-                    wait([step], _STEP_S)
-                    yield Progress(share, stage, preview)
-            finally:
-                if step.cancel():  # its client left: the pool keeps what waits in it, but not a picture of 32 MiB
-                    given.clear()
-                    making.clear()
-            match step.result():
-                case Progress() as progress:
+            work = partial(guarded, "FromPhoto", partial(self._step, making, shown % _SHOWN_EVERY == 0))
+            match (yield from self._lane.run(work, progress)):
+                case Progress() as now:
                     shown += 1
-                    share, stage, preview = progress.share, progress.stage, progress.preview or preview
+                    progress = replace(now, preview=now.preview or progress.preview)
                 case _Done(made):
                     return opened(model, made.identity)
                 case error:
                     return error
 
-    def _step(self, model: FaceModel, given: list[FromPhoto], making: list[Making], show: bool) -> Progress | _Done:
+    def _making(self, model: FaceModel, request: FromPhoto) -> Making:
+        """Does nothing before its first step, which is the thread's."""
+        if self._reader is None or self._reader.device != model.generator.device:
+            self._reader = PhotoReader(model.generator.device)
+        data, how = b"".join(request.picture), request.alignment
+        return (yield from make_person(model, self._reader, data, request.face, how, tuned=request.tune))
+
+    def _step(self, making: Making, show: bool) -> Progress | _Done:
         """One picture's work. Raises RefusedError."""
         try:
             with limited_threads(1):  # the others are the worker's
-                if self._reader is None or self._reader.device != model.generator.device:
-                    self._reader = PhotoReader(model.generator.device)
-                if not making:
-                    request = given[0]
-                    data, how = b"".join(request.picture), request.alignment
-                    making.append(make_person(model, self._reader, data, request.face, how, tuned=request.tune))
-                progress = next(making[0])
-                return Progress(progress.share, progress.stage, _preview(progress.picture) if show else None)
+                progress = next(making)
+                return Progress(progress.share, progress.stage, png(pixels_of(progress.picture)) if show else None)
         except StopIteration as end:
             return _Done(end.value)
         except PictureFileError as error:
@@ -116,10 +91,4 @@ class Portraits:
 
     def close(self) -> None:
         """Waits for nothing."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _preview(picture: torch.Tensor) -> Buffer:
-    """A PNG of [1, 3, H, W] in [−1, 1]."""
-    pixels = (picture[0].detach().clamp(-1, 1) * 127.5 + 127.5).round().byte()
-    return png(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
+        self._lane.close()

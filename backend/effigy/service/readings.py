@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
 from effigy_protocol.messages import FaceBox, PictureRead, Pose, ReadPicture, Reply
@@ -17,17 +16,15 @@ from ..landmarks.photo import PhotoReader
 from ..picture_files import PictureFileError, decode_picture
 from ..threads import limited_threads
 from .jobs import Progress, Steps
+from .lane import Lane
 from .refusals import RefusedError, guarded
-
-_STEP_S = 0.005  # that a step waits for the thread: others' requests wait for the step
 
 
 class PictureReadings:
     """Readings of all clients. All but ``_read`` runs in the worker's thread."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "effigy-pictures")
-        self._newest: Future[Reply] | None = None
+        self._lane = Lane("effigy-pictures")
         self._reader: PhotoReader | None = None
 
     def begin(self, model: FaceModel, request: ReadPicture, own: dict[str, float] | None) -> Steps:
@@ -39,19 +36,8 @@ class PictureReadings:
             photo_map_of(model)
         except UnreadableModelError as error:
             raise RefusedError("failed", str(error), "then start the backend again") from None
-        return self._steps(model, request, own)
-
-    def _steps(self, model: FaceModel, request: ReadPicture, own: dict[str, float] | None) -> Steps:
-        # What waits is kept here and not in the pool, so that it is gone at once when its client cancels it.
-        while self._newest is not None and not self._newest.done():
-            wait([self._newest], _STEP_S)
-            yield Progress(0.0, "waiting")
         work = partial(guarded, "ReadPicture", partial(self._read, model, request, own))
-        self._newest = reading = self._pool.submit(work)
-        while not reading.done():
-            wait([reading], _STEP_S)
-            yield Progress(0.0, "reading")
-        return reading.result()
+        return self._lane.in_turn(self._lane.run(work, Progress(0.0, "reading")))
 
     def _read(self, model: FaceModel, request: ReadPicture, own: dict[str, float] | None) -> Reply:
         try:
@@ -71,7 +57,7 @@ class PictureReadings:
 
     def close(self) -> None:
         """Waits for nothing."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._lane.close()
 
 
 def _told(

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thread beside the worker's, for one piece of long work at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+from .jobs import Progress, Steps
+
+_STEP_S = 0.005  # that a step waits for the thread: others' requests wait for the step
+
+R = TypeVar("R")
+
+
+class Lane:
+    """What waits for its turn is kept by its job and not by the thread, so that a cancelled job holds nothing."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, name)
+        self._newest: Future[Any] | None = None
+        self._is_taken = False
+
+    def in_turn(self, steps: Steps) -> Steps:
+        """``steps``, begun when no others are under way, and nothing of a job that was cancelled runs any more."""
+        while self._is_taken or self._waits_for_newest():
+            yield Progress(0.0, "waiting")
+        self._is_taken = True
+        try:
+            return (yield from steps)
+        finally:  # also when its client left
+            self._is_taken = False
+
+    def run(self, work: Callable[[], R], progress: Progress) -> Generator[Progress, None, R]:
+        """Does ``work`` on the thread; yields ``progress`` until it is done. To be called in turn."""
+        self._newest = future = self._pool.submit(work)
+        while self._waits_for_newest():
+            yield progress
+        return future.result()
+
+    def close(self) -> None:
+        """Waits for nothing."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _waits_for_newest(self) -> bool:
+        if self._newest is None or self._newest.done():
+            return False
+        wait([self._newest], _STEP_S)
+        return True
