@@ -18,9 +18,8 @@ from ..pictures.photo import PictureError
 from ..pictures.session import session
 from ..translation import rpt_
 from .identity import ChangeOperator
-from .operator import hand_over
+from .operator import WatchingOperator, hand_over
 
-_LOOK_S = 0.1
 _PATIENCE_S = 3600.0  # of scripts: generators of 1024 pixels take minutes on a processor
 _PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp"
 
@@ -75,7 +74,7 @@ class EFFIGY_OT_identity_from_photo(ImportHelper, PhotoSettings):
         return hand_over(self, context, EFFIGY_OT_make_person.bl_idname)
 
 
-class EFFIGY_OT_make_person(PhotoSettings):
+class EFFIGY_OT_make_person(WatchingOperator, PhotoSettings):
     bl_idname = "effigy.make_person"
     bl_label = "Identity from Photo"
     bl_description = "Make somebody of a picture, as Identity from Photo asks"
@@ -94,21 +93,16 @@ class EFFIGY_OT_make_person(PhotoSettings):
             self._work: LongWork[Identity] = LongWork(photo.needs_backend().link, self.request(context))
         except (RequestError, ValueError) as error:
             return self._fail(error)
-        self._timer = context.window_manager.event_timer_add(_LOOK_S, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        return self.watch(context)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type == "ESC" and event.value == "PRESS":
-            self.cancel(context)
-            return {"CANCELLED"}
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
+    def look(self, context: bpy.types.Context) -> set[str] | None:
         try:
             identity = self._work.look()
             if identity is None:
-                self._tell(context)
-                return {"PASS_THROUGH"}
+                share = round(100 * self._work.share)
+                name = Path(self.filepath).name
+                self.tell(context, rpt_("Making a person of {}: {} % (Esc stops)", name, share))
+                return None
         except (RequestError, ValueError) as error:
             self.cancel(context)
             return self._fail(error)
@@ -116,11 +110,9 @@ class EFFIGY_OT_make_person(PhotoSettings):
         return self._use(context, lambda: identity)
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Also when Blender takes the operator away: another file, or the end."""
         self._work.cancel()
-        context.window_manager.event_timer_remove(self._timer)
-        if (workspace := context.workspace) is not None:
-            workspace.status_text_set(None)
+        super().cancel(context)
+        self.tell(context, None)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """For scripts: waits."""
@@ -132,11 +124,6 @@ class EFFIGY_OT_make_person(PhotoSettings):
         except (RequestError, ValueError) as error:
             return self._fail(error)
         return self._use(context, lambda: identity)
-
-    def _tell(self, context: bpy.types.Context) -> None:
-        if (workspace := context.workspace) is not None:
-            share = round(100 * self._work.share)
-            workspace.status_text_set(rpt_("Making a person of {}: {} % (Esc stops)", Path(self.filepath).name, share))
 
     def _fail(self, error: Exception) -> set[str]:
         self.report({"ERROR"}, rpt_("No person can be made of the picture: {}", error))

@@ -28,10 +28,9 @@ from ..translation import rpt_
 from . import capture_process
 from .capture_keys import KeyingOperator
 from .import_capture import channels_of
-from .operator import hand_over
+from .operator import WatchingOperator, hand_over
 from .pose import has_camera
 
-_LOOK_S = 0.1
 _FILMS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.wmv;*.ogv;*.gif"
 
 
@@ -154,7 +153,7 @@ def _remarks(written: Written, left_out: tuple[str, ...], face: int) -> str:
     return text
 
 
-class EFFIGY_OT_read_film(FilmSettings):
+class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
     bl_idname = "effigy.read_film"
     bl_label = "Import Film"
     bl_description = "Read a film, as Import Film asks"
@@ -172,36 +171,29 @@ class EFFIGY_OT_read_film(FilmSettings):
         except FilmError as error:
             self.report({"ERROR"}, rpt_("The film cannot be read: {}", error))
             return {"CANCELLED"}
-        manager = context.window_manager
-        manager.progress_begin(0, 1)
-        self._timer = manager.event_timer_add(_LOOK_S, window=context.window)
-        manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        context.window_manager.progress_begin(0, 1)
+        return self.watch(context)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type == "ESC" and event.value == "PRESS":
-            self.cancel(context)
-            self.report({"WARNING"}, "Import Film stopped: nothing was changed")
-            return {"CANCELLED"}
-        if event.type != "TIMER" or activity.is_at_work:  # whose frames must not be changed
-            return {"PASS_THROUGH"}
+    def stopped(self) -> None:
+        self.report({"WARNING"}, "Import Film stopped: nothing was changed")
+
+    def look(self, context: bpy.types.Context) -> set[str] | None:
+        if activity.is_at_work:  # whose frames must not be changed
+            return None
         if self._reading.is_done:
             return self._finish(context)
         process = self._reading.process
         if process.total:
             context.window_manager.progress_update(process.done / process.total)
-        text = rpt_("Import Film: {} of {} pictures. ESC stops", process.done, process.total or "…")
-        context.workspace.status_text_set(text)
+        self.tell(context, rpt_("Import Film: {} of {} pictures. ESC stops", process.done, process.total or "…"))
         capture_process.look()
-        return {"PASS_THROUGH"}
+        return None
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Also when Blender takes the operator away: another file, or the end."""
         self._reading.end()
-        context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
-        if context.workspace is not None:
-            context.workspace.status_text_set(None)
+        super().cancel(context)
+        self.tell(context, None)
 
     def _finish(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -227,7 +219,7 @@ class EFFIGY_OT_read_film(FilmSettings):
             return {"CANCELLED"}
         try:
             while not reading.is_done:
-                time.sleep(_LOOK_S)
+                time.sleep(self.look_s)
             said = reading.finish(self)
         except (FilmError, CaptureError, ValueError) as error:
             self.report({"ERROR"}, rpt_("The film cannot be read: {}", error))

@@ -54,6 +54,42 @@ def hand_over(chooser: Any, context: bpy.types.Context, worker: str) -> set[str]
     return {"CANCELLED"} if "CANCELLED" in result else {"FINISHED"}
 
 
+class WatchingOperator(bpy.types.Operator):
+    """An operator whose work goes on beside the window: a timer looks at it, and Esc takes it back."""
+
+    look_s = 0.1  # between two looks
+
+    def look(self, context: bpy.types.Context) -> set[str] | None:
+        """Looks at the work: the operator's result, after ``cancel``; None while it goes on."""
+        raise NotImplementedError
+
+    def stopped(self) -> None:
+        """Esc has ended it."""
+
+    def watch(self, context: bpy.types.Context) -> set[str]:
+        """What ``invoke`` returns once the work has begun."""
+        self._timer = context.window_manager.event_timer_add(self.look_s, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC" and event.value == "PRESS":
+            self.cancel(context)
+            self.stopped()
+            return {"CANCELLED"}
+        result = self.look(context) if event.type == "TIMER" else None
+        return {"PASS_THROUGH"} if result is None else result
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Ends looking at it; also when Blender takes the operator away: another file, or the end."""
+        context.window_manager.event_timer_remove(self._timer)
+
+    def tell(self, context: bpy.types.Context, text: str | None) -> None:
+        """In the window's status bar; None gives it back."""
+        if (workspace := context.workspace) is not None:
+            workspace.status_text_set(text)
+
+
 class FaceOperator(bpy.types.Operator):
     """An operator on the active face, which it needs."""
 

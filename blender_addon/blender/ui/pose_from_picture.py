@@ -27,10 +27,9 @@ from ..scene.reader import UnreadableError, read_face
 from ..translation import rpt_
 from . import library
 from .identity import REDO_S
-from .operator import can_ask, hand_over
+from .operator import WatchingOperator, can_ask, hand_over
 from .pose import CameraOperator, has_camera
 
-_LOOK_S = 0.05
 _PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.exr;*.hdr;*.tga"
 
 
@@ -117,11 +116,12 @@ class EFFIGY_OT_pose_from_picture(ImportHelper, PictureSettings):
         return hand_over(self, context, EFFIGY_OT_read_picture.bl_idname)
 
 
-class EFFIGY_OT_read_picture(PictureSettings):
+class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
     bl_idname = "effigy.read_picture"
     bl_label = "Pose from Picture"
     bl_description = "Read a picture, as Pose from Picture asks"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+    look_s = 0.05
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         try:
@@ -129,20 +129,15 @@ class EFFIGY_OT_read_picture(PictureSettings):
             self._reading = self._begin(context)
         except PictureError as error:
             return self._fail(error)
-        self._timer = context.window_manager.event_timer_add(_LOOK_S, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        return self.watch(context)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type == "ESC" and event.value == "PRESS":
-            self.cancel(context)
-            return {"CANCELLED"}
-        if event.type != "TIMER" or activity.is_at_work:  # whose frames must not be changed
-            return {"PASS_THROUGH"}
+    def look(self, context: bpy.types.Context) -> set[str] | None:
+        if activity.is_at_work:  # whose frames must not be changed
+            return None
         try:
             found = self._reading.look(photo.needs_backend())
             if found is None:
-                return {"PASS_THROUGH"}
+                return None
             proxy: Any = bpy.data.objects.get(self._face)
             scene = bpy.data.scenes.get(self._scene)
             if proxy is None or scene is None or context.scene != scene or controls.camera_of(proxy, scene) is None:
@@ -154,9 +149,8 @@ class EFFIGY_OT_read_picture(PictureSettings):
             return self._fail(error)
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Also when Blender takes the operator away: another file, or the end."""
         self._reading.cancel()
-        context.window_manager.event_timer_remove(self._timer)
+        super().cancel(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """For scripts and redo: waits; in a window only for a moment."""
