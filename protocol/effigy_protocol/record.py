@@ -18,6 +18,7 @@ from .files import check_regular, parse_json, read_json, write_whole
 from .messages import HEAD_UNIT, Encoding, MatteName, PassName
 from .png import read_texts
 
+LATENT_MAGIC = b"EFLT"  # how a latent's bytes begin
 KEYWORD = "Effigy"  # of the text inside PNG files
 JOURNAL = "frames.json"  # the name of a Journal's file, beside the pictures
 ANGLE_DIGITS = 4  # 0.0001° and a millionth of a control are less than a float32 scene can tell
@@ -102,12 +103,17 @@ def latent_hash(latent: bytes) -> str:
     return hashlib.sha256(latent).hexdigest()[:16]
 
 
+def is_person(data: bytes | memoryview) -> bool:
+    """Whether bytes begin as a safetensors file does, and not as a latent's, of which any byte may follow."""
+    return bytes(data[8:9]) == b"{" and bytes(data[: len(LATENT_MAGIC)]) != LATENT_MAGIC
+
+
 def made_from(latent: bytes) -> str:
     """The SHA-256 of the picture that a person was made from, of a mixture those of all, with spaces between them.
 
     Empty for a latent that is no person's. A person's bytes are a safetensors file, whose metadata tell it.
     """
-    if latent[8:9] != b"{" or latent.startswith(b"EFLT"):
+    if not is_person(latent):
         return ""
     end = 8 + min(int.from_bytes(latent[:8], "little"), _STORY)
     try:

@@ -22,7 +22,7 @@ from effigy.cli import app
 from effigy.faces import LatentError
 from effigy.faces.encoder import Encoder, read_encoder
 from effigy.faces.latent import latent_to_bytes
-from effigy.faces.person import MOST_BYTES, Person, PersonError, is_person, read_person, write_person
+from effigy.faces.person import MOST_BYTES, Person, PersonError, read_person, write_person
 from effigy.faces.sight import Traits
 from effigy.landmarks.photo import Crop, PhotoReader, cut
 from effigy.painting.shots import Shot, paint_shots
@@ -35,7 +35,7 @@ from effigy.service.jobs import Jobs
 from effigy.service.portraits import Portraits
 from effigy_protocol.messages import Done, Error, FromLatent, FromPhoto, OpenIdentity, Working
 from effigy_protocol.png import read_texts
-from effigy_protocol.record import KEYWORD
+from effigy_protocol.record import KEYWORD, is_person
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
 SEED = 4_000_001  # whom no fit has seen

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from effigy_protocol import ProtocolError
 from effigy_protocol.messages import MAX_POSE, MatteName, PassName, Pose
-from effigy_protocol.record import SAME_POSE
+from effigy_protocol.record import SAME_POSE, is_person
 
 from ..editing import IdentityTerm, InverseOptions, Parameters, Regressor, invert
 from ..editing.appearance import Appearance
@@ -37,7 +37,7 @@ from .depth import DepthScale
 from .encoder import Encoder
 from .finals import Finals
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
-from .person import Person, is_person
+from .person import Person
 from .photo_map import PhotoMap
 from .pictures import Pictures
 from .recent import Recent

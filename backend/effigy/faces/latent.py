@@ -11,7 +11,8 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-MAGIC = b"EFLT"  # how its bytes begin
+from effigy_protocol.record import LATENT_MAGIC
+
 _HEADER = struct.Struct("<4sII")
 
 
@@ -22,7 +23,7 @@ class LatentError(Exception):
 def latent_to_bytes(ws: NDArray[np.float32]) -> bytes:
     """w+ [num_ws, w_dim] → bytes; one row is written when all rows are the same."""
     rows = ws[:1] if (ws == ws[0]).all() else ws
-    return _HEADER.pack(MAGIC, *rows.shape) + rows.astype("<f4").tobytes()
+    return _HEADER.pack(LATENT_MAGIC, *rows.shape) + rows.astype("<f4").tobytes()
 
 
 def mix(ws: NDArray[np.float32], other: NDArray[np.float32], share: float) -> NDArray[np.float32]:
@@ -33,7 +34,7 @@ def mix(ws: NDArray[np.float32], other: NDArray[np.float32], share: float) -> ND
 def latent_from_bytes(data: bytes | memoryview, num_ws: int, w_dim: int) -> NDArray[np.float32]:
     """Bytes → w+ [num_ws, w_dim]; raises LatentError unless they are a finite latent of these sizes."""
     raw = bytes(data)
-    if len(raw) < _HEADER.size or raw[:4] != MAGIC:
+    if len(raw) < _HEADER.size or raw[:4] != LATENT_MAGIC:
         raise LatentError("these bytes are not an Effigy latent")
     _, rows, columns = _HEADER.unpack_from(raw)
     if columns != w_dim or rows not in (1, num_ws):

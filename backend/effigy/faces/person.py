@@ -26,7 +26,7 @@ from torch import Tensor
 from ..files import file_problem, parse_json, whole_file
 from ..geometry.camera import Array
 from ..tensor_files import check_finite
-from .latent import MAGIC, LatentError, mix
+from .latent import LatentError, mix
 
 SUFFIX = ".person"
 FORMAT = 1
@@ -109,11 +109,6 @@ class Person:
         one, two = (np.broadcast_to(each.ws, (rows, self.ws.shape[1])) for each in (self, other))
         mixture = {"share": share, "with": dict(other.story)}
         return Person(mix(one, two, share), {**self.story, "mixed": [*self.story.get("mixed", ()), mixture]})
-
-
-def is_person(data: bytes | memoryview) -> bool:
-    """Whether bytes begin as a safetensors file does, and not as a latent's, of which any byte may follow."""
-    return bytes(data[8:9]) == b"{" and bytes(data[: len(MAGIC)]) != MAGIC
 
 
 def read_person(path: Path) -> Person:
