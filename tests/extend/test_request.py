@@ -17,8 +17,8 @@ from effigy.editing.parameters import Parameters
 from effigy.service import answering
 from effigy.service.answering import Answering
 from effigy.service.in_process import InProcessService
-from effigy_protocol import ProtocolError, codec, decode_reply, decode_request, encode, messages
-from effigy_protocol.messages import Error, FromSeed, OpenIdentity
+from effigy_protocol import ProtocolError, codec, decode_reply, decode_request, encode
+from effigy_protocol.messages import Error, FromSeed, OpenIdentity, pictures
 
 from ..protocol import strategies
 from .pages import examples
@@ -33,7 +33,7 @@ def run(code: str, module: types.ModuleType, **more: object) -> dict[str, object
     return names
 
 
-NAMES = run(DECLARED, messages)
+NAMES = run(DECLARED, pictures)
 Measure, Measured = NAMES["Measure"], NAMES["Measured"]
 
 

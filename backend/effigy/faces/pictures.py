@@ -102,7 +102,7 @@ class Pictures:
         *,
         is_straight: bool = False,
     ) -> dict[PassName, NDArray[np.float16]]:
-        """What ``names`` name beside one picture, each [H, W, channels]: see protocol.messages.Frame.
+        """What ``names`` name beside one picture, each [H, W, channels]: see effigy_protocol.messages.Frame.
 
         Normals and depth are the generator's own where it paints them, else those of a surface through the landmarks.
         ``light`` is what "albedo" takes out of the picture with this ``matte``. ``is_straight``: not times alpha.
