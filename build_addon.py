@@ -112,7 +112,7 @@ def pack_client(version: str, folder: Path) -> Path:
     """Writes client/ and protocol/ as a wheel into ``folder`` and returns its path.
 
     Blender unpacks a wheel only where none of that version is, so the version carries a digest of the contents:
-    ``effigy_client-0.1.0+1234abcd-py3-none-any.whl``.
+    ``effigy_client-0.2.0+1234abcd-py3-none-any.whl``.
     """
     contents = {
         path.relative_to(package.parent).as_posix(): path.read_bytes()

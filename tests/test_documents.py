@@ -59,7 +59,10 @@ def test_the_changelog_names_the_numbers_of_the_formats():
     assert numbers["`frames.json` beside baked pictures"] == str(FRAMES_FORMAT)
 
 
-def test_changelog_and_citation_know_the_version():
+def test_documents_know_the_version():
+    for name in ("README.md", "docs/artists.md"):
+        zips = re.findall(r"effigy-(\d[\w.]*)\.zip", (ROOT / name).read_text(encoding="utf-8"))
+        assert set(zips) == {VERSION}, name
     assert f"\n## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 """The version of Effigy: of backend, client, add-on and protocol alike. Nothing else says it."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -13,6 +13,7 @@ from effigy.cli import app
 from effigy.cli.console import fail
 from effigy.commands.doctor import examine
 from effigy.faces import FIRST_BUNDLE
+from effigy_protocol.version import VERSION
 
 
 @pytest.fixture()
@@ -24,6 +25,11 @@ def test_help_lists_the_commands(run):
     said = run("--help").output
     for command in ("serve", "fit", "doctor"):
         assert command in said
+
+
+def test_the_version_is_told(run):
+    said = run("--version")
+    assert (said.exit_code, said.output) == (0, f"effigy {VERSION}\n")
 
 
 def test_the_doctor_finds_a_healthy_machine_healthy(run):

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
 # How long a waiting thread spins before it sleeps. Without a bound, shared cores make a picture several times
 # slower; without any spinning it takes 1.4 times as long (docs/benchmarks.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import typer
+
+from effigy_protocol.version import VERSION
 
 from ..memory import keep_freed_memory
 from . import bench, bundle, capture, doctor, evaluate, fit, generators, nrsfm, page, people, photos, pictures, serve
@@ -33,6 +36,16 @@ app.add_typer(generators.generators, name="models", hidden=True)  # its name bef
 app.add_typer(bench.bench, name="bench")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"effigy {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
-def prepare() -> None:
+def prepare(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version, and end.")
+    ] = False,
+) -> None:
     keep_freed_memory()
