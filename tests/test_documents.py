@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from effigy.faces.bundle import FORMAT as BUNDLE_FORMAT
+from effigy.faces.header import FORMAT as BUNDLE_FORMAT
 from effigy.generators.checkpoints.own import FORMAT as GENERATOR_FORMAT
 from effigy_protocol import PROTOCOL_VERSION
 from effigy_protocol.record import _FORMAT as FRAMES_FORMAT

@@ -13,8 +13,7 @@ import time
 
 import numpy as np
 
-from effigy.faces import FaceModel, load_face_model, resolve_bundle
-from effigy.faces.face import Identity
+from effigy.faces import FaceModel, Identity, load_face_model, resolve_bundle
 
 PEOPLE, ROUNDS = 24, 3
 

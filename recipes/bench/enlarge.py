@@ -17,7 +17,7 @@ import shutil
 from pathlib import Path
 
 from effigy.faces import DEFAULT_BUNDLE
-from effigy.faces.bundle import sha256
+from effigy.faces.header import sha256
 from effigy.generators.checkpoints import write_own
 from recipes.demo_face.storage import read_trainable
 from recipes.demo_face.widen import widened

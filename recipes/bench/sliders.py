@@ -16,8 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from effigy.faces import FaceModel, load_face_model, resolve_bundle
-from effigy.faces.face import Identity
+from effigy.faces import FaceModel, Identity, load_face_model, resolve_bundle
 
 PEOPLE, STEPS, TRUNCATION = 24, 33, 0.8
 

@@ -17,7 +17,8 @@ from effigy.editing.correction import Seen, correct_regressor, error_of
 from effigy.editing.network import Architecture, Network
 from effigy.editing.regressor import Whitening
 from effigy.faces import FIRST_BUNDLE, BundleError, describe_correction, load_face_model, load_paper_regressor
-from effigy.faces.bundle import UNCORRECTED, WITHOUT_LOOKS, model_id, save_paper_regressor, sha256
+from effigy.faces.header import UNCORRECTED, WITHOUT_LOOKS, model_id, sha256
+from effigy.faces.paper import save_paper_regressor
 from effigy.faces.regressors import apply_correction, save_correction
 from effigy.fitting import refining, samples
 from effigy.fitting.refining import refine

@@ -30,7 +30,7 @@ from effigy.faces import (
     load_paper_regressor,
     resolve_bundle,
 )
-from effigy.faces.face import _limit
+from effigy.faces.edit import limit
 from effigy.faces.latent import latent_from_bytes, latent_to_bytes
 from effigy.fitting import (
     samples,
@@ -234,7 +234,7 @@ def test_what_is_beyond_the_data_is_clamped_and_named(default_model, identity):
 @given(st.floats(-3, 3), st.floats(-3, 3))
 def test_a_limit_is_exact_inside_smooth_beyond_and_never_turns_back(a, b):
     cut = []
-    limited = [_limit("x", value, -1.0, 1.0, 0.0, cut) for value in sorted((a, b))]
+    limited = [limit("x", value, -1.0, 1.0, 0.0, cut) for value in sorted((a, b))]
     assert limited[0] <= limited[1]
     assert limited[1] - limited[0] <= abs(a - b) + 1e-12
     assert max(map(abs, limited)) <= 1.2

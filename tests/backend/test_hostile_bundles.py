@@ -27,6 +27,7 @@ from effigy.array_files import read_arrays
 from effigy.cli import app
 from effigy.commands import nrsfm
 from effigy.faces import FIRST_BUNDLE, BundleError, bundle, load_face_model, load_paper_regressor
+from effigy.faces.header import write_header
 from effigy.faces.welcome import welcome
 from effigy.files import file_problem, parse_json, whole_file
 from effigy.fitting import samples
@@ -412,8 +413,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 @pytest.mark.parametrize("write", ["nrsfm", "samples", "bundle"])
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch, write):
     def full(target, *_, **__):
-        name = Path(getattr(target, "name", target))
-        name.write_bytes(b"half")
+        path = target if isinstance(target, Path) else Path(getattr(target, "name", target))
+        path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
@@ -426,7 +427,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch, wri
             tmp_path / "o.npz", model, camera, np.zeros((1, 1)), np.zeros((1, 2, 1)), np.zeros((1, 2)), {}, np.eye(2)
         ),
         "samples": lambda: samples._write(tmp_path / "shard.npz", [np.zeros(1)] * len(samples._ARRAYS)),
-        "bundle": lambda: bundle._write_header(tmp_path, {}),
+        "bundle": lambda: write_header(tmp_path, {}),
     }
     with pytest.raises(OSError, match="No space"):
         calls[write]()

@@ -30,7 +30,7 @@ from effigy.faces import (
     load_paper_regressor,
     looks_network,
 )
-from effigy.faces.bundle import UNCORRECTED
+from effigy.faces.header import UNCORRECTED
 from effigy.fitting import refining, samples
 from effigy.fitting.refining import refine
 from effigy.geometry import Camera, ShapeModel, load_topology, rotation

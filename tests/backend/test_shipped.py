@@ -10,7 +10,7 @@ import pytest
 
 from effigy.faces import DEFAULT_BUNDLE, FIRST_BUNDLE, embedded_bundle, embedded_detector, load_face_model
 from effigy.faces import resolve_bundle as resolve
-from effigy.faces.bundle import UNCORRECTED, WITHOUT_LOOKS
+from effigy.faces.header import UNCORRECTED, WITHOUT_LOOKS
 from effigy.faces.shipped import FaceModels, shipped
 from effigy_protocol.messages import Error, FromLatent, FromSeed, OpenIdentity, Synthesize
 

@@ -2,19 +2,22 @@
 """The face model: generator, shape model and regressor in one, on disk as a bundle."""
 
 from .about import describe_correction, describe_looks, landmarks_note, looks_network
-from .bundle import (
+from .bundle import load_face_model
+from .edit import Edit
+from .embedded import (
     DEFAULT_BUNDLE,
     FIRST_BUNDLE,
-    BundleError,
     embedded_bundle,
     embedded_detector,
     generator_of,
     is_bundle,
-    load_face_model,
-    load_paper_regressor,
     resolve_bundle,
 )
-from .face import Edit, FaceModel, Identity, LatentError
+from .face import FaceModel
+from .header import BundleError
+from .identity import Identity
+from .latent import LatentError
+from .paper import load_paper_regressor
 
 __all__ = [
     "DEFAULT_BUNDLE",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..geometry import load_topology
-from .bundle import WITHOUT_LOOKS, fit_figures, read_header
+from .header import WITHOUT_LOOKS, fit_figures, read_header
 from .looks import NO_NETWORK, describe
 from .regressors import describe_correction as in_words
 

@@ -16,8 +16,9 @@ from typing import Any
 from ..files import file_problem, is_file, parse_json, read_json, whole_file, whole_folder
 from ..generators import GeneratorFileError
 from ..zip_files import LongDirectoryError, open_zip
-from .bundle import BundleError, load_face_model, sha256
+from .bundle import load_face_model
 from .encoder import FILE as ENCODER
+from .header import BundleError, sha256
 from .photo_map import FILE as PHOTO_MAP
 from .regressors import CORRECTION
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from effigy_protocol.messages import KnownModel
 
-from .bundle import DEFAULT_BUNDLE, FIRST_BUNDLE, UNCORRECTED, WITHOUT_LOOKS, BundleError, load_face_model, model_id
+from .bundle import load_face_model
+from .embedded import DEFAULT_BUNDLE, FIRST_BUNDLE
 from .face import FaceModel
+from .header import UNCORRECTED, WITHOUT_LOOKS, BundleError, model_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from effigy_protocol.transfer import Part, Shown, Transfer
 from effigy_protocol.transfer import transfer as carry_over
 
-from .face import FaceModel, Identity
+from .face import FaceModel
+from .identity import Identity
 from .photo_map import Features, PhotoMap
 from .welcome import controls_of
 

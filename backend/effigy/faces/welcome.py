@@ -15,7 +15,8 @@ from effigy_protocol.version import VERSION
 from ..generators.planes import ALPHA
 from ..geometry.camera import POSE
 from ..geometry.expressions import mirror_twins
-from .face import FaceModel, LatentError
+from .face import FaceModel
+from .latent import LatentError
 
 _TURN = 1.0  # degrees
 

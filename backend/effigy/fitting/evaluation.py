@@ -17,7 +17,9 @@ from torch import Tensor
 
 from ..editing import IdentityTerm, InverseOptions, Regressor, keep_identity
 from ..editing.patches import patch_names
-from ..faces.face import Edit, FaceModel, Identity
+from ..faces.edit import Edit
+from ..faces.face import FaceModel
+from ..faces.identity import Identity
 from ..geometry import angles, infer, project, rotation
 from ..geometry.camera import Array, Camera
 from ..geometry.shape import Views

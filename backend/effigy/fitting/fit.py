@@ -11,10 +11,12 @@ import numpy as np
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
 from ..editing.correction import Corrected, Seen, error_of
-from ..faces.bundle import save_face_model, save_paper_regressor, sha256
+from ..faces.bundle import save_face_model
 from ..faces.depth import measure_depth
 from ..faces.face import FaceModel
+from ..faces.header import sha256
 from ..faces.looks import NO_NETWORK, Looks
+from ..faces.paper import save_paper_regressor
 from ..generators import load_generator
 from ..geometry import FitOptions, FitResult, ShapeModel, Topology, angles, fit, load_topology
 from ..geometry.camera import Array

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from ..editing.correction import Corrected, Seen, error_of
 from ..faces.about import fit_seed, looks_network
-from ..faces.bundle import FORMAT, BundleError, generator_of, load_face_model, replace_learnt, sha256
+from ..faces.bundle import load_face_model, replace_learnt
+from ..faces.embedded import generator_of
 from ..faces.face import FaceModel
+from ..faces.header import FORMAT, BundleError, sha256
 from ..faces.looks import NO_NETWORK, Looks
 from ..files import whole_folder
 from ..landmarks import Detector

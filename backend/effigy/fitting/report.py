@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..faces.face import FaceModel, Identity
+from ..faces.face import FaceModel
+from ..faces.identity import Identity
 from ..geometry import angles, infer
 from ..geometry.camera import Array
 from ..landmarks import Detector

@@ -131,7 +131,7 @@ def _photograph(studio: Studio, rig: gr.HTML, tabs: gr.Tabs) -> None:
 
 
 def _fit(studio: Studio) -> None:
-    from ..faces.bundle import fit_figures
+    from ..faces.header import fit_figures
 
     _lead("What the fit said of itself, and what its pictures show: measured now, on people that no fit has seen.")
     gr.HTML(markup.fit_markup(fit_figures(studio.folder)), js_on_load=None, apply_default_css=False)

@@ -79,7 +79,7 @@ class PreviewPainter:
         return picture
 
     def close(self) -> None:
-        """Ends a compilation that is still running."""
+        """Stops a compilation that is still running."""
         if self._compilation is not None:
             self._compilation.stop()
             self._compilation = None

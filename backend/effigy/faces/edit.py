@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked of an identity as a change of q, limited to the range of the data; and what an edit gave.
+
+The limits, the change and the weights of its errors are plain arithmetic; ``editing.inverse`` finds the latent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from effigy_protocol.messages import Pose
+from effigy_protocol.record import SAME_POSE
+
+from ..editing import Parameters
+from ..editing.parameters import ALPHA, POSE, ROTATION, SCALE, SHIFT
+from ..geometry import ShapeModel, rotation
+from ..geometry.camera import Array
+from ..geometry.expressions import Expression
+from .identity import Identity
+
+# The errors that cost as much as moving the latent by one standard deviation: see editing.inverse.
+_ROTATION_TOLERANCE = 0.01  # radians
+_SHAPE_TOLERANCE = 0.03  # root-mean-square landmark shift, in outer-eye distances
+# Of a control's full strength. The slope of a lid that is open is mostly noise: with 0.03, edits changed the person
+# rather than miss a lid a little. With 0.2, a mouth would pucker less while the jaw opens.
+_EYE_TOLERANCE, _CONTROL_TOLERANCE = 0.2, 0.1
+# The plate carries size and shift exactly, so the latent edit only keeps them from drifting far.
+_SCALE_TOLERANCE = 0.05  # of log scale
+_SHIFT_TOLERANCE = 0.03  # of the picture's width
+_ROUNDING = 1e-6  # a slider's end is the range's, in float32
+_GIVE = 0.1  # of a range: how far beyond it a value can get
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The latent that an edit led to, the camera it shows, and how that differs from what was asked.
+
+    ``clamped`` names what was asked beyond the data's range; ``residual`` is asked (so limited) minus reached: degrees
+    of "yaw" and "pitch", and units of each control that was not at rest.
+    """
+
+    ws: Tensor  # [num_ws, w_dim]
+    pose: Pose
+    clamped: tuple[str, ...]
+    residual: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a face is to show, within the range of the data: degrees of yaw and pitch, offsets of controls.
+
+    ``clamped`` names what was limited.
+    """
+
+    yaw: float
+    pitch: float
+    controls: dict[str, float]  # in the model's order, because sums round by their order
+    clamped: tuple[str, ...]
+
+    @classmethod
+    def within(
+        cls,
+        pose_range: tuple[float, float],
+        known: Mapping[str, Expression],
+        rest: Pose,
+        yaw: float,
+        pitch: float,
+        controls: Mapping[str, float],
+    ) -> Asked:
+        """Limits what is asked to the largest |yaw| and |pitch| of ``pose_range`` and to the ranges of controls.
+
+        ``rest``, the identity's own pose, is always within. Raises KeyError for a control that is not ``known``.
+        """
+        if unknown := controls.keys() - known.keys():
+            raise KeyError(min(unknown))
+        clamped: list[str] = []
+        yaw = limit("yaw", yaw, -pose_range[0], pose_range[0], rest.yaw, clamped)
+        pitch = limit("pitch", pitch, -pose_range[1], pose_range[1], rest.pitch, clamped)
+        limited = {
+            name: limit(name, controls[name], control.low, control.high, 0.0, clamped)
+            for name, control in known.items()
+            if name in controls
+        }
+        return cls(yaw, pitch, limited, tuple(clamped))
+
+    def change(self, identity: Identity, known: Mapping[str, Expression]) -> Array:
+        """Returns q* − φ(w0) [Q]: the turn at the identity's own roll, and Σ value · direction of the controls.
+
+        Scale and shift stay the identity's own. What is within SAME_POSE of its own turn changes nothing.
+        """
+        change, rest = np.zeros(len(identity.q)), identity.pose
+        if abs(self.yaw - rest.yaw) > SAME_POSE or abs(self.pitch - rest.pitch) > SAME_POSE:
+            target = Parameters.from_vector(identity.q[None])
+            target.camera.R[:] = rotation(*(np.radians([a]) for a in (self.yaw, self.pitch, rest.roll)))
+            change[ROTATION] = target.to_vector()[0, ROTATION] - identity.q[ROTATION]
+        for name, value in self.controls.items():
+            change[ALPHA] += value * known[name].direction
+        return change
+
+    def residual(self, pose: Pose, moved: Array, known: Mapping[str, Expression]) -> dict[str, float]:
+        """Returns asked minus reached, by name: ``pose`` was reached, and q moved by ``moved`` [Q]."""
+        turns = {"yaw": self.yaw - pose.yaw, "pitch": self.pitch - pose.pitch}
+        return turns | {n: v - float(known[n].reading @ moved[ALPHA]) for n, v in self.controls.items() if v}
+
+
+def limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:
+    """Returns ``value`` if it lies within [low, high], widened to hold ``rest``; else limits it and notes ``name``.
+
+    The limit is soft: beyond an end e the result is e + g · tanh((value − e) / g), with g a tenth of the range, so an
+    animation that leaves the range slows down instead of stopping at once.
+    """
+    low, high = min(low, rest), max(high, rest)
+    inside = min(max(value, low), high)
+    if abs(inside - value) <= _ROUNDING:
+        return value
+    clamped.append(name)
+    give = _GIVE * (high - low) or 1e-9
+    return inside + give * math.tanh((value - inside) / give)
+
+
+def error_weights(shape: ShapeModel, controls: Sequence[Expression], *, is_firm: bool) -> Array:
+    """Returns W [POSE + K + C, POSE + K], so that |W e|² is the cost of an error e of q.
+
+    Its first rows weigh pose and every coefficient α_k, each by the inverse of its tolerance; the last C rows weigh
+    what each control reads in the error. A control's direction is never quite what the generator can do, so its
+    reading counts by itself, while the rest of the face may follow as it does in the generator's own faces.
+    ``is_firm``: controls hold each other as they do from bundle format 6 on.
+    """
+    size = np.sqrt((shape.basis**2).sum(axis=1).mean(axis=1))  # root-mean-square landmark shift per unit of α
+    tolerance = np.empty(POSE + len(size))
+    tolerance[ROTATION] = _ROTATION_TOLERANCE
+    tolerance[SCALE] = _SCALE_TOLERANCE
+    tolerance[SHIFT] = _SHIFT_TOLERANCE
+    tolerance[ALPHA] = _SHAPE_TOLERANCE / np.maximum(size, 1e-6)
+    readings = np.zeros((len(controls), len(tolerance)))
+    for row, control in zip(readings, controls, strict=True):
+        row[ALPHA] = control.reading / (_CONTROL_TOLERANCE if is_firm and control.group != "eyes" else _EYE_TOLERANCE)
+    return np.concatenate([np.diag(1 / tolerance), readings])
