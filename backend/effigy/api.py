@@ -21,7 +21,7 @@ from effigy_protocol.png import annotate
 
 from .faces import FaceModel, Identity, load_face_model, resolve_bundle
 from .faces.person import read_person, write_person
-from .files import is_file, whole_file
+from .files import whole_file
 from .landmarks.photo import PhotoReader
 from .painting import (
     Depth,
@@ -38,7 +38,8 @@ from .painting import (
 )
 from .painting.blender import bake_blend
 from .painting.interpolation import between
-from .painting.sequences import Progress, Written, in_order, write_film, write_frames
+from .painting.outputs import check_apart, check_folder, check_suffix
+from .painting.sequences import Progress, Written, in_order, write_sequence
 from .painting.sheets import paint_sheet
 from .people import ALIGNMENTS, Made, make_person, paste_person, told
 from .picture_files import read_picture_file
@@ -52,7 +53,7 @@ Model: TypeAlias = str | Path | FaceModel
 Person: TypeAlias = int | Identity
 Values: TypeAlias = float | Sequence[float]
 
-_FILM, _EXR = ".mp4", ".exr"
+_EXR = ".exr"
 _MODELS = 2  # that stay in memory
 
 
@@ -116,7 +117,7 @@ def paint(
     shot = Shot(_person(chosen, who), Moment(yaw, pitch, controls or {}))
     painted = next(paint_shots(chosen, [shot], depth, matte, layers))
     if out is not None:
-        _check_suffix(Path(out), ".png" if layers is None else _EXR)
+        check_suffix(Path(out), ".png" if layers is None else _EXR)
         with whole_file(Path(out)) as temporary:
             temporary.write_bytes(painted.file())
     return painted.picture
@@ -150,7 +151,7 @@ def sheet(
     opened = {label: _person(chosen, who) for label, who in named.items()}
     picture = paint_sheet(chosen, opened, axes, tile, captions=captions, matte=matte)
     if out is not None:
-        _check_suffix(Path(out), ".png")
+        check_suffix(Path(out), ".png")
         with whole_file(Path(out)) as temporary:
             iio.imwrite(temporary, picture, extension=".png")
     return picture
@@ -177,10 +178,9 @@ def photo(
     if align not in ALIGNMENTS:
         raise PaintingError(f"a face is cut out as {', '.join(ALIGNMENTS)}, not as {align!r}")
     if preview is not None:  # all this before minutes of work
-        _check_suffix(Path(preview), ".png")
+        check_suffix(Path(preview), ".png")
     for written in (out, preview):
-        if written is not None and not Path(written).parent.is_dir():
-            raise PaintingError(f"there is no folder {Path(written).parent} to write {Path(written).name} to")
+        check_folder(written)
         check_apart(written, picture)
     chosen = load(model)
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
@@ -224,7 +224,7 @@ def paste(
     before, after = (painted.picture[..., :3] for painted in paint_shots(chosen, shots))
     result = paste_person(PhotoReader(chosen.generator.device), who, data, before, after)
     if out is not None:
-        _check_suffix(Path(out), ".png")
+        check_suffix(Path(out), ".png")
         with whole_file(Path(out)) as temporary:
             temporary.write_bytes(annotate(png(result), told(who)))
     return result
@@ -259,7 +259,7 @@ def film(
     shown = open_person(chosen, latent=read.latent) if who is None else _person(chosen, who)
     read.check(chosen, shown)
     shots = {frame: Shot(shown, moment) for frame, moment in read.frames.items()}
-    return _write(chosen, shots, Path(out), fps, depth or read.depth, matte or read.matte, progress, layers)
+    return write_sequence(chosen, shots, Path(out), fps, depth or read.depth, progress, matte or read.matte, layers)
 
 
 def interpolate(
@@ -287,7 +287,8 @@ def interpolate(
         raise PaintingError(f"{seconds} seconds of {fps} frames each cannot be painted")
     passed = between(chosen, [_person(chosen, who) for who in people], round(seconds * fps), loop=loop)
     moment = Moment(yaw, pitch, controls or {})
-    return _write(chosen, in_order(Shot(each, moment) for each in passed), Path(out), fps, depth, matte, progress)
+    shots = in_order(Shot(each, moment) for each in passed)
+    return write_sequence(chosen, shots, Path(out), fps, depth, progress, matte)
 
 
 def bake(
@@ -307,27 +308,6 @@ def bake(
     bake_blend(Path(blend), program, save=save, model=bundle, matte=matte)
 
 
-def _write(
-    model: FaceModel,
-    shots: Mapping[int, Shot],
-    out: Path,
-    fps: float,
-    depth: Depth,
-    matte: MatteName,
-    progress: Progress,
-    layers: Layers | None = None,
-) -> Written:
-    if out.suffix.lower() == _FILM:
-        if layers is not None:
-            raise PaintingError(f"{out} cannot hold layers: give a folder, for OpenEXR files")
-        return write_film(model, shots, out, fps, progress, matte)
-    if out.suffix:
-        raise PaintingError(f"{out} is neither an {_FILM} nor a folder's name: PNG files go into a folder")
-    if out.exists() and not out.is_dir():
-        raise PaintingError(f"{out} is a file: give a folder, or an {_FILM}")
-    return write_frames(model, shots, out, depth, progress, matte, layers)
-
-
 def _person(model: FaceModel, who: Person) -> Identity:
     return who if isinstance(who, Identity) else open_person(model, who)
 
@@ -338,16 +318,3 @@ def _label(who: Person) -> str:
 
 def _picture_file(path: Path) -> tuple[bytes, str]:
     return read_picture_file(path), str(path)
-
-
-def check_apart(written: str | Path | None, picture: str | Path | bytes | None) -> None:
-    """Raises PaintingError where the picture that is read would be lost by what is ``written``."""
-    if written is None or picture is None or isinstance(picture, bytes):
-        return
-    if is_file(Path(written)) and is_file(Path(picture)) and Path(written).samefile(picture):
-        raise PaintingError(f"{written} is the picture itself, which would be lost: name another file to write")
-
-
-def _check_suffix(path: Path, suffix: str) -> None:
-    if path.suffix.lower() != suffix:
-        raise PaintingError(f"{path} is no {suffix} file: pictures are written as PNG, and with layers as .exr")

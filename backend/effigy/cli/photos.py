@@ -97,6 +97,7 @@ def transfer(
     from ..generators import GeneratorFileError
     from ..landmarks import DetectorError
     from ..painting import PaintingError
+    from ..painting.outputs import check_apart
 
     if (seed is None) == (latent is None):
         raise fail("whom to paint must be said once: with --seed N or with --latent FILE")
@@ -106,7 +107,7 @@ def transfer(
         raise fail(f"{out} is not the name of a PNG file: --out names one")
     try:
         for read in (picture, neutral):
-            api.check_apart(out, read)
+            check_apart(out, read)
         painter = api.load(model)
         person = api.person(seed, latent, model=painter)
         found, faces = read_for(painter, person, picture, neutral, face, part, strength, painted=painted)

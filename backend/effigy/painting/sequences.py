@@ -18,6 +18,8 @@ from .shots import Depth, Layers, Shot, over_white, paint_shots, record_of
 
 Progress = Callable[[int, int], None]
 
+_FILM = ".mp4"
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -34,6 +36,31 @@ class Written:
     def __str__(self) -> str:
         limited = f"; {self.clamped} ask beyond the model's range and were limited" if self.clamped else ""
         return f"{self.painted} frames painted, {self.kept} kept, in {self.path}{limited}"
+
+
+def write_sequence(
+    model: FaceModel,
+    shots: Mapping[int, Shot],
+    out: Path,
+    fps: float,
+    depth: Depth = 8,
+    progress: Progress = lambda done, of: None,
+    matte: MatteName = "none",
+    layers: Layers | None = None,
+) -> Written:
+    """Writes ``shots`` by frame to ``out``: an .mp4, or a folder of PNG (with ``layers`` .exr) files.
+
+    Raises PaintingError, or OSError.
+    """
+    if out.suffix.lower() == _FILM:
+        if layers is not None:
+            raise PaintingError(f"{out} cannot hold layers: give a folder, for OpenEXR files")
+        return write_film(model, shots, out, fps, progress, matte)
+    if out.suffix:
+        raise PaintingError(f"{out} is neither an {_FILM} nor a folder's name: PNG files go into a folder")
+    if out.exists() and not out.is_dir():
+        raise PaintingError(f"{out} is a file: give a folder, or an {_FILM}")
+    return write_frames(model, shots, out, depth, progress, matte, layers)
 
 
 def write_frames(

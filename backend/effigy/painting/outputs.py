@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the files that a caller names, made before any work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..files import is_file
+from .errors import PaintingError
+
+
+def check_suffix(path: Path, suffix: str) -> None:
+    """Raises PaintingError unless ``path``, a picture's file, ends in ``suffix``: ".png" or ".exr"."""
+    if path.suffix.lower() != suffix:
+        raise PaintingError(f"{path} is no {suffix} file: pictures are written as PNG, and with layers as .exr")
+
+
+def check_folder(written: str | Path | None) -> None:
+    """Raises PaintingError unless the folder of a file to write exists; None is no file."""
+    if written is not None and not Path(written).parent.is_dir():
+        raise PaintingError(f"there is no folder {Path(written).parent} to write {Path(written).name} to")
+
+
+def check_apart(written: str | Path | None, picture: str | Path | bytes | None) -> None:
+    """Raises PaintingError if writing to ``written`` would overwrite ``picture``, which is read."""
+    if written is None or picture is None or isinstance(picture, bytes):
+        return
+    if is_file(Path(written)) and is_file(Path(picture)) and Path(written).samefile(picture):
+        raise PaintingError(f"{written} is the picture itself, which would be lost: name another file to write")
