@@ -30,8 +30,7 @@ from torch import Tensor
 from effigy.commands.bench import KNOWN
 from effigy.generators import load_generator
 from effigy.generators.checkpoints import write_own
-from effigy.generators.networks.stylegan2 import StyleGAN2Config
-from effigy.generators.networks.stylegan3 import StyleGAN3Config
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.previews.compiled import Compilation, load_compiled
 from effigy.generators.previews.painter import has_native_bfloat16
 from effigy.memory import keep_freed_memory

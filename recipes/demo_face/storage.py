@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from effigy.generators.checkpoints import open_checkpoint
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.configs import StyleGAN2Config
+from effigy.generators.networks.stylegan2 import StyleGAN2
 from effigy.tensor_files import write_tensors
 
 _LARGE = 1024  # numbers: smaller arrays cost little and keep their precision

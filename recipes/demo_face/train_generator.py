@@ -24,8 +24,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from effigy.files import whole_file
+from effigy.generators.networks.configs import StyleGAN2Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config, has_matrix_units
+from effigy.generators.networks.operations import has_matrix_units
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .latents import Z_DIM, latents_of
 from .optimiser import Optimiser

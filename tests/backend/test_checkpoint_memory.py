@@ -17,9 +17,10 @@ from effigy.generators import GeneratorFileError, load_generator
 from effigy.generators.checkpoints import write_own
 from effigy.generators.checkpoints.nvidia import _tensors
 from effigy.generators.checkpoints.tensors import TensorFile
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan3 import StyleGAN3
 
 from .checkpoint_files import (
     nvidia,

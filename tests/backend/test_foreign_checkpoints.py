@@ -19,9 +19,10 @@ from effigy.commands.inspect import inspect_generator
 from effigy.generators import GeneratorFileError, convert_generator, load_generator
 from effigy.generators.checkpoints import open_checkpoint, write_own
 from effigy.generators.checkpoints.attributes import expected_attributes
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan3 import StyleGAN3
 from effigy.generators.registry import build_network
 
 from ..closeness import assert_same, roundings_of

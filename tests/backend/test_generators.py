@@ -15,17 +15,12 @@ from effigy.generators import GeneratorFileError, load_generator, save_generator
 from effigy.generators.checkpoints import open_checkpoint
 from effigy.generators.checkpoints.configuration import read_config
 from effigy.generators.networks import strips, stylegan2, stylegan3
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
 from effigy.generators.networks.operations import channels_last
-from effigy.generators.networks.stylegan2 import (
-    StyleGAN2,
-    StyleGAN2Config,
-    SynthesisLayer,
-    fir_kernel,
-    phase_weights,
-    phases_to_space,
-)
-from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config, in_plane
+from effigy.generators.networks.resampling import fir_kernel, phase_weights, phases_to_space
+from effigy.generators.networks.stylegan2 import StyleGAN2, SynthesisLayer
+from effigy.generators.networks.stylegan3 import StyleGAN3, in_plane
 from effigy.generators.networks.winograd import pays, transform_weight, winograd_conv2d
 from effigy.generators.registry import build_network
 from effigy.threads import limited_threads

@@ -17,8 +17,9 @@ from effigy.commands import bench
 from effigy.faces import FIRST_BUNDLE
 from effigy.generators import catalogue
 from effigy.generators.checkpoints import write_own
+from effigy.generators.networks.configs import StyleGAN2Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .checkpoint_files import nvidia, parity
 

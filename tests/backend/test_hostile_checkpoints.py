@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from effigy.generators import GeneratorFileError, convert_generator, load_generator
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan3 import StyleGAN3
 
 from .checkpoint_files import (
     Call,

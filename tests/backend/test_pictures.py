@@ -12,9 +12,8 @@ import torch
 from effigy.faces.finals import Finals
 from effigy.fitting.samples import Recipe, sample
 from effigy.generators import GeneratorFileError, PictureError, check_pictures
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2Config
-from effigy.generators.networks.stylegan3 import StyleGAN3Config
 from effigy.generators.registry import build_network
 
 SHAPES = [StyleGAN2Config(4, 4, (3, 3, 3), 2), StyleGAN3Config(4, 4, 16, channel_base=64, channel_max=3)]

@@ -12,8 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from effigy.generators import GeneratorFileError, convert_generator, load_generator, save_generator
+from effigy.generators.networks.configs import StyleGAN2Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
+from effigy.generators.networks.stylegan2 import StyleGAN2
 from effigy.generators.planes import RGB, check_planes, colour
 
 from ..closeness import assert_same, roundings_of

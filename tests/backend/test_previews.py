@@ -20,9 +20,10 @@ import torch
 
 from effigy.generators import PreviewPainter, load_generator
 from effigy.generators.checkpoints import write_own
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
-from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Config
-from effigy.generators.networks.stylegan3 import StyleGAN3, StyleGAN3Config
+from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan3 import StyleGAN3
 from effigy.generators.previews import painter as painting
 from effigy.generators.previews.compiled import Compilation, prune
 from effigy.generators.previews.painter import Graphed, preview_dtype

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from effigy.faces import FIRST_BUNDLE, load_face_model
 from effigy.generators.load import save_generator
-from effigy.generators.networks.stylegan2 import fir_kernel, upsample2
+from effigy.generators.networks.resampling import fir_kernel, upsample2
 from recipes.demo_face import gallery, latents
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.blend import blended

@@ -19,10 +19,9 @@ from ..faces import generator_of
 from ..generators import Generator, load_generator
 from ..generators.checkpoints import Config, open_checkpoint, write_own
 from ..generators.load import resolve_device
+from ..generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from ..generators.networks.dense import initialize
 from ..generators.networks.operations import channels_last
-from ..generators.networks.stylegan2 import StyleGAN2Config
-from ..generators.networks.stylegan3 import StyleGAN3Config
 from ..generators.previews.compiled import Compilation, load_compiled
 from ..generators.previews.painter import Graphed, has_native_bfloat16
 from ..generators.registry import build_network

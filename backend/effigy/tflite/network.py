@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from .flatbuffer import TFLiteError
 from .model import Model, Operator, read_model
-from .operators import OPERATORS, Made, Node, Run, Shape
+from .node import Made, Node, Run, Shape
+from .operators import OPERATORS
 
 _WORK = 4 << 30  # multiplications for a picture: MediaPipe's largest body network needs 0.4e9
 _LIVE = 1 << 26  # numbers that are there at once, beside the weights: 256 MiB

@@ -11,111 +11,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .flatbuffer import Table, TFLiteError
-
-Shape = tuple[int, ...]
-Run = Callable[..., Tensor]
-Made = tuple[Run, Shape]
-
-_SAME, _VALID = 0, 1  # padding
-_REACH = 256  # pixels between a kernel's ends
-_ACTIVATIONS: dict[int, Callable[[Tensor], Tensor]] = {0: lambda x: x, 1: F.relu, 3: F.relu6}
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What an operator's function is made from: its options, and its inputs for one picture."""
-
-    name: str
-    options: Table | None
-    custom: bytes  # the options of an operator that is not TensorFlow's own
-    shapes: tuple[Shape | None, ...]  # of the inputs; None of what is absent
-    integers: tuple[tuple[int, ...], ...]  # values of the inputs that are constant integers; none of the others
-    declared: Shape  # of the output, as the file says
-
-    def refuse(self, why: str) -> TFLiteError:
-        return TFLiteError(f"its {self.name} {why}")
-
-    def shape(self, number: int, rank: int | None = None) -> Shape:
-        """Of an input that must be there, with so many axes."""
-        found = self.shapes[number] if number < len(self.shapes) else None
-        if found is None or (rank is not None and len(found) != rank):
-            raise self.refuse(f"has {'no' if found is None else list(found)} as input {number}")
-        return found
-
-    def values(self, number: int) -> tuple[int, ...]:
-        """Of an input of integers."""
-        if number >= len(self.integers) or not self.integers[number]:
-            raise self.refuse(f"has no constant as input {number}")
-        return self.integers[number]
-
-    def option(self, field: int, code: str, default: int = 0) -> int:
-        return default if self.options is None else int(self.options.scalar(field, code, default))
-
-    def pair(self, field: int, default: int = 0) -> tuple[int, int]:
-        """(height's, width's) of two options that stand in the file the other way round."""
-        found = self.option(field + 1, "i", default), self.option(field, "i", default)
-        if not all(0 < size < 1 << 16 for size in found):
-            raise self.refuse(f"has sizes or strides of {list(found)}")
-        return found
-
-    def activation(self, field: int) -> Callable[[Tensor], Tensor]:
-        kind = self.option(field, "b")
-        if kind not in _ACTIVATIONS:
-            raise self.refuse(f"ends in the activation {kind}, which is not read")
-        return _ACTIVATIONS[kind]
-
-    def axes(self, number: int) -> tuple[int, ...]:
-        """Those that an input names, counted from the first; never the pictures'."""
-        rank = len(self.shape(0))
-        axes = tuple(axis + rank if axis < 0 else axis for axis in self.values(number))
-        if not all(0 < axis < rank for axis in axes) or len(set(axes)) != len(axes):
-            raise self.refuse(f"goes along the axes {list(axes)} of {rank}")
-        return axes
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A kernel that goes over a picture."""
-
-    kernel: tuple[int, int]  # height and width, as all pairs here
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    padding: int
-
-    def size(self, node: Node, height: int, width: int) -> tuple[int, int]:
-        """How many places it takes on a picture."""
-        found = tuple(
-            -(-size // step) if self.padding == _SAME else (size - (taps - 1) * apart - 1) // step + 1
-            for size, taps, step, apart in zip((height, width), self.kernel, self.stride, self.dilation, strict=True)
-        )
-        reaches = [(taps - 1) * apart for taps, apart in zip(self.kernel, self.dilation, strict=True)]
-        if self.padding not in (_SAME, _VALID) or min(found) < 1 or max(reaches) > _REACH:
-            raise node.refuse(f"goes over {height} × {width} with {self}")
-        return found[0], found[1]
-
-    def pads(self, height: int, width: int) -> list[int]:
-        """What SAME adds: left, right, top, bottom. The odd pixel comes last."""
-        widths: list[int] = []
-        for axis, size in ((1, width), (0, height)):
-            reach = (self.kernel[axis] - 1) * self.dilation[axis] + 1
-            missing = max((-(-size // self.stride[axis]) - 1) * self.stride[axis] + reach - size, 0)
-            widths += [0, 0] if self.padding == _VALID else [missing // 2, missing - missing // 2]
-        return widths
-
-    def convolve(self, height: int, width: int, groups: int) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
-        """The convolution of x [N, C, height, width] with kernels [O, C / groups, …]."""
-        left, right, top, bottom = pads = self.pads(height, width)
-        if left == right and top == bottom:  # PyTorch's own padding costs nothing
-            return lambda x, w, bias: F.conv2d(x, w, bias, self.stride, (top, left), self.dilation, groups)
-        return lambda x, w, bias: F.conv2d(F.pad(x, pads), w, bias, self.stride, 0, self.dilation, groups)
+from .node import ACTIVATIONS, Made, Node, Window
 
 
 def _nchw(x: Tensor) -> Tensor:
@@ -128,7 +30,7 @@ def _nhwc(x: Tensor) -> Tensor:
 
 def _conv_2d(node: Node) -> Made:
     (_, height, width, channels), (filters, *kernel, depth) = node.shape(0, 4), node.shape(1, 4)
-    window = _Window((kernel[0], kernel[1]), node.pair(1), node.pair(4, 1), node.option(0, "b"))
+    window = Window((kernel[0], kernel[1]), node.pair(1), node.pair(4, 1), node.option(0, "b"))
     act = node.activation(3)
     if depth != channels or (len(node.shapes) > 2 and node.shapes[2] not in (None, (filters,))):
         raise node.refuse(f"has weights {list(node.shape(1))} for {channels} channels")
@@ -142,7 +44,7 @@ def _conv_2d(node: Node) -> Made:
 
 def _depthwise_conv_2d(node: Node) -> Made:
     (_, height, width, channels), (_, *kernel, filters) = node.shape(0, 4), node.shape(1, 4)
-    window = _Window((kernel[0], kernel[1]), node.pair(1), node.pair(5, 1), node.option(0, "b"))
+    window = Window((kernel[0], kernel[1]), node.pair(1), node.pair(5, 1), node.option(0, "b"))
     act = node.activation(4)
     if (
         node.shape(1)[0] != 1
@@ -169,10 +71,10 @@ def _transposed_convolution(node: Node) -> Made:
     return run, (1, height * stride[0], width * stride[1], filters)
 
 
-def _pool(node: Node) -> _Window:
+def _pool(node: Node) -> Window:
     if node.option(5, "b"):
         raise node.refuse("ends in an activation, which is not read")
-    return _Window(node.pair(3), node.pair(1), (1, 1), node.option(0, "b"))
+    return Window(node.pair(3), node.pair(1), (1, 1), node.option(0, "b"))
 
 
 def _max_pool_2d(node: Node) -> Made:
@@ -205,7 +107,7 @@ def _prelu(node: Node) -> Made:
 
 def _binary(function: Callable[[Tensor, Tensor], Tensor], *, activates: bool = True) -> Callable[[Node], Made]:
     def make(node: Node) -> Made:
-        act = node.activation(0) if activates else _ACTIVATIONS[0]
+        act = node.activation(0) if activates else ACTIVATIONS[0]
         return lambda a, b: act(function(a, b)), np.broadcast_shapes(node.shape(0), node.shape(1))
 
     return make

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..errors import ForeignError
+from ..networks.configs import StyleGAN2Config
 from ..networks.network import Network
 from ..networks.operations import SQRT2
-from ..networks.stylegan2 import StyleGAN2, StyleGAN2Config, SynthesisLayer, ToRGB
+from ..networks.stylegan2 import StyleGAN2, SynthesisLayer, ToRGB
 from ..registry import Attributes
 from ..settings import make_config
 from ..weights import Shapes, Weight

@@ -10,8 +10,9 @@ from typing import Any, get_type_hints
 
 from torch import Tensor
 
+from ..networks.configs import StyleGAN3Config
 from ..networks.network import Network
-from ..networks.stylegan3 import Input, Layer, StyleGAN3, StyleGAN3Config, bands
+from ..networks.stylegan3 import Input, Layer, StyleGAN3, bands
 from ..registry import Attributes
 from ..settings import make_config, plain
 from ..weights import Shapes

@@ -41,3 +41,8 @@ def may_overwrite() -> bool:
 def channels_last(x: Tensor) -> Tensor:
     """``x`` [N, C, H, W] with its channels next to each other in memory, as convolutions like it."""
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def has_matrix_units() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX), so that arithmetic costs less than memory."""
+    return bool(torch.cpu._is_amx_tile_supported())

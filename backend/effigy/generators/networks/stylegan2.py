@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""StyleGAN2, in one file, with the state-dict names and the numbers of the official networks.
+"""StyleGAN2, with the state-dict names and the numbers of the official networks.
 
 Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020 (section 2.2 and
 appendix B). Modulation is applied to activations instead of weights, y = conv(x·s, W)·rsqrt(s² ΣW² + ε):
@@ -9,17 +9,17 @@ the same function, but W stays constant and one convolution serves a whole batch
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..planes import RGB, check_planes
 from .batch_invariance import demodulation, row_by_row
-from .dense import FullyConnected, check_mapping
-from .operations import SQRT2, channels_last, check_clamp, energy, may_overwrite, modulate
+from .configs import StyleGAN2Config
+from .dense import FullyConnected
+from .operations import SQRT2, channels_last, energy, has_matrix_units, may_overwrite, modulate
+from .resampling import fir_kernel, phase_weights, phases_to_space, upsample2
 from .strips import strip_step, strips, within
 from .stylegan import StyleGAN, Synthesis
 from .winograd import pays, transformed, winograd_conv2d
@@ -31,81 +31,6 @@ _ALL = slice(None)
 # Pixels of a layer's input, of which convolutions are cut along their sums (256 channels; with 512 only those of 16
 # pixels were): see ``row_by_row``. Up-convolutions round alike in any number of threads, and differ by batch only.
 _FEW = 64
-
-
-@dataclass(frozen=True, slots=True)
-class StyleGAN2Config:
-    """The shape of a network. ``channels`` are those of the blocks from the first up to the full resolution."""
-
-    z_dim: int
-    w_dim: int
-    channels: tuple[int, ...]
-    mapping_layers: int
-    mapping_lr_multiplier: float = 0.01
-    conv_clamp: float | None = None
-    first: tuple[int, int] = (4, 4)  # height and width of the first block; (4, 2) in StyleGAN-Human
-    planes: tuple[str, ...] = RGB  # of a picture, by name
-
-    def __post_init__(self) -> None:
-        check_mapping(self.z_dim, self.w_dim, self.mapping_layers)
-        check_clamp(self.conv_clamp)
-        if not all(1 <= channels <= 8192 for channels in self.channels):
-            raise ValueError(f"no StyleGAN2 has layers of {max(self.channels)} channels")
-        if not 1 <= len(self.channels) <= 12 or len(self.first) != 2 or not all(1 <= n <= 64 for n in self.first):
-            raise ValueError(f"no StyleGAN2 has {len(self.channels)} blocks, the first of {self.first} pixels")
-        check_planes(self.planes)
-
-    @property
-    def resolution(self) -> tuple[int, int]:
-        """(height, width)."""
-        scale = 1 << (len(self.channels) - 1)
-        return self.first[0] * scale, self.first[1] * scale
-
-    @property
-    def num_ws(self) -> int:
-        return 2 * len(self.channels)
-
-    @property
-    def image_channels(self) -> int:
-        return len(self.planes)
-
-
-def has_matrix_units() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX), so that arithmetic costs less than memory."""
-    return bool(torch.cpu._is_amx_tile_supported())
-
-
-def fir_kernel(gain: float) -> Tensor:
-    """The [4, 4] separable binomial low-pass filter of every resampling, summing to ``gain``."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    kernel = torch.outer(taps, taps)
-    return kernel * (gain / kernel.sum())
-
-
-def upsample2(image: Tensor, fir: Tensor) -> Tensor:
-    """[N, C, H, W] → [N, C, 2H, 2W], zeros inserted, filtered by ``fir`` [C, 1, 4, 4], as the official upsample2d."""
-    return F.conv_transpose2d(image, fir, stride=2, padding=1, groups=len(fir))
-
-
-def phase_weights(weight: Tensor) -> Tensor:
-    """[out, in, 3, 3] of an up-convolution → [4 · out, in, 3, 3]: filtered, and one kernel for each of its four phases.
-
-    Up-convolution and FIR filter together are a convolution of 6 × 6 taps, of which every second meets a zero that was
-    inserted. ``phases_to_space`` puts the four results in their places.
-    """
-    C_out, C_in = weight.shape[:2]
-    # conv_transpose2d scatters W; what it does followed by a filter is scattering W convolved with the filter.
-    fir = fir_kernel(gain=4.0).to(weight)
-    six = F.conv2d(weight.reshape(-1, 1, 3, 3), fir[None, None], padding=3).view(C_out, C_in, 6, 6)
-    taps = [[4, 2, 0], [5, 3, 1]]  # of the even and the odd output, from the input before to the one behind
-    return torch.cat([six[:, :, rows][:, :, :, columns] for rows in taps for columns in taps])
-
-
-def phases_to_space(x: Tensor) -> Tensor:
-    """[N, 4 · C, h, w] → [N, C, 2 h, 2 w], channels last: phase (row, column) is the slower index of the channels."""
-    N, C, h, w = x.shape
-    phases = x.permute(0, 2, 3, 1).view(N, h, w, 2, 2, C // 4)
-    return phases.permute(0, 1, 3, 2, 4, 5).reshape(N, 2 * h, 2 * w, C // 4).permute(0, 3, 1, 2)
 
 
 class SynthesisLayer(nn.Module):

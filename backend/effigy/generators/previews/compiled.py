@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from ..load import DTYPES, load_generator
-from ..networks.stylegan2 import has_matrix_units
+from ..networks.operations import has_matrix_units
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from ..checkpoints import GeneratorFileError
 from ..generator import Generator
 from ..load import load_generator
 from ..networks.network import Network
-from ..networks.stylegan2 import has_matrix_units
+from ..networks.operations import has_matrix_units
 from .compiled import Compilation, cache_folder, is_private, load_compiled, package_path
 
 log = structlog.get_logger()
