@@ -9,7 +9,7 @@ from ..scene.properties import face_of
 from ..scene.queries import face_in
 from . import capture_process, landmarks_overlay, live_capture
 from .panels import FacePanel
-from .rows import draw_told
+from .rows import draw_told, write
 
 
 class EFFIGY_PT_capture(FacePanel):
@@ -28,11 +28,12 @@ class EFFIGY_PT_capture(FacePanel):
             column.operator("effigy.live_capture", icon="OUTLINER_OB_CAMERA")
         else:
             column.operator("effigy.stop_capture", icon="PAUSE")
+        draw_told(layout, capture_process.told())
         column = layout.column(align=True)
         column.operator("effigy.import_arkit", icon="IMPORT")
         column.operator("effigy.import_landmarks", icon="IMPORT")
         column.operator("effigy.export_arkit", icon="EXPORT")
         column = layout.column(align=True)
         column.prop(context.window_manager, "effigy_read_landmarks", icon="OVERLAY", toggle=True)
-        column.label(text=landmarks_overlay.state(face_in(context))[:40], translate=False)
-        draw_told(layout, capture_process.told())
+        if text := landmarks_overlay.state(face_in(context)):  # last: it comes and goes
+            write(column, text)

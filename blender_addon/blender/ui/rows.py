@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 _LINE = 36  # characters that fit the side panel
-_ROWS = 2  # for the text of a state
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +22,24 @@ class Told:
 def draw_told(layout: Any, told: Told) -> None:
     """A state in always as many rows: what stands below must not move under the pointer."""
     column = layout.column(align=True)
-    column.label(text=told.word, icon=told.icon, translate=False)
+    draw_word(column, told)
+    draw_text(column, told, "BLANK1")
+
+
+def draw_word(layout: Any, told: Told) -> None:
+    layout.label(text=told.word, icon=told.icon, translate=False)
+
+
+def draw_text(layout: Any, told: Told, icon: str = "NONE") -> None:
+    """The text's beginning, in always one row."""
     lines = _lines(told.text)
-    shown = [*lines, *[""] * _ROWS][:_ROWS]
-    if len(lines) > _ROWS:
-        shown[-1] += " …"
-    for line in shown:
-        column.label(text=line, icon="BLANK1", translate=False)
+    shown = lines[0] if lines else ""
+    layout.label(text=f"{shown} …" if is_cut(told) else shown, icon=icon, translate=False)
 
 
 def is_cut(told: Told) -> bool:
-    """Whether the text does not fit into the rows that a state has."""
-    return len(_lines(told.text)) > _ROWS
+    """Whether the text does not fit into its row."""
+    return len(_lines(told.text)) > 1
 
 
 def write(layout: Any, text: str, icon: str = "NONE", *, width: int = _LINE) -> None:

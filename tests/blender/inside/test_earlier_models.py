@@ -114,9 +114,9 @@ def test_a_file_of_before_renders_unchanged_whatever_is_served(old_file, old, ba
 
 def test_it_says_what_it_was_made_with_and_offers_the_new_one(old, backend, settle):
     settle()
-    panel, runs = addon("blender.ui.panel"), addon("blender.pictures.runs")
+    panel, runs = addon("blender.ui.face_panel"), addon("blender.pictures.runs")
     assert runs.earlier_model(old) == NAME
-    assert NAME in panel._picture(old).text
+    assert NAME in panel.told(old).text
     assert bpy.ops.effigy.use_new_default.poll()
     assert not any("belongs to the model" in f.text for f in addon("blender.ui.preflight").findings(bpy.context.scene))
     assert bpy.ops.effigy.add_face(seed=5) == {"FINISHED"}

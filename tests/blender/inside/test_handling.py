@@ -331,7 +331,7 @@ def test_scripts_can_be_reloaded(scene, face, settle):
 
 
 def test_the_menu_has_every_button(scene, face):
-    menu = {name for group in addon("blender.ui.panel")._MENU for name in group}
+    menu = {name for group in addon("blender.ui.menu")._MENU for name in group}
     registered = {name for name in dir(bpy.ops.effigy) if not name.startswith("_")}
     assert menu <= registered
     assert registered - menu <= PANEL_ONLY | ELSEWHERE

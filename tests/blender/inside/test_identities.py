@@ -206,7 +206,7 @@ def test_another_persons_plate_fills_as_much_of_the_frame(scene, face):
 
 
 def test_the_add_menu_has_the_face(scene, face):
-    assert addon("blender.ui.panel")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
+    assert addon("blender.ui.menu")._add_menu in bpy.types.VIEW3D_MT_mesh_add._dyn_ui_initialize()
 
 
 def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):

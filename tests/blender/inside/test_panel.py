@@ -11,7 +11,7 @@ from conftest import addon, follower_of
 
 import effigy_client.state
 
-LONG = "the backend ended with code 1: " + "a reason that nobody could tell in two lines " * 4
+LONG = "the backend ended with code 1: " + "a reason that nobody could tell in one line " * 4
 
 
 class Rows:
@@ -48,7 +48,7 @@ class Parts(Rows):
 
 def rows(name):
     layout = Rows()
-    getattr(addon("blender.ui.panel"), name).draw(SimpleNamespace(layout=layout), bpy.context)
+    getattr(bpy.types, name).draw(SimpleNamespace(layout=layout), bpy.context)
     return layout.words
 
 
@@ -86,7 +86,7 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
     for name in ("behind", "baking", "limited"):
         assert not any("Exact" in text for text in said[name]), f"{name}: this is not exactly what was asked"
     assert "Limited, as a render shows it" in said["limited"]
-    assert "Baked with another turn, another expression. Bake again." in " ".join(said["stale"])
+    assert {"Stale: bake again", "Now another turn, another expression"} <= {*said["stale"]}
 
 
 @pytest.mark.parametrize("phase", ["CONNECTING", "LOADING", "READY", "LOST", "REFUSED", None])
@@ -104,13 +104,34 @@ def test_no_state_of_the_backend_moves_the_rows_below_it(scene, backend, monkeyp
             patched.setattr(type(session), "state", state)
             drawn = rows("EFFIGY_PT_backend")
             assert len(drawn) == expected, drawn
-            whole = addon("blender.ui.panel").EFFIGY_PT_messages
+            whole = bpy.types.EFFIGY_PT_messages
             assert whole.poll(bpy.context) == (text == LONG)
             if text == LONG:
                 assert any(row.endswith(" …") for row in drawn), drawn
                 told = Rows()
                 whole.draw(SimpleNamespace(layout=told), bpy.context)
-                assert "two lines" in " ".join(told.words).rsplit("nobody", 1)[1], "the end of it is not told"
+                assert "one line" in " ".join(told.words).rsplit("nobody", 1)[1], "the end of it is not told"
+
+
+def test_the_headers_tell_what_stays_to_be_known_when_a_panel_is_closed(scene, face, settle):
+    settle()
+    heads = {}
+    for name in ("EFFIGY_PT_backend", "EFFIGY_PT_face"):
+        layout = Rows()
+        getattr(bpy.types, name).draw_header_preset(SimpleNamespace(layout=layout), bpy.context)
+        heads[name] = layout.words
+    assert heads == {"EFFIGY_PT_backend": ["Ready"], "EFFIGY_PT_face": [face.name]}
+
+
+def test_what_few_sessions_need_is_closed_and_stands_below_the_sliders():
+    first = ["EFFIGY_PT_backend", "EFFIGY_PT_face", "EFFIGY_PT_pose"]
+    panels = addon("blender.ui.panel")._CLASSES
+    assert [panel.__name__ for panel in panels[:3]] == first
+    inner = [panel for panel in panels if getattr(panel, "bl_parent_id", "")]
+    assert len(inner) > 5
+    for panel in inner:
+        closed = "DEFAULT_CLOSED" in getattr(panel, "bl_options", ())
+        assert closed == (panel.__name__ not in first), panel
 
 
 def test_no_state_of_the_cache_moves_the_rows_below_it(scene, face, settle):

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel's part for the connection: whether there is a backend, and what it paints with."""
+
+from __future__ import annotations
+
+import bpy
+
+from effigy_client.state import Phase
+
+from ..pictures.session import session
+from ..translation import iface_
+from . import install
+from .panels import SidePanel
+from .rows import Told, draw_text, draw_word
+
+# Every state has a sign and a word of its own: none is told by its colour alone.
+_ICONS = {
+    Phase.CONNECTING: "SORTTIME",
+    Phase.LOADING: "SORTTIME",
+    Phase.READY: "CHECKMARK",
+    Phase.LOST: "ERROR",
+    Phase.REFUSED: "ERROR",
+}
+
+
+class EFFIGY_PT_backend(SidePanel):
+    bl_label = "Backend"
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        draw_word(self.layout, told())
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        row = layout.row(align=True)
+        row.operator("effigy.connect", icon="PLAY")
+        row.operator("effigy.disconnect", icon="SNAP_FACE")
+        draw_text(layout, told())
+        install.draw_rows(layout)
+
+
+def told() -> Told:
+    """How it stands with the connection."""
+    state = session.state
+    if state is None:
+        if session.problem:
+            return Told("ERROR", iface_("Not running"), session.problem)
+        return Told("UNLINKED", iface_("Not running"), iface_("It takes some seconds to start."))
+    text = f"{state.detail} ({state.hint})" if state.hint else state.detail
+    if state.phase is Phase.READY and state.welcome is not None:
+        height, width = state.welcome.resolution
+        text = f"{text} {iface_('{} × {} on {}', width, height, state.welcome.device)}"
+    return Told(_ICONS[state.phase], state.phase.value.capitalize(), text)

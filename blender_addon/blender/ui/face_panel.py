@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel's part for the face that is selected: add one, take it away, and whether its picture is right."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..pictures import stale
+from ..pictures.activity import activity
+from ..pictures.runs import earlier_model, run_of
+from ..pictures.session import session
+from ..scene.properties import face_of
+from ..scene.queries import active_face, known_faces, scene_of
+from ..scene.viewing import viewpoint
+from ..translation import differing, iface_
+from .panels import SidePanel
+from .rows import Told, draw_told, write
+
+
+class EFFIGY_PT_face(SidePanel):
+    bl_label = "Face"
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        if context.scene is not None and (proxy := active_face(context)) is not None:
+            self.layout.label(text=proxy.name, translate=False)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, proxy = self.layout, active_face(context)
+        row = layout.row(align=True)
+        row.operator("effigy.add_face", icon="ADD")
+        row.operator("effigy.remove_face", icon="TRASH")
+        if proxy is None:
+            none = iface_("There is no face yet: start the backend, and add one.")
+            some = iface_("Select a face to see its expressions.")
+            write(layout, some if known_faces(scene_of(context)) else none)
+            return
+        draw_told(layout, told(proxy))
+
+
+def told(proxy: bpy.types.Object) -> Told:
+    """Whether the picture is right, and how fast it follows; or by which earlier model it is painted."""
+    face, run = face_of(proxy), run_of(proxy).follower
+    speed = iface_("{:.0f} ms from hand to picture", run.milliseconds) if run.milliseconds else ""
+    if run.rate and speed:
+        speed += f" · {run.rate:.0f} fps"
+    if earlier := earlier_model(proxy):
+        speed = iface_("By {}: Identity has the new one.", earlier)
+    if activity.is_painting_range:  # the frames go by, and no picture follows
+        return Told("SORTTIME", iface_("At rest while frames are painted"), iface_("Esc stops."))
+    if run.problem:
+        return Told("ERROR", iface_("No picture"), run.problem)
+    if face.source == "BAKED":
+        if parts := stale.parts(proxy):
+            return Told("ERROR", iface_("Stale: bake again"), iface_("Now {}", differing(parts)))
+        return Told("FILE_IMAGE", iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end))
+    if not session.is_ready:
+        return Told("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
+    if run.clamped:  # what is shown is less than what was asked: nothing to be called exact
+        limits = iface_("Beyond the model's range: {}", ", ".join(run.clamped))
+        word = iface_("Limited preview")
+        if run.is_right:
+            by_view, by_camera = iface_("Limited, as the viewport sees it"), iface_("Limited, as a render shows it")
+            word = by_view if viewpoint.counts else by_camera
+        return Told("INFO", word, limits)
+    if run.is_right:
+        word = iface_("Exact, as the viewport sees it") if viewpoint.counts else iface_("Exact: what a render shows")
+        return Told("CHECKMARK", word, speed)
+    return Told("SORTTIME", iface_("Preview: exact when you stop"), speed)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel's part for how a face stands among other things."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..scene.properties import face_of
+from ..scene.queries import carrier_of, face_in
+from .panels import FacePanel
+
+
+class EFFIGY_PT_shot(FacePanel):
+    bl_label = "In the Shot"
+    bl_parent_id = "EFFIGY_PT_face"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, proxy = self.layout, face_in(context)
+        face, shown = face_of(proxy), carrier_of(proxy)
+        layout.row(align=True).prop(face, "display", expand=True)
+        layout.row(align=True).prop(face, "matte", expand=True)
+        grid = layout.grid_flow(columns=2, align=True)
+        grid.prop(face, "relief")
+        if shown is not None:
+            grid.prop(shown, "visible_shadow", text="Casts Shadow")
+            grid.prop(shown, "visible_diffuse", text="Lights")
+            grid.prop(shown, "visible_glossy", text="Reflected")
