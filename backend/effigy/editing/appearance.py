@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a latent says of looks: colours of skin, hair and background, and who the person is.
+"""Reads looks from a latent: colours of skin, hair and background, and who the person is.
 
-A generator mixes shape and looks: people with high brows may happen to be darker, so raised brows would darken a
-face. Edits hold these outputs at the anchor's, softly (``inverse.py``).
+A generator entangles shape and looks: if people with high brows happen to be darker, raising the brows darkens a face.
+So edits pay for changing what is read here (``inverse``).
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from torch import Tensor, nn
 
 from .network import Network
 
-COLOUR_TOLERANCE = 4.0  # of 255: what weighs as much as one standard deviation of latent distance
+# Changes that cost as much as one standard deviation of latent distance:
+COLOUR_TOLERANCE = 4.0  # of 255
 IDENTITY_TOLERANCE = 0.15  # of an embedding's length
-PULL = 1.25  # times the inverse's own: what is held makes sliders leap a little more, and this as much less
+# The factor of the inverse's ``pull`` beside looks. Keeping them makes sliders leap a little more; a stronger pull
+# makes up for that.
+PULL = 1.25
 
 
 class Appearance(nn.Module):
-    """Heads on whitened latents v [N, V]. Their outputs mean nothing but by how much they change.
+    """Two heads on whitened latents v [N, V]: colours and identity. Only differences of their outputs have a meaning.
 
-    ``colours`` [3 P, V]: the change of sRGB (0 … 255) at each of ``patches``, one after the other, by a unit of v,
-    beyond what the pose explains, times how firmly the patch is held. ``identity``: v → the main components of the
-    embedding that an identity network makes of the picture, or None where there is no such network.
+    ``colours`` [3 P, V] is linear: the change of sRGB (0 … 255) at each of the P ``patches``, beyond what pose
+    explains, for one unit of v, times the patch's weight ``held``. ``identity`` is a network from v to the principal
+    components of the embedding that a recognition network gives of the picture; None where no recognition network was
+    at hand.
     """
 
     colours: Tensor
@@ -36,18 +40,18 @@ class Appearance(nn.Module):
 
     @property
     def held(self) -> Tensor:
-        """[3 P, V]: ``colours`` in units of their tolerance."""
+        """``colours`` in units of COLOUR_TOLERANCE, [3 P, V]."""
         return self.colours / COLOUR_TOLERANCE
 
     def person(self, v: Tensor) -> Tensor:
-        """The identity head [N, I] in units of its tolerance; I is 0 without one."""
+        """Returns what the identity head reads, in units of IDENTITY_TOLERANCE, [N, I]; I is 0 without one."""
         if self.identity is None:
             return v[:, :0]
         output: Tensor = self.identity(v)
         return output / IDENTITY_TOLERANCE
 
     def person_jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """``person`` and its derivative [N, I, V]."""
+        """Returns ``person(v)`` [N, I] and its derivative [N, I, V]."""
         if self.identity is None:
             return v[:, :0], v.new_zeros(len(v), 0, v.shape[1])
         output, J = self.identity.jacobian(v)

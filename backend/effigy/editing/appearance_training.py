@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learns the heads of ``appearance.py`` on sampled pictures.
+"""Trains the heads of ``appearance`` on sampled pictures.
 
-What the pose explains of colours and embeddings is taken out first, so that a turned face may be shaded as turned
-faces are. What the expression explains is not: that is the accident that the heads are there to undo.
+First, what pose explains of colours and embeddings is subtracted, so that edits may shade a turned face as turned faces
+are shaded. What expression explains is not subtracted: those correlations are accidents of the samples, which the heads
+are there to prevent.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from .parameters import Parameters
 from .patches import patch_colours, patch_names, patch_points
 from .regressor import Regressor
 
-COMPONENTS = 16  # of the embedding
+COMPONENTS = 16  # principal components of the embedding
 _HEAD = Architecture(depth=2, width=128)
 _STEPS, _BATCH, _RATE = 1500, 256, 2e-3
 _DECAY, _LINEAR_DECAY = 0.03, 1e-3
-_LEAST = 0.3  # of the person's variance that a head must know, or it holds what is not there
-_CHECK = 100  # steps between looks at the held-out samples
+_LEAST = 0.3  # share of the embeddings' variance that the identity head must explain, or it is left out
+_CHECK = 100  # steps between evaluations on the held-out samples
 _POSE_RIDGE, _COLOUR_RIDGE = 1e-3, 1e-2  # of the mean square of a feature
-_PART = 1000  # samples whose colours are read at a time
+_PART = 1000  # samples that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """How much of the variance, beyond what pose explains, the heads know of samples they did not learn from.
+    """The share of variance, beyond what pose explains, that the heads predict on held-out samples, at most 1.
 
-    ``identity`` is None where there is no head for it: without embeddings, or where they could not be learnt.
+    ``identity`` is None without an identity head: if there were no embeddings, or it predicted too little of them.
     """
 
     colours: float
@@ -59,10 +60,18 @@ def train_appearance(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Appearance, HeldOut]:
-    """The heads for latents ws [N, rows, w_dim], their pictures [N, 3, S, S] in sRGB and their embeddings [N, D].
+    """Trains the heads on samples of N people.
 
-    Without embeddings D is 0: then there is no identity head. Where faces are is what ``regressor`` says. The last
-    ``held_out`` samples judge, and choose the identity head's best state.
+    Args:
+        regressor: reads where the faces are.
+        shape: its shape model.
+        topology: names the patches whose colours are read.
+        ws: the latents, [N, rows, w_dim].
+        thumbnails: their pictures in sRGB, [N, 3, S, S].
+        vectors: their embeddings, [N, D]; with D = 0 there is no identity head.
+        held_out: so many samples at the end are not trained on; they judge, and choose the identity head's best state.
+        seed: of the identity head's initial weights and batches.
+        progress: called with steps done and steps in all.
     """
     v, q = _read(regressor, ws)
     views = Parameters.from_vector(q)
@@ -87,13 +96,13 @@ def train_appearance(
 
 
 def _read(regressor: Regressor, ws: Array) -> tuple[Tensor, Array]:
-    """Latents ws [N, rows, w_dim] as v [N, V] and q [N, Q]."""
+    """ws [N, rows, w_dim] → v [N, V] and q [N, Q]."""
     parts = [regressor.read(part) for part in torch.split(torch.from_numpy(ws), _PART)]
     return torch.cat(parts), torch.cat([regressor(part) for part in parts]).numpy()
 
 
 def _colours(patches: dict[str, Patch], shape: ShapeModel, views: Parameters, thumbnails: NDArray[np.uint8]) -> Array:
-    """[N, 3 P] of the thumbnails [N, 3, S, S]."""
+    """Reads the colours [N, 3 P] of the thumbnails [N, 3, S, S]."""
     points = patch_points(patches, shape, views.alpha, views.camera)
     parts = [slice(start, start + _PART) for start in range(0, len(points), _PART)]
     colours = [patch_colours(torch.from_numpy(thumbnails[p]), points[p], views.camera.s[p]) for p in parts]
@@ -101,7 +110,7 @@ def _colours(patches: dict[str, Patch], shape: ShapeModel, views: Parameters, th
 
 
 def pose_features(camera: Camera) -> Array:
-    """[N, 12]: what of a pose colours may depend on, each of about unit size."""
+    """Returns polynomials of the pose, [N, 12], on which colours may depend; each has about unit size."""
     yaw, pitch, roll = angles(camera.R)
     flat = np.stack([yaw, pitch, roll, np.log(camera.s), *camera.t.T], axis=1)
     flat = (flat - flat.mean(axis=0)) / flat.std(axis=0).clip(1e-6)
@@ -110,40 +119,41 @@ def pose_features(camera: Camera) -> Array:
 
 
 def beyond(features: Array, values: Array) -> Array:
-    """``values`` [N, K] without what is linear in ``features`` [N, F]."""
+    """Subtracts from ``values`` [N, K] what is linear in ``features`` [N, F]."""
     return values - features @ ridge(features, values, _POSE_RIDGE)
 
 
 def ridge(features: Array, values: Array, strength: float) -> Array:
-    """[F, K]: the linear map from features [N, F] to values [N, K].
+    """Returns the B [F, K] of ridge regression, ``values`` [N, K] ≈ ``features`` [N, F] · B.
 
-    Kept small by ``strength`` times the mean square of a feature.
+    The penalty is ``strength`` times the mean over features of their sum of squares.
     """
     A = features.T @ features
     return np.asarray(np.linalg.solve(A + strength * np.trace(A) / len(A) * np.eye(len(A)), features.T @ values))
 
 
 def _main_components(values: Array) -> Array:
+    """Returns the first COMPONENTS principal components of ``values`` [N, D]."""
     _, vectors = np.linalg.eigh(np.cov(values.T))
     return np.asarray(values @ vectors[:, ::-1][:, :COMPONENTS])
 
 
 def _share(predicted: Array, true: Array) -> float:
-    """Of the variance, all outputs together."""
+    """Returns the share of the variance of ``true`` that is ``predicted``, over all outputs together."""
     return float(1 - np.square(predicted - true).sum() / np.square(true - true.mean(axis=0)).sum())
 
 
 def _train_identity(
     v: Tensor, person: Tensor, count: int, seed: int, progress: Callable[[int, int], None]
 ) -> tuple[Network, float]:
-    """The identity head, learnt on the first ``count`` samples, and what it knows of the others."""
+    """Trains the identity head on the first ``count`` samples; returns it and its share of variance on the others."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     mean, deviation = person[:count].mean(dim=0), person[:count].std(dim=0)
     size = deviation.mean()
     inputs, target, relative = v.float(), ((person - mean) / size).float(), (deviation / size).float()
     network = Network(v.shape[1], person.shape[1], _HEAD)
-    with torch.no_grad():  # it starts as the linear map and learns the rest
+    with torch.no_grad():  # start at the best linear map, so that only the rest is to be learnt
         start = ridge(v[:count].numpy(), target[:count].double().numpy(), _COLOUR_RIDGE)
         network.linear_path.weight.copy_(torch.from_numpy(start.T))
         network.last.weight.mul_(0.1)
@@ -157,7 +167,7 @@ def _train_identity(
         with torch.no_grad():
             return float(((network(inputs[count:]) - target[count:]) / relative).square().mean())
 
-    best, least = copy.deepcopy(network), missed()  # on w+, which is wide, nothing better may be found
+    best, least = copy.deepcopy(network), missed()  # the start may stay the best, as it does on w+, which is wide
     for step in range(_STEPS):
         for group in optimiser.param_groups:
             group["lr"] = _RATE * (0.5 * (1 + math.cos(math.pi * step / _STEPS)) + 1e-3)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What φ says of all the latents it was trained on, where its slope at one of them misleads.
+"""Where an edit starts and what its steps cost, from the statistics of all latents that φ was trained on.
 
-An open lid hardly moves whichever way its latent goes, so the slope there is mostly noise: followed, it changes
-hair and skin for a lid that stays open. Over all latents, though, it is well known where closed lids are.
+φ's slope at one latent can mislead. A lid that is open hardly moves whichever way the latent goes, so the slope there
+is mostly noise: an edit that follows it changes hair and skin while the lid stays open. Over all latents, however, the
+difference between open and closed lids is well determined.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_RANK = 1e-4  # of the largest singular value: less is rounding
+_RANK = 1e-4  # of the largest singular value, below which one counts as zero
 
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """Where an edit starts, and what its steps cost besides.
+    """An edit's displacement d = T Δ + S u, of which u costs pull · |u|² (see ``inverse``).
 
-    ``typical`` [V, Q]: by how much whitened latents differ whose q differs by one unit. ``squeeze`` maps steps in
-    units in which all cost alike to steps of v: ``rest`` times as long, but along the orthonormal ``axes`` [V, R]
-    ``lengths`` [R] times.
+    T is ``typical`` [V, Q]: how much latents v differ on average when their q differs by one unit. S is symmetric:
+
+        S = rest · I + E diag(lengths − rest) Eᵀ,  E the orthonormal ``axes`` [V, R].
     """
 
     typical: Tensor
@@ -31,15 +32,21 @@ class Guide:
 
     @staticmethod
     def of(typical: Tensor, scale: Tensor, dear: float, pull: float = 1.0, held: Tensor | None = None) -> Guide:
-        """The guide that holds the rows ``held`` [H, V]: what of a step they see costs its square.
+        """Returns the guide of ``typical`` [V, Q] that holds the linear functions ``held`` [H, V] at the anchor's.
 
-        ``scale`` [Q] is how much q varies, so that every parameter counts alike for what of a step they explain;
-        the rest, which is the person, costs as if it were ``dear`` times as long. Without rows to hold
+        Without ``held``, S is
 
-            squeeze(u) = (u + (dear − 1) E Eᵀ u) / dear,  E an orthonormal basis of ``typical``'s columns.
+            Z = (I + (dear − 1) E Eᵀ) / dear,  E an orthonormal basis of the columns of T,
 
-        With them it is S, where S² = Z (I + Z HᵀH Z / pull)⁻¹ Z and Z the map above, so that ``pull`` |u|² is the
-        price of v = S u in the old units and in ``held`` together; and it starts from where that price is least.
+        so that a displacement that the parameters of q explain costs its length squared, and one that they do not,
+        which changes the person, as if it were ``dear`` times as long. ``scale`` [Q] is the standard deviation of each
+        parameter; with it, columns of T that are only rounding are told from the others.
+
+        With ``held``, or H, a displacement d shall cost pull · |Z⁻¹ d|² + |H d|². This is pull · |S⁻¹ d|² with
+
+            S² = Z (I + Z HᵀH Z / pull)⁻¹ Z,
+
+        and the edit starts at the point of least cost that T leads to: T − Z Kᵀ (K Kᵀ + pull I)⁻¹ H T with K = H Z.
         """
         left, values, _ = torch.linalg.svd(typical * scale, full_matrices=False)
         explained = left[:, values > _RANK * values.max()]
@@ -51,7 +58,7 @@ class Guide:
 
         K = cheap(held)
         solution = torch.linalg.solve(K @ K.T + pull * torch.eye(len(K), dtype=K.dtype), held @ typical)
-        # All of this happens in the span of what is explained and what is held.
+        # Outside of the span of E and Hᵀ both S and Z are I / dear.
         span, _ = torch.linalg.qr(torch.cat([explained, held.T], dim=1))
         Z, seen = span.T @ cheap(span.T).T, K @ span
         inner = torch.linalg.inv(torch.eye(len(Z), dtype=Z.dtype) + seen.T @ seen / pull)
@@ -59,16 +66,16 @@ class Guide:
         return Guide(typical - cheap(K).T @ solution, span @ turn, squares.clamp_min(0).sqrt(), 1 / dear)
 
     def squeeze(self, steps: Tensor) -> Tensor:
-        """``steps`` [..., V] in the units in which all cost alike, as steps of v; symmetric."""
+        """Returns S u for ``steps`` u [..., V]."""
         return self.rest * steps + (steps @ self.axes) * (self.lengths - self.rest) @ self.axes.T
 
 
 def typical_of(v: Tensor, q: Tensor) -> Tensor:
-    """The best linear prediction of v [N, rows · M] from q [N, Q], as [rows · M, Q]: Cov(v, q) Cov(q)⁻¹."""
+    """Returns the best linear prediction of v [N, rows · M] from q [N, Q]: Cov(v, q) Cov(q)⁻¹, [rows · M, Q]."""
     scale = q.std(dim=0).clamp_min(1e-12)
     apart = (q - q.mean(dim=0)) / scale
-    # v, which for w+ is large, stays in its own precision.
+    # v is large for w+, and so it is not copied into q's precision.
     together = apart.T.to(v) @ (v - v.mean(dim=0)) / len(v)
-    # The smallest solution: of a parameter that never varies nothing is known.
+    # The pseudo-inverse gives 0 for a parameter that never varies.
     spread = torch.linalg.pinv(apart.T @ apart / len(q), rtol=1e-9, hermitian=True)
     return (spread @ together.to(q)).T / scale

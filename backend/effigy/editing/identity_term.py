@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The identity term of the inverse: how far an edited face is from the person it was (Haas et al., section 3.4)."""
+"""The identity term of the inverse: how far an edited face is from the anchor's person (Haas et al., section 3.4)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .inverse import IdentityTerm
 
 
 def keep_identity(generator: Generator, embedder: Embedder, ws0: Tensor) -> IdentityTerm:
-    """1 − cosine similarity [N] between the pictures of w+ and those of their anchors ws0 [N, num_ws, w_dim].
+    """Returns the function w+ → 1 − cosine similarity [N] of its pictures' embeddings and those of ``ws0``.
 
-    A picture is painted, with its gradient, wherever the term is evaluated: that is the price of it.
+    Both w+ and the anchors ``ws0`` are [N, num_ws, w_dim]. Each evaluation paints N pictures, with their gradients.
     """
     with torch.no_grad():
         anchors = embedder.embed(_paint(generator, ws0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small dense network with an analytic Jacobian: what the regressor and the identity head are made of."""
+"""A small dense network with an analytic Jacobian, of which the regressor and the identity head are made."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """``depth`` hidden layers of ``width``, and beside them a ``linear_path`` from input to output.
+    """``depth`` hidden layers of ``width`` units and, parallel to them, a ``linear_path`` from input to output.
 
-    ``silu`` is smooth enough for Newton's method; ``relu`` is what the paper uses.
+    ``silu`` is smooth, as Gauss–Newton needs it; the paper's regressor has ``relu``.
     """
 
     depth: int = 2
@@ -26,7 +26,11 @@ class Architecture:
 
 
 def architecture_of(description: dict[str, Any], most: int) -> Architecture:
-    """What ``dataclasses.asdict`` made of one of fewer than ``most`` layers; raises TypeError or ValueError."""
+    """Inverts ``dataclasses.asdict``. Raises TypeError or ValueError for anything else, and for ``most`` layers or
+    more.
+
+    ``most`` is the number of arrays in the file, so that a damaged header cannot ask for more layers than there are.
+    """
     architecture = Architecture(**description)
     if architecture.activation not in ("silu", "relu") or not 1 <= architecture.depth < most:
         raise ValueError(f"no network is {str(description)[:300]}")
@@ -34,7 +38,7 @@ def architecture_of(description: dict[str, Any], most: int) -> Architecture:
 
 
 class Network(nn.Module):
-    """v [N, ``inputs``] → [N, ``outputs``]."""
+    """A multilayer perceptron from v [N, ``inputs``] to [N, ``outputs``]."""
 
     def __init__(self, inputs: int, outputs: int, architecture: Architecture) -> None:
         super().__init__()
@@ -45,15 +49,16 @@ class Network(nn.Module):
         self._activate = F.silu if architecture.activation == "silu" else F.relu
 
     def forward(self, v: Tensor) -> Tensor:
+        """v [N, inputs] → [N, outputs]."""
         return self._output(self._last_hidden(v), v)
 
     def features(self, v: Tensor) -> Tensor:
-        """What the outputs are linear in, [N, F]: the last hidden layer, v where there is a linear path, and 1."""
+        """Returns what the outputs are linear in, [N, F]: last hidden layer, v if there is a linear path, and 1."""
         beside = [] if self.linear is None else [v]
         return torch.cat([self._last_hidden(v), *beside, torch.ones_like(v[:, :1])], dim=1)
 
     def add(self, change: Tensor) -> None:
-        """Adds ``features(v) @ change`` to the outputs; change [F, outputs]."""
+        """Changes the network, in place, by adding ``features(v) @ change`` to its outputs; change is [F, outputs]."""
         width = self.last.in_features
         self.last.weight += change[:width].T
         self.last.bias.add_(change[-1])
@@ -61,9 +66,9 @@ class Network(nn.Module):
             self.linear.weight += change[width:-1].T
 
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The outputs [N, outputs] and their derivatives [N, outputs, inputs] at v.
+        """Returns the outputs [N, outputs] and their derivatives [N, outputs, inputs] at v.
 
-        By the chain rule from the output back: the outputs are the short side.
+        The chain rule is multiplied out from the outputs back, because there are fewer outputs than inputs.
         """
         x, slopes = v, []
         for layer in self._hidden():
@@ -80,7 +85,7 @@ class Network(nn.Module):
         return self._output(x, v), J
 
     def output_state(self) -> dict[str, Tensor]:
-        """The parameters that ``add`` changes, by their names in the state."""
+        """Returns the parameters that ``add`` changes, by their names in the state dict."""
         beside = {} if self.linear is None else {"linear.weight": self.linear.weight}
         number = len(self.layers) - 1
         return {f"layers.{number}.weight": self.last.weight, f"layers.{number}.bias": self.last.bias, **beside}
@@ -104,7 +109,7 @@ class Network(nn.Module):
         return x
 
     def _hidden(self) -> list[nn.Module]:
-        """All layers but the last. A slice of them would be a module of its own, made anew each time."""
+        """All layers but the last, as a list: slicing a ModuleList makes a module each time, which is slow."""
         return list(self.layers)[:-1]
 
     def _output(self, x: Tensor, v: Tensor) -> Tensor:

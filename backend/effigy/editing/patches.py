@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Colours of a picture at named places of the head."""
+"""Reads colours of a picture at named places of the head, and of its background."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from ..geometry import ShapeModel, project
 from ..geometry.camera import Array, Camera
 from ..geometry.topology import Patch
 
-THUMBNAIL = 64  # pixels of a side of the pictures that the heads are learnt on
-# Of the picture, where no head is: its upper corners, in [0, 1].
+THUMBNAIL = 64  # pixels of a side, of the pictures that the appearance heads are trained on
+# Points (x, y) of the picture in [0, 1] where no head is: its upper corners.
 _BACKGROUND = {"backgroundRight": (0.05, 0.05), "backgroundLeft": (0.95, 0.05)}
-_SPREAD = 0.09  # outer-eye distances between the taps of which a colour is the mean
+_SPREAD = 0.09  # outer-eye distances between neighbouring samples of a patch
 
 
 def patch_names(patches: Mapping[str, Patch]) -> tuple[str, ...]:
-    """Of the P places where colours are read: ``patches`` and the background; none where there are no patches."""
+    """Returns the names of the P places where colours are read: ``patches``, then the background's if there are any."""
     return (*patches, *_BACKGROUND) if patches else ()
 
 
 def patch_points(
     patches: Mapping[str, Patch], shape: ShapeModel, alpha: Array, camera: Camera, aside: tuple[float, float] = (0, 0)
 ) -> Array:
-    """Where the N cameras see ``patches`` of faces with the coefficients ``alpha`` [N, K], and the background.
+    """Projects ``patches`` of faces with the coefficients ``alpha`` [N, K] to their pictures.
 
-    [N, 2, P] in [0, 1]. ``aside`` (x, y) moves the patches in the face frame, in outer-eye distances.
+    Returns [N, 2, P] in [0, 1], the points of the background last. ``aside`` (x, y) moves the patches in the face
+    frame, in outer-eye distances.
     """
     X = np.empty((len(camera), 3, len(patches)))
     for number, patch in enumerate(patches.values()):
@@ -43,10 +44,10 @@ def patch_points(
 
 
 def patch_colours(pictures: Tensor, points: Array, scale: Array) -> Array:
-    """The mean colours [N, P, 3] around ``points`` [N, 2, P] of ``pictures`` [N, 3, H, W], in the pictures' units.
+    """Returns the mean colours [N, P, 3] around ``points`` [N, 2, P] of ``pictures`` [N, 3, H, W], in their units.
 
-    Of 3 × 3 bilinear taps, _SPREAD apart on heads whose outer-eye distance is ``scale`` [N] of the picture's width.
-    Outside the picture its edge counts.
+    A colour is the mean of 3 × 3 bilinear samples that are _SPREAD apart on the head, whose outer-eye distance is
+    ``scale`` [N] of the picture's width. Beyond the picture's edge its last pixel is repeated.
     """
     steps = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)])
     taps = points.transpose(0, 2, 1)[:, :, None] + _SPREAD * scale[:, None, None, None] * steps

@@ -14,10 +14,10 @@ from .network import Architecture, Network
 
 
 class Whitening(nn.Module):
-    """Latents w [..., w_dim] in the coordinates v [..., M] in which the mapping's output has unit covariance.
+    """The linear map from latents w [..., w_dim] to coordinates v [..., M] with unit covariance over all people.
 
-    ``basis`` [M, w_dim] holds principal axes times their standard deviations: w = mean + v · basis.
-    Directions in which w hardly varies are left out, so that no edit moves along them.
+    w = mean + v · basis, where the rows of ``basis`` [M, w_dim] are principal axes times their standard deviations.
+    Axes along which w hardly varies are left out, so that no edit moves along them.
     """
 
     mean: Tensor
@@ -28,13 +28,15 @@ class Whitening(nn.Module):
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("basis", basis)
-        # The rows of ``basis`` are orthogonal: dividing by their squared length inverts it.
+        # The rows of ``basis`` are orthogonal, so its pseudo-inverse is its transpose over their squared lengths.
         self.register_buffer("inverse", (basis / basis.square().sum(dim=1, keepdim=True)).T, persistent=False)
 
     @staticmethod
     def of(w: Tensor, floor: float = 1e-3) -> Whitening:
-        """The whitening of samples w [N, w_dim]; axes of less than ``floor`` times the largest standard
-        deviation are left out."""
+        """Returns the whitening of samples w [N, w_dim].
+
+        Axes with less than ``floor`` times the largest standard deviation are left out.
+        """
         mean = w.mean(dim=0)
         values, vectors = torch.linalg.eigh(torch.cov((w - mean).T))
         deviation = values.flip(0).clamp_min(0).sqrt()
@@ -43,19 +45,20 @@ class Whitening(nn.Module):
 
     @staticmethod
     def none(w_dim: int) -> Whitening:
-        """Latents as they are."""
+        """Returns the identity: v = w."""
         return Whitening(torch.zeros(w_dim), torch.eye(w_dim))
 
     def forward(self, w: Tensor) -> Tensor:
+        """w [..., w_dim] → v [..., M]."""
         return (w - self.mean) @ self.inverse
 
 
 class Regressor(Network):
     """φ: v → q [N, Q], where v [N, rows · M] are whitened latents.
 
-    ``rows`` = 1 reads w: where the rows of a w+ differ, their mean. Otherwise it reads all rows of w+, each
-    whitened alike. The linear path carries most of pose and expression, the network the rest. ``typical``
-    [rows · M, Q] is what ``guide.typical_of`` learnt once φ was trained; zero before.
+    With ``rows`` = 1, φ reads w, which of a w+ is the mean of its rows. Otherwise it reads every row of w+, each
+    whitened alike. The linear path explains most of pose and expression, the hidden layers the rest. ``typical``
+    [rows · M, Q] is T of ``guide``; it is zero until φ is trained.
     """
 
     q_mean: Tensor
@@ -79,10 +82,11 @@ class Regressor(Network):
         self.register_buffer("typical", torch.zeros(inputs, len(q_mean)))
 
     def forward(self, v: Tensor) -> Tensor:
+        """v [N, rows · M] → q [N, Q]."""
         return self.q_mean + self.q_scale * super().forward(v)
 
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """q [N, Q] and dq/dv [N, Q, rows · M] at v."""
+        """Returns q [N, Q] and dq/dv [N, Q, rows · M] at v."""
         output, J = super().jacobian(v)
         return self.q_mean + self.q_scale * output, self.q_scale[:, None] * J
 
@@ -91,7 +95,7 @@ class Regressor(Network):
         return torch.flatten(self.whitening(ws.mean(dim=1, keepdim=True) if self.rows == 1 else ws), start_dim=1)
 
     def displacement(self, moved: Tensor) -> Tensor:
-        """A step in v [N, rows · M] as a step of w+ [N, rows, w_dim]; one row stands for all."""
+        """A step in v [N, rows · M] → the step in w+ [N, rows, w_dim], for all rows alike if ``rows`` is 1."""
         return moved.view(len(moved), self.rows, -1) @ self.whitening.basis
 
     def of_latents(self, ws: Tensor) -> Tensor:

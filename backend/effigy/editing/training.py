@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of the regressor on fitted views: first on q itself, then on reprojection (Haas et al., eq. 6)."""
+"""Trains the regressor: first on the q of fitted views, then also on their landmarks (Haas et al., eq. 6)."""
 
 from __future__ import annotations
 
@@ -18,26 +18,21 @@ from .network import Architecture
 from .parameters import ALPHA, ROTATION, SCALE, SHIFT, Parameters
 from .regressor import Regressor, Whitening
 
-_CHECK = 200  # steps between looks at the held-out views
+_CHECK = 200  # steps between evaluations on the held-out views
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How φ is trained.
-
-    ``standardise``: latents whitened, outputs in standard deviations of q. ``warm``: the share of the steps
-    that only fit q, before the reprojection loss joins. ``decay``: the rate follows a cosine down to zero.
-    ``patience``: looks at the held-out views, one every 200 steps, that may pass without a better one.
-    """
+    """The settings of φ's training."""
 
     architecture: Architecture = field(default_factory=Architecture)
-    standardise: bool = True
+    standardise: bool = True  # whiten the latents, and give q in standard deviations
     steps: int = 4000
     batch: int = 256
     rate: float = 2e-3
-    decay: bool = True
-    warm: float = 0.4
-    patience: int = 12
+    decay: bool = True  # let the rate follow a cosine down to zero
+    warm: float = 0.4  # the share of the steps that only fit q, before the reprojection loss is added
+    patience: int = 12  # evaluations without a better one, one every 200 steps, after which training ends
 
 
 PRESETS = {
@@ -60,10 +55,11 @@ def train_regressor(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Regressor, float]:
-    """Trains φ on latents ws [N, rows, w_dim], detected points W [N, 2, L] and the views fitted to them.
+    """Trains φ on latents ``ws`` [N, rows, w_dim], detected points ``W`` [N, 2, L] and the views fitted to them.
 
-    ``rows`` is 1 for w, all of the generator's for w+. The last ``held_out`` views choose the best state and
-    end the training early; the second result is their error (NME in percent of the outer-eye distance).
+    ``rows`` is 1 for w, and the generator's num_ws for w+. The last ``held_out`` views are not trained on: they choose
+    the best state and end the training early. Returns φ in float64, frozen, and its landmark error on those views (NME,
+    in percent of the outer-eye distance).
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -104,10 +100,10 @@ def train_regressor(
 
 
 def _regressor(latents: Tensor, target: Tensor, training: Training) -> Regressor:
-    """An untrained φ for latents [n, rows, w_dim] and their q [n, Q]."""
+    """Returns an untrained φ for latents [n, rows, w_dim] and their q [n, Q]."""
     rows, w_dim = latents.shape[1:]
     if training.standardise:
-        # Every row of a w+ has the same distribution, the mapping's.
+        # Every row of a w+ has the same distribution, that of the mapping network's output.
         whitening = Whitening.of(latents[:, 0].double())
         mean, scale = target.mean(dim=0), spread(target)
     else:
@@ -117,7 +113,7 @@ def _regressor(latents: Tensor, target: Tensor, training: Training) -> Regressor
 
 
 def spread(target: Tensor) -> Tensor:
-    """Standard deviation of every parameter; of one that never changes, next to nothing."""
+    """Returns the standard deviation of every parameter, at least 1e-6 so that it can be divided by."""
     return target.std(dim=0).clamp_min(1e-6)
 
 
@@ -145,7 +141,11 @@ def _set_rate(optimiser: torch.optim.Optimizer, training: Training, step: int) -
 
 
 def nme(q: Tensor, points: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
-    """Mean distance of the projected shape of q [N, Q] to points [N, 2, L], in outer-eye distances."""
+    """Returns the mean distance of the projected landmarks of q [N, Q] from ``points`` [N, 2, L].
+
+    ``mean`` [3, L] and ``basis`` [K, 3, L] are the shape model's. The unit is the outer-eye distance of each face as
+    the camera sees it, which counts as a constant in gradients.
+    """
     X = mean + torch.tensordot(q[:, ALPHA], basis, 1)
     Y = q[:, SCALE].exp()[:, None, None] * (rotation_matrix(q[:, ROTATION])[:, :2] @ X)
     projected = Y * torch.tensor([1.0, -1.0], dtype=Y.dtype)[:, None] + q[:, SHIFT][:, :, None]
