@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bundle's header says of it, in words for users and in numbers for a refinement."""
+"""Describes a bundle by its header: in words for users, in numbers for refining it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .regressors import describe_correction as in_words
 
 
 def describe_looks(folder: Path) -> str:
-    """What edits with the bundle in ``folder`` hold of a face's looks, in words; raises BundleError."""
+    """Describes which looks edits keep with the bundle in ``folder``. Raises BundleError."""
     header = read_header(folder)
     if header["format"] == WITHOUT_LOOKS:
         return (
@@ -25,7 +25,7 @@ def describe_looks(folder: Path) -> str:
 
 
 def describe_correction(folder: Path) -> str:
-    """How edits corrected the regressor of the bundle in ``folder``, in words; raises BundleError."""
+    """Describes how its edits corrected the regressor of the bundle in ``folder``. Raises BundleError."""
     if (entry := read_header(folder).get("correction")) is not None:
         return in_words(entry)
     return (
@@ -35,7 +35,7 @@ def describe_correction(folder: Path) -> str:
 
 
 def landmarks_note(folder: Path) -> str:
-    """What is wrong with how the bundle in ``folder`` takes its landmarks, in words; empty where nothing is.
+    """Warns of a bundle that was fitted with an earlier definition of its landmarks; returns "" for all others.
 
     Raises BundleError.
     """
@@ -49,7 +49,7 @@ def landmarks_note(folder: Path) -> str:
 
 
 def looks_network(folder: Path) -> str | None:
-    """The fingerprint of the identity network by which edits hold a person; None where none does.
+    """Returns the fingerprint of the recognition network that the bundle's identity head was trained with, or None.
 
     Raises BundleError.
     """
@@ -58,6 +58,6 @@ def looks_network(folder: Path) -> str | None:
 
 
 def fit_seed(folder: Path) -> int:
-    """The seed of the latents that the bundle was fitted to; 0 where its report does not say. Raises BundleError."""
+    """Returns the seed of the latents that the bundle was fitted to, 0 if its report has none. Raises BundleError."""
     seed = fit_figures(folder).get("seed")
     return seed if isinstance(seed, int) and seed >= 0 else 0

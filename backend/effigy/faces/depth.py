@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a painted depth means in head units: read off where landmarks are, whose place the shape model knows."""
+"""The scale of a painted depth, measured at the landmarks, whose depth the shape model knows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..geometry import ShapeModel, Topology, project
 from ..geometry.camera import Array
 from ..geometry.gauge import contour_visibility
 
-_PICTURES, _BATCH = 96, 8  # thousands of landmarks for two numbers
-_SOLID = 0.95  # alpha from which what is seen is the face's own
-_ROUNDS, _FAR = 10, 2.5  # of looking for those that are farther from the line than so many deviations
-_FEWEST, _ALIKE = 100, 0.5  # landmarks; correlation with the shape below which the plane shows something else
-LARGEST = 1e3  # head units, which float16 holds
+_PICTURES, _BATCH = 96, 8  # which give thousands of landmarks
+_SOLID = 0.95  # alpha above which a pixel shows the face alone
+_ROUNDS, _FAR = 10, 2.5  # rounds of leaving out points farther from the line than so many standard deviations
+_FEWEST, _ALIKE = 100, 0.5  # landmarks, and their correlation with the plane, below which it is no depth
+LARGEST = 1e3  # head units, within float16's range
 
 
 @dataclass(frozen=True, slots=True)
 class DepthScale:
-    """What a painted depth d in [−1, 1] means: scale · d + offset head units, towards the viewer from the origin."""
+    """A painted depth d in [−1, 1] is scale · d + offset head units from the head's origin towards the viewer."""
 
     scale: float
     offset: float
@@ -37,7 +37,7 @@ class DepthScale:
 
 
 def depth_of(entry: Any) -> DepthScale | None:
-    """A bundle's entry as ``DepthScale``, None for none; raises ValueError or TypeError for what is no such entry."""
+    """Reads the entry of a bundle's header; None gives None. Raises ValueError or TypeError for any other value."""
     return None if entry is None else DepthScale(float(entry["scale"]), float(entry["offset"]))
 
 
@@ -45,9 +45,10 @@ def depth_of(entry: Any) -> DepthScale | None:
 def measure_depth(
     generator: Generator, regressor: Regressor, shape: ShapeModel, topology: Topology, seed: int
 ) -> DepthScale | None:
-    """The scale by which the depth that ``generator`` paints agrees with the landmarks' own, in the camera frame.
+    """Measures the scale of the depth that ``generator`` paints, on pictures of latents drawn with ``seed``.
 
-    None where it paints none, or one that has nothing to do with them. Raises PictureError.
+    It compares the plane at the landmarks with their depth in the camera frame. Returns None if the generator paints no
+    depth, or one that does not correlate with the landmarks'. Raises PictureError.
     """
     if DEPTH not in generator.planes:
         return None
@@ -71,10 +72,10 @@ def measure_depth(
 
 
 def _line(d: Array, z: Array) -> DepthScale | None:
-    """z = scale · d + offset through what most landmarks say: some are hidden, and depth has edges.
+    """Fits z = scale · d + offset to most landmarks; outliers, hidden or at edges of the depth, are left out.
 
-    Both are noisy, so the slope is the ratio of their deviations (the reduced major axis): neither variable's noise
-    flattens it.
+    Both variables are noisy, so the slope is the ratio of their standard deviations (the reduced major axis), which the
+    noise of neither flattens.
     """
     if len(d) < _FEWEST:
         return None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a picture of a face model's own kind to its latent at a glance: a linear map, where inversion starts.
+"""The encoder: a linear map from a picture's features to its whitened latent, where inversion starts.
 
-Ridge regression of whitened latents v on what ``sight`` sees. Each kind of feature counts as much as each other,
-however many numbers it has.
+It is a ridge regression of v on the features of ``sight``. Every kind of feature has the same weight, however many
+numbers it has.
 """
 
 from __future__ import annotations
@@ -19,48 +19,51 @@ from ..tensor_files import read_tensors, write_tensors
 from .sight import PIXELS_ALONE, Sight, Traits, sight_of
 
 FILE = "encoder.safetensors"
-_LITTLE = 1e-3  # of a feature's standard deviation, below which it tells nothing
+_LITTLE = 1e-3  # a standard deviation below which a feature hardly counts
 _TENSORS = ("mean", "scale", "weights", "centre")
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """v = centre + ((features − mean) · scale) · weights, of a model with M whitened directions."""
+    """v = centre + ((features − mean) · scale) · weights, for F features and latents v of M numbers."""
 
     mean: Tensor  # [F]
     scale: Tensor  # [F]
     weights: Tensor  # [F, M]
     centre: Tensor  # [M]
-    networks: Path | None  # the embedded bundle whose networks see; None: pixels alone
-    sees: str  # the fingerprint of what saw when it learnt
+    networks: Path | None  # the embedded bundle with the networks of ``sight``; None: pixels alone
+    sees: str  # the fingerprint of the sight that it was trained with
 
     @staticmethod
     def learn(features: list[Tensor], v: Tensor, networks: Path | None, ridge: float = 1e-4) -> Encoder:
-        """From the ``features`` of N pictures, by kind [N, F], and their latents ``v`` [N, M]."""
+        """Trains an encoder on the ``features`` of N pictures, each kind [N, F], and their latents ``v`` [N, M].
+
+        ``ridge`` is the penalty as a share of the features' mean square.
+        """
         kinds = [part.double() for part in features]
         mean = torch.cat([part.mean(dim=0) for part in kinds])
         scale = torch.cat([1 / (part.std(dim=0) + _LITTLE) / part.shape[1] ** 0.5 for part in kinds])
         Z, centre = (torch.cat(kinds, dim=1) - mean) * scale, v.mean(dim=0)
-        # In the dual form the system has the size of the pictures, which are fewer than the features.
+        # The dual form, because there are fewer pictures than features.
         normal = Z @ Z.T
         normal.diagonal().add_(ridge * len(Z))
         weights = Z.T @ torch.linalg.solve(normal, v - centre)
-        # As they are read again: half precision is enough for where a search starts.
+        # Rounded as ``save`` does: half precision is enough for the start of a search.
         sees = sight_of(networks, v.device).fingerprint
         return Encoder(mean.float(), scale.float(), weights.half().float(), centre.float(), networks, sees)
 
     @cached_property
     def sight(self) -> Sight:
-        """What sees for it. Raises DetectorError or IdentityFileError."""
+        """What computes its features. Raises DetectorError or IdentityFileError."""
         return sight_of(self.networks, self.weights.device)
 
     @property
     def can_see(self) -> bool:
-        """Whether what sees for it is what it learnt with. Raises as ``sight``."""
+        """Whether its sight has the networks that it was trained with. Raises as ``sight``."""
         return self.sight.fingerprint == self.sees
 
     def __call__(self, seen: Traits) -> Tensor:
-        """What was seen in N pictures → v [N, M]."""
+        """Estimates the latents v [N, M] of N pictures."""
         return self.centre + ((torch.cat(seen.features, dim=1) - self.mean) * self.scale) @ self.weights
 
     def save(self, folder: Path) -> None:
@@ -70,17 +73,17 @@ class Encoder:
         write_tensors(folder / FILE, tensors)
 
     def entry(self) -> dict[str, Any]:
-        """What the bundle's header says of it."""
+        """Returns its entry in the bundle's header."""
         return {"sees": self.sees}
 
 
 def read_encoder(
     folder: Path, entry: dict[str, Any], size: int, networks: Path | None, device: torch.device
 ) -> Encoder:
-    """The encoder in ``folder``, of latents with ``size`` whitened directions.
+    """Reads the encoder in ``folder``, for whitened latents of ``size`` numbers.
 
-    ``networks``: the embedded bundle that knows the generator's people, if one does. Raises what a damaged one raises:
-    KeyError, TypeError or ValueError.
+    ``networks`` is the embedded bundle with the same generator, if there is one. Raises KeyError, TypeError or
+    ValueError where the file is damaged.
     """
     arrays = read_tensors(folder / FILE)
     found = {name: arrays[f"encoder.{name}"].float().to(device) for name in _TENSORS}

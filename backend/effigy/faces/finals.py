@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Paints finals several at a time; each has the same bits as if it were painted alone."""
+"""Paints finals several at a time; each has the bits that it would have if it were painted alone."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from ..generators import Generator
 
 log = structlog.get_logger()
 
-_MOST = 4  # which a GPU paints in little more than the time of one
-_PIXELS = _MOST * 128**2  # of all of them on a CPU: at 128 four take four fifths of the time, at 256 more than alone
+_MOST = 4  # a GPU paints so many in little more than the time of one
+# Pixels of all of them on a CPU. At 128² four together take four fifths of the time, at 256² more than one by one.
+_PIXELS = _MOST * 128**2
 
 
 class Finals:
     """w+ [N, num_ws, w_dim] → pictures [N, 3, H, W], at most ``batch`` at a time."""
 
     def __init__(self, paint: Callable[[Tensor], Tensor], batch: int, *, always_whole: bool) -> None:
-        """``always_whole``: smaller batches than ``batch`` round differently, so a batch is always filled up.
+        """Paints with ``paint`` in batches of at most ``batch``.
 
-        Otherwise finals are painted one by one until the first full batch, which is painted both ways and compared. If
-        the bits differ, as they might with convolution kernels that nobody has tested, all further finals are painted
-        one by one.
+        ``always_whole`` fills every batch up to ``batch``, for devices on which smaller batches round differently.
+        Without it, finals are painted one by one until the first full batch, which is painted both ways and compared.
+        If the bits differ, as they might with untested convolution kernels, all later finals are painted one by one.
         """
         self._paint = paint
         self.batch = batch
@@ -34,14 +35,14 @@ class Finals:
 
     @staticmethod
     def of(generator: Generator) -> Finals:
-        """Returns Finals with the largest batch that makes the generator's device faster."""
+        """Returns Finals with the largest batch that is faster on the generator's device."""
         if generator.device.type == "cuda":
             return Finals(generator.synthesize, _MOST, always_whole=True)
         height, width = generator.resolution
         return Finals(generator.synthesize, max(1, min(_MOST, _PIXELS // (height * width))), always_whole=False)
 
     def __call__(self, ws: Tensor) -> Tensor:
-        """Paints all of ``ws``, which is on the generator's device."""
+        """Paints all of ``ws`` [N, num_ws, w_dim], which is on the generator's device."""
         if self._always_whole:
             missing = -len(ws) % self.batch
             whole = torch.cat([ws, ws[-1:].expand(missing, -1, -1)])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An anchor latent as bytes: what an Identity message carries and a .blend keeps.
 
-``EFLT``, then two little-endian uint32 (rows, w_dim), then rows · w_dim little-endian float32.
+The bytes are ``EFLT``, then two little-endian uint32 (rows, w_dim), then rows · w_dim little-endian float32.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ _HEADER = struct.Struct("<4sII")
 
 
 class LatentError(Exception):
-    """Bytes that are not a latent of this model."""
+    """Bytes that are no latent of this model; the message says what is wrong."""
 
 
 def latent_to_bytes(ws: NDArray[np.float32]) -> bytes:
-    """w+ [num_ws, w_dim] → bytes; one row is written when all rows are the same."""
+    """Encodes w+ [num_ws, w_dim]; one row is written where all rows are equal."""
     rows = ws[:1] if (ws == ws[0]).all() else ws
     return _HEADER.pack(LATENT_MAGIC, *rows.shape) + rows.astype("<f4").tobytes()
 
 
 def mix(ws: NDArray[np.float32], other: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """w+ that lies ``share`` (0 … 1) of the way from ``ws`` to ``other``; the ends are exact."""
+    """Returns ws + share · (other − ws), with ``share`` from 0 to 1; both ends are exact."""
     return ws + np.float32(share) * (other - ws) if share < 1 else other
 
 
 def latent_from_bytes(data: bytes | memoryview, num_ws: int, w_dim: int) -> NDArray[np.float32]:
-    """Bytes → w+ [num_ws, w_dim]; raises LatentError unless they are a finite latent of these sizes."""
+    """Decodes bytes to w+ [num_ws, w_dim]. Raises LatentError unless they are a finite latent of these sizes."""
     raw = bytes(data)
     if len(raw) < _HEADER.size or raw[:4] != LATENT_MAGIC:
         raise LatentError("these bytes are not an Effigy latent")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The heads that hold looks, as a bundle keeps them: ``appearance.safetensors`` and an entry of its header."""
+"""The heads that keep looks (``editing.appearance``) on disk: ``appearance.safetensors`` and an entry in the header."""
 
 from __future__ import annotations
 
@@ -19,22 +19,18 @@ NO_NETWORK = "none"
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """The heads, and how well they predict what they hold.
-
-    ``network``: the fingerprint of the identity network that they were trained with, or NO_NETWORK. ``colours`` and
-    ``identity``: the share of variance that they explain on held-out samples.
-    """
+    """The heads, and how well they predict colours and embeddings."""
 
     appearance: Appearance
-    network: str
-    colours: float
-    identity: float | None
+    network: str  # the fingerprint of the recognition network that they were trained with, or NO_NETWORK
+    colours: float  # the share of the colours' variance that they predict on held-out samples
+    identity: float | None  # and of the embeddings'; None without an identity head
 
     def __str__(self) -> str:
         return describe(self.entry())
 
     def entry(self) -> dict[str, Any]:
-        """What the header says of them."""
+        """Returns their entry in the header."""
         head = self.appearance.identity
         return {
             "patches": list(self.appearance.patches),
@@ -45,14 +41,14 @@ class Looks:
         }
 
     def save(self, folder: Path) -> None:
-        """Writes FILE into ``folder``."""
+        """Writes FILE into ``folder``. Raises OSError."""
         write_tensors(folder / FILE, {name: value.float() for name, value in self.appearance.state_dict().items()})
 
 
 def read_appearance(folder: Path, entry: dict[str, Any], inputs: int) -> Appearance:
-    """The heads in ``folder`` for whitened latents of ``inputs`` numbers.
+    """Reads the heads in ``folder``, for whitened latents [N, ``inputs``], as the header's ``entry`` describes them.
 
-    Raises what damaged ones raise: KeyError, TypeError, ValueError or RuntimeError.
+    Raises KeyError, TypeError, ValueError or RuntimeError where they are damaged.
     """
     arrays = {name: value.double() for name, value in read_tensors(folder / FILE).items()}
     patches, head = entry["patches"], None
@@ -68,7 +64,7 @@ def read_appearance(folder: Path, entry: dict[str, Any], inputs: int) -> Appeara
 
 
 def describe(entry: dict[str, Any]) -> str:
-    """What the heads of this entry hold, in words."""
+    """Describes the heads of a header's entry, for users."""
     text = f"colours ({100 * entry['colours']:.0f} % of their variance is known)"
     if entry["identity"] is None:
         why = "no identity network was given" if entry["network"] == NO_NETWORK else "the samples tell too little of it"

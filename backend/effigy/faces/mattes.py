@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the head is in a painted picture, when its generator paints no alpha."""
+"""Finds the head in a painted picture whose generator paints no alpha."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..landmarks.photo import Matte
 from ..matting import refine
 from ..matting.spread import Plane
 
-# Of the picture's size, added above it and on both sides: the network knows people in front of a webcam, with room
-# around them, and sees shoulders where a portrait's frame ends. With it the error on renders is 0.6 of what it was.
+# The margin above and on both sides, as a share of the picture's size. The network was trained on people in front of a
+# webcam, who have room around them. With this margin its error on renders is 0.6 of that without.
 _ROOM = 1 / 4
 
 
 @lru_cache(maxsize=1)
 def _network() -> Matte:
-    """On the CPU wherever the generator is, so that alpha rounds alike."""
+    """Loads the network onto the CPU, wherever the generator is, so that alpha rounds alike everywhere."""
     return Matte("cpu")
 
 
 def head_alpha(colour: Plane) -> Plane:
-    """[H, W] from 0 to 1 for a picture [H, W, 3], sRGB from −1 to 1: 1 on the head and what belongs to it.
+    """Returns the alpha [H, W] in [0, 1] of the head, with hair and clothes, in a picture [H, W, 3], sRGB in [−1, 1].
 
-    What the matte network sees, made to follow the picture's edges. Raises DetectorError where its file is missing.
+    The network's answer is refined to follow the picture's edges. Raises DetectorError where its file is missing.
     """
     picture = (colour.clip(-1, 1) + 1) / 2
     height, width = picture.shape[:2]

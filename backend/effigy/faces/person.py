@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``NAME.person``: somebody who was made from a picture. Its bytes serve wherever a latent's do.
+"""``NAME.person``: somebody made from a picture. Its bytes can stand wherever a latent's can.
 
-One safetensors file: ``latent`` [rows, w_dim]; ``bias`` [Q], what q is more in the picture than φ reads in the latent;
-``quad`` [4, 2], where in the picture the square was that became the model's, corner by corner in the
-picture's widths and heights; ``delta.LAYER.up`` and ``.down``, what was changed in the
-generator for this person, as products of small matrices; and ``picture``, the picture's own file, where that was asked
-for. Its metadata tell, as JSON, where all that comes from, and are never dropped.
+It is a safetensors file with these tensors, of which all but the first may be missing:
+
+| tensor | what |
+|---|---|
+| ``latent`` | the anchor, [rows, w_dim] |
+| ``bias`` | q of the picture minus φ(latent), [Q] |
+| ``quad`` | the corners of the square that was cut out of the picture, [4, 2], in its widths and heights |
+| ``delta.LAYER.up``, ``.down`` | the change of a layer's weights in this person's generator, up · down |
+| ``picture`` | the bytes of the picture's file |
+
+The metadata hold the person's story as JSON: which model and picture they come from, how they were made, and who was
+mixed in. It stays with the person through all that is done with them.
 """
 
 from __future__ import annotations
@@ -31,29 +38,29 @@ from .latent import LatentError, mix
 SUFFIX = ".person"
 FORMAT = 1
 MOST_BYTES = 8 << 20
-_KEY = "effigy.person"  # of the metadata, the only one: its order is then the same always
+_KEY = "effigy.person"  # the only key of the metadata: safetensors writes several in any order
 _MOST_STORY = 256 << 10  # bytes
-_FARTHEST = 100.0  # of a picture's widths and heights, that a corner of the square may lie off it
+_FARTHEST = 100.0  # widths and heights of a picture, within which the square's corners lie
 _NUMBERS = (torch.float16, torch.float32, torch.float64)
 
 
 class PersonError(LatentError):
-    """Bytes that are no person of ours, or of another model; the message says which."""
+    """Bytes that are no person, or one of another model; the message says which."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
-    """What a person's file holds; see above. ``story``: what the metadata tell."""
+    """What a person's file holds: see the module."""
 
     ws: NDArray[np.float32]  # [rows, w_dim]
-    story: Mapping[str, Any]
+    story: Mapping[str, Any]  # the metadata
     bias: Array | None = None
     quad: Array | None = None
     deltas: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by layer: up [out, R], down [R, …]
     picture: bytes | None = None
 
     def to_bytes(self) -> bytes:
-        """The same for the same. Raises PersonError for one that is larger, or has more to tell, than a file may."""
+        """Encodes the person; equal persons give equal bytes. Raises PersonError for more than a file may hold."""
         tensors = {"latent": torch.from_numpy(self.ws.astype(np.float32))}
         if self.bias is not None:
             tensors["bias"] = torch.from_numpy(self.bias).float()
@@ -75,13 +82,13 @@ class Person:
 
     @staticmethod
     def from_bytes(data: bytes | memoryview) -> Person:
-        """Raises PersonError that says what is wrong. No more is allocated than ``data`` has."""
+        """Decodes a person, and allocates no more than ``data`` has. Raises PersonError that says what is wrong."""
         raw = bytes(data)
         if len(raw) > MOST_BYTES:
             raise PersonError(f"a person's file has at most {MOST_BYTES >> 20} MiB, and this has {len(raw) >> 20}")
         try:
             tensors, story = load(raw), _story(raw)
-            # As float32, which it becomes: float64 has numbers that are infinite there.
+            # Checked as float32, which they become: a large float64 is infinite there.
             check_finite({name: value.float() for name, value in tensors.items() if value.is_floating_point()})
             return _person(tensors, story)
         except PersonError:
@@ -90,7 +97,7 @@ class Person:
             raise PersonError(f"this person's file is damaged ({str(error)[:200]}): make it again") from None
 
     def rows_for(self, generator: str, num_ws: int, w_dim: int) -> NDArray[np.float32]:
-        """w+ [num_ws, w_dim] for the ``generator`` with this sha256. Raises PersonError for another's person."""
+        """Returns w+ [num_ws, w_dim] for the ``generator`` with this sha256. Raises PersonError for any other one."""
         if self.story["generator"] != generator:
             raise PersonError(
                 f"this person is of another generator ({self.story['generator'][:12]}…, of the model "
@@ -101,9 +108,9 @@ class Person:
         return np.broadcast_to(self.ws, (num_ws, w_dim)).astype(np.float32)
 
     def mixed(self, other: Person, share: float) -> Person:
-        """Somebody who lies ``share`` of the way to ``other``. Of what was changed in the generator nothing is left.
+        """Returns the person with the latent (1 − share) · ws + share · other.ws, without tuning, bias and picture.
 
-        Earlier mixtures of this one are told too, in their order.
+        The mixture is added to the story, after the earlier ones.
         """
         rows = max(len(self.ws), len(other.ws))
         one, two = (np.broadcast_to(each.ws, (rows, self.ws.shape[1])) for each in (self, other))
@@ -112,7 +119,7 @@ class Person:
 
 
 def read_person(path: Path) -> Person:
-    """The person in a file. Raises PersonError."""
+    """Reads a file. Raises PersonError where it is missing, unreadable or no person."""
     if problem := file_problem(path, "person's file"):
         raise PersonError(problem)
     try:
@@ -124,13 +131,14 @@ def read_person(path: Path) -> Person:
 
 
 def write_person(person: Person, path: Path) -> None:
-    """Writes it whole or not at all. Raises PersonError or OSError."""
+    """Writes a file, whole or not at all. Raises PersonError or OSError."""
     data = person.to_bytes()
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 def _story(raw: bytes) -> dict[str, Any]:
+    """Reads and checks the story in a file's bytes. Raises PersonError, ValueError or UnicodeDecodeError."""
     length = int.from_bytes(raw[:8], "little")
     if length > _MOST_STORY + (1 << 20):
         raise PersonError("this person's file has a header larger than any that Effigy writes")
@@ -154,6 +162,8 @@ def _story(raw: bytes) -> dict[str, Any]:
 
 
 def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
+    """Puts a person together; raises ValueError or KeyError for tensors of wrong shapes or types."""
+
     def array(name: str, *shape: int | None) -> Array | None:
         if (values := tensors.get(name)) is None:
             return None

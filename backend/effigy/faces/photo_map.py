@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What readings of photographs mean to a face model: its named controls and its pose, as linear maps.
+"""Linear maps from what MediaPipe reads in a photograph to a face model's controls and pose.
 
-A reading is compared with one of the same person at rest or, where there is none, with an average person's. What
-differs are MediaPipe's 52 scores, and the mesh without its pose; how far the head is turned tells what both make of a
-turn alone.
+A reading is compared with one of the same person at rest or, without one, of an average person. The controls follow
+from the differences of MediaPipe's 52 expression scores and of its mesh, turned to look ahead. Polynomials of the turn
+take out how both change when the head turns alone.
 """
 
 from __future__ import annotations
@@ -21,80 +21,85 @@ from ..landmarks.photo import POINTS, SCORES, Face, Head, average_person, head
 from ..tensor_files import read_tensors, write_tensors
 
 FILE = "photo.safetensors"
-_MOST_CORRECTED = 6.0  # degrees by which the shape of a face changes what is read as its pose
+_MOST_CORRECTED = 6.0  # degrees; at most so much is a pose corrected for the shape of the face
 _MESH = 3 * POINTS
 _TWINS = [
     SCORES.index(name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right")) for name in SCORES
-]  # of each score, that of the other side
+]  # for each score the number of its mirror image
 _TENSORS = ("scores", "mesh", "turn", "rest", "rest_mesh", "pose", "pose_mesh")
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a face in a picture shows. Angles in degrees, as read."""
+    """What MediaPipe reads of a face in a picture; angles in degrees."""
 
-    scores: Array  # [52]
-    mesh: Array  # [3 · 478]: the face looking ahead, in outer-eye distances
+    scores: Array  # [52] in [0, 1], by expression
+    mesh: Array  # [3 · 478]: the face turned to look ahead, in outer-eye distances
     yaw: float
     pitch: float
     roll: float
 
     @staticmethod
     def of(face: Face, read: Head | None = None) -> Features:
-        """``read``: the face's ``head``, where that is known already. Raises DetectorError."""
+        """Computes the features of ``face``; ``read`` is its ``head``, if that was computed before.
+
+        Raises DetectorError.
+        """
         read = head(face.points) if read is None else read
         yaw, pitch, roll = (float(np.degrees(angle)) for angle in angles(read.R))
         return Features(face.scores, read.points.reshape(-1), yaw, pitch, roll)
 
     @staticmethod
     def median(several: list[Features]) -> Features:
-        """The middle of each number: of a film, where its person is most of the time."""
+        """Returns the median of each number; over a film that is the person's most frequent state."""
         scores, mesh = (np.median([getattr(f, name) for f in several], axis=0) for name in ("scores", "mesh"))
         yaw, pitch, roll = (float(np.median([getattr(f, name) for f in several])) for name in ("yaw", "pitch", "roll"))
         return Features(scores, mesh, yaw, pitch, roll)
 
     def mirrored(self) -> Features:
-        """What the mirror image shows."""
+        """Returns the features of the mirror image."""
         points = self.mesh.reshape(3, -1)[:, load_topology("mediapipe478").mirror] * [[-1.0], [1.0], [1.0]]
         return Features(self.scores[_TWINS], points.reshape(-1), -self.yaw, self.pitch, -self.roll)
 
     def turn(self) -> Array:
-        """[5]: polynomials of how far the head is turned."""
+        """Returns yaw, pitch, yaw², pitch² and yaw · pitch, [5], in radians."""
         yaw, pitch = np.radians(self.yaw), np.radians(self.pitch)
         return np.array([yaw, pitch, yaw**2, pitch**2, yaw * pitch])
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoMap:
-    """The maps of one face model with C controls, named ``controls``.
+    """The maps of one face model with C controls.
 
-    ``correlations``: of each control, and of yaw and pitch, as read in pictures of people that it did not learn from,
-    with the truth.
+    controls = (Δ scores) · ``scores`` + (Δ mesh) · ``mesh`` + (Δ turn) · ``turn``, with differences to a face at rest.
     """
 
-    controls: tuple[str, ...]
+    controls: tuple[str, ...]  # their names
     scores: Array  # [52, C]
     mesh: Array  # [3 · 478, C]
     turn: Array  # [5, C]
-    rest: Array  # [52]: an average person of the model's at rest
-    rest_mesh: Array  # [3 · 478]
-    pose: Array  # [2, 2]: yaw's and pitch's slope, and offset in degrees
-    pose_mesh: Array  # [3 · 478, 2]: degrees that the shape of a face adds to them
-    correlations: dict[str, float]
+    rest: Array  # [52]: the scores of the model's average person at rest
+    rest_mesh: Array  # [3 · 478]: and their mesh
+    pose: Array  # [2, 2]: slope, and offset in degrees, of yaw and of pitch
+    pose_mesh: Array  # [3 · 478, 2]: degrees of yaw and pitch for a mesh that differs from ``rest_mesh``
+    correlations: dict[str, float]  # of each control, "yaw" and "pitch" with the truth, on held-out people
 
     def own_rest(self) -> Features:
-        """An average person's of the model's own, looking ahead."""
+        """Returns the features of the model's average person, who looks ahead."""
         return Features(self.rest, self.rest_mesh, 0.0, 0.0, 0.0)
 
     def photographed_rest(self) -> Features:
-        """An average person's in a photograph, looking ahead. The irises, which it lacks, are the model's."""
+        """Returns the features of an average photographed person, who looks ahead.
+
+        The irises are those of the model's average person, as that of photographs has none.
+        """
         scores, mesh = average_person()
         whole = self.rest_mesh.reshape(3, -1).copy()
         whole[:, : mesh.shape[1]] = mesh
         return Features(scores, whole.reshape(-1), 0.0, 0.0, 0.0)
 
     def read_controls(self, seen: Features, rest: Features) -> dict[str, float]:
-        """What the face shows beyond ``rest``: the same person's at rest, or an average person's."""
+        """Returns the controls by which ``seen`` differs from ``rest``, the same or an average person's at rest."""
         values = (
             (seen.scores - rest.scores) @ self.scores
             + (seen.mesh - rest.mesh) @ self.mesh
@@ -103,7 +108,7 @@ class PhotoMap:
         return dict(zip(self.controls, values.tolist(), strict=True))
 
     def read_pose(self, seen: Features) -> tuple[float, float, float]:
-        """Yaw, pitch and roll, degrees, as the face model counts them."""
+        """Returns yaw, pitch and roll in degrees, as the face model defines them."""
         angles_ = self.pose[:, 0] * (seen.yaw, seen.pitch) + self.pose[:, 1]
         shape = np.clip((seen.mesh - self.rest_mesh) @ self.pose_mesh, -_MOST_CORRECTED, _MOST_CORRECTED)
         yaw, pitch = (angles_ + shape).tolist()
@@ -116,12 +121,12 @@ class PhotoMap:
         )
 
     def entry(self) -> dict[str, Any]:
-        """What the bundle's header says of it."""
+        """Returns its entry in the bundle's header."""
         return {"correlations": {name: round(value, 3) for name, value in self.correlations.items()}}
 
 
 def read_photo_map(folder: Path, entry: dict[str, Any], controls: tuple[str, ...]) -> PhotoMap:
-    """The maps in ``folder``. Raises what damaged ones raise: KeyError, TypeError or ValueError."""
+    """Reads the maps in ``folder``. Raises KeyError, TypeError or ValueError where they are damaged."""
     arrays = read_tensors(folder / FILE)
     found = {name: arrays[f"photo.{name}"].double().numpy() for name in _TENSORS}
     C, S = len(controls), len(SCORES)

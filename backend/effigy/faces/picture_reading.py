@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a picture with a face model: the head's pose, the value of each control, and how reliable that is."""
+"""Reads a face in a picture with a face model: the head's pose and the value of each control."""
 
 from __future__ import annotations
 
@@ -21,24 +21,19 @@ class NoFaceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PictureReading:
-    """A face in a picture, as a face model counts. Angles in degrees.
-
-    ``scale`` in picture widths per outer-eye distance and ``x``, ``y`` of the face's middle in [0, 1], as of a camera.
-    ``controls`` beyond an average person's at rest, or a neutral picture's. ``residual``: how far points that hardly
-    move lie from an average face's, in percent of the outer-eye distance.
-    """
+    """What was read of a face in a picture, in the face model's terms; angles in degrees."""
 
     yaw: float
     pitch: float
     roll: float
-    scale: float
-    x: float
+    scale: float  # picture widths per outer-eye distance
+    x: float  # the middle of the face in [0, 1], to the right and down
     y: float
-    controls: dict[str, float]
+    controls: dict[str, float]  # the difference to an average person's at rest, or to a neutral picture's
     points: Array  # [2, 478] in [0, 1], x right and y down
     boxes: Array  # [n, 4]: left, top, right, bottom of each face in the picture, in [0, 1], the largest first
     number: int  # which of them was read, the largest being 1
-    residual: float
+    residual: float  # mean distance of hardly moving points from an average face's, % of the outer-eye distance
     features: Features
 
 
@@ -51,7 +46,10 @@ def read_picture(
     *,
     painted: bool = False,  # by a generator; else photographed
 ) -> PictureReading:
-    """Raises NoFaceError, or UnreadableModelError for a model that has not learnt to read photographs."""
+    """Reads one face of a picture.
+
+    Raises NoFaceError, or UnreadableModelError for a model that has not learnt to read photographs.
+    """
     photos, rest = photo_map_of(model), average_rest(model, painted=painted) if neutral is None else neutral
     faces = find_faces(reader, picture, number)
     face = faces[number - 1]
@@ -78,8 +76,9 @@ def read_picture(
 
 
 def find_faces(reader: PhotoReader, picture: NDArray[np.uint8], number: int = 1) -> list[Face]:
-    """Finds the faces in a picture [H, W, 3], the largest first. Raises NoFaceError unless there are at least
-    ``number``.
+    """Finds the faces in a picture [H, W, 3], the largest first.
+
+    Raises NoFaceError if there are fewer than ``number``.
     """
     faces = reader.read(picture)
     if not faces:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Regressors, as a bundle keeps them: arrays of a file, and an entry of its header or of the file's own."""
+"""Regressors on disk: arrays of a file, and an entry in the bundle's header or in the file's metadata."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from ..editing.network import architecture_of
 from ..editing.regressor import Regressor, Whitening
 from ..tensor_files import read_tensors, write_tensors
 
-CORRECTION = "correction.safetensors"  # what edits taught: the output layer, which takes the place of the fit's
-_ROWS = 128  # of w+, of the deepest generator
+CORRECTION = "correction.safetensors"  # the output layer that edits corrected; it replaces that of the fit
+_ROWS = 128  # rows of w+, more than any generator has
 
 
 def describe(regressor: Regressor) -> dict[str, Any]:
-    """Its entry."""
+    """Returns the regressor's entry."""
     return {"rows": regressor.rows, **asdict(regressor.architecture)}
 
 
 def arrays_of(regressor: Regressor) -> dict[str, Tensor]:
-    """All that ``read_regressor`` needs besides the entry."""
+    """Returns the arrays that ``read_regressor`` needs besides the entry, by name."""
     return {f"regressor.{k}": v.float().contiguous() for k, v in regressor.state_dict().items()}
 
 
 def read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> Regressor:
-    """The regressor, frozen; raises what damaged arrays raise: KeyError, TypeError, ValueError or RuntimeError."""
+    """Returns the regressor in float64, frozen, from its arrays and its entry.
+
+    Raises KeyError, TypeError, ValueError or RuntimeError where they are damaged.
+    """
     state = {k.removeprefix("regressor."): v.double() for k, v in arrays.items() if k.startswith("regressor.")}
-    # What it only claims to have, no layer is made for.
+    # The number of layers is bounded by that of the arrays, so that a damaged entry allocates nothing.
     architecture = architecture_of({k: v for k, v in description.items() if k != "rows"}, len(state))
     if not 1 <= description["rows"] <= _ROWS:
         raise ValueError(f"no regressor reads {str(description['rows'])[:20]} rows of w+")
@@ -43,13 +46,13 @@ def read_regressor(arrays: dict[str, Tensor], description: dict[str, Any]) -> Re
 
 
 def save_correction(folder: Path, regressor: Regressor) -> None:
-    """Writes CORRECTION into ``folder``."""
+    """Writes the regressor's output layer to CORRECTION in ``folder``. Raises OSError."""
     arrays = {name: value.float().contiguous() for name, value in regressor.output_state().items()}
     write_tensors(folder / CORRECTION, arrays)
 
 
 def apply_correction(folder: Path, regressor: Regressor) -> None:
-    """Gives a regressor the output layer of CORRECTION; raises as ``read_regressor`` does."""
+    """Replaces the regressor's output layer, in place, by that of CORRECTION. Raises as ``read_regressor`` does."""
     arrays = {name: value.double() for name, value in read_tensors(folder / CORRECTION).items()}
     if arrays.keys() != regressor.output_state().keys():
         raise ValueError(f"{CORRECTION} is not of this regressor")
@@ -58,6 +61,6 @@ def apply_correction(folder: Path, regressor: Regressor) -> None:
 
 
 def describe_correction(entry: dict[str, Any]) -> str:
-    """What the header's entry of a correction says, in words."""
+    """Describes a correction by its entry in the header, for users."""
     before, after = (entry[name] for name in ("edits_nme_percent_before", "edits_nme_percent"))
     return f"corrected by its edits ({before:.2f} → {after:.2f} % of the outer-eye distance)"

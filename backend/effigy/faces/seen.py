@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The landmarks that a face model reads in a picture that it painted."""
+"""Where a face model's landmarks are in a picture that it painted, as its regressor reads them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from ..geometry import ShapeModel, Topology, project
 from ..geometry.camera import Array
 from ..geometry.gauge import contour_visibility
 
-_SHOWN = 0.5  # of a landmark's visibility
+_SHOWN = 0.5  # a landmark's visibility, above which it counts as seen
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """``points`` [3, L]: u and v in [0, 1] of the picture, height towards the viewer from the head's origin in its
-    widths. ``is_visible`` [L]: not on the side that a turned face hides. ``scale``: its widths to a head unit."""
+    """The landmarks in one picture."""
 
-    points: Array
-    is_visible: NDArray[np.bool_]
-    scale: float
+    points: Array  # [3, L]: u, v in [0, 1]; and height above the head's origin to the viewer, in picture widths
+    is_visible: NDArray[np.bool_]  # [L]: False on the side that a turned face hides
+    scale: float  # picture widths per head unit
 
     @classmethod
     def of(cls, q: Array, shape: ShapeModel, topology: Topology) -> Seen:
-        """Of what the regressor reads, q [Q]."""
+        """Projects the landmarks of one q [Q]."""
         camera = Parameters.from_vector(q[None]).camera
         X = shape.shape(q[None, ALPHA])
         height = camera.s[:, None, None] * (camera.R[:, 2:] @ X)
@@ -37,11 +36,14 @@ class Seen:
         return cls(np.concatenate([project(X, camera), height], axis=1)[0], visible, float(camera.s[0]))
 
     def visible(self) -> Array:
-        """[3, ≤ L]: the points that are seen."""
+        """Returns the visible points, [3, ≤ L]."""
         return self.points[:, self.is_visible]
 
     def face(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """[H, W]: 1 between the visible points, else 0; 0 everywhere where they lie on a line."""
+        """Returns a mask of ``shape`` (H, W): 1 in the convex hull of the visible points, 0 outside.
+
+        It is 0 everywhere if they lie on a line.
+        """
         height, width = shape
         try:
             hull = ConvexHull(self.visible()[:2].T)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The face models that come with Effigy. A .blend of an earlier version opens with the model that its faces were made
-with.
+"""The face models that come with Effigy, loaded when they are needed.
+
+So a .blend of an earlier version opens with the model that its faces were made with.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .header import UNCORRECTED, WITHOUT_LOOKS, BundleError, model_id
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A bundle of ours, read in its own format or, because edits differed then, as an earlier format was read."""
+    """An embedded bundle, read in its own format or as an earlier one was read, because its edits differed then."""
 
     name: str  # as users see it
     folder: Path
@@ -35,7 +36,7 @@ _TABLE = (
 
 
 def shipped() -> dict[str, Shipped]:
-    """Every face model that comes with Effigy, by its id. One whose files are damaged is left out."""
+    """Returns the face models that come with Effigy, by id; one whose files are damaged is left out."""
     known = {}
     for entry in _TABLE:
         with contextlib.suppress(BundleError, OSError):
@@ -44,7 +45,7 @@ def shipped() -> dict[str, Shipped]:
 
 
 class FaceModels:
-    """The model that is served, and the shipped ones, each of which is loaded when the first face of it is opened."""
+    """The served model and the shipped ones, each of which is loaded when its first face is opened."""
 
     def __init__(self, served: FaceModel) -> None:
         self.served = served
@@ -57,7 +58,7 @@ class FaceModels:
         return tuple(KnownModel(model, entry.name) for model, entry in self._shipped.items())
 
     def get(self, model: str) -> FaceModel | None:
-        """Returns the model with this id, or None if it is not here. Raises BundleError."""
+        """Returns the model with this id, or None for an unknown one. Raises BundleError."""
         if model not in self._loaded and model in self._shipped:
             entry, device = self._shipped[model], str(self.served.generator.device)
             self._loaded[model] = load_face_model(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is seen in the pictures of a face model's generator, by which a latent is told from a picture.
+"""The features of a picture from which ``encoder`` estimates its latent.
 
-The pixels, in small, and what the embedded networks see, where they know the generator's people. Of other generators
-no network is known that could be trusted: their pixels must do.
+They are the picture at 32 × 32 pixels and, for the generator of an embedded bundle, the outputs and feature maps of
+that bundle's landmark and recognition networks. Those are trained on that generator's people, so for other generators
+the pixels are all there is.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from torch import Tensor
 from ..landmarks.embedded import EmbeddedDetector
 from ..recognition.embedded import EmbeddedIdentity
 
-_SMALL = 32  # pixels of a side
-_COARSE = 4  # cells of a side of the detector's features
+_SMALL = 32  # pixels of a side, of the picture as a feature
+_COARSE = 4  # cells of a side, to which the detector's feature maps are averaged
 PIXELS_ALONE = "pixels"
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """Of N pictures: kinds of features, each [N, F]; landmarks [N, 2, L] and vectors of identity [N, D], if any."""
+    """What was seen in N pictures: kinds of features, each [N, F]; and landmarks and embeddings, if networks ran."""
 
     features: tuple[Tensor, ...]
-    points: Tensor | None
-    vectors: Tensor | None
+    points: Tensor | None  # [N, 2, L] in [0, 1]
+    vectors: Tensor | None  # [N, D], of length 1
 
 
 class Sight:
-    """Sees pictures [N, 3, H, W] in [−1, 1]; differentiable."""
+    """Computes the features of pictures, with the networks that it is given. ``fingerprint`` names those."""
 
     def __init__(self, detector: EmbeddedDetector | None = None, identity: EmbeddedIdentity | None = None) -> None:
         self._detector, self._identity = detector, identity
@@ -41,6 +42,7 @@ class Sight:
         self.fingerprint = " ".join(names) or PIXELS_ALONE
 
     def __call__(self, pictures: Tensor) -> Traits:
+        """Computes the features of ``pictures`` [N, 3, H, W] in [−1, 1]; differentiable."""
         features = [F.interpolate(pictures.clamp(-1, 1), size=(_SMALL, _SMALL), mode="area")]
         points = vectors = None
         if self._detector is not None:
@@ -53,7 +55,7 @@ class Sight:
 
 
 def sight_of(networks: Path | None, device: torch.device) -> Sight:
-    """With the networks in the folder ``networks``, an embedded bundle's; None: without any.
+    """Returns the sight with the networks in an embedded bundle's folder, or without any for None.
 
     Raises DetectorError or IdentityFileError.
     """

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns a face that was read in a picture into what to ask of a face model: pose and expression, all or a part of
-it.
-"""
+"""Transfers a face that was read in a picture to an identity: pose and expression, all or a part of them."""
 
 from __future__ import annotations
 
