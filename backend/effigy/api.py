@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Python interface, as ``import effigy`` offers it. Each verb is a verb of the command line too.
+"""The Python interface, as ``import effigy`` offers it. Most functions are also commands of the command line.
 
-Wherever a ``model`` is asked for: "default", the path of a bundle, or what ``load`` returned. Wherever a person is: a
-seed, or what ``person`` returned. Verbs raise PaintingError, BundleError of a model that cannot be read, and OSError.
+A ``model`` is "default", the path of a bundle, or what ``load`` returned. A person is a seed, or what ``person``
+returned. Functions raise PaintingError for what cannot be painted, BundleError for a model that cannot be read, and
+OSError.
 """
 
 from __future__ import annotations
@@ -54,11 +55,14 @@ Person: TypeAlias = int | Identity
 Values: TypeAlias = float | Sequence[float]
 
 _EXR = ".exr"
-_MODELS = 2  # that stay in memory
+_MODELS = 2  # kept in memory
 
 
 def load(model: Model = "default", device: str = "auto") -> FaceModel:
-    """A face model: "default", or the folder of a bundle. ``device``: auto, cpu, cuda, mps. Kept for the next call."""
+    """Loads a face model: "default", or the folder of a bundle; the last two are kept for further calls.
+
+    ``device`` is auto, cpu, cuda or mps. Raises BundleError.
+    """
     if isinstance(model, FaceModel):
         return model
     folder = resolve_bundle(str(model))
@@ -81,10 +85,10 @@ def person(
     truncation: float = 0.7,
     model: Model = "default",
 ) -> Identity:
-    """The person of a ``seed``, as in Blender's Seed, or of a ``latent``: its bytes, or the path of a file with it.
+    """Opens a person: by ``seed``, the same number as in Blender, or by ``latent``.
 
-    A file holds those bytes, or is an .npz with an array w, [w_dim] or [num_ws, w_dim]. ``truncation`` draws a seed's
-    person towards the mean face: 1 not at all, 0 entirely.
+    A latent is the bytes of an identity or the path of a file that holds them; or the path of an .npz with an array w,
+    [w_dim] or [num_ws, w_dim]. ``truncation`` is ψ for a seed: 1 leaves the person as drawn, 0 gives the mean face.
     """
     chosen = load(model)
     if isinstance(latent, (str, Path)):
@@ -104,12 +108,21 @@ def paint(
     out: str | Path | None = None,
     model: Model = "default",
 ) -> NDArray[Any]:
-    """One exact picture [H, W, 3, or 4 with a matte], uint8, or uint16 with a ``depth`` of 16.
+    """Paints one exact picture, [H, W, 3], or [H, W, 4] with a matte.
 
-    ``yaw`` and ``pitch`` are degrees, None the person's own; ``controls`` offsets from their expression, by name.
-    ``matte``: "head" cuts the head out, with straight alpha.
-    ``out``: a PNG file to write too, whose bytes are those that Blender bakes for the same; or an .exr, which may have
-    more ``layers`` than the picture. The picture is then linear and float32.
+    Args:
+        who: the person.
+        yaw: degrees to the picture's right; None: the person's own.
+        pitch: degrees up; None: the person's own.
+        controls: offsets from the person's own expression, by name.
+        depth: 8 gives uint8, 16 gives uint16.
+        matte: "head" cuts the head out, with straight alpha.
+        layers: what an .exr holds besides the picture.
+        out: a file to write as well: a .png, with the same bytes as Blender's Bake gives, or an .exr.
+        model: the face model.
+
+    Returns:
+        The picture, which is linear and float32 if ``out`` is an .exr or ``layers`` are given.
     """
     chosen = load(model)
     if layers is None and out is not None and Path(out).suffix.lower() == _EXR:
@@ -135,10 +148,11 @@ def sheet(
     out: str | Path | None = None,
     model: Model = "default",
 ) -> NDArray[np.uint8]:
-    """A contact sheet [H, W, 3]: people downwards, and at most two of yaw, pitch and controls with several values.
+    """Paints a contact sheet, uint8 [H, W, 3], with a row or block of rows for each person.
 
-    ``people`` may have names, which captions then tell. ``tile``: the width of each picture, in pixels.
-    ``matte``: "head" puts heads on white instead of their backgrounds. ``out``: a PNG file to write too.
+    At most two of yaw, pitch and controls may have several values, which give the other axes. ``people`` may be named,
+    for captions. ``tile`` is the width of each picture in pixels, None its own. ``matte`` "head" puts heads on white.
+    ``out`` is a PNG file to write as well.
     """
     chosen = load(model)
     asked = {"yaw": yaw, "pitch": pitch, **(controls or {})}
@@ -169,15 +183,26 @@ def photo(
     model: Model = "default",
     progress: Callable[[float], None] = lambda share: None,
 ) -> Made:
-    """Makes a person of ``face`` (1 is the largest) in a picture: a PNG's or JPEG's path, or its bytes.
+    """Makes a person of a face in a picture; ``identity`` of the result can be painted.
 
-    ``align`` and ``tune`` as the command line says. ``out``: a NAME.person to write, with the picture in it if
-    ``keep_picture``; ``preview``: a PNG of the face as it was cut out and as it is painted, side by side. The result's
-    ``identity`` can be painted. Raises what ``people.make_person`` raises.
+    Args:
+        picture: a PNG or JPEG file's path, or its bytes.
+        out: a NAME.person to write.
+        face: which face, counted from the largest, 1.
+        align: how the face is cut out: as the "model"'s pictures or as those of "ffhq" are, the "whole" picture, or
+            "auto", as the model's unless the picture is already cut like that.
+        tune: change the generator for this person, which takes minutes and paints them more exactly.
+        keep_picture: put the picture into ``out``, so that ``paste`` needs no other file.
+        preview: a PNG to write, of the face as it was cut out and as it is painted, side by side.
+        model: the face model.
+        progress: called with the share that is done, 0 … 1.
+
+    Raises:
+        Besides PaintingError, what ``people.make_person`` raises.
     """
     if align not in ALIGNMENTS:
         raise PaintingError(f"a face is cut out as {', '.join(ALIGNMENTS)}, not as {align!r}")
-    if preview is not None:  # all this before minutes of work
+    if preview is not None:  # checked before minutes of work
         check_suffix(Path(preview), ".png")
     for written in (out, preview):
         check_folder(written)
@@ -211,10 +236,11 @@ def paste(
     out: str | Path | None = None,
     model: Model = "default",
 ) -> NDArray[np.uint8]:
-    """The picture that a person was made from, [H, W, 3] at full size, with the face posed as in ``paint``.
+    """Puts a posed person back into the picture that they were made from; returns uint8 [H, W, 3] at full size.
 
-    ``picture``: its file, unless the person's own holds it. Outside of the square that the face was cut out of, it is
-    the picture, bit for bit. Raises what ``people.paste_person`` raises.
+    ``picture`` is that picture's file; it may be left out if the person's file holds it. The pose is given as in
+    ``paint``, and ``out`` is a PNG file to write as well. Outside of the square that the face was cut out of, every
+    pixel stays as it was. Raises, besides PaintingError, what ``people.paste_person`` raises.
     """
     check_apart(out, picture)
     chosen = load(model)
@@ -243,11 +269,20 @@ def film(
     model: Model = "default",
     progress: Progress = lambda done, of: None,
 ) -> Written:
-    """Paints every frame of ``keys``: a .csv or .json file, or moments by frame; None: a turntable of ``frames``.
+    """Paints every frame of an animation to a folder of pictures or an .mp4.
 
-    ``out``: a folder of PNG files, which are those that Blender's Bake writes for the same keys and which go on where
-    they were stopped, or an .mp4. ``who`` may be left out where the file of keys names its person; ``depth`` and
-    ``matte`` where the keys are a bake's own. With ``layers`` the folder's files are .exr.
+    Args:
+        keys: a .csv or .json file of keys, or moments by frame; None: a turntable of ``frames`` frames.
+        who: the person; may be left out if the file of keys names one.
+        out: an .mp4, or a folder. Its PNG files are those that Blender's Bake writes for the same keys, and painting
+            goes on there where it was stopped.
+        frames: of a turntable.
+        fps: frames per second of an .mp4.
+        depth: as in ``paint``; None: that of the file of keys, or 8.
+        matte: as in ``paint``; None: that of the file of keys, or "none".
+        layers: write .exr files with these layers.
+        model: the face model.
+        progress: called with frames done and frames in all.
     """
     chosen = load(model)
     if keys is None:
@@ -277,10 +312,10 @@ def interpolate(
     model: Model = "default",
     progress: Progress = lambda done, of: None,
 ) -> Written:
-    """From person to person, on a smooth curve through their latents; with ``loop`` back to the first.
+    """Paints ``seconds`` of a change from person to person, on a cubic spline through their latents.
 
-    ``out`` as in ``film``; ``yaw``, ``pitch`` and ``controls``, ``depth`` and ``matte`` as in ``paint``, for all
-    frames.
+    With ``loop`` it returns to the first. ``out`` is as in ``film``; ``yaw``, ``pitch``, ``controls``, ``depth`` and
+    ``matte`` are as in ``paint`` and the same for all frames.
     """
     chosen = load(model)
     if not 0 < seconds * fps < 1e9:
@@ -299,10 +334,11 @@ def bake(
     model: str | Path | None = None,
     matte: MatteName | None = None,
 ) -> None:
-    """Has Blender bake every face in a .blend, as its Bake does; with ``save`` the file then shows the pictures.
+    """Bakes every face in a .blend with Blender, without a window; ``save`` keeps the .blend showing the pictures.
 
-    ``blender``: the program; by default that of the variable EFFIGY_BLENDER, the one on the path, or an installed one.
-    It needs the add-on. ``matte``: that of all faces, instead of each one's own.
+    ``blender`` is the program, which needs the add-on; None: that of the variable EFFIGY_BLENDER, the one on the path,
+    or an installed one. ``model`` is the bundle that the backend serves. ``matte`` is used for all faces instead of
+    each one's own.
     """
     program, bundle = None if blender is None else Path(blender), None if model is None else str(model)
     bake_blend(Path(blend), program, save=save, model=bundle, matte=matte)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real people: a photograph becomes somebody whom a face model can pose, and goes back into the photograph."""
+"""Real people: makes a person, whom a face model can pose, of a photograph, and pastes the posed person back."""
 
 from .alignment import ALIGNMENTS, UnfitModelError, pixels_of
 from .inversion import Progress

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in a photograph the square lies that a generator would have painted, and the way back.
+"""Cuts a face out of a photograph as the generator's training pictures were cut, and maps points back.
 
-Every generator's faces were aligned somehow before it was trained. ``model`` brings the photograph's face to where the
-model's own average face would be, turned alike, which holds for any generator. ``ffhq`` is how the faces of FFHQ, and
-so of most public generators, were cut (Karras et al., *A Style-Based Generator Architecture for GANs*, 2019, appendix
-A): by eyes and mouth. ``whole`` takes the picture as it is.
+"model" works for any generator: the face is brought to where the model's own average face lies when it is turned alike.
+"ffhq" is the alignment of FFHQ, and so of most public generators, by eyes and mouth (Karras et al., *A Style-Based
+Generator Architecture for GANs*, CVPR 2019, appendix A). "whole" takes the picture as it is.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from ..landmarks.photo import Crop, Face, PhotoReader, cut, onto
 ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-_FRAMED = 0.05  # of its side: a picture whose square is so near to all of it was cut already
-# Rings of the eyes and corners of the mouth among MediaPipe's points; the first is the one at the picture's left.
+_FRAMED = 0.05  # of its side: a picture counts as already cut if its corners are so near to those of the cut
+# Of MediaPipe's points, the rings of both eyes and the corners of the mouth; that at the picture's left is first.
 _EYES = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
     (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
@@ -38,38 +37,35 @@ _MOUTH = (61, 291)
 
 
 class UnfitModelError(Exception):
-    """A face model that makes no people of pictures; the message says why, and what to do."""
+    """A face model that cannot make people of pictures; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """A face of a picture, cut out as the model's pictures are: [1, 3, H, W] in [−1, 1].
+    """A face that was cut out of a picture as the model's pictures are."""
 
-    ``crop`` is where, in the picture's pixels; ``faces``: how many there are; ``framed``: it was cut so already.
-    """
-
-    picture: Tensor
-    crop: Crop
+    picture: Tensor  # [1, 3, H, W] in [−1, 1]
+    crop: Crop  # where it was, in the picture's pixels
     face: Face
-    faces: int
-    framed: bool
+    faces: int  # in the picture
+    framed: bool  # whether the picture was cut like this already, so that all of it was taken
 
     @property
     def quad(self) -> Array:
-        """[4, 2]: the corners in the picture, clockwise from the one that becomes the upper left."""
+        """The corners in the picture's pixels, [4, 2], clockwise from the one that becomes the upper left."""
         return self.crop.to_picture(_CORNERS)
 
     def pixels(self) -> NDArray[np.uint8]:
-        """What was cut out, [H, W, 3]."""
+        """Returns what was cut out, [H, W, 3]."""
         return pixels_of(self.picture)
 
     def in_cut(self, points: Array) -> Array:
-        """Points [N, 2] of the picture → pixels of the cut."""
+        """Maps points [N, 2] from the picture's pixels to those of the cut."""
         return to_crop(self.crop, points) * self.picture.shape[-1]
 
 
 def pixels_of(picture: Tensor) -> NDArray[np.uint8]:
-    """[1, 3, H, W] in [−1, 1] → [H, W, 3]."""
+    """Rounds a picture [1, 3, H, W] in [−1, 1] to uint8 [H, W, 3]."""
     whole = (picture[0].detach().clamp(-1, 1) * 127.5 + 127.5).round().byte()
     return np.ascontiguousarray(whole.permute(1, 2, 0).cpu().numpy())
 
@@ -78,10 +74,13 @@ def align(
     model: FaceModel,
     reader: PhotoReader,
     picture: NDArray[np.uint8],  # [H, W, 3], upright
-    number: int = 1,  # of the face, the largest being 1
-    how: Alignment = "auto",  # as the model's, unless the picture is framed so already
+    number: int = 1,  # which face; 1 is the largest
+    how: Alignment = "auto",  # "model", unless the picture is already cut like that
 ) -> Aligned:
-    """Raises NoFaceError, or UnfitModelError of a model whose pictures show no photographic faces."""
+    """Finds a face in a picture and cuts it out.
+
+    Raises NoFaceError, or UnfitModelError for a model whose pictures are not square or show no photographic faces.
+    """
     height, width = model.generator.resolution
     if height != width:
         raise UnfitModelError(f"{model.name} paints pictures of {width} × {height}: a face's are square")
@@ -97,7 +96,7 @@ def align(
 
 
 def ffhq_crop(face: Face) -> Crop:
-    """As FFHQ's faces were cut."""
+    """Returns the crop of FFHQ's alignment."""
     points = face.points[:, :2]
     left, right = (points[list(ring)].mean(axis=0) for ring in _EYES)
     between, mouth = (left + right) / 2, points[list(_MOUTH)].mean(axis=0)
@@ -109,7 +108,10 @@ def ffhq_crop(face: Face) -> Crop:
 
 
 def model_crop(model: FaceModel, reader: PhotoReader, face: Face) -> Crop:
-    """So that the face comes to where the model's average one is, which is turned as the photograph's is."""
+    """Returns the crop that brings the face to where the model's average face lies when it is turned alike.
+
+    Raises UnfitModelError where no face is found in the model's picture.
+    """
     average = model.open_seed(0, truncation=0.0)
     ws = average.ws
     if model.photo_map is not None:
@@ -123,13 +125,13 @@ def model_crop(model: FaceModel, reader: PhotoReader, face: Face) -> Crop:
 
 
 def to_crop(crop: Crop, points: Array) -> Array:
-    """Points [N, 2] in pixels → the crop's [0, 1]; undoes ``Crop.to_picture``."""
+    """Inverts ``Crop.to_picture``: points [N, 2] in pixels → [0, 1] over the crop."""
     M = crop.matrix()
     return np.asarray((points - M[:, 2]) @ np.linalg.inv(M[:, :2]).T)
 
 
 def crop_of(quad: Array) -> Crop:
-    """The crop whose corners ``quad`` [4, 2] holds; undoes ``Aligned.quad``."""
+    """Inverts ``Aligned.quad``: returns the crop with the corners ``quad`` [4, 2]."""
     across = quad[1] - quad[0]
     x, y = quad.mean(axis=0)
     return Crop(float(x), float(y), float(np.linalg.norm(across)), float(np.arctan2(across[1], across[0])))

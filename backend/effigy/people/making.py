@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a picture's file to a person: aligned, inverted, and told what came of it."""
+"""Makes a person of a picture's file: aligns, inverts, tunes, and notes how it was done and how well it fits."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from .objective import Judged, Objective, PhotoFace, Target
 from .tuning import tune
 
 _SOURCE = "a picture that its user gave"
-_FITTING = 0.3  # of the work, where the rest is tuning
-_OWN = 30.0  # decibels: a picture that is painted so well is one of the generator's, and φ knows its pose
+_FITTING = 0.3  # the share of the work that is inversion, where the rest is tuning
+_OWN = 30.0  # dB of PSNR above which a picture counts as the generator's own, whose pose φ reads without bias
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A person, opened, and what was seen of the picture."""
+    """A person who was made, opened in the model, and how well they fit."""
 
     person: Person
     identity: Identity
-    aligned: Aligned
-    figures: dict[str, float]
+    aligned: Aligned  # the face as it was cut out
+    figures: dict[str, float]  # PSNR in dB, of picture and face, and pictures painted
 
 
 Steps = Generator[Progress, None, Made]
@@ -54,17 +54,17 @@ def make_person(
     model: FaceModel,
     reader: PhotoReader,
     data: bytes | memoryview,  # a picture's file
-    number: int = 1,  # of the face, the largest being 1
+    number: int = 1,  # which face; 1 is the largest
     how: Alignment = "auto",
     *,
-    tuned: bool = False,  # change the generator for this person; nothing is to be gained of the model's own pictures
+    tuned: bool = False,  # change the generator for this person, unless the picture is one of the generator's own
     keep_picture: bool = False,  # in the person's file
     name: str = "the picture",  # for errors
 ) -> Steps:
-    """Yields how far it is, and returns who was made; it may be left at any time. Deterministic.
+    """Makes a person; yields its progress and returns who was made.
 
-    Raises PictureFileError, NoFaceError, UnfitModelError, GeneratorFileError, or PersonError of a picture that is too
-    large to keep.
+    The generator may be closed at any time. The same input gives the same person. Raises PictureFileError, NoFaceError,
+    UnfitModelError, GeneratorFileError, or PersonError for a picture that is too large to keep.
     """
     encoder = encoder_of(model)
     if keep_picture and len(data) > MOST_BYTES:
@@ -104,7 +104,7 @@ def make_person(
 def _fit(
     model: FaceModel, encoder: Encoder, aligned: Aligned, reader: PhotoReader
 ) -> Generator[Progress, None, tuple[Objective, Judged]]:
-    """Inverts a picture that is framed as the model's own are as one of these, unless that does not meet it."""
+    """Inverts a face. A picture that is already cut is first taken for the generator's own, and kept if that fits."""
     if aligned.framed:
         own = Objective(model, encoder, Target(aligned.picture))
         best = yield from _scaled(invert(own), 0.0, 0.5)
@@ -119,7 +119,7 @@ R = TypeVar("R")
 
 
 def _scaled(steps: Generator[Progress, None, R], low: float, high: float) -> Generator[Progress, None, R]:
-    """The same steps, as a part of the work."""
+    """Passes on steps whose share of the work goes from ``low`` to ``high``."""
     try:
         while True:
             progress = next(steps)
@@ -130,7 +130,7 @@ def _scaled(steps: Generator[Progress, None, R], low: float, high: float) -> Gen
 
 
 def encoder_of(model: FaceModel) -> Encoder:
-    """From where the model inverts pictures. Raises UnfitModelError."""
+    """Returns the model's encoder. Raises UnfitModelError if it has none."""
     if model.encoder is None:
         raise UnfitModelError(
             f"{model.name} has not learnt to make people of pictures: run 'effigy bundle learn-people' on it once"
@@ -139,7 +139,7 @@ def encoder_of(model: FaceModel) -> Encoder:
 
 
 def target_of(aligned: Aligned, reader: PhotoReader) -> Target:
-    """What is to be painted of a photograph."""
+    """Returns the target of inverting a photograph: the cut-out face, its mask and the crop of its mesh."""
     size, device = aligned.picture.shape[-1], aligned.picture.device
     points = aligned.in_cut(aligned.face.points[:, :2])
     mask = torch.from_numpy(face_mask(points, size)).float().to(device)[None, None]
@@ -151,7 +151,7 @@ def target_of(aligned: Aligned, reader: PhotoReader) -> Target:
 
 
 def psnr(picture: Tensor, wanted: Tensor, weight: Tensor | None = None) -> float:
-    """Decibels of the peak over the difference of pictures [1, 3, H, W] in [−1, 1], where ``weight`` is."""
+    """Returns the PSNR in dB of pictures [1, 3, H, W] in [−1, 1], weighted by ``weight`` [1, 1, H, W] if given."""
     apart = ((picture.clamp(-1, 1) - wanted) / 2).square()
     if weight is not None:
         error = float((apart * weight).sum() / weight.sum().clamp_min(1e-9) / 3)
@@ -161,11 +161,12 @@ def psnr(picture: Tensor, wanted: Tensor, weight: Tensor | None = None) -> float
 
 
 def _figures(objective: Objective, best: Judged) -> dict[str, float]:
-    """How well the picture is met, in decibels, and what it took."""
+    """Returns how well the picture is met, in dB, and how many pictures were painted for it."""
     return {**_met(best.picture, objective.target), "painted": objective.painted}
 
 
 def _met(picture: Tensor, target: Target) -> dict[str, float]:
+    """Returns the PSNR of a picture in dB, and of a photograph also that of its face."""
     found = {"psnr": round(psnr(picture, target.picture), 2)}
     if target.face is not None:
         found["psnr_face"] = round(psnr(picture, target.picture, target.face.mask), 2)
@@ -173,14 +174,17 @@ def _met(picture: Tensor, target: Target) -> dict[str, float]:
 
 
 def _painted(model: FaceModel, person: Person) -> Tensor:
-    """The person's picture [1, 3, H, W] in [−1, 1]."""
+    """Paints the person, [1, 3, H, W] in [−1, 1]."""
     identity = model.open_person(person)
     pixels = model.painter_of(identity).paint(identity.ws[None])[..., :3]
     return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1).to(model.generator.device)
 
 
 def _bias(model: FaceModel, identity: Identity, aligned: Aligned) -> Array | None:
-    """What q is more in the photograph than φ reads: its turn, as photographs are read. None where they are not."""
+    """Returns q of the photograph minus what φ reads, [Q]: the difference of their turn.
+
+    None for a model that cannot read photographs.
+    """
     if model.photo_map is None:
         return None
     yaw, pitch, _ = model.photo_map.read_pose(Features.of(aligned.face))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a face is in a picture: the hull of its points, grown and with soft edges."""
+"""Masks of faces: the convex hull of a face's points, enlarged and with soft edges."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from scipy.spatial import ConvexHull
 
 from ..geometry.camera import Array
 
-_GROWN = 1.08  # of the hull about its middle: brows' upper edge and cheeks
-_FINE = 4  # times finer are edges drawn
+_GROWN = 1.08  # the hull is scaled by this, to cover the upper edge of the brows and the cheeks
+_FINE = 4  # samples per pixel and axis, for smooth edges
 
 
 def face_mask(points: Array, size: int, grown: float = _GROWN, soft: float = 0.0) -> Array:
-    """Points [N, 2] in pixels of a square picture → [size, size] of 0 … 1; edges ``soft`` pixels wide."""
+    """Returns a mask [size, size] in [0, 1] of a face's ``points`` [N, 2], in pixels of a square picture.
+
+    The hull is scaled by ``grown`` about the mean of the points, and blurred by a Gaussian of ``soft`` pixels.
+    """
     middle = points.mean(axis=0)
     outline = points[ConvexHull(points).vertices]
     corners = (middle + grown * (outline - middle)) * _FINE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pictures of real people say of themselves: that they are made, by what, and from which picture."""
+"""The provenance in pictures of real people: that they are synthetic, what made them, and from which picture."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from effigy_protocol.version import VERSION
 
 from ..faces import Identity
 
-# Read by whoever looks for it (IPTC, Digital Source Type): made by a model from a picture of a real person.
+# IPTC Digital Source Type: a composite of a captured picture and what a trained model made.
 _SOURCE_TYPE = "compositeWithTrainedAlgorithmicMedia"
 
 
 def told(who: Identity) -> dict[str, str]:
-    """A PNG's texts for pictures of ``who``; none for somebody who was not made from a picture."""
+    """Returns the PNG text entries for pictures of ``who``; none unless they were made from a picture."""
     if who.person is None:
         return {}
     story = {key: who.person.story[key] for key in ("source", "provenance", "mixed") if key in who.person.story}
