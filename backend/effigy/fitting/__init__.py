@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workshop: fits a face model to a generator, measures what comes of it, and tells about both."""
+"""Fits a face model to a generator, evaluates its edits, and reports on both."""

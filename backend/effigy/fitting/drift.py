@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By how much places of a picture change colour in edits that are to change the expression alone."""
+"""Drift: how much colours change in edits that should only change the expression."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from ..geometry.expressions import mirror_twins
 from ..geometry.shape import Views
 
 TURN = (25.0, -8.0)  # yaw and pitch of a turned face, degrees
-# Where places are looked at: beside those that edits hold, in outer-eye distances.
+# Colours are read beside the patches that edits hold, so that holding those is not enough; in outer-eye distances.
 _ASIDE = ((0.08, 0.06), (-0.08, -0.06))
 
 
 @dataclass(frozen=True, slots=True)
 class Shading:
-    """What a control at full strength truly does to colours: moved skin is lit otherwise, a jaw covers the neck.
+    """The true change of colours by each control at full strength: moved skin is lit differently, a jaw covers the
+    neck.
 
-    For a frontal and a ``TURN``ed face: control → place → share of the place's colour; 0 for what is not named.
+    For a frontal face and for one turned by ``TURN``: control → place → change as a share of the place's colour.
+    Missing entries are 0.
     """
 
     frontal: Mapping[str, Mapping[str, float]]
@@ -41,16 +43,16 @@ class Shading:
 
     @staticmethod
     def from_file(path: Path) -> Shading:
-        """Raises OSError, ValueError or KeyError."""
+        """Reads JSON. Raises OSError, ValueError or KeyError."""
         found = read_json(path)
         return Shading(found["frontal"], found["turned"])
 
 
-NO_SHADING = Shading({}, {})  # where the truth is not known
+NO_SHADING = Shading({}, {})  # where the true changes are unknown
 
 
 def full_strength(ends: Mapping[str, float], topology: Topology) -> dict[str, dict[str, float]]:
-    """What is asked: every control at its end, and both sides of one together, as eyeBlink."""
+    """Returns the edits to measure, by name: every control at its end, and the two sides of one together (eyeBlink)."""
     asked = {name: {name: end} for name, end in ends.items()}
     for name, twin in mirror_twins(topology, ends).items():
         if twin.name != name:
@@ -60,9 +62,10 @@ def full_strength(ends: Mapping[str, float], topology: Topology) -> dict[str, di
 
 
 def changes(pictures: Tensor, views: Views, topology: Topology, shape: ShapeModel) -> tuple[Array, Array]:
-    """Colours [P, 3] of the places of the first of ``pictures`` [1 + n, 3, H, W], and how the others' differ.
+    """Reads the colours of P places in the first of ``pictures`` [1 + n, 3, H, W], and how they change in the others.
 
-    [n, P, 3], in the pictures' units. Places stay where the first of ``views`` sees them, or move with the expression.
+    Returns [P, 3] and [n, P, 3], in the pictures' units. All pictures are read with the camera of the first of
+    ``views``, and with their own expression.
     """
     count = len(pictures)
     R, s, t = (np.repeat(values[:1], count, axis=0) for values in (views.camera.R, views.camera.s, views.camera.t))
@@ -76,9 +79,9 @@ def changes(pictures: Tensor, views: Views, topology: Topology, shape: ShapeMode
 
 
 def drift(change: Array, base: Array, own: Array) -> Array:
-    """[..., P]: what of a ``change`` [..., P, 3] of the colours ``base`` [P, 3] should not be.
+    """Returns the part of a ``change`` [..., P, 3] of the colours ``base`` [P, 3] that should not be there, [..., P].
 
-    ``own`` [..., P]: the share by which the colours truly change. Less of it than there should be is no drift.
+    ``own`` [..., P] is the true change as a share of ``base``. A change between 0 and the true one is no drift.
     """
     true = own[..., None] * base
     beyond = change - np.clip(change, np.minimum(true, 0), np.maximum(true, 0))
@@ -86,6 +89,6 @@ def drift(change: Array, base: Array, own: Array) -> Array:
 
 
 def shares(shading: Mapping[str, Mapping[str, float]], asked: Iterable[str], topology: Topology) -> Array:
-    """[n, P]: what ``shading`` says of each place for each of the names ``asked``."""
+    """Returns the shares [n, P] that ``shading`` has for each of the names ``asked`` and each place."""
     places = patch_names(topology.patches)
     return np.array([[shading.get(name, {}).get(place, 0.0) for place in places] for name in asked])

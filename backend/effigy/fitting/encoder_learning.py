@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learns to tell latents from pictures, on pictures that a face model's generator paints: see ``faces/encoder.py``."""
+"""Trains a face model's encoder (``faces.encoder``) on pictures that its generator paints."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ..generators import check_pictures
 from ..generators.planes import colour
 
 PICTURES = 2000
-_TRUNCATIONS = (0.8, 1.0)  # of the pictures by turns: people whom users meet, and the whole range
+_TRUNCATIONS = (0.8, 1.0)  # ψ of alternate batches: as users sample, and the whole distribution
 _BATCH = 10
-_SEED = 3_000_000  # nobody's that fits sample or evaluations judge
+_SEED = 3_000_000  # apart from the seeds of fits and evaluations
 
 
 def learn_encoder(
     model: FaceModel,
-    networks: Path | None,  # the embedded bundle whose networks know the generator's people
+    networks: Path | None,  # the embedded bundle with the same generator, whose networks are used as features
     pictures: int = PICTURES,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Encoder:
-    """Seeded. Takes about a picture's time for each of ``pictures``."""
+    """Trains an encoder on ``pictures`` random people. The same model gives the same encoder."""
     sight, random = sight_of(networks, model.generator.device), torch.Generator().manual_seed(_SEED)
     features: list[tuple[Tensor, ...]] = []
     latents: list[Tensor] = []
@@ -50,7 +50,7 @@ def learn_encoder(
 def learn_people(
     folder: Path, pictures: int = PICTURES, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Encoder:
-    """Learns the encoder of the bundle in ``folder``, and puts it there.
+    """Trains the encoder of the bundle in ``folder``, and puts it there.
 
     Raises BundleError, GeneratorFileError, DetectorError, IdentityFileError or OSError.
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures whether pictures show what was asked: edits of unseen identities, judged by the pictures themselves.
+"""Evaluates edits: whether the pictures of edited, unseen identities show what was asked.
 
-Every figure comes from landmarks that the detector finds on painted pictures, explained by the shape model. The
+Every figure comes from landmarks that a detector finds in painted pictures, to which the shape model is fitted. The
 regressor's own readings are not used.
 """
 
@@ -27,10 +27,10 @@ from ..landmarks import Detector
 from ..recognition import Embedder
 from .drift import NO_SHADING, TURN, Shading, changes, drift, full_strength, shares
 
-FIRST_SEED = 1_000_000  # identities that no fit samples
+FIRST_SEED = 1_000_000  # of identities that no fit samples
 _POSES = 6  # random turns of each identity
-_REACH = 0.9  # of the training range that turns cover
-_STRENGTH = 0.8  # of a control's high end
+_REACH = 0.9  # share of the pose range that turns cover
+_STRENGTH = 0.8  # share of a control's high end
 _BATCH = 16
 
 PAPER = "paper"  # the name of the paper's regressor with its linear inverse among the methods
@@ -38,20 +38,15 @@ PAPER = "paper"  # the name of the paper's regressor with its linear inverse amo
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What measures: a detector, and an identity network, preferably one that no fit has used.
-
-    ``shading``: true changes of colour by each control, where known; they are not counted as drift. ``keeper`` is the
-    identity network whose distance, weighted by ``keep``, is part of the cost in inverses that support it; it takes one
-    picture per step.
-    """
+    """What measures the pictures, and whose pictures they are."""
 
     detector: Detector
-    recogniser: Embedder | None = None
+    recogniser: Embedder | None = None  # tells how similar people are; preferably one that no fit has used
     identities: int = 24  # unseen people to edit
     first_seed: int = FIRST_SEED  # of them
-    shading: Shading = NO_SHADING
-    keeper: Embedder | None = None
-    keep: float = 0.0
+    shading: Shading = NO_SHADING  # true changes of colour by each control, which do not count as drift
+    keeper: Embedder | None = None  # the network of the inverse's identity term, for methods that have one
+    keep: float = 0.0  # the weight of that term
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ class PoseScore:
 
 @dataclass(frozen=True, slots=True)
 class ControlScore:
-    """Per unit asked: ``gain`` is the change of the control itself, ``leakage`` the largest change of another one."""
+    """Per unit asked: the change of the control itself, and the largest mean |change| of another one."""
 
     gain: float
     leakage: float
@@ -72,32 +67,26 @@ class ControlScore:
 
 @dataclass(frozen=True, slots=True)
 class LookScore:
-    """Changes of looks at a control's full strength, averaged over people.
+    """Changes of looks at full strength of each control, averaged over people."""
 
-    ``drift``: control → place → change of colour, of 255. ``identity_similarity``: with the untouched picture.
-    """
-
-    mean_drift: float
-    drift: dict[str, dict[str, float]]
-    identity_similarity: float | None
+    mean_drift: float  # of 255
+    drift: dict[str, dict[str, float]]  # control → place → change of colour, of 255
+    identity_similarity: float | None  # cosine similarity with the unedited picture, if there is a recogniser
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How well one method edits. NME in percent of the outer-eye distance; milliseconds per inversion.
-
-    ``looks`` of a frontal and of a turned face; None where the landmarks are not a face's.
-    """
+    """How well one method edits."""
 
     yaw: PoseScore
     pitch: PoseScore
     controls: dict[str, ControlScore]
-    landmark_nme_percent: float
-    identity_similarity: float | None
-    clamped_share: float
-    ms: float
-    looks: LookScore | None
-    looks_turned: LookScore | None
+    landmark_nme_percent: float  # mean landmark error of turned faces, in percent of the outer-eye distance
+    identity_similarity: float | None  # cosine similarity with the unedited picture, if there is a recogniser
+    clamped_share: float  # of edits that asked beyond the data's range
+    ms: float  # median time of an inversion
+    looks: LookScore | None  # of frontal faces; None where the landmarks are not a face's
+    looks_turned: LookScore | None  # of faces turned by ``drift.TURN``
     matrix: list[list[float]] = field(default_factory=list)  # change of the column's control per unit of the row's
 
 
@@ -107,7 +96,7 @@ def evaluate(
     options: InverseOptions = InverseOptions(),  # the inverse to judge
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scores:
-    """Measures random turns and every control on unseen identities. Seeded: the same model gives the same figures."""
+    """Measures random turns and every control on unseen identities. The same model gives the same figures."""
     random = np.random.default_rng(0)
     turns, moves, held, held_turned = [], [], [], []
     for number in range(judge.identities):
@@ -143,20 +132,20 @@ def evaluate(
 
 @dataclass(slots=True)
 class Part:
-    """What one identity's edits showed."""
+    """What some edits of one identity showed; empty where it was not measured."""
 
-    asked: Array = field(default_factory=lambda: np.zeros((0, 2)))  # [n, 2] yaw and pitch, degrees
-    found: Array = field(default_factory=lambda: np.zeros((0, 2)))
-    nme: list[float] = field(default_factory=list)
-    matrix: Array = field(default_factory=lambda: np.zeros((0, 0)))
-    similarities: list[float] = field(default_factory=list)
-    clamped: list[bool] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    asked: Array = field(default_factory=lambda: np.zeros((0, 2)))  # yaw and pitch, [n, 2] in degrees
+    found: Array = field(default_factory=lambda: np.zeros((0, 2)))  # the same as measured
+    nme: list[float] = field(default_factory=list)  # landmark error of each, in percent of the outer-eye distance
+    matrix: Array = field(default_factory=lambda: np.zeros((0, 0)))  # change of controls per unit asked, [C, C]
+    similarities: list[float] = field(default_factory=list)  # of each, with the unedited picture
+    clamped: list[bool] = field(default_factory=list)  # of each, whether it asked beyond the data's range
+    seconds: list[float] = field(default_factory=list)  # of each, for the inversion
     drift: Array = field(default_factory=lambda: np.zeros((0, 0)))  # [n, P], of 255
 
 
 class Session:
-    """The edits of one identity."""
+    """Edits one identity, and measures the pictures."""
 
     def __init__(
         self, model: FaceModel, judge: Judge, anchor: Identity, options: InverseOptions = InverseOptions()
@@ -168,7 +157,7 @@ class Session:
         self.options = replace(options, identity_weight=judge.keep)
 
     def turn(self, random: np.random.Generator) -> Part:
-        """Random turns."""
+        """Measures random turns."""
         part = Part()
         asked = random.uniform(-_REACH, _REACH, (_POSES, 2)) * self.model.pose_range
         edits = [self._edit(yaw, pitch, {}, part) for yaw, pitch in asked]
@@ -179,7 +168,7 @@ class Session:
         return part
 
     def move(self) -> Part:
-        """Every control on its own."""
+        """Measures every control on its own, on a frontal face."""
         part = Part()
         controls = self.model.controls
         values = [_STRENGTH * control.high for control in controls.values()]
@@ -191,7 +180,7 @@ class Session:
         return part
 
     def hold(self, yaw: float, pitch: float, shading: Mapping[str, Mapping[str, float]]) -> Part:
-        """Every control at its full strength on a face turned so: what becomes of colours and of the person."""
+        """Measures how colours and the person change with every control at full strength, on a face turned so."""
         part = Part()
         asked = full_strength(
             {name: control.high for name, control in self.model.controls.items()}, self.model.topology
@@ -204,6 +193,7 @@ class Session:
         return part
 
     def _edit(self, yaw: float, pitch: float, controls: dict[str, float], part: Part) -> Edit:
+        """Edits the identity; notes the time in ``part``, and whether the edit was limited."""
         started = time.perf_counter()
         edit = self.model.edit(self.anchor, float(yaw), float(pitch), controls, self.options, self.term)
         part.seconds.append(time.perf_counter() - started)
@@ -211,7 +201,7 @@ class Session:
         return edit
 
     def _look(self, edits: list[Edit], part: Part) -> tuple[Tensor, Views]:
-        """Paints the edits, finds their landmarks and what these say; notes how alike the people look."""
+        """Paints the edits and fits the shape model to their landmarks; notes the people's similarity in ``part``."""
         ws = torch.stack([self.anchor.ws, *(edit.ws for edit in edits)])
         pictures = torch.cat([seen(self.model, ws[i : i + _BATCH]) for i in range(0, len(ws), _BATCH)])
         if self.judge.recogniser is not None:
@@ -222,14 +212,14 @@ class Session:
 
 
 def seen(model: FaceModel, ws: Tensor) -> Tensor:
-    """Pictures as a viewer gets them: eight bits deep, as float in [−1, 1]."""
+    """Paints w+ [N, num_ws, w_dim], rounded to 8 bits as viewers get it, as float [N, 3, H, W] in [−1, 1]."""
     return torch.from_numpy(model.paint(ws)[..., :3]).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _nme(anchor: Identity, asked: Array, views: Views) -> list[float]:
-    """Distance of the found landmarks from the anchor's own face under the asked turn, in percent.
+    """Returns the mean distance of the landmarks from the anchor's own face in the asked pose, for each picture.
 
-    Size and shift are free: the plate carries them.
+    In percent of the outer-eye distance. Size and shift are those found, as the plate carries them.
     """
     R = rotation(np.radians(asked[:, 0]), np.radians(asked[:, 1]), np.radians(np.full(len(asked), anchor.pose.roll)))
     wanted = project(anchor.rest, Camera(R, views.camera.s, np.zeros((len(asked), 2))))
@@ -261,7 +251,7 @@ def _look_score(model: FaceModel, parts: list[Part]) -> LookScore | None:
 def compare(
     model: FaceModel,  # the face model
     judge: Judge,  # what measures its pictures
-    methods: list[str],  # inverses, the first is the product's; "paper" is the paper's regressor and inverse
+    methods: list[str],  # inverses, the product's first; "paper" is the paper's regressor with its linear inverse
     paper: Regressor | None = None,  # the paper's regressor
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, Scores]:
@@ -277,7 +267,7 @@ def compare(
 
 
 def report(scores: dict[str, Scores]) -> dict[str, object]:
-    """The JSON of ``effigy evaluate``: the first method's figures, and all methods' under ``methods``."""
+    """Returns the JSON of ``effigy evaluate``: the first method's figures, and those of all under ``methods``."""
     plain = {method: asdict(score) for method, score in scores.items()}
     first = next(iter(plain.values()))
     return {**first, "methods": plain}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a generator to a face model: sample, detect, factor, regress, learn what holds looks, correct, save."""
+"""Fits a face model to a generator: samples, detects, factors, regresses, learns looks, corrects, and saves."""
 
 from __future__ import annotations
 
@@ -29,58 +29,55 @@ from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
-_HELD_OUT = 0.1  # share of the samples that only judge
-_FACES = 0.8  # of the pictures must show one
+_HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
+_FACES = 0.8  # share of the pictures in which a face must be found
 
 
 @dataclass(frozen=True, slots=True)
 class FitPlan:
-    """What to fit. ``basis``: deformations K. ``latent``: what φ reads. ``paper``: the paper's regressor besides.
+    """What to fit.
 
-    ``latents``: an .npz file with an array z [N, z_dim] to sample instead of normally distributed latents. Controls
-    reach as far as samples do, so a generator whose people seldom gape or wink is fitted to some that do.
-    ``photo_people``: how many are painted to learn from how photographs show the controls; ``people_pictures``: how
-    many to learn how people are made of pictures; 0: that is not learnt.
+    ``latents`` is an .npz file with an array z [N, z_dim], to sample instead of normally distributed latents. Controls
+    reach as far as the samples do, so a generator that rarely paints open mouths is fitted to latents that do.
     """
 
     name: str = "face"  # as users see it
     samples: int = 8000
-    basis: int = 16
-    latent: Latent = "w"
-    paper: bool = False
+    basis: int = 16  # deformations K of the shape model
+    latent: Latent = "w"  # what φ reads
+    paper: bool = False  # whether the paper's regressor is trained too, to compare with
     seed: int = 0
     latents: Path | None = None
-    photo_people: int = PEOPLE
-    people_pictures: int = PICTURES
+    photo_people: int = PEOPLE  # people painted to learn the photo map; 0: none is learnt
+    people_pictures: int = PICTURES  # pictures painted to learn the encoder; 0: none is learnt
 
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """Errors in percent of the outer-eye distance: of the shape model on its samples, and of the regressor (and the
-    paper's, if it was asked for) on unseen latents.
-    """
+    """How well the parts fit. Errors (NME) are mean landmark distances in percent of the outer-eye distance."""
 
     samples: int
-    shape_nme_percent: float
-    regressor_nme_percent: float
+    shape_nme_percent: float  # of the shape model, on its samples
+    regressor_nme_percent: float  # of the regressor, on held-out samples
     corrected: Corrected
-    paper_nme_percent: float | None
-    shape_nme: Array  # [N], of each sample
-    looks: Looks | None  # what holds looks; None where the landmarks are not a face's
+    paper_nme_percent: float | None  # of the paper's regressor, if it was asked for
+    shape_nme: Array  # of the shape model, for each sample, [N]
+    looks: Looks | None  # None for landmarks that are not a face's
 
 
 def fit_face_model(
-    generator_path: Path,  # weights to fit
-    detector: Detector,  # finds landmarks in their pictures
-    embedder: Embedder | None,  # tells people apart, so that edits keep them; without it they keep colours alone
+    generator_path: Path,  # the generator's weights
+    detector: Detector,  # finds landmarks in its pictures
+    embedder: Embedder | None,  # recognises people, so that edits keep them; without it, edits keep colours alone
     out: Path,  # the bundle's folder
     work: Path,  # where samples are kept, so that an interrupted run resumes
     plan: FitPlan = FitPlan(),
     progress: Progress = lambda stage, done, total: None,
 ) -> FitReport:
-    """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, most of them sampling.
+    """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, mostly for sampling.
 
-    Raises what its parts do, and DetectorError where the networks that read photographs are missing.
+    Raises GeneratorFileError, PictureError, SamplesError, BundleError or OSError; and DetectorError where the networks
+    that read photographs are missing.
     """
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
@@ -141,12 +138,13 @@ def learn_looks(
     shape: ShapeModel,
     topology: Topology,
     samples: Samples,
-    embedder: Embedder | None,  # which the samples' vectors are of
+    embedder: Embedder | None,  # which gave the samples' vectors
     seed: int,
     progress: Progress,
 ) -> Looks:
-    """Trains the heads that hold colours and the person in edits of a fitted regressor. The topology must have
-    patches.
+    """Trains the heads by which edits of a fitted regressor keep colours and the person.
+
+    The topology must have patches.
     """
     appearance, known = train_appearance(
         regressor,
@@ -179,6 +177,6 @@ def with_faces(samples: Samples) -> Samples:
 
 
 def _about_the_pivot(fitted: FitResult) -> tuple[ShapeModel, Parameters]:
-    """The fit with its origin at the point that stays in the middle of the picture when heads turn."""
+    """Returns the fit with its origin at the pivot: the point of the head that turning moves least in the picture."""
     shape, camera = shift_origin(fitted.model, fitted.camera, pivot(fitted.camera))
     return shape, Parameters(camera, fitted.alpha)

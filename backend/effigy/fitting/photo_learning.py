@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learns how photographs show a face model's controls, from pictures that the model paints: people at rest and edited.
+"""Learns a face model's photo map (``faces.photo_map``) from pictures that it paints, of people at rest and edited.
 
-The truth is what was asked of the model, because a reading is to say what to ask for.
+A reading shall give the controls to ask for, so the truth is what was asked of the model.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from ..landmarks.photo import PhotoDetector
 from .evaluation import seen
 
 PEOPLE = 120
-_EDITS = 7  # of each person, beside the picture at rest
-_REACH = 0.9  # of the training range that turns cover
-_MOVED = 0.5  # chance of each control to move
-_FACES = 0.8  # of the pictures must show one
-_SOON = 3  # people after whom it is clear that there are none
-_SHAPES = 80  # main components of the mesh
+_EDITS = 7  # pictures of each person, besides that at rest
+_REACH = 0.9  # share of the pose range that turns cover
+_MOVED = 0.5  # chance that a control moves
+_FACES = 0.8  # share of the pictures in which a face must be found
+_SOON = 3  # people without any face found, after whom learning ends
+_SHAPES = 80  # principal components of the mesh
 _FOLDS = 5
-_RIDGES = (0.01, 0.1)  # of each feature's variance
+_RIDGES = (0.01, 0.1)  # penalties to choose from, in variances of a feature
 _POSE_RIDGE = 1e-3
 _LEAST_GAIN = 0.5
-_FIRST_SEED = 2_000_000  # nobody's that fits sample or evaluations judge
+_FIRST_SEED = 2_000_000  # apart from the seeds of fits and evaluations
 
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """N pictures, of people at rest and edited. Controls beyond an average face's, and pose in degrees, are true."""
+    """N pictures of people at rest and edited: what was read in them, and the truth."""
 
-    people: Array  # [N], whose
-    seen: list[Features]
-    at_rest: list[Features]  # of each picture, the same person's
-    asked: Array  # [N, C], beyond the person at rest
-    own: Array  # [N, C], of the person at rest
-    pose: Array  # [N, 2]
+    people: Array  # the number of each picture's person, [N]
+    seen: list[Features]  # what was read in each picture
+    at_rest: list[Features]  # what was read in the same person's picture at rest
+    asked: Array  # the change of controls from the person at rest, [N, C]
+    own: Array  # the controls of the person at rest, relative to the average face, [N, C]
+    pose: Array  # yaw and pitch in degrees, [N, 2]
 
 
 def learn_photo_map(
@@ -53,9 +53,9 @@ def learn_photo_map(
     people: int = PEOPLE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PhotoMap | None:
-    """Paints and reads ``people``. Returns None if no faces are found in the model's pictures. Seeded.
+    """Learns the photo map from 8 pictures each of ``people`` people. The same model gives the same map.
 
-    Takes about 8 pictures' time for each person.
+    Returns None if too few faces are found in the model's pictures.
     """
     lesson = _paint_and_read(model, detector, people, progress)
     if lesson is None:
@@ -90,9 +90,10 @@ def learn_photos(
     people: int = PEOPLE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PhotoMap | None:
-    """Learns what photographs mean to the bundle in ``folder``, and puts it there.
+    """Learns the photo map of the bundle in ``folder``, and puts it there.
 
-    None where its pictures show no photographic faces. Raises BundleError, DetectorError or OSError.
+    Returns None, and changes nothing, if too few faces are found in its pictures. Raises BundleError, DetectorError or
+    OSError.
     """
     model = load_face_model(folder)
     found = learn_photo_map(model, PhotoDetector(model.generator.device), people, progress)
@@ -132,7 +133,7 @@ def _paint_and_read(
 
 
 def _with_mirrored(lesson: _Lesson, model: FaceModel) -> _Lesson:
-    """Every picture, and every picture mirrored: faces have no better side."""
+    """Adds the mirror image of every picture, so that both sides of a face are read alike."""
     names, mirror = list(model.controls), mirror_twins(model.topology, model.controls)
     twins = [names.index(mirror[name].name) for name in names]
     signs = np.array([-1.0 if mirror[name].is_odd else 1.0 for name in names])
@@ -147,7 +148,7 @@ def _with_mirrored(lesson: _Lesson, model: FaceModel) -> _Lesson:
 
 
 def random_edit(model: FaceModel, random: np.random.Generator) -> tuple[float, float, dict[str, float]]:
-    """A random turn, with some of the controls moved."""
+    """Draws yaw, pitch and some controls at random."""
     yaw, pitch = random.uniform(-_REACH, _REACH, 2) * model.pose_range
     controls = {
         name: float(random.uniform(control.low, control.high)) if random.random() < _MOVED else 0.0
@@ -158,7 +159,7 @@ def random_edit(model: FaceModel, random: np.random.Generator) -> tuple[float, f
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Each picture's features beyond somebody's at rest, by kind: [N, …]."""
+    """The difference of each picture's features to those of a face at rest, by kind, each [N, …]."""
 
     kinds: dict[str, Array]
 
@@ -171,7 +172,7 @@ class _Table:
 
 
 def _comparisons(lesson: _Lesson, rest: Features) -> dict[str, list[Features]]:
-    """With whom each picture's face is compared: the same person, or an average one."""
+    """Returns the face at rest that each picture is compared with: its own person's, or the average one's."""
     return {"own": lesson.at_rest, "average": [rest] * len(lesson.seen)}
 
 
@@ -187,7 +188,7 @@ def _table(lesson: _Lesson, others: list[Features], shapes: Array) -> _Table:
 
 
 def _shapes(lesson: _Lesson, rest: Features) -> Array:
-    """[80, 3 · 478]: how faces differ most from an average one."""
+    """Returns the principal components of the mesh's difference to an average face, [_SHAPES, 3 · 478]."""
     apart = np.stack([one.mesh for one in lesson.seen]) - rest.mesh
     return np.asarray(np.linalg.svd(apart, full_matrices=False)[2][:_SHAPES])
 
@@ -195,10 +196,11 @@ def _shapes(lesson: _Lesson, rest: Features) -> Array:
 def _choose(
     people: Array, tables: dict[str, _Table], truth: dict[str, Array]
 ) -> tuple[tuple[str, ...], float, float, float]:
-    """What tells a control best of people that it was not learnt from: kinds of features, ridge, gain, and correlation.
+    """Chooses the features and the penalty that predict one control best, by cross-validation over people.
 
-    Regression reads too little of what it knows badly, by ``gain``: divided by it, what is carried over is as strong as
-    what was seen. The correlation is the worse of both comparisons'.
+    Returns the kinds of features, the penalty, the gain, and the correlation with the truth on held-out people, which
+    is the worse one of both comparisons. Regression shrinks what it predicts badly. The gain is the slope of its
+    predictions over the truth; divided by it, a transferred expression is as strong as the one that was seen.
     """
     found = []
     for used in (("scores", "turn"), ("shapes", "turn"), ("scores", "shapes", "turn")):
@@ -219,7 +221,10 @@ def _choose(
 
 
 def _learn_pose(lesson: _Lesson, rest: Features, shapes: Array, correlations: dict[str, float]) -> tuple[Array, Array]:
-    """Slope and offset of yaw and pitch [2, 2], and what the shape of a face adds [3 · 478, 2]."""
+    """Fits slope and offset of yaw and pitch, [2, 2], and how the mesh corrects them, [3 · 478, 2].
+
+    Adds their correlations with the truth, on held-out people, to ``correlations``.
+    """
     read = np.array([(one.yaw, one.pitch) for one in lesson.seen])
     shape = np.stack([one.mesh - rest.mesh for one in lesson.seen]) @ shapes.T
     pose, pose_mesh = np.zeros((2, 2)), np.zeros((len(rest.mesh), 2))
@@ -237,13 +242,16 @@ def _learn_pose(lesson: _Lesson, rest: Features, shapes: Array, correlations: di
 
 
 def _solve(X: Array, y: Array, ridge: float) -> Array:
-    """Ridge regression of y [N] on X [N, F], without an intercept: at rest all is 0. Features count by their spread."""
+    """Solves ridge regression of y [N] on X [N, F], without an intercept, as all is 0 at rest; returns weights [F].
+
+    Features are scaled to unit mean square.
+    """
     spread = np.sqrt((X**2).mean(axis=0))
-    spread[spread < 1e-6] = np.inf  # what never moves tells nothing
+    spread[spread < 1e-6] = np.inf  # a constant feature gets weight 0
     Z = X / spread
     return np.asarray(np.linalg.solve(Z.T @ Z + ridge * len(Z) * np.eye(Z.shape[1]), Z.T @ y) / spread)
 
 
 def _correlation(a: Array, b: Array) -> float:
-    """0 where one of them does not vary."""
+    """Returns the correlation of a and b, 0 where one of them is constant."""
     return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0

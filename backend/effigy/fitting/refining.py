@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adds heads that hold looks, and a regressor corrected on edits, to a fitted face model without a new fit."""
+"""Adds the heads that keep looks, and the correction of the regressor, to a fitted face model without a new fit."""
 
 from __future__ import annotations
 
@@ -22,31 +22,30 @@ from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
 from .samples import NO_DETECTOR, Latent, Progress, Recipe, Samples, latents_of_samples, sample
 
-_LOOKED_AT = 500  # pictures that tell whether a detector is the fit's
-_WORST = 10.0  # percent of the outer-eye distance: what a regressor says of the detector's points that it learnt from
-_TELLS_OF_THE_OLD = ("report", "*.part")  # what shows or holds edits of before
+_LOOKED_AT = 500  # pictures on which a detector is compared with that of the fit
+_WORST = 10.0  # percent of the outer-eye distance: larger errors mean that the detector is not that of the fit
+_OUTDATED = ("report", "*.part")  # files of the old bundle that do not apply to the new one
 
 
 def refine(
     bundle: Path,  # the face model's folder; it stays as it is
-    detector: Detector | None,  # the one of its fit; without it the regressor stays as it is
+    detector: Detector | None,  # that of its fit; without it the regressor is not corrected
     embedder: Embedder | None,  # as for ``fit_face_model``
-    out: Path,  # the folder of the new one, which must not be there
+    out: Path,  # the new bundle's folder, which must not exist
     work: Path,  # where samples are kept, so that an interrupted run resumes
-    samples: int = 20_000,  # pictures for the heads
+    samples: int = 20_000,  # pictures to train the heads on
     progress: Progress = lambda stage, done, total: None,
-    photo_people: int = PEOPLE,  # from whom it learns what photographs show, if the bundle has learnt that; 0: it stays
+    photo_people: int = PEOPLE,  # people painted to learn the photo map again, if the bundle has one; 0: it stays
 ) -> tuple[Looks | None, Corrected | None]:
-    """Learns on pictures that the bundle's generator paints, and writes a bundle of what was learnt.
+    """Trains on pictures that the bundle's generator paints, and writes a new bundle with what was learnt.
 
-    Heads that it has by the same identity network stay: its fit may have seen more pictures. A correction that finds
-    nothing to correct leaves the earlier one. What photographs show is learnt anew, since it is what edits show. The
-    new bundle is written as a whole or not at all. Raises BundleError, GeneratorFileError, SamplesError, DetectorError
-    or OSError.
+    Heads of the same recognition network are kept, as the fit may have had more pictures, and an earlier correction is
+    kept if the new one is no better. The photo map depends on edits, so it is learnt again. The new bundle is written
+    whole or not at all. Raises BundleError, GeneratorFileError, SamplesError, DetectorError or OSError.
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or name another folder")
-    model = load_face_model(bundle, as_format=FORMAT)  # edits lead where those with the new one will
+    model = load_face_model(bundle, as_format=FORMAT)  # so that edits are those of the new bundle
     if not model.topology.patches:
         raise BundleError(f"{bundle} has {model.topology.name} landmarks, which are not a face's: nothing can be added")
     if detector is not None and detector.topology != model.topology.name:
@@ -77,7 +76,7 @@ def refine(
         people = latents_of_samples(model.generator, seed, latent, EDITS)
         corrected = correct_by_edits(model, detector, people, seed, progress)
     with whole_folder(out) as temporary:
-        shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_TELLS_OF_THE_OLD))
+        shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_OUTDATED))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
         replace_learnt(temporary, looks, corrected)
         if photo_people and model.photo_map is not None:
@@ -86,7 +85,7 @@ def refine(
 
 
 def _check_detector(model: FaceModel, samples: Samples) -> None:
-    """Raises BundleError unless the model's regressor knows what was seen in ``samples``."""
+    """Raises BundleError unless the model's regressor predicts the points in ``samples`` about as in its fit."""
     error = error_of(model.regressor, Seen(samples.latents, samples.points), model.shape)
     if error > _WORST:
         raise BundleError(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a fit, as a page with pictures.
+"""Writes the report of a fit, a page with pictures.
 
-``report.md`` with ``reprojection.png`` (error of every sample), ``basis.png`` (the deformations from the front and the
-side), ``controls.png`` (what turns and controls do to unseen people) and ``calibration.png`` (turns asked against turns
-measured on the pictures).
+``report.md`` shows ``reprojection.png`` (error of every sample), ``basis.png`` (the deformations from the front and the
+side), ``controls.png`` (turns and controls on unseen people) and ``calibration.png`` (turns asked against turns
+measured in the pictures).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write_report(
 
 
 def control_sheet(model: FaceModel, seeds: list[int], truncation: float = 0.7) -> NDArray[np.uint8]:
-    """A strip of pictures per turn and control and identity: [H, W, 3]. What is asked grows to the right."""
+    """Paints a sheet, uint8 [H, W, 3]: a strip for each turn and control of each identity, growing to the right."""
     strips: list[tuple[str, list[dict[str, float]]]] = []
     for axis, reach in zip(("yaw", "pitch"), model.pose_range, strict=True):
         strips.append((axis, [{axis: float(a)} for a in np.linspace(-reach, reach, _STEPS)]))
@@ -141,7 +141,7 @@ def _calibration(model: FaceModel, detector: Detector, path: Path) -> tuple[floa
 
 
 def measured_turns(model: FaceModel, detector: Detector, seed: int, asked: Array, axis: int) -> Array:
-    """Degrees of yaw (axis 0) or pitch (1) that the pictures of one identity show, for each angle that is asked."""
+    """Measures yaw (axis 0) or pitch (axis 1) in degrees in pictures of one identity, for each angle in ``asked``."""
     person = model.open_seed(seed)
     poses = [(float(a), 0.0) if axis == 0 else (0.0, float(a)) for a in asked]
     images = seen(model, torch.stack([model.edit(person, *pose, {}).ws for pose in poses]))

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sampled pictures of a generator as latents, landmarks and looks, in shards on disk so that a long run resumes.
+"""Samples a generator: latents with the landmarks, thumbnails and embeddings of their pictures, in shards on disk.
 
-A shard's content depends on the seed and its number alone: not on batches, on interruptions or on how many
-shards there are.
+So a long run resumes. A shard depends on the recipe and its number alone, not on interruptions or the number of shards.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from ..recognition import Embedder
 SHARD = 500  # pictures
 NO_DETECTOR = "none"
 _BATCH = 10
-_ARRAYS = ("ws", "W", "thumbnails", "vectors")  # of a shard
+_ARRAYS = ("ws", "W", "thumbnails", "vectors")  # the arrays of a shard
 
 Latent = Literal["w", "w+"]
 Progress = Callable[[str, int, int], None]
@@ -43,18 +42,14 @@ class SamplesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What samples depend on besides their number.
-
-    ``latent``: w, or w+ with half of the samples style-mixed. ``detector`` and ``embedder`` are fingerprints,
-    "none" where nothing is asked of one. ``drawn``: where z comes from, "normal" or the sha256 of the file with it.
-    """
+    """What samples depend on besides their number."""
 
     generator_sha256: str
-    detector: str
+    detector: str  # its fingerprint, "none" without one
     seed: int
-    latent: Latent = "w"
-    embedder: str = "none"
-    drawn: str = "normal"
+    latent: Latent = "w"  # w, or w+ with half of the samples style-mixed
+    embedder: str = "none"  # its fingerprint, "none" without one
+    drawn: str = "normal"  # the distribution of z, or the sha256 of the file that z was read from
     shard: int = SHARD
 
 
@@ -71,7 +66,7 @@ class Samples:
         return len(self.latents)
 
     def where(self, rows: NDArray[np.bool_]) -> Samples:
-        """Those for which ``rows`` [N] is true."""
+        """Returns those for which ``rows`` [N] is true."""
         return Samples(self.latents[rows], self.points[rows], self.thumbnails[rows], self.vectors[rows])
 
 
@@ -119,7 +114,7 @@ def _make(
     random: np.random.RandomState,
     latent: Latent,
 ) -> list[NDArray[np.generic]]:
-    """The _ARRAYS of the shard of ``z`` [M, z_dim]; ``random`` mixes w+."""
+    """Returns the _ARRAYS of a shard, of the latents ``z`` [M, z_dim]; ``random`` draws the style mixing of w+."""
     batches = []
     for part in torch.split(torch.from_numpy(z).float(), _BATCH):
         ws = _latents_of(generator, part, random, latent)
@@ -133,7 +128,7 @@ def _make(
 
 @torch.inference_mode()
 def latents_of_samples(generator: Generator, seed: int, latent: Latent, count: int) -> Array:
-    """Latents [``count``, rows, w_dim] of the first samples that are drawn with this seed; nothing is painted."""
+    """Returns the latents [``count``, rows, w_dim] of the first samples with this seed, without painting them."""
     ws: list[Tensor] = []
     for number in range(-(-count // SHARD)):
         random = np.random.RandomState([seed, number])
@@ -143,7 +138,7 @@ def latents_of_samples(generator: Generator, seed: int, latent: Latent, count: i
 
 
 def _latents_of(generator: Generator, z: Tensor, random: np.random.RandomState, latent: Latent) -> Tensor:
-    """w+ [M, num_ws, w_dim] of z [M, z_dim]; for "w+", ``random`` mixes them."""
+    """Maps z [M, z_dim] to w+ [M, num_ws, w_dim]; for "w+", ``random`` draws the style mixing."""
     ws, cut = generator.map(z.to(generator.device)), generator.num_ws
     if latent == "w+":
         # Every other picture takes its fine layers from its neighbour, from a random layer on.
@@ -155,7 +150,7 @@ def _latents_of(generator: Generator, z: Tensor, random: np.random.RandomState, 
 
 
 def read_latents(path: Path) -> NDArray[np.float32]:
-    """z [N, z_dim] of an .npz file with one array ``z``. Raises SamplesError."""
+    """Reads z [N, z_dim] from an .npz file with an array ``z``. Raises SamplesError."""
     try:
         z = read_arrays(path).get("z")
     except (OSError, ValueError) as error:
@@ -166,7 +161,7 @@ def read_latents(path: Path) -> NDArray[np.float32]:
 
 
 def _check(given: NDArray[np.float32], z_dim: int, count: int) -> None:
-    """Raises SamplesError unless ``given`` are ``count`` latents or more of ``z_dim`` numbers."""
+    """Raises SamplesError unless ``given`` has ``count`` rows or more, of ``z_dim`` numbers."""
     if given.shape[1] != z_dim:
         raise SamplesError(f"the given latents have {given.shape[1]} numbers each; this generator's z have {z_dim}")
     if len(given) < count:
@@ -176,7 +171,7 @@ def _check(given: NDArray[np.float32], z_dim: int, count: int) -> None:
 
 
 def thumbnails(pictures: Tensor) -> Tensor:
-    """Pictures [N, 3, H, W] in [−1, 1] → [N, 3, THUMBNAIL, THUMBNAIL] uint8."""
+    """Shrinks pictures [N, 3, H, W] in [−1, 1] to uint8 [N, 3, THUMBNAIL, THUMBNAIL]."""
     small = F.interpolate(pictures.clamp(-1, 1), size=(THUMBNAIL, THUMBNAIL), mode="area")
     return (small * 127.5 + 127.5).round().byte()
 
@@ -187,7 +182,7 @@ def _write(path: Path, arrays: list[NDArray[np.generic]]) -> None:
 
 
 def _claim(folder: Path, recipe: Recipe) -> None:
-    """Makes ``folder`` the place of this recipe's samples; refuses one that holds another's."""
+    """Reserves ``folder`` for this recipe's samples. Raises SamplesError if it holds those of another recipe."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "samples.json"
     if path.is_file():

@@ -35,11 +35,12 @@ class Residual(nn.Module):
         self.conv1 = conv(channels, channels)[:2]
 
     def forward(self, x: Tensor) -> Tensor:
+        """x [N, channels, H, W] → the same shape."""
         return F.relu(x + self.conv1(self.conv0(x)))
 
 
 class LandmarkNetwork(nn.Module):
-    """[N, 3, 128, 128] in [−1, 1] → [N, landmarks, 2] in [0, 1]."""
+    """Finds landmarks: pictures [N, 3, 128, 128] in [−1, 1] → points [N, landmarks, 2] in [0, 1] (x right, y down)."""
 
     def __init__(self, width: int = 24, landmarks: int = 68) -> None:
         super().__init__()
@@ -55,10 +56,11 @@ class LandmarkNetwork(nn.Module):
         self.heat = nn.Conv2d(half, landmarks, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pictures → points."""
         return self.look(x)[0]
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The landmarks [N, landmarks, 2], and the deepest features that they are found by [N, 4 · width, 8, 8]."""
+        """Returns the landmarks [N, landmarks, 2] and the network's deepest features [N, 4 · width, 8, 8]."""
         quarter = self.quarter(self.stem(x))
         eighth = self.eighth(quarter)
         features = self.sixteenth(eighth)
@@ -75,8 +77,8 @@ def _double(x: Tensor) -> Tensor:
 def soft_argmax(heat: Tensor) -> Tensor:
     """Maps heat maps [N, L, H, W] to their expected positions [N, L, 2] (x, y) in [0, 1], always in float32.
 
-    bfloat16 resolves positions above 0.5 only to half a pixel of 128; lips trained under autocast were located half as
-    well.
+    In bfloat16, positions above 0.5 are resolved to half a pixel of 128 only, and training under autocast doubled the
+    error of lips.
     """
     height, width = heat.shape[-2:]
     with torch.autocast(heat.device.type, enabled=False):
@@ -86,7 +88,7 @@ def soft_argmax(heat: Tensor) -> Tensor:
         return torch.stack([probability.sum(dim=2) @ x, probability.sum(dim=3) @ y], dim=-1)
 
 
-# The landmark set of a network by how many it finds: iBUG's points, without or with the irises.
+# The landmark set by the number of landmarks: iBUG's points, without or with the irises.
 _TOPOLOGIES = {68: "ibug68", 70: "ibug70"}
 
 
@@ -119,7 +121,7 @@ class EmbeddedDetector:
         return self.look(images)[0]
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``detect``, differentiable; and the features [N, C, 8, 8] that the points are found by."""
+        """Returns points as ``detect`` does, differentiably, and the network's deepest features [N, C, 8, 8]."""
         if images.shape[-2:] != (INPUT, INPUT):
             images = F.interpolate(images, size=(INPUT, INPUT), mode="area")
         points, features = self.network.look(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last))

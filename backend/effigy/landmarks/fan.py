@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""68 landmarks by the ``face-alignment`` package: Bulat and Tzimiropoulos, *How far are we from solving the 2D & 3D
-Face Alignment problem?*, ICCV 2017. For photographic faces, aligned as in FFHQ."""
+"""68 landmarks by the ``face-alignment`` package, for photographic faces that are aligned as in FFHQ.
+
+Bulat and Tzimiropoulos, *How far are we from solving the 2D & 3D Face Alignment problem?*, ICCV 2017.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from ..files import file_problem
 from ..tensor_files import check_finite
 from .detector import DetectorError
 
-# Where the detector of boxes puts a face in pictures aligned as FFHQ's, in picture widths: left, top, right, bottom.
+# The box of a face in pictures that are aligned as in FFHQ, in picture widths: left, top, right, bottom.
 _ALIGNED_BOX = (0.19, 0.25, 0.81, 0.92)
 _WEIGHTS = {  # file → where the package fetches it
     "2DFAN4-11f355bf06.pth.tar": "https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar",
@@ -58,7 +60,7 @@ class FanDetector:
         """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, 68] in [0, 1] (x right, y down)."""
         N, _, height, width = images.shape
         pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        # The package takes faces of one picture together: so all become one, far enough from each other and the edge.
+        # The package reads faces of one picture in batches, so all pictures are put onto one, with gaps between them.
         gap = height // 2
         sheet = np.zeros((gap + N * (height + gap), width, 3), np.uint8)
         starts = gap + np.arange(N) * (height + gap)

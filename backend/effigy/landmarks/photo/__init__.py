@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faces in photographs and films: where they are, 478 points with irises, 52 scores of expression; and mattes."""
+"""Reads faces in photographs and films: boxes, 478 points with irises, 52 expression scores, and mattes."""
 
 from .crop import Crop, cut
 from .detector import PhotoDetector

@@ -17,10 +17,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A square of a picture, in pixels: its centre (x, y), its side, and how its upper edge is turned.
-
-    ``angle`` in radians, clockwise as one sees it.
-    """
+    """A square of a picture, in pixels: its centre (x, y), its side, and its rotation in radians, clockwise."""
 
     x: float
     y: float
@@ -28,12 +25,12 @@ class Crop:
     angle: float = 0.0
 
     def matrix(self) -> Array:
-        """[2, 3]: maps (x, y, 1) of the crop, x and y in [0, 1], to pixels of the picture."""
+        """Returns the matrix [2, 3] that maps (x, y, 1), with x and y in [0, 1] over the crop, to pixels."""
         cos, sin = self.side * math.cos(self.angle), self.side * math.sin(self.angle)
         return np.array([[cos, -sin, self.x - 0.5 * (cos - sin)], [sin, cos, self.y - 0.5 * (sin + cos)]])
 
     def to_picture(self, points: Array) -> Array:
-        """Points [..., 2] in the crop's [0, 1] → pixels."""
+        """Maps points [..., 2] from [0, 1] over the crop to pixels of the picture."""
         M = self.matrix()
         return np.asarray(points @ M[:, :2].T + M[:, 2])
 
@@ -57,7 +54,7 @@ def cut(picture: Tensor, crop: Crop, size: int, *, black: bool = False) -> Tenso
     if shrink > 1:
         region = F.avg_pool2d(region, shrink, ceil_mode=True, count_include_pad=False)
     rows, columns = region.shape[2:]
-    # Of both the crop and the region, grid_sample counts from −1 to 1 between the outer edges.
+    # grid_sample counts both the crop and the region from −1 to 1 between their outer edges.
     scale = 2 / (shrink * np.array([[columns], [rows]]))
     halves = np.array([[0.5, 0, 0.5], [0, 0.5, 0.5], [0, 0, 1]])
     theta = scale * ((M - [[0, 0, left], [0, 0, top]]) @ halves) - [[0, 0, 1], [0, 0, 1]]

@@ -20,7 +20,7 @@ class PhotoDetector:
     fingerprint = FINGERPRINT
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
-        """Raises DetectorError."""
+        """Loads the networks. Raises DetectorError."""
         self._reader = PhotoReader(device)
 
     def detect(self, images: Tensor) -> Tensor:
@@ -32,6 +32,6 @@ class PhotoDetector:
         return torch.from_numpy(points)
 
     def faces(self, images: Tensor) -> list[Face | None]:
-        """The largest face of each of the pictures, in pixels; None where there is none."""
+        """Returns the largest face of each picture, in pixels; None where there is none."""
         pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
         return [face for batch in torch.split(pixels, _BATCH) for face in self._reader.read_each(batch)]

@@ -18,17 +18,17 @@ from torch import Tensor
 from ...tflite import TFLiteNetwork
 from .crop import Array, Crop, cut
 
-# From which score a box may be a face. What the far network takes for one is looked at again by the mesh's.
+# The least score of a face's box. False boxes of the far network are refused later, by the mesh network.
 _NEAR, _FAR = 0.5, 0.3
-_SAME = 0.3  # overlap, of the union, from which two boxes are one face's
-_AROUND = 1.5  # of a box's longer side: the crop that the mesh's network takes
+_SAME = 0.3  # intersection over union, above which two boxes are of one face
+_AROUND = 1.5  # the mesh network's crop, in longer sides of the box
 _RIGHT_EYE, _LEFT_EYE = 0, 1  # of the six points of a box
-_WIDER = 1.4  # of a picture that a face fills: with an edge around it, it is found
+_WIDER = 1.4  # the margin with which a picture is searched again, as a face that fills it is found only so
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A face as it is found first: corners (left, top, right, bottom) and six points [6, 2], in pixels."""
+    """A found face: corners (left, top, right, bottom) and six points [6, 2], in pixels."""
 
     score: float
     corners: Array
@@ -39,7 +39,7 @@ class Box:
         return float(max(self.corners[2:] - self.corners[:2]))
 
     def crop(self) -> Crop:
-        """Around the face, upright by its eyes."""
+        """Returns the square around the face that is upright by its eyes."""
         x, y = (self.corners[:2] + self.corners[2:]) / 2
         across = self.points[_LEFT_EYE] - self.points[_RIGHT_EYE]
         return Crop(float(x), float(y), _AROUND * self.size, math.atan2(across[1], across[0]))
@@ -47,11 +47,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class _Network:
-    """``anchors`` [A, 2]: where its boxes count from; ``least``: the score from which they count."""
+    """A detection network with what is needed to decode its output."""
 
     run: TFLiteNetwork
-    anchors: Array
-    least: float
+    anchors: Array  # [A, 2], to which its boxes are relative
+    least: float  # score of a box that is kept
 
 
 class FaceFinder:
@@ -63,10 +63,9 @@ class FaceFinder:
         self._far = _Network(far, _anchors(far.input_shape[1], {4: 1}), _FAR)
 
     def find(self, picture: Tensor) -> Iterator[list[Box]]:
-        """Yields lists of candidate boxes in a picture [H, W, 3] uint8, the largest first, each list from a more
-        thorough search.
+        """Yields lists of boxes in a picture [H, W, 3] uint8, the largest first, each from a more thorough search.
 
-        Ask for the next list only if no candidate in the previous one turned out to be a face.
+        Ask for the next list only if no box of the previous one turned out to be a face.
         """
         whole = _whole(picture)
         yield self._see(picture, [whole], (self._near, self._far))
@@ -86,12 +85,12 @@ class FaceFinder:
 
     @torch.inference_mode()
     def _see(self, picture: Tensor, crops: list[Crop], networks: tuple[_Network, ...]) -> list[Box]:
-        """What the networks see in crops of one picture, the largest first."""
+        """Returns the boxes that the networks find in crops of one picture, the largest first."""
         seen = [self._look(network, [picture] * len(crops), crops) for network in networks]
         return _by_size(_merge([box for crop in seen for boxes in crop for box in boxes]))
 
     def _look(self, network: _Network, pictures: list[Tensor], crops: list[Crop]) -> list[list[Box]]:
-        """What a network sees in a crop of each picture."""
+        """Returns the boxes that a network finds in a crop of each picture."""
         size = network.run.input_shape[1]
         cuts = torch.stack([cut(p, crop, size, black=True) for p, crop in zip(pictures, crops, strict=True)])
         outputs, logits = (output.double().cpu().numpy() for output in network.run(2 * cuts - 1))
@@ -119,7 +118,7 @@ def _by_size(boxes: list[Box]) -> list[Box]:
 
 
 def _anchors(size: int, per_stride: dict[int, int]) -> Array:
-    """Centres [A, 2] in [0, 1] of the cells of each stride, each as often as it has boxes."""
+    """Returns the centres [A, 2] in [0, 1] of the cells of each stride, each as often as it has boxes."""
     centres = []
     for stride, boxes in per_stride.items():
         middle = (np.arange(size // stride) + 0.5) * stride / size
@@ -129,7 +128,7 @@ def _anchors(size: int, per_stride: dict[int, int]) -> Array:
 
 
 def _merge(boxes: list[Box]) -> list[Box]:
-    """One box of those that are of one face."""
+    """Merges the boxes of each face into their mean, weighted by score."""
     left = sorted(boxes, key=lambda box: -box.score)
     merged = []
     while left:

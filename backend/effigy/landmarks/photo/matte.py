@@ -13,7 +13,7 @@ from .weights import load_networks
 
 
 class Matte:
-    """Tells persons from what is behind them."""
+    """Separates persons from their background."""
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
         """Loads the network. Raises DetectorError."""
@@ -28,7 +28,7 @@ class Matte:
         """
         here = torch.as_tensor(picture).to(self.device).permute(2, 0, 1)[None].float() / 255
         size = self._network.input_shape[1:3]
-        # The network was trained on pictures pressed into its square.
+        # The network was trained on pictures that were scaled to a square.
         small = F.interpolate(here, size, mode="bilinear", align_corners=False, antialias=True)
         (seen,) = self._network(small.permute(0, 2, 3, 1))
         large = F.interpolate(seen.permute(0, 3, 1, 2), here.shape[2:], mode="bilinear", align_corners=False)

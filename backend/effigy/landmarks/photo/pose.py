@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pose of a face that was read: the similarity transform that brings MediaPipe's canonical face onto its points."""
+"""Computes the pose of a face: the similarity that maps MediaPipe's canonical face onto its points."""
 
 from __future__ import annotations
 
@@ -21,22 +21,16 @@ _EYES = (33, 263)  # outer corners
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head's pose, and its points without it.
+    """A head's pose, and its points with that pose undone."""
 
-    ``R`` [3, 3] turns a face that looks ahead (x to the picture's right, y up, z towards the viewer) as the picture's
-    is turned. ``size``: pixels of the distance between the outer eye corners of an average face. ``points`` [3, 478]:
-    the face looking ahead, in that unit. ``residual``: how far the points that hardly move lie from an average face's,
-    in that unit, root mean square.
-    """
-
-    R: Array
-    size: float
-    points: Array
-    residual: float
+    R: Array  # [3, 3], which turns a face that looks ahead (x to the picture's right, y up, z to the viewer)
+    size: float  # pixels of an average face's outer-eye distance, the unit of what follows
+    points: Array  # [3, 478], the face turned to look ahead
+    residual: float  # root-mean-square distance of the points that hardly move from an average face's
 
 
 def head(points: Array) -> Head:
-    """``points`` [478, 3] as ``Face`` has them. Raises DetectorError where the canonical face is missing."""
+    """Fits the canonical face to ``points`` [478, 3] of a ``Face``. Raises DetectorError if its file is missing."""
     mean, chosen, weights, _ = _canonical()
     seen = points.T * np.array([[1.0], [-1.0], [-1.0]])
     X, Y = mean[:, chosen], seen[:, chosen]
@@ -53,16 +47,16 @@ def head(points: Array) -> Head:
 
 
 def onto(points: Array, wanted: Array) -> Crop:
-    """Where the picture lies in which ``points`` [478, 2 …] are ``wanted`` [478, 2 …], in its width: x right, y down.
+    """Returns the crop over which ``points`` [478, ≥ 2], in pixels, come to lie at ``wanted`` [478, ≥ 2], in [0, 1].
 
-    The similarity with the least weighted squares (Umeyama 1991), over points that hardly move in a face. Raises
-    DetectorError.
+    It is the similarity with the least weighted squares (Umeyama 1991) over the points that hardly move in a face.
+    Raises DetectorError.
     """
     _, chosen, weights, _ = _canonical()
     X, Y = wanted[chosen, :2], points[chosen, :2]
     x0, y0 = weights @ X, weights @ Y
     X, Y = X - x0, Y - y0
-    # As complex numbers a turn with its size is one factor.
+    # With points as complex numbers, rotation and scale are one factor.
     a, b = (points @ np.array([1, 1j]) for points in (X, Y))
     factor = complex((weights * a.conj()) @ b) / max(float(weights @ np.abs(a) ** 2), 1e-12)
     centre = complex(*y0) + factor * (0.5 + 0.5j - complex(*x0))
@@ -70,9 +64,9 @@ def onto(points: Array, wanted: Array) -> Crop:
 
 
 def average_person() -> tuple[Array, Array]:
-    """Scores [52] and points [3, 468] of an average person in a photograph, at rest and looking ahead, of unit size.
+    """Returns scores [52] and points [3, 468] of an average photographed person, at rest and looking ahead.
 
-    Raises DetectorError.
+    The unit is the outer-eye distance. Raises DetectorError.
     """
     mean, _, _, scores = _canonical()
     return scores, mean
@@ -80,10 +74,10 @@ def average_person() -> tuple[Array, Array]:
 
 @cache
 def mirror() -> NDArray[np.int64]:
-    """[478]: of each point the one on the other side of the face. Raises DetectorError.
+    """Returns the number of each point's mirror image on the other side of the face, [478]. Raises DetectorError.
 
-    An average face is symmetric; of each iris the points are its centre and, by the picture, its right, upper, left and
-    lower edge.
+    The average face is symmetric. The points of each iris are its centre and its right, upper, left and lower edge, as
+    the picture shows them.
     """
     mean, _, _, _ = _canonical()
     apart = mean[:, :, None] * [[[-1.0]], [[1.0]], [[1.0]]] - mean[:, None]
@@ -93,9 +87,9 @@ def mirror() -> NDArray[np.int64]:
 
 @cache
 def _canonical() -> tuple[Array, list[int], Array, Array]:
-    """The average face [3, 468] of unit size, points of it that hardly move, their weights of sum 1, its scores [52].
+    """Returns the average face [3, 468], its points that hardly move, their weights of sum 1, and its scores [52].
 
-    Raises DetectorError.
+    The unit is the outer-eye distance. Raises DetectorError.
     """
     try:
         arrays = read_arrays(_CANONICAL)

@@ -17,14 +17,14 @@ from .pose import mirror
 from .weights import load_networks
 
 POINTS = 478
-_PRESENT = 0.5  # from which a crop shows a face
-_AROUND = 1.5  # of a mesh's longer side: the next crop
+_PRESENT = 0.5  # least presence of a face
+_AROUND = 1.5  # the next crop, in longer sides of the mesh
 _RIGHT_EYE, _LEFT_EYE = 33, 263  # outer corners
-_LEAST = 20.0  # pixels of a face's longer side; less tell nothing, and noise is taken for faces
+_LEAST = 20.0  # pixels of a face's longer side; in smaller ones, noise is taken for faces
 _MOST = 16  # faces of a picture
-_SAME = 0.25  # of a face's size: two that are nearer to each other are one
+_SAME = 0.25  # of a face's size: two faces nearer to each other are one
 
-# The points from which the scores are told (MediaPipe, face_blendshapes_graph.cc).
+# The points that the scores are computed from (MediaPipe, face_blendshapes_graph.cc).
 _SCORED = [
     0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58,
     61, 63, 65, 66, 67, 70, 78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132,
@@ -54,13 +54,13 @@ SCORES = (
 class Face:
     """A face that was read. Left and right are its own.
 
-    ``points`` [478, 3]: x right and y down in pixels, z in the same unit away from the viewer, 0 in the head's middle;
-    the last ten are the irises'. ``scores`` [52], 0 … 1, as ``SCORES`` names them.
+    ``points`` are x right and y down in pixels, and z in the same unit away from the viewer, 0 in the head's middle.
+    The last ten are those of the irises.
     """
 
-    points: Array
-    presence: float  # 0 … 1, that it is a face
-    scores: Array
+    points: Array  # [478, 3]
+    presence: float  # the probability that it is a face
+    scores: Array  # [52] in [0, 1], in the order of ``SCORES``
 
     @property
     def size(self) -> float:
@@ -68,7 +68,7 @@ class Face:
         return float(np.ptp(self.points[:, :2], axis=0).max())
 
     def crop(self) -> Crop:
-        """Around the face, upright by its eyes."""
+        """Returns the square around the face that is upright by its eyes."""
         return _crop_around(self.points)
 
 
@@ -90,7 +90,7 @@ class PhotoReader:
         return []
 
     def read_each(self, pictures: Tensor) -> list[Face | None]:
-        """The largest face of each of ``pictures`` [N, H, W, 3] uint8; None where there is none."""
+        """Reads the largest face of each of ``pictures`` [N, H, W, 3] uint8; None where there is none."""
         here = list(pictures.to(self.device))
         crops = {n: box.crop() for n, box in enumerate(self._finder.find_near(here)) if box is not None}
         faces = self._faces([here[number] for number in crops], list(crops.values()), again=True)
@@ -98,15 +98,13 @@ class PhotoReader:
         return [found.get(number) or next(iter(self.read(one, most=1)), None) for number, one in enumerate(here)]
 
     def follow(self, picture: Tensor | NDArray[np.uint8], crop: Crop) -> Face | None:
-        """Reads the face within ``crop``, where it was in the film's previous picture. Returns None if it is no longer
-        there.
-        """
+        """Reads the face within ``crop``, where it was in the film's previous picture; None if it is gone."""
         return self._faces([self._here(picture)], [crop], again=False)[0]
 
     def mesh(self, picture: Tensor, crop: Crop) -> Tensor:
-        """The points [478, 2] of the face within ``crop`` of a picture [H, W, 3] from 0 to 255, in the crop's [0, 1].
+        """Returns the points [478, 2], in [0, 1] over the crop, of the face within ``crop``.
 
-        Differentiable; whether it is a face is not asked.
+        ``picture`` is [H, W, 3] from 0 to 255. It is differentiable, and does not check whether there is a face.
         """
         size = self._mesh.input_shape[1]
         mesh, _, _ = self._mesh(cut(picture, crop, size)[None])
@@ -117,7 +115,7 @@ class PhotoReader:
         return torch.as_tensor(picture).to(self.device)
 
     def _refined(self, picture: Tensor, crops: list[Crop]) -> list[Face]:
-        """Those of the faces in these crops of a picture that are faces, each once."""
+        """Reads these crops of a picture; returns the faces in them, each once, the largest first."""
         faces: list[Face] = []
         for face in self._faces([picture] * len(crops), crops, again=True):
             if face is not None and not any(_is_same(face, other) for other in faces):
@@ -126,10 +124,10 @@ class PhotoReader:
 
     @torch.inference_mode()
     def _faces(self, pictures: list[Tensor], crops: list[Crop], *, again: bool) -> list[Face | None]:
-        """The face in a crop of each picture.
+        """Reads the face in a crop of each picture.
 
-        With ``again``, it is cut out once more around what was found first, and read in its mirror image too: the mean
-        of both is right by a tenth more.
+        With ``again``, it is cut out once more around the points found first, and its mirror image is read too; the
+        error of the mean of both is smaller by a tenth.
         """
         if not pictures:
             return []
@@ -147,12 +145,12 @@ class PhotoReader:
         ]
 
     def _cut(self, pictures: list[Tensor], crops: list[Crop]) -> Tensor:
-        """[N, 256, 256, 3]: a crop of each picture."""
+        """Cuts a crop out of each picture, [N, 256, 256, 3]."""
         size = self._mesh.input_shape[1]
         return torch.stack([cut(p, crop, size) for p, crop in zip(pictures, crops, strict=True)])
 
     def _points(self, cuts: Tensor, crops: list[Crop], mirrored: int = 0) -> tuple[Array, Array]:
-        """[N, 478, 3] in pixels, and how surely each cut shows a face [N]. The last ``mirrored`` cuts are mirrored."""
+        """Returns points [N, 478, 3] in pixels and presences [N]. The last ``mirrored`` cuts are mirror images."""
         mesh, present, _ = self._mesh(cuts)
         found = mesh.reshape(len(cuts), POINTS, 3).double().cpu().numpy() / cuts.shape[1]
         if mirrored:
@@ -166,7 +164,7 @@ class Film:
     """Follows one face through the pictures of a film: each search starts where the face was in the picture before."""
 
     def __init__(self, reader: PhotoReader, number: int = 0) -> None:
-        """``number``: which face to follow, the largest being 0. Where fewer are seen, it is not."""
+        """Follows the face ``number``, counted from the largest, 0, wherever at least so many are seen."""
         self._reader, self._number = reader, number
         self._crop: Crop | None = None
         self.faces = 0  # how many there were when it was last looked for
@@ -183,7 +181,7 @@ class Film:
 
 
 def _crop_around(points: Array) -> Crop:
-    """The square around points [478, 3] that is upright by the eyes."""
+    """Returns the square around points [478, 3] that is upright by the eyes."""
     across = points[_LEFT_EYE, :2] - points[_RIGHT_EYE, :2]
     angle = math.atan2(across[1], across[0])
     cos, sin = math.cos(angle), math.sin(angle)

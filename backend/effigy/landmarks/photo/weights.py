@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Google's MediaPipe networks for faces in photographs, as they come with Effigy (Apache-2.0, see NOTICE).
+"""Loads Google's MediaPipe networks for faces in photographs, which come with Effigy (Apache-2.0, see NOTICE).
 
 Bazarevsky et al., *BlazeFace*, 2019; Grishchenko et al., *Attention Mesh*, 2020, and *Blendshapes GHUM*, 2023.
 """
@@ -24,7 +24,7 @@ _SHA256 = {
     "face_detection_full_range_sparse.tflite": "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
     "selfie_segmentation.tflite": "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
 }
-# What each network is called here: its file, and its member where that is an archive.
+# By the name that we give each network: its file, and its member where that is an archive.
 NETWORKS = {
     "near": (_LANDMARKER, "face_detector.tflite"),  # pictures [N, 128, 128, 3] in [−1, 1] → boxes of faces
     "far": ("face_detection_full_range_sparse.tflite", ""),  # the same of [N, 192, 192, 3], smaller faces too
@@ -36,8 +36,9 @@ FINGERPRINT = "photo-2-" + hashlib.sha256("".join(_SHA256.values()).encode()).he
 
 
 def load_networks(names: tuple[str, ...], device: str | torch.device, folder: Path = _FOLDER) -> list[TFLiteNetwork]:
-    """Loads the networks with these names, in that order. Raises DetectorError unless their files are exactly those
-    that we ship.
+    """Loads the networks with these names, in that order.
+
+    Raises DetectorError unless their files are exactly those that come with Effigy.
     """
     files: dict[str, bytes] = {}
     networks = []
@@ -57,7 +58,7 @@ def load_networks(names: tuple[str, ...], device: str | torch.device, folder: Pa
 
 
 def _read(path: Path) -> bytes:
-    """The file's bytes, if they are what we ship."""
+    """Reads a file. Raises DetectorError unless it is exactly the one that comes with Effigy."""
     if problem := file_problem(path):
         raise DetectorError(f"{problem}, which reads photographs: install Effigy again")
     data = path.read_bytes()
