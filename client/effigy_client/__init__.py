@@ -7,7 +7,7 @@ from effigy_protocol.version import VERSION
 
 
 def _version() -> str:
-    """With a digest of the contents where it comes from the wheel in the add-on's zip: see build_addon.pack_client."""
+    """Returns the version; that of the wheel in the add-on's zip ends in a digest (see build_addon.pack_client)."""
     try:
         return version("effigy-client")
     except PackageNotFoundError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a hand means that drags a point of a face: an expression, or a turn of the head.
+"""Turns the drag of a point of a face into a turn of the head, or into an expression.
 
-The nose, the chin and the jaw line turn the head, as one takes somebody's head in the hand. Every other point is moved
-by expression alone, and mostly by the controls that can move it farthest the way the hand goes.
+Dragging the nose, the chin or the jaw line turns the head. Every other point is moved by expression alone, and mostly
+by the controls that can move it farthest in the direction of the drag.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from .follow import TURN, Array, Shape, bounded, follow, turning
 
-_POSITION = 0.01  # how far off a dragged landmark may be along the hand's way, in head units: what costs one
-_ASIDE = 0.2  # weight of what is off across that way: a corner of the mouth that is lifted may move outwards
-_CONTROL = 0.5  # change of the control that moves the landmarks farthest, that costs one
-_LEAST = 0.03  # head units: a landmark that no control moves farther stays
-_ALIKE = 0.5  # cosine between the hand's way and a control's
+_POSITION = 0.01  # error of a dragged landmark along the drag that costs 1, in head units
+_ASIDE = 0.2  # weight of the error across the drag: a corner of the mouth that is lifted may move outwards
+_CONTROL = 0.5  # change that costs 1, of the control that moves the landmarks farthest
+_LEAST = 0.03  # head units; landmarks that no control moves farther are not moved
+_ALIKE = 0.5  # least cosine between the drag and a control's motion
 _OFF = 1e-6
 
 _IBUG_JAW, _IBUG_NOSE = range(17), range(27, 36)
@@ -25,7 +25,7 @@ _MEDIAPIPE = (
     *(127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356),
     *(168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 98, 97, 326, 327, 294, 278, 344, 440, 275, 45, 220, 115, 48, 64),
 )
-_HANDLES = {  # by the number of a mesh's landmarks
+_HANDLES = {  # landmarks that turn the head, by the number of landmarks of the mesh
     68: frozenset((*_IBUG_JAW, *_IBUG_NOSE)),
     70: frozenset((*_IBUG_JAW, *_IBUG_NOSE)),
     468: frozenset(_MEDIAPIPE),
@@ -34,16 +34,17 @@ _HANDLES = {  # by the number of a mesh's landmarks
 
 
 def turns_head(landmark: int, count: int) -> bool:
-    """Whether dragging ``landmark``, of ``count``, is meant to turn the head: it is of the nose, chin or jaw line."""
+    """Returns whether dragging ``landmark`` of ``count`` turns the head: it is of the nose, chin or jaw line."""
     return landmark in _HANDLES.get(count, ())
 
 
 def turn(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.intp], wanted: Array) -> Array:
-    """The rotation [3, 3] that brings ``landmarks`` to ``wanted``, as ``express`` has them, by the head's turn alone.
+    """Returns the rotation [3, 3] that moves ``landmarks`` [n] towards ``wanted`` [n, 2] by turning the head alone.
 
-    The head turns most about the axes that move the landmarks farthest the way the hand goes, so that the tip of the
-    nose turns and nods it, and the chin or the jaw tilts it. What lies behind its middle only tilts it, or it would
-    go to the other side than the hand.
+    The arguments are those of ``express``. With r_a how far a turn about axis a moves the landmarks along the drag, a
+    turn of TURN · (r_a / r_max)² about it costs 1. So the tip of the nose turns the head sideways and up, and the chin
+    or the jaw rolls it. Landmarks behind the head's middle only roll it, because a turn would move them against the
+    drag.
     """
     seen = shape.points(controls)[landmarks] @ rotation.T
     way = wanted - seen[:, :2]
@@ -57,12 +58,13 @@ def turn(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.i
 
 
 def express(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.intp], wanted: Array) -> Array:
-    """The controls [C] that bring ``landmarks`` [n] to ``wanted`` [n, 2] (right and up in the view), from ``controls``.
+    """Returns the controls [C] that move ``landmarks`` [n] towards ``wanted`` [n, 2] (right and up in the view).
 
-    With D the landmarks' moves [2n, C] in the picture and e the hand's way, control k moves them m_k = max |D_k c| at
-    all, and from where it stands r_k = max (e·D_k) c along that way, c up to its ends. It may change by
-    _CONTROL · (r_k / r_max)² · m_k / m_max at a cost of one, and not at all where it goes more than 60° off that way.
-    ``rotation`` takes the shape's frame to the view's.
+    ``controls`` [C] are the present values, and ``rotation`` takes the shape's frame to the view's. Let D [2n, C] be
+    the landmarks' motion per unit of each control, e the unit vector of the drag, m_k = |D_k| · max |c| the farthest
+    that control k moves the landmarks within its range, and r_k the farthest that it moves them along e from its
+    present value. A change of _CONTROL · (r_k / r_max)² · m_k / m_max costs 1. Controls that move the landmarks at more
+    than 60° to e stay as they are.
     """
     seen = shape.points(controls)[landmarks] @ rotation.T
     way = wanted - seen[:, :2]
@@ -80,7 +82,7 @@ def express(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[n
         return controls
     spread = np.maximum(_CONTROL * (reach / reach.max()) ** 2 * most / most.max(), _OFF)
     each = np.linalg.norm(way, axis=1, keepdims=True)
-    e = way / np.maximum(each, _OFF)  # each landmark's own way
+    e = way / np.maximum(each, _OFF)  # the direction of each landmark's own drag
     weigh = e[:, :, None] * e[:, None, :]
     weigh = weigh + _ASIDE * (np.eye(2) - weigh)
     J = (weigh @ D).reshape(-1, len(controls)) / _POSITION

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a request fails, and whether asking again may help: the one place where that is decided."""
+"""How requests fail. The only place that decides whether asking again may help."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LINK = {
     "closed",  # this side closed the link
     "unreadable",  # the answer breaks the protocol, or is of another kind
 }
-# Asking the very same again is right, without waiting.
+# The same request may be sent again without waiting.
 _AT_ONCE = {code for code, retry in RETRY.items() if retry == "at once"}
-# It may help once the backend is back, or has answered others.
+# The same request may succeed once the backend is back, or has answered others.
 _TRANSIENT = {code for code in RETRY if is_transient(code)} | _LINK - {"unreadable"}
 
 
@@ -44,9 +44,9 @@ class RequestError(Exception):
 
     @property
     def has_forgotten(self) -> bool:
-        """Whether the service does not know the identity: it is to be opened again."""
+        """Whether the service does not know the identity, so that it has to be opened again."""
         return self.code == "unknown-identity"
 
 
 class GoneError(Exception):
-    """There will be no service: the one that was to be found has ended. Says why."""
+    """The service that was to be found has ended and will not come back; the message says why."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A face at the service: who it is, whether that is open there, and how often it is asked again.
+"""A face at the service: opens its identity, asks for its pictures, and decides when to try again.
 
-Preview, bake and render all open their faces here, and so fail and try again alike.
+Previews, bakes and renders all open their faces here, so they fail and retry alike.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .asking import Asking
 from .errors import RequestError
 from .link import Link
 
-OPEN_S = 30.0  # for an identity to open
+OPEN_S = 30.0  # timeout of opening an identity
 _RELEASE_S = 30.0
 
 
 @lru_cache(maxsize=8)
 def _decoded(latent: str) -> bytes:
-    """A tuned person's takes 3 ms, and a bake asks for it at every frame."""
+    """Decodes base64, and remembers it: a tuned person takes 3 ms, and a bake needs it in every frame."""
     try:
         return base64.b64decode(latent, validate=True)
     except ValueError:
@@ -33,31 +33,31 @@ def _decoded(latent: str) -> bytes:
 
 
 class Anchor(NamedTuple):
-    """Who a face is."""
+    """Who a face is: a latent, and the model that it belongs to."""
 
     model: str
     latent: str  # base64, as files keep it
 
     def latent_bytes(self) -> bytes:
-        """Empty when the text is damaged, which no service accepts."""
+        """Returns the latent's bytes; a damaged text gives none, which no service accepts."""
         return _decoded(self.latent)
 
     def request(self) -> OpenIdentity:
-        """What opens it."""
+        """Returns the request that opens it."""
         return OpenIdentity(FromLatent(self.latent_bytes(), self.model))
 
 
 class Identities:
-    """What the service holds open for this client, over one link."""
+    """The identities that the service holds open for this client, over one link."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self._lock = threading.Lock()
-        self._held: set[tuple[int, str]] = set()  # with the life of the link in which it was opened
-        self._opening = 0  # requests for one whose answer has not come
+        self._held: set[tuple[int, str]] = set()  # each with the number of the connection in which it was opened
+        self._opening = 0  # open requests that are not answered yet
 
     def open(self, request: OpenIdentity) -> Future[Identity]:
-        """The future yields the identity, which is then held, or raises RequestError."""
+        """Opens an identity. The future yields it, and it is then held, or raises RequestError."""
         with self._lock:
             self._opening += 1
         answer: Future[Identity] = self.link.ask(request, OPEN_S)
@@ -71,7 +71,7 @@ class Identities:
                 self._held.add((self.link.lives, answer.result().identity))
 
     def release_all_but(self, used: set[str]) -> None:
-        """Has the service forget those that are not ``used``; none while another one opens."""
+        """Has the service release those that are not ``used``, unless one is being opened just now."""
         with self._lock:
             held = {(life, key) for life, key in self._held if life == self.link.lives}
             unused = set() if self._opening else {(life, key) for life, key in held if key not in used}
@@ -82,7 +82,7 @@ class Identities:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A picture on its way."""
+    """A picture that was asked for."""
 
     face: Face
     asking: Asking
@@ -93,7 +93,7 @@ class Asked:
         return self.answer.done()
 
     def result(self) -> Frame:
-        """The picture; raises RequestError. Where the service has forgotten the identity, it is opened again."""
+        """Returns the picture. Raises RequestError; a face whose identity was forgotten opens it again."""
         try:
             return self.answer.result()
         except RequestError as error:
@@ -102,17 +102,17 @@ class Asked:
 
 
 class Face:
-    """One face's identity, opened when it is first needed, kept, and opened again where it is forgotten.
+    """One face's identity: opened when it is first needed, kept, and opened again if the service forgets it.
 
-    The retry policy: what the service refuses for good is not asked again until the face becomes somebody else or is
-    ``forgotten``; whatever may pass is asked again at the next look.
+    An identity that is refused for good is not asked for again until the face becomes somebody else, or ``forget`` is
+    called. After a transient error it is asked for again at the next ``look``.
     """
 
     def __init__(self) -> None:
-        self.key = ""  # the service's, once open
-        self.refusal: RequestError | None = None  # why it is not
+        self.key = ""  # the service's name of the open identity
+        self.refusal: RequestError | None = None  # why it is not open
         self._opening: tuple[Future[Identity], Anchor] | None = None
-        self._anchor: Anchor | None = None  # whom ``key``, or the refusal, is of; None: try
+        self._anchor: Anchor | None = None  # whom ``key`` or ``refusal`` belongs to; None: to be opened
 
     @property
     def is_opening(self) -> bool:
@@ -120,20 +120,20 @@ class Face:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether a look would change anything: it opens, or may be opened now."""
+        """Whether ``look`` could change anything: it is being opened, or may be opened again."""
         return self.is_opening or (self.refusal is not None and self.refusal.is_transient)
 
     def forget(self) -> None:
-        """The service knows nothing of it any more, or is another one."""
+        """Forgets the identity, because the service has, or is another one."""
         self.key, self.refusal, self._opening, self._anchor = "", None, None, None
 
     def heard(self, error: RequestError) -> None:
-        """What was asked with ``key`` was refused."""
+        """Notes the error of a request with ``key``."""
         if error.has_forgotten:
             self.forget()
 
     def look(self, identities: Identities, anchor: Anchor) -> bool:
-        """Opens whom ``anchor`` names, without waiting; True when it has just opened. Raises RequestError."""
+        """Opens ``anchor`` without waiting. Returns True when it has just become open. Raises RequestError."""
         opened = False
         if self._opening is not None and self._opening[0].done():
             (answer, wanted), self._opening = self._opening, None
@@ -154,7 +154,7 @@ class Face:
             self._anchor = None
 
     def open_now(self, identities: Identities, anchor: Anchor) -> str:
-        """The key, waited for. Raises RequestError."""
+        """Opens ``anchor``, waits, and returns its key. Raises RequestError."""
         if not self.key or self._anchor != anchor:
             self.forget()
             self.key = identities.link.wait(identities.open(anchor.request()), OPEN_S).identity
@@ -175,9 +175,9 @@ class Face:
         return Asked(self, asking, link.ask(request, timeout))
 
     def paint(self, identities: Identities, anchor: Anchor, asking: Asking, timeout: float) -> Frame:
-        """The final picture, waited for. Raises RequestError.
+        """Asks for the final picture, waits, and returns it. Raises RequestError.
 
-        A service that was started again has forgotten the identity: it is opened once more.
+        If the service has forgotten the identity, because it was started again, it is opened once more.
         """
         for attempt in (1, 2):
             key = self.open_now(identities, anchor)

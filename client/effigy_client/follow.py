@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pose and expression make landmarks lie where they are wanted: regularised least squares.
+"""Finds the rotation and controls that move landmarks to given places, by regularised least squares.
 
-A shape is X(c) = rest + Σ c_k D_k, seen under a rotation. Both are found by a few damped Gauss–Newton steps
-from where they stand; controls stay within their ranges, and whatever the landmarks do not say stays put.
+The shape is X(c) = rest + Σ c_k D_k, seen under a rotation R. A few damped Gauss–Newton steps from the present R0, c0
+minimise |(wanted − R X(c)) / _POSITION|² + |turn from R0 / TURN|² + |(c − c0) / _CONTROL|², with c within its ranges.
 """
 
 from __future__ import annotations
@@ -15,29 +15,33 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _STEPS = 6
-_POSITION = 0.01  # how far off a wanted landmark may be, in head units: what costs one
-_CONTROL = 0.5  # change of a control that costs one
-TURN = np.radians(12.0)  # turn of the head that costs one
+# Errors and changes that cost 1:
+_POSITION = 0.01  # of a landmark, in head units
+_CONTROL = 0.5  # of a control
+TURN = np.radians(12.0)  # of the head
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A face's deformations in some frame: ``rest`` [L, 3] and what each control adds, ``directions`` [C, L, 3]."""
+    """A face's shape in some frame, as a function of its controls."""
 
-    rest: Array
-    directions: Array
+    rest: Array  # [L, 3]
+    directions: Array  # [C, L, 3], what one unit of each control adds
     low: Array  # [C]
     high: Array  # [C]
 
     def points(self, controls: Array) -> Array:
+        """Returns the landmarks [L, 3] for ``controls`` [C]."""
         return self.rest + np.tensordot(controls, self.directions, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
+    """What ``follow`` found."""
+
     controls: Array  # [C]
-    rotation: Array  # [3, 3], local → view
-    error: float  # largest distance of a wanted landmark from where it lies, head units
+    rotation: Array  # [3, 3], from the shape's frame to the view's
+    error: float  # the largest distance of a landmark from its place, in head units
 
 
 def follow(
@@ -52,9 +56,14 @@ def follow(
 ) -> Solution:
     """Moves ``landmarks`` [n] (indices) to ``wanted`` [n, 2] (right and up in the view, from the head's origin).
 
-    ``rotation`` takes the shape's frame to the view's (x right, y up, z to the viewer). ``may_change`` says
-    whether the controls may move too; see dragging.express for what moves them alone. ``turn``: how many radians cost
-    one, about each of the view's axes.
+    Args:
+        shape: the face.
+        controls: its present controls c0, [C].
+        rotation: R0 [3, 3], from the shape's frame to the view's (x right, y up, z to the viewer).
+        landmarks: their numbers, [n].
+        wanted: their places, [n, 2].
+        may_change: whether controls may change too. ``dragging.express`` changes controls alone.
+        turn: radians that cost 1, for all of the view's axes or for each, [3].
     """
     start = controls
     turned = np.zeros(3)
@@ -77,16 +86,16 @@ def follow(
 
 
 def turning(points: Array) -> Array:
-    """[n, 2, 3]: how points seen at ``points`` [n, 3] move for a small turn about x, y and z."""
+    """Returns the derivative [n, 2, 3] of the first two coordinates of ``points`` [n, 3] by turns about x, y and z."""
     x, y, z = points.T
     zero = np.zeros_like(x)
     return np.stack([np.stack([zero, z, -y], 1), np.stack([-z, zero, x], 1)], axis=1)
 
 
 def bounded(J: Array, error: Array, weights: Array, prior: Array, low: Array, high: Array) -> Array:
-    """The step x with the least |J x − error|² + |weights · x − prior|², each of its values from ``low`` to ``high``.
+    """Returns the x that minimises |J x − error|² + |weights · x − prior|² with ``low`` ≤ x ≤ ``high``, nearly.
 
-    Values that would leave their range go to its end, and the rest is solved again.
+    Values that would leave their range are fixed at its end, and the others are solved for again.
     """
     free = np.ones(len(weights), dtype=bool)
     step = np.zeros(len(weights))
@@ -103,9 +112,9 @@ def bounded(J: Array, error: Array, weights: Array, prior: Array, low: Array, hi
 
 
 def _rotation(vector: Array) -> Array:
-    """The Cayley transform [3, 3] of a step of the turn: (I − K/2)⁻¹ (I + K/2), where K x = ``vector`` × x.
+    """Returns the rotation [3, 3] of a small step: the Cayley transform (I − K/2)⁻¹ (I + K/2), K x = ``vector`` × x.
 
-    A rotation about ``vector``, by its length to second order: steps towards a solution get smaller.
+    It turns about ``vector`` by its length in radians, up to second order, which is enough as steps get smaller.
     """
     x, y, z = (0.5 * vector).tolist()
     half = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -115,10 +124,10 @@ def _rotation(vector: Array) -> Array:
 def fit_view(
     shape: Shape, controls: Array, rotation: Array, picture: Array, rounds: int = 4
 ) -> tuple[Solution, float, Array]:
-    """Explains all landmarks of a picture, ``picture`` [L, 2] (right, up; any unit), by pose, controls and a camera.
+    """Fits pose, controls and a camera to all landmarks of a picture, ``picture`` [L, 2] (right, up; in any unit).
 
-    Returns the solution, the camera's scale and its shift [2]: picture ≈ scale · (R X)_xy + shift. Frames where
-    nothing was found (NaN) must not be given.
+    Returns the solution, and the camera's scale and shift [2]: picture ≈ scale · (R X)_xy + shift. All landmarks must
+    be finite.
     """
     everything = np.arange(len(shape.rest), dtype=np.intp)
     solution = Solution(controls, rotation, np.inf)

@@ -23,43 +23,44 @@ class Followers:
         return iter(self._followers.values())
 
     def of(self, name: Hashable) -> Follower:
-        """A face's follower, made on first use."""
+        """Returns a face's follower, which is made on first use."""
         if name not in self._followers:
             self._streams += 1
             self._followers[name] = Follower(self._streams, self._stage)
         return self._followers[name]
 
     def by_stream(self, names: Iterable[Hashable]) -> dict[int, Hashable]:
+        """Returns the names by their followers' streams."""
         return {self.of(name).stream: name for name in names}
 
     def names(self) -> list[Hashable]:
         return list(self._followers)
 
     def drop(self, name: Hashable) -> None:
-        """The face is gone, or another will have its name."""
+        """Forgets a face that is gone, or whose name another will have."""
         self._followers.pop(name, None)
 
     def new_epoch(self) -> None:
-        """What was asked for until now is not to be shown any more, though it is remembered."""
+        """Has pictures that were asked for until now not shown any more; they are still remembered."""
         self._stage.epoch += 1
 
     def begin_anew(self) -> None:
-        """After an undo: nothing is known of what the screens show."""
+        """Forgets what the screens show, as an undo may have changed that."""
         self.new_epoch()
         for follower in self:
             follower.begin_anew()
 
     def lose(self) -> None:
-        """The link has ended."""
+        """Forgets what the service held, because the link has ended."""
         for follower in self:
             follower.lose()
 
     def clear(self) -> None:
-        """Other faces, in another file."""
+        """Forgets all faces, because another file was opened."""
         self._followers.clear()
         self.new_epoch()
 
     def release_unused(self, identities: Identities) -> None:
-        """Has the service forget the identities that no face has any more: of faces that changed, or are gone."""
+        """Has the service release the identities that no face uses any more."""
         if not any(follower.face.is_opening for follower in self):
             identities.release_all_but({follower.face.key for follower in self})

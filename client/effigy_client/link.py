@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The link to a service: one background thread that finds it, connects, and connects again after every loss.
+"""The link to a service: a background thread that finds it, connects, and connects again after every loss.
 
-Who asks never waits for it: ``ask`` returns a future, previews go into a slot of which only the newest is sent, and
-finished previews are collected with ``previews``.
+Asking never blocks: ``ask`` returns a future. Of the previews of a stream only the newest is sent, and finished ones
+are collected with ``previews``.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from .state import Phase, State
 from .transport import Connect, Transport, UnreachableError, ZeroMQ
 
 _RETRY_S = 1.0
-_GRACE_S = 3.0  # after a loss: a backend that ended needs a moment to say why
+_GRACE_S = 3.0  # after a loss, as it takes a moment until a backend that ended has said why
 _MEND = "mend that (effigy doctor, in a terminal, says more), then stop and start the backend again"
 
 
 class Source(Protocol):
-    """Where a link's service is; see ``provision``. Both methods run on the link's thread."""
+    """Finds a link's service; see ``provision``. Both methods are called on the link's thread."""
 
     def find(self) -> Connection:
-        """Raises ConnectionFileError (not there yet) or GoneError (it never will be)."""
+        """Returns the connection. Raises ConnectionFileError if it is not there yet, GoneError if it has ended."""
 
     def fell_silent(self) -> None:
-        """A service that was ready answers nothing any more, not even a Ping."""
+        """Notes that a service that was ready answers nothing any more, not even a Ping."""
 
 
 class Link:
-    """A connection to the service that ``source`` finds, as long as it is not closed."""
+    """A connection to the service that ``source`` finds, until it is closed."""
 
     def __init__(self, source: Source, name: str, connect: Connect = ZeroMQ) -> None:
-        """``name`` says who this is, for the service's log."""
+        """Starts the thread. ``name`` is this client's, for the service's log."""
         self.state = State(Phase.CONNECTING, "looking for the backend")
-        self.lives = 0  # how often it has connected: what a service held for this client ends with each
-        self.buffers = Buffers()  # of the previews' pixels: whoever has shown them gives them back
+        self.lives = 0  # connections so far; what a service holds for this client ends with each
+        self.buffers = Buffers()  # for the pixels of previews; whoever has shown them gives them back
         self._source = source
         self._name = name
         self._connect = connect
@@ -59,20 +59,20 @@ class Link:
     # --- called from any thread ------------------------------------------------------------------
 
     def ask(self, request: Request, timeout: float) -> Future[Any]:
-        """Sends a request; the future yields its reply or raises RequestError.
+        """Sends a request as soon as the service is ready. The future yields its reply or raises RequestError.
 
-        It fails ``timeout`` s after it was sent at the latest; it is sent as soon as the service is ready.
+        It fails at the latest ``timeout`` seconds after it was sent.
         """
         future = self._outbox.ask(request, timeout)
         self._wake()
         return future
 
     def call(self, request: Request, timeout: float) -> Any:
-        """The reply to ``request``, waited for; raises RequestError, after ``timeout`` s at the latest."""
+        """Sends a request and waits for its reply. Raises RequestError, at the latest after ``timeout`` seconds."""
         return self.wait(self.ask(request, timeout), timeout)
 
     def wait(self, answer: Future[Any], timeout: float) -> Any:
-        """What ``answer`` yields; raises RequestError, after ``timeout`` s at the latest."""
+        """Waits for the result of ``answer``. Raises RequestError, at the latest after ``timeout`` seconds."""
         try:
             return answer.result(timeout + 1.0)
         except FutureTimeoutError:
@@ -80,7 +80,7 @@ class Link:
             raise RequestError("timeout", f"no answer from the backend: {detail}", self.state.hint) from None
 
     def wait_ready(self, timeout: float) -> Welcome:
-        """The service's Welcome, waited for; raises RequestError, after ``timeout`` s at the latest."""
+        """Waits until the service is ready. Raises RequestError, at the latest after ``timeout`` seconds."""
         end, lost = time.monotonic() + timeout, None
         while time.monotonic() < end:
             state = self.state
@@ -105,12 +105,12 @@ class Link:
         self._wake()
 
     def previews(self) -> list[Preview]:
-        """Every preview that finished since the last call."""
+        """Returns the previews that finished since the last call."""
         return self._outbox.previews()
 
     @property
     def streams(self) -> set[int]:
-        """Those of which a preview waits or is on its way."""
+        """The streams with a preview that waits or is on its way."""
         return self._outbox.streams
 
     @property
@@ -124,7 +124,7 @@ class Link:
         return self._outbox.has_previews
 
     def close(self) -> None:
-        """Ends the thread; every request still on its way fails. Safe to call twice."""
+        """Ends the thread; requests that are not answered fail. Safe to call twice."""
         self._is_closing = True
         self._wake()
         self._thread.join(timeout=2.0)
@@ -146,7 +146,7 @@ class Link:
             self._outbox.abandon(RequestError("closed", "the connection was closed", "connect again"))
 
     def _live(self, connection: Connection) -> None:
-        """One life of the connection; whatever goes wrong in it ends as a lost link, never as a dead thread."""
+        """Connects once, until that ends; any error in it gives a lost link, never a dead thread."""
         try:
             transport = self._connect(connection)
         except UnreachableError as error:
@@ -187,7 +187,7 @@ class Link:
             return None
 
     def _sleep(self, seconds: float) -> None:
-        """Until something is asked, at most so long."""
+        """Waits until something is asked, at most ``seconds``."""
         self._stirred.clear()
         if not self._is_closing:
             self._stirred.wait(seconds)

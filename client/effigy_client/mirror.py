@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A face's controls in a mirror: which control shows there what another showed, and with which sign."""
+"""Mirrors a face's controls: which control of the mirror image shows what another showed, and with which sign."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ V = TypeVar("V", float, NDArray[np.float64])  # a value, or one for every frame
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The control ``name`` that shows in a mirror what another showed; ``is_odd``: with the opposite sign."""
+    """The control ``name`` that shows in the mirror image what another showed, with opposite sign if ``is_odd``."""
 
     name: str
     is_odd: bool = False
 
 
 def twins_of(parameters: Iterable[Parameter]) -> dict[str, Twin]:
-    """By name, as the model announces it."""
+    """Returns each control's twin by its name, as the model announces it."""
     return {parameter.name: Twin(parameter.mirror, parameter.is_odd) for parameter in parameters}
 
 
 def twins_by_name(names: Collection[str]) -> dict[str, Twin]:
-    """Of controls that a file names and whose model is not there to say more: a name ends with its side, if any."""
+    """Guesses the twins of controls whose model is not there, from names that end in their side."""
     twins = {}
     for name in names:
         _, action = side_by_name(name)
@@ -40,13 +40,13 @@ def twins_by_name(names: Collection[str]) -> dict[str, Twin]:
 
 
 def side_by_name(name: str) -> tuple[str, str]:
-    """(side, what it does) of a control that only its name tells of; the side is "" where it has none."""
+    """Splits a control's name into side, "" for none, and action."""
     side = next((side for side in SIDES if name.endswith(side)), "")
     return side, name.removesuffix(side)
 
 
 def sides_of(twins: Mapping[str, Twin]) -> dict[str, dict[str, str]]:
-    """What each action's sides are called: {"eyeBlink": {"Left": "eyeBlinkLeft", "Right": "eyeBlinkRight"}, …}."""
+    """Returns the names of both sides of each action: {"eyeBlink": {"Left": "eyeBlinkLeft", …}, …}."""
     found: dict[str, dict[str, str]] = {}
     for name, twin in twins.items():
         if twin.name != name:
@@ -56,7 +56,7 @@ def sides_of(twins: Mapping[str, Twin]) -> dict[str, dict[str, str]]:
 
 
 def mirrored(values: Mapping[str, V], twins: Mapping[str, Twin]) -> dict[str, V]:
-    """``values`` as a mirror shows them; a value whose twin has none stays."""
+    """Returns the ``values`` of the mirror image; a control whose twin has no value keeps its own."""
     out = dict(values)
     for name, twin in twins.items():
         if name in values and twin.name in values:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From Blender's matrices to the angles that a face model understands, and to the plate's place.
+"""Converts world matrices, as Blender has them, to a face model's angles and to the plate's place.
 
 Face frame: +X to the picture's right, +Y up, +Z out of the face. The proxy's local frame is
 (x, y, z) = (X, −Z, Y): the face looks along −Y, as rigs do. A Blender camera's local frame (x right, y up,
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 _ONE = np.eye(3)
 _MIRROR = np.array([-1.0, 1.0, 1.0])  # of the columns
-_FLOAT32 = 1e-6  # how far from a rotation Blender's own matrices of one are; 0.0001° at the most
+_FLOAT32 = 1e-6  # rounding of Blender's rotation matrices, at most 0.0001°
 FACE_TO_LOCAL: Array = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 
 
@@ -33,7 +33,7 @@ class Angles:
 
     @property
     def mirrored(self) -> Angles:
-        """The same turn with left and right changed over."""
+        """The same turn with left and right exchanged."""
         return Angles(-self.yaw, self.pitch, -self.roll)
 
 
@@ -49,7 +49,7 @@ class View:
     def sight(self) -> Array:
         """The axes [3, 3] of a camera that looks straight at the head: right, up and towards the viewer, as columns.
 
-        They are the camera's own, turned by the smallest rotation that does it.
+        They are the camera's own axes, turned by the smallest rotation that makes it look there.
         """
         axes = rotation_of(self.camera)
         if not self.perspective:
@@ -67,12 +67,12 @@ def landmarks_to_local(points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def angles_of(view: View) -> Angles:
-    """The head's turn as the camera sees it: R = Rz(roll) · Rx(−pitch) · Ry(yaw)."""
+    """Returns the head's turn as the camera sees it: R = Rz(roll) · Rx(−pitch) · Ry(yaw)."""
     return angles_from(view.sight.T @ rotation_of(view.head) @ FACE_TO_LOCAL)
 
 
 def angles_from(R: Array) -> Angles:
-    """The angles of R [3, 3], which takes the face frame to the camera's."""
+    """Returns the angles of R [3, 3], which takes the face frame to the camera's."""
     pitch = -math.asin(min(1.0, max(-1.0, R[2, 1])))
     return Angles(
         math.degrees(math.atan2(-R[2, 0], R[2, 2])),
@@ -82,7 +82,7 @@ def angles_from(R: Array) -> Angles:
 
 
 def head_rotation(angles: Angles, view: View) -> Array:
-    """The world rotation [3, 3] that a head in the place of ``view.head`` needs to be seen under ``angles``."""
+    """Returns the world rotation [3, 3] with which a head at ``view.head`` is seen under ``angles``."""
     y, p, r = (math.radians(a) for a in (angles.yaw, -angles.pitch, angles.roll))
     turn = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
     nod = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
@@ -91,10 +91,10 @@ def head_rotation(angles: Angles, view: View) -> Array:
 
 
 def plate_matrix(view: View, roll: float, rest_roll: float, size: float, offset: tuple[float, float]) -> Array:
-    """The plate's world matrix [4, 4]: a square of ``size`` head units that faces the camera at the head.
+    """Returns the plate's world matrix [4, 4]: a square of ``size`` head units at the head that faces the camera.
 
-    ``roll`` − ``rest_roll`` degrees turn it with the head; ``offset`` (right, up; in head units) is where its
-    middle lies as seen from the head's origin. In-plane motion is exact this way: no picture changes for it.
+    It is rolled by ``roll`` − ``rest_roll`` degrees, and its middle lies at ``offset`` (right, up; in head units) from
+    the head's origin. So motion in the picture's plane is exact, and needs no other picture.
     """
     angle = math.radians(roll - rest_roll)
     tilt = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
@@ -107,7 +107,7 @@ def plate_matrix(view: View, roll: float, rest_roll: float, size: float, offset:
 
 
 def _smallest_rotation(start: Array, end: Array) -> Array:
-    """R [3, 3] that turns the unit vector ``start`` into the unit vector ``end``."""
+    """Returns the smallest rotation [3, 3] that turns the unit vector ``start`` to the unit vector ``end``."""
     cosine = float(start @ end)
     if cosine < -1 + 1e-9:  # the head is exactly behind the camera: any half turn will do
         other = np.eye(3)[int(np.argmin(np.abs(start)))]
@@ -120,15 +120,15 @@ def _smallest_rotation(start: Array, end: Array) -> Array:
 
 
 def _cross(a: Array, b: Array) -> tuple[float, float, float]:
-    """The cross product; numpy's own takes ten times as long for one pair of vectors."""
+    """Returns the cross product; numpy's takes ten times as long for one pair of vectors."""
     (a0, a1, a2), (b0, b1, b2) = a.tolist(), b.tolist()
     return a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
 
 
 def rotation_of(matrix: Array) -> Array:
-    """The rotation nearest to a world matrix: without scale and shear.
+    """Returns the rotation nearest to a world matrix, without scale and shear.
 
-    What is mirrored counts as mirrored from side to side, as a face is.
+    A mirrored matrix counts as mirrored from left to right, as faces are.
     """
     part = matrix[:3, :3]
     volume = float(np.linalg.det(part))
@@ -136,7 +136,7 @@ def rotation_of(matrix: Array) -> Array:
         part, volume = part * _MIRROR, -volume
     if volume > 0:
         plain = part / volume ** (1 / 3)
-        # Turned and scaled alike in every direction, as nearly all are: three times as fast as what follows.
+        # Nearly all matrices are a rotation with uniform scale, for which this is three times as fast.
         if np.abs(plain.T @ plain - _ONE).max() < _FLOAT32:
             return plain
     U, _, Vt = np.linalg.svd(part)
@@ -146,5 +146,5 @@ def rotation_of(matrix: Array) -> Array:
 
 
 def _scale(matrix: Array) -> float:
-    """The mean size of a world matrix: the cube root of the volume that it gives to a unit cube."""
+    """Returns the mean scale of a world matrix, the cube root of its determinant's size."""
     return float(abs(np.linalg.det(matrix[:3, :3])) ** (1 / 3))

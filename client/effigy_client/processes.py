@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether another process of this machine still runs, on every system."""
+"""Tells whether another process of this machine still runs, on every system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SYNCHRONIZE, _WAIT_TIMEOUT, _ACCESS_DENIED = 0x00100000, 0x102, 5
 
 
 def is_alive(pid: int) -> bool:
-    """Whether this machine has a process of that number. One that ended and that nobody reaped counts as alive."""
+    """Returns whether this machine has a process with this number. One that ended but was not reaped counts too."""
     if pid <= 0:
         return False
     if sys.platform == "win32":
@@ -27,7 +27,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _is_alive_on_windows(pid: int) -> bool:
-    """Signal 0 would interrupt it there."""
+    """Asks the kernel for the process, because ``os.kill(pid, 0)`` would interrupt it on Windows."""
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
     kernel.OpenProcess.restype = ctypes.c_void_p
     opened = kernel.OpenProcess(_SYNCHRONIZE, False, pid)

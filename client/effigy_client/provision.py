@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a backend comes from: a process that is started here, or one that runs already.
+"""Provides a backend: a process that is started here, or one that runs already.
 
-Both are used in the same way (``Provision``), and so could be what starts one over ssh, or on a farm.
+Both have the interface ``Provision``, which one that is started over ssh or on a farm could have too.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from effigy_protocol.connection import (
 from .errors import GoneError
 from .processes import is_alive
 
-_STOP_S = 5.0  # for the picture being painted; then it is killed
-_KEPT = 5  # of what backends printed
-_NAME = re.compile(r"printed-(\d{1,9})-\w+\.txt")  # with the number of the process that started the backend
-_TAIL = 8192  # bytes read from the end of that
-_ERROR = "effigy: error: "  # how the line begins by which the command line says why it ends
-_FRAME = " \t\r\n|│┃║"  # what stands beside an error in a box, as other versions and programs draw it
+_STOP_S = 5.0  # to finish the picture being painted, before it is killed
+_KEPT = 5  # files with what ended backends printed
+_NAME = re.compile(r"printed-(\d{1,9})-\w+\.txt")  # of such a file, with the process that started the backend
+_TAIL = 8192  # bytes that are read from its end
+_ERROR = "effigy: error: "  # how the line begins in which the command line says why it ended
+_FRAME = " \t\r\n|│┃║"  # characters around an error in a box, as other versions and programs draw it
 
 
 class BackendError(Exception):
@@ -42,37 +42,37 @@ class BackendError(Exception):
 
 
 class Provision(Protocol):
-    """A backend, from being wanted until it is gone. A link calls ``find`` and ``fell_silent``, on its own thread."""
+    """A backend, from its start to its end. A link calls ``find`` and ``fell_silent`` on its own thread."""
 
     patience: float
-    """Seconds that it may take to be ready."""
+    """Seconds that it may take until it is ready."""
 
     def find(self) -> Connection:
-        """Raises ConnectionFileError (not there yet) or GoneError (it never will be)."""
+        """Returns the connection. Raises ConnectionFileError if it is not there yet, GoneError if it has ended."""
 
     def fell_silent(self) -> None:
-        """It was ready and answers nothing any more."""
+        """Notes that it was ready and does not answer any more."""
 
     @property
     def has_died(self) -> bool:
-        """Whether it has ended and can be started again, by making another of these."""
+        """Whether it has ended and can be replaced by a new one."""
 
     @property
     def why_it_ended(self) -> str:
-        """For people."""
+        """The reason, for users; "" if it has not ended."""
 
     def stop(self) -> None:
-        """It is wanted no more; returns at once. Call ``reap`` until that is true."""
+        """Begins to stop it; returns at once. Call ``reap`` until that returns True."""
 
     def reap(self) -> bool:
-        """True when it is gone, or none of our business any more."""
+        """Returns True when it is gone, or was started by somebody else."""
 
     def stop_and_wait(self) -> None:
-        """For the end of this process: a few seconds at most."""
+        """Stops it and waits, a few seconds at most; for the end of this process."""
 
 
 class RunningBackend:
-    """A backend that somebody else started, and will stop; its connection file says where it is."""
+    """A backend that somebody else starts and stops, found by its connection file."""
 
     patience = 15.0
 
@@ -104,7 +104,7 @@ class RunningBackend:
 
 
 def read_living(path: Path) -> Connection:
-    """The connection in a file. Raises ConnectionFileError, or GoneError when the process that wrote it has ended."""
+    """Reads a connection file. Raises ConnectionFileError, or GoneError if the process that wrote it has ended."""
     try:
         connection = read_connection(path)
     except OtherVersionError as error:
@@ -115,17 +115,17 @@ def read_living(path: Path) -> Connection:
 
 
 class LocalBackend:
-    """A backend that this process started and will stop. It also leaves by itself when this process is gone."""
+    """A backend that this process starts and stops. It also ends by itself when this process has ended."""
 
-    # To start and load its model. One that died, or that answered once and then no more, is told at once, so this only
-    # ends the wait for one that hangs: a busy machine takes minutes.
+    # To start and load its model, which takes minutes on a busy machine. A backend that died or fell silent is noticed
+    # at once, so this only limits the wait for one that hangs.
     patience = 300.0
 
     def __init__(self, command: str, folder: Path, model: str = "") -> None:
-        """Starts ``command`` (for instance "effigy", or a path to it with arguments); returns at once.
+        """Starts ``command``, for instance "effigy" or a path to it with arguments; returns at once.
 
-        ``folder`` takes its log, what it prints and its connection file, each under a name of its own, that its owner
-        alone can read; ``model`` is the bundle to serve, empty for the embedded default. Raises BackendError.
+        ``folder`` gets its log, its output and its connection file, each with a unique name and readable by its owner
+        alone. ``model`` is the bundle to serve, "" for the embedded default. Raises BackendError.
         """
         arguments = split_command(command)
         self.folder = folder
@@ -172,21 +172,21 @@ class LocalBackend:
         return read_living(self.connection_file)
 
     def fell_silent(self) -> None:
-        self.kill("it answered nothing any more, and was ended")  # it can be started again then, as one that died
+        self.kill("it answered nothing any more, and was ended")  # so that it can be started again
 
     def kill(self, why: str) -> None:
-        """Ends a backend that hangs, at once; ``why`` becomes its last words. May be called from any thread."""
+        """Kills a backend that hangs; ``why`` becomes the reason. May be called from any thread."""
         self._killed_for = why
         self._process.kill()
 
     def stop(self) -> None:
-        """Asks it to leave; returns at once. Call ``reap`` until it is gone."""
+        """Asks it to end; returns at once. Call ``reap`` until that returns True."""
         self._stopping_since = time.monotonic()
         with contextlib.suppress(OSError):
             self._process.terminate()
 
     def reap(self) -> bool:
-        """True when it is gone; kills it when it does not leave in time after ``stop``."""
+        """Returns True when it is gone; kills it if it does not end in time after ``stop``."""
         if self._process.poll() is not None:
             remove_connection(self.connection_file, self.pid)
             return True
@@ -195,7 +195,7 @@ class LocalBackend:
         return False
 
     def stop_and_wait(self) -> None:
-        """For the end of Blender: stops it and waits, a few seconds at most."""
+        """Stops it and waits, a few seconds at most; for the end of Blender."""
         self.stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_S)
@@ -205,7 +205,7 @@ class LocalBackend:
         self.reap()
 
     def last_words(self) -> str:
-        """Why it ended, for the panel: the error that it printed, else the last line that says anything; or empty."""
+        """Returns why it ended, for the panel: the error that it printed, or the last line with text, or ""."""
         if self._killed_for:
             return self._killed_for
         try:
@@ -218,14 +218,14 @@ class LocalBackend:
 
 
 def last_words(lines: list[str]) -> str:
-    """Of what a program printed: the error that it ended with, else the last line that says anything; or ""."""
+    """Returns from a program's output the error that it ended with, or the last line with text, or ""."""
     said = [words for line in lines if any(map(str.isalnum, words := line.strip(_FRAME)))]
     errors = [line.removeprefix(_ERROR) for line in said if line.startswith(_ERROR)]
     return next(reversed(errors or said), "")
 
 
 def _prune(folder: Path) -> None:
-    """Removes what all but the newest backends of Blenders that are gone printed, and connection files they left."""
+    """Removes the output and connection files of backends whose Blender has ended, but for the newest few."""
     printed = [(path, _NAME.fullmatch(path.name)) for path in folder.glob("printed-*.txt")]
     gone = [path for path, name in printed if name and not is_alive(int(name[1]))]
     for path in sorted(gone, key=_age)[: 1 - _KEPT]:
@@ -241,7 +241,7 @@ def _age(path: Path) -> float:
 
 
 def split_command(command: str) -> list[str]:
-    """The program and arguments of ``command``; raises BackendError when there is no such program."""
+    """Splits ``command`` into its program and arguments. Raises BackendError if there is no such program."""
     command = command.strip()
     if command.startswith("~"):
         command = str(Path(command).expanduser())
@@ -263,14 +263,14 @@ def split_command(command: str) -> list[str]:
 
 
 def spawn(arguments: list[str], printed: IO[bytes] | None = None, logs: Path | None = None) -> subprocess.Popen[bytes]:
-    """Starts a command of the backend. What it prints goes to the file ``printed``, or into pipes.
+    """Starts a command of the backend. Its output goes to the file ``printed``, or into pipes for None.
 
     ``logs`` is a folder for its log. Raises BackendError.
     """
     # Blender's own Python settings must not leak into another interpreter.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if logs is not None:
-        # Not an option: a backend of an earlier version, which has none, is to live long enough to say its version.
+        # Not a command-line option, because a backend of an earlier version would end instead of telling its version.
         environment["EFFIGY_LOG_FOLDER"] = str(logs)
     flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
     out = subprocess.PIPE if printed is None else printed

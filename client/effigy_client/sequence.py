@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exact pictures of one moment after another: what baking and caching have in common.
+"""Goes through a frame range and gets its exact pictures, for baking and caching.
 
-A few are asked for ahead, so that the service never waits for who asks. A backend that dies on the way is started
-again (if it is this program's own) or waited for, and what it had not answered is asked again.
+Several are asked for ahead, so that the service is never idle. A backend that dies on the way is started again, if this
+program started it, or waited for; then what it had not answered is asked again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .errors import RequestError
 from .face import OPEN_S, Anchor, Asked, Face, Identities
 from .provision import Provision
 
-_AHEAD = 8  # on their way at once: twice what the backend paints together
-_RESTARTS = 3  # of a dying backend, until it is taken for broken
-_PAUSE_S = 0.002  # no longer than the shortest picture takes
+_AHEAD = 8  # requests on their way, twice what the backend paints at once
+_RESTARTS = 3  # of a backend that dies, after which it counts as broken
+_PAUSE_S = 0.002  # less than any picture takes
 
 
 class Moment(Protocol):
-    """What a frame's picture is asked with, and whatever else its reader wants back with it."""
+    """What a frame asks for, and whatever else its reader wants to get back with the picture."""
 
     @property
     def asking(self) -> Asking: ...
@@ -41,7 +41,7 @@ class SequenceError(Exception):
 
 
 class Supply(Protocol):
-    """The backend that a sequence asks, which may come and go meanwhile."""
+    """The backend that a sequence asks; it may end and be replaced meanwhile."""
 
     @property
     def identities(self) -> Identities | None: ...
@@ -55,7 +55,7 @@ class Supply(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[M]):
-    """One frame that is done; ``picture`` is None where ``skip`` said that there is one already."""
+    """A frame that is done; ``picture`` is None if it was skipped."""
 
     frame: int
     moment: M
@@ -66,11 +66,11 @@ class Step(Generic[M]):
 class _Entry(Generic[M]):
     frame: int
     moment: M
-    asked: Asked | None = None  # None: nothing need be painted
+    asked: Asked | None = None  # None if it is skipped
 
 
 class Sequence(Generic[M]):
-    """Goes through frames, and never waits."""
+    """Goes through frames, step by step, without waiting."""
 
     def __init__(
         self,
@@ -85,10 +85,19 @@ class Sequence(Generic[M]):
         passes: tuple[PassName, ...] = (),
         metres: Callable[[int], tuple[float, float]] = lambda frame: (HEAD_UNIT, 0.0),
     ) -> None:
-        """``read`` says what a frame asks for, ``skip`` of which frames nothing need be painted.
+        """Prepares a sequence; nothing is asked for before ``step``.
 
-        ``patience`` is how many seconds a picture may take, and a backend to come back; ``passes`` come with every
-        picture; ``metres`` of a frame are as in Asking.request.
+        Args:
+            supply: the backend.
+            face: the face whose identity is opened and kept.
+            anchor: who it is.
+            frames: their numbers.
+            read: returns what a frame asks for.
+            skip: returns whether a frame needs no picture.
+            patience: seconds that a picture may take, and a backend until it is back.
+            encoding: of the pictures.
+            passes: that come with every picture.
+            metres: of a frame, as in ``Asking.request``.
         """
         self.total = len(frames)
         self.done = 0
@@ -97,18 +106,21 @@ class Sequence(Generic[M]):
         self._encoding, self._passes, self._metres = encoding, passes, metres
         self._waiting = deque(frames)
         self._asked: deque[_Entry[M]] = deque()
-        self._again: deque[_Entry[M]] = deque()  # read already, to be asked once more
+        self._again: deque[_Entry[M]] = deque()  # frames that are read already, to be asked for again
         self._restarts = 0
         self._lost_since: float | None = None
         if face.refusal is not None:
-            face.forget()  # who starts this wants it tried again
+            face.forget()  # a user who starts this wants a refused identity to be tried again
 
     @property
     def is_done(self) -> bool:
         return self.done == self.total
 
     def step(self) -> list[Step[M]]:
-        """What is finished, in the order of frames. Raises SequenceError, or what ``read`` raises."""
+        """Returns the frames finished since the last step, in order, and asks for more if there are none.
+
+        Raises SequenceError, or what ``read`` raises.
+        """
         finished: list[Step[M]] = []
         while self._asked and (self._asked[0].asked is None or self._asked[0].asked.is_done):
             entry = self._asked.popleft()
@@ -125,17 +137,17 @@ class Sequence(Generic[M]):
         return finished
 
     def wait(self, seconds: float) -> None:
-        """Until the next answer is there, at most so long."""
+        """Waits for the next answer, at most ``seconds``."""
         if self._asked and self._asked[0].asked is not None:
             futures.wait([self._asked[0].asked.answer], timeout=seconds)
-        else:  # a frame that is kept comes first, an identity opens, or a backend starts
+        else:  # a skipped frame is next, an identity is being opened, or a backend starts
             pause()
 
     def stop(self) -> None:
-        """Takes back what is not painted yet."""
+        """Cancels what is not painted yet."""
         identities = self._supply.identities
         if identities is not None and any(e.asked is not None and not e.asked.is_done for e in self._asked):
-            identities.link.ask(Cancel(), OPEN_S)  # previews among them are asked for again
+            identities.link.ask(Cancel(), OPEN_S)  # previews are cancelled too, and then asked for again
 
     def _send(self) -> None:
         identities = self._supply.identities
@@ -156,7 +168,7 @@ class Sequence(Generic[M]):
         return _Entry(frame, self._read(frame))
 
     def _is_open(self, identities: Identities) -> bool:
-        """Whether the identity is open; opens it without waiting."""
+        """Opens the identity without waiting; returns whether it is open."""
         link = identities.link
         if not self._face.key and not self._face.is_opening and not link.is_ready:
             self._wait_for_backend(RequestError("no-backend", link.state.detail, link.state.hint))
@@ -168,7 +180,7 @@ class Sequence(Generic[M]):
         return bool(self._face.key)
 
     def _recover(self, entry: _Entry[M], error: RequestError) -> None:
-        """Takes back all that is on its way, to be asked again in the same order."""
+        """Puts back all frames on their way, to be asked for again in the same order."""
         for each in (entry, *self._asked):
             each.asked = None
         self._again.extendleft(reversed([entry, *self._asked]))
@@ -177,7 +189,7 @@ class Sequence(Generic[M]):
         self._wait_for_backend(error)
 
     def _wait_for_backend(self, error: RequestError) -> None:
-        """Raises SequenceError when waiting will not help, or has not for as long as ``patience`` says."""
+        """Starts a backend again that has died. Raises SequenceError if waiting cannot help, or took too long."""
         if not error.is_transient:
             raise SequenceError(str(error)) from None
         now = time.monotonic()
@@ -193,5 +205,5 @@ class Sequence(Generic[M]):
 
 
 def pause() -> None:
-    """For scripts that wait for an answer."""
+    """Sleeps for 2 ms, for scripts that wait for an answer."""
     time.sleep(_PAUSE_S)

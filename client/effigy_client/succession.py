@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which controls of a face model carry on what another's do: names differ, and so does what has two sides.
+"""Translates the controls of one face model to those of another, which may name or divide them differently.
 
-A control's name is what it does, ARKit's word where there is one, and the side that it moves, if it has one. Of the
-model that is there the sides are announced; of the other one, which is not, only the names are left.
+A control's name is an action, in ARKit's word if it has one, and the side that it moves, if any. The model that is
+there announces its sides; of the other one only the names are known.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 from .mirror import Twin, side_by_name, sides_of
 
-# Names of one action, of which models have one or another; where one has several, the first of these is it.
+# Different names of one action; if a model has several of them, the first one counts.
 _ALIKE = (("browUp", "browOuterUp", "browInnerUp"),)
 
 
 def heirs(name: str, known: Mapping[str, Twin]) -> tuple[str, ...]:
-    """The controls among ``known`` that do together what the control ``name`` of another model does; () for none."""
+    """Returns the controls among ``known`` that together do what another model's control ``name`` does, if any."""
     side, base = side_by_name(name)
     every = sides_of(known)
     alike = next((group for group in _ALIKE if base in group), ())
@@ -32,10 +32,10 @@ def heirs(name: str, known: Mapping[str, Twin]) -> tuple[str, ...]:
 
 
 def succeed(values: Mapping[str, float], known: Mapping[str, Twin]) -> dict[str, float]:
-    """Another model's ``values`` as values of the controls ``known``; where two become one, it takes their mean."""
+    """Translates another model's ``values`` to the controls ``known``; where several become one, it gets their mean."""
     found: dict[str, list[float]] = {}
     for name, value in values.items():
         for heir in (name,) if name in known else heirs(name, known):
             found.setdefault(heir, []).append(value)
-    # What has its own name takes that value: a relative of it is no second opinion.
+    # A control of the same name gets its own value alone, and no mean with related ones.
     return {heir: values[heir] if heir in values else sum(given) / len(given) for heir, given in found.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seam between a link and whatever carries its messages: ZeroMQ, or a service in this very process."""
+"""Carries a link's messages: over ZeroMQ, or to a service in the same process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from effigy_protocol.messages import Buffer
 _LOST = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
-Frames = Sequence[Buffer]  # one message: its header and its payload
+Frames = Sequence[Buffer]  # a message: its header and its payload frames
 
 
 class ClosedError(Exception):
@@ -28,27 +28,27 @@ class ClosedError(Exception):
 
 
 class ForeignError(ClosedError):
-    """What listens there is not the service of the connection: it does not have the service's key."""
+    """What listens there does not have the service's key, so it is not the service of the connection."""
 
 
 class UnreachableError(Exception):
-    """An address that cannot be connected to; says why."""
+    """An address that cannot be connected to; the message says why."""
 
 
 class Transport(Protocol):
-    """A connection to one service. One thread uses it; ``wake`` alone may be called from any."""
+    """A connection to one service, for use by one thread; only ``wake`` may be called from others."""
 
     def send(self, frames: Frames) -> None:
         """Sends a message; returns at once. Raises ClosedError."""
 
     def receive(self, seconds: float) -> Frames | None:
-        """The next message; None when none came within ``seconds``, or on ``wake``.
+        """Returns the next message, or None if none comes within ``seconds`` or ``wake`` is called.
 
         Raises ClosedError, or ForeignError.
         """
 
     def wake(self) -> None:
-        """Has a ``receive`` that waits return."""
+        """Makes a waiting ``receive`` return."""
 
     def close(self) -> None:
         """Frees everything; safe to call twice."""
@@ -58,12 +58,12 @@ Connect = Callable[[Connection], Transport]
 
 
 class ZeroMQ:
-    """A DEALER socket to ``connection``'s endpoint, which is never connected to a second time."""
+    """A DEALER socket to a service's endpoint. It does not reconnect: a lost connection needs a new transport."""
 
     def __init__(self, connection: Connection) -> None:
-        """Raises UnreachableError."""
+        """Connects to ``connection``. Raises UnreachableError."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._context.linger = 0  # before any socket: else a dead peer would hold up term()
+        self._context.linger = 0  # set before any socket is made, or a dead peer would hold up term()
         self._waker, self._wake_sender = socket.socketpair()
         self._waker.setblocking(False)
         self._wake_sender.setblocking(False)
@@ -71,7 +71,7 @@ class ZeroMQ:
         self._monitor = self._socket.get_monitor_socket(_LOST | _REFUSED)
         self._socket.setsockopt(zmq.MAXMSGSIZE, REPLY_LIMITS.frame_bytes + CURVE_BYTES)
         self._socket.set_hwm(0)  # no answer is ever dropped
-        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a lost connection is told, and another one looked for
+        self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # the link looks for a service again
         self._poller = zmq.Poller()
         for source in (self._socket, self._monitor, self._waker):
             self._poller.register(source, zmq.POLLIN)
@@ -85,7 +85,7 @@ class ZeroMQ:
     def send(self, frames: Frames) -> None:
         try:
             self._socket.send_multipart(list(frames), zmq.NOBLOCK, copy=False)
-        except zmq.Again:  # a connection that is closed and not made again would be waited for without end
+        except zmq.Again:  # the connection is closed, and sending would wait for ever
             raise ClosedError from None
 
     def receive(self, seconds: float) -> Frames | None:
@@ -103,9 +103,9 @@ class ZeroMQ:
         return [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
 
     def _loss(self) -> ClosedError:
-        """What the socket's monitor says has happened."""
+        """Returns the error for what the socket's monitor reports."""
         while self._monitor.poll(0):
-            what, _where = self._monitor.recv_multipart()  # zmq's own reader of it would import asyncio
+            what, _where = self._monitor.recv_multipart()  # zmq.utils.monitor would import asyncio
             event, _detail = struct.unpack("=HI", what)
             if event & _REFUSED:
                 return ForeignError()
@@ -126,16 +126,16 @@ class ZeroMQ:
 
 
 def _set_keys(socket: zmq.Socket[bytes], connection: Connection) -> None:
-    """Has each side prove that it has the connection file's keys, before the other takes a message."""
+    """Sets up CURVE, with which each side proves that it has the connection file's keys."""
     secret = connection.client_key.encode()
     socket.curve_publickey, socket.curve_secretkey = zmq.curve_public(secret), secret
     socket.curve_serverkey = connection.service_key.encode()
 
 
 class InProcess:
-    """A service that is a function: it is given a message, on the thread that sends, and returns its answers.
+    """A service that is a function from a message to its answers, called on the thread that sends.
 
-    Answers that take longer it can ``deliver`` later, from any thread.
+    Answers that take longer can be given to ``deliver`` later, on any thread.
     """
 
     def __init__(self, answer: Callable[[Frames], Iterable[Frames]]) -> None:
@@ -150,7 +150,7 @@ class InProcess:
         self._answers.extend(self._answer(frames))
 
     def deliver(self, frames: Frames) -> None:
-        """An answer to what was sent before."""
+        """Hands over an answer to an earlier message."""
         self._answers.append(frames)
         self.wake()
 
@@ -168,6 +168,6 @@ class InProcess:
         self._woken.put(None)
 
     def close(self) -> None:
-        """Also for the service's side, which ends the connection so."""
+        """Closes the connection; the service may call it too."""
         self._is_closed = True
         self.wake()

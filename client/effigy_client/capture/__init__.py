@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captured performances: read from tables or heard from a phone, and spread over a face's controls."""
+"""Captured performances: read from tables, films, cameras or a phone, and mapped to a face's controls."""

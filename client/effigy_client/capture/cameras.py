@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which cameras this computer has, as ``effigy capture --cameras`` lists them; none is switched on for that."""
+"""Lists this computer's cameras, by ``effigy capture --cameras``, without switching one on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATIENCE_S = 60.0  # a busy machine takes many seconds to start the backend's c
 
 
 class CameraList:
-    """Looks for them in a thread. ``found`` is None until it is known; ``problem`` says why they cannot be listed."""
+    """Looks for cameras in a thread. ``found`` is None until it has ended; ``problem`` says why none can be listed."""
 
     def __init__(self, command: str) -> None:
         self.found: tuple[tuple[int, str], ...] | None = None  # number and name
@@ -24,7 +24,7 @@ class CameraList:
         self._thread.start()
 
     def wait(self, seconds: float) -> None:
-        """For tests: until it is known, at most so long."""
+        """Waits for the thread, at most ``seconds``; for tests."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -34,7 +34,7 @@ class CameraList:
             self.problem, self.found = str(error), ()
 
     def _list(self) -> tuple[tuple[int, str], ...]:
-        """Raises BackendError, or ValueError that says why they cannot be listed."""
+        """Runs the command. Raises BackendError, or ValueError that says why cameras cannot be listed."""
         process = spawn([*split_command(self._command), "capture", "--cameras"])
         try:
             out, errors = process.communicate(timeout=_PATIENCE_S)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stream of the Live Link Face app: one UDP packet for each captured moment, as effigy_protocol/arkit.py says."""
+"""Receives the stream of the Live Link Face app: a UDP packet for each moment (see effigy_protocol/arkit.py)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from effigy_protocol.arkit import LENGTH, NAMES, TIME, VALUES, VERSION
 
 from .tables import Capture, arkit_capture
 
-PORT = 11111  # the app's own
+PORT = 11111  # the app's default
 
-ARKIT = tuple(name.lower() for name in NAMES)  # as channels are called here
+ARKIT = tuple(name.lower() for name in NAMES)  # the names of channels
 
-_PACKET = 2048  # bytes: no packet of the app is half as long
-_AT_ONCE = 1024  # packets taken in one go, which is more than a socket holds
+_PACKET = 2048  # bytes, twice the app's longest packet
+_AT_ONCE = 1024  # packets per call, more than a socket holds
 
 
 def decode(packet: bytes) -> Capture | None:
-    """The moment in a packet; None when it saw no face. Raises ValueError for what is no such packet."""
+    """Decodes a packet to a capture of one moment; None if it saw no face. Raises ValueError for anything else."""
     try:
         if packet[0] != VERSION:
             raise ValueError(f"packets of version {packet[0]}, where {VERSION} is known")
@@ -51,10 +51,10 @@ def decode(packet: bytes) -> Capture | None:
 
 
 class Listener:
-    """A UDP socket that never waits. Close it when done."""
+    """A UDP socket that never blocks. Close it when done."""
 
     def __init__(self, address: str, port: int) -> None:
-        """Raises OSError when nobody can listen there."""
+        """Listens on ``address`` and ``port``. Raises OSError if that is not possible."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setblocking(False)
@@ -63,18 +63,18 @@ class Listener:
             self._socket.close()
             raise
         self._sender: tuple[str, int] | None = None
-        self._heard: set[str] = set()  # channels that were ever not zero
+        self._heard: set[str] = set()  # channels that have been other than zero
         self.packets = 0  # of the app, received so far
-        self.refusal = ""  # what the last thing was that is no packet of the app
+        self.refusal = ""  # what is wrong with the last packet, if it is none of the app
 
     @property
     def port(self) -> int:
         return int(self._socket.getsockname()[1])
 
     def newest(self) -> Capture | None:
-        """The last moment that came since the last call; None when none did, or no face was seen.
+        """Returns the last moment that came since the last call; None if none did, or no face was seen.
 
-        The first phone that sends is the one that is heard. Of channels that were zero ever since it says nothing.
+        Only the first phone that sends is listened to. Channels that have always been zero count as ``silent``.
         """
         waiting = []
         for _ in range(_AT_ONCE):
@@ -82,7 +82,7 @@ class Listener:
                 packet, sender = self._socket.recvfrom(_PACKET)
             except BlockingIOError:
                 break
-            except OSError:  # one that is too long for Windows, or a port that was closed on the other side
+            except OSError:  # on Windows a packet that is too long, or a port that was closed on the other side
                 continue
             if self._sender in (None, sender):
                 waiting.append((packet, sender))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A film, or a camera of this computer, read by a process of its own: ``effigy capture --report``.
+"""Reads a film, or a camera of this computer, in a process of its own: ``effigy capture --report``.
 
-It prints a JSON object a line. What is read in a film becomes a recording (CSV); what a camera sees is sent on, as the
-Live Link Face app sends it, to a port of this computer. Pictures stay in memory, and only the newest.
+The process prints a JSON object on each line. A film gives a recording (CSV). A camera's face is sent to a port of this
+computer, as the Live Link Face app would send it. Of the pictures only the newest is kept, in memory.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ from numpy.typing import NDArray
 
 from ..provision import last_words, spawn, split_command
 
-_LINE = 1 << 20  # bytes: a small picture is a tenth of it
-_LARGEST = 640  # pixels of its width and height
-_KEPT = 50  # lines of what it prints for people
-_END_S = 2.0  # to leave when asked; then it is killed
+_LINE = 1 << 20  # bytes of a line, of which a small picture needs a tenth
+_LARGEST = 640  # pixels of a picture's width and height
+_KEPT = 50  # lines of its error output
+_END_S = 2.0  # to end when asked, before it is killed
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the camera sees, small, and where points of the face are found in it."""
+    """A small picture of the camera, and the points of the face that were found in it."""
 
     picture: NDArray[np.uint8]  # [H, W, 3], top row first
-    points: NDArray[np.float64]  # [N, 2] from 0 to 1, x right, y down; none where no face is seen
+    points: NDArray[np.float64]  # [N, 2] in [0, 1], x right, y down; N is 0 where no face is seen
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The recording of a film that was read."""
+    """What was read in a film."""
 
     moments: int
     missing: int  # pictures without a face
-    faces: int  # the most that were seen at once
+    faces: int  # the most that were seen in one picture
 
 
 class CaptureProcess:
-    """One film or camera that is read. Whoever began it asks for its state now and then, and ends it."""
+    """One film or camera that is read. Its owner looks at its attributes from time to time, and ends it."""
 
     def __init__(
         self,
         command: str,
         source: str,  # a film's file, or a camera's number
         *,
-        model: str = "",  # the face model's bundle; empty: the default
-        out: Path | None = None,  # where the recording goes
-        port: int | None = None,  # or where packets go, on this computer
-        face: int = 1,  # which is followed, the largest being 1
-        neutral: str = "median",  # where the person is at rest; or "none", or a picture's number
+        model: str = "",  # the face model's bundle; "": the default
+        out: Path | None = None,  # the file of a film's recording
+        port: int | None = None,  # of this computer, for a camera's packets
+        face: int = 1,  # which face is followed; 1 is the largest
+        neutral: str = "median",  # what counts as the person at rest: "median", "none", or a picture's number
     ) -> None:
-        """Starts it; returns at once. Raises BackendError where there is no such command."""
+        """Starts the process; returns at once. Raises BackendError if there is no such command."""
         arguments = [*split_command(command), "capture", source, "--report"]
         arguments += ["--face", str(face), "--neutral", neutral]
         if model:
@@ -68,12 +68,12 @@ class CaptureProcess:
             arguments += ["--out", str(out)]
         if port is not None:
             arguments += ["--to", f"127.0.0.1:{port}"]
-        self.name = ""  # of what is read, once it is open
-        self.is_camera = False  # whether that is a camera, whose light is on
-        self.done, self.total = 0, 0  # pictures of a film
-        self.said = ""  # the last it had to say
-        self.left_out: tuple[str, ...] = ()  # controls of which pictures tell too little
-        self.seen: Seen | None = None  # the newest
+        self.name = ""  # of the film or camera, once it is open
+        self.is_camera = False  # whether it is a camera
+        self.done, self.total = 0, 0  # pictures of a film that were read, and all
+        self.said = ""  # its last message for the user
+        self.left_out: tuple[str, ...] = ()  # controls that cannot be read reliably
+        self.seen: Seen | None = None  # the newest picture
         self.written: Written | None = None
         self._printed: deque[str] = deque(maxlen=_KEPT)
         self._asked_to_end = False
@@ -93,18 +93,18 @@ class CaptureProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether more is to come: it runs, or what it said last is not heard yet."""
+        """Whether more may come: it runs, or its last output is not read yet."""
         return self._process.poll() is None or any(thread.is_alive() for thread in self._threads)
 
     @property
     def problem(self) -> str:
-        """Why it ended by itself, for people; "" where it runs, came to its end, or was asked to end."""
+        """Why it failed, for users; "" if it runs, is done, or was asked to end."""
         if self.is_running or self._asked_to_end or self._process.returncode == 0:
             return ""
         return last_words(list(self._printed)) or f"the capture ended with code {self._process.returncode}"
 
     def end(self) -> None:
-        """It is wanted no more: nothing is written, and a camera's light goes off. Returns within moments."""
+        """Ends the process within seconds; nothing is written, and a camera is switched off."""
         self._asked_to_end = True
         with contextlib.suppress(OSError):
             self._process.terminate()
@@ -118,7 +118,7 @@ class CaptureProcess:
         self.seen = None
 
     def wait(self, seconds: float) -> None:
-        """For scripts and tests: until it has ended, at most so long."""
+        """Waits until it has ended, at most ``seconds``; for scripts and tests."""
         for thread in self._threads:
             thread.join(seconds)
         self._process.wait(seconds)
@@ -128,15 +128,15 @@ class CaptureProcess:
     def _hear(self, stream: IO[bytes]) -> None:
         with stream:
             while line := stream.readline(_LINE):
-                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # of another version
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # from another version
                     for kind, told in json.loads(line).items():
                         self._told(kind, told)
-        if self._process.stdin is not None:  # open until now, since one whose input ends leaves
+        if self._process.stdin is not None:  # kept open until now, because the process ends when its input does
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
     def _told(self, kind: str, told: Any) -> None:
-        """One of the lines; raises ValueError, KeyError, TypeError or AttributeError for what is none."""
+        """Takes what one line says. Raises ValueError, KeyError, TypeError or AttributeError for an unknown line."""
         if kind in ("camera", "film"):
             self.left_out = tuple(map(str, told.get("left_out", ())))
             self.name, self.is_camera = str(told["name"]), kind == "camera"

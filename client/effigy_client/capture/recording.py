@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A keyed face as a recording of the Live Link Face app: the way back of ``retarget``."""
+"""Writes an animated face as a recording of the Live Link Face app, the inverse of ``retarget``."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from effigy_protocol.arkit import SHAPES, Moment, csv_rows, sources
 from ..pose import Angles
 from .retarget import Array, Target
 
-_ROUNDS = 300  # of looking for shapes: what is left of a control halves in one, or loses a tenth at the least
-_SAID = 1e-3  # of a control's range, that may be missing
+_ROUNDS = 300  # of the search for shapes; a control's error falls by half in most, and by a tenth at least
+_SAID = 1e-3  # of a control's range: a smaller error does not count
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A table's text. ``beyond`` names the controls that shapes from 0 to 1 cannot say: they have columns of their own,
-    which other programs do not know."""
+    """A recording as the text of a table."""
 
     text: str
-    beyond: tuple[str, ...]
+    beyond: tuple[str, ...]  # controls that ARKit's shapes cannot express; they have columns of Effigy's own
 
 
 def record(values: Mapping[str, Array], targets: Sequence[Target], angles: Sequence[Angles], rate: float) -> Recording:
-    """N moments, ``rate`` a second, of controls [N] by name and the head as it is seen; absent controls are at rest."""
+    """Records N moments, ``rate`` per second, of controls [N] by name and the head's angles as the camera sees it.
+
+    Missing controls are at rest.
+    """
     terms = {target.name: sources(target.name, target.twin or target.name, SHAPES) for target in targets}
     wanted = {
         target.name: _gathered(np.asarray(values[target.name]), target) for target in targets if target.name in values
@@ -52,15 +54,15 @@ def record(values: Mapping[str, Array], targets: Sequence[Target], angles: Seque
 
 
 def _gathered(values: Array, target: Target) -> Array:
-    """low … 0 … high → −1 … 0 … 1."""
+    """Maps a control's range low … 0 … high to −1 … 0 … 1."""
     ends = np.where(values >= 0, target.high, -target.low)
     return np.clip(np.divide(values, ends, out=np.zeros_like(values), where=ends > 0), -1.0, 1.0)
 
 
 def _shapes(wanted: Mapping[str, Array], terms: Mapping[str, list[tuple[str, float]]], count: int) -> dict[str, Array]:
-    """Shapes [N] from 0 to 1, as small as may be, of which importers make the controls ``wanted``, as far as there are.
+    """Returns ARKit's shapes [N] in [0, 1], by name, from which importers compute the controls ``wanted``.
 
-    By projecting in turn on what makes the controls, and on 0 … 1.
+    It finds small ones by alternating projections: on the shapes that give the controls, and on [0, 1].
     """
     names = [name for name in wanted if terms[name]]
     used = sorted({shape for name in names for shape, _ in terms[name]}, key=SHAPES.index)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From captured channels to a face's controls: names, ranges, frame rates and smoothing."""
+"""Maps captured channels to a face's controls: by name, to their ranges, at another frame rate, smoothed."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A control, the range that captured 0 … 1 is spread over, and the control of the other side, if there is one."""
+    """A control that captured values are mapped to."""
 
     name: str
-    low: float
-    high: float
-    twin: str = ""
+    low: float  # the value for a captured −1
+    high: float  # and for 1
+    twin: str = ""  # the control of the other side, if there is one
 
 
 def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict[str, Array]:
-    """Values [N] of every control that the capture says something about, within the control's range.
+    """Returns the values [N] of every control for which the capture has data, within the control's range.
 
-    Of channels that are zero throughout it says nothing: what the face does already stays.
+    Channels that are zero throughout count as no data, so that those controls keep their animation.
     """
     found = {}
     for target in targets:
@@ -44,12 +44,12 @@ def retarget(capture: Capture, targets: list[Target], gain: float = 1.0) -> dict
 
 
 def _spread(values: Array, target: Target) -> Array:
-    """Captured −1 … 0 … 1 over low … 0 … high."""
+    """Maps captured values −1 … 0 … 1 to low … 0 … high."""
     return np.where(values >= 0, np.minimum(values, 1) * target.high, np.maximum(values, -1) * -target.low)
 
 
 def resample(times: Array, values: Array, rate: float) -> Array:
-    """[N] or [N, D] at ``times`` (s) → the values at every frame of ``rate`` per second, first to last."""
+    """Interpolates values [N] or [N, D] at ``times`` [N] (seconds) at ``rate`` frames per second, first to last."""
     frames = np.arange(int(np.floor(times[-1] * rate + 1e-6)) + 1) / rate
     if values.ndim == 1:
         return np.interp(frames, times, values)
@@ -57,7 +57,7 @@ def resample(times: Array, values: Array, rate: float) -> Array:
 
 
 def smooth(values: Array, width: float) -> Array:
-    """[N] averaged by a Gaussian of ``width`` frames (one standard deviation); its ends do not shrink."""
+    """Smooths values [N] by a Gaussian with a standard deviation of ``width`` frames; their number stays."""
     if width <= 0 or len(values) < 2:
         return values
     reach = min(int(np.ceil(3 * width)), len(values) - 1)
@@ -67,7 +67,7 @@ def smooth(values: Array, width: float) -> Array:
 
 
 def fill_gaps(values: Array) -> Array:
-    """[N, …] with rows of NaN → rows between their neighbours. Raises ValueError when all are NaN."""
+    """Interpolates the rows of values [N, …] that hold NaN. Raises ValueError if all do."""
     flat = values.reshape(len(values), -1)
     good = np.isfinite(flat).all(axis=1)
     if not good.any():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading captured faces: Live Link Face's CSV of ARKit blend shapes, and OpenFace's CSV of 68 landmarks.
+"""Reads captured faces: Live Link Face's CSV of ARKit blend shapes, and OpenFace's CSV of 68 landmarks.
 
-What a recording lacks is not zero: it is left out, and said.
+Missing data is left out and noted, never taken for zero.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _HEAD = {"headyaw": "yaw", "headpitch": "pitch", "headroll": "roll"}
 _TURN = ("yaw", "pitch", "roll")
 _SKIPPED = {"timecode", "blendshapecount"}
 _MAX_ROWS = 1_000_000
-_LONGEST_S = 6 * 3600.0  # of a take: all of Blender's frames are less than five hours at 60 per second
-_LARGEST = 1e6  # of a captured value: pixels of the largest pictures are a tenth of it
-_SHOWN = 60  # characters of a value that is refused
-_FRAMES = 1000  # of a second: no camera counts so many
-_SEQUENCE_RATE = 30.0  # pictures per second of a track that does not say
+_LONGEST_S = 6 * 3600.0  # of a take; all of Blender's frames last less than five hours at 60 per second
+_LARGEST = 1e6  # of a captured value, ten times the pixels of the largest pictures
+_SHOWN = 60  # characters of a refused value in an error
+_FRAMES = 1000  # frames in a second, more than any camera counts
+_SEQUENCE_RATE = 30.0  # pictures per second of a track without times
 
 _Row = tuple[int, list[str]]  # a line's number and its values
 
@@ -46,12 +46,12 @@ class Capture:
 
     times: Array  # [N] seconds from the first row
     channels: dict[str, Array]  # each [N]
-    silent: frozenset[str] = frozenset()  # channels that are zero throughout: it says nothing of them
-    notes: tuple[str, ...] = ()  # what was odd and how it was taken, in sentences' parts
+    silent: frozenset[str] = frozenset()  # channels that are zero throughout, which counts as no data
+    notes: tuple[str, ...] = ()  # what was odd in the file and how it was read, as parts of a sentence
 
     @property
     def turn(self) -> Array | None:
-        """[N, 3]: yaw, pitch and roll; None where it says nothing of the head."""
+        """Yaw, pitch and roll, [N, 3] in degrees; None without data of the head."""
         if not any(name in self.channels and name not in self.silent for name in _TURN):
             return None
         still = np.zeros(len(self.times))
@@ -60,7 +60,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class LandmarkTrack:
-    """Landmarks over time; x right and y up, in pixels or, of a track in three dimensions, in millimetres."""
+    """Landmarks over time: x right and y up, in pixels or, for a track in three dimensions, in millimetres."""
 
     times: Array  # [N] seconds
     points: Array  # [N, L, 2]; NaN where no face was found
@@ -68,11 +68,10 @@ class LandmarkTrack:
 
 
 def read_live_link(path: Path, rate: float | None = None) -> Capture:
-    """A CSV that the Live Link Face app recorded. Raises CaptureError.
+    """Reads a CSV that the Live Link Face app recorded. Raises CaptureError.
 
-    Columns: Timecode (hh:mm:ss:ff.fff), BlendShapeCount, then one per ARKit shape, and the head's and eyes'
-    angles in radians. ``rate``: frames per second of the timecode; None: as many as it counts to. Values that are
-    missing, or no numbers, are bridged.
+    Its columns are Timecode (hh:mm:ss:ff.fff), BlendShapeCount, one for each ARKit shape, and the angles of head and
+    eyes in radians. ``rate`` is the timecode's frame rate; None infers it. Missing or invalid values are interpolated.
     """
     names, rows, notes = _read(path, ["Timecode", "JawOpen"], "Live Link Face recording", least=2)
     column = {name.lower(): index for index, name in reversed(list(enumerate(names)))}
@@ -92,11 +91,11 @@ def read_live_link(path: Path, rate: float | None = None) -> Capture:
 
 
 def arkit_capture(times: Array, channels: dict[str, Array], notes: tuple[str, ...] = ()) -> Capture:
-    """What ARKit says, its names in lower case and the head's angles in radians, as a Capture."""
+    """Makes a capture of ARKit's channels, with names in lower case and the head's angles in radians."""
     renamed = {}
     for name, values in channels.items():
         if name in _HEAD:
-            # ARKit's axes are the face frame's, and it turns about them: only its pitch, about +x, lowers the nose.
+            # ARKit rotates about the axes of the face frame. Only its pitch, about +x, has the opposite sign.
             values = np.degrees(values) * (-1.0 if name == "headpitch" else 1.0)
         renamed[_HEAD.get(name, name)] = values
     silent = frozenset(name for name, values in renamed.items() if not values.any())
@@ -104,15 +103,15 @@ def arkit_capture(times: Array, channels: dict[str, Array], notes: tuple[str, ..
 
 
 def read_openface(path: Path) -> LandmarkTrack:
-    """A CSV of OpenFace's: X_0 … X_67 and Y_0 … Y_67 in millimetres, or x_0 … in pixels. Raises CaptureError.
+    """Reads a CSV of OpenFace: X_0 … X_67 and Y_0 … Y_67 in millimetres, or x_0 … in pixels. Raises CaptureError.
 
-    Millimetres are taken where both are there: in pixels a face is drawn in perspective, which reads as more turn
-    than there is. Of several faces the one that is seen longest is taken.
+    If there are both, millimetres are read, because perspective makes pixels look more turned. Of several faces, the
+    one that is seen longest is read.
     """
     wanted = [f"{axis}_{n}" for n in range(68) for axis in "xy"]
     names, rows, notes = _read(path, wanted, "landmark track of OpenFace", least=len(wanted))
     column = {name.lower(): index for index, name in enumerate(names)}
-    # Both kinds of columns differ in this alone.
+    # The names of millimetres and pixels differ only in case.
     column |= {name: index for index, name in enumerate(names)}
     if all(name.upper() in column for name in wanted):
         wanted = [name.upper() for name in wanted]
@@ -129,7 +128,7 @@ def read_openface(path: Path) -> LandmarkTrack:
 
 
 def _unrolled(codes: Array, rate: float | None, path: Path, rows: list[_Row], notes: list[str]) -> Array:
-    """Seconds [N] from the first of timecodes [N, 2]: whole seconds of the day, and frames."""
+    """Converts timecodes [N, 2], whole seconds of the day and frames, to seconds [N] from the first."""
     whole, frames = codes[:, 0], codes[:, 1]
     if rate is not None and frames.max() >= rate:
         line = rows[int(frames.argmax())][0]
@@ -150,7 +149,7 @@ def _unrolled(codes: Array, rate: float | None, path: Path, rows: list[_Row], no
 
 
 def _track_times(column: dict[str, int], rows: list[_Row], path: Path, notes: list[str]) -> Array:
-    """Seconds [N] from the first, by the time stamps or, where these stand still or lack, by the frames' numbers."""
+    """Returns seconds [N] from the first: by time stamps, or by frame numbers if these are missing or constant."""
     if "timestamp" in column:
         times = np.array([_number(row, column["timestamp"], path, line) for line, row in rows])
         if len(times) == 1 or np.ptp(times):
@@ -164,7 +163,7 @@ def _track_times(column: dict[str, int], rows: list[_Row], path: Path, notes: li
 
 
 def _one_face(column: dict[str, int], rows: list[_Row], path: Path, notes: list[str]) -> list[_Row]:
-    """The rows of the face that is seen most."""
+    """Returns the rows of the face that is seen longest."""
     if "face_id" not in column:
         return rows
     faces: dict[float, list[_Row]] = {}
@@ -183,7 +182,7 @@ def _is_seen(column: dict[str, int], row: list[str], path: Path, line: int) -> b
 
 
 def _from_start(times: Array, rows: list[_Row], path: Path, notes: list[str]) -> Array:
-    """The times of ``rows`` from the first. Raises CaptureError where they run far backwards, or for too long."""
+    """Returns the times of ``rows`` from the first. Raises CaptureError if they step far back, or last too long."""
     times, back, far = bridged(times)
     if far >= 0:
         raise CaptureError(f"{path.name}, line {rows[far][0]}: its time is {back:.3g} s before the line above's")
@@ -199,6 +198,7 @@ def _from_start(times: Array, rows: list[_Row], path: Path, notes: list[str]) ->
 
 
 def _tell_gaps(times: Array, notes: list[str]) -> None:
+    """Adds a note on gaps, if there are any."""
     if gaps := gaps_of(times):
         begins, longest = max(gaps, key=lambda gap: gap[1])
         count = "a gap" if len(gaps) == 1 else f"{len(gaps)} gaps, the longest"
@@ -206,10 +206,10 @@ def _tell_gaps(times: Array, notes: list[str]) -> None:
 
 
 def _read(path: Path, needed: list[str], kind: str, least: int) -> tuple[list[str], list[_Row], list[str]]:
-    """The columns' names and the rows of a table that has those ``needed``, whatever their case; and notes.
+    """Reads a table with the columns ``needed``, in any case; returns names, rows and notes. Raises CaptureError.
 
-    In a row of ``least`` cells the others are empty: no face was seen. Empty cells and rows at the end, as
-    spreadsheets leave them, are no part of the table.
+    A row of ``least`` cells, from a moment without a face, is filled up with empty ones. Empty cells and rows at the
+    end, as spreadsheets leave them, are ignored.
     """
     rows: list[_Row] = []
     try:
@@ -244,7 +244,7 @@ def _read(path: Path, needed: list[str], kind: str, least: int) -> tuple[list[st
 
 
 def _trimmed(row: list[str], least: int) -> list[str]:
-    """The cells without space around them, and without empty ones at the end; [] where all are empty."""
+    """Strips cells, and drops empty ones at the end, down to ``least`` cells; [] if all are empty."""
     cells = [cell.strip() for cell in row]
     if not any(cells):
         return []
@@ -254,7 +254,7 @@ def _trimmed(row: list[str], least: int) -> list[str]:
 
 
 def _number(row: list[str], index: int, path: Path, line: int, *, or_nan: bool = False) -> float:
-    """``or_nan``: what is empty or says that it is no number is NaN."""
+    """Reads a number. Raises CaptureError; with ``or_nan``, empty cells and "nan" give NaN instead."""
     text = row[index]
     if or_nan and text.lower() in ("", "nan"):
         return math.nan
@@ -268,7 +268,7 @@ def _number(row: list[str], index: int, path: Path, line: int, *, or_nan: bool =
 
 
 def _timecode(timecode: str, path: Path, line: int) -> tuple[float, float]:
-    """hh:mm:ss:ff.fff → whole seconds of the day, and frames."""
+    """Splits hh:mm:ss:ff.fff into whole seconds of the day, and frames. Raises CaptureError."""
     parts = timecode.replace(";", ":").split(":")
     try:
         hours, minutes, seconds, frames = (float(part) for part in parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When the moments of a recording were, where its clock says so badly."""
+"""Repairs the times of a recording whose clock is unreliable."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120, 240)  # frames per second by which timecodes count
-USUAL_RATE = 60  # the Live Link Face app's
-STEP_BACK_S = 0.5  # a clock that is set right during a take steps back by less
-GAP_S = 1.0  # from which a gap is one
+RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120, 240)  # frame rates of timecodes
+USUAL_RATE = 60  # frames per second of the Live Link Face app
+STEP_BACK_S = 0.5  # a clock that is corrected during a take steps back by less
+GAP_S = 1.0  # a longer step is a gap
 
 
 def rate_of(seconds: Array, frames: Array) -> int | None:
-    """By how many frames per second timecodes count: [N] whole seconds, and [N] frames in them.
+    """Infers the frame rate of timecodes from their whole ``seconds`` [N] and the ``frames`` [N] within these.
 
-    No frame's number reaches the rate; and from a second's last frame to the next one's first it is as far as between
-    others. None where no second's end is in it, so that nobody can tell.
+    Every frame's number is below the rate, and the step from a second's last frame to the next second's first is as
+    large as the others. Returns None if no second ends within the recording.
     """
     passes = np.diff(seconds) == 1
     if not passes.any():
@@ -34,9 +34,9 @@ def rate_of(seconds: Array, frames: Array) -> int | None:
 
 
 def bridged(times: Array) -> tuple[Array, float, int]:
-    """``times`` [N] without small steps back, the largest of these in seconds, and where one is too large, or −1.
+    """Removes small steps back from ``times`` [N]: after one, time goes on by the usual step.
 
-    What comes after a step back is as late as if the clock had gone on by the usual step.
+    Returns the times, the largest step back in seconds, and the number of the first one that is too large, or −1.
     """
     steps = np.diff(times)
     back = steps < 0
@@ -50,13 +50,13 @@ def bridged(times: Array) -> tuple[Array, float, int]:
 
 
 def gaps_of(times: Array) -> list[tuple[float, float]]:
-    """When each gap of ``times`` [N] begins, and how many seconds it has."""
+    """Returns the start and the length of each gap in ``times`` [N], in seconds."""
     steps = np.diff(times)
     return [(float(times[n]), float(steps[n])) for n in np.flatnonzero(steps > GAP_S)]
 
 
 def without_gaps(times: Array) -> Array:
-    """``times`` [N] in which every gap has the usual step."""
+    """Shortens every gap in ``times`` [N] to the usual step."""
     steps = np.diff(times)
     if not (steps > GAP_S).any():
         return times

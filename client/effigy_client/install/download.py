@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads one file, whose size and checksum are known, and goes on where a download was cut off."""
+"""Downloads one file of known size and checksum, and resumes a download that was cut off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WAIT_S = 1.0  # before the second; then twice as long each time
 
 
 class CancelledError(Exception):
-    """The user wants no more of it."""
+    """The user has cancelled."""
 
 
 def fetch(
@@ -30,9 +30,9 @@ def fetch(
     cancelled: threading.Event,
     progress: Callable[[int, int], None],
 ) -> Path:
-    """Downloads ``address`` to ``path`` and returns it; a file there that is the one is kept.
+    """Downloads ``address`` to ``path`` and returns it; a file with the right checksum is kept.
 
-    Raises InstallError, OSError, or CancelledError, after which what has come is kept for the next time.
+    Raises InstallError, OSError, or CancelledError. What has been downloaded is kept for the next time.
     """
     if path.is_file() and digest(path) == sha256:
         return path
@@ -68,7 +68,7 @@ def fetch(
 
 
 def _get(address: str, part: Path, size: int, cancelled: threading.Event, progress: Callable[[int, int], None]) -> None:
-    """Downloads what ``part`` lacks."""
+    """Downloads what is missing of ``part``."""
     have = part.stat().st_size if part.is_file() else 0
     if have > size:
         part.unlink()

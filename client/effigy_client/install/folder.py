@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of an installation: what lies in it, and what is done already.
+"""The folder of an installation: what is in it, and which steps are done.
 
-``env`` is the environment, ``downloads`` holds the backend's wheel, ``install.log`` what was said, and ``install.json``
-which wheel and PyTorch are there. Nothing else in the folder is ever touched.
+``env`` is the environment, ``downloads`` holds the backend's wheel, ``install.log`` the commands' output, and
+``install.json`` which wheel and PyTorch are installed. Nothing else in the folder is ever touched.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What an installation came to. A part that is not there yet is ""."""
+    """What is installed. A part that is not installed yet is ""."""
 
     flavour: str = ""  # of PyTorch: see plan.Flavour
     wheel: str = ""  # the sha256 of the backend's wheel
     version: str = ""  # the backend's
-    complete: bool = False  # it was started once, and worked
+    complete: bool = False  # whether it was tried, and works
 
 
 class Folder:
-    """The folder ``path``, which need not be there yet."""
+    """The folder ``path``, which need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class Folder:
             return False
 
     def installed(self) -> Installed:
-        """What is there. A record that cannot be read counts as none, so that all of it is made again."""
+        """Returns what is installed. If the record cannot be read, that is nothing, and all is installed again."""
         try:
             read = read_json(self._state)
             known = {name: read[name] for name in asdict(Installed())} if read["format"] == _FORMAT else {}
@@ -79,7 +79,7 @@ class Folder:
             return Installed()
 
     def remember(self, installed: Installed) -> None:
-        """Raises OSError."""
+        """Writes the record. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self._state, json.dumps({"format": _FORMAT, **asdict(installed)}, indent=1) + "\n")
 
@@ -102,7 +102,7 @@ class Folder:
 
 
 def _remove(folder: Path) -> None:
-    """``folder`` and all in it; a link is taken away, and what it leads to stays."""
+    """Removes ``folder`` and all in it; of a symbolic link only the link."""
     if folder.is_symlink():
         folder.unlink()
     elif os.path.lexists(folder):

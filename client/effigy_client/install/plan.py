@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an installation will do here, before it does anything: which Python, which PyTorch, which wheel, how large."""
+"""Plans an installation before anything is done: which Python, which PyTorch, which wheel, and how large it is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[\w.+-]{1,200}\.whl")
 
 
 class InstallError(Exception):
-    """Something that keeps the backend from being installed; the message says what to do."""
+    """The backend cannot be installed; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +41,32 @@ class Addresses:
     cpu: str = "https://download.pytorch.org/whl/cpu"
 
     def torch(self, flavour: Flavour) -> str:
-        """The package index that has PyTorch of this flavour."""
+        """Returns the package index with PyTorch of this flavour."""
         return {"cuda": self.cuda, "cpu": self.cpu, "mac": self.packages}[flavour]
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """The backend that belongs to an add-on. ``address``: the folder in the net that has it, "" where none has."""
+    """The backend's wheel that belongs to an add-on."""
 
     name: str
     version: str
     sha256: str
     size: int  # bytes
-    address: str = ""
+    address: str = ""  # of the web folder with the wheel; "" if there is none
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be done.
-
-    ``file``: the wheel on this machine, None to download it; ``offline``: a folder with all wheels, None for the net.
-    """
+    """What will be done."""
 
     folder: Folder
     wheel: Wheel
     flavour: Flavour
     python: Path  # that the environment is made with
-    uv: Path | None
-    file: Path | None
-    offline: Path | None
+    uv: Path | None  # the program uv, which is used instead of pip if there is one
+    file: Path | None  # the wheel on this machine; None: it is downloaded
+    offline: Path | None  # a folder with all wheels; None: they are downloaded
     addresses: Addresses
 
     @property
@@ -78,16 +75,16 @@ class Plan:
 
     @property
     def download_gb(self) -> float:
-        """About what is downloaded; 0 offline."""
+        """The size of the download in GB, roughly; 0 if offline."""
         return _SIZES[self.flavour][0] if self.needs_network else 0.0
 
     @property
     def disk_gb(self) -> float:
-        """About what it takes on disk."""
+        """The size on disk in GB, roughly."""
         return _SIZES[self.flavour][1]
 
     def environment(self, *, again: bool = False) -> list[str]:
-        """The command that makes the environment."""
+        """Returns the command that makes the environment; ``again`` replaces one that is there."""
         if self.uv is not None:
             return [
                 str(self.uv),
@@ -101,11 +98,11 @@ class Plan:
         return [str(self.python), "-I", "-m", "venv", *(["--clear"] if again else []), str(self.folder.env)]
 
     def torch(self) -> list[str]:
-        """The command that installs PyTorch."""
+        """Returns the command that installs PyTorch."""
         return [*self._install(self.addresses.torch(self.flavour)), _TORCH]
 
     def backend(self, wheel: Path) -> list[str]:
-        """The command that installs the backend and what else it needs."""
+        """Returns the command that installs the backend and its other dependencies."""
         return [*self._install(self.addresses.packages), str(wheel)]
 
     def _install(self, index: str) -> list[str]:
@@ -128,7 +125,7 @@ def make_plan(
     addresses: Addresses = Addresses(),
     which: Callable[[str], str | None] = shutil.which,
 ) -> Plan:
-    """The plan for this machine. ``python``: Blender's own by default. Raises InstallError."""
+    """Makes the plan for this machine. ``python`` is Blender's own by default. Raises InstallError."""
     if sys.version_info < _PYTHON:
         raise InstallError(
             f"the backend needs Python {_PYTHON[0]}.{_PYTHON[1]}, and Blender has {platform.python_version()}"
@@ -152,7 +149,7 @@ def make_plan(
 
 
 def find_flavour(which: Callable[[str], str | None] = shutil.which) -> Flavour:
-    """What PyTorch this machine gains by: CUDA where NVIDIA's driver lists a card."""
+    """Returns the flavour of PyTorch for this machine: CUDA if NVIDIA's driver lists a card."""
     if sys.platform == "darwin":
         return "mac"
     tool = which("nvidia-smi")
@@ -166,7 +163,7 @@ def find_flavour(which: Callable[[str], str | None] = shutil.which) -> Flavour:
 
 
 def read_wheel(path: Path) -> Wheel | None:
-    """What the add-on says of its backend, in the ``backend.json`` that a release packs; None where it says nothing."""
+    """Reads ``backend.json``, in which an add-on names its backend; None if it is missing or damaged."""
     try:
         read = read_json(path)
         wheel = Wheel(*(read[name] for name in ("name", "version", "sha256", "size", "address")))
@@ -177,7 +174,7 @@ def read_wheel(path: Path) -> Wheel | None:
 
 
 def wheel_of(file: Path) -> Wheel:
-    """The wheel in a file that its user chose, whose checksum nobody has said. Raises InstallError."""
+    """Returns the wheel in a file that the user chose, whose checksum cannot be checked. Raises InstallError."""
     parts = file.name.split("-")
     if not _NAME.fullmatch(file.name) or parts[0] != "effigy_faces" or len(parts) < 5:
         raise InstallError(
@@ -190,13 +187,13 @@ def wheel_of(file: Path) -> Wheel:
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file. Raises OSError."""
+    """Returns the sha256 of a file. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def carry_over(plan: Plan) -> str:
-    """What to do without a network: what to get on another machine, and what to choose here then."""
+    """Explains how to install without a network: what to download elsewhere, and what to choose here."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     address = plan.wheel.address.rstrip("/")
     lines = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out a plan on a thread of its own: step by step, to be cancelled at any time and gone on with later."""
+"""Carries out a plan in a thread, step by step; it can be cancelled at any time and resumed later."""
 
 from __future__ import annotations
 
@@ -23,28 +23,25 @@ from .plan import InstallError, Plan, digest
 Outcome = Literal["running", "done", "cancelled", "failed"]
 
 _STEPS = ("environment", "PyTorch", "backend", "check")
-_FREE = 0.5  # gigabytes that shall be left on the disk
+_FREE = 0.5  # gigabytes that must stay free on the disk
 _GIGABYTE = 1e9
-_LOG = 4 << 20  # bytes: a log begins anew when it is larger
-_TOLD = 400  # characters of a line
+_LOG = 4 << 20  # bytes, above which the log starts anew
+_TOLD = 400  # characters of a line that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an installation is, whole: read it once, then use it.
-
-    ``share`` of all steps, 0 … 1; ``line`` is what was said last; ``error`` why it failed.
-    """
+    """How far an installation is. It is replaced as a whole, so read it once and use that."""
 
     step: str
-    share: float
-    line: str = ""
+    share: float  # of all steps, 0 … 1
+    line: str = ""  # the last line of output
     outcome: Outcome = "running"
-    error: str = ""
+    error: str = ""  # why it failed
 
 
 class Installation:
-    """One run of a plan. What is finished already is kept; ``repair`` makes the environment anew."""
+    """One run of a plan. Finished steps are kept; ``repair`` makes the environment anew."""
 
     def __init__(self, plan: Plan, *, repair: bool = False) -> None:
         self.plan = plan
@@ -59,14 +56,14 @@ class Installation:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Ends it as soon as possible; what is finished stays for the next time. Does not wait."""
+        """Cancels it without waiting; finished steps stay for the next time."""
         self._cancelled.set()
         with self._lock:
             if self._child is not None:
                 _end(self._child)
 
     def wait(self, seconds: float | None = None) -> Progress:
-        """Waits until it has ended, at most so long."""
+        """Waits until it has ended, at most ``seconds``."""
         self._thread.join(seconds)
         return self.progress
 
@@ -80,7 +77,7 @@ class Installation:
             self._tell(outcome="failed", error=str(error))
         except OSError as error:
             self._tell(outcome="failed", error=f"{error.strerror or error}: {error.filename or self.plan.folder.path}")
-        except Exception as error:  # noqa: BLE001 whatever it is, whoever waits must hear of it
+        except Exception as error:  # noqa: BLE001 any error must be shown, or the panel would wait for ever
             self._tell(outcome="failed", error=f"{type(error).__name__}: {error}")
 
     def _work(self) -> None:
@@ -107,10 +104,10 @@ class Installation:
             self._begin(3)
             self._call([str(folder.command), "doctor"], log, "the backend was installed and does not work")
         folder.remember(replace(there, complete=True))
-        shutil.rmtree(folder.downloads, ignore_errors=True)  # it can be had again
+        shutil.rmtree(folder.downloads, ignore_errors=True)  # can be downloaded again
 
     def _wheel(self) -> Path:
-        """The backend's wheel as a file that has the right checksum."""
+        """Returns the backend's wheel, downloaded if needed, with the right checksum."""
         plan = self.plan
         if plan.file is None:
             address = f"{plan.wheel.address.rstrip('/')}/{plan.wheel.name}"
@@ -134,7 +131,7 @@ class Installation:
             )
 
     def _runs(self, arguments: list[str]) -> bool:
-        """Whether the environment's Python is there and does that."""
+        """Returns whether the environment's Python is there and runs with ``arguments``."""
         command = [str(self.plan.folder.python), "-I", *arguments]
         try:
             return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0  # noqa: S603
@@ -142,7 +139,7 @@ class Installation:
             return False
 
     def _call(self, command: list[str], log: IO[str], what: str) -> None:
-        """Runs ``command``; raises InstallError that begins with ``what`` and ends with the last that it said."""
+        """Runs ``command``. Raises InstallError that begins with ``what`` and ends with its last output."""
         if self._cancelled.is_set():
             raise CancelledError
         log.write(f"$ {' '.join(command)}\n")
@@ -196,7 +193,7 @@ class Installation:
 
 
 def environment() -> dict[str, str]:
-    """Of the commands: nothing of Blender's own Python, and the system's proxies where the environment names none."""
+    """Returns the commands' environment: without Blender's own Python, with the system's proxies if none are set."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -209,13 +206,13 @@ def environment() -> dict[str, str]:
 
 
 def _reason(said: list[str]) -> str:
-    """The line that says most, of the last that a command said."""
+    """Returns the most informative of a command's last lines."""
     errors = [line for line in said if line.lower().startswith(("error", "effigy: error"))]
     return (errors or [line for line in said if line] or ["it said nothing"])[-1][:_TOLD]
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Ends a command and what it has started."""
+    """Ends a command and the processes that it started."""
     with contextlib.suppress(OSError):
         if sys.platform == "win32":
             child.terminate()
@@ -225,7 +222,7 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 @contextlib.contextmanager
 def _log(path: Path) -> Iterator[IO[str]]:
-    """The log, to be added to."""
+    """Opens the log to append to it."""
     mode = "w" if path.is_file() and path.stat().st_size > _LOG else "a"
     with path.open(mode, encoding="utf-8") as file:
         yield file
