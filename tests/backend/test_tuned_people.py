@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -28,6 +30,30 @@ def test_what_was_used_last_is_kept():
     for key in "abacab":
         assert kept.get(key, lambda key=key: made.append(key) or key.upper()) == key.upper()
     assert made == ["a", "b", "c", "b"]
+
+
+def test_what_takes_long_to_make_is_made_once_and_holds_up_nobody_else():
+    kept, begun, may_end = Recent[str](2), Event(), Event()
+
+    def slowly() -> str:
+        begun.set()
+        assert may_end.wait(60)
+        return "A"
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(kept.get, "a", slowly)
+        assert begun.wait(60)
+        assert kept.get("b", lambda: "B") == "B"  # while a is made
+        second = pool.submit(kept.get, "a", lambda: "another")
+        may_end.set()
+        assert first.result(60) == second.result(60) == "A"
+
+
+def test_what_could_not_be_made_is_tried_again():
+    kept = Recent[int](2)
+    with pytest.raises(ZeroDivisionError):
+        kept.get("a", lambda: 1 // 0)
+    assert kept.get("a", lambda: 1) == 1
 
 
 @pytest.fixture(scope="module")
