@@ -19,7 +19,8 @@ from ..scene.obstacles import hiding
 from ..scene.properties import face_of
 from ..scene.queries import face_in, faces, name_of, scene_of
 from ..translation import iface_, rpt_
-from .identity import LAST_SEED, SEEDS, OpeningOperator
+from .identity import LAST_SEED, SEEDS
+from .opening import OpeningOperator
 from .operator import FaceOperator, can_ask, in_object_mode
 
 

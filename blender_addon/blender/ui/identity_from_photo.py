@@ -17,8 +17,8 @@ from ..pictures import photo
 from ..pictures.photo import PictureError
 from ..pictures.session import session
 from ..translation import rpt_
-from .identity import ChangeOperator
-from .operator import WatchingOperator, hand_over
+from .opening import ChangeOperator
+from .operator import hand_over
 
 _PATIENCE_S = 3600.0  # of scripts: generators of 1024 pixels take minutes on a processor
 _PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp"
@@ -74,7 +74,7 @@ class EFFIGY_OT_identity_from_photo(ImportHelper, PhotoSettings):
         return hand_over(self, context, EFFIGY_OT_make_person.bl_idname)
 
 
-class EFFIGY_OT_make_person(WatchingOperator, PhotoSettings):
+class EFFIGY_OT_make_person(PhotoSettings):
     bl_idname = "effigy.make_person"
     bl_label = "Identity from Photo"
     bl_description = "Make somebody of a picture, as Identity from Photo asks"
@@ -104,9 +104,7 @@ class EFFIGY_OT_make_person(WatchingOperator, PhotoSettings):
                 self.tell(context, rpt_("Making a person of {}: {} % (Esc stops)", name, share))
                 return None
         except (RequestError, ValueError) as error:
-            self.cancel(context)
             return self._fail(error)
-        self.cancel(context)
         return self._use(context, lambda: identity)
 
     def cancel(self, context: bpy.types.Context) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -201,12 +200,6 @@ class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
         except (FilmError, CaptureError, ValueError) as error:
             self.report({"ERROR"}, rpt_("The film cannot be read: {}", error))
             return {"CANCELLED"}
-        except Exception as error:  # noqa: BLE001 whatever a scene holds: the process and its table must go
-            traceback.print_exc()
-            self.report({"ERROR"}, rpt_("Import Film stopped: {}", f"{type(error).__name__}: {error}"))
-            return {"CANCELLED"}
-        finally:
-            self.cancel(context)
         self.report({"INFO"}, said)
         return {"FINISHED"}
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import bpy
 
 from ..pictures.session import session
 from ..scene.queries import active_face
+from ..translation import rpt_
 
 
 def can_ask(cls: Any) -> bool:
@@ -60,7 +62,7 @@ class WatchingOperator(bpy.types.Operator):
     look_s = 0.1  # between two looks
 
     def look(self, context: bpy.types.Context) -> set[str] | None:
-        """Looks at the work: the operator's result, after ``cancel``; None while it goes on."""
+        """Looks at the work: the operator's result, or None while it goes on."""
         raise NotImplementedError
 
     def stopped(self) -> None:
@@ -77,8 +79,18 @@ class WatchingOperator(bpy.types.Operator):
             self.cancel(context)
             self.stopped()
             return {"CANCELLED"}
-        result = self.look(context) if event.type == "TIMER" else None
-        return {"PASS_THROUGH"} if result is None else result
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        try:
+            result = self.look(context)
+        except Exception as error:  # noqa: BLE001 whatever a scene holds: the timer, and what it looks at, must go
+            traceback.print_exc()
+            self.report({"ERROR"}, rpt_("{} stopped: {}", self.bl_label, f"{type(error).__name__}: {error}"))
+            result = {"CANCELLED"}
+        if result is None:
+            return {"PASS_THROUGH"}
+        self.cancel(context)
+        return result
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Ends looking at it; also when Blender takes the operator away: another file, or the end."""

@@ -26,7 +26,7 @@ from ..scene.queries import face_in, name_of, scene_of
 from ..scene.reader import UnreadableError, read_face
 from ..translation import rpt_
 from . import library
-from .identity import REDO_S
+from .opening import REDO_S
 from .operator import WatchingOperator, can_ask, hand_over
 from .pose import CameraOperator, has_camera
 
@@ -142,11 +142,9 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
             scene = bpy.data.scenes.get(self._scene)
             if proxy is None or scene is None or context.scene != scene or controls.camera_of(proxy, scene) is None:
                 raise PictureError(rpt_("{}, or its camera, is gone from {}", self._face[0], self._scene))
-            self.cancel(context)
-            return self._use(proxy, scene, found)
         except (RequestError, PictureError) as error:
-            self.cancel(context)
             return self._fail(error)
+        return self._use(proxy, scene, found)
 
     def cancel(self, context: bpy.types.Context) -> None:
         self._reading.cancel()

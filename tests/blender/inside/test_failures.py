@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -399,3 +400,27 @@ def test_a_full_disk_ends_a_bake_with_what_to_do_and_leaves_no_part(scene, face,
     with pytest.raises(RuntimeError, match=r"there is no room for .*_0001\.png: make some"):
         bpy.ops.effigy.bake()
     assert list(addon("blender.pictures.bake").folder_of(face).iterdir()) == []
+
+
+@pytest.mark.parametrize("outcome", [{"FINISHED"}, None, RuntimeError("the scene is odd")])
+def test_work_beside_the_window_is_ended_however_it_ends(outcome, capsys):
+    """An operator that Blender ends while its timer goes on would be looked at for ever."""
+    ended, said = [], []
+
+    def look(context):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    work = SimpleNamespace(
+        bl_label="Work", look=look, cancel=ended.append, report=lambda kind, text: said.append((kind, text))
+    )
+    result = addon("blender.ui.operator").WatchingOperator.modal(work, "context", SimpleNamespace(type="TIMER"))
+    if outcome is None:
+        assert result == {"PASS_THROUGH"}
+        assert not ended
+        return
+    assert ended == ["context"]
+    assert result == ({"CANCELLED"} if isinstance(outcome, Exception) else outcome)
+    assert said == ([({"ERROR"}, "Work stopped: RuntimeError: the scene is odd")] if result == {"CANCELLED"} else [])
+    assert ("Traceback" in capsys.readouterr().err) == bool(said)
