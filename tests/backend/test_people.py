@@ -14,6 +14,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save
 from typer.testing import CliRunner
 
@@ -26,6 +27,7 @@ from effigy.faces.person import MOST_BYTES, Person, PersonError, read_person, wr
 from effigy.faces.sight import Traits
 from effigy.landmarks.photo import Crop, PhotoReader, cut
 from effigy.painting.shots import Shot, paint_shots
+from effigy.people import paste as paste_module
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
 from effigy.people.inversion import invert
 from effigy.people.making import make_person, psnr
@@ -325,6 +327,21 @@ def test_pasting_the_same_picture_gives_the_picture(reader, photo):
     quad = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     out = paste(reader, photo, quad, photo, photo)
     assert np.abs(out.astype(int) - photo).mean() < 1.5
+
+
+def test_a_large_photograph_is_pasted_part_by_part(reader, painted, photo, monkeypatch):
+    """Each pixel is what it would be if all were blended at once, up to a rounding."""
+    photograph = np.asarray(Image.fromarray(photo).resize((700, 500)))
+    quad = Crop(360.0, 240.0, 420.0, 0.3).to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+    pasted = []
+    for tile in (1024, 64):
+        monkeypatch.setattr(paste_module, "_TILE", tile)
+        pasted.append(paste(reader, photograph, quad / [700, 500], painted, painted[:, ::-1].copy()))
+    whole, parts = pasted
+    apart = np.abs(whole.astype(int) - parts)
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 1e-3
+    assert (whole != photograph).mean() > 0.1
 
 
 def test_from_the_command_line(tmp_path, painted, default_model):

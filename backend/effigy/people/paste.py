@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +23,7 @@ from ..geometry.camera import Array
 from ..landmarks.photo import Crop, Matte, PhotoReader
 from ..picture_files import decode_picture
 from .alignment import crop_of, to_crop
+from .colours import ColourMatch
 from .masks import face_mask
 
 _GROWN = 1.22  # of the face's hull: what moves with a face is about it
@@ -30,24 +33,8 @@ _EDGE = 0.06  # of the square, in which nothing of the painted picture is left
 _BANDS = 4
 _WHOLE = 32768  # pixels of a side: pictures are not made smaller
 _MASK = 256  # pixels in which masks are drawn
-_MOST_GAIN = 1.5  # of a channel's contrast
-# Ottosson, *A perceptual color space for image processing*, 2020: linear sRGB → cone responses → Oklab.
-_CONES = torch.tensor(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ],
-    dtype=torch.float32,
-)
-_OKLAB = torch.tensor(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ],
-    dtype=torch.float32,
-)
+_TILE, _MARGIN = 512, 32  # pixels that are blended at a time, in multiples of 2^_BANDS, and how far around them counts
+_SAMPLES = 512  # of a side, by which colours are compared
 
 
 class NoPlaceError(Exception):
@@ -84,41 +71,124 @@ def paste(
     """The photograph with the face posed; outside of the quad it is the photograph, bit for bit."""
     height, width, _ = photograph.shape
     crop = crop_of(quad * [width, height])
-    left, top, right, bottom = _box(crop, width, height)
-    if right - left < 2 or bottom - top < 2:
-        return photograph.copy()
-    # In single precision: a photograph of 64 million pixels would take twice as many GB in double.
-    mask = torch.from_numpy(_mask(reader, before, after)).float()[None, None]
-    grid = _grid(crop, (left, top, right, bottom))
-    painted = _warp(torch.from_numpy(after).permute(2, 0, 1)[None].float(), grid, crop.side)
-    over = _warp(mask, grid, crop.side).clamp(0, 1)
-    ring = (_warp(_grown(mask, _RING), grid, crop.side) - over).clamp(0, 1)
-    inside = (grid.abs() < 1).all(dim=-1)[None, ...]
-    region = photograph[top:bottom, left:right]
-    under = torch.from_numpy(region).permute(2, 0, 1)[None].float()
-    matched = _matched(painted, under, ring * inside)
-    blended = _blended(matched, under, over * inside).clamp(0, 255).round().byte()
-    changed = (inside & (_widened(over, crop.side) > 0))[0, 0].numpy()
+    box = _box(crop, width, height)
     out = photograph.copy()
-    out[top:bottom, left:right][changed] = blended[0].permute(1, 2, 0).numpy()[changed]
+    if min(box.right - box.left, box.bottom - box.top) < 2:
+        return out
+    face = _Face(
+        crop,
+        torch.from_numpy(after).permute(2, 0, 1)[None].float(),
+        torch.from_numpy(_mask(reader, before, after)).float()[None, None],
+    )
+    match = face.match(photograph, box)
+    for tile in box.tiles():
+        _paste_tile(out, photograph, box, tile, face, match)
     return out
 
 
-def _box(crop: Crop, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what the crop covers of a picture."""
+def _paste_tile(
+    out: NDArray[np.uint8],
+    photograph: NDArray[np.uint8],
+    box: _Box,
+    tile: _Box,
+    face: _Face,
+    match: ColourMatch | None,
+) -> None:
+    """Writes one tile of the box; what is around it counts as far as blending reaches."""
+    around = tile.grown(_MARGIN, box)
+    grid = face.grid(around)
+    over = face.over(grid)
+    changed = (face.inside(grid) & (_widened(over, face.crop.side) > 0))[0, 0, *tile.within(around)].numpy()
+    if not changed.any():
+        return
+    painted = face.painted(grid)
+    under = torch.from_numpy(photograph[around.slices].copy()).permute(2, 0, 1)[None].float()
+    matched = painted if match is None else match(painted)
+    blended = _blended(matched, under, over * face.inside(grid)).clamp(0, 255).round().byte()
+    out[tile.slices][changed] = blended[0, :, *tile.within(around)].permute(1, 2, 0).numpy()[changed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A rectangle of a picture, in whole pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def tiles(self) -> Iterator[_Box]:
+        """Parts of at most _TILE pixels a side, so that a photograph's size costs time and no memory."""
+        for top in range(self.top, self.bottom, _TILE):
+            for left in range(self.left, self.right, _TILE):
+                yield _Box(left, top, min(left + _TILE, self.right), min(top + _TILE, self.bottom))
+
+    def grown(self, by: int, most: _Box) -> _Box:
+        return _Box(
+            max(self.left - by, most.left), max(self.top - by, most.top),
+            min(self.right + by, most.right), min(self.bottom + by, most.bottom),
+        )  # fmt: skip
+
+    def within(self, around: _Box) -> tuple[slice, slice]:
+        """Where this lies in a part of a picture."""
+        rows, columns = (
+            slice(each.start - at, each.stop - at)
+            for each, at in zip(self.slices, (around.top, around.left), strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """What goes into a photograph: ``picture`` [1, 3, h, h] of 0 … 255, as far as ``mask`` [1, 1, m, m], at ``crop``.
+
+    A grid [1, h, w, 2] says where in the crop pixels of the photograph lie, from −1 to 1.
+    """
+
+    crop: Crop
+    picture: Tensor
+    mask: Tensor
+
+    def grid(self, box: _Box, step: int = 1) -> Tensor:
+        """Of every ``step``-th pixel of the box."""
+        y, x = np.mgrid[box.top : box.bottom : step, box.left : box.right : step] + 0.5
+        within = to_crop(self.crop, np.stack([x.ravel(), y.ravel()], axis=1))
+        return torch.from_numpy(2 * within - 1).float().view(1, *x.shape, 2)
+
+    def painted(self, grid: Tensor) -> Tensor:
+        return _warp(self.picture, grid, self.crop.side)
+
+    def over(self, grid: Tensor) -> Tensor:
+        """How much of the photograph it covers, 0 … 1."""
+        return _warp(self.mask, grid, self.crop.side).clamp(0, 1)
+
+    def inside(self, grid: Tensor) -> Tensor:
+        """[1, 1, h, w]: whether a pixel is in the crop."""
+        return (grid.abs() < 1).all(dim=-1)[None]
+
+    def match(self, photograph: NDArray[np.uint8], box: _Box) -> ColourMatch | None:
+        """The photograph's colours in the ring around the mask; None where the ring is outside of it."""
+        step = max(max(box.right - box.left, box.bottom - box.top) // _SAMPLES, 1)
+        grid = self.grid(box, step)
+        around = _warp(_grown(self.mask, _RING), grid, self.crop.side)
+        ring = (around - self.over(grid)).clamp(0, 1) * self.inside(grid)
+        if float(ring.sum()) < 1:
+            return None
+        under = torch.from_numpy(photograph[box.slices][::step, ::step].copy()).permute(2, 0, 1)[None].float()
+        return ColourMatch.between(self.painted(grid), under, ring)
+
+
+def _box(crop: Crop, width: int, height: int) -> _Box:
+    """What the crop covers of a picture."""
     corners = crop.to_picture(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
     low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
     left, top = (int(np.clip(v, 0, n)) for v, n in zip(low, (width, height), strict=True))
     right, bottom = (int(np.clip(v, 0, n)) for v, n in zip(high, (width, height), strict=True))
-    return left, top, right, bottom
-
-
-def _grid(crop: Crop, box: tuple[int, int, int, int]) -> Tensor:
-    """[1, h, w, 2]: where in the crop each pixel of the box lies, −1 … 1."""
-    left, top, right, bottom = box
-    y, x = np.mgrid[top:bottom, left:right] + 0.5
-    within = to_crop(crop, np.stack([x.ravel(), y.ravel()], axis=1))
-    return torch.from_numpy(2 * within - 1).float().view(1, bottom - top, right - left, 2)
+    return _Box(left, top, right, bottom)
 
 
 def _warp(picture: Tensor, grid: Tensor, side: float) -> Tensor:
@@ -163,21 +233,6 @@ def _widened(mask: Tensor, side: float) -> Tensor:
     return F.max_pool2d(across, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
 
 
-def _matched(painted: Tensor, under: Tensor, ring: Tensor) -> Tensor:
-    """``painted`` with the mean and the spread that ``under`` has in the ring, in Oklab."""
-    if float(ring.sum()) < 1:
-        return painted
-    one, two = _to_oklab(painted), _to_oklab(under)
-    share = ring / ring.sum()
-    means = [(lab * share).sum(dim=(2, 3), keepdim=True) for lab in (one, two)]
-    spreads = [
-        ((lab - mean).square() * share).sum(dim=(2, 3), keepdim=True).sqrt()
-        for lab, mean in zip((one, two), means, strict=True)
-    ]
-    gain = (spreads[1] / spreads[0].clamp_min(1e-4)).clamp(1 / _MOST_GAIN, _MOST_GAIN)
-    return _from_oklab((one - means[0]) * gain + means[1])
-
-
 def _blended(painted: Tensor, under: Tensor, mask: Tensor) -> Tensor:
     """Each band of frequencies under a mask as soft as the band is coarse."""
     levels = [(painted, under, mask)]
@@ -196,18 +251,3 @@ def _doubled(picture: Tensor, size: torch.Size) -> Tensor:
     height, width = size
     whole = F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False)
     return whole[..., :height, :width]
-
-
-def _to_oklab(picture: Tensor) -> Tensor:
-    """sRGB [1, 3, h, w] of 0 … 255."""
-    x = picture / 255
-    linear = torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0) + 0.055) / 1.055) ** 2.4)
-    cones = torch.einsum("ij,njhw->nihw", _CONES, linear).clamp_min(0) ** (1 / 3)
-    return torch.einsum("ij,njhw->nihw", _OKLAB, cones)
-
-
-def _from_oklab(lab: Tensor) -> Tensor:
-    cones = torch.einsum("ij,njhw->nihw", torch.linalg.inv(_OKLAB), lab) ** 3
-    linear = torch.einsum("ij,njhw->nihw", torch.linalg.inv(_CONES), cones)
-    x = torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(0) ** (1 / 2.4) - 0.055)
-    return 255 * x
