@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well people are made of real photographs: how near the face is met, and whether it then turns and moves as asked.
+"""How well people are made of real photographs: how near the face is met, and whether it then moves as asked.
 
-``nice -n 19 python recipes/people/photographs.py FOLDER --record FILE.jsonl``: takes every nth picture of the folder, in
-the order of their names, makes a tuned person of each, and reads what its edits show by the networks that read
-photographs. What is done is in the record, one line a picture, so it goes on where it was stopped; the table is printed
-at the end. Neither pictures nor names go into the table.
+``nice -n 19 python recipes/people/photographs.py FOLDER --record FILE.jsonl``: takes every nth picture of the folder,
+in the order of their names, makes a tuned person of each, and reads what its edits show by the networks that read
+photographs. What is done is in the record, one line a picture, so it goes on where it was stopped; the table is
+printed at the end. Neither pictures nor names go into the table.
 
-The figures of docs/people.md are of 24 official portraits of members of the US Congress, which are in the public domain:
-github.com/Hainish/congress-images-225x275, commit 20531e9, folder ``images``, a copy of github.com/unitedstates/images,
-whose README says that the Government Printing Office has placed them there. Choices were made on the others that
-``--first 18`` takes.
+The figures of docs/people.md are of official portraits of members of the US Congress, which are in the public domain:
+github.com/Hainish/congress-images-225x275, commit 20531e9, folder ``images``, a copy of
+github.com/unitedstates/images, whose README says that the Government Printing Office has placed them there.
 """
 
 from __future__ import annotations

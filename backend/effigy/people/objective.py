@@ -16,8 +16,8 @@ from ..generators.planes import colour
 from ..landmarks.photo import Crop, PhotoReader
 
 _OUTSIDE = 0.2  # of a photograph's weight outside of the face: hair and background are never quite the generator's
-_IDENTITY = 0.02
-_LANDMARKS = 1.0  # in pictures' widths, squared
+IDENTITY = 0.02
+LANDMARKS = 1.0  # in pictures' widths, squared
 MESH = 5.0  # the same of a photograph's, which is found by a detector that knows photographs
 _TYPICAL = 0.02  # per squared standard deviation: holds photographs near faces that the generator knows
 _COARSE = 4  # times smaller: counts once more of a photograph, so that colours agree where details cannot
@@ -83,11 +83,11 @@ class Objective:
         seen = self._encoder.sight(picture)
         cost = pixels_apart(picture, self.target)
         if seen.vectors is not None and self.seen.vectors is not None:
-            cost = cost + _IDENTITY * (1 - (seen.vectors * self.seen.vectors).sum(dim=1)).mean()
+            cost = cost + IDENTITY * (1 - (seen.vectors * self.seen.vectors).sum(dim=1)).mean()
         if (face := self.target.face) is not None:
             cost = cost + MESH * points_apart(mesh_of(picture, face), self._mesh) + _TYPICAL * v.square().mean()
         elif seen.points is not None and self.seen.points is not None:
-            cost = cost + _LANDMARKS * (seen.points - self.seen.points).square().sum(dim=1).mean()
+            cost = cost + LANDMARKS * (seen.points - self.seen.points).square().sum(dim=1).mean()
         return Judged(v, picture, seen, cost)
 
     def judge(self, v: Tensor) -> Judged:
