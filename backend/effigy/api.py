@@ -43,6 +43,7 @@ from .painting.outputs import check_apart, check_folder, check_suffix
 from .painting.sequences import Progress, Written, in_order, write_sequence
 from .painting.sheets import paint_sheet
 from .people import ALIGNMENTS, Made, make_person, paste_person, told
+from .people.numbering import beside
 from .picture_files import read_picture_file
 from .service.encode import png
 
@@ -222,7 +223,7 @@ def photo(
     if preview is not None:
         shown = next(paint_shots(chosen, [Shot(made.identity)])).picture[..., :3]
         with whole_file(Path(preview)) as temporary:
-            iio.imwrite(temporary, np.concatenate([made.aligned.pixels(), shown], axis=1), extension=".png")
+            iio.imwrite(temporary, beside(made.aligned.pixels(), shown), extension=".png")
     return made
 
 

@@ -25,6 +25,7 @@ from .ui import (
     live_capture,
     menu,
     panel,
+    portrait,
     pose,
     pose_from_picture,
     preflight,
@@ -60,6 +61,7 @@ _MODULES = (
     preflight,
     menu,
     panel,
+    portrait,
     preview,
     handlers,
 )

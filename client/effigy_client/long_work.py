@@ -8,7 +8,17 @@ from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from effigy_protocol import MAX_FILE_BYTES
-from effigy_protocol.messages import CancelJob, Job, JobStatus, PictureRead, ReadPicture, Request, Working, pieces
+from effigy_protocol.messages import (
+    Buffer,
+    CancelJob,
+    Job,
+    JobStatus,
+    PictureRead,
+    ReadPicture,
+    Request,
+    Working,
+    pieces,
+)
 
 from .errors import RequestError
 
@@ -31,6 +41,7 @@ class LongWork(Generic[R]):
     def __init__(self, link: Asks, request: Request) -> None:
         self.share = 0.0  # of it that is done
         self.stage = "asked"
+        self.preview: Buffer | None = None  # the picture file that was told last
         self._link = link
         self._job = ""
         self._answer: Future[Any] | None = link.ask(request, _ANSWER_S)
@@ -51,7 +62,7 @@ class LongWork(Generic[R]):
                 self._job = job
                 return None
             case Working() as working:
-                self.share, self.stage = working.share, working.stage
+                self.share, self.stage, self.preview = working.share, working.stage, working.preview or self.preview
                 return None
             case result:
                 self._job = ""
@@ -87,9 +98,10 @@ def read_picture(
     identity: str | None = None,  # an open one, whose own expression is told too
     *,
     painted: bool = False,  # by a generator; else photographed
+    numbered: bool = False,  # its faces' numbers are to be shown
 ) -> LongWork[PictureRead]:
     """Has a picture read. Raises RequestError for one that is too large."""
     if len(data) > MAX_FILE_BYTES:
         size = f"{len(data) / 2**20:.0f} MiB, more than {MAX_FILE_BYTES >> 20}"
         raise RequestError("too-large", f"the picture has {size}", "make it smaller")
-    return LongWork(link, ReadPicture(pieces(data), face, identity, painted))
+    return LongWork(link, ReadPicture(pieces(data), face, identity, painted, numbered))

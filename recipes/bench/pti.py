@@ -98,7 +98,7 @@ def pti(model: FaceModel, target: Target) -> Iterator[Tensor]:
 def _improve(optimiser: torch.optim.Optimizer, picture: Tensor, apart: Callable[[Tensor], Tensor]) -> Tensor:
     """One step; returns the picture."""
     optimiser.zero_grad()
-    apart(picture).backward()  # type: ignore[no-untyped-call]
+    apart(picture).backward()
     optimiser.step()
     return picture.detach()
 

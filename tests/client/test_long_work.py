@@ -136,8 +136,17 @@ def test_what_a_picture_shows_is_carried_over_to_somebody_open(link, default_mod
 def test_faces_are_told_by_size_and_any_of_them_is_read(link, default_model, picture):
     other = default_model.paint(default_model.open_seed(SEED + 1).ws[None])[0][..., :3]
     both = png(side_by_side(picture, np.repeat(np.repeat(other, 2, axis=0), 2, axis=1)))
-    first, second = (read_picture(link, both, face, painted=True).wait(120) for face in (1, 2))
+    first, second = (read_picture(link, both, face, painted=True, numbered=face == 2).wait(120) for face in (1, 2))
     assert first.faces == second.faces
+    assert first.numbered is None
+    small = Image.open(io.BytesIO(both))
+    small.thumbnail((512, 512))
+    plain = np.array(small)
+    changed = (np.array(Image.open(io.BytesIO(second.numbered))) != plain).any(axis=2)
+    for box in second.faces:  # each has an edge around it, and is not covered
+        x, y = round((box.left + box.right) / 2 * plain.shape[1]), round((box.top + box.bottom) / 2 * plain.shape[0])
+        assert changed[y, round(box.left * plain.shape[1])]
+        assert not changed[y - 4 : y + 4, x - 4 : x + 4].any()
     assert len(first.faces) == 2
     assert first.faces[0].left > first.faces[1].right
     assert second.controls["jawOpen"] - first.controls["jawOpen"] > 0.3

@@ -35,7 +35,7 @@ class Recent(Generic[T]):
     def _make(self, key: str, future: Future[T], make: Callable[[], T]) -> None:
         try:
             future.set_result(make())
-        except BaseException as error:  # who waits for it hears of it too; the next one tries again
+        except BaseException as error:  # noqa: BLE001 who waits for it hears of it too; the next one tries again
             with self._lock:
                 if self._kept.get(key) is future:
                     del self._kept[key]

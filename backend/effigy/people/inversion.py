@@ -27,11 +27,12 @@ _SCALE = 1e3  # of the cost: L-BFGS compares its changes with fixed small number
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an inversion is: the ``share`` that is done, and the best picture so far."""
+    """How far an inversion is: the ``share`` that is done, and the best picture so far of what is ``wanted``."""
 
     stage: str
     share: float
     picture: Tensor  # [1, 3, H, W]
+    wanted: Tensor  # [1, 3, H, W]
 
 
 Steps = Generator[Progress, None, Judged]
@@ -60,7 +61,7 @@ def _passes(objective: Objective, work: int) -> Steps:
     starts = [objective.judge(start) for start in (first, first / 2, torch.zeros_like(first))]
     best, step = min(starts, key=_cost), _STEP
     for number in range(_PASSES):
-        yield Progress("seen", number / work, best.picture)
+        yield Progress("seen", number / work, best.picture, objective.target.picture)
         with torch.no_grad():
             moved = best.v + step * (wanted - objective.guess(best.seen))
         tried = objective.judge(moved)
@@ -108,7 +109,7 @@ def _descend(objective: Objective, start: Judged, descents: int, work: int) -> S
         if painted == before:  # nothing more is to be won
             break
         del known[:-_HISTORY]
-        yield Progress("fitted", min((_PASSES + painted) / work, 1.0), best.picture)
+        yield Progress("fitted", min((_PASSES + painted) / work, 1.0), best.picture, objective.target.picture)
     return best
 
 

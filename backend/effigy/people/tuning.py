@@ -70,7 +70,7 @@ def tune(model: FaceModel, identity: Identity, target: Target) -> Steps:
             cost.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-        yield Progress("tuned", (step + 1) / _STEPS, picture.detach())
+        yield Progress("tuned", (step + 1) / _STEPS, picture.detach(), target.picture)
     learnt = {name: value.detach() - before[name] for name, value in named.items()}
     rank = _rank([change.shape for change in learnt.values()])
     return {name: _factors(change, rank) for name, change in learnt.items()}

@@ -15,8 +15,10 @@ from ..generators import GeneratorFileError, PictureError
 from ..landmarks import DetectorError
 from ..landmarks.photo import PhotoReader
 from ..people import Made, UnfitModelError, make_person, pixels_of
+from ..people import Progress as Inverting
 from ..people.making import Steps as Making
 from ..people.making import encoder_of
+from ..people.numbering import beside
 from ..picture_files import PictureFileError
 from ..recognition import IdentityFileError
 from ..threads import limited_threads
@@ -77,7 +79,7 @@ class Portraits:
         try:
             with limited_threads(1):  # the others are the worker's
                 progress = next(making)
-                return Progress(progress.share, progress.stage, png(pixels_of(progress.picture)) if show else None)
+                return Progress(progress.share, progress.stage, _shown(progress) if show else None)
         except StopIteration as end:
             return _Done(end.value)
         except PictureFileError as error:
@@ -92,3 +94,8 @@ class Portraits:
     def close(self) -> None:
         """Waits for nothing."""
         self._lane.close()
+
+
+def _shown(progress: Inverting) -> bytes:
+    """What was cut out, and what is painted of it so far, as a PNG."""
+    return png(beside(pixels_of(progress.wanted), pixels_of(progress.picture)))

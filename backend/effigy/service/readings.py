@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from effigy_protocol.messages import FaceBox, PictureRead, Pose, ReadPicture, Reply
+from effigy_protocol.messages import Buffer, FaceBox, PictureRead, Pose, ReadPicture, Reply
 
 from ..faces import FaceModel
 from ..faces.picture_reading import NoFaceError, PictureReading, read_picture
@@ -13,8 +13,10 @@ from ..faces.transfer import UnreadableModelError, photo_map_of
 from ..faces.welcome import encode_floats
 from ..landmarks import DetectorError
 from ..landmarks.photo import PhotoReader
+from ..people.numbering import numbered
 from ..picture_files import PictureFileError, decode_picture
 from ..threads import limited_threads
+from .encode import png
 from .jobs import Progress, Steps
 from .lane import Lane
 from .refusals import RefusedError, guarded
@@ -53,7 +55,8 @@ class PictureReadings:
         except DetectorError as error:
             raise RefusedError("failed", str(error), "run: effigy doctor") from None
         height, width, _ = picture.shape
-        return _told(model, found, own, width, height)
+        shown = png(numbered(picture, found.boxes)) if request.numbered else None
+        return _told(model, found, own, width, height, shown)
 
     def close(self) -> None:
         """Waits for nothing."""
@@ -61,7 +64,12 @@ class PictureReadings:
 
 
 def _told(
-    model: FaceModel, found: PictureReading, own: dict[str, float] | None, width: int, height: int
+    model: FaceModel,
+    found: PictureReading,
+    own: dict[str, float] | None,
+    width: int,
+    height: int,
+    shown: Buffer | None,
 ) -> PictureRead:
     return PictureRead(
         pose=Pose(found.yaw, found.pitch, found.roll, found.scale, found.x, found.y),
@@ -74,4 +82,5 @@ def _told(
         faces=tuple(FaceBox(*box) for box in found.boxes.tolist()),
         face=found.number,
         residual=found.residual,
+        numbered=shown,
     )

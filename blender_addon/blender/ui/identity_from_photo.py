@@ -4,21 +4,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.errors import RequestError
-from effigy_client.long_work import LongWork
-from effigy_protocol.messages import MOST_FACES, FromPhoto, Identity, OpenIdentity, pieces
+from effigy_client.long_work import LongWork, read_picture
+from effigy_protocol.messages import MOST_FACES, FromPhoto, Identity, OpenIdentity, PictureRead, pieces
 
 from ..pictures import photo
 from ..pictures.photo import PictureError
 from ..pictures.session import session
-from ..translation import rpt_
+from ..translation import iface_, rpt_
 from .opening import ChangeOperator
 from .operator import hand_over
+from .portrait import Shown, portrait
 
 _PATIENCE_S = 3600.0  # of scripts: generators of 1024 pixels take minutes on a processor
 _PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp"
@@ -29,8 +31,8 @@ class PhotoSettings(ChangeOperator):
 
     filepath: StringProperty(name="Picture", subtype="FILE_PATH")
     number: IntProperty(
-        name="Face", description="Which, where the picture shows several: 1 is the largest", default=1, min=1,
-        max=MOST_FACES, options={"SKIP_SAVE"},
+        name="Face", description="Which, where the picture shows several: 1 is the largest; 0 shows them, and asks",
+        default=0, min=0, max=MOST_FACES, options={"SKIP_SAVE"},
     )  # fmt: skip
     tune: BoolProperty(
         name="Tune",
@@ -79,38 +81,78 @@ class EFFIGY_OT_make_person(PhotoSettings):
     bl_label = "Identity from Photo"
     bl_description = "Make somebody of a picture, as Identity from Photo asks"
     bl_options = {"UNDO", "INTERNAL"}
+    look_s = 0.1
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
         self.target(context)
+        return OpenIdentity(FromPhoto(pieces(self._file()), self.number or 1, self.alignment, self.tune))
+
+    def _file(self) -> bytes:
+        """Raises ValueError."""
         try:
-            data = photo.of_file(Path(bpy.path.abspath(self.filepath)))
+            return photo.of_file(Path(bpy.path.abspath(self.filepath)))
         except PictureError as error:
             raise ValueError(str(error)) from None
-        return OpenIdentity(FromPhoto(pieces(data), self.number, self.alignment, self.tune))
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if portrait.is_under_way:
+            self.report({"ERROR"}, "Another person is being made: wait for that, or stop it")
+            return {"CANCELLED"}
+        self._counting: LongWork[PictureRead] | None = None
+        self._work: LongWork[Identity] | None = None
+        self._is_made = False
         try:
-            self._work: LongWork[Identity] = LongWork(photo.needs_backend().link, self.request(context))
+            link, self._request = photo.needs_backend().link, self.request(context)
+            if self.number == 0:
+                self._counting = read_picture(link, self._file(), numbered=True)
+            else:
+                self._work = LongWork(link, self._request)
         except (RequestError, ValueError) as error:
             return self._fail(error)
+        portrait.begin(Path(self.filepath).name)
         return self.watch(context)
 
     def look(self, context: bpy.types.Context) -> set[str] | None:
+        if portrait.is_unwanted:
+            return {"CANCELLED"}
         try:
+            if self._counting is not None:
+                return self._count(context)
+            if self._work is None:
+                self._work = LongWork(photo.needs_backend().link, self._request)
             identity = self._work.look()
-            if identity is None:
-                share = round(100 * self._work.share)
-                name = Path(self.filepath).name
-                self.tell(context, rpt_("Making a person of {}: {} % (Esc stops)", name, share))
-                return None
         except (RequestError, ValueError) as error:
             return self._fail(error)
-        return self._use(context, lambda: identity)
+        work = self._work
+        portrait.tell(work.stage, work.share, None if work.preview is None else bytes(work.preview))
+        if identity is None:
+            name = Path(self.filepath).name
+            self.tell(context, rpt_("Making a person of {}: {} % (Esc stops)", name, round(100 * work.share)))
+            return None
+        result = self._use(context, lambda: identity)
+        self._is_made = result == {"FINISHED"}
+        return result
+
+    def _count(self, context: bpy.types.Context) -> set[str] | None:
+        """Goes on where there is one face; where there are several, the artist is asked first. Raises RequestError."""
+        read = self._counting.look() if self._counting is not None else None
+        if read is None:
+            return None
+        self._counting = None
+        if len(read.faces) == 1 or read.numbered is None:
+            return None
+        chosen: Any = self  # Blender's stubs take what follows for None
+        settings = chosen.as_keywords(ignore=("check_existing", "number"))
+        ask_which(context, bytes(read.numbered), len(read.faces), settings)
+        return {"CANCELLED"}
 
     def cancel(self, context: bpy.types.Context) -> None:
-        self._work.cancel()
+        for work in (self._counting, self._work):
+            if work is not None:
+                work.cancel()
         super().cancel(context)
         self.tell(context, None)
+        portrait.end(made=self._is_made)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """For scripts: waits."""
@@ -128,7 +170,35 @@ class EFFIGY_OT_make_person(PhotoSettings):
         return {"CANCELLED"}
 
 
+_faces = Shown()  # the picture with a number at each face, while its menu may be seen
+
+
+def ask_which(context: bpy.types.Context, numbered: bytes, faces: int, settings: dict[str, Any]) -> None:
+    """A menu under the picture, of its faces by number; choosing one makes that person, Esc nobody."""
+    _faces.show(numbered)
+
+    def draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+        layout: Any = menu.layout
+        _faces.draw(layout, 14.0)
+        layout.operator_context = "INVOKE_DEFAULT"
+        for number in range(1, faces + 1):
+            asked = layout.operator(EFFIGY_OT_make_person.bl_idname, text=iface_("Face {}", number), icon="USER")
+            for name, value in settings.items():
+                setattr(asked, name, value)
+            asked.number = number
+
+    context.window_manager.popup_menu(draw, title="Whose Face?", icon="QUESTION")
+
+
 _CLASSES = (EFFIGY_OT_identity_from_photo, EFFIGY_OT_make_person)
 
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    _faces.forget()
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

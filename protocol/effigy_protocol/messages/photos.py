@@ -45,13 +45,14 @@ class ReadPicture:
     ``picture`` is a PNG or JPEG file in the ``pieces`` that frames can carry. ``face`` counts its faces from the
     largest, 1. ``identity`` is an open one, by whose model it is read and whose own expression is told; nil: by the
     served model. ``painted``: a generator made the picture. Its faces are read otherwise than photographed ones, so
-    that another average person counts as at rest.
+    that another average person counts as at rest. ``numbered``: the picture is wanted with its faces' numbers in it.
     """
 
     picture: tuple[Buffer, ...]
     face: int = 1
     identity: str | None = None
     painted: bool = False
+    numbered: bool = False
 
     def __post_init__(self) -> None:
         check_picture(self.picture, self.face)
@@ -67,7 +68,8 @@ class PictureRead:
     first. ``confidence``: of each control, and of "yaw" and "pitch", the correlation of what is read with the truth,
     on people that the model did not learn it from. ``points`` is f4 [2, 478], x right and y down, 0 … 1 over the
     picture, which stands upright and has ``width`` and ``height`` pixels. ``residual``: by how many percent of the
-    outer-eye distance the points that hardly move miss an average face's.
+    outer-eye distance the points that hardly move miss an average face's. ``numbered``: the picture in small, as a PNG
+    file, with a numbered box around each face, where that was asked for.
     """
 
     pose: Pose
@@ -80,6 +82,7 @@ class PictureRead:
     faces: tuple[FaceBox, ...]
     face: int
     residual: float
+    numbered: Buffer | None = None
 
     def __post_init__(self) -> None:
         if (self.points.dtype, self.points.shape) != ("f4", (2, PHOTO_POINTS)):

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
+
 import bpy
 import numpy as np
 import pytest
@@ -45,3 +48,37 @@ def test_a_picture_of_nobody_makes_no_person(scene, face, tmp_path):
     with pytest.raises(RuntimeError, match="cannot be read"):
         bpy.ops.effigy.identity_from_photo(filepath=str(tmp_path / "absent.png"))
     assert face.effigy.latent == latent
+
+
+def test_a_picture_of_bytes_becomes_an_icon():
+    shown = addon("blender.ui.portrait").Shown()
+    shown.show(effigy_client.pixels.to_png(np.full(64 * 32 * 4, 0.5, np.float32), 32, 64))
+    drawn = []
+    shown.draw(SimpleNamespace(template_icon=lambda icon_value, scale: drawn.append(icon_value)), 9.0)
+    assert drawn[0] > 0 or bpy.app.background
+    assert [each for each in os.listdir(bpy.app.tempdir) if each.startswith("effigy-shown")] == []
+    shown.forget()
+    shown.draw(None, 9.0)  # nothing
+
+
+@pytest.mark.parametrize("faces", [1, 3])
+def test_where_a_picture_shows_several_faces_the_artist_is_asked_which(faces, scene, face, monkeypatch):
+    """Without a number; where there is one face, that one is made at once."""
+    module = addon("blender.ui.identity_from_photo")
+    asked, begun = [], []
+    monkeypatch.setattr(module, "ask_which", lambda context, *rest: asked.append(rest))
+    monkeypatch.setattr(module.photo, "needs_backend", lambda: SimpleNamespace(link="link"))
+    monkeypatch.setattr(module, "LongWork", lambda link, request: begun.append(request) or unfinished)
+    unfinished = SimpleNamespace(look=lambda: None, stage="seen", share=0.5, preview=None)
+    read = SimpleNamespace(faces=[None] * faces, numbered=b"a picture")
+    make = module.EFFIGY_OT_make_person
+    work = SimpleNamespace(
+        _counting=SimpleNamespace(look=lambda: read), _work=None, _request="request", filepath="/somewhere/us.jpg",
+        as_keywords=lambda ignore: {"tune": True}, tell=lambda context, text: None,
+    )  # fmt: skip
+    work._count = lambda context: make._count(work, context)
+    results = [make.look(work, bpy.context) for _ in range(1 if faces > 1 else 2)]
+    assert asked == ([(b"a picture", 3, {"tune": True})] if faces == 3 else [])
+    assert begun == ([] if faces == 3 else ["request"])
+    assert results[-1] == ({"CANCELLED"} if faces == 3 else None)
+    addon("blender.ui.portrait").portrait.close()
