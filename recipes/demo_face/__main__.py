@@ -26,14 +26,13 @@ from .blend import blended
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
 from .fairness import fairness
 from .gallery import gallery
-from .latents import TRUNCATION, drawn, latents_of
+from .latents import TRUNCATION, drawn, drawn_evenly, latents_of
 from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
 from .report import report as write_report
 from .shading import measure_shading
 from .storage import read_trainable
-from .teach_mapping import drawn_evenly
 from .train_detector import train_detector
 from .train_generator import Plan, Renders, Training, run
 from .train_identity import train_identity, train_judge
@@ -127,7 +126,8 @@ def train(
             bfloat16=bfloat16,
         )
         training = Training(plan, device)
-        training.begin(read_trainable(start) if start is not None else None)
+        if start is not None:
+            training.begin(read_trainable(start))
     run(training, renders, checkpoint, compiled=compiled)
     save_generator(training.finished(), out)
 

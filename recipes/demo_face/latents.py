@@ -3,8 +3,8 @@
 
 COUNT orthonormal directions of the normalised latent give g = A ẑ, which is standard normal; the rest of z has no
 effect. p = g, except for expressions: there p = gate(g), so that most people keep still and some smile, gape or wink,
-as on photographs. The gate is monotone, so latents exist for every expression. Training draws p directly
-(``parameters.sample``), and ``latents_of`` finds z for it.
+as on photographs. The gate is odd, monotone and linear in pieces: latents exist for every expression, and a layer of
+leaky ReLUs computes it exactly (``mapping``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from .parameters import COUNT, ROWS
 
 Z_DIM = 512
 TRUNCATION = 0.8  # at which people are mostly drawn
-WIDTH = 0.22  # of the gate's opening
-# The gate of each expression: where it opens (standard deviations), and the slope before.
+# The gate of each expression: where half of it is open (standard deviations), and the slope before it opens.
 GATES = {
     "jaw": (2.2, 0.12),
     "pucker": (2.2, 0.12),
@@ -31,47 +30,41 @@ GATES = {
     "inner_brow": (2.0, 0.12),
     "gaze": (2.0, 0.35),
 }
-_STEPS = 30  # of the bisection that inverts the gate
-_FARTHEST = 16.0  # standard deviations
 
 
-def directions() -> Tensor:
-    """Returns A [COUNT, Z_DIM] with orthonormal rows: the cosines of the DCT-II, so no file is needed."""
-    n, k = np.arange(Z_DIM), np.arange(1, COUNT + 1)
-    rows = np.sqrt(2 / Z_DIM) * np.cos(np.pi * (2 * n[None] + 1) * k[:, None] / (2 * Z_DIM))
+def directions(size: int = Z_DIM) -> Tensor:
+    """Returns A [COUNT, size] with orthonormal rows: the cosines of the DCT-II, so no file is needed."""
+    n, k = np.arange(size), np.arange(1, COUNT + 1)
+    rows = np.sqrt(2 / size) * np.cos(np.pi * (2 * n[None] + 1) * k[:, None] / (2 * size))
     return torch.from_numpy(rows).float()
 
 
 _A = directions()
-_GATED = torch.cat([torch.arange(COUNT)[ROWS[name]] for name in GATES])
-_AT, _BEFORE = (
+# Of each gated column: the slope before it opens, the two corners of the gate, and how much steeper it is between them.
+GATED = torch.cat([torch.arange(COUNT)[ROWS[name]] for name in GATES])
+_AT, BEFORE = (
     torch.cat([torch.full((ROWS[name].stop - ROWS[name].start,), values[which]) for name, values in GATES.items()])
     for which in (0, 1)
 )
+OPENS, CLOSES = _AT - 0.35, _AT + 0.55
+STEEPER = CLOSES * (1 - BEFORE) / (CLOSES - OPENS)  # so that p = g from there on
 
 
 def gate(g: Tensor) -> Tensor:
-    """Maps g [N, COUNT] to p = g · (before + (1 − before) · σ((|g| − at) / WIDTH)) in the columns of GATES."""
-    p = g.clone()
-    p[:, _GATED] = _gated(g[:, _GATED])
+    """Maps g [N, COUNT] to p: columns of GATES rise by BEFORE up to OPENS, then steeper, and are g from CLOSES on."""
+    before, opens, closes, steeper = (part.to(g.device) for part in (BEFORE, OPENS, CLOSES, STEEPER))
+    p, size = g.clone(), g[:, GATED].abs()
+    opening = before * size + steeper * (size - opens).clamp_min(0)
+    p[:, GATED] = g[:, GATED].sign() * torch.where(size < closes, opening, size)
     return p
 
 
-def _gated(g: Tensor) -> Tensor:
-    at, before = _AT.to(g.device), _BEFORE.to(g.device)
-    return g * (before + (1 - before) * torch.sigmoid((g.abs() - at) / WIDTH))
-
-
 def ungate(p: Tensor) -> Tensor:
-    """Maps p [N, COUNT] to g [N, COUNT], the inverse of ``gate``, by bisection, for values up to _FARTHEST."""
-    size = p[:, _GATED].abs()
-    low, high = torch.zeros_like(size), torch.full_like(size, _FARTHEST)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        below = _gated(middle) < size
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    g = p.clone()
-    g[:, _GATED] = p[:, _GATED].sign() * (low + high) / 2
+    """Maps p [N, COUNT] to g [N, COUNT], the inverse of ``gate``."""
+    before, opens, closes, steeper = (part.to(p.device) for part in (BEFORE, OPENS, CLOSES, STEEPER))
+    g, size = p.clone(), p[:, GATED].abs()
+    opened = torch.where(size > before * opens, (size + steeper * opens) / (before + steeper), size / before)
+    g[:, GATED] = p[:, GATED].sign() * torch.where(size < closes, opened, size)
     return g
 
 
@@ -88,6 +81,13 @@ def parameters_of(z: Tensor) -> Tensor:
     """Returns the parameters p [N, COUNT] of latents z [N, Z_DIM]; the length of z does not matter."""
     unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
     return gate(unit @ _A.T.to(z.device))
+
+
+def drawn_evenly(count: int, random: torch.Generator) -> Tensor:
+    """Draws p [count, COUNT]: what faces can do, and in every other row what users draw (see ``gate``)."""
+    p = torch.randn(count, COUNT, generator=random, device=random.device)
+    p[::2] = gate(p[::2])
+    return p
 
 
 def drawn(count: int, seed: int, truncation: float = 1.0) -> np.ndarray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of a training: Muon for what multiplies (convolutions and dense layers of the mapping), Adam for all else.
+"""Steps of a training: Muon for convolutions, Adam for all else.
 
 Muon (Jordan et al., *Muon: an optimizer for hidden layers in neural networks*, 2024) replaces a matrix's momentum
 M = U Σ Vᵀ by nearly U Vᵀ, so that every direction is learnt at the same pace, not only those that many pictures share.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
@@ -22,12 +22,12 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration: singular values above 
 
 
 class Optimiser:
-    """Changes the parameters of ``network`` and ``reader`` by their gradients, at a rate that each step is told."""
+    """Changes the parameters of ``network``'s synthesis by their gradients, at a rate that each step is told."""
 
-    def __init__(self, network: StyleGAN2, reader: nn.Linear) -> None:
-        self.matrices = [p for name, p in network.named_parameters() if is_matrix(name, p)]
-        taken = {id(p) for p in self.matrices}
-        rest = [p for p in (*network.parameters(), *reader.parameters()) if id(p) not in taken]
+    def __init__(self, network: StyleGAN2) -> None:
+        parameters = list(network.synthesis.parameters())
+        self.matrices = [p for p in parameters if is_matrix(p)]
+        rest = [p for p in parameters if not is_matrix(p)]
         self.adam = torch.optim.Adam(rest, betas=(0.9, 0.99), fused=True)
         self.momenta = [torch.zeros_like(p) for p in self.matrices]
 
@@ -58,10 +58,9 @@ class Optimiser:
             momentum.copy_(stored)
 
 
-def is_matrix(name: str, parameter: Tensor) -> bool:
-    """Whether Muon changes it: 3 × 3 convolutions, as [out, in · 9], and the mapping's weights."""
-    is_convolution = parameter.ndim == 4 and parameter.shape[-1] == 3
-    return is_convolution or (parameter.ndim == 2 and name.startswith("mapping"))
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether Muon changes it: 3 × 3 convolutions, as [out, in · 9]."""
+    return parameter.ndim == 4 and parameter.shape[-1] == 3
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the embedded default's generator: a StyleGAN2 that learns, by plain regression, to paint the renders.
 
-Latents have known meaning (``latents``), so no discriminator is needed: the picture that z should give is the
-render of its parameters, with alpha, normals and depth (``planes``). The loss counts most where people look, and what
-changes between two expressions of one face. Everything is a function of the number of pictures seen (order, rest of
-the latents, rates), so a run that was stopped goes on exactly as if it had not been.
+Latents have known meaning (``latents``, ``mapping``), so no discriminator is needed: the synthesis learns what the
+renderer makes of w, a code of the parameters, with alpha, normals and depth (``planes``). The loss counts most where
+people look, and what changes between two expressions of one face. Everything is a function of the number of pictures
+seen (order, rates), so a run that was stopped goes on exactly as if it had not been.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from effigy.files import whole_file
 from effigy.generators.networks.configs import StyleGAN2Config
@@ -29,16 +29,15 @@ from effigy.generators.networks.dense import initialize
 from effigy.generators.networks.operations import has_matrix_units
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
-from .latents import Z_DIM, latents_of
+from .latents import Z_DIM
+from .mapping import LAYERS, W_DIM, centred, code, with_mapping
 from .optimiser import Optimiser
 from .parameters import COUNT, EXPRESSION
 from .planes import ALPHA, NAMES, RGB
-from .teach_mapping import drawn_evenly, teach
 from .widen import widened
 
 HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
-READ = 512  # latents whose w is read at every step: a batch of pictures alone lets the mapping forget rare actions
 # How much an error counts in each plane. Alpha ends in an edge, which costs more than a shade that is off.
 SHARES = (1.0, 1.0, 1.0, 0.6, 0.4, 0.4, 0.4, 0.6)
 LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
@@ -51,15 +50,11 @@ class Plan:
     resolution: int = 128
     channel_base: int = 8192  # as in the official code: channel_base / resolution, channel_max at most
     channel_max: int = 256
-    w_dim: int = 256
-    mapping_layers: int = 8
     pictures: int = 300_000  # to be seen in all
     batch: int = 16
     rate: float = 1.5e-3
     last_rate: float = 0.02  # of ``rate``; a cosine leads there while pictures are whole
-    teaching: int = 12_000  # steps in which the mapping learns the parameters, before the first picture
     editing: float = 0.1  # weight of what changes between the two pictures of a pair, beside painting
-    reading: float = 0.1  # and of reading the parameters from w
     # What it paints is softer than what it is shown: so it is shown pictures that are sharper than the renders.
     crispness: float = 0.35
     # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
@@ -78,9 +73,7 @@ class Plan:
     def network(self) -> StyleGAN2Config:
         sizes = [4 << level for level in range(int(math.log2(self.resolution)) - 1)]
         channels = tuple(min(self.channel_base // size, self.channel_max) for size in sizes)
-        return StyleGAN2Config(
-            Z_DIM, self.w_dim, channels, self.mapping_layers, mapping_lr_multiplier=1.0, planes=NAMES
-        )
+        return StyleGAN2Config(Z_DIM, W_DIM, channels, LAYERS, mapping_lr_multiplier=1.0, planes=NAMES)
 
     def size_at(self, seen: int) -> int:
         """The pictures' size after ``seen`` of them."""
@@ -136,7 +129,7 @@ class Renders:
 
 
 class Training:
-    """A generator on its way: its weights, their running average, the optimiser and how much was seen."""
+    """A generator on its way: its synthesis of w − m, that with averaged weights, the optimiser, how much was seen."""
 
     def __init__(self, plan: Plan, device: str = "cpu") -> None:
         self.plan = plan
@@ -144,24 +137,18 @@ class Training:
         self.network = StyleGAN2(plan.network)
         initialize(self.network)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.reader = nn.Linear(plan.w_dim, COUNT, device=device)
-        nn.init.zeros_(self.reader.weight)  # until ``begin`` has a better one; never by chance
-        nn.init.zeros_(self.reader.bias)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimiser = Optimiser(self.network, self.reader)
+        self.optimiser = Optimiser(self.network)
 
-    def begin(self, start: StyleGAN2 | None = None) -> None:
-        """Teaches the mapping, of ``start`` (a generator to go on from, widened) or of the fresh network.
+    def begin(self, start: StyleGAN2) -> None:
+        """Goes on from ``start``, a generator of this recipe, widened.
 
-        Raises ValueError when ``start`` cannot become what the plan asks for.
+        Raises ValueError when it cannot become what the plan asks for.
         """
-        if start is not None:
-            wide = widened(start, self.plan.network.channels)
-            if wide.config != self.plan.network:
-                raise ValueError(f"a generator of {wide.config} cannot go on as one of {self.plan.network}")
-            self.network.load_state_dict(wide.state_dict())
-        known = None if start is None else copy.deepcopy(self.network.mapping).requires_grad_(False)
-        self.reader.load_state_dict(teach(self.network.mapping, self.plan.teaching, known=known).state_dict())
+        wide = widened(start, self.plan.network.channels)
+        if wide.config != self.plan.network:
+            raise ValueError(f"a generator of {wide.config} cannot go on as one of {self.plan.network}")
+        self.network.load_state_dict(centred(wide).state_dict())
         self.average.load_state_dict(self.network.state_dict())
 
     def step(self, renders: Renders, compute: Callable[..., Tensor] | None = None) -> Tensor:
@@ -169,15 +156,10 @@ class Training:
         plan = self.plan
         size = plan.size_at(self.seen)
         pictures, vectors, landmarks = renders.batch(self.seen, plan.batch)
-        random = torch.Generator(vectors.device).manual_seed(self.seen)
-        z = latents_of(vectors, random)
         wanted = F.avg_pool2d(pictures, plan.resolution // size)
         wanted[:, RGB] = sharpened(wanted[:, RGB], plan.crispness)
         weight = attention(landmarks * (size / plan.resolution), (wanted[:, ALPHA].squeeze(1) + 1) / 2)
-        loss = (compute or loss_of)(self.network, z, wanted, weight, plan)
-        others = drawn_evenly(READ, random)
-        w = self.network.mapping(latents_of(others, random))
-        loss = loss + plan.reading * F.mse_loss(self.reader(w), others)
+        loss = (compute or loss_of)(self.network, code(vectors), wanted, weight, plan)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step(plan.rate_at(self.seen))
@@ -190,20 +172,15 @@ class Training:
             torch._foreach_lerp_(averaged, mine, 1 / span)
         return loss.detach()
 
-    @torch.no_grad()
     def finished(self) -> StyleGAN2:
-        """The averaged weights as a generator to store, on the CPU, with the mean w that truncation needs."""
-        network = copy.deepcopy(self.average).cpu()
-        z = torch.randn(100_000, Z_DIM, generator=torch.Generator().manual_seed(3))
-        network.mapping.w_avg.copy_(network.mapping(z).mean(dim=0))
-        return network
+        """The averaged weights as a generator to store, on the CPU, with the mapping from z."""
+        return with_mapping(self.average)
 
     def save(self, path: Path) -> None:
         state = {
             "plan": asdict(self.plan),
             "seen": self.seen,
             "network": self.network.state_dict(),
-            "reader": self.reader.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
@@ -219,15 +196,14 @@ class Training:
         training = cls(Plan(**state["plan"]), device)
         training.seen = state["seen"]
         training.network.load_state_dict(state["network"])
-        training.reader.load_state_dict(state["reader"])
         training.average.load_state_dict(state["average"])
         training.optimiser.load_state_dict(state["optimiser"])
         return training
 
 
-def loss_of(network: StyleGAN2, z: Tensor, wanted: Tensor, weight: Tensor, plan: Plan) -> Tensor:
-    """How far the pictures of latents z are from those wanted, and their changes within pairs from those wanted."""
-    painted = paint(network, network.mapping(z), wanted.shape[-1], bfloat16=plan.bfloat16)
+def loss_of(network: StyleGAN2, w: Tensor, wanted: Tensor, weight: Tensor, plan: Plan) -> Tensor:
+    """How far the pictures of w − m are from those wanted, and their changes within pairs from those wanted."""
+    painted = paint(network, w, wanted.shape[-1], bfloat16=plan.bfloat16)
     shares = painted.new_tensor(SHARES)[:, None, None]
     regression = regression_loss(shares * painted, shares * wanted, weight)
     return regression + plan.editing * edit_loss(painted[:, RGB], wanted[:, RGB], weight)
@@ -302,8 +278,7 @@ def edit_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 def judged(network: StyleGAN2, renders: Renders, size: int) -> tuple[float, float]:
     """On the held-out pictures as rendered: mean peak signal-to-noise ratio of RGB (dB), and mean error of alpha."""
     pictures, vectors, _ = renders.held_out()
-    z = latents_of(vectors, torch.Generator(vectors.device).manual_seed(1))
-    painted = torch.cat([paint(network, network.mapping(part), size) for part in z.split(32)])
+    painted = torch.cat([paint(network, part, size) for part in code(vectors).split(32)])
     wanted = F.avg_pool2d(pictures, pictures.shape[2] // size)
     error = (painted.clamp(-1, 1) - wanted) / 2
     squares = error[:, RGB].square().mean(dim=(1, 2, 3))
@@ -317,8 +292,6 @@ def run(training: Training, renders: Renders, checkpoint: Path, *, compiled: boo
     """
     plan = training.plan
     compute = torch.compile(loss_of, dynamic=False) if compiled else loss_of
-    if not checkpoint.exists():  # what the mapping was taught takes minutes
-        training.save(checkpoint)
     started, first = time.monotonic(), training.seen
     losses: list[float] = []
     while training.seen < plan.pictures:

@@ -7,7 +7,7 @@ import torch
 
 from recipes.demo_face.train_generator import Plan, Training
 
-PLAN = Plan(resolution=16, channel_base=128, channel_max=16, w_dim=16, mapping_layers=2, pictures=96, batch=8)
+PLAN = Plan(resolution=16, channel_base=128, channel_max=16, pictures=96, batch=8)
 
 
 def small_network():

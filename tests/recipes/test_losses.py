@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from recipes.demo_face import latents, train_generator
-from recipes.demo_face.parameters import sample
+from recipes.demo_face import mapping, train_generator
 from recipes.demo_face.planes import RGB
-from recipes.demo_face.teach_mapping import reader_of, teach, unread
 from recipes.demo_face.train_generator import Renders, Training
 
 from ..closeness import assert_same
@@ -68,36 +65,15 @@ def test_only_changes_count_as_edits():
     assert train_generator.edit_loss(elsewhere, wanted, weight) == pytest.approx(0, abs=1e-9)
 
 
-def test_edits_and_reading_have_their_weight_in_a_step(data: Path):
-    renders = Renders([data])
-    pictures, vectors, landmarks = renders.batch(0, 8)
-    network, z = Training(PLAN).network, latents.latents_of(vectors, torch.Generator().manual_seed(1))
+def test_edits_have_their_weight_in_the_loss(data: Path):
+    pictures, vectors, landmarks = Renders([data]).batch(0, 8)
+    network, w = Training(PLAN).network, mapping.code(vectors)
     wanted, weight = pictures, train_generator.attention(landmarks, torch.ones(8, 16, 16))
     with torch.no_grad():
         without, counted = (
-            train_generator.loss_of(network, z, wanted, weight, replace(PLAN, editing=editing))
+            train_generator.loss_of(network, w, wanted, weight, replace(PLAN, editing=editing))
             for editing in (0.0, 1.0)
         )
-        painted = train_generator.paint(network, network.mapping(z), 16)
+        painted = train_generator.paint(network, w, 16)
         edits = train_generator.edit_loss(painted[:, RGB], wanted[:, RGB], weight)
     assert_same(counted, without + edits, wanted.numel())
-    for reading in (0.0, 0.1):
-        training = Training(replace(PLAN, reading=reading))
-        training.step(renders)
-        assert bool(training.reader.weight.grad.any()) == (reading > 0)
-
-
-def test_a_taught_mapping_lets_every_parameter_be_read():
-    network = Training(replace(PLAN, w_dim=64)).network
-    before = unread(network.mapping, reader_of(network.mapping), torch.from_numpy(sample(512, 8)))
-    reader = teach(network.mapping, 300)
-    after = unread(network.mapping, reader, torch.from_numpy(sample(512, 8)))
-    assert after.mean() < 0.96 * before.mean()
-
-
-def test_teaching_a_known_mapping_keeps_what_is_known():
-    network = Training(replace(PLAN, w_dim=64)).network
-    known = copy.deepcopy(network.mapping).requires_grad_(False)
-    teach(network.mapping, 50, known=known)
-    z = torch.randn(512, latents.Z_DIM)
-    assert (network.mapping(z) - known(z)).square().mean() < 0.5 * known(z).var(dim=0).mean()

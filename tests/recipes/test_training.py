@@ -13,14 +13,16 @@ from typer.testing import CliRunner
 
 from effigy.generators import load_generator
 from effigy.generators.load import save_generator
+from effigy.generators.networks.stylegan2 import StyleGAN2
 from recipes.demo_face import latents, train_generator
 from recipes.demo_face.__main__ import app
+from recipes.demo_face.mapping import code
 from recipes.demo_face.parameters import COUNT, PERSONAL, sample
 from recipes.demo_face.planes import NAMES
 from recipes.demo_face.train_generator import Plan, Renders, Training
 
 from ..closeness import assert_same, roundings_of
-from .small import PLAN, painted
+from .small import PLAN
 
 
 def test_training_goes_on_exactly_as_if_it_had_not_stopped(data: Path, tmp_path: Path):
@@ -95,13 +97,13 @@ def test_a_checkpoint_of_another_version_is_refused_with_what_to_do(tmp_path: Pa
 
 
 def test_training_goes_on_from_a_narrower_generator(data: Path):
-    narrow, wide = Training(PLAN), Training(replace(PLAN, channel_max=24, teaching=0))
+    narrow, wide = Training(PLAN), Training(replace(PLAN, channel_max=24))
     wide.begin(narrow.finished())
-    z = torch.randn(2, latents.Z_DIM, generator=torch.Generator().manual_seed(0))
-    assert_same(painted(wide.network, z), painted(narrow.network, z), roundings_of(wide.network))
+    w = code(torch.from_numpy(sample(2, 0)))
+    assert_same(*(train_generator.paint(each.network, w, 16) for each in (wide, narrow)), roundings_of(wide.network))
     wide.step(Renders([data]))
     with pytest.raises(ValueError, match="cannot go on"):
-        Training(replace(PLAN, mapping_layers=3)).begin(narrow.finished())
+        wide.begin(StyleGAN2(replace(PLAN.network, mapping_layers=3)))
 
 
 def test_a_generator_is_written_of_a_training_that_goes_on(data: Path, tmp_path: Path):
@@ -121,9 +123,8 @@ def test_renders_without_pairs_are_refused(data: Path):
         Renders([data])
 
 
-def test_data_without_pairs_is_refused_before_anything_is_taught(data: Path, tmp_path: Path, monkeypatch):
+def test_data_without_pairs_is_refused_at_the_command_line(data: Path, tmp_path: Path):
     np.save(data / "vectors.npy", sample(train_generator.HELD_OUT + 24, 0))
-    monkeypatch.setattr(Training, "begin", lambda *_: pytest.fail("minutes of teaching, for nothing"))
     files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "g.safetensors")]
     result = CliRunner().invoke(app, ["train", str(data), *files])
     assert "does not hold pairs" in str(result.exception)
