@@ -57,17 +57,18 @@ _SOURCES = {control.lower(): terms for control, terms in SOURCES.items()}
 
 
 def split_side(control: str, twin: str) -> tuple[str, str]:
-    """A control's name as (what it does, the side that it moves); ``twin``: the other side's control, or itself."""
+    """Splits a control's name into action and side. ``twin`` is the other side's control, or the same one."""
     same = takewhile(lambda letters: letters[0] == letters[1], zip(control, twin, strict=False))
     length = sum(1 for _ in same)
     return control[:length], control[length:]
 
 
 def sources(control: str, twin: str, known: Collection[str]) -> list[tuple[str, float]]:
-    """(shape, weight) of the shapes among ``known`` whose weighted sum drives ``control``; [] where none does.
+    """Returns the shapes among ``known`` whose weighted sum drives ``control``, as (shape, weight); [] if there are
+    none.
 
-    Each shape is looked for with the control's side, then without one, then as the mean of both sides. Upper and lower
-    case are the same, since recordings differ in them.
+    Each shape is looked for with the control's side, then without a side, then as the mean of both sides. Case does not
+    matter, because recordings differ in it.
     """
     action, side = split_side(control, twin)
     spelt = {name.lower(): name for name in known}
@@ -87,8 +88,11 @@ CLOCK = 60  # frames of a second, by which the timecodes of recordings count tha
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A face at one time. Degrees: yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is
-    counter-clockwise."""
+    """A face at one time.
+
+    Angles are degrees: yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is
+    counter-clockwise.
+    """
 
     seconds: float
     shapes: Mapping[str, float]  # of SHAPES, 0 … 1
@@ -98,7 +102,7 @@ class Moment:
     own: Mapping[str, float] = field(default_factory=dict)  # controls that shapes cannot say, −1 … 1 of their range
 
     def values(self) -> list[float]:
-        """As NAMES names them. Its axes are ours, and it turns about them: only its pitch lowers the nose."""
+        """Returns the values of NAMES. ARKit's axes are those of the face frame; only its pitch has the other sign."""
         named = {name: min(max(float(self.shapes.get(name, 0.0)), 0.0), 1.0) for name in SHAPES}
         head = (math.radians(self.yaw), -math.radians(self.pitch), math.radians(self.roll))
         reach = math.radians(_EYES_REACH)
@@ -111,7 +115,7 @@ class Moment:
 
 
 def csv_rows(moments: Iterable[Moment], own: tuple[str, ...] = ()) -> Iterator[list[str]]:
-    """The table's rows, the header first. The controls ``own`` get columns behind the app's."""
+    """Yields the table's rows, the header first. The controls ``own`` get further columns."""
     yield ["Timecode", "BlendShapeCount", *map(_capital, NAMES), *(OWN + _capital(name) for name in own)]
     for moment in moments:
         values = [*moment.values(), *(moment.own[name] for name in own)]
@@ -123,7 +127,7 @@ def _capital(name: str) -> str:
 
 
 def _timecode(seconds: float) -> str:
-    """hh:mm:ss:ff.fff, as the app counts at 60 frames per second; never early, so that no last frame is lost."""
+    """Formats a time as hh:mm:ss:ff.fff at 60 frames per second, rounded up, so that the last frame is not lost."""
     thousandths = math.ceil(seconds * CLOCK * 1000 - 1e-6)
     whole, rest = divmod(thousandths, CLOCK * 1000)
     return f"{whole // 3600 % 24:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{rest / 1000:06.3f}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one codec: a message is a msgpack header and its payload frames.
+"""Encodes and decodes messages: a msgpack header and payload frames.
 
 Header: ``{"v": version, "id": request id, "kind": name, "body": fields, "sizes": bytes of each frame}``.
 """
@@ -35,9 +35,9 @@ class Envelope(Generic[M]):
 
 
 def encode(request_id: int, message: Request | Reply) -> list[Buffer]:
-    """The frames of ``message``, header first. A reply carries the id of the request that it answers.
+    """Encodes ``message`` to frames, header first. A reply has the id of the request that it answers.
 
-    Raises ProtocolError for what the other side would refuse: the frames are decoded here by the same code.
+    The frames are decoded once, so it raises ProtocolError for whatever the other side would refuse.
     """
     payload: list[Buffer] = []
     kind = type(message).__name__
@@ -56,12 +56,12 @@ def encode(request_id: int, message: Request | Reply) -> list[Buffer]:
 
 
 def decode_request(frames: Sequence[Buffer], limits: Limits = REQUEST_LIMITS) -> Envelope[Request]:
-    """What a client sent; raises ProtocolError and nothing else."""
+    """Decodes what a client sent. Raises ProtocolError and nothing else."""
     return _decode(frames, limits, _REQUESTS, "client (in Blender, the add-on)", "backend")
 
 
 def decode_reply(frames: Sequence[Buffer], limits: Limits = REPLY_LIMITS) -> Envelope[Reply]:
-    """What the service sent; raises ProtocolError and nothing else."""
+    """Decodes what the service sent. Raises ProtocolError and nothing else."""
     return _decode(frames, limits, _REPLIES, "backend", "client (in Blender, the add-on)")
 
 
@@ -113,7 +113,7 @@ def _request_id(header: dict[str, Any]) -> int:
 
 
 def _check_version(version: Any, sender: str, reader: str) -> None:
-    """Before anything else: the rest of the header may look different in another version."""
+    """Raises ProtocolError for another version. Checked first, as the rest of the header may differ in it."""
     if type(version) is not int:
         raise ProtocolError("version", f"the message names no version of the protocol, but {brief(version)}")
     if version != PROTOCOL_VERSION:

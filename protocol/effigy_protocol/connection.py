@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The connection file: how a client on this machine finds the service, and the keys that open it.
+"""The connection file, by which a client on this machine finds the service and gets its keys.
 
-A JSON file with mode 0600 that the service writes when it answers and removes when it leaves.
+It is JSON with mode 0600. The service writes it when it is ready to answer, and removes it when it ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY = re.compile(r"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")  # 32 bytes as Ze
 
 
 class ConnectionFileError(Exception):
-    """The connection file is absent, unreadable or not one."""
+    """The connection file is missing, unreadable or no connection file."""
 
 
 class OtherVersionError(ConnectionFileError):
@@ -41,16 +41,12 @@ class OtherVersionError(ConnectionFileError):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """``endpoint`` is a ZeroMQ address such as ``tcp://127.0.0.1:40123``; ``pid`` the service's process on ``machine``.
+    """How to reach a service. Its keys never appear in a log or traceback."""
 
-    ``service_key`` is the public half of the service's CURVE key, by which a client knows it, and ``client_key`` the
-    secret half of its clients'.
-    """
-
-    endpoint: str
-    pid: int
-    service_key: str = field(repr=False)  # repr: keys must not come into a log or a traceback
-    client_key: str = field(repr=False)
+    endpoint: str  # a ZeroMQ address such as tcp://127.0.0.1:40123
+    pid: int  # of the service
+    service_key: str = field(repr=False)  # the public half of the service's CURVE key, by which clients recognise it
+    client_key: str = field(repr=False)  # the secret half of its clients' CURVE key
     protocol: int = PROTOCOL_VERSION
     machine: str = field(default_factory=platform.node)
 
@@ -70,10 +66,10 @@ class Connection:
 
 
 def read_connection(path: Path) -> Connection:
-    """The connection that ``path`` describes; raises ConnectionFileError that says what is wrong with it."""
+    """Reads a connection file. Raises ConnectionFileError that says what is wrong with it."""
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # a pipe would be waited for
+        if not stat.S_ISREG(mode):  # reading a pipe would block
             raise ConnectionFileError(f"{path} is not a file: start the backend again, and choose the one it writes")
         if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise ConnectionFileError(f"{path} can be read by others; remove it, or run: chmod 600 {path}")
@@ -103,7 +99,7 @@ def read_connection(path: Path) -> Connection:
 
 
 def remove_connection(path: Path, pid: int) -> None:
-    """Removes ``path`` if it still is the file that the service with this ``pid``, on this machine, wrote."""
+    """Removes the file that the service with this ``pid`` on this machine wrote, unless another has replaced it."""
     with contextlib.suppress(ConnectionFileError, OSError):
         connection = read_connection(path)
         if (connection.pid, connection.machine) == (pid, platform.node()):

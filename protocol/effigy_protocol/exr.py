@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts in the header of an OpenEXR file (*OpenEXR File Layout*): what a picture was made from."""
+"""Reads text attributes in the header of an OpenEXR file (*OpenEXR File Layout*)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MAGIC, _VERSION = b"\x76\x2f\x31\x01", 4  # bytes
 
 
 def read_text(exr: bytes, name: str) -> str:
-    """The text attribute ``name`` in a file's beginning; empty where there is none, or this is no OpenEXR file."""
+    """Returns the text attribute ``name`` from a file's beginning; "" if there is none, or it is no OpenEXR file."""
     place = len(_MAGIC) + _VERSION if exr.startswith(_MAGIC) else len(exr)
     while place < len(exr) and exr[place]:  # a header ends with an empty name
         key, _, rest = exr[place : place + 512].partition(b"\0")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are written whole or not at all, and read only where reading them comes to an end."""
+"""Writes files whole or not at all, and reads only regular files of bounded size."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _JSON = 64 << 20  # bytes: the side-car of a hundred thousand baked frames
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Writes ``path``, text as UTF-8; whatever happens, what was there before stays or the new one is complete.
+    """Writes ``path`` so that it holds either the old or the whole new content at any time; text as UTF-8.
 
-    Raises OSError that names ``path`` and leaves nothing beside it.
+    Raises OSError that names ``path``, and leaves no temporary file.
     """
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -30,7 +30,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def check_regular(path: Path) -> None:
-    """Raises OSError unless ``path`` is a regular file: a pipe or a device may never end, and Blender would wait."""
+    """Raises OSError unless ``path`` is a regular file. Reading a pipe or a device could block Blender for ever."""
     try:
         mode = path.stat().st_mode
     except ValueError as error:  # no path at all
@@ -45,7 +45,7 @@ class LargeFileError(ValueError):
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """What is in a regular file of at most ``most`` bytes. Raises LargeFileError, OSError, or ValueError."""
+    """Reads a regular file of at most ``most`` bytes. Raises LargeFileError, OSError, or ValueError."""
     check_regular(path)
     if (size := path.stat().st_size) > most:
         raise LargeFileError(f"it has {size} bytes, more than {most}")
@@ -53,7 +53,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in the file ``path``, its numbers finite. Raises OSError, or ValueError for what is none of ours."""
+    """Reads JSON with finite numbers from a file. Raises OSError, or ValueError for anything else."""
     check_regular(path)
     if path.stat().st_size > _JSON:
         raise ValueError(f"it has more than {_JSON >> 20} MiB")
@@ -61,7 +61,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The value that ``text`` describes, its numbers finite; raises ValueError."""
+    """Parses JSON with finite numbers. Raises ValueError for anything else."""
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
     except RecursionError:

@@ -13,11 +13,11 @@ MAX_TEXT = 8192  # bytes of any string inside a header
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, and how many payload frames may follow the header."""
+    """The largest message that is accepted."""
 
     header_bytes: int
-    frames: int
-    frame_bytes: int
+    frames: int  # payload frames behind the header
+    frame_bytes: int  # of each
 
     def check(self, sizes: list[int]) -> None:
         """Raises ProtocolError unless ``sizes`` (header first) are those of an acceptable message."""
@@ -36,17 +36,17 @@ class Limits:
 
 
 CURVE_BYTES = 33
-"""What encryption adds to a frame (RFC 26/CURVEZMQ, the MESSAGE command); ZeroMQ's MAXMSGSIZE counts it too."""
+"""Bytes that encryption adds to a frame (RFC 26/CURVEZMQ, MESSAGE command); ZeroMQ's MAXMSGSIZE includes them."""
 
 REQUEST_LIMITS = Limits(header_bytes=64 * 1024, frames=32, frame_bytes=1024 * 1024)
-"""A request carries at most a photograph of 32 MiB, in pieces of a frame each.
+"""A request carries at most a photograph of 32 MiB, cut into frames.
 
-The frames are small, since one is what a process without the connection file's keys can make the service keep for
-each connection that it opens.
+Frames are small, because a process without the connection file's keys can make the service keep one frame for each
+connection that it opens.
 """
 
 MAX_FILE_BYTES = REQUEST_LIMITS.frames * REQUEST_LIMITS.frame_bytes
-"""Of a file that a request carries in pieces."""
+"""The largest file that a request can carry, in pieces."""
 
 REPLY_LIMITS = Limits(header_bytes=256 * 1024, frames=8, frame_bytes=64 * 1024 * 1024)
 """A reply carries at most a picture of 4096 × 4096 RGBA (3344 × 3344 with normals), or a model's shape and controls."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a picture shows to what to ask of another face: all of it or a part, as strongly as one likes.
+"""Transfers what a picture shows to another face: all of it or a part, at any strength.
 
-The backend's commands and every client carry pictures over by this.
+The backend's commands and all clients use it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from .messages import Parameter, PictureRead
 Part = Literal["all", "expression", "turn", "mouth", "eyes", "brows"]
 PARTS: tuple[Part, ...] = get_args(Part)
 RELIABLE = 0.5
-"""The confidence from which a control is driven."""
+"""The least confidence of a control that is transferred."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a face is turned, in degrees, and what its controls show beyond an average person's at rest."""
+    """A face's turn in degrees, and its controls relative to an average person's at rest."""
 
     yaw: float
     pitch: float
@@ -29,16 +29,16 @@ class Shown:
 
     @classmethod
     def of(cls, read: PictureRead) -> Shown:
-        """What a picture shows."""
+        """Takes it from a PictureRead."""
         return cls(read.pose.yaw, read.pose.pitch, read.pose.roll, read.controls)
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What to ask for. Degrees, and controls as offsets from the identity's own expression.
+    """What to ask for: angles in degrees, and controls as offsets from the identity's own expression.
 
-    ``roll`` is the picture's: it is carried by where the picture is shown. ``left_out`` names controls that pictures
-    tell too little of.
+    ``roll`` is not part of a request, because the plate carries it. ``left_out`` names controls that are not
+    transferred, because pictures do not show them reliably.
     """
 
     yaw: float
@@ -58,10 +58,10 @@ def transfer(
     part: Part = "all",
     strength: float = 1.0,  # 0: nothing of it, 1: as much as is seen
 ) -> Transfer:
-    """What makes a face look as the one that was ``seen``.
+    """Computes what makes a face look like the one that was ``seen``.
 
-    Its turn and expression become those of the picture, whatever its own are; or, with ``since``, what differs between
-    both pictures is added to its own.
+    The face's turn and expression become those of the picture. With ``since``, the difference between the two pictures
+    is added to the face's own instead.
     """
     if since is None:
         start, turn = own.controls, (seen.yaw - own.yaw, seen.pitch - own.pitch, seen.roll)

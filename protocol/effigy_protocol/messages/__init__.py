@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every message, as a typed dataclass; a file for each subject, and all are imported from here.
+"""All messages, as typed dataclasses. Each subject has a file; import from here.
 
-Angles are degrees, lengths are in units of the mean face's outer-eye distance, picture coordinates run
-from 0 to 1 over the generator's frame (x right, y down), milliseconds are wall time. A ``Buffer`` field
-travels as a frame of its own behind the header; everything else travels in the header.
+Angles are degrees; lengths are head units, the outer-eye distance of the mean face; picture coordinates run from 0 to 1
+over the generator's picture (x right, y down). A ``Buffer`` travels as a frame of its own behind the header, everything
+else in the header.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ Request: TypeAlias = (
 Reply: TypeAlias = Welcome | Identity | Frame | PictureRead | Job | Working | StatusReport | Done | Pong | Error
 
 RESULTS: tuple[type[Reply], ...] = (Identity, PictureRead)
-"""What long work may lead to."""
+"""The results of long work."""
 
 ANSWER_OF: dict[type[Request], tuple[type[Reply], ...]] = {
     Hello: (Welcome,),
@@ -115,4 +115,4 @@ ANSWER_OF: dict[type[Request], tuple[type[Reply], ...]] = {
     Status: (StatusReport,),
     Ping: (Pong,),
 }
-"""What may answer each request, unless an Error does."""
+"""The replies to each request. Besides, Error may answer any."""

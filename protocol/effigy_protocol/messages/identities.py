@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a face comes from, and how it is opened and released."""
+"""Opens identities, from a seed, a latent, a mixture or a photograph, and releases them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from ..errors import ProtocolError
 from .photos import check_picture
 from .values import Array, Buffer, Pose
 
-SEEDS = 2**32  # people by number
-MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
+SEEDS = 2**32  # seeds run from 0 to SEEDS − 1
+MOST_SEEDS = 64  # seeds to choose from; each costs a pass through the mapping network
 
 Alignment = Literal["auto", "model", "ffhq", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
 class FromSeed:
-    """The person with the number ``seed`` (0 … 2³²−1), pulled to the mean face by 1 − ``truncation`` (0 … 2).
+    """A person by number.
 
-    Of ``seeds`` (1 … 64) numbers from there on, the one whose expression is nearest to the average face's is taken:
-    some people whom a generator knows laugh, or have their eyes shut. ``model`` is whose face it is, nil the served
-    one's.
+    Of ``seeds`` numbers from ``seed`` on, the one whose expression is nearest to the average face's is taken, because
+    some seeds give people who laugh, or have their eyes shut.
     """
 
-    seed: int
-    truncation: float = 0.7
-    seeds: int = 1
-    model: str | None = None
+    seed: int  # 0 … 2³² − 1
+    truncation: float = 0.7  # ψ, 0 … 2: 0 gives the mean face
+    seeds: int = 1  # 1 … 64
+    model: str | None = None  # the model's id; None: the served one
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS or not 1 <= self.seeds <= MOST_SEEDS or not 0 <= self.truncation <= 2:
@@ -41,20 +40,20 @@ class FromSeed:
 
 @dataclass(frozen=True, slots=True)
 class FromLatent:
-    """The face that an Identity's ``latent`` anchors; ``model`` is the one that it came from, nil the served one."""
+    """A person by the latent of an earlier Identity."""
 
     latent: Buffer
-    model: str | None = None
+    model: str | None = None  # the id of the model that it is of; None: the served one
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """A face between those of two latents of one model: w0 + ``share`` · (w1 − w0), ``share`` from 0 to 1."""
+    """A person between two latents of one model: w0 + share · (w1 − w0)."""
 
-    latent: Buffer
-    other: Buffer
-    share: float
-    model: str | None = None
+    latent: Buffer  # w0
+    other: Buffer  # w1
+    share: float  # 0 … 1
+    model: str | None = None  # the model's id; None: the served one
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
@@ -63,32 +62,31 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class FromPhoto:
-    """Somebody made of a face in a picture. Long work.
+    """A person made of a face in a picture. Long work.
 
-    ``picture`` is a PNG or JPEG file in ``pieces``, ``face`` counts its faces from the largest, 1. ``alignment`` says
-    how the face is cut out: as the "model"'s own are, as "ffhq"'s are, the picture as a "whole", or "auto": as the
-    model's unless it is cut so already. ``tune``: the generator is changed for this person, until it paints them.
+    ``alignment`` says how the face is cut out: as the "model"'s own pictures are, as those of "ffhq" are, the "whole"
+    picture, or "auto": as the model's, unless the picture is already cut like that.
     """
 
-    picture: tuple[Buffer, ...]
-    face: int = 1
+    picture: tuple[Buffer, ...]  # a PNG or JPEG file in ``pieces``
+    face: int = 1  # which face of the picture, counted from the largest, 1
     alignment: Alignment = "auto"
-    tune: bool = False
-    model: str | None = None
+    tune: bool = False  # whether the generator is changed for this person
+    model: str | None = None  # the model's id; None: the served one
 
     def __post_init__(self) -> None:
         check_picture(self.picture, self.face)
 
 
 Source: TypeAlias = FromSeed | FromLatent | Mix | FromPhoto
-"""Where a face comes from. More may come: whoever meets an unknown kind refuses it with ``bad-field``."""
+"""Where a face comes from. Later versions may add kinds; an unknown kind is refused with ``bad-field``."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenIdentity:
-    """Anchors a face. Refused with ``wrong-model`` where the service has not the model of its latent.
+    """Opens an identity. Answered by Identity, or by Job for long work.
 
-    Answered by Identity, or by Job where it takes long.
+    Refused with ``wrong-model`` if the service does not have the model.
     """
 
     source: Source
@@ -96,22 +94,18 @@ class OpenIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An open identity. Keep ``latent`` (and ``model``): it opens the same face again, on any machine.
+    """An open identity. With ``latent`` and ``model`` the same face can be opened again, on any machine."""
 
-    ``rest`` is [3, L], the identity's own face with all controls at 0; ``pose`` the camera of its picture.
-    ``seed`` is the number that was taken; nil for a latent.
-    """
-
-    identity: str
-    model: str
+    identity: str  # by which other requests refer to it
+    model: str  # the model's id
     latent: Buffer
-    pose: Pose
-    rest: Array
-    seed: int | None = None
+    pose: Pose  # the camera of its own picture
+    rest: Array  # [3, L], its face with all controls at 0
+    seed: int | None = None  # the seed that was taken, of FromSeed
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Forgets an identity that this client opened."""
+    """Forgets an identity that this client opened. Answered by Done."""
 
     identity: str

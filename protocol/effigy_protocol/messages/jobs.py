@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long work: begun by another request, asked after, and ended."""
+"""Long work, which another request has begun: asks for its progress, and ends it."""
 
 from __future__ import annotations
 
@@ -11,39 +11,36 @@ from .values import Buffer
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Long work has begun. Ask for it with JobStatus, a few times a second; CancelJob ends it.
+    """Answers a request that has begun long work. Ask for it with JobStatus, a few times a second; CancelJob ends it.
 
-    It is the client's own, and ends when its client leaves.
+    It belongs to the client, and ends when that leaves.
     """
 
-    job: str
+    job: str  # its id
 
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """Asks how far the long work ``job`` is: answered by Working, or by what it led to, which ends the job."""
+    """Asks for a job's progress. Answered by Working, or by its result, which ends the job."""
 
     job: str
 
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
-    """Ends the long work ``job``; the number of Done says whether there was any."""
+    """Ends a job. Answered by Done, with a count of 0 if there is no such job."""
 
     job: str
 
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """Long work goes on: ``share`` (0 … 1) of it is done, ``stage`` says in a word or two what is being done.
-
-    ``preview``: what it looks like so far, a whole PNG or JPEG file, where there is something to see.
-    """
+    """The progress of a job."""
 
     job: str
-    share: float
-    stage: str
-    preview: Buffer | None = None
+    share: float  # that is done, 0 … 1
+    stage: str  # what is being done, in a word or two
+    preview: Buffer | None = None  # the result so far as a PNG or JPEG file, if it can be seen
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:

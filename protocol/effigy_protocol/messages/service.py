@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greeting, heartbeat and state of the service, and the two answers that any request may get."""
+"""Greeting, heartbeat and state of the service, and the general answers Done and Error."""
 
 from __future__ import annotations
 
@@ -15,92 +15,83 @@ Phase = Literal["loading", "ready", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First message of a client, which it names; answered by Welcome, or by Error ``loading`` while the model loads."""
+    """The first message of a client. Answered by Welcome, or by Error ``loading`` while the model loads."""
 
-    client: str
+    client: str  # its name, for the service's log
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A face model: its id, and its name for people."""
+    """A face model."""
 
-    model: str
-    name: str
+    model: str  # its id
+    name: str  # for users
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What a client needs to build its interface. ``resolution`` is (height, width).
+    """Describes the served face model, so that a client can build its interface. L landmarks, C controls."""
 
-    ``mean`` is [3, L] in the face frame (x right, y up, z towards the viewer), ``directions`` [C, 3, L]
-    what one unit of each control adds to it, ``triangles`` [T, 3] a surface over the L landmarks,
-    counter-clockwise seen from outside, ``mirror`` [L] the landmark on the other side. ``pose`` are the parameters
-    of the head's turn, ``controls`` those of the expression. ``alpha``: the model paints an alpha of its own, which its
-    matte then is. ``passes`` can be had beside a picture, ``mattes`` be asked for. ``others`` are models whose latents
-    the service opens besides. ``reads_pictures``: whether the model can answer ReadPicture,
-    ``makes_people``: FromPhoto.
-    """
-
-    server: str
-    device: str
-    model: str
-    model_name: str
-    resolution: tuple[int, int]
-    topology: str
-    mean: Array
-    triangles: Array
-    mirror: Array
-    pose: tuple[Parameter, ...]
-    controls: tuple[Parameter, ...]
-    directions: Array
-    alpha: bool = False
-    passes: tuple[PassName, ...] = ()
-    mattes: tuple[MatteName, ...] = ("none",)
-    others: tuple[KnownModel, ...] = ()
-    reads_pictures: bool = False
-    makes_people: bool = False
+    server: str  # name and version
+    device: str  # of PyTorch
+    model: str  # id
+    model_name: str  # for users
+    resolution: tuple[int, int]  # height, width
+    topology: str  # the landmark set
+    mean: Array  # [3, L] in the face frame: x right, y up, z towards the viewer
+    triangles: Array  # [T, 3], a surface over the landmarks, counter-clockwise seen from outside
+    mirror: Array  # [L], the landmark on the other side
+    pose: tuple[Parameter, ...]  # of the head's turn
+    controls: tuple[Parameter, ...]  # of the expression
+    directions: Array  # [C, 3, L], what one unit of each control adds to ``mean``
+    alpha: bool = False  # whether the generator paints alpha, which is then the matte
+    passes: tuple[PassName, ...] = ()  # that Synthesize may name
+    mattes: tuple[MatteName, ...] = ("none",)  # that Synthesize may name
+    others: tuple[KnownModel, ...] = ()  # further models whose latents can be opened
+    reads_pictures: bool = False  # whether the model can answer ReadPicture
+    makes_people: bool = False  # whether the model can open FromPhoto
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Asks how the service is; answered even while the model loads or paints."""
+    """Asks for the service's state; answered even while the model loads or paints."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """The service's state; ``queued`` counts requests that wait, ``painted`` pictures made so far."""
+    """The service's state."""
 
     phase: Phase
-    detail: str
+    detail: str  # the model's name, or why it could not be loaded
     device: str
     uptime_s: float
     clients: int
-    identities: int
-    queued: int
-    painted: int
+    identities: int  # that are open
+    queued: int  # requests that wait
+    painted: int  # pictures so far
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Heartbeat."""
+    """Heartbeat; answered by Pong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The service lives."""
+    """Answers Ping."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A Cancel or Release was carried out; ``count`` says on how many."""
+    """A Cancel, Release or CancelJob was carried out."""
 
-    count: int
+    count: int  # of how many requests, identities or jobs
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """A request that was not carried out, why, and what its user can do about it."""
+    """A request was not carried out."""
 
     code: ErrorCode
-    message: str
-    hint: str
+    message: str  # why
+    hint: str  # what the user can do

@@ -18,7 +18,7 @@ Buffer: TypeAlias = bytes | memoryview
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A little-endian, C-ordered array. ``data`` has exactly the bytes that dtype and shape say."""
+    """An array in C order and little-endian; ``data`` has exactly as many bytes as dtype and shape require."""
 
     dtype: Literal["f2", "f4", "i4"]
     shape: tuple[int, ...]
@@ -36,8 +36,9 @@ class Array:
 class Pose:
     """A weak-perspective camera: u = scale·(R X)_x + x, v = −scale·(R X)_y + y, R = Rz(roll) Rx(−pitch) Ry(yaw).
 
-    Yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is counter-clockwise. Scale is not zero:
-    a plate is 1 / scale wide.
+    Angles are degrees: yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is
+    counter-clockwise. ``scale`` is in picture widths per head unit, and greater than 0, because a plate is 1 / scale
+    wide.
     """
 
     yaw: float
@@ -56,19 +57,18 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A number that a face is asked for by ``name``; ``low`` to ``high`` is the range of the data.
+    """A parameter of a picture: "yaw" or "pitch" in degrees, or a control, of which 0 is the identity's own expression.
 
-    Of an expression 0 is the identity's own, and low ≤ 0 ≤ high; "yaw" and "pitch" are degrees. In a mirror a face
-    shows this parameter's value as that of ``mirror``: the same one, or the one of the other side. ``is_odd``: with its
-    sign changed, as a turn's.
+    The mirror image shows this parameter's value as that of the parameter ``mirror``, which is the other side's or the
+    same one.
     """
 
     name: str
     group: str
-    low: float
+    low: float  # the range of the data; for a control low ≤ 0 ≤ high
     high: float
     mirror: str
-    is_odd: bool = False
+    is_odd: bool = False  # whether the value changes its sign in the mirror image, as yaw does
 
     def __post_init__(self) -> None:
         if self.low > self.high:
