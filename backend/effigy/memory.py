@@ -19,7 +19,7 @@ _kept_everything = False
 
 
 def keep_picture_memory() -> None:
-    """Has glibc keep as much freed memory as one picture needs. For processes that are not ours alone.
+    """Makes glibc keep as much freed memory as one picture needs; for processes that others use too.
 
     ``load_generator`` calls it on CPUs. Up to 128 MiB stay at the end of the heap; only blocks above 32 MiB come from
     the system and go back to it. Does nothing without glibc, or after ``keep_freed_memory``, which keeps more.
@@ -30,7 +30,7 @@ def keep_picture_memory() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Has glibc reuse freed blocks of any size instead of returning them to the system. For processes of our own.
+    """Makes glibc reuse freed blocks of any size instead of returning them to the system; for Effigy's own processes.
 
     The price is that a process stays as large as it ever was. All threads share one heap, because per-thread heaps
     cannot grow so far; a thread that already has its own keeps it, so call this early. Does nothing without glibc.

@@ -24,12 +24,12 @@ class PictureFileError(Exception):
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """The picture in a file, [H, W, 3]; as ``decode_picture``. Raises PictureFileError."""
+    """Reads the picture in a file, [H, W, 3], like ``decode_picture``. Raises PictureFileError."""
     return decode_picture(read_picture_file(path), str(path))
 
 
 def read_picture_file(path: Path) -> bytes:
-    """The bytes of a picture's file, if they are not too many. Raises PictureFileError."""
+    """Reads the bytes of a picture's file. Raises PictureFileError if there are too many."""
     if problem := file_problem(path, "picture"):
         raise PictureFileError(problem)
     try:

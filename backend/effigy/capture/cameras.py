@@ -26,7 +26,7 @@ class Camera:
     kind: str
 
     def arguments(self, rate: float) -> list[str]:
-        """How FFmpeg is to open it, at so many pictures a second."""
+        """Returns FFmpeg's arguments that open the camera, at ``rate`` pictures per second."""
         if self.kind == "dshow":  # its cameras refuse rates that they do not offer
             return ["-f", self.kind, "-rtbufsize", "64M"]
         return ["-f", self.kind, "-framerate", f"{rate:g}"]

@@ -175,7 +175,7 @@ class _Newest:
             self._changed.notify_all()
 
     def wait(self, patience: float) -> tuple[float, Pixels] | None:
-        """When the newest picture came, and the picture; None where there is none any more."""
+        """Waits for the next picture; returns when it came, and the picture, or None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting is not None or self._ended, patience)
             found, self._waiting = self._waiting, None

@@ -34,7 +34,7 @@ def _say(text: str, style: str) -> None:
 
 @contextmanager
 def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A function ``(stage, done, total)`` that draws a progress bar per stage."""
+    """Returns a function ``(stage, done, total)`` that draws a progress bar for each stage."""
     columns = (TextColumn("{task.description:>8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors) as bars:
         tasks: dict[str, TaskID] = {}

@@ -35,7 +35,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 def open_detector(name: str, bundle: str = "default") -> Detector:
-    """The landmark detector called ``name``; "embedded" is the one that finds what ``bundle`` was fitted to."""
+    """Opens the landmark detector ``name``; "embedded" is the embedded one that fits ``bundle``."""
     from ..faces import BundleError, embedded_detector, resolve_bundle
     from ..landmarks import DetectorError, load_detector
 
@@ -46,7 +46,7 @@ def open_detector(name: str, bundle: str = "default") -> Detector:
 
 
 def open_embedder(name: str, generator: Path) -> Embedder | None:
-    """The identity network called ``name`` for pictures of the generator in this file, or None."""
+    """Opens the recognition network ``name`` for pictures of the generator in this file; None for none."""
     import torch
 
     from ..faces import DEFAULT_BUNDLE, embedded_bundle

@@ -65,16 +65,16 @@ class Audience:
     """Hears how a capture goes."""
 
     def begun(self, source: Source, left_out: tuple[str, ...]) -> None:
-        """A camera or film is open. ``left_out``: controls of which pictures tell too little."""
+        """Is told that a camera or film is open, and which controls are left out, as pictures do not show them well."""
 
     def read(self, done: int, total: int, picture: Pixels, face: Face | None) -> None:
-        """Of ``total`` pictures, 0 where nobody knows, one more was read: this one, and the face in it."""
+        """Is told of each picture that was read, and its face. ``total`` is 0 if the number of pictures is unknown."""
 
     def said(self, text: str) -> None:
-        """What people should know."""
+        """Is told a message for the user."""
 
     def written(self, take: Take, out: Path, left_out: tuple[str, ...]) -> None:
-        """A recording was written to ``out``."""
+        """Is told that a recording was written to ``out``."""
 
 
 _NOBODY = Audience()
@@ -93,18 +93,18 @@ class Performer:
         self.beta = np.array([_ANGLE_BETA] * 3 + [_SHAPE_BETA] * (len(self.controls) + len(SCORES)))
 
     def read(self, features: Features) -> Array:
-        """One row of a Take's values."""
+        """Returns one row of a Take's values."""
         controls = self.photos.read_controls(features, self.photos.own_rest())
         return np.array([*self.photos.read_pose(features), *controls.values(), *features.scores])
 
     def average(self) -> Array:
-        """The row of an average person in a photograph, looking ahead."""
+        """Returns the row of an average person in a photograph, looking ahead."""
         row = self.read(self.photos.photographed_rest())
         row[:3] = 0.0
         return row
 
     def moment(self, seconds: float, row: Array, rest: Array) -> Moment:
-        """What ``row`` shows beyond ``rest``."""
+        """Returns the moment at ``seconds``: the difference of ``row`` to the row ``rest``."""
         beyond = row - rest
         C = len(self.controls)
         controls = dict(zip(self.controls, beyond[3 : 3 + C].tolist(), strict=True))
@@ -160,7 +160,7 @@ def check_neutral(neutral: str) -> None:
 
 
 def rest_of(take: Take, performer: Performer, neutral: str) -> Array:
-    """The row at which the person is at rest: the film's "median", a picture by its number, or an average for "none".
+    """Returns the row of the person at rest: the film's for "median", a picture's by its number, an average for "none".
 
     Raises CaptureError.
     """

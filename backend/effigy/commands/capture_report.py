@@ -92,7 +92,7 @@ class Report(Audience):
         self._tell("written", {"path": str(out), **about})
 
     def until_left(self, source: Source, told: IO[str]) -> Source:
-        """``source``, which ends too when nobody reads the lines, or when ``told``, our input, ends."""
+        """Passes on ``source``, until nobody reads the lines any more, or ``told``, the standard input, ends."""
         threading.Thread(target=self._wait, args=(told,), name="effigy-input", daemon=True).start()
 
         def pictures() -> Iterator[tuple[float, Pixels]]:

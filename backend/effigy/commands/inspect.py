@@ -12,7 +12,7 @@ from ..generators.registry import architecture_of
 
 
 def inspect_generator(path: Path) -> dict[str, Any]:
-    """Format, shape, licence note and checksum of ``path``, for what can be loaded; raises GeneratorFileError."""
+    """Describes a generator's file: format, shape, licence note and checksum. Raises GeneratorFileError."""
     with open_checkpoint(path) as checkpoint:
         config = checkpoint.config
         architecture = architecture_of(config)

@@ -112,7 +112,7 @@ def _readings(model: ShapeModel, alpha: Array, topology: Topology) -> tuple[list
 
 
 def read_tracks(path: Path) -> tuple[Array, Array | None]:
-    """W [N, 2, L] and the visibility [N, L] as weights, or None when the file has none. Raises GeometryError."""
+    """Reads W [N, 2, L] and the visibility [N, L] as weights, None if the file has none. Raises GeometryError."""
     archive = _load(path)
     if "W" not in archive:
         raise GeometryError(
@@ -133,7 +133,7 @@ def read_tracks(path: Path) -> tuple[Array, Array | None]:
 
 
 def read_fit(path: Path) -> tuple[ShapeModel, Array, dict[str, Any]]:
-    """The shape model, readings and diagnostics of a file that ``fit_tracks`` wrote. Raises GeometryError."""
+    """Reads the shape model, readings and diagnostics of a file that ``fit_tracks`` wrote. Raises GeometryError."""
     archive = _load(path)
     if missing := {"mean", "basis", "noise", "readings", "diagnostics"} - archive.keys():
         raise GeometryError(f"{path} is not a fit (it lacks {', '.join(sorted(missing))}): make one with effigy nrsfm")

@@ -33,7 +33,7 @@ class Outcome:
 
 
 def read_neutral(reader: PhotoReader, path: Path | None) -> Features | None:
-    """The features of the picture that shows the person at rest, if one is given. Raises PhotoError."""
+    """Reads the picture that shows the person at rest, if there is one. Raises PhotoError."""
     if path is None:
         return None
     try:
@@ -65,7 +65,7 @@ def read_pictures(
 
 
 def as_csv(model: FaceModel, outcomes: list[Outcome]) -> str:
-    """A table with a row for each picture that was read."""
+    """Returns a table with a row for each picture that was read."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["picture", "faces", "yaw", "pitch", "roll", "residual_percent", *model.controls])
@@ -97,7 +97,7 @@ def read_for(
     *,
     painted: bool = False,  # by a generator; else photographed
 ) -> tuple[Transfer, int]:
-    """What to ask of ``identity``, and how many faces the picture shows.
+    """Reads a picture; returns what to ask of ``identity``, and how many faces the picture shows.
 
     Raises PhotoError, UnreadableModelError or DetectorError.
     """

@@ -9,7 +9,7 @@ from ..fitting.evaluation import LookScore, Scores
 
 
 def scores_table(scores: dict[str, Scores]) -> Table:
-    """One column per method of the inverse, one row per figure."""
+    """Makes a table with a column for each method of the inverse and a row for each figure."""
     table = Table("", *scores)
     columns = [_figures(score) for score in scores.values()]
     for title in columns[0]:
@@ -18,7 +18,7 @@ def scores_table(scores: dict[str, Scores]) -> Table:
 
 
 def drift_table(title: str, looks: LookScore) -> Table:
-    """One row per control, one column per place."""
+    """Makes a table with a row for each control and a column for each place."""
     table = Table(title, *next(iter(looks.drift.values())))
     for name, places in looks.drift.items():
         table.add_row(name, *(f"{value:.1f}" for value in places.values()))

@@ -95,7 +95,7 @@ class Regressor(Network):
         return torch.flatten(self.whitening(ws.mean(dim=1, keepdim=True) if self.rows == 1 else ws), start_dim=1)
 
     def displacement(self, moved: Tensor) -> Tensor:
-        """A step in v [N, rows · M] → the step in w+ [N, rows, w_dim], for all rows alike if ``rows`` is 1."""
+        """Maps a step in v [N, rows · M] to w+ [N, rows, w_dim]; if ``rows`` is 1 it holds for all rows of w+."""
         return moved.view(len(moved), self.rows, -1) @ self.whitening.basis
 
     def of_latents(self, ws: Tensor) -> Tensor:

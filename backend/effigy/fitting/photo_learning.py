@@ -167,7 +167,7 @@ class _Table:
         return np.concatenate([self.kinds[kind] for kind in used], axis=1)
 
     def split(self, weights: Array, used: tuple[str, ...]) -> list[Array]:
-        """Weights [F] of what ``of`` gives, by kind."""
+        """Splits weights [F] for the columns of ``of`` by kind."""
         return list(np.split(weights, np.cumsum([self.kinds[kind].shape[1] for kind in used])[:-1]))
 
 

@@ -53,7 +53,7 @@ class PublicGenerator:
     landmarks: str  # the detector that fits its pictures; none where faces are too small
 
     def path(self) -> Path:
-        """Where it is kept on this machine."""
+        """Returns where its file is kept on this machine."""
         return models_folder() / f"{self.name}{self.suffix}"
 
 
@@ -84,14 +84,14 @@ CATALOGUE = {
 
 
 def models_folder() -> Path:
-    """Where fetched generators are kept; ``EFFIGY_MODELS`` names another folder."""
+    """Returns the folder of fetched generators; the variable ``EFFIGY_MODELS`` names another one."""
     return Path(os.environ.get("EFFIGY_MODELS") or Path(platformdirs.user_data_dir("effigy")) / "models")
 
 
 def generator_file(name: str) -> Path:
-    """The file that a user means: a path, or the name of a public generator that was fetched.
+    """Returns the file that a user means by ``name``: a path, or a public generator.
 
-    Raises GeneratorFileError for one that was not.
+    Raises GeneratorFileError for a public generator that was not fetched.
     """
     model = CATALOGUE.get(name) or next((m for m in CATALOGUE.values() if m.path().name == name), None)
     if model is None or is_file(Path(name)):

@@ -23,12 +23,12 @@ def load_generator(
     dtype: torch.dtype = torch.float32,
     changes: Mapping[str, tuple[Tensor, Tensor]] | None = None,
 ) -> Network:
-    """The generator in ``path`` on ``device`` ("auto": CUDA when there is one), its convolutions in ``dtype``.
+    """Loads the generator in ``path`` onto ``device`` ("auto": CUDA if there is one), with convolutions in ``dtype``.
 
-    ``changes``: what is added to parameters, by name, as products of two matrices each.
+    ``changes`` are added to parameters, by name; each is a product of two matrices.
 
-    Reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, .pt files of these and
-    of rosinality's, encoders' with their generators, and our own, and executes nothing in them. Raises
+    It reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, .pt files of these
+    and of rosinality's, encoders' with their generators, and our own, and executes nothing in them. Raises
     GeneratorFileError that names the file, what is wrong with it and what to do.
     """
     if dtype not in DTYPES:
@@ -50,7 +50,7 @@ def load_generator(
 
 
 def load_trainable(path: Path) -> Network:
-    """The generator in ``path`` on the CPU, with its weights as they are in the file. Raises GeneratorFileError."""
+    """Loads the generator in ``path`` onto the CPU, with the file's own weights. Raises GeneratorFileError."""
     with open_checkpoint(path) as checkpoint:
         return read_network(checkpoint)
 
@@ -90,9 +90,9 @@ def convert_generator(path: Path, out: Path) -> tuple[str, ...]:
 
 
 def resolve_device(device: str) -> torch.device:
-    """The torch device that "auto", "cpu", "cuda" or "mps" means here; raises GeneratorFileError.
+    """Returns the torch device that "auto", "cpu", "cuda" or "mps" means on this machine. Raises GeneratorFileError.
 
-    "mps", the GPU of an Apple computer, was never tried, so "auto" does not take it.
+    "auto" never means "mps", the GPU of an Apple computer, because that is untested.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -36,11 +36,11 @@ class Architecture:
     """The dataclass that describes a network's shape; raises ValueError for one that no such network has."""
 
     def build(self, config: Any) -> Network:
-        """The network of that shape; its weights are whatever lay in memory."""
+        """Builds the network of these settings, with uninitialised weights."""
         raise NotImplementedError
 
     def describe(self, config: Any) -> dict[str, Any]:
-        """What people are told of a network of that shape, besides what all have: title → value."""
+        """Describes a network of these settings for users, beyond what all networks have: title → value."""
         return {}
 
     # What follows is for files of other programs. Effigy's own need none of it.
@@ -49,7 +49,7 @@ class Architecture:
     """Names of tensors, in NVIDIA's convention, each of which no other architecture has."""
 
     def read_config(self, settings: dict[str, Any], shapes: Shapes) -> Config:
-        """The shape that a file's settings and tensors tell; raises ForeignError or MalformedError."""
+        """Infers a network's settings from those of a file and its tensors. Raises ForeignError or MalformedError."""
         raise NotImplementedError
 
     def guesses(self, shapes: Shapes) -> Iterable[dict[str, Any]]:
@@ -65,7 +65,7 @@ class Architecture:
         return []
 
     def attributes(self, network: Network) -> Attributes:
-        """What layers in NVIDIA's snapshots must say of themselves: paths of modules, and their attributes."""
+        """Returns the attributes that modules in NVIDIA's snapshots must have: path of a module → attributes."""
         return iter(())
 
 

@@ -58,7 +58,7 @@ def project(X: Array, camera: Camera) -> Array:
 
 
 def nearest_rotation(M: Array) -> Array:
-    """The rotation nearest to each matrix of M [..., 3, 3] in the Frobenius norm (polar projection)."""
+    """Returns the rotation nearest to each matrix of M [..., 3, 3] in the Frobenius norm (polar projection)."""
     U, _, Vt = np.linalg.svd(M)
     U[..., :, 2] *= np.sign(np.linalg.det(U @ Vt))[..., None]
     return U @ Vt

@@ -36,7 +36,7 @@ def fix_gauge(
 
 
 def shift_origin(model: ShapeModel, camera: Camera, origin: Array) -> tuple[ShapeModel, Camera]:
-    """The same views with the face frame's origin moved to ``origin`` [3]."""
+    """Moves the face frame's origin to ``origin`` [3] without changing the views; returns model and camera."""
     moved = camera.s[:, None] * (camera.R[:, :2] @ origin) * [1, -1]
     shifted = ShapeModel(model.mean - origin[:, None], model.basis, model.noise)
     return shifted, Camera(camera.R, camera.s, camera.t + moved)
@@ -84,7 +84,7 @@ def _frontal(mean: Array, topology: Topology) -> Array:
 
 
 def remove_rigid_motions(shapes: Array, mean: Array, weights: Array) -> Array:
-    """``shapes`` [M, 3, L] without the turn, shift and scaling of ``mean`` [3, L] that best explains them.
+    """Subtracts from ``shapes`` [M, 3, L] the rotation, shift and scaling of ``mean`` [3, L] that explains them best.
 
     Such motions are poses, not deformations (Lee et al., *Procrustean Normal Distribution*, CVPR 2013).
     They are read from the landmarks with ``weights`` [L]: where these are the rigid ones, the pose is the

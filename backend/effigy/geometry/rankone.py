@@ -68,10 +68,11 @@ def alternate(
 def paper_fit(
     W: Array, K: int, sweeps: int, calibration: Calibration, progress: Callable[[int, int], None] | None = None
 ) -> RankOne:
-    """The published algorithm on centred picture points W [N, 2, L] (y downwards): rank-3 factors by SVD, the
-    residual's first K rows, alternating least squares, and one of its calibrations.
+    """Runs the published algorithm on centred picture points W [N, 2, L] (y downwards).
 
-    Its cameras are affine: ``meanrot`` only turns them, so that the mean face is as deep as it is wide.
+    It takes rank-3 factors by SVD and the residual's first K rows, refines them by alternating least squares, and
+    applies one of its calibrations. Its cameras are affine: ``meanrot`` only turns them, so that the mean face is as
+    deep as it is wide.
     """
     N, _, L = W.shape
     flat = W.reshape(2 * N, L)
@@ -89,7 +90,7 @@ def paper_fit(
 
 
 def factor_cameras(cameras: Array) -> tuple[Array, Array]:
-    """Affine cameras [N, 2, 3] = k [N, 2, 2] (upper triangular, positive diagonal) times R [N, 2, 3]."""
+    """Factors affine cameras [N, 2, 3] into k [N, 2, 2] (upper triangular, positive diagonal) times R [N, 2, 3]."""
     q, r = np.linalg.qr(cameras[:, ::-1].transpose(0, 2, 1))
     k = r.transpose(0, 2, 1)[:, ::-1, ::-1]
     R = q.transpose(0, 2, 1)[:, ::-1]
@@ -103,9 +104,9 @@ def complete(R: Array) -> Array:
 
 
 def top_factors(flat: Array, rank: int) -> tuple[Array, Array]:
-    """Best rank-``rank`` factors of flat [2N, L]: scores [2N, rank] and orthonormal rows [rank, L].
+    """Returns the best factors of ``flat`` [2N, L] of that rank: scores [2N, rank] and orthonormal rows [rank, L].
 
-    By the Gram matrix over landmarks: L is small where 2N is large.
+    They are computed from the Gram matrix over landmarks, because L is much smaller than 2N.
     """
     _, vectors = np.linalg.eigh(flat.T @ flat)
     rows = vectors[:, ::-1][:, :rank].T

@@ -44,7 +44,7 @@ class Views:
     alpha: Array  # [N, K]
 
     def centred(self) -> Array:
-        """[N, 2, L]: picture points relative to the translation, with y upwards."""
+        """Returns the picture points relative to the translation, with y upwards, [N, 2, L]."""
         target = self.W - self.camera.t[:, :, None]
         target[:, 1] *= -1
         return target
@@ -148,7 +148,7 @@ def _newton(model: ShapeModel, W: Array, weights: Array, camera: Camera, alpha: 
 
 
 def robust_weights(model: ShapeModel, views: Views) -> Array:
-    """Student-t weights [N, L] in (0, 1.5]: (ν + 2) / (ν + squared distance in standard deviations)."""
+    """Returns Student-t weights (ν + 2) / (ν + d²) [N, L] in (0, 1.5], with d the distance in standard deviations."""
     residual = views.W - project(model.shape(views.alpha), views.camera)
     distance = (residual**2).sum(axis=1) / model.noise
     return (STUDENT_NU + 2) / (STUDENT_NU + distance)

@@ -20,7 +20,7 @@ INPUT = 128  # pixels
 
 
 def conv(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    """3 × 3 convolution, batch norm, ReLU."""
+    """Makes a 3 × 3 convolution with batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU()
     )

@@ -74,7 +74,7 @@ class FanDetector:
 
 
 def weights_folder() -> Path:
-    """Where PyTorch keeps downloaded weights."""
+    """Returns the folder in which PyTorch keeps downloaded weights."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 

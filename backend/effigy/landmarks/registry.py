@@ -41,7 +41,7 @@ class DetectorKind:
     open: Callable[[Asked], Detector]
 
     def is_meant_by(self, name: str) -> bool:
-        """Whether a user who gives ``name`` means this detector."""
+        """Returns whether a user who gives ``name`` means this detector."""
         return name.endswith(self.name) if self.name.startswith(".") else name == self.name
 
 

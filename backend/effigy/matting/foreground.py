@@ -20,10 +20,10 @@ _SOLID = 0.98  # alpha from which a pixel is the head's own
 
 
 def cut_out(colour: Plane, alpha: Plane) -> Plane:
-    """F [H, W, 3] for ``colour`` C [H, W, 3], both sRGB from −1 to 1, and ``alpha`` [H, W] from 0 to 1.
+    """Estimates the head's own colours F [H, W, 3] in ``colour`` C [H, W, 3], which mixes with the background at edges.
 
-    Where alpha is 1, F is C, bit for bit. Where it is 0, F continues the head's colours, so that filters that do not
-    weight colours by alpha find no fringe either.
+    Both are sRGB in [−1, 1]; ``alpha`` [H, W] is in [0, 1]. Where alpha is 1, F equals C, bit for bit. Where it is 0, F
+    continues the head's colours, so that filters that do not weight colours by alpha show no fringe.
     """
     light, mixed = to_linear((colour.clip(-1, 1) + 1) / 2), alpha[..., None]
     background = spread(light, (alpha < _CLEAR).astype(np.float32))

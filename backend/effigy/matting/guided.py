@@ -15,12 +15,12 @@ _LEVELS = (0.05, 0.95)  # of the filtered alpha that become 0 and 1: it leaks a 
 
 
 def refine(alpha: Plane, colour: Plane) -> Plane:
-    """``alpha`` [H, W] as a linear function of ``colour`` [H, W, 3] in every neighbourhood; all 0 … 1.
+    """Makes ``alpha`` [H, W] follow the edges of ``colour`` [H, W, 3]; both and the result are in [0, 1].
 
     The guided filter with colour as its guide (He, Sun, Tang, *Guided Image Filtering*, 2010, section 3.4):
     α = a·C + b, a = (Σ + ε)⁻¹ cov(C, α) over squares, a and b averaged over those that a pixel lies in. Of large
     pictures a and b are found in a smaller one (He, Sun, *Fast Guided Filter*, 2015).
-    Further than that from the coarse edge alpha is 0 or 1: an eye has edges, too.
+    Farther than a square from the coarse edge, alpha is set to 0 or 1, because eyes and clothes have edges too.
     """
     step = max(1, round(alpha.shape[1] / _PLACES))
     guide, coarse = _reduced(colour.astype(np.float64), step), _reduced(alpha.astype(np.float64), step)

@@ -12,11 +12,11 @@ Plane = NDArray[np.floating[Any]]  # of float32 where a picture's values are
 
 
 def spread(values: Plane, weight: Plane) -> Plane:
-    """``values`` [H, W, C] where ``weight`` [H, W] is 1; where it is less, more and more of what is around.
+    """Fills ``values`` [H, W, C] from their surroundings where ``weight`` [H, W] is less than 1.
 
     Pull–push (Gortler et al., *The Lumigraph*, 1996): averages weighted by ``weight`` (0 … 1) over 2 × 2 pixels, again
     over 2 × 2 of those, and so on, and back: each level fills with the coarser one what its own weight leaves open.
-    Zero everywhere where no weight is. The cost is that of the picture's size.
+    The result is 0 everywhere if there is no weight at all. The cost is linear in the picture's size.
     """
     if max(weight.shape) == 1:
         return values * (weight > 0)[..., None]

@@ -29,7 +29,7 @@ class Asked:
 
     @classmethod
     def read(cls, model: FaceModel, sent: object) -> Asked:
-        """What a browser has sent: anything. Raises PaintingError."""
+        """Reads what a browser has sent, which may be anything. Raises PaintingError."""
         if not isinstance(sent, dict):
             raise PaintingError("the page has sent no person and pose: load it again")
         seed, show, controls = sent.get("seed"), sent.get("show", PICTURE), sent.get("controls", {})
@@ -49,7 +49,7 @@ class Asked:
         )
 
     def as_sent(self) -> dict[str, Any]:
-        """As a browser holds it: ``read`` gives this back."""
+        """Returns it as a browser sends it, the inverse of ``read``."""
         return {
             "seed": self.seed, "truncation": self.truncation, "yaw": self.yaw, "pitch": self.pitch,
             "controls": self.controls, "show": self.show,
@@ -65,7 +65,7 @@ class Asked:
         return "normal" if self.show == "normal" else "depth" if self.show == "depth" else None
 
     def words(self, yaw: float, pitch: float) -> str:
-        """What a picture of this shows at that pose, for those who do not see it."""
+        """Describes the picture at this pose in words, for screen readers."""
         moved = [f"{name} {value:.2f}" for name, value in self.controls.items() if value]
         what = "" if self.show == PICTURE else f"{self.show} of "
         return ", ".join([f"{what}the face of seed {self.seed}", f"yaw {yaw:.0f}°, pitch {pitch:.0f}°", *moved])

@@ -13,7 +13,7 @@ REACH = 3.0  # standard deviations to either side
 
 
 def basis_of(model: FaceModel) -> dict[str, Any]:
-    """mean [3 · L] and basis [K][3 · L] in the face frame, triangles [T][3], and each component's name.
+    """Returns mean [3 · L] and basis [K][3 · L] in the face frame, triangles [T][3], and each component's name.
 
     Components are sorted by size, which ``sizes`` gives: the root-mean-square shift of a landmark at α = 1, in percent
     of the outer-eye distance.

@@ -51,7 +51,7 @@ class Calibration:
 
 
 def calibrate(model: FaceModel, detector: Detector, people: int = _PEOPLE, angles: int = _ANGLES) -> list[Calibration]:
-    """Of yaw, then of pitch."""
+    """Measures the turns in pictures of asked turns; returns the calibrations of yaw and of pitch."""
     found = []
     for axis, reach in enumerate(model.pose_range):
         asked = np.linspace(-_REACH * reach, _REACH * reach, angles)
@@ -61,8 +61,11 @@ def calibrate(model: FaceModel, detector: Detector, people: int = _PEOPLE, angle
 
 
 def unseen_errors(model: FaceModel, detector: Detector, faces: int = _FACES) -> tuple[Array, Array]:
-    """Landmark errors of people that no fit has seen, [n] each, sorted, in percent of the outer-eye distance:
-    of the shape model, fitted to each picture, and of the regressor φ, which knows the latent alone."""
+    """Measures landmark errors on people that no fit has sampled, in percent of the outer-eye distance.
+
+    Returns those of the shape model, fitted to each picture, and those of the regressor φ, which only knows the latent;
+    both are sorted, [n].
+    """
     people = [model.open_seed(FIRST_SEED + number) for number in range(faces)]
     points = detector.detect(seen(model, torch.stack([person.ws for person in people]))).double().cpu().numpy()
     kept = np.isfinite(points).all(axis=(1, 2))
@@ -75,7 +78,7 @@ def unseen_errors(model: FaceModel, detector: Detector, faces: int = _FACES) -> 
 
 
 def approach(model: FaceModel, seed: int = FIRST_SEED) -> dict[str, list[tuple[int, float]]]:
-    """How far each inverse still is from a large turn after so many steps, in degrees, as φ reads it: by method."""
+    """Measures how far each inverse is from a large turn after each number of steps, in degrees by φ, by method."""
     person = model.open_seed(seed)
     yaw, pitch = (0.7 * reach for reach in model.pose_range)
     whole = float(np.hypot(yaw - person.pose.yaw, pitch - person.pose.pitch))
@@ -94,7 +97,7 @@ def approach(model: FaceModel, seed: int = FIRST_SEED) -> dict[str, list[tuple[i
 
 
 def measure_and_draw(model: FaceModel, detector: Detector | None) -> str:
-    """All of it, as HTML. Takes as long as some seventy pictures."""
+    """Measures and draws all curves, as HTML. It takes as long as painting about 70 pictures."""
     figures = [
         (
             "The way of an inverse",
@@ -119,7 +122,7 @@ def measure_and_draw(model: FaceModel, detector: Detector | None) -> str:
 
 
 def draw_calibration(found: list[Calibration]) -> str:
-    """As SVG."""
+    """Draws turns asked against turns measured, as SVG."""
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     for axes, name, turn in zip(figure.subplots(1, 2), ("yaw", "pitch"), found, strict=True):
         axes.plot(turn.asked, turn.asked, color=_INK, linewidth=0.8)
@@ -130,7 +133,7 @@ def draw_calibration(found: list[Calibration]) -> str:
 
 
 def draw_errors(of_shape: Array, of_phi: Array) -> str:
-    """As SVG."""
+    """Draws the sorted landmark errors, as SVG."""
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     axes = figure.subplots()
     for values, name, colour in (
@@ -147,7 +150,7 @@ def draw_errors(of_shape: Array, of_phi: Array) -> str:
 
 
 def draw_approach(found: dict[str, list[tuple[int, float]]]) -> str:
-    """As SVG."""
+    """Draws how fast each inverse gets there, as SVG."""
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     axes = figure.subplots()
     for method, points in found.items():

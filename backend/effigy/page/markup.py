@@ -26,7 +26,7 @@ _TITLES = {PICTURE: "Picture", HEAD: "Head", "normal": "Normals", "depth": "Dept
 
 
 def static(name: str) -> str:
-    """The text of a file of ``static/``."""
+    """Returns the text of a file of ``static/``."""
     return (_STATIC / name).read_text(encoding="utf-8")
 
 
@@ -37,7 +37,7 @@ def heading(model: FaceModel) -> str:
 
 
 def studio_markup(model: FaceModel) -> str:
-    """Picture, person, pose pad and controls; ``static/studio.js`` makes them work."""
+    """Returns picture, person, pose pad and controls, as HTML; ``static/studio.js`` makes them work."""
     yaw, pitch = model.pose_range
     groups: dict[str, list[str]] = {}
     for control in model.controls.values():
@@ -90,7 +90,7 @@ def basis_markup() -> str:
 
 
 def methods_markup(compared: list[Compared], asked: str) -> str:
-    """A card for each method, with its figures; ``asked`` says what was asked of all of them."""
+    """Returns a card for each method, with its figures, as HTML; ``asked`` describes the edit in words."""
     cards = "".join(_card(each) for each in compared)
     legend = (
         f'<div class="legend"><span class="asked">asked for: {escape(asked)}</span>'
@@ -105,7 +105,7 @@ def methods_markup(compared: list[Compared], asked: str) -> str:
 
 
 def photograph_markup(photograph: Photograph, model: FaceModel) -> str:
-    """The photograph with its landmarks, and what is read in it."""
+    """Returns the photograph with its landmarks, and what was read in it, as HTML."""
     reading = photograph.reading
     height, width, _ = photograph.picture.shape
     known = {} if model.photo_map is None else model.photo_map.correlations
@@ -144,7 +144,7 @@ def curves_markup(figures: Iterable[tuple[str, str, str]]) -> str:
 
 
 def fit_markup(report: dict[str, object]) -> str:
-    """What the fit itself said, as a list."""
+    """Returns what the fit reported, as a list in HTML."""
     items = "".join(
         f"<div><dt>{escape(name.replace('_', ' ').replace(' percent', ', %'))}</dt><dd>{escape(str(value))}</dd></div>"
         for name, value in report.items()
@@ -203,5 +203,5 @@ def _weak(trust: float | None) -> str:
 
 
 def turn_words(name: str, slope: float, error: float, asked: Array) -> str:
-    """A calibration in words."""
+    """Describes a calibration in words."""
     return f"{name} to ±{np.abs(asked).max():.0f}°: slope {slope:.3f}, mean error {error:.2f}°"

@@ -51,7 +51,7 @@ def compare(
     pitch: float,
     controls: dict[str, float],
 ) -> list[Compared]:
-    """The same edit by every method."""
+    """Makes the same edit by every method, and paints and reads each."""
     wanted = asked_points(model, person, yaw, pitch, controls)
     compared = []
     for method in METHODS:
@@ -64,7 +64,7 @@ def compare(
 
 
 def asked_points(model: FaceModel, person: Identity, yaw: float, pitch: float, controls: dict[str, float]) -> Array:
-    """Where the landmarks should be seen [2, L]: the person's own face, moved, turned, at its own size and place."""
+    """Returns where an edit's landmarks should be, [2, L]: the face moved and turned, at its own size and place."""
     alpha = person.q[ALPHA] + sum(
         (value * model.controls[name].direction for name, value in controls.items()), np.zeros(len(model.shape.basis))
     )
@@ -74,7 +74,7 @@ def asked_points(model: FaceModel, person: Identity, yaw: float, pitch: float, c
 
 
 def read(model: FaceModel, detector: Detector | None, edit: Edit, wanted: Array) -> Read | None:
-    """What the picture of ``edit`` shows."""
+    """Paints ``edit`` and reads its landmarks; ``wanted`` [2, L] are those that were asked for."""
     if detector is None:
         return None
     points = detector.detect(seen(model, edit.ws[None])).double().cpu().numpy()

@@ -34,7 +34,7 @@ class Photograph:
     reading: PictureReading
 
     def small(self) -> bytes:
-        """The picture as a JPEG file for the browser."""
+        """Returns the picture as a JPEG file for the browser."""
         image = Image.fromarray(self.picture)
         image.thumbnail((_SHOWN, _SHOWN))
         file = io.BytesIO()
@@ -55,7 +55,7 @@ def read_photograph(studio: Studio, path: Path, face: int = 1) -> Photograph:
 
 
 def taken_over(studio: Studio, asked: Asked, reading: PictureReading) -> Asked:
-    """The person that is looked at, turned and moved as the face in a photograph, as far as the model goes."""
+    """Poses the current person like the face in a photograph, within the range of the model."""
     model = studio.model
     controls = {
         name: min(max(round(value, 3), model.controls[name].low), model.controls[name].high)

@@ -57,9 +57,9 @@ class Studio:
             return api.person(seed, truncation=truncation, model=self.model)
 
     def look(self, sent: object) -> dict[str, Any]:
-        """The picture that a browser asks for, or why there is none: see ``static/studio.js``.
+        """Paints the picture that a browser asks for, or returns why that is impossible: see ``static/studio.js``.
 
-        ``src`` is the very PNG file that Blender bakes for the same, so a browser's Save keeps that.
+        ``src`` holds the same PNG file that Blender bakes, so that the browser's Save writes that.
         """
         try:
             asked = Asked.read(self.model, sent)
@@ -99,19 +99,19 @@ class Studio:
         return png(visible(values)), edit.clamped
 
     def chance(self, sent: object) -> int:
-        """A seed by chance, whose person neither laughs nor winks."""
+        """Draws a random seed whose person neither laughs nor winks."""
         truncation = Asked.read(self.model, sent).truncation
         with self.lock:
             return self.model.calmest(secrets.randbelow(1_000_000), _CALM, truncation)
 
 
 def visible(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A pass [H, W, 1 or 3] as a picture [H, W, 3]: normals −1 … 1 as 0 … 255, depth from its least to its largest."""
+    """Shows a pass [H, W, 1 or 3] as a picture [H, W, 3]: normals from −1 … 1, depth from its least to its largest."""
     low, high = (-1.0, 1.0) if values.shape[2] == 3 else (float(values.min()), float(values.max()))
     scaled = np.rint(255 * (values - low) / max(high - low, 1e-6)).clip(0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(scaled, (*values.shape[:2], 3)))
 
 
 def as_source(file: bytes, kind: str) -> str:
-    """A file as the src of an <img>, without another request."""
+    """Returns a file as a data URL, for the src of an <img>."""
     return f"data:{kind};base64,{base64.b64encode(file).decode('ascii')}"

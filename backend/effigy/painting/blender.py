@@ -59,7 +59,7 @@ def bake_blend(
     matte: str | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Has Blender bake every face of every scene in ``blend``. With ``save`` the .blend then shows the baked pictures.
+    """Bakes every face of every scene in ``blend`` with Blender; ``save`` keeps the .blend showing the pictures.
 
     ``model``: the faces' bundle, instead of the one in the add-on's preferences. ``matte``: for all faces, instead of
     each face's own setting. ``tell`` is called with what the add-on prints. Raises PaintingError with Blender's error.

@@ -31,10 +31,11 @@ def paint_sheet(
     captions: bool = True,
     matte: MatteName = "none",
 ) -> NDArray[np.uint8]:
-    """A picture [H, W, 3]: with ``axes`` a row for each person (and value of a second axis), else people in a square.
+    """Paints a contact sheet, [H, W, 3]: without ``axes`` a grid of people, else rows for each person.
 
-    ``axes``: "yaw", "pitch" or a control → its values; of those with several there are two at most, the first going
-    to the right. ``tile``: width of a picture, in pixels; by default the generator's. Raises PaintingError.
+    ``axes`` maps "yaw", "pitch" or a control to its values. At most two of them may have several: the first one's go to
+    the right, and the second one's give a row each. ``tile`` is the width of a picture in pixels, by default the
+    generator's. Raises PaintingError.
     """
     across, down = _two(axes)
     asked = [

@@ -75,7 +75,7 @@ class Painted:
     exr: bytes | None = None
 
     def file(self) -> bytes:
-        """The PNG or OpenEXR file that says itself what it shows."""
+        """Returns the picture as a PNG or OpenEXR file, with its record as text inside."""
         return self.exr or annotate(png(self.picture), {KEYWORD: self.record.as_text()})
 
 
@@ -158,7 +158,7 @@ def _layered(model: FaceModel, pictures: Pictures, shot: Shot, record: Record, e
 
 
 def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture [H, W, 3 or 4] as films and sheets show it, [H, W, 3]: what is transparent is white."""
+    """Puts a picture [H, W, 3 or 4] over white, [H, W, 3], as films and sheets show it."""
     if picture.shape[2] == 3:
         return picture
     alpha = picture[..., 3:].astype(np.float32) / 255

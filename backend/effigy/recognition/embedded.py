@@ -42,7 +42,7 @@ class IdentityNetwork(nn.Module):
         return self.look(x)[0]
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The unit vectors [N, 64], and the features that they are made of [N, 4 · width, 4, 4]."""
+        """Returns embeddings, unit vectors [N, 64], and the features they are computed from, [N, 4 · width, 4, 4]."""
         for stage in self.stages:
             x = stage(x)
         features = F.avg_pool2d(x, 2)
@@ -83,5 +83,5 @@ class EmbeddedIdentity(EmbeddedEmbedder):
         super().__init__(IdentityNetwork(), INPUT, path, device)
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``embed``; and the features [N, C, 4, 4] that the vectors are made of."""
+        """Returns embeddings as ``embed`` does, and the features [N, C, 4, 4] that they are computed from."""
         return self.network.look(self._fit(images))

@@ -29,15 +29,15 @@ class Light:
     coefficients: Plane
 
     def on(self, normal: Plane) -> Plane:
-        """How bright a surface of ``normal`` [..., 3] is in it, [..., 3], within bounds that division bears."""
+        """Returns the light on a surface with ``normal`` [..., 3], [..., 3], bounded so that it can be divided by."""
         return (harmonics(normal) @ self.coefficients).clip(_DARKEST, _BRIGHTEST).astype(np.float32)
 
 
 def estimate_light(picture: Plane, normal: Plane, weight: Plane) -> Light:
-    """The light on a ``picture`` [H, W, 3] (linear) of a surface with ``normal`` [H, W, 3], where ``weight`` [H, W]
-    (0 … 1) says that it is skin.
+    """Estimates the light in a linear ``picture`` [H, W, 3] of a surface with ``normal`` [H, W, 3].
 
-    Robust least squares: what differs from the skin's colour in that light, as brows and lips do, counts less.
+    ``weight`` [H, W] in [0, 1] says where there is skin. It is a robust least-squares fit: what differs from the skin's
+    colour in that light, such as brows and lips, counts less.
     """
     rows = np.flatnonzero(weight > 0)
     rows = rows[:: max(1, len(rows) // _SAMPLES)]

@@ -35,10 +35,10 @@ class Relief:
 
 
 def relief(points: Plane, alpha: Plane) -> Relief:
-    """The surface through ``points`` [3, L]: u and v in [0, 1] of the picture, height towards the viewer in its widths.
+    """Fits a smooth surface to ``points`` [3, L]: u and v in [0, 1], and height towards the viewer in picture widths.
 
-    A thin plate (Duchon, 1977): of all surfaces near the points the one that bends least. It comes to height 0 along
-    the outline of ``alpha`` [H, W], since a head is widest in the plane of its middle, and at the picture's border.
+    It is a thin plate (Duchon, 1977), the surface near the points that bends least. Its height is 0 at the picture's
+    border and along the outline of ``alpha`` [H, W], because a head is widest in the plane of its middle.
     """
     height, width = alpha.shape
     edge = _outline(alpha)

@@ -18,9 +18,9 @@ _COLOUR_TYPES = {3: 2, 4: 6}  # by channels: true colour, without and with alpha
 
 
 def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: Encoding) -> Buffer:
-    """A picture [H, W, 3 or 4] as RGBA bytes (top row first, opaque without alpha), or as a whole PNG or JPEG file.
+    """Encodes a picture [H, W, 3 or 4] as RGBA bytes, top row first and opaque without alpha, or as a PNG or JPEG file.
 
-    A PNG has as many bits as the picture, uint8 or uint16 (which the encoding's name says as well); others have eight.
+    A PNG has the bits of the picture, uint8 or uint16; others have eight.
     """
     if encoding == "rgba8":
         rgba = np.empty((*picture.shape[:2], 4), dtype=np.uint8)
@@ -34,10 +34,10 @@ def encode_picture(picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: En
 
 
 def png(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """A PNG file of 8 or 16 bits a channel (PNG specification, 11).
+    """Encodes a picture as a PNG file of 8 or 16 bits per channel (PNG specification, 11).
 
-    Written here since Pillow, and imageio by it, write no colour of 16 bits, and take two and a half times as long for
-    8 (docs/benchmarks.md): they try five filters for every row.
+    Pillow, and imageio with it, cannot write colours of 16 bits, and take two and a half times as long for 8
+    (docs/benchmarks.md), because they try five filters for every row.
     """
     height, width, channels = picture.shape
     rows = np.ascontiguousarray(picture, picture.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)

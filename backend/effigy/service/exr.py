@@ -25,7 +25,7 @@ _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)  # chromaticities
 
 
 def exr(pictures: Pictures, light: Light | None, record: Record) -> bytes:
-    """One picture, which ``record`` describes, as a file of half floats with depth in whole ones.
+    """Encodes one picture, which ``record`` describes, as OpenEXR: half floats, and depth in single precision.
 
     Normals are in the picture's camera frame. Depth is metres from the camera's plane: distance − unit · d. ``light``
     is for the albedo alone. Raises DetectorError.

@@ -23,7 +23,7 @@ class Lane:
         self._is_taken = False
 
     def in_turn(self, steps: Steps) -> Steps:
-        """``steps``, begun when no others are under way, and nothing of a job that was cancelled runs any more."""
+        """Yields from ``steps`` once no other steps are under way, and the work of cancelled ones has ended."""
         while self._is_taken or self._waits_for_newest():
             yield Progress(0.0, "waiting")
         self._is_taken = True
@@ -33,7 +33,7 @@ class Lane:
             self._is_taken = False
 
     def run(self, work: Callable[[], R], progress: Progress) -> Generator[Progress, None, R]:
-        """Does ``work`` on the thread; yields ``progress`` until it is done. To be called in turn."""
+        """Runs ``work`` on the thread, and yields ``progress`` until it is done; for steps that are ``in_turn``."""
         self._newest = future = self._pool.submit(work)
         while self._waits_for_newest():
             yield progress

@@ -53,7 +53,7 @@ class LiveMattes:
         return replace(pictures, matte=_resized(known, colours.shape[:2]), is_exact=False)
 
     def forget(self, client: bytes) -> None:
-        """The client has left."""
+        """Forgets a client that has left."""
         with self._lock:
             for key in [key for key in self._known if key[0] == client]:
                 del self._known[key]

@@ -118,7 +118,7 @@ class _LogFile(RotatingFileHandler):
     debug = info = warning = error = critical = msg
 
     def handleError(self, record: LogRecord) -> None:  # noqa: N802 logging's name
-        """A full disk must neither end the service nor fill stderr."""
+        """Drops the record, because a full disk must neither end the service nor fill stderr."""
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -73,7 +73,7 @@ class _Turns:
         return self._count
 
     def of(self, client: bytes) -> OrderedDict[int, Job]:
-        """What waits of the client, by key."""
+        """Returns the client's waiting jobs, by key."""
         return self._jobs.get(client, OrderedDict())
 
     def put(self, key: int, job: Job) -> None:
@@ -85,7 +85,7 @@ class _Turns:
             self._turns.setdefault(job.client)
 
     def next(self) -> Job | None:
-        """The job whose turn it is; it stays."""
+        """Returns the job whose turn it is, without taking it."""
         client = next(iter(self._turns), None)
         return None if client is None else next(iter(self._jobs[client].values()))
 
@@ -165,7 +165,7 @@ class Scheduler:
         return self._closed
 
     def take(self, *, wait: bool = True) -> Job | None:
-        """The next job, waiting for one; None when closed, or where there is none and it is not to ``wait``."""
+        """Takes the next job, and waits for one if ``wait``; None if it is closed or there is none."""
         with self._changed:
             while not (self._closed or self._ordered.next() or self._previews.next()):
                 if not wait:

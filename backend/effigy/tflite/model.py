@@ -53,7 +53,7 @@ class Model:
     constants: dict[int, NDArray[Any]] = field(default_factory=dict)  # float32 or int32, by the tensor's number
 
     def integers(self, number: int) -> tuple[int, ...]:
-        """The values of a constant of integers; none where tensor ``number`` is something else."""
+        """Returns the values of tensor ``number`` if it is a constant of integers, otherwise ()."""
         values = self.constants.get(number)
         return () if values is None or values.dtype.kind != "i" else tuple(values.ravel()[:_INTEGERS].tolist())
 

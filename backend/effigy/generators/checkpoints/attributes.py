@@ -35,7 +35,7 @@ def check_attributes(file: TensorFile, modules: Iterable[tuple[str, dict[str, An
 
 
 def expected_attributes(config: Config) -> dict[str, dict[str, Any]]:
-    """The attributes that matter, of every module, by NVIDIA's names."""
+    """Returns the attributes of every module that its pictures depend on, by NVIDIA's names."""
     expected: dict[str, dict[str, Any]] = {}
     for path, attributes in architecture_of(config).attributes(skeleton_of(config)):
         expected.setdefault(path, {}).update(attributes)

@@ -28,7 +28,7 @@ _RELATIVES = {
 
 
 def read_config(settings: Mapping[str, Any], shapes: Shapes) -> Config:
-    """The shape of the network whose tensors have ``shapes``; raises ForeignError when it is none of ours."""
+    """Returns the settings of the network whose tensors have ``shapes``. Raises ForeignError for an unknown one."""
     refuse_relatives(shapes)
     architecture = recognise(shapes)
     if architecture is None:
@@ -37,9 +37,10 @@ def read_config(settings: Mapping[str, Any], shapes: Shapes) -> Config:
 
 
 def regular(config: Config, tensors: Tensors) -> tuple[dict[str, Weight], tuple[str, ...]]:
-    """The tensors that our network keeps, and what was put in the place of optional ones that the file has not.
+    """Returns the tensors of our network, with replacements for optional ones that the file lacks, and remarks on
+    those.
 
-    Raises ForeignError where a part that the file has is not as our network's.
+    Raises ForeignError if a part of the file differs from our network's.
     """
     kept = dict(tensors)
     return kept, tuple(architecture_of(config).complete(config, kept))
@@ -56,14 +57,14 @@ def refuse_relatives(shapes: Shapes) -> None:
 
 
 def short(name: Any) -> str:
-    """``name``, which must be one."""
+    """Returns ``name``. Raises MalformedError unless it is a text of bounded length."""
     if not isinstance(name, str) or len(name) > _NAME:
         raise MalformedError("a part of it has no proper name")
     return name
 
 
 def dictionary(state: Mapping[str, Any], name: str) -> dict[Any, Any]:
-    """The attribute ``name`` of a part of a network, which is a dictionary where it is there at all."""
+    """Returns the attribute ``name`` of a module, a dictionary; {} if it is missing."""
     value = state.get(name)
     if value is not None and not isinstance(value, dict):
         raise MalformedError(f"the {name} of a part of it are none")

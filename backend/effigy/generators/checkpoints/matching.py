@@ -13,7 +13,7 @@ _SMALLEST = 2  # bytes of a stored weight
 
 
 def skeleton(config: Config) -> Network:
-    """The network of that shape without memory for its weights. Raises MalformedError for a shape that is none."""
+    """Builds the network without memory for its weights. Raises MalformedError for impossible settings."""
     try:
         return skeleton_of(config)
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
@@ -43,7 +43,7 @@ def check_size(network: Network, stored: int) -> None:
 
 
 def read_network(checkpoint: Checkpoint) -> Network:
-    """The network with its weights, while the file is open; raises MalformedError or ForeignError."""
+    """Reads the network with its weights from an open file. Raises MalformedError or ForeignError."""
     network = skeleton(checkpoint.config)
     network.load_state_dict({name: weight.read() for name, weight in checkpoint.tensors.items()}, assign=True)
     return network

@@ -25,7 +25,7 @@ _ENTRIES = 20_000  # modules, parameters and buffers; a generator has some hundr
 
 
 def read_nvidia(file: TensorFile, root: Any) -> Checkpoint:
-    """The checkpoint in a snapshot's unpickled ``root``; raises MalformedError or ForeignError."""
+    """Finds the checkpoint in a snapshot's unpickled ``root``. Raises MalformedError or ForeignError."""
     network = root.get("G_ema") if isinstance(root, dict) else root
     if network is None:
         raise ForeignError("it holds no G_ema, the generator of NVIDIA's snapshots: give one that does")

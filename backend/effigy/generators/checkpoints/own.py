@@ -25,7 +25,7 @@ FORMAT = "effigy-generator-1"
 
 
 def read_own(path: Path) -> Checkpoint:
-    """The checkpoint in our own file ``path``; raises MalformedError or ForeignError."""
+    """Opens the checkpoint in a file of our own format. Raises MalformedError or ForeignError."""
     try:
         file: Any = safe_open(path, framework="pt")
         metadata = file.metadata() or {}

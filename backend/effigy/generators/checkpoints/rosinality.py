@@ -36,7 +36,7 @@ _KERNEL_GAIN = 4.0  # of their resampling filters, which insert zeros first
 def read_rosinality(
     file: TensorFile, state: Mapping[str, Any], average: Any, remarks: tuple[str, ...] = ()
 ) -> Checkpoint:
-    """The checkpoint of a generator's ``state`` and its ``average`` latent, if there is one.
+    """Makes a checkpoint of a generator's ``state`` and its ``average`` latent, None if the file has none.
 
     Raises MalformedError or ForeignError.
     """

@@ -16,7 +16,7 @@ from .matching import misfit, skeleton
 
 
 def state_dict_config(tensors: Tensors) -> Config:
-    """The shape of the network with these ``tensors`` under NVIDIA's names; raises ForeignError."""
+    """Infers a network's settings from its ``tensors`` under NVIDIA's names. Raises ForeignError."""
     shapes = {name: weight.shape for name, weight in tensors.items()}
     architecture = recognise(shapes)
     if architecture is None:

@@ -42,7 +42,7 @@ def is_tensorflow(root: Any) -> bool:
 
 
 def read_tensorflow(file: TensorFile, root: Any) -> Checkpoint:
-    """The checkpoint in the unpickled tuple ``root``; raises MalformedError or ForeignError."""
+    """Finds the checkpoint in the unpickled tuple ``root``. Raises MalformedError or ForeignError."""
     network = root[-1]  # Gs, the running average
     variables = [(name, file.tensor(value)) for name, value in _variables(network)]
     refuse_relatives({name: () for name, _ in variables})

@@ -61,11 +61,11 @@ class StoredTensor:
             raise MalformedError(f"a tensor {list(self.shape)} is announced where {stored} values are stored")
 
     def read(self) -> Tensor:
-        """The tensor, in float32."""
+        """Reads the tensor as float32."""
         return self.stored().float()
 
     def stored(self) -> Tensor:
-        """The tensor in the type that the file has."""
+        """Reads the tensor in the file's own type."""
         span = 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True))
         span = span if math.prod(self.shape) else 0
         self.file.seek(self.data.start + self.offset * self.dtype.itemsize)
@@ -98,11 +98,11 @@ class TensorFile:
         self._decoded: dict[int, tuple[Object, io.BytesIO]] = {}
 
     def load_pickle(self) -> Any:
-        """The object of a bare pickle, as Python and NVIDIA write them."""
+        """Reads the object of a bare pickle, as Python and NVIDIA write them."""
         return unpickle(Window(self._file, 0, self.size), self._budget)
 
     def load_stream(self) -> Any:
-        """The object of a file of torch.save before version 1.6."""
+        """Reads the object in a file of torch.save before version 1.6."""
         root, self._blobs = self._stream(self._file, 0, self.size)
         return root
 
@@ -129,7 +129,7 @@ class TensorFile:
         return root, blobs
 
     def load_zip(self) -> Any:
-        """The object of a zip file of torch.save."""
+        """Reads the object in a zip file of torch.save."""
         try:
             with open_zip(self._file, _DIRECTORY) as archive:
                 entries = {i.filename.partition("/")[2]: self._entry(i) for i in archive.infolist()}
@@ -155,7 +155,7 @@ class TensorFile:
         return Blob(start, info.file_size)
 
     def tensor(self, value: Any) -> StoredTensor | None:
-        """The tensor or array that ``value`` describes; None when it describes something else."""
+        """Returns the tensor or array that ``value`` describes; None if it describes something else."""
         match value:
             case Object(name="torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state"):
                 return self._rebuilt(value.args[0])
@@ -175,7 +175,7 @@ class TensorFile:
         return None
 
     def number(self, value: Any) -> Any:
-        """``value``, as a plain number where it is one of NumPy's."""
+        """Converts a number of NumPy to a plain one; returns any other ``value`` as it is."""
         match value:
             case Object(args=(Object(args=(str(kind), *_)), _)) if value.name.endswith(".scalar") and kind in _NUMPY:
                 stored = self._rebuilt(value)

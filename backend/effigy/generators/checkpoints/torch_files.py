@@ -32,7 +32,7 @@ _PARTS = {  # what else is saved so, by the names of its tensors
 
 
 def read_torch_file(file: TensorFile, root: Any) -> Checkpoint:
-    """The checkpoint in the unpickled ``root``; raises MalformedError, or ForeignError that says what it is instead."""
+    """Finds the checkpoint in the unpickled ``root``. Raises MalformedError, or ForeignError that says what it is."""
     if _is_network(root) or (isinstance(root, dict) and _is_network(root.get("G_ema"))):
         return read_nvidia(file, root)
     if file.tensor(root) is not None:

@@ -90,7 +90,7 @@ class Object:
 
 
 def unpickle(window: Window, budget: Budget) -> Any:
-    """The next pickle of ``window``, which then stands behind it; raises MalformedError."""
+    """Reads the next pickle in ``window``, and moves behind it. Raises MalformedError."""
     machine = _Machine()
     try:
         for opcode, argument, position in pickletools.genops(window):  # type: ignore[arg-type]  # reads and tells

@@ -19,7 +19,7 @@ _LANES = 16  # channels that vector units take together
 
 
 def design_lowpass(taps: int, cutoff: float, width: float, rate: float, *, radial: bool = False) -> Tensor | None:
-    """A Kaiser-windowed low-pass filter: [taps] to be applied along both axes, or radial, [taps, taps].
+    """Designs a Kaiser-windowed low-pass filter: [taps], to be applied along both axes, or radial, [taps, taps].
 
     ``cutoff`` and the transition's ``width`` are in the unit of the sampling ``rate``. None for a single tap.
     """

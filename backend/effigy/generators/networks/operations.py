@@ -23,9 +23,9 @@ def energy(weight: Tensor) -> Tensor:
 
 
 def modulate(x: Tensor, style: Tensor) -> Tensor:
-    """``x`` [N, C, H, W] times ``style`` [N, C].
+    """Multiplies ``x`` [N, C, H, W] by ``style`` [N, C].
 
-    In place where that may be: fresh memory costs more than the arithmetic.
+    Without gradients it does so in place, because new memory costs more time than the arithmetic.
     """
     factor = style[:, :, None, None].to(x.dtype)
     return x.mul_(factor) if may_overwrite() else x * factor
@@ -39,10 +39,10 @@ def may_overwrite() -> bool:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """``x`` [N, C, H, W] with its channels next to each other in memory, as convolutions like it."""
+    """Returns ``x`` [N, C, H, W] in PyTorch's channels-last memory format, in which convolutions are faster."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
 def has_matrix_units() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX), so that arithmetic costs less than memory."""
+    """Returns whether this CPU multiplies bfloat16 matrices in hardware (AMX), so that memory is the bottleneck."""
     return bool(torch.cpu._is_amx_tile_supported())

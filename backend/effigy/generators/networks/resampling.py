@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def fir_kernel(gain: float) -> Tensor:
-    """The [4, 4] separable binomial low-pass filter of every resampling, summing to ``gain``."""
+    """Returns the separable binomial low-pass filter [4, 4] of every resampling, with the sum ``gain``."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
     kernel = torch.outer(taps, taps)
     return kernel * (gain / kernel.sum())

@@ -27,10 +27,10 @@ class Strip:
 
 
 def strips(height: int, step: int) -> Iterator[Strip]:
-    """A block's input of ``height`` rows in strips of ``step`` rows, of which each makes twice as many of the picture.
+    """Cuts a block's input of ``height`` rows into strips of ``step`` rows; each gives twice as many rows of output.
 
-    Two rows more are read on either side: one for the 3 × 3 convolution, one for the up-convolution before it, whose
-    rows 2i and 2i + 1 come of the rows i − 1 to i + 1. Beyond the picture's edge are zeros, as for the whole.
+    Two more rows are read on either side: one for the 3 × 3 convolution, and one for the up-convolution before it,
+    whose rows 2i and 2i + 1 depend on the rows i − 1 to i + 1. Beyond the picture's edge are zeros, as without strips.
     """
     for start in range(0, height, step):
         stop = min(start + step, height)
@@ -54,5 +54,5 @@ def strip_step(x: Tensor, channels: int) -> int:
 
 
 def within(rows: slice, larger: slice) -> slice:
-    """``rows`` counted from where ``larger`` begins."""
+    """Returns ``rows`` relative to the first row of ``larger``."""
     return slice(rows.start - larger.start, rows.stop - larger.start)

@@ -29,7 +29,7 @@ class Synthesis(nn.Module):
         raise NotImplementedError
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """The style space S: what each layer gets of ``ws``, in order."""
+        """Maps w+ to the style space S: the style of each layer, in order."""
         raise NotImplementedError
 
 

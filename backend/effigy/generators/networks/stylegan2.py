@@ -198,7 +198,7 @@ class Block(nn.Module):
         return torch.cat(results, dim=2), torch.cat(shares, dim=2)
 
     def layers(self) -> Iterator[SynthesisLayer | ToRGB]:
-        """In the order of their styles."""
+        """Yields its layers in the order of their styles."""
         if not self.is_first:
             yield self.conv0
         yield self.conv1
@@ -221,7 +221,7 @@ class StyleGAN2Synthesis(Synthesis):
             channels_in = channels
 
     def blocks(self) -> list[Block]:
-        """From the first up; they are registered under the official names b4, b8, …"""
+        """Returns the blocks, from the smallest; they are registered under the official names b4, b8, …"""
         heights = [self.config.first[0] << level for level in range(len(self.config.channels))]
         return [cast(Block, self.get_submodule(f"b{height}")) for height in heights]
 
@@ -243,7 +243,7 @@ class StyleGAN2Synthesis(Synthesis):
         return fir_kernel(gain=4.0).to(device).expand(self.config.image_channels, 1, 4, 4)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """The style space S: one style [N, channels_in] for every layer, in order."""
+        """Maps w+ to the style space S: one style [N, channels_in] for every layer, in order."""
         # A block's picture shares its row with the next block's first convolution.
         return [
             row_by_row(layer.affine, ws[:, max(2 * level - 1, 0) + offset])
@@ -252,7 +252,7 @@ class StyleGAN2Synthesis(Synthesis):
         ]
 
     def forward(self, styles: Sequence[Tensor], *, noise: bool = True) -> Tensor:
-        """The picture of all layers' styles; the styles of the first blocks alone give a smaller one."""
+        """Paints the picture of all layers' styles; the styles of the first blocks alone give a smaller one."""
         fir = self._fir(styles[0].device) if self.fir is None else self.fir
         first, *others = self.blocks()[: (len(styles) + 1) // 3]
         layers = [layer for block in (first, *others) for layer in block.layers()]

@@ -43,7 +43,7 @@ class Band:
 
 
 def bands(config: StyleGAN3Config) -> list[Band]:
-    """From the input features to the picture: num_layers + 1 of them (appendix C.1: geometric progression)."""
+    """Returns the num_layers + 1 bands from the input to the picture, a geometric progression (appendix C.1)."""
     last = config.img_resolution / 2
     progress = np.minimum(np.arange(config.num_layers + 1) / (config.num_layers - config.num_critical), 1)
     cutoffs = config.first_cutoff * (last / config.first_cutoff) ** progress
@@ -85,7 +85,7 @@ class Input(nn.Module):
 
     @torch.no_grad()
     def initialize(self, random: torch.Generator) -> None:
-        """Random frequencies within the band, and no motion: what training starts from."""
+        """Draws random frequencies within the band, and sets no motion, for the start of training."""
         directions = torch.randn(self.freqs.shape, generator=random)
         radii = directions.norm(dim=1, keepdim=True)
         self.freqs.copy_(directions / (radii * radii.square().exp().pow(0.25)) * self.band.cutoff)
@@ -211,7 +211,7 @@ class StyleGAN3Synthesis(Synthesis):
             self.names.append(name)
 
     def layers(self) -> list[Layer]:
-        """From the input to the picture."""
+        """Returns the layers, from the input to the picture."""
         return [cast(Layer, self.get_submodule(name)) for name in self.names]
 
     def freeze(self, dtype: torch.dtype) -> None:
@@ -220,7 +220,7 @@ class StyleGAN3Synthesis(Synthesis):
             layer.freeze(dtype)
 
     def styles(self, ws: Tensor) -> list[Tensor]:
-        """The input's turn and shift [N, 4], then one style [N, channels_in] for every layer."""
+        """Returns the input's turn and shift [N, 4], then one style [N, channels_in] for every layer."""
         modules: list[Input | Layer] = [self.input, *self.layers()]
         return [row_by_row(module.affine, ws[:, row]) for row, module in enumerate(modules)]
 
@@ -232,7 +232,7 @@ class StyleGAN3Synthesis(Synthesis):
 
 
 def in_plane(roll: float, shift: tuple[float, float] = (0.0, 0.0)) -> Tensor:
-    """The motion [3, 3] that rolls the picture by degrees, counter-clockwise, then shifts it right and down.
+    """Returns the motion [3, 3] that rolls the picture by degrees, counter-clockwise, then shifts it right and down.
 
     ``shift`` is in picture heights. As it is the plane that is sampled elsewhere, this is the inverse map.
     """
