@@ -33,7 +33,7 @@ class Asking:
         return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved, matte)
 
     def named(self) -> dict[str, Any]:
-        """JSON-ready values by name, for files and to compare: as in a record, no matte is not told."""
+        """Returns JSON-ready values by name, for files and to compare; "matte" is left out if there is none."""
         values: dict[str, Any] = {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
         return values if self.matte == "none" else values | {"matte": self.matte}
 
@@ -48,7 +48,7 @@ class Asking:
         passes: tuple[PassName, ...] = (),
         metres: tuple[float, float] = (HEAD_UNIT, 0.0),
     ) -> Synthesize:
-        """The message that asks for this picture of ``identity`` (its key at the service), and ``passes`` beside it.
+        """Returns the message that asks for this picture of ``identity``, the service's key, and for ``passes``.
 
         ``metres``: of a head unit, and from the camera to the head, for the depth in an exr file.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One life of a connection: greets the service, sends what waits, and delivers what comes back."""
+"""Runs one connection, from greeting the service to its loss: sends what waits, and delivers what comes back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exchange:
         self, transport: Transport, connection: Connection, name: str, outbox: Outbox, buffers: Buffers, before: State,
         report: Callable[[State], None],
     ) -> None:  # fmt: skip
-        """``report`` is told every state, of which ``before`` was the last. Answers are taken from ``outbox``."""
+        """Sends what is in ``outbox``, and calls ``report`` with every new state; ``before`` is the present one."""
         self._transport = transport
         self._endpoint = connection.endpoint
         self._name = name
@@ -50,7 +50,7 @@ class Exchange:
         self.fell_silent = False  # whether it ended since a service that was ready answered nothing any more
 
     def run(self, is_closing: Callable[[], bool]) -> None:
-        """Returns when the service is lost, refused, or ``is_closing``."""
+        """Runs until the service is lost or refused, or ``is_closing`` returns True."""
         try:
             self._greet()
             while not (self._over or is_closing()):

@@ -101,7 +101,7 @@ class Follower:
 
     @property
     def is_right(self) -> bool:
-        """Whether the screen shows what a final would of what is wanted now: it is exact, and not of a moment ago."""
+        """Whether the screen shows the exact picture of what is wanted now."""
         return self.is_exact and self.shown is not None and self.shown == self.wanted
 
     @property
@@ -111,7 +111,7 @@ class Follower:
 
     @property
     def may_refine(self) -> bool:
-        """Whether an exact picture is still to be had of what is shown."""
+        """Whether the exact picture of what is shown can still be asked for."""
         return self.shown is not None and not self.is_exact and self._refused != self._number
 
     @property
@@ -120,35 +120,35 @@ class Follower:
 
     @property
     def due(self) -> float:
-        """When the preview on its way can be expected, by what the one before took."""
+        """When the preview on its way can be expected, from how long the last one took."""
         return self._changed + 1e-3 * self._took - _EARLY_S
 
     # --- what its host says -----------------------------------------------------------------------
 
     def begin_anew(self) -> None:
-        """Anything may be on the screen, after an undo for instance. A problem is told again where it still holds."""
+        """Forgets what is on the screen, which an undo may have changed; a lasting problem is reported again."""
         self.wanted, self.shown, self.problem = None, None, ""
 
     def lose(self) -> None:
-        """The service has forgotten the identity, or is another one: it is opened again."""
+        """Has the identity opened again, because the service has forgotten it, or is another one."""
         self.face.forget()
         self.wanted, self._refining, self.milliseconds = None, None, 0.0
 
     def fail(self, problem: str, screen: Screen) -> None:
-        """There is no picture of what is wanted."""
+        """Notes why there is no picture of what is wanted, and shows an error picture."""
         self.wanted = None
         if self.problem != problem:
             self.problem, self.shown = problem, None
             screen.show_error()
 
     def take_over(self, asking: Asking | None) -> None:
-        """The screen shows the picture of ``asking``, that was not asked for here; None: nobody knows what it shows."""
+        """Notes that the host shows the picture of ``asking``, or for None an unknown one."""
         self.is_known = True
         if asking is not None:
             self.shown, self.problem = asking, ""
 
     def take_final(self, asking: Asking, clamped: tuple[str, ...]) -> None:
-        """The screen shows a final that its host has asked for."""
+        """Notes that the host shows a final that it has asked for itself."""
         self.shown = self.wanted = asking
         self.is_exact, self.is_known, self.problem, self.clamped = True, True, "", clamped
 
@@ -165,7 +165,7 @@ class Follower:
         return False
 
     def want(self, link: Link, anchor: Anchor, asking: Asking, place: Any, screen: Screen) -> None:
-        """This is wanted now: shows it from memory, or asks for it, unless it was asked for already."""
+        """Shows ``asking`` from memory, or asks for it, unless that was done already."""
         if not self.face.key or asking == self.wanted or self.recall(anchor, asking, place, screen):
             return
         self._ask_for(asking)
@@ -212,7 +212,7 @@ class Follower:
         return False
 
     def refine(self, link: Link, anchor: Anchor, screen: Screen) -> bool:
-        """At rest, asks for the exact picture and shows it when it comes; True when the scene must be read again."""
+        """Asks for the exact picture at rest, and shows it when it comes; True when the scene must be read again."""
         if self._refining is not None and self._refining.asked.is_done:
             refining, self._refining = self._refining, None
             return self._refined(refining, anchor, screen)
@@ -273,5 +273,5 @@ Key = tuple[Anchor, Asking]
 
 
 def key_of(anchor: Anchor, asking: Asking) -> Key:
-    """What the exact picture of a face is remembered under."""
+    """Returns the key under which the exact picture of a face is remembered."""
     return anchor, asking

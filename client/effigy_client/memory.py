@@ -18,7 +18,7 @@ LIMIT = 512 << 20  # bytes: 300 frames of 512 × 512
 
 
 class PictureMemory:
-    """Pictures as RGBA bytes, bottom row first; what was not used for longest leaves first."""
+    """Pictures as RGBA bytes, bottom row first; the least recently used is dropped first."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
@@ -37,7 +37,7 @@ class PictureMemory:
         return key in self._pictures
 
     def touch(self, key: Hashable) -> bool:
-        """Whether the picture is there; it then counts as used."""
+        """Returns whether the picture is there, and counts it as used."""
         if key in self._pictures:
             self._pictures.move_to_end(key)
         return key in self._pictures
@@ -53,7 +53,7 @@ class PictureMemory:
         self._make_room()
 
     def get(self, key: Hashable) -> tuple[NDArray[np.float32], tuple[str, ...]] | None:
-        """Flat float32 values as Blender's images take them and what was clamped, or None."""
+        """Returns a picture as flat float32 values, as Blender's images have them, and what was clamped; or None."""
         if not self.touch(key):
             return None
         rows, clamped = self._pictures[key]
@@ -85,7 +85,7 @@ class CachedRange:
         return len(self._made_from)
 
     def keep(self, frame: int, key: Hashable, values: dict[str, Any]) -> None:
-        """``frame`` is in memory under ``key``; ``values`` say by name what it was made from."""
+        """Notes that ``frame`` is in memory under ``key``; ``values`` is what it was made from, by name."""
         self._made_from[frame] = key, values
 
     def look(self, frame: int, key: Hashable, values: dict[str, Any], memory: PictureMemory) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one thread asks and another sends: requests in their order, and of previews the newest of each stream."""
+"""Passes requests from asking threads to the sending one: in order, but of previews only the newest of each stream."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Preview:
 
 @dataclass(slots=True)
 class Pending:
-    """A request on its way: who hears of the answer, and by when it must have come."""
+    """A request on its way: what is called with the answer, and by when that must have come."""
 
     answer: type[Reply] | tuple[type[Reply], ...]  # what it must be, unless it is an Error
     deliver: Callable[[Any], None]
@@ -58,7 +58,7 @@ class Wanted:
 
 
 class Outbox:
-    """Safe to use from several threads; nobody but its own methods touches what is in it."""
+    """What waits to be sent, and finished previews. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._requests: queue.SimpleQueue[tuple[Request, Pending]] = queue.SimpleQueue()
@@ -70,19 +70,19 @@ class Outbox:
     # --- who asks ---------------------------------------------------------------------------------
 
     def ask(self, request: Request, timeout: float) -> Future[Any]:
-        """The future yields the reply or raises RequestError, at the latest ``timeout`` s after it was sent."""
+        """Asks. The future yields the reply or raises RequestError, at the latest ``timeout`` seconds after sending."""
         future: Future[Any] = Future()
         pending = Pending(ANSWER_OF[type(request)], future.set_result, future.set_exception, timeout)
         self._requests.put((request, pending))
         return future
 
     def want(self, request: Synthesize, tag: Any) -> None:
-        """Takes the place of the preview of that stream that still waits."""
+        """Asks for a preview, instead of the one of that stream that still waits."""
         with self._lock:
             self._wanted[request.stream] = Wanted(request, tag, time.monotonic())
 
     def previews(self) -> list[Preview]:
-        """Every preview that finished since the last call."""
+        """Returns the previews that finished since the last call."""
         finished = []
         with contextlib.suppress(queue.Empty):
             while True:
@@ -103,13 +103,13 @@ class Outbox:
     # --- who sends --------------------------------------------------------------------------------
 
     def requests(self) -> Iterator[tuple[Request, Pending]]:
-        """All that wait, taken one by one: each is the caller's to answer from then on."""
+        """Takes the waiting requests one by one; the caller must answer each."""
         with contextlib.suppress(queue.Empty):
             while True:
                 yield self._requests.get_nowait()
 
     def take_wanted(self) -> Iterator[Wanted]:
-        """The previews that may be sent now, taken one by one: of streams with none on its way. ``finish`` them."""
+        """Takes the waiting previews one by one, of streams with none on its way; the caller must ``finish`` each."""
         while True:
             with self._lock:
                 stream = next((stream for stream in self._wanted if stream not in self._in_flight), None)
@@ -121,7 +121,7 @@ class Outbox:
 
     def finish(self, preview: Preview) -> None:
         """Hands over a preview that ``take_wanted`` gave out."""
-        self._finished.put(preview)  # before it is in flight no more: it is seen in one of both
+        self._finished.put(preview)  # first, so that it is always either in flight or finished
         with self._lock:
             self._in_flight.discard(preview.stream)
 

@@ -32,7 +32,7 @@ class Buffers:
         self._spare: queue.SimpleQueue[Pixels] = queue.SimpleQueue()
 
     def take(self, length: int) -> Pixels:
-        """Values of any kind, ``length`` of them; the caller's alone until it gives them back."""
+        """Returns an array of ``length`` undefined values, for the caller alone until it gives it back."""
         with contextlib.suppress(queue.Empty):
             while True:  # what has another length belongs to a model that is gone
                 spare = self._spare.get_nowait()
@@ -48,9 +48,9 @@ class Buffers:
 def from_rgba8(
     data: bytes | memoryview, height: int, width: int, *, doubled: bool = False, buffers: Buffers | None = None
 ) -> Pixels:
-    """Bytes of a picture, top row first → flat float32 values, bottom row first, in one of ``buffers``.
+    """Converts bytes of a picture, top row first, to flat float32 values, bottom row first, in one of ``buffers``.
 
-    ``doubled``: at twice the height and width, without blocks, for what is painted at half size while a hand moves.
+    ``doubled`` interpolates it to twice the height and width, for pictures that were painted at half size.
     """
     values = np.frombuffer(data, dtype=np.uint8).reshape(height, width, 4)[::-1]
     if doubled:
@@ -73,7 +73,7 @@ def _twice(values: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
 
 
 def passes_of(frame: Frame) -> Passes:
-    """The passes that came with a frame, by name: [height, width, channels], top row first; see ``Frame``."""
+    """Returns the passes in a frame, by name: [height, width, channels], top row first; see ``Frame``."""
     return {
         name: np.frombuffer(array.data, dtype="<f2").reshape(array.shape).view(np.float16)
         for name, array in frame.passes.items()
@@ -101,7 +101,7 @@ def to_png(pixels: Pixels, height: int, width: int, *, linear: bool = False, lon
 
 
 def error_picture(height: int, width: int) -> Pixels:
-    """Hazard stripes with a red cross: nobody takes it for a face, in colour or in grey."""
+    """Returns hazard stripes with a red cross, which cannot be mistaken for a face, in colour or in grey."""
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     picture = np.where((((x + y) * 8).astype(int) % 2 == 0)[..., None], _YELLOW, _BLACK)
     cross = (abs(x - y) < 0.05) | (abs(x + y - height / max(height, width)) < 0.05)

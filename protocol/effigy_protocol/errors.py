@@ -48,7 +48,7 @@ ERROR_CODES: frozenset[str] = frozenset(RETRY)
 
 
 def is_transient(code: ErrorCode) -> bool:
-    """Whether the same request may succeed when it is asked again, at once or later."""
+    """Returns whether the same request may succeed when it is asked again, at once or later."""
     return RETRY[code] != "never"
 
 

@@ -12,7 +12,7 @@ _FIRST = len(_SIGNATURE) + 25  # behind the signature and IHDR
 
 
 def write_rgb(data: bytes | memoryview, width: int, height: int) -> bytes:
-    """The PNG file of a picture whose ``data`` are height × width × 3 bytes, top row first."""
+    """Encodes a picture, height × width × 3 bytes with the top row first, as a PNG file. Raises ValueError."""
     row = 3 * width
     if min(width, height) < 1 or len(data) != row * height:
         raise ValueError(f"a picture of {width} × {height} has {row * height} bytes, not {len(data)}")
@@ -33,7 +33,7 @@ def annotate(png: bytes | memoryview, texts: dict[str, str]) -> bytes:
 
 
 def read_texts(png: bytes) -> dict[str, str]:
-    """The text chunks that ``annotate`` wrote; empty for what is no PNG file or is cut short."""
+    """Reads the text chunks that ``annotate`` wrote; {} if it is no PNG file or is cut short."""
     texts: dict[str, str] = {}
     place = len(_SIGNATURE) if png.startswith(_SIGNATURE) else len(png)
     while place + 12 <= len(png):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a picture was made from: enough to know whether it is still the picture that the scene asks for."""
+"""Records what a picture was made from, to tell whether it still is the picture that a scene asks for."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Record:
         passes: tuple[PassName, ...] = (),
         metres: tuple[float, float] = (HEAD_UNIT, 0.0),
     ) -> Record:
-        """Rounded to what a float32 scene can hold, as a preview's parameters are."""
+        """Makes a record with values rounded to what a float32 scene can hold, as a preview's are."""
         values = tuple(sorted((name, round(value, CONTROL_DIGITS)) for name, value in controls))
         turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
         known = tuple(round(each, METRE_DIGITS) for each in metres) if "depth" in passes else ()
@@ -84,12 +84,12 @@ class Record:
         return {name: value for name, value in values.items() if (name, value) not in _NOTHING}
 
     def as_text(self) -> str:
-        """JSON, for a PNG's text and for people."""
+        """Returns it as JSON, for the text in a picture's file."""
         return json.dumps({**self._values(), "controls": dict(self.controls), "digest": self.digest}, sort_keys=True)
 
 
 def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Which of "person", "turn", "expression" and "matte" are others in two sets of a record's values."""
+    """Returns which of "person", "turn", "expression" and "matte" differ in two sets of a record's values."""
     parts = {
         "person": ("model", "latent"),
         "turn": ("yaw", "pitch"),
@@ -104,14 +104,14 @@ def latent_hash(latent: bytes) -> str:
 
 
 def is_person(data: bytes | memoryview) -> bool:
-    """Whether bytes begin as a safetensors file does, and not as a latent's, of which any byte may follow."""
+    """Returns whether bytes begin like a safetensors file, and not like a latent."""
     return bytes(data[8:9]) == b"{" and bytes(data[: len(LATENT_MAGIC)]) != LATENT_MAGIC
 
 
 def made_from(latent: bytes) -> str:
-    """The SHA-256 of the picture that a person was made from, of a mixture those of all, with spaces between them.
+    """Returns the SHA-256 of the picture that a person was made from; of a mixture those of all, separated by spaces.
 
-    Empty for a latent that is no person's. A person's bytes are a safetensors file, whose metadata tell it.
+    It is read from the metadata of the person's safetensors file, and "" for a latent that is no person's.
     """
     if not is_person(latent):
         return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture file that a client sends, and what a face in it shows."""
+"""Reads a face in a picture's file that a client sends."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from ..errors import ProtocolError
 from ..limits import MAX_FILE_BYTES, REQUEST_LIMITS
 from .values import Array, Buffer, Pose
 
-MOST_FACES = 16  # of a picture
-PHOTO_POINTS = 478  # of a face: MediaPipe's mesh, and ten of the irises
+MOST_FACES = 16  # that are read in a picture
+PHOTO_POINTS = 478  # of a face: MediaPipe's mesh, and ten points of the irises
 
 
 def pieces(data: bytes) -> tuple[memoryview, ...]:
-    """A file cut so that each piece fits into a frame of a request."""
+    """Cuts a file so that each piece fits into a frame of a request."""
     view, most = memoryview(data), REQUEST_LIMITS.frame_bytes
     return tuple(view[start : start + most] for start in range(0, len(view), most))
 
 
 def check_picture(picture: tuple[Buffer, ...], face: int) -> None:
-    """Raises ProtocolError where the file or the number of its face is beyond what a request may say."""
+    """Raises ProtocolError if the file is too large or the number of the face is out of range."""
     # The same frame may be named as several pieces.
     if (size := sum(memoryview(piece).nbytes for piece in picture)) > MAX_FILE_BYTES:
         raise ProtocolError("bad-field", f"a picture of {size} bytes; the limit is {MAX_FILE_BYTES}")
@@ -30,7 +30,7 @@ def check_picture(picture: tuple[Buffer, ...], face: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FaceBox:
-    """Where a face is in a picture: 0 … 1 over it where it is not cut off by its edge, x to the right and y down."""
+    """The box of a face: x right and y down, 0 … 1 over the picture, and beyond that if its edge cuts the face off."""
 
     left: float
     top: float
@@ -40,19 +40,13 @@ class FaceBox:
 
 @dataclass(frozen=True, slots=True)
 class ReadPicture:
-    """Asks how a face in a picture is turned and what it expresses. Long work.
+    """Asks how a face in a picture is turned and what it expresses. Long work; its result is PictureRead."""
 
-    ``picture`` is a PNG or JPEG file in the ``pieces`` that frames can carry. ``face`` counts its faces from the
-    largest, 1. ``identity`` is an open one, by whose model it is read and whose own expression is told; nil: by the
-    served model. ``painted``: a generator made the picture. Its faces are read otherwise than photographed ones, so
-    that another average person counts as at rest. ``numbered``: the picture is wanted with its faces' numbers in it.
-    """
-
-    picture: tuple[Buffer, ...]
-    face: int = 1
-    identity: str | None = None
-    painted: bool = False
-    numbered: bool = False
+    picture: tuple[Buffer, ...]  # a PNG or JPEG file in ``pieces``
+    face: int = 1  # which face, counted from the largest, 1
+    identity: str | None = None  # an open one, with whose model it is read; None: the served model
+    painted: bool = False  # whether a generator painted the picture; such faces are read differently
+    numbered: bool = False  # whether the result shall have the picture with its faces' numbers in it
 
     def __post_init__(self) -> None:
         check_picture(self.picture, self.face)
@@ -60,29 +54,22 @@ class ReadPicture:
 
 @dataclass(frozen=True, slots=True)
 class PictureRead:
-    """What the face ``face`` of a picture shows, of those in ``faces``, the largest first.
+    """What a face in a picture shows.
 
-    ``pose`` is the camera of the head as the model counts it. ``controls`` are what the face shows beyond an average
-    person's at rest, as large as it was read; ``own`` is what the identity shows beyond that by itself, nil where none
-    was named. Reading is linear: of two pictures of one person the difference is what the second shows beyond the
-    first. ``confidence``: of each control, and of "yaw" and "pitch", the correlation of what is read with the truth,
-    on people that the model did not learn it from. ``points`` is f4 [2, 478], x right and y down, 0 … 1 over the
-    picture, which stands upright and has ``width`` and ``height`` pixels. ``residual``: by how many percent of the
-    outer-eye distance the points that hardly move miss an average face's. ``numbered``: the picture in small, as a PNG
-    file, with a numbered box around each face, where that was asked for.
+    Reading is linear: for two pictures of one person, the difference of ``controls`` is that of their expressions.
     """
 
-    pose: Pose
-    controls: dict[str, float]
-    own: dict[str, float] | None
-    confidence: dict[str, float]
-    points: Array
-    width: int
+    pose: Pose  # the head's camera, in the model's terms
+    controls: dict[str, float]  # the difference to an average person at rest, not limited to ranges
+    own: dict[str, float] | None  # the same for the identity's own expression; None if no identity was named
+    confidence: dict[str, float]  # of controls, "yaw" and "pitch": the correlation with the truth, on held-out people
+    points: Array  # f4 [2, 478], x right and y down, 0 … 1 over the picture
+    width: int  # of the upright picture, in pixels
     height: int
-    faces: tuple[FaceBox, ...]
-    face: int
-    residual: float
-    numbered: Buffer | None = None
+    faces: tuple[FaceBox, ...]  # all faces in the picture, the largest first
+    face: int  # which of them was read, counted from 1
+    residual: float  # distance of hardly moving points from an average face's, in % of the outer-eye distance
+    numbered: Buffer | None = None  # a small PNG of the picture with a numbered box around each face, if asked for
 
     def __post_init__(self) -> None:
         if (self.points.dtype, self.points.shape) != ("f4", (2, PHOTO_POINTS)):
