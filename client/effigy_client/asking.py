@@ -33,7 +33,7 @@ class Asking:
         return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved, matte)
 
     def named(self) -> dict[str, Any]:
-        """Returns JSON-ready values by name, for files and to compare; "matte" is left out if there is none."""
+        """JSON-ready values by name, for files and to compare: as in a record, no matte is not told."""
         values: dict[str, Any] = {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
         return values if self.matte == "none" else values | {"matte": self.matte}
 

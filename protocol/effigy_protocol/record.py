@@ -89,7 +89,7 @@ class Record:
 
 
 def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Returns which of "person", "turn", "expression" and "matte" differ in two sets of a record's values."""
+    """Which of "person", "turn", "expression" and "matte" are others in two sets of a record's values."""
     parts = {
         "person": ("model", "latent"),
         "turn": ("yaw", "pitch"),

@@ -10,8 +10,8 @@ from ..errors import ProtocolError
 from .photos import check_picture
 from .values import Array, Buffer, Pose
 
-SEEDS = 2**32  # seeds run from 0 to SEEDS − 1
-MOST_SEEDS = 64  # seeds to choose from; each costs a pass through the mapping network
+SEEDS = 2**32  # people by number
+MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
 
 Alignment = Literal["auto", "model", "ffhq", "whole"]
 
@@ -84,9 +84,9 @@ Source: TypeAlias = FromSeed | FromLatent | Mix | FromPhoto
 
 @dataclass(frozen=True, slots=True)
 class OpenIdentity:
-    """Opens an identity. Answered by Identity, or by Job for long work.
+    """Anchors a face. Refused with ``wrong-model`` where the service has not the model of its latent.
 
-    Refused with ``wrong-model`` if the service does not have the model.
+    Answered by Identity, or by Job where it takes long.
     """
 
     source: Source
@@ -94,14 +94,18 @@ class OpenIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An open identity. With ``latent`` and ``model`` the same face can be opened again, on any machine."""
+    """An open identity. Keep ``latent`` (and ``model``): it opens the same face again, on any machine.
 
-    identity: str  # by which other requests refer to it
-    model: str  # the model's id
+    ``rest`` is [3, L], the identity's own face with all controls at 0; ``pose`` the camera of its picture.
+    ``seed`` is the number that was taken; nil for a latent.
+    """
+
+    identity: str
+    model: str
     latent: Buffer
-    pose: Pose  # the camera of its own picture
-    rest: Array  # [3, L], its face with all controls at 0
-    seed: int | None = None  # the seed that was taken, of FromSeed
+    pose: Pose
+    rest: Array
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
