@@ -19,7 +19,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Exactly undoes ``register``; closes the connection and the backend that this Blender started."""
+    """Undoes ``register``, and closes the connection and the backend that this Blender started."""
     from .blender import restart
 
     if restart.is_registered():

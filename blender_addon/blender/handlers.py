@@ -22,7 +22,7 @@ from .scene.queries import faces
 
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
-    """The scene may have changed: the preview looks."""
+    """Has the preview look, because the scene may have changed."""
     _count(depsgraph)
     changes.mark(baked=True)
     if not activity.is_at_work:
@@ -40,7 +40,7 @@ def _count(depsgraph: Any) -> None:
 
 @persistent
 def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
-    """A new frame is evaluated. While rendering, its pictures are painted here, before Blender renders it."""
+    """Paints the pictures of a newly evaluated frame while rendering, before Blender renders it."""
     _count(depsgraph)
     changes.mark(baked=True)
     if activity.is_rendering:
@@ -82,7 +82,7 @@ def on_render_end(*_: Any) -> None:
 
 @persistent
 def on_load(*_: Any) -> None:
-    """Another file: nothing that was known of faces holds."""
+    """Forgets everything about faces, because another file was loaded."""
     queries.forget()
     runs.clear()
     preview.forget_faces()
@@ -94,7 +94,7 @@ def on_load(*_: Any) -> None:
 
 @persistent
 def on_undo(*_: Any) -> None:
-    """Undo may have changed anything, the picture's pixels included."""
+    """Looks at everything anew, because an undo may have changed even a picture's pixels."""
     queries.forget()
     runs.followers.begin_anew()
     changes.mark()

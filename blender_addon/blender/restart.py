@@ -19,12 +19,12 @@ _MANIFEST = Path(__file__).parents[1] / "blender_manifest.toml"
 
 
 def is_needed() -> bool:
-    """Whether the client that is loaded is another than the one that came with this add-on."""
+    """Returns whether the loaded client is not the one that came with this add-on."""
     return bool(wanted := client_of(_MANIFEST)) and wanted != effigy_client.__version__
 
 
 def client_of(manifest: Path) -> str:
-    """The version of the client's wheel that an extension's manifest lists; empty where it lists none."""
+    """Returns the version of the client's wheel that an extension's manifest lists, or ""."""
     wheels = tomllib.loads(manifest.read_text(encoding="utf-8")).get("wheels", ())
     names = [Path(wheel).name.split("-") for wheel in wheels]
     return next((version for name, version, *_ in names if name == "effigy_client"), "")

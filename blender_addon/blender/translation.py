@@ -13,17 +13,17 @@ import bpy
 
 
 def iface_(text: str, *values: object) -> str:
-    """``text`` as the interface shows it, with ``values`` in its format fields."""
+    """Translates ``text`` for the interface, with ``values`` in its format fields."""
     return cast(str, bpy.app.translations.pgettext_iface(text)).format(*values)  # the stubs take its result for None
 
 
 def n_(text: str) -> str:
-    """``text`` as it is: marks what is translated later, by one of the others."""
+    """Returns ``text`` unchanged; marks it for translation later, by one of the others."""
     return text
 
 
 def differing(parts: list[str]) -> str:
-    """What of a picture is another, as the interface says it: record.what_differs, and "place" and "other"."""
+    """Names for the interface what differs in a picture: of record.what_differs, and "place" and "other"."""
     said = {
         "person": iface_("another person"),
         "turn": iface_("another turn"),
@@ -36,5 +36,5 @@ def differing(parts: list[str]) -> str:
 
 
 def rpt_(text: str, *values: object) -> str:
-    """The same for reports."""
+    """Translates ``text`` for reports, like ``iface_``."""
     return cast(str, bpy.app.translations.pgettext_rpt(text)).format(*values)

@@ -34,7 +34,7 @@ class Activity:
 
     @contextmanager
     def range(self) -> Iterator[None]:
-        """From ``begin_range`` to ``end_range``, whatever happens."""
+        """Encloses work in ``begin_range`` and ``end_range``, whatever happens in it."""
         self.begin_range()
         try:
             yield
@@ -42,7 +42,7 @@ class Activity:
             self.end_range()
 
     def end_all(self) -> None:
-        """Another file was loaded."""
+        """Ends all, because another file was loaded."""
         self.is_rendering = self.is_painting_range = False
 
 
@@ -54,17 +54,17 @@ class Changes:
         self.are_baked = True
 
     def mark(self, *, baked: bool = False) -> None:
-        """Live faces are to be read again; with ``baked`` those too that show files."""
+        """Has live faces read again, and with ``baked`` also those that show files."""
         self.are_live = True
         self.are_baked = self.are_baked or baked
 
     def take_live(self) -> bool:
-        """Whether there is anything new for live faces; there is not any more afterwards."""
+        """Returns whether live faces are to be read again, and resets that."""
         marked, self.are_live = self.are_live, False
         return marked
 
     def take_baked(self) -> bool:
-        """The same for baked faces."""
+        """Returns whether baked faces are to be looked at again, and resets that."""
         marked, self.are_baked = self.are_baked, False
         return marked
 

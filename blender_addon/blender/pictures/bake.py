@@ -46,7 +46,7 @@ FAILURES = (BakeError, SequenceError, RequestError, UnreadableError, Preferences
 
 
 def reason(error: Exception) -> str:
-    """Why a bake ended, and what to do, for its user."""
+    """Returns why a bake ended, and what to do, for the user."""
     if not isinstance(error, OSError) or error.filename is None:
         return str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -55,7 +55,7 @@ def reason(error: Exception) -> str:
 
 
 def folder_of(proxy: bpy.types.Object) -> Path:
-    """Where a face's pictures go: beside the .blend. Raises BakeError when it was never saved."""
+    """Returns the folder of a face's baked pictures, beside the .blend. Raises BakeError if that was never saved."""
     if not bpy.data.filepath:
         raise BakeError(rpt_("save the .blend first: the pictures are written beside it"))
     blend = Path(bpy.data.filepath)

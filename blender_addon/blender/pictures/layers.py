@@ -69,7 +69,7 @@ class Layers:
         self.walk.go_back()
 
     def abandon(self) -> None:
-        """The files stay."""
+        """Stops; the files that were written stay."""
         with contextlib.suppress(OSError):
             self._journal.save()
         self.walk.go_back()

@@ -38,7 +38,7 @@ class PictureError(Exception):
 
 
 def of_file(path: Path) -> bytes:
-    """A picture's file, no larger than a request carries. Raises PictureError."""
+    """Reads a picture's file. Raises PictureError, also if it is larger than a request can carry."""
     try:
         check_regular(path)
         _check_size(path.stat().st_size, path)
@@ -72,7 +72,7 @@ def _opened_by_blender(path: Path) -> bytes:
 
 
 def of_image(image: Any) -> bytes:
-    """A picture of Blender's, as a file. Raises PictureError."""
+    """Encodes an image of Blender as a file. Raises PictureError."""
     if image.type == "RENDER_RESULT":
         return _rendered(image)
     width, height = image.size
@@ -123,7 +123,7 @@ class Reading:
         self._found: dict[_Key, PictureRead] = {}
 
     def look(self, identities: Identities) -> list[PictureRead] | None:
-        """What the pictures show, in their order; None until all are read. Never waits. Raises RequestError."""
+        """Returns what the pictures show, in order; None until all are read. Never blocks. Raises RequestError."""
         with self._hearing():
             for key in self._missing():
                 if key in self._works:
@@ -136,7 +136,7 @@ class Reading:
         return None if self._missing() else [self._found[key] for key in self._keys]
 
     def wait(self, identities: Identities, seconds: float) -> list[PictureRead]:
-        """The same, waited for. Raises RequestError."""
+        """Waits until all are read; returns what ``look`` does. Raises RequestError."""
         with self._hearing():
             for key in self._missing():
                 self._face.open_now(identities, self._anchor)
@@ -145,7 +145,7 @@ class Reading:
         return [self._found[key] for key in self._keys]
 
     def cancel(self) -> None:
-        """They are wanted no more."""
+        """Cancels the reading."""
         for work in self._works.values():
             work.cancel()
 
@@ -174,7 +174,7 @@ class Reading:
 
 
 def needs_backend() -> Identities:
-    """What reads pictures. Raises RequestError where none runs."""
+    """Returns the identities at the backend, which reads pictures. Raises RequestError if none runs."""
     if session.identities is None:
         raise RequestError("no-backend", rpt_("Start the backend first, and wait until it is ready"), "")
     return session.identities

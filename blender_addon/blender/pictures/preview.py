@@ -48,7 +48,7 @@ _timer = _Timer()
 
 
 def tick() -> float:
-    """The timer: one ``look``; an exception must not end it, since Blender then drops the timer for good."""
+    """Runs ``look`` as a timer; it catches exceptions, because Blender would remove the timer for good."""
     _timer.is_asleep = False
     try:
         wait = look()
@@ -60,7 +60,7 @@ def tick() -> float:
 
 
 def wake() -> None:
-    """Has the timer look at once: something happened in the scene. From the main thread, never from a render's."""
+    """Makes the timer look at once, as something happened in the scene. For the main thread, never a render's."""
     if _timer.is_asleep and threading.current_thread() is threading.main_thread() and is_running():
         _timer.is_asleep = False
         bpy.app.timers.unregister(tick)
@@ -68,7 +68,7 @@ def wake() -> None:
 
 
 def look() -> float:
-    """One look at connection, answers and scene; returns the seconds until the next. Main thread only."""
+    """Looks once at connection, answers and scene; returns the seconds until the next look. Main thread only."""
     link = session.link
     busy = link is not None and link.is_busy  # before what has come: it may come in between
     if _nothing_new(link):
@@ -151,7 +151,7 @@ def _until_due(link: Link) -> float:
 
 
 def is_busy(live: list[bpy.types.Object]) -> bool:
-    """Whether any picture is on its way, or about to be asked for."""
+    """Returns whether any picture is on its way, or about to be asked for."""
     if changes.are_live or (session.link is not None and session.link.is_busy):
         return True
     return any(run_of(proxy).follower.is_busy for proxy in live)
@@ -208,7 +208,7 @@ _drawn: Any = None  # the handler that Follow View has added
 
 
 def follow_view(view: bpy.types.RegionView3D) -> None:
-    """Has faces be seen by this 3D viewport, and then by the one that was moved last."""
+    """Makes faces be seen from this 3D viewport, and later from the one that was moved last."""
     global _drawn
     viewpoint.begin(view)
     if _drawn is None:
@@ -217,7 +217,7 @@ def follow_view(view: bpy.types.RegionView3D) -> None:
 
 
 def follow_camera() -> None:
-    """Has faces be seen by the scene's camera again."""
+    """Makes faces be seen by the scene's camera again."""
     global _drawn
     viewpoint.end()
     if _drawn is not None:
@@ -235,7 +235,7 @@ def _on_draw() -> None:
 
 
 def forget_faces() -> None:
-    """Another file: its faces were not seen yet, and are seen by its camera."""
+    """Forgets faces and viewport, because another file was loaded."""
     _timer.faces = None
     follow_camera()
 

@@ -41,7 +41,7 @@ class ReadLandmarks:
         self._reading: tuple[_Shown, Reading] | None = None
 
     def look(self, proxy: bpy.types.Object, identities: Identities) -> bool:
-        """Has the picture read that the face shows at rest; True when there is news. Never waits."""
+        """Has the picture read that the face shows at rest; returns True if something is new. Never blocks."""
         if self._reading is not None:
             return self._hear(*self._reading, identities)
         shown = _shown_by(proxy)
@@ -51,7 +51,7 @@ class ReadLandmarks:
         return False
 
     def of(self, proxy: bpy.types.Object) -> Found | None:
-        """What was read in the picture that the face shows now; None while it moves, or until it is read."""
+        """Returns what was read in the picture that the face shows; None while it moves, or until it is read."""
         found = self._found
         return found if found is not None and found.shown == _shown_by(proxy) else None
 

@@ -25,7 +25,7 @@ def _of(run: FaceRun) -> tuple[object, ...]:
 
 
 def is_due() -> bool:
-    """Whether ``panels`` would redraw any."""
+    """Returns whether ``panels`` would redraw any."""
     return _shown() != _drawn
 
 

@@ -47,24 +47,24 @@ class Runs:
         return list(self._runs)
 
     def of(self, proxy: bpy.types.Object) -> FaceRun:
-        """The state of a face, made on first use."""
+        """Returns the state of a face, which is made on first use."""
         name = name_of(proxy)
         if name not in self._runs:
             self._runs[name] = FaceRun(self.followers.of(name))
         return self._runs[name]
 
     def known(self, proxy: bpy.types.Object) -> FaceRun | None:
-        """The state of a face that was asked for before."""
+        """Returns the state of a face that was asked for before."""
         return self._runs.get(name_of(proxy))
 
     def drop(self, names: Iterable[Name]) -> None:
-        """These faces are gone, or others will have their names."""
+        """Forgets faces that are gone, or whose names others will have."""
         for name in list(names):
             self._runs.pop(name, None)
             self.followers.drop(name)
 
     def clear(self) -> None:
-        """Another file: nothing that was known of faces holds."""
+        """Forgets all faces, because another file was loaded."""
         self._runs.clear()
         self.followers.clear()
 
@@ -77,7 +77,7 @@ def run_of(proxy: bpy.types.Object) -> FaceRun:
 
 
 def anchor_of(proxy: bpy.types.Object) -> Anchor:
-    """Who the face is."""
+    """Returns who the face is: its latent and its model."""
     face = face_of(proxy)
     return Anchor(face.model, face.latent)
 
@@ -90,7 +90,7 @@ def earlier_model(proxy: bpy.types.Object) -> str:
 
 
 def memory_key(proxy: bpy.types.Object, wanted: FaceState) -> Key:
-    """What the exact picture of a face is remembered under."""
+    """Returns the key under which the exact picture of a face is remembered."""
     return key_of(anchor_of(proxy), wanted.asking)
 
 
@@ -105,7 +105,7 @@ def forget_gone_faces() -> None:
 
 
 def release_unused() -> None:
-    """Has the backend forget the identities that no face has any more: of faces that changed, or are gone."""
+    """Makes the backend release the identities that no face uses any more."""
     if session.identities is not None:
         runs.followers.release_unused(session.identities)
 

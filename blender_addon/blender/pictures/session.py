@@ -75,7 +75,7 @@ class Session:
         return identities
 
     def try_to_connect(self) -> None:
-        """As ``connect``, for the artist: what is wrong stays on the panel."""
+        """Connects like ``connect``, but shows errors in the panel instead of raising them."""
         try:
             self.connect()
         except (BackendError, PreferencesError) as error:
@@ -100,7 +100,7 @@ class Session:
             self._connect_or_fail()
 
     def ensure_ready(self) -> Identities:
-        """A backend that is ready, waited for: for renders, bakes and scripts. Raises RequestError."""
+        """Waits for a backend that is ready, for renders, bakes and scripts. Raises RequestError."""
         identities = self._connect_or_fail()
         identities.link.wait_ready(self.provision.patience if self.provision is not None else 0.0)
         return identities

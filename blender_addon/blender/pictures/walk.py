@@ -57,11 +57,11 @@ class Walk:
         return self._sequence.is_done
 
     def step(self) -> list[Step]:
-        """What is finished, in the order of frames; never waits. Raises SequenceError or UnreadableError."""
+        """Returns finished frames, in order, without blocking. Raises SequenceError or UnreadableError."""
         return self._sequence.step()
 
     def wait(self, seconds: float) -> None:
-        """For scripts: until the next answer is there, at most so long."""
+        """Waits for the next answer, at most ``seconds``; for scripts."""
         self._sequence.wait(seconds)
 
     def _read(self, frame: int) -> FaceState:
@@ -79,7 +79,7 @@ class Walk:
             scene.frame_set(self._before)
 
     def lookup(self) -> tuple[bpy.types.Object, bpy.types.Scene]:
-        """The face and its scene. Raises WalkError when either is gone, or the face is somebody else."""
+        """Returns the face and its scene. Raises WalkError when either is gone, or the face is somebody else."""
         scene = bpy.data.scenes.get(self._scene)
         proxy: Any = bpy.data.objects.get(self._proxy)
         if scene is None or proxy is None or scene not in proxy.users_scene or face_of(proxy).plate is None:

@@ -31,7 +31,7 @@ def values_of(proxy: bpy.types.Object) -> dict[str, float]:
 
 
 def targets_of(proxy: bpy.types.Object) -> list[Target]:
-    """The controls as a capture is spread over them."""
+    """Returns the controls as targets of a capture."""
     twins = twins_of(proxy)
     return [
         Target(block.name, block.slider_min, block.slider_max, twins[block.name].name) for block in blocks_of(proxy)
@@ -39,7 +39,7 @@ def targets_of(proxy: bpy.types.Object) -> list[Target]:
 
 
 def twins_of(proxy: bpy.types.Object) -> dict[str, Twin]:
-    """What a mirror makes of each of the face's controls."""
+    """Returns the mirror twin of each of the face's controls."""
     return face_of(proxy).twins([block.name for block in blocks_of(proxy)])
 
 
@@ -53,7 +53,7 @@ def set_values(proxy: bpy.types.Object, values: dict[str, float]) -> None:
 
 
 def shape_of(proxy: bpy.types.Object) -> Shape:
-    """The proxy mesh as the solver takes it, in the proxy's local frame."""
+    """Returns the proxy mesh as the solver takes it, in the proxy's local frame."""
     basis = proxy.data.shape_keys.key_blocks[0]
     rest = points_of(basis)
     blocks = blocks_of(proxy)
@@ -69,7 +69,7 @@ TWINS = "Effigy Mirror"  # the mesh attribute that tells it
 
 
 def twin_of(proxy: bpy.types.Object, landmark: int) -> int:
-    """The landmark on the other side of the face; itself on the middle line."""
+    """Returns the landmark on the other side of the face, or the same one on the middle line."""
     attribute: Any = proxy.data.attributes.get(TWINS)
     return int(attribute.data[landmark].value) if attribute is not None else landmark
 
@@ -81,13 +81,13 @@ def points_of(block: bpy.types.ShapeKey) -> np.ndarray:
 
 
 def camera_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Object | None:
-    """Who looks at the face: the scene's camera, or the rig's own."""
+    """Returns the camera that sees the face: the scene's, or the rig's own."""
     camera = scene.camera or face_of(proxy).camera
     return camera if camera is not None and camera.type == "CAMERA" else None
 
 
 def eye_on(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Object:
-    """As ``camera_of``. Raises LookupError where nobody looks, which an operator's poll has seen to."""
+    """Returns what ``camera_of`` does. Raises LookupError if there is none, which an operator's poll excludes."""
     camera = camera_of(proxy, scene)
     if camera is None:
         raise LookupError(f"no camera looks at {proxy.name}")
@@ -95,7 +95,7 @@ def eye_on(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Object:
 
 
 def view_of(proxy: bpy.types.Object, camera: bpy.types.Object) -> View:
-    """Where both stand now, as the user sees them."""
+    """Returns where head and camera stand now, as the user sees them."""
     return View(
         np.array(proxy.matrix_world, dtype=np.float64),
         np.array(camera.matrix_world, dtype=np.float64),
@@ -159,7 +159,7 @@ def key_controls(proxy: bpy.types.Object, frame: float, names: Container[str] | 
 
 
 def rotation_path(proxy: bpy.types.Object) -> str:
-    """The animated property of the object's rotation mode."""
+    """Returns the property that the object's rotation mode uses, and that is animated."""
     return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(
         proxy.rotation_mode, "rotation_euler"
     )
@@ -176,7 +176,7 @@ def auto_key(proxy: bpy.types.Object, scene: bpy.types.Scene, *, shape: bool, he
 
 
 def placement_of(proxy: bpy.types.Object) -> dict[str, tuple[float, ...]]:
-    """Where the head was put, by its own values: a matrix would lose whole turns."""
+    """Returns the head's own location and rotation values; a matrix would lose whole turns."""
     return {path: tuple(getattr(proxy, path)) for path in ("location", rotation_path(proxy), "scale")}
 
 

@@ -24,7 +24,7 @@ _KIN = {
 
 
 def fits(proxy: bpy.types.Object, landmarks: int) -> bool:
-    """Whether the face's mesh can become one of a model with so many landmarks."""
+    """Returns whether the face's mesh can become one of a model with so many landmarks."""
     count = len(proxy.data.vertices)
     return proxy.data.shape_keys is not None and (count == landmarks or {count, landmarks} <= _KIN)
 
@@ -129,5 +129,5 @@ def _rename_unused(name: str, found: list[str]) -> None:
 
 
 def path_of(name: str) -> str:
-    """The animated value of a shape key."""
+    """Returns the data path of a shape key's value."""
     return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'

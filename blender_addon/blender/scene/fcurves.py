@@ -28,7 +28,7 @@ _RARE = {
 
 
 def curves_of(data: Any) -> Any:
-    """The F-curves of a data-block's action, which is made if it has none."""
+    """Returns the F-curves of a data-block's action, which is made if it has none."""
     animation = data.animation_data or data.animation_data_create()
     if animation.action is None:
         animation.action = bpy.data.actions.new(f"{data.name} Action")
@@ -67,7 +67,7 @@ def bags_of(data: Any) -> list[Any]:
 
 
 def players_of(data: Any) -> list[Any]:
-    """What plays an action on ``data``: its own animation, and its NLA strips."""
+    """Returns what plays actions on ``data``: its own animation data, and its NLA strips."""
     animation = data.animation_data
     if animation is None:
         return []
@@ -76,7 +76,7 @@ def players_of(data: Any) -> list[Any]:
 
 
 def bags_in(action: Any) -> list[Any]:
-    """All F-curves of an action, whatever they animate."""
+    """Returns all F-curves of an action, whatever they animate."""
     return _bags(action, None)
 
 

@@ -14,7 +14,7 @@ _MOST = 4000
 
 
 def spread(scene: bpy.types.Scene) -> range:
-    """The scene's frames; of very many only every so-manieth, as each takes half a millisecond and more to look at."""
+    """Returns the scene's frames, or every nth of very many, because looking at each takes half a millisecond."""
     frames = range(scene.frame_start, scene.frame_end + 1)
     return frames[:: 1 + len(frames) // _MOST]
 
@@ -22,7 +22,7 @@ def spread(scene: bpy.types.Scene) -> range:
 def visit(scene: bpy.types.Scene, frames: range | None = None) -> Iterator[int]:
     """Goes through ``frames``, or those of ``spread``, and at the end back to the current one.
 
-    What of the faces and the scene's camera was changed there and is not keyed yet would be lost: it is put back.
+    Changes of faces and the scene's camera that are not keyed would be lost by that, so they are restored.
     """
     before, within, camera = scene.frame_current, scene.frame_subframe, scene.camera
     own = [proxy for proxy in faces(scene) if proxy.library is None]

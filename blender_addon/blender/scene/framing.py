@@ -27,18 +27,18 @@ def fill_frame(camera: bpy.types.Object, plate: np.ndarray) -> None:
 
 
 def roll_of(camera: bpy.types.Object, plate: np.ndarray) -> float:
-    """By how many degrees ``plate`` [4, 4] is rolled in the camera's picture."""
+    """Returns by how many degrees ``plate`` [4, 4] is rolled in the camera's picture."""
     along = _seen(camera, plate).col[0]
     return math.degrees(math.atan2(along.y, along.x))
 
 
 def tears(roll: float, image: bpy.types.Image | None) -> bool:
-    """Whether squares of ``image``, rolled by so many degrees, land on other pixels than their own."""
+    """Returns whether a roll of so many degrees moves any pixel of ``image`` onto another one."""
     return image is not None and abs(math.tan(math.radians(roll))) * max(image.size) > 1.0
 
 
 def sees(camera: bpy.types.Object, scene: bpy.types.Scene, middle: Vector) -> bool:
-    """Whether the point ``middle`` is in the camera's picture."""
+    """Returns whether the point ``middle`` is in the camera's picture."""
     place = _place_of(camera).inverted() @ middle
     left, right, bottom, top = _edges(camera, scene)
     near = -place.z if camera.data.type == "PERSP" else 1.0

@@ -16,7 +16,7 @@ _AROUND = 9.0  # head heights: what reaches no farther around a face is no room 
 
 
 def hiding(context: bpy.types.Context, proxy: bpy.types.Object, camera: bpy.types.Object) -> list[str]:
-    """The names of what renders before the face's plate, as ``camera`` sees it now, or closely around both."""
+    """Returns the names of objects that hide the face's plate from ``camera``, or closely surround either."""
     plate = face_of(proxy).plate
     if plate is None:
         return []

@@ -43,7 +43,7 @@ def put_in_place(scene: bpy.types.Scene, proxy: bpy.types.Object, camera: bpy.ty
 def frame(proxy: bpy.types.Object, grown: float = 1.0) -> None:
     """Points the rig's camera at the plate's middle; an artist's own camera is left alone.
 
-    Of a plate that has ``grown`` it shows as much as before.
+    If the plate has ``grown`` by a factor, the camera still shows as much of the picture as before.
     """
     face = face_of(proxy)
     if face.camera is not None and face.camera.type == "CAMERA":
@@ -54,7 +54,7 @@ def frame(proxy: bpy.types.Object, grown: float = 1.0) -> None:
 
 
 def is_seen(scene: bpy.types.Scene, proxy: bpy.types.Object) -> bool:
-    """Whether the scene's camera has the middle of the face in its picture."""
+    """Returns whether the scene's camera has the middle of the face in its picture."""
     camera = controls.camera_of(proxy, scene)
     return camera is not None and framing.sees(camera, scene, proxy.matrix_world.translation)
 

@@ -44,7 +44,7 @@ def show_error(proxy: bpy.types.Object) -> None:
 
 
 def matrix(proxy: bpy.types.Object) -> np.ndarray:
-    """Where the plate stands now [4, 4]."""
+    """Returns the plate's present world matrix, [4, 4]."""
     plate = face_of(proxy).plate
     return np.array(plate.matrix_world) if plate is not None else np.eye(4)
 

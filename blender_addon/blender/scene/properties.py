@@ -139,7 +139,7 @@ class EffigyFace(bpy.types.PropertyGroup):
     rest_y: FloatProperty(default=0.5, override=_OVERRIDABLE)
 
     def latent_bytes(self) -> bytes:
-        """The identity's latent; empty when the stored text is damaged, which no service accepts."""
+        """Returns the identity's latent; empty when the stored text is damaged, which no service accepts."""
         try:
             return base64.b64decode(self.latent, validate=True)
         except ValueError:
@@ -156,7 +156,7 @@ class EffigyFace(bpy.types.PropertyGroup):
         self.control_twins = json.dumps({name: [twin.name, twin.is_odd] for name, twin in twins.items()})
 
     def twins(self, names: Collection[str]) -> dict[str, Twin]:
-        """What a mirror makes of the controls ``names``, as their model said, or in old files as their names do."""
+        """Returns the mirror twins of the controls ``names``, as their model announced them; in old files by name."""
         try:
             told = {name: Twin(*twin) for name, twin in json.loads(self.control_twins).items()}
         except (ValueError, TypeError, AttributeError):  # empty, or damaged
@@ -175,7 +175,7 @@ class EffigyFace(bpy.types.PropertyGroup):
 
 
 def face_of(obj: bpy.types.Object) -> EffigyFace:
-    """What ``obj`` keeps as a face's proxy; every object has it, ``is_face`` says whether it counts."""
+    """Returns the face's properties of an object; every object has them, and ``is_face`` says if they are used."""
     return obj.effigy  # type: ignore[attr-defined]
 
 

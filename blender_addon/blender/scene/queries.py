@@ -15,7 +15,7 @@ from .properties import face_of
 
 
 def faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """The proxy meshes of all faces in ``scene``."""
+    """Returns the proxy meshes of all faces in ``scene``."""
     return [obj for obj in scene.objects if obj.type == "MESH" and face_of(obj).is_face]
 
 
@@ -23,18 +23,18 @@ Name = tuple[str, str | None]  # an object's, and the file of its library: which
 
 
 def name_of(obj: bpy.types.Object) -> Name:
-    """What ``bpy.data.objects.get`` takes."""
+    """Returns the key of an object for ``bpy.data.objects.get``."""
     return obj.name, obj.library.filepath if obj.library is not None else None
 
 
 def carrier_of(proxy: bpy.types.Object) -> bpy.types.Object | None:
-    """What a render shows the face's picture on: its plate, or the proxy that wears it; None when the plate is lost."""
+    """Returns the object that shows the face's picture: plate or proxy; None if the plate is lost."""
     face = face_of(proxy)
     return proxy if face.display == "PROJECTED" else face.plate
 
 
 def is_in_a_layer(obj: bpy.types.Object, scene: bpy.types.Scene) -> bool:
-    """Whether any view layer of the scene has the object: its collection is not excluded in all."""
+    """Returns whether any view layer of the scene has the object: its collection is not excluded in all."""
     return any(obj.name in layer.objects for layer in scene.view_layers)
 
 
@@ -45,7 +45,7 @@ def owns_plate(proxy: bpy.types.Object) -> bool:
 
 
 def has_own_plate(proxy: bpy.types.Object) -> bool:
-    """Whether plate and picture are this proxy's alone.
+    """Returns whether plate and picture are this proxy's alone.
 
     One that was duplicated with its plate shares the picture with its original, a library override with the library.
     """
@@ -59,7 +59,7 @@ def has_own_plate(proxy: bpy.types.Object) -> bool:
 
 
 def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
-    """The context's scene. Raises LookupError without one, as only Blender's own start is."""
+    """Returns the context's scene. Raises LookupError if there is none, which only happens while Blender starts."""
     if context.scene is None:
         raise LookupError("Blender has no scene yet")
     return context.scene
@@ -69,7 +69,7 @@ _known: dict[str, list[Name]] = {}  # of a scene, by its name, those of its face
 
 
 def known_faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """As ``faces``."""
+    """Returns what ``faces`` does, from memory while no objects come or go."""
     if scene.name in _known:
         named: list[Any] = [bpy.data.objects.get(name) for name in _known[scene.name]]
         if all(_is_face(proxy) for proxy in named):
@@ -84,7 +84,7 @@ def _is_face(obj: bpy.types.Object | None) -> bool:
 
 
 def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
+    """Returns the face that the active object belongs to: as its proxy, plate or camera; else the scene's only face."""
     active = context.active_object
     if active is not None and _is_face(active):
         return active
@@ -96,7 +96,7 @@ def active_face(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def face_in(context: bpy.types.Context) -> bpy.types.Object:
-    """The active face. Raises LookupError where there is none, which an operator's poll has seen to."""
+    """Returns the active face. Raises LookupError if there is none, which an operator's poll excludes."""
     proxy = active_face(context)
     if proxy is None:
         raise LookupError("no face is active")

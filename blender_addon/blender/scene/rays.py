@@ -37,7 +37,7 @@ def offset(group: Any, eye: bpy.types.Object | None, farther: Any) -> Any:
 
 
 def direction(group: Any, eye: bpy.types.Object) -> Any:
-    """The socket of p − e: from the camera to a point."""
+    """Returns the socket of p − e, from the camera to a point."""
     ray = group.nodes.new("ShaderNodeVectorMath")
     ray.operation = "SUBTRACT"
     group.links.new(group.nodes.new("GeometryNodeInputPosition").outputs[0], ray.inputs[0])
@@ -46,7 +46,7 @@ def direction(group: Any, eye: bpy.types.Object) -> Any:
 
 
 def eye_of(group: Any) -> bpy.types.Object | None:
-    """The camera that nodes of ours name."""
+    """Returns the camera that the node group refers to."""
     return group.nodes[_EYE].inputs["Object"].default_value if _EYE in group.nodes else None
 
 

@@ -80,7 +80,7 @@ def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> boo
 
 
 def is_evaluated(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether ``depsgraph`` evaluates an object for its own sake: it is visible there, in its view layer."""
+    """Returns whether ``depsgraph`` evaluates an object for its own sake: it is visible there, in its view layer."""
     named = depsgraph.objects.get(obj.name)  # a scene may hold thousands
     if named is None or named.original == obj:
         return named is not None

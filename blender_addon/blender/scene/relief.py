@@ -31,7 +31,7 @@ def put_on(face: EffigyFace, proxy: bpy.types.Object, eye: bpy.types.Object | No
 
 
 def take_off(face: EffigyFace) -> None:
-    """The plate is flat."""
+    """Makes the plate flat again."""
     for modifier in _modifiers(face.plate):
         group = modifier.node_group
         face.plate.modifiers.remove(modifier)

@@ -24,7 +24,7 @@ _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
 
 def floats(array: Array) -> np.ndarray:
-    """An array message as float64 [shape]."""
+    """Converts an array of a message to float64."""
     return np.frombuffer(array.data, dtype="<f4").reshape(array.shape).astype(np.float64)
 
 
@@ -63,7 +63,7 @@ def add_face(
 
 
 def new_plate(proxy: bpy.types.Object) -> bpy.types.Object:
-    """A plate that is the proxy's, in no collection yet and without a picture."""
+    """Makes a plate for the proxy, in no collection yet and without a picture."""
     plate = bpy.data.objects.new(f"{proxy.name} Plate", _plate_mesh(proxy.name))
     plate.hide_select = True
     face_of(plate).owner, face_of(plate).is_plate = proxy, True

@@ -56,7 +56,7 @@ class Viewpoint:
         return self._eye is not None
 
     def begin(self, view: bpy.types.RegionView3D) -> None:
-        """From now on, with this viewport's view."""
+        """Begins to follow viewports, with the view of this one."""
         self._is_on, self._known = True, {view.as_pointer(): b""}
         self.note(view)
 
@@ -79,7 +79,7 @@ class Viewpoint:
         return before is not None or self._eye is not None
 
     def look_at(self, head: np.ndarray) -> View | None:
-        """How the viewport that counts sees a head that stands at ``head`` [4, 4]; None where none counts."""
+        """Returns how the followed viewport sees a head at ``head`` [4, 4]; None if none is followed."""
         return None if self._eye is None else View(head, *self._eye)
 
 
@@ -87,6 +87,6 @@ viewpoint = Viewpoint()
 
 
 def view_of(proxy: bpy.types.Object, camera: bpy.types.Object) -> View:
-    """How the face is seen now: by the viewport that counts, else by ``camera``."""
+    """Returns how the face is seen now: from the followed viewport, or else by ``camera``."""
     seen = viewpoint.look_at(np.array(proxy.matrix_world, dtype=np.float64))
     return controls.view_of(proxy, camera) if seen is None else seen

@@ -63,7 +63,7 @@ def end() -> None:
 
 
 def told() -> Told:
-    """What is read, for the panel: a camera's light is on as long as its name stands there."""
+    """Returns what is read, for the panel; a camera is on as long as its name is shown."""
     if _running is None:
         return Told("HIDE_ON", iface_("No camera is on"))
     if not _running.name:

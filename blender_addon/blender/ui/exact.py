@@ -93,7 +93,7 @@ SETTINGS = (
 
 
 def findings(scene: bpy.types.Scene) -> Iterator[str]:
-    """What the scene's settings do to faces, a sentence each."""
+    """Returns how the scene's settings change faces, a sentence for each."""
     named: dict[str, dict[str, None]] = {}  # by group; those of no group under their own sentence
     for setting in SETTINGS:
         if not setting.finding or not setting.matters(scene):

@@ -49,7 +49,7 @@ class Drag:
         self.turns = turns_head(landmark, len(proxy.data.vertices))  # what it does by itself
 
     def place(self, landmark: int) -> Vector:
-        """Where a landmark is in the world."""
+        """Returns where a landmark is in the world."""
         values = np.array(list(controls.values_of(self.proxy).values()))
         return self.proxy.matrix_world @ Vector(self._shape.points(values)[landmark].tolist())
 
@@ -135,7 +135,7 @@ class EFFIGY_OT_grab(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Also when Blender takes the operator away: another file, or the end."""
+        """Ends the operator; Blender calls it too when another file is loaded, or when it quits."""
         if context.workspace is not None:
             context.workspace.status_text_set(None)
 
@@ -188,13 +188,13 @@ Viewport = tuple[bpy.types.Region, bpy.types.RegionView3D]
 
 
 def viewport_of(context: bpy.types.Context) -> Viewport | None:
-    """The 3D viewport that the mouse is in."""
+    """Returns the 3D viewport that the mouse is in."""
     region, view = context.region, context.region_data
     return (region, view) if region is not None and view is not None else None
 
 
 def pick(context: bpy.types.Context, view: Viewport, proxy: bpy.types.Object, mouse: tuple[float, float]) -> int:
-    """The landmark nearest to the mouse (region pixels), or −1 when none is near."""
+    """Returns the landmark nearest to the mouse (region pixels), or −1 when none is near."""
     depsgraph = context.evaluated_depsgraph_get()
     evaluated = proxy.evaluated_get(depsgraph)
     best, reach = -1, float(_REACH) ** 2

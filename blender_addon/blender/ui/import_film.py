@@ -135,7 +135,7 @@ class Reading:
         return operator.key(proxy, scene, kept, angles) + _remarks(self.process.written, left_out, operator.face)
 
     def end(self) -> None:
-        """The process, and its table, are gone afterwards."""
+        """Ends the process, and removes its table."""
         capture_process.end()
         self._table.unlink(missing_ok=True)
 
@@ -204,7 +204,7 @@ class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
         return {"FINISHED"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts: waits."""
+        """Reads the film and waits; for scripts."""
         try:
             reading = self.begin(context)
         except FilmError as error:

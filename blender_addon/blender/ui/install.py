@@ -27,7 +27,7 @@ running: Installation | None = None  # the one that runs, or the last one
 
 
 def folder_at(chosen: str) -> Folder:
-    """The installation's folder: ``chosen``, or the extension's own where that is empty."""
+    """Returns the installation's folder: ``chosen``, or the extension's own where that is empty."""
     if chosen:
         return Folder(Path(bpy.path.abspath(chosen)))
     return Folder(Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="installed")))

@@ -34,7 +34,7 @@ def is_shown() -> bool:
 
 
 def state(proxy: bpy.types.Object) -> str:
-    """How it stands with them, in a few words."""
+    """Describes the state of reading in a few words."""
     if not is_shown():
         return ""
     found = read_landmarks.of(proxy)
@@ -50,7 +50,7 @@ def on_plate(places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def asked_places(proxy: bpy.types.Object, matrix: np.ndarray, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
-    """Where the proxy's landmarks are in the picture [N, 2], as ``on_plate`` takes them."""
+    """Returns where the proxy's landmarks are in the picture, [N, 2], as ``on_plate`` takes them."""
     count = len(proxy.data.vertices)  # modifiers may add more, behind them
     evaluated: Any = proxy.evaluated_get(depsgraph)
     points = np.empty(3 * len(evaluated.data.vertices), np.float32)
@@ -96,7 +96,7 @@ def _draw_dots(context: bpy.types.Context, points: np.ndarray, size: float, colo
 
 
 def tick() -> float | None:
-    """A timer of Blender's while they are shown."""
+    """Runs ``look`` as a timer of Blender's while landmarks are shown."""
     if not is_shown():
         return None
     try:
@@ -107,7 +107,7 @@ def tick() -> float | None:
 
 
 def look() -> None:
-    """Has the active face's picture read where it is at rest."""
+    """Makes the active face's picture be read while it is at rest."""
     context = bpy.context
     proxy = active_face(context) if context.scene is not None else None
     if proxy is None or session.identities is None or not session.is_ready or activity.is_at_work:

@@ -39,7 +39,7 @@ def folder() -> Path:
 
 
 def names() -> list[str]:
-    """Every stored expression, by name."""
+    """Returns the names of all stored expressions."""
     return sorted(path.stem for path in folder().glob("*.json"))
 
 
@@ -85,7 +85,7 @@ def store(name: str, proxy: bpy.types.Object, pixels: Pixels | None = None) -> N
 
 
 def free_name(wanted: str) -> str:
-    """``wanted`` as the library can call an expression, with a number where that is taken."""
+    """Returns ``wanted`` as a valid name for an expression, with a number if that is taken."""
     stem = file_name(wanted).strip("_") or "Expression"
     return next(name for n in count(1) if not _is_taken(name := stem if n == 1 else f"{stem} {n}"))
 
@@ -127,7 +127,7 @@ _items: list[tuple[str, str, str, int, int]] = []
 
 
 def items(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, int, int]]:
-    """The stored expressions for Blender's icon view, in the order of their names."""
+    """Returns the stored expressions for Blender's icon view, in the order of their names."""
     global _icons, _items
     found = names()
     if _icons is None:
@@ -149,7 +149,7 @@ def _icon(name: str) -> int:
 
 
 def forget_icons() -> None:
-    """The files changed: thumbnails are read again."""
+    """Has thumbnails read again, because files changed."""
     global _icons, _items
     if _icons is not None:
         bpy.utils.previews.remove(_icons)

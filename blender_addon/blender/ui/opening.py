@@ -119,7 +119,7 @@ class ChangeOperator(OpeningOperator):
         changes.mark()
 
     def target(self, context: bpy.types.Context) -> bpy.types.Object:
-        """The face that this was called for, whatever was selected since. Raises ValueError when it is gone."""
+        """Returns the face that this was called for, whatever was selected since. Raises ValueError when it is gone."""
         if self._face is None:
             self._face = name_of(face_in(context))
         proxy: Any = bpy.data.objects.get(self._face)

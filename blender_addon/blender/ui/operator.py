@@ -14,7 +14,7 @@ from ..translation import rpt_
 
 
 def can_ask(cls: Any) -> bool:
-    """Whether a backend is there, or may be started and waited for; says so on the button if not."""
+    """Returns whether a backend is there, or may be started and waited for; says so on the button if not."""
     if session.is_ready or bpy.app.background:
         return True
     cls.poll_message_set("Start the backend first, and wait until it is ready")
@@ -22,7 +22,7 @@ def can_ask(cls: Any) -> bool:
 
 
 def in_object_mode(cls: Any, context: bpy.types.Context) -> bool:
-    """Whether objects may be added and removed; says so on the button if not."""
+    """Returns whether objects may be added and removed; says so on the button if not."""
     if context.mode == "OBJECT":
         return True
     cls.poll_message_set("Leave the edit mode first")
@@ -30,7 +30,7 @@ def in_object_mode(cls: Any, context: bpy.types.Context) -> bool:
 
 
 def is_ours(cls: Any, proxy: bpy.types.Object) -> bool:
-    """Whether the face can be changed in this file; says on the button what to do if not."""
+    """Returns whether the face can be changed in this file; says on the button what to do if not."""
     if proxy.library is None:
         return True
     cls.poll_message_set("This face is another file's: make a library override (Object ▸ Library Override ▸ Make)")
@@ -66,10 +66,10 @@ class WatchingOperator(bpy.types.Operator):
         raise NotImplementedError
 
     def stopped(self) -> None:
-        """Esc has ended it."""
+        """Cleans up after Esc has ended it."""
 
     def watch(self, context: bpy.types.Context) -> set[str]:
-        """What ``invoke`` returns once the work has begun."""
+        """Begins to watch the work; returns what ``invoke`` is to return."""
         self._timer = context.window_manager.event_timer_add(self.look_s, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -97,7 +97,7 @@ class WatchingOperator(bpy.types.Operator):
         context.window_manager.event_timer_remove(self._timer)
 
     def tell(self, context: bpy.types.Context, text: str | None) -> None:
-        """In the window's status bar; None gives it back."""
+        """Shows ``text`` in the window's status bar; None restores it."""
         if (workspace := context.workspace) is not None:
             workspace.status_text_set(text)
 

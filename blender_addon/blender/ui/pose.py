@@ -47,7 +47,7 @@ class CameraOperator(PoseOperator):
 
 
 def has_camera(operator: Any, context: bpy.types.Context) -> bool:
-    """Whether there is an active face and somebody who looks at it; ``operator`` says so where not."""
+    """Returns whether there is an active face and somebody who looks at it; ``operator`` says so where not."""
     proxy = active_face(context)
     if proxy is None or controls.camera_of(proxy, scene_of(context)) is None:
         operator.poll_message_set("Select a face, in a scene with a camera")

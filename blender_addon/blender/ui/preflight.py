@@ -41,7 +41,7 @@ class Finding:
 
 
 def findings(scene: bpy.types.Scene) -> list[Finding]:
-    """All that can be seen without rendering, errors first."""
+    """Returns all problems that can be found without rendering, errors first."""
     of_faces = (finding for proxy in faces(scene) for finding in _of_face(proxy, scene))
     found = [*_of_scene(scene), *of_faces, *_of_frames(scene)]
     return sorted(found, key=lambda finding: finding.level)

@@ -102,11 +102,11 @@ class RangeOperator(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Blender takes the operator away: another file, or the end."""
+        """Ends the operator, because another file is loaded or Blender quits."""
         self._stop(context, rpt_("{} stopped", rpt_(self.noun)))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts: all frames at once."""
+        """Goes through all frames at once; for scripts."""
         try:
             session.ensure_ready()
             work = self.begin(face_in(context), scene_of(context))

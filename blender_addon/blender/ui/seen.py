@@ -32,7 +32,7 @@ class Corner:
         self._handle: Any = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
 
     def show(self, seen: Seen | None, name: str) -> bool:
-        """True where that is new."""
+        """Shows what the camera sees; returns whether that is new."""
         if seen is self._shown and name == self._name:
             return False
         self._shown, self._name, self._texture = seen, name, None
@@ -62,7 +62,7 @@ class Corner:
 
 
 def with_points(seen: Seen) -> np.ndarray:
-    """The picture [H, W, 3] with a pixel for each point."""
+    """Returns the picture [H, W, 3] with a pixel for each point."""
     picture = seen.picture.copy()
     height, width = picture.shape[:2]
     places = (seen.points * (width, height)).astype(int)
