@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives a painted picture the colours of the photograph that it goes into."""
+"""Matches the colours of a painted picture to those of the photograph that it is pasted into."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_MOST_GAIN = 1.5  # of a channel's contrast
+_MOST_GAIN = 1.5  # limit of the change of a channel's contrast
 # Ottosson, *A perceptual color space for image processing*, 2020: linear sRGB → cone responses → Oklab.
 _CONES = torch.tensor(
     [
@@ -30,7 +30,7 @@ _OKLAB = torch.tensor(
 
 @dataclass(frozen=True, slots=True)
 class ColourMatch:
-    """Brings the mean and the spread of Oklab's channels, each [1, 3, 1, 1], to others."""
+    """Changes the mean and the contrast of Oklab's channels: x → (x − mean) · gain + wanted, each [1, 3, 1, 1]."""
 
     mean: Tensor
     gain: Tensor
@@ -38,7 +38,10 @@ class ColourMatch:
 
     @staticmethod
     def between(painted: Tensor, under: Tensor, where: Tensor) -> ColourMatch:
-        """Of two pictures [1, 3, h, w] in sRGB of 0 … 255, weighed by ``where`` [1, 1, h, w]."""
+        """Computes the match that gives ``painted`` the colours of ``under``, where ``where`` [1, 1, h, w] is positive.
+
+        Both are sRGB [1, 3, h, w] in 0 … 255.
+        """
         share = where / where.sum().clamp_min(1e-9)
         labs = _to_oklab(painted), _to_oklab(under)
         (mean, spread), (wanted, wanted_spread) = (_moments(lab, share) for lab in labs)
@@ -46,7 +49,7 @@ class ColourMatch:
         return ColourMatch(mean, gain, wanted)
 
     def __call__(self, painted: Tensor) -> Tensor:
-        """The picture [1, 3, h, w] in the other's colours; a little beyond 0 … 255 where these are not in sRGB."""
+        """Returns the picture [1, 3, h, w] in the other's colours; outside of sRGB they are beyond 0 … 255."""
         return _from_oklab((_to_oklab(painted) - self.mean) * self.gain + self.wanted)
 
 
@@ -56,7 +59,7 @@ def _moments(lab: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _to_oklab(picture: Tensor) -> Tensor:
-    """sRGB [1, 3, h, w] of 0 … 255."""
+    """Converts sRGB [1, 3, h, w] in 0 … 255 to Oklab."""
     x = picture / 255
     linear = torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0) + 0.055) / 1.055) ** 2.4)
     cones = torch.einsum("ij,njhw->nihw", _CONES, linear).clamp_min(0) ** (1 / 3)

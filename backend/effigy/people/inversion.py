@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a picture to the latent that paints it: at a glance, by guarded passes, then by L-BFGS.
+"""Finds the latent that paints a picture: by the encoder, by correcting its error in passes, then by L-BFGS.
 
-The encoder's answer is wrong by about what it is wrong by when it sees its answer painted: a pass takes that away. One
-picture in ten would diverge so, hence a pass counts only if the cost falls. What is left is found by descent among
-whitened latents, where all directions matter alike (L-BFGS: Nocedal, *Updating quasi-Newton matrices with limited
-storage*, 1980). One row of w stands for all: rows apart from each other fit better and can be posed no more.
+A pass paints the present latent v and lets the encoder e estimate that picture too: v + e(target) − e(painted) corrects
+the encoder's error, if that is the same for both pictures. For one picture in ten it is not, so a pass counts only if
+the cost falls. The rest is found by L-BFGS among whitened latents, where all directions count alike (Nocedal, *Updating
+quasi-Newton matrices with limited storage*, 1980). One row of w is used for all layers; separate rows fit better, but
+such faces cannot be posed any more.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Steps = Generator[Progress, None, Judged]
 
 
 class _SpentError(Exception):
-    """As many pictures are painted as may be, in the midst of a line search."""
+    """All pictures that may be painted are painted, in the midst of a line search."""
 
 
 def invert(objective: Objective) -> Steps:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows which face of a picture has which number."""
+"""Draws the numbers of the faces into a picture, and pictures side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LETTER = 0.06  # of the picture's longer side
 
 
 def numbered(picture: NDArray[np.uint8], boxes: Array) -> NDArray[np.uint8]:
-    """A picture [H, W, 3] in small, with the number of each box [n, 4] (left, top, right, bottom in [0, 1]) at it."""
+    """Shrinks a picture [H, W, 3], and draws numbered boxes [n, 4] (left, top, right, bottom in [0, 1]) into it."""
     image = Image.fromarray(picture)
     image.thumbnail((_SIDE, _SIDE))
     draw = ImageDraw.Draw(image)
@@ -35,5 +35,5 @@ def numbered(picture: NDArray[np.uint8], boxes: Array) -> NDArray[np.uint8]:
 
 
 def beside(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two pictures [h, w, 3] side by side: what was cut out of a photograph, and what is painted of it."""
+    """Puts two pictures [h, w, 3] side by side: the cut-out face, and the painted one."""
     return np.ascontiguousarray(np.concatenate([one, other], axis=1))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a painted face is from the picture that it is to be: what inversion makes small."""
+"""The cost that inversion minimises: how far a painted face is from the wanted picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..faces.sight import Traits
 from ..generators.planes import colour
 from ..landmarks.photo import Crop, PhotoReader
 
-_OUTSIDE = 0.2  # of a photograph's weight outside of the face: hair and background are never quite the generator's
+_OUTSIDE = 0.2  # weight of a photograph outside of the face, as generators cannot paint its hair and background
 IDENTITY = 0.02
 LANDMARKS = 1.0  # in pictures' widths, squared
 MESH = 5.0  # the same of a photograph's, which is found by a detector that knows photographs
@@ -25,27 +25,24 @@ _COARSE = 4  # times smaller: counts once more of a photograph, so that colours 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The picture [1, 3, H, W] in [−1, 1] that is to be painted, framed as the generator's pictures are.
+    """The wanted picture."""
 
-    Of a photograph also ``face``, where its face is: the mask [1, 1, H, W] of 0 … 1 and the crop for its mesh.
-    """
-
-    picture: Tensor
-    face: PhotoFace | None = None
+    picture: Tensor  # [1, 3, H, W] in [−1, 1], cut like the generator's pictures
+    face: PhotoFace | None = None  # where the face is; None for a picture of the generator's own
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoFace:
-    """Where a photograph's face is in the target."""
+    """Where the face of a photograph is in the target."""
 
-    mask: Tensor  # [1, 1, H, W]
+    mask: Tensor  # [1, 1, H, W] in 0 … 1
     crop: Crop  # around the face, in the target's pixels
     reader: PhotoReader
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A painted latent v: its picture, what is seen in it, and what it costs."""
+    """A latent that was painted, with its picture's features and cost."""
 
     v: Tensor  # [1, M]
     picture: Tensor  # [1, 3, H, W]
@@ -54,7 +51,7 @@ class Judged:
 
 
 class Objective:
-    """Judges whitened latents v [1, M] of a face model by a target; counts the pictures that it paints."""
+    """Computes the cost of whitened latents v [1, M] for a target; counts the pictures that it paints."""
 
     def __init__(self, model: FaceModel, encoder: Encoder, target: Target) -> None:
         self._generator, self._encoder = model.generator, encoder
@@ -72,11 +69,11 @@ class Objective:
         return self._mean + v @ self._basis
 
     def guess(self, seen: Traits) -> Tensor:
-        """The latent v [N, M] that the encoder takes what was seen for."""
+        """Returns the encoder's estimate of v [N, M] from a picture's features."""
         return self._encoder(seen)
 
     def __call__(self, v: Tensor) -> Judged:
-        """Differentiable in v."""
+        """Paints v and computes its cost, which is differentiable in v."""
         ws = self.latents(v)[:, None].expand(-1, self._generator.num_ws, -1)
         picture = colour(self._generator.synthesize(ws), self._generator.planes)
         self.painted += 1
@@ -91,14 +88,14 @@ class Objective:
         return Judged(v, picture, seen, cost)
 
     def judge(self, v: Tensor) -> Judged:
-        """As a call, without gradients."""
+        """Paints v and computes its cost, without gradients."""
         with torch.no_grad():
             judged = self(v)
         return replace(judged, v=v.detach())
 
 
 def pixels_apart(picture: Tensor, target: Target) -> Tensor:
-    """Mean squared difference; of a photograph mostly in its face, and once more of both in small."""
+    """Returns the mean squared difference; for a photograph mostly in its face, and once more of both shrunk."""
     apart = picture - target.picture
     if target.face is None:
         return apart.square().mean()
@@ -111,11 +108,11 @@ def _weighted(apart: Tensor, weight: Tensor) -> Tensor:
 
 
 def mesh_of(picture: Tensor, face: PhotoFace) -> Tensor:
-    """The 478 points of a face in a picture [1, 3, H, W], [478, 2], in its widths."""
+    """Returns the points [478, 2] of a face in a picture [1, 3, H, W], in picture widths; differentiable."""
     pixels = (picture[0].clamp(-1, 1) + 1).permute(1, 2, 0) * 127.5
     return face.reader.mesh(pixels, face.crop) * (face.crop.side / picture.shape[-1])
 
 
 def points_apart(points: Tensor, wanted: Tensor) -> Tensor:
-    """The mean squared distance of points [N, 2]."""
+    """Returns the mean squared distance of points [N, 2]."""
     return (points - wanted).square().sum(dim=1).mean()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A posed face goes back into its photograph: warped into its place, matched in colour, blended band by band.
+"""Puts a posed face back into its photograph: warps it to its place, matches colours, and blends band by band.
 
 Burt and Adelson, *A multiresolution spline with application to image mosaics*, ACM Transactions on Graphics, 1983.
 """
@@ -26,19 +26,20 @@ from .alignment import crop_of, to_crop
 from .colours import ColourMatch
 from .masks import face_mask
 
-_GROWN = 1.22  # of the face's hull: what moves with a face is about it
-_SOFT = 0.03  # of the square: how wide the mask's edge is
-_RING = 0.08  # of the square: around the mask, where colours are compared
-_EDGE = 0.06  # of the square, in which nothing of the painted picture is left
+_GROWN = 1.22  # the scale of the face's hull, to cover what moves with the face
+# As shares of the square's side:
+_SOFT = 0.03  # width of the mask's edge
+_RING = 0.08  # width of the ring around the mask, where colours are compared
+_EDGE = 0.06  # margin of the square in which nothing is pasted
 _BANDS = 4
-_WHOLE = 32768  # pixels of a side: pictures are not made smaller
-_MASK = 256  # pixels in which masks are drawn
-_TILE, _MARGIN = 512, 32  # pixels that are blended at a time, in multiples of 2^_BANDS, and how far around them counts
-_SAMPLES = 512  # of a side, by which colours are compared
+_WHOLE = 32768  # pixels of a side, up to which a picture is read at full size
+_MASK = 256  # pixels of a side, of masks
+_TILE, _MARGIN = 512, 32  # pixels of a tile's side and around it that are blended, multiples of 2^_BANDS
+_SAMPLES = 512  # pixels of a side, of the pictures whose colours are compared
 
 
 class NoPlaceError(Exception):
-    """A person who cannot be put into a picture; the message says why, and what to do."""
+    """A person who cannot be pasted into a picture; the message says why, and what to do."""
 
 
 def paste_person(
@@ -68,7 +69,7 @@ def paste(
     before: NDArray[np.uint8],  # [h, h, 3]: the person as in the photograph
     after: NDArray[np.uint8],  # [h, h, 3]: posed
 ) -> NDArray[np.uint8]:
-    """The photograph with the face posed; outside of the quad it is the photograph, bit for bit."""
+    """Pastes a posed face into a photograph, which stays unchanged outside of the quad, bit for bit."""
     height, width, _ = photograph.shape
     crop = crop_of(quad * [width, height])
     box = _box(crop, width, height)
@@ -94,7 +95,7 @@ def _paste_tile(
     face: _Face,
     match: ColourMatch | None,
 ) -> None:
-    """Writes one tile of the box; what is around it counts as far as blending reaches."""
+    """Writes one tile of the box; as much around it is computed as blending needs."""
     around = tile.grown(_MARGIN, box)
     grid = face.grid(around)
     over = face.over(grid)
@@ -122,7 +123,7 @@ class _Box:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def tiles(self) -> Iterator[_Box]:
-        """Parts of at most _TILE pixels a side, so that a photograph's size costs time and no memory."""
+        """Yields parts of at most _TILE pixels a side, so that large photographs do not need more memory."""
         for top in range(self.top, self.bottom, _TILE):
             for left in range(self.left, self.right, _TILE):
                 yield _Box(left, top, min(left + _TILE, self.right), min(top + _TILE, self.bottom))
@@ -134,7 +135,7 @@ class _Box:
         )  # fmt: skip
 
     def within(self, around: _Box) -> tuple[slice, slice]:
-        """Where this lies in a part of a picture."""
+        """Returns rows and columns of this box within the box ``around``."""
         rows, columns = (
             slice(each.start - at, each.stop - at)
             for each, at in zip(self.slices, (around.top, around.left), strict=True)
@@ -144,17 +145,17 @@ class _Box:
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """What goes into a photograph: ``picture`` [1, 3, h, h] of 0 … 255, as far as ``mask`` [1, 1, m, m], at ``crop``.
+    """What is pasted into a photograph.
 
-    A grid [1, h, w, 2] says where in the crop pixels of the photograph lie, from −1 to 1.
+    A grid [1, h, w, 2] holds for pixels of the photograph their places in the crop, from −1 to 1.
     """
 
-    crop: Crop
-    picture: Tensor
-    mask: Tensor
+    crop: Crop  # where it belongs
+    picture: Tensor  # [1, 3, h, h] in 0 … 255
+    mask: Tensor  # [1, 1, m, m] in 0 … 1
 
     def grid(self, box: _Box, step: int = 1) -> Tensor:
-        """Of every ``step``-th pixel of the box."""
+        """Returns the grid of every ``step``-th pixel of the box."""
         y, x = np.mgrid[box.top : box.bottom : step, box.left : box.right : step] + 0.5
         within = to_crop(self.crop, np.stack([x.ravel(), y.ravel()], axis=1))
         return torch.from_numpy(2 * within - 1).float().view(1, *x.shape, 2)
@@ -163,15 +164,15 @@ class _Face:
         return _warp(self.picture, grid, self.crop.side)
 
     def over(self, grid: Tensor) -> Tensor:
-        """How much of the photograph it covers, 0 … 1."""
+        """Returns how much of the photograph it covers, 0 … 1."""
         return _warp(self.mask, grid, self.crop.side).clamp(0, 1)
 
     def inside(self, grid: Tensor) -> Tensor:
-        """[1, 1, h, w]: whether a pixel is in the crop."""
+        """Returns whether each pixel is in the crop, [1, 1, h, w]."""
         return (grid.abs() < 1).all(dim=-1)[None]
 
     def match(self, photograph: NDArray[np.uint8], box: _Box) -> ColourMatch | None:
-        """The photograph's colours in the ring around the mask; None where the ring is outside of it."""
+        """Returns the match to the photograph's colours in the ring around the mask; None if that is outside of it."""
         step = max(max(box.right - box.left, box.bottom - box.top) // _SAMPLES, 1)
         grid = self.grid(box, step)
         around = _warp(_grown(self.mask, _RING), grid, self.crop.side)
@@ -183,7 +184,7 @@ class _Face:
 
 
 def _box(crop: Crop, width: int, height: int) -> _Box:
-    """What the crop covers of a picture."""
+    """Returns the part of a picture that the crop covers."""
     corners = crop.to_picture(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
     low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
     left, top = (int(np.clip(v, 0, n)) for v, n in zip(low, (width, height), strict=True))
@@ -192,7 +193,7 @@ def _box(crop: Crop, width: int, height: int) -> _Box:
 
 
 def _warp(picture: Tensor, grid: Tensor, side: float) -> Tensor:
-    """Samples a square picture [1, C, h, h]; where it becomes smaller its pixels are averaged first."""
+    """Samples a square picture [1, C, h, h]; if it is shrunk, its pixels are averaged first."""
     shrink = int(picture.shape[-1] / side)
     if shrink > 1:
         picture = F.avg_pool2d(picture, shrink, ceil_mode=True, count_include_pad=False)
@@ -200,7 +201,7 @@ def _warp(picture: Tensor, grid: Tensor, side: float) -> Tensor:
 
 
 def _mask(reader: PhotoReader, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Array:
-    """[_MASK, _MASK]: where the head is, or was; nothing at the square's edge."""
+    """Returns a mask [_MASK, _MASK] of the head in either picture, which is 0 at the square's edge."""
     matte, drawn = Matte(reader.device), np.zeros((_MASK, _MASK))
     for picture in (before, after):
         faces = reader.read(picture, most=1)
@@ -215,26 +216,26 @@ def _mask(reader: PhotoReader, before: NDArray[np.uint8], after: NDArray[np.uint
 
 
 def _oval() -> Array:
-    """Where a face is that no network sees."""
+    """Returns the outline of a face in the usual place, for pictures in which none is found."""
     angle = np.linspace(0, 2 * math.pi, 64)
     return np.stack([0.5 + 0.3 * np.cos(angle), 0.52 + 0.38 * np.sin(angle)], axis=1) * _MASK
 
 
 def _grown(mask: Tensor, by: float) -> Tensor:
-    """A mask in a square, wider by ``by`` of it."""
+    """Widens a mask by the share ``by`` of its side."""
     around = 2 * round(by * mask.shape[-1]) + 1
     return F.max_pool2d(mask, around, stride=1, padding=around // 2)
 
 
 def _widened(mask: Tensor, side: float) -> Tensor:
-    """As far as blending reaches."""
+    """Widens a mask as far as blending reaches."""
     reach = min(2**_BANDS, max(int(_EDGE * side / 2), 1))
     across = F.max_pool2d((mask > 0).float(), (1, 2 * reach + 1), stride=1, padding=(0, reach))
     return F.max_pool2d(across, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
 
 
 def _blended(painted: Tensor, under: Tensor, mask: Tensor) -> Tensor:
-    """Each band of frequencies under a mask as soft as the band is coarse."""
+    """Blends band by band of a Laplacian pyramid, with a mask that is the softer the coarser the band is."""
     levels = [(painted, under, mask)]
     while len(levels) < _BANDS and min(levels[-1][0].shape[-2:]) >= 4:
         levels.append(tuple(F.avg_pool2d(each, 2, ceil_mode=True) for each in levels[-1]))  # type: ignore[arg-type]

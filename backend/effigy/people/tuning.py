@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes the generator for one person, so that it paints what its own latents cannot: pivotal tuning.
+"""Tunes the generator for one person, so that it paints what no latent of its own gives: pivotal tuning.
 
 Roich et al., *Pivotal Tuning for Latent-based Editing of Real Images*, ACM Transactions on Graphics, 2022. The latent
-stays; the weights of the convolutions are trained for a moment. What that changed is kept as small matrices' products.
+stays, and the weights of the convolutions are trained for some steps. Their changes are kept as low-rank products.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .objective import MESH, PhotoFace, Target, mesh_of, pixels_apart, points_ap
 _STEPS = 60
 _RATE = 4e-3
 _BETAS = (0.9, 0.95)
-_FALLING = 0.4  # of the steps, at the end, over which the rate falls to nothing
+_FALLING = 0.4  # the last share of the steps, over which the rate falls to zero
 _RANK = 32
-_NUMBERS = 500_000  # in all, two bytes each: a request to the service carries a MiB
-# Of how far expressions miss moving the points as they do an average person's, in pictures' widths, squared. Without it
-# a smile is half as wide as asked; with more, the face is met less well.
+_NUMBERS = 500_000  # in all, of two bytes each, because a frame of a request carries a MiB
+# The weight of how much expressions move the points otherwise than in an average person: squared, in picture widths.
+# Without it a smile is half as wide as asked; with more, the face is met less well.
 _EDITED = 80.0
-_STRENGTH = 0.8  # of the expressions
+_STRENGTH = 0.8  # of these expressions
 
 Deltas = Mapping[str, tuple[Tensor, Tensor]]
 
@@ -35,10 +35,10 @@ Steps = Generator[Progress, None, Deltas]
 
 
 def tune(model: FaceModel, identity: Identity, target: Target) -> Steps:
-    """Trains the model's generator until it paints the target, a photograph, of the identity's latent.
+    """Trains the model's generator to paint the target, a photograph, for the identity's latent.
 
-    Yields after every step; returns the changes, by parameter, which ``load_generator`` adds. Deterministic. Raises
-    GeneratorFileError.
+    It yields after every step, and returns the changes by parameter, for ``load_generator``. The same input gives the
+    same changes. Raises GeneratorFileError.
     """
     if target.face is None or model.generator_path is None:
         raise ValueError("a generator is tuned to a photograph's face, and read from its file for that")
@@ -81,20 +81,20 @@ def _rate(step: int) -> float:
 
 
 def _is_tuned(name: str) -> bool:
-    """Weights and biases of what paints, not what makes styles of latents: edits are to mean what they meant."""
+    """Returns whether a parameter is tuned: those of the convolutions are; the affine layers keep edits as they are."""
     return name.startswith("synthesis.") and ".affine." not in name and "noise" not in name
 
 
 def _edited(model: FaceModel, identity: Identity, control: str) -> Tensor:
-    """The latent [1, num_ws, w_dim] of somebody with a control moved."""
+    """Returns the person's latent [1, num_ws, w_dim] with one control moved."""
     return model.edit(identity, identity.pose.yaw, identity.pose.pitch, {control: _STRENGTH}).ws[None]
 
 
 @torch.no_grad()
 def _moved(model: FaceModel, identity: Identity, control: str, face: PhotoFace) -> Tensor:
-    """By how much a control moves the points [478, 2] of an average person who is turned as ``identity`` is.
+    """Returns how a control moves the points [478, 2] of an average person who is turned as ``identity`` is.
 
-    Of the person's own latent, far from all that the generator knows, half of it would be left.
+    The person's own latent is far from all samples, and there the control would move them only half as far.
     """
     average, pose = model.open_seed(0, truncation=0.0), identity.pose
     both = [model.edit(average, pose.yaw, pose.pitch, each).ws for each in ({}, {control: _STRENGTH})]
@@ -106,7 +106,7 @@ def _moved(model: FaceModel, identity: Identity, control: str, face: PhotoFace) 
 
 
 def _rank(shapes: list[torch.Size]) -> int:
-    """The largest rank of which all changes fit into _NUMBERS, at most _RANK."""
+    """Returns the largest rank, at most _RANK, for which all changes together have at most _NUMBERS numbers."""
     flat = [(shape[0], shape[1:].numel()) for shape in shapes]
     return next(
         (
@@ -119,7 +119,7 @@ def _rank(shapes: list[torch.Size]) -> int:
 
 
 def _factors(delta: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """The best product of two matrices of that rank, in half precision."""
+    """Returns the best approximation of a change by a product of two matrices of that rank, in half precision."""
     U, S, Vh = torch.linalg.svd(delta.reshape(len(delta), -1).cpu().double(), full_matrices=False)
     root = S[:rank].sqrt()
     return (U[:, :rank] * root).half(), (root[:, None] * Vh[:rank]).half()
