@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The local inverse Ω: (w0, q*) → w+, on φ in the whitened latent space.
+"""The local inverse Ω: (w0, q*) → w+, found on φ in the whitened latent space.
 
-All but ``linear`` trade |weigh · (φ(v) − q*)|² against a squared distance that keeps the identity: from its own
-latent v0 or, in ``newton``, from v0 moved by what such a change of shape typically means. Whitening makes it a
-Mahalanobis distance. All are batched, row by row independent, and a change of zero returns w0 itself, bit for bit.
+v0 is the anchor's whitened latent, d = v − v0 the displacement that is looked for, and Δ = q* − φ(v0) what is asked.
+``newton`` minimises, over u,
+
+    |W (q* − φ(v0 + d))|² + |h(v0 + d) − h(v0)|² + pull · |u|²,    d = T Δ' + S u.
+
+W weighs errors of q, and h is what the identity head reads (``appearance``). Δ' is the part of Δ that changes the
+shape; T Δ' is how latents differ on average that differ so in shape, and the linear map S makes some directions dearer
+than others (``guide``). The other methods have pull · |d|² instead of the last term. As v is whitened, these lengths
+are Mahalanobis distances. The rows of a batch do not influence each other, and a change of zero returns w0 itself, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -25,7 +32,7 @@ Method = Literal["newton", "linear", "alternating", "gradient"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 IdentityTerm = Callable[[Tensor], Tensor]
-"""A differentiable price [N] of w+ [N, num_ws, w_dim]: how far each face is from its anchor's identity."""
+"""A differentiable function of w+ [N, num_ws, w_dim] that says how far each face is from its anchor's identity, [N]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +69,19 @@ def invert(
     identity: IdentityTerm | None = None,
     appearance: Appearance | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The latents w+ [N, num_ws, w_dim] near ws0 (float64) whose q differs from φ(ws0) by ``change`` [N, Q].
+    """Returns latents near ``ws0`` whose q differs from φ(ws0) by ``change``, and the change that φ reads in them.
 
-    ``weigh`` [P, Q] turns errors of q into what matters, in units that weigh as much as one standard deviation
-    of latent distance. ``appearance`` is what ``newton`` holds; ``identity`` prices latents besides that
-    (alternating and gradient only). The second result is what of ``change`` was reached, [N, Q], as φ sees it.
+    Args:
+        regressor: φ, in float64.
+        ws0: the anchors w0, [N, num_ws, w_dim] float64.
+        change: q* − φ(w0), [N, Q].
+        weigh: W [P, Q]; an error e with |W e| = 1 costs as much as one standard deviation of latent distance.
+        options: the method and its settings.
+        identity: a further cost, of ``alternating`` and ``gradient`` alone.
+        appearance: reads the looks that ``newton`` keeps.
+
+    Returns:
+        w+ [N, num_ws, w_dim] and φ(w+) − φ(w0) [N, Q], both float64.
     """
     problem = _Problem(regressor, ws0, change, weigh, options, identity, appearance)
     moved = {
@@ -79,7 +94,7 @@ def invert(
 
 
 class _Problem:
-    """One batch of inversions; each method returns the whitened displacement v − v0 [N, rows · M]."""
+    """A batch of inversions; the method of each name returns the whitened displacement d = v − v0 [N, rows · M]."""
 
     def __init__(
         self,
@@ -99,19 +114,21 @@ class _Problem:
         self.pull = self.options.pull * (1.0 if appearance is None else PULL)  # newton's
         moving = ws0.shape[1] if options.layers is None else options.layers
         self.rows = (torch.arange(ws0.shape[1]) < moving)[:, None].to(ws0.dtype)  # [num_ws, 1]
-        # A regressor that reads w knows one row for all: the mean of those that move.
+        # A regressor that reads w reads the mean of the rows that move.
         self.v0 = regressor.read(ws0[:, :moving] if regressor.rows == 1 else ws0)
         columns = self.rows[: regressor.rows].expand(-1, len(regressor.whitening.basis))
-        self.columns = columns.reshape(1, -1)  # of v that may change
+        self.columns = columns.reshape(1, -1)  # 1 for each coordinate of v that may change, else 0
         self.q0 = regressor(self.v0)
         self.person0 = self.v0[:, :0] if appearance is None else appearance.person(self.v0)
         self.change, self.target = change, self.q0 + change
         self.asked = (change != 0).any(dim=1, keepdim=True) * self.columns
 
     def latents(self, moved: Tensor) -> Tensor:
+        """d → w+ [N, num_ws, w_dim]."""
         return self.ws0 + self.regressor.displacement(moved) * self.rows
 
     def reached(self, moved: Tensor) -> Tensor:
+        """d → φ(v0 + d) − φ(v0) [N, Q]."""
         return self.regressor(self.v0 + moved) - self.q0
 
     def _linearised(self, moved: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,29 +136,34 @@ class _Problem:
         return q, J * self.columns
 
     def newton(self) -> Tensor:
-        with torch.inference_mode():  # a tenth less time: in matrices this small bookkeeping counts
+        """Damped Gauss–Newton on u: it minimises |r − J (u' − u)|² + pull · |u'|² for the next u' at each step."""
+        with torch.inference_mode():  # saves a tenth of the time, as the matrices are small
             guide = self._guide()
-            # Only the shape leads: on a turn the way bends, where its slope leads well and the average astray.
+            # A turn is left to φ's slope, which leads well there, while the average over all latents does not.
             shape = self.change.clone()
             shape[:, :POSE] = 0
-            lead = shape @ guide.typical.T
-            paid = torch.zeros_like(lead)  # v − v0 − lead = squeeze(paid), in the units in which all steps cost alike
-            moved = lead
+            start = shape @ guide.typical.T
+            u = torch.zeros_like(start)
+            moved = start
             for _ in range(self.options.steps):
                 residual, J = self._rows(moved)
                 J = guide.squeeze(J)
-                # In the dual form the system has the size of the rows, not of v: Jᵀ (J Jᵀ + pull I)⁻¹ (r + J δ) − δ.
+                # In the dual form the system has one row for each error, not for each coordinate of v:
+                # u' = Jᵀ (J Jᵀ + pull I)⁻¹ (r + J u).
                 normal = J @ J.transpose(1, 2)
                 normal.diagonal(dim1=1, dim2=2).add_(self.pull)
-                right = residual + (J @ paid[:, :, None])[..., 0]
+                right = residual + (J @ u[:, :, None])[..., 0]
                 solution = torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(normal))
-                paid = paid + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - paid)
-                moved = lead + guide.squeeze(paid) * self.columns
-        return moved.clone()  # as any other tensor
+                u = u + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - u)
+                moved = start + guide.squeeze(u) * self.columns
+        return moved.clone()  # a tensor made in inference mode could not be used with gradients later
 
     def _rows(self, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """What is missing at v0 + moved [N, rows] and its slope [N, rows, V], in units of standard deviations:
-        of the target, and of the person. Colours, which are linear in v, are held by the guide."""
+        """Returns the errors r at v0 + moved, [N, rows], and the slope J of what they measure, [N, rows, V].
+
+        First those of q, then those of what the identity head reads; an error of 1 costs as much as one standard
+        deviation. Colours are linear in v, so the guide holds them.
+        """
         q, J = self._linearised(moved)
         missing, slope = (self.target - q) @ self.weigh.T, self.weigh @ J
         if self.appearance is None or self.appearance.identity is None:
@@ -157,10 +179,12 @@ class _Problem:
         return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale, dear, pull, held)
 
     def linear(self) -> Tensor:
+        """One step by the pseudo-inverse of φ's Jacobian."""
         q, J = self._linearised(torch.zeros_like(self.v0))
         return self._least_norm(J, self.target - q)
 
     def alternating(self) -> Tensor:
+        """Steps to the target in turn with steps down the gradient of the price."""
         moved = torch.zeros_like(self.v0)
         for _ in range(self.options.steps):
             q, J = self._linearised(moved)
@@ -169,6 +193,7 @@ class _Problem:
         return moved * self.asked
 
     def gradient(self) -> Tensor:
+        """Adam on the errors and the price together."""
         moved = torch.zeros_like(self.v0).requires_grad_()
         optimiser = torch.optim.Adam([moved], lr=self.options.rate)
         with torch.enable_grad():
@@ -180,6 +205,7 @@ class _Problem:
         return moved.detach() * self.asked
 
     def _price(self, moved: Tensor) -> Tensor:
+        """pull · |d|² + identity_weight · the identity term, [N]."""
         price = self.options.pull * moved.square().sum(dim=1)
         if self.identity is not None:
             price = price + self.options.identity_weight * self.identity(self.latents(moved))
@@ -192,11 +218,12 @@ class _Problem:
         return slope
 
     def _least_norm(self, J: Tensor, residual: Tensor) -> Tensor:
-        """The shortest step that removes ``residual`` to first order, all parameters weighed alike."""
+        """Returns the shortest step that removes ``residual`` [N, Q] to first order, in standard deviations of q."""
         scaled = J / self.regressor.q_scale[:, None]
         return (torch.linalg.pinv(scaled) @ (residual / self.regressor.q_scale)[:, :, None])[..., 0]
 
     def _trusted(self, step: Tensor) -> Tensor:
+        """Shortens steps [N, V] to at most ``trust``."""
         length = step.norm(dim=1, keepdim=True)
         return step * (self.options.trust / length.clamp_min(self.options.trust))
 

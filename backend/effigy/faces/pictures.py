@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Painted pictures in the forms that clients ask for: 8 bits, 16 bits, passes."""
+"""Painted pictures in the forms that clients ask for: 8 or 16 bits, with a matte, linear, and as passes."""
 
 from __future__ import annotations
 
@@ -49,19 +49,22 @@ class Pictures:
         return ALPHA in self.planes
 
     def colours(self) -> Plane:
-        """[N, H, W, 3], sRGB from −1 to 1, as painted."""
+        """Returns the colours as painted, [N, H, W, 3], sRGB in [−1, 1]."""
         return colour(self.images, self.planes).permute(0, 2, 3, 1).cpu().float().numpy()
 
     def bytes(self, matte: MatteName = "none") -> NDArray[np.uint8]:
-        """[N, H, W, 3], or 4 with the straight alpha of ``matte``, rounded as the official scripts do.
+        """Returns uint8 [N, H, W, 3], or 4 with the straight alpha of ``matte``, rounded as StyleGAN's scripts do.
 
-        Raises DetectorError, as ``words`` does, where a matte cannot be had.
+        Raises DetectorError where the matte network cannot be loaded.
         """
         pixels = (self._shown(matte) * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
         return _interleaved(pixels.cpu().numpy())
 
     def words(self, matte: MatteName = "none") -> NDArray[np.uint16]:
-        """As ``bytes``, with 65535 for 255: what the 8 bits of ``bytes`` leave of it."""
+        """Returns the same as uint16, with 65535 for 255; its 8 upper bits round to those of ``bytes``.
+
+        Raises DetectorError as ``bytes`` does.
+        """
         images = self._shown(matte)
         # 257 levels of 16 bits to one of 8. The first step is that of ``bytes``, so that both round alike.
         if images.device.type == "mps":  # which has no double precision
@@ -70,9 +73,10 @@ class Pictures:
         return _interleaved(pixels.cpu().numpy().astype(np.uint16))
 
     def _shown(self, matte: MatteName) -> Tensor:
-        """[N, 3 or 4, H, W] in [−1, 1]: as painted, or the head in its own colours, which nothing shines through.
+        """Returns [N, 3, H, W] in [−1, 1] as painted, or [N, 4, H, W] with the head cut out.
 
-        A preview keeps what the generator painted, mixed with its background at edges: cutting out takes longer.
+        Exact pictures have the head's own colours where its edge mixes with the background. Previews keep the painted
+        colours there, as separating them takes longer.
         """
         if matte == "none":
             return colour(self.images, self.planes)
@@ -124,7 +128,7 @@ class Pictures:
         return {name: np.ascontiguousarray(array, np.float16) for name, array in made.items()}
 
     def linear(self, matte: MatteName = "none") -> Plane:
-        """One picture in linear light, [H, W, 3 or 4]; alpha is straight."""
+        """Returns one picture in linear light, [H, W, 3 or 4], with straight alpha."""
         shown = ((self._shown(matte)[0].permute(1, 2, 0).cpu().float().numpy() + 1) / 2).clip(0, 1)
         return np.concatenate([to_linear(shown[..., :3]), shown[..., 3:]], axis=-1)
 
@@ -143,7 +147,7 @@ class Pictures:
         return not self.has_alpha and (matte == "head" or self._needs_surface(names))
 
     def is_empty(self, matte: MatteName) -> NDArray[np.bool_]:
-        """[H, W]: where one picture with this ``matte`` shows nothing of the head."""
+        """Returns where one picture with this ``matte`` shows nothing of the head, [H, W]."""
         if matte == "none" and not self.has_alpha:
             return np.zeros(self.images.shape[2:], np.bool_)
         return self._opacity()[0] <= 0
@@ -154,7 +158,7 @@ class Pictures:
 
     @property
     def _landmarks(self) -> Seen:
-        """Where they are in one picture. Raises ValueError where nobody has said."""
+        """The landmarks in one picture. Raises ValueError where they were not given."""
         if self.seen is None:
             raise ValueError("where these pictures' landmarks are is unknown")
         return self.seen
@@ -170,16 +174,16 @@ class Pictures:
 
     @property
     def _paints_depth(self) -> bool:
-        """A depth without a scale would be numbers without a unit."""
+        """Whether there is a painted depth with a scale; without one its numbers have no unit."""
         return DEPTH in self.planes and self.depth is not None
 
     def _painted(self, planes: tuple[str, ...]) -> Plane:
-        """Planes of one picture, [H, W, C] in [−1, 1]."""
+        """Returns planes of one picture, [H, W, C] in [−1, 1]."""
         found = self.images[0, [self.planes.index(plane) for plane in planes]].clamp(-1, 1)
         return found.permute(1, 2, 0).cpu().float().numpy()
 
     def _normal(self, surface: Relief | None) -> Plane:
-        """[H, W, 3] of length 1, to the viewer where nothing is."""
+        """Returns unit normals [H, W, 3]; they point to the viewer where nothing is painted."""
         if surface is not None:
             return surface.normal
         painted = self._painted(NORMAL)
@@ -187,7 +191,7 @@ class Pictures:
         return painted / np.linalg.norm(painted, axis=-1, keepdims=True)
 
     def _depth(self, surface: Relief | None) -> Plane:
-        """[H, W, 1] in head units."""
+        """Returns the depth, [H, W, 1] in head units."""
         if DEPTH in self.planes and self.depth is not None:
             opacity = alpha(self.images, self.planes)[0, 0].cpu().float().numpy()[..., None]
             return self.depth.scale * self._painted((DEPTH,)) + self.depth.offset * opacity
