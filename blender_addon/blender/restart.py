@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An update in a Blender that runs: Python goes on with the client that it has loaded, so Effigy waits for a restart.
+"""Asks for a restart after an update, because a running Blender goes on with the client that it has loaded.
 
 Blender replaces an extension's wheels on disk, but modules that were imported stay as they were.
 """

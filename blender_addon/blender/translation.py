@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sentences that are put together, in the interface's language.
+"""Translates texts that are put together at run time.
 
 Blender translates labels, tooltips and literal reports by itself. What gets values it must be asked for before they
 go in; it finds such sentences by the names of these functions.

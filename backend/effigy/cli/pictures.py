@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy paint | sheet | film | interpolate``: pictures without Blender; ``effigy bake``: Blender, unseen."""
+"""``effigy paint | sheet | film | interpolate``: pictures without Blender; ``effigy bake``: with it."""
 
 from __future__ import annotations
 

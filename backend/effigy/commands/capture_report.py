@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a capture tells how it goes: people, by notes; another program, by a JSON object a line on its output.
+"""Reports the progress of a capture: as notes for people, or for another program as a JSON object on each line.
 
     {"camera": {"name": "HD Webcam", "left_out": []}}                once it is open, and its light on; or "film"
     {"reading": {"done": 12, "total": 300}}                          pictures; a total of 0: nobody knows

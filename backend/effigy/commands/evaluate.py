@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy evaluate``: what a face model's pictures show, as networks see it that may judge it."""
+"""``effigy evaluate``: evaluates a face model, with networks that were not trained with it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few things that were used last, by key."""
+"""Remembers the few things that were used last, by key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Recent(Generic[T]):
-    """Keeps ``most`` of them; one more lets go of the one that was used longest ago. Thread-safe."""
+    """Keeps at most ``most`` values and drops the least recently used. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -21,7 +21,7 @@ class Recent(Generic[T]):
         self._kept: OrderedDict[str, Future[T]] = OrderedDict()  # oldest use first
 
     def get(self, key: str, make: Callable[[], T]) -> T:
-        """The one called ``key``, made where it is not kept. Only who asks for that one waits while it is made."""
+        """Returns the value of ``key``, and makes it if it is not kept. Only callers with that key wait meanwhile."""
         with self._lock:
             known = self._kept.get(key)
             found = self._kept.setdefault(key, Future())
@@ -35,7 +35,7 @@ class Recent(Generic[T]):
     def _make(self, key: str, future: Future[T], make: Callable[[], T]) -> None:
         try:
             future.set_result(make())
-        except BaseException as error:  # noqa: BLE001 who waits for it hears of it too; the next one tries again
+        except BaseException as error:  # noqa: BLE001 those who wait for it get it too; the next caller tries again
             with self._lock:
                 if self._kept.get(key) is future:
                     del self._kept[key]

@@ -22,7 +22,7 @@ _TURN = 1.0  # degrees
 
 
 def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
-    """The model's description of itself, from which a client builds its interface; ``others`` are served besides."""
+    """Describes the model for clients, which build their interface from it; ``others`` can be opened besides."""
     K, _, L = model.shape.basis.shape
     moves = np.array([c.direction for c in model.controls.values()]).reshape(-1, K)
     directions = moves @ model.shape.basis.reshape(K, -1)
@@ -49,7 +49,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
 
 
 def _pose(model: FaceModel) -> tuple[Parameter, ...]:
-    """What of a head's pose the generator carries: a mirror turns it the other way, and lifts it alike."""
+    """Returns the parameters of the head's turn; the mirror image has the opposite yaw and the same pitch."""
     yaw, pitch = model.pose_range
     return (
         Parameter("yaw", "pose", -yaw, yaw, mirror="yaw", is_odd=True),
@@ -58,7 +58,7 @@ def _pose(model: FaceModel) -> tuple[Parameter, ...]:
 
 
 def controls_of(model: FaceModel) -> tuple[Parameter, ...]:
-    """The expressions that can be asked for, in the model's order."""
+    """Returns the controls that can be asked for, in the model's order."""
     twins = mirror_twins(model.topology, model.controls)
     return tuple(
         Parameter(c.name, c.group, c.low, c.high, mirror=twins[c.name].name, is_odd=twins[c.name].is_odd)
@@ -67,7 +67,7 @@ def controls_of(model: FaceModel) -> tuple[Parameter, ...]:
 
 
 def check_model(model: FaceModel) -> None:
-    """Raises ValueError for a model whose numbers could not be described, opened or edited."""
+    """Raises ValueError for a model that cannot be described to clients, opened or edited, because of its numbers."""
     L, Q = model.topology.count, len(model.regressor.q_mean)
     K = len(model.shape.basis)
     shapes = {
@@ -105,12 +105,15 @@ def check_model(model: FaceModel) -> None:
 
 
 def encode_floats(values: NDArray[Any]) -> Array:
+    """Encodes values as float32."""
     return Array("f4", values.shape, np.ascontiguousarray(values, dtype="<f4").tobytes())
 
 
 def encode_halves(values: NDArray[Any]) -> Array:
+    """Encodes values as float16."""
     return Array("f2", values.shape, np.ascontiguousarray(values, dtype="<f2").tobytes())
 
 
 def encode_ints(values: NDArray[Any]) -> Array:
+    """Encodes values as int32."""
     return Array("i4", values.shape, np.ascontiguousarray(values, dtype="<i4").tobytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a file to a generator that paints, and back."""
+"""Loads generators from files, and writes them."""
 
 from __future__ import annotations
 

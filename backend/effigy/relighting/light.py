@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The smooth light in a picture, by what the surface's normals say of its brightness, and the picture without it.
+"""Estimates the smooth light in a picture from its brightness and the surface's normals, to divide it out.
 
 Light from far away on a matt surface is a polynomial of second degree in the normal (Ramamoorthi and Hanrahan, *An
 Efficient Representation for Irradiance Environment Maps*, 2001): I = ρ · Σ cₖ Yₖ(n), with ρ the colour without light.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""People are made of pictures that clients give, step by step in a thread of their own, while the worker paints."""
+"""Makes people of pictures that clients send, step by step in a thread of its own, while the worker paints."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes on in this Blender, and whether anything has happened since the preview looked last."""
+"""What is under way in this Blender, and whether anything has changed since the preview looked last."""
 
 from __future__ import annotations
 

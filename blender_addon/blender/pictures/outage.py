@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where there is no backend: no old picture stands as if it were a new one, but a file's own picture may stay."""
+"""Without a backend: no outdated picture passes for a new one, but the picture that a file keeps may stay."""
 
 from __future__ import annotations
 

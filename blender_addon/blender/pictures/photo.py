@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A photograph on its way to what it shows: given to the backend, which reads it, and remembered for a redo."""
+"""Has the backend read photographs, and remembers what was read for a redo."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a face's own picture shows its landmarks: read anew whenever the picture at rest is another one."""
+"""Has landmarks read in a face's picture, anew whenever the picture at rest has changed."""
 
 from __future__ import annotations
 

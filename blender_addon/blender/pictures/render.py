@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exact pictures, waited for: what rendering does in every frame."""
+"""Waits for exact pictures in every frame of a render."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _render = _Render()
 
 
 def begin(scene: bpy.types.Scene) -> None:
-    """Before a render: pictures that were asked for before it are not shown after it."""
+    """Prepares a render: pictures that were asked for before it are not shown after it."""
     activity.begin_render()
     runs.followers.new_epoch()
     _render.told.clear()
@@ -118,7 +118,7 @@ def begin_frame(scene: bpy.types.Scene) -> None:
 
 
 def end() -> None:
-    """After a render, or where another file was loaded meanwhile."""
+    """Cleans up after a render, or after another file was loaded meanwhile."""
     activity.end_render()
     if _render.restore is not None:
         name, persistent_data, lock = _render.restore
@@ -128,19 +128,19 @@ def end() -> None:
 
 
 def forget() -> None:
-    """Another file was loaded: there is nothing to restore."""
+    """Drops what was to be restored, because another file was loaded."""
     activity.end_all()
     _render.restore = None
 
 
 def check_scene(scene: bpy.types.Scene) -> None:
-    """Faces that no handler could animate are an error, not a frozen picture."""
+    """Ends the render if it has faces that no handler can animate, instead of showing a frozen picture."""
     for obj in frozen_instances(scene):
         give_up(f"{obj.name} instances a collection with a live face, which cannot move there: bake it first")
 
 
 def frozen_instances(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """The objects that instance a collection with a live face in it, and render."""
+    """Returns the rendered objects that instance a collection with a live face in it."""
     instancers = [
         obj
         for obj in scene.objects

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plate as the screen of a face that is followed."""
+"""Shows the pictures of a followed face on its plate."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether baked pictures are still what the scene asks for, and what they have another of."""
+"""Tells whether baked pictures are still what the scene asks for, and what differs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding) -> Re
 
 
 def baked_folder(proxy: bpy.types.Object) -> Path:
-    """Where the pictures lie that a baked face shows: they stay there when the .blend is saved under another name."""
+    """Returns the folder of a face's baked pictures, which does not change when the .blend is saved as another file."""
     return _first_file(proxy).parent
 
 
 def file_of(proxy: bpy.types.Object, frame: int) -> Path:
-    """The picture that a baked face shows in ``frame``."""
+    """Returns the file of the picture that a baked face shows in ``frame``."""
     first = _first_file(proxy)
     return first.with_name(f"{first.stem.rpartition('_')[0]}_{frame:04d}.png") if first.name else first
 
@@ -45,10 +45,10 @@ def _first_file(proxy: bpy.types.Object) -> Path:
 
 
 def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
-    """What the baked picture of the current frame has another of than the scene asks for now.
+    """Returns in which parts the baked picture of the current frame differs from what the scene asks for now.
 
-    See translation.differing; "place" where the head stands elsewhere: roll, size and place need no other picture, but
-    the plate's keys hold them.
+    They are those of translation.differing, and "place" if the head stands elsewhere: roll, size and place need no
+    other picture, but the plate's keys contain them.
     """
     try:
         wanted = read_face(proxy, scene, depsgraph)
@@ -73,29 +73,29 @@ _found: dict[Name, list[str]] = {}  # what the last look found, by the proxy's n
 
 
 def look(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
-    """As ``stale_parts``; ``parts`` tells it from then on."""
+    """Returns what ``stale_parts`` does, and remembers it for ``parts``."""
     found = stale_parts(proxy, scene, depsgraph)
     _found[name_of(proxy)] = found
     return found
 
 
 def parts(proxy: bpy.types.Object) -> list[str]:
-    """What the last look found stale."""
+    """Returns what the last ``look`` found stale."""
     return _found.get(name_of(proxy), [])
 
 
 def all_parts() -> tuple[object, ...]:
-    """The same of all faces, to be compared."""
+    """Returns ``parts`` of all faces, to compare them."""
     return tuple((name, *found) for name, found in _found.items() if found)
 
 
 def forget(proxy: bpy.types.Object) -> None:
-    """The face shows no baked pictures any more."""
+    """Forgets a face that does not show baked pictures any more."""
     _found.pop(name_of(proxy), None)
 
 
 def keep_only(names: set[Name]) -> None:
-    """The other faces are gone."""
+    """Forgets all faces but those named."""
     for name in _found.keys() - names:
         del _found[name]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exact pictures of one frame of a scene after another: what baking and caching have in common."""
+"""Goes through the frames of a scene and gets their exact pictures, for baking and caching."""
 
 from __future__ import annotations
 

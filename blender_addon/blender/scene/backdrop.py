@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture behind a head: viewports draw its plate farther away, as large as the camera saw it in its own place.
+"""*Background*: draws the plate behind the head in viewports, at the same apparent size.
 
 So what stands at the head is before the picture, and what stands behind the head is hidden by it. A modifier does this,
 which renders leave out: they show the plate where it is.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A face of one model becomes one of another: what was posed and keyed goes to the controls that do the same."""
+"""Converts a face of one model to another one; poses and keys go to the controls that do the same."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _hide_plate(face: EffigyFace, *, hidden: bool) -> None:
 
 
 def renew(proxy: bpy.types.Object) -> None:
-    """For a duplicate with a picture of its own: it stops wearing its original's."""
+    """Gives a duplicate materials for its own picture instead of its original's."""
     projection.take_off(proxy)
     backdrop.take_off(face_of(proxy))
     relief.take_off(face_of(proxy))
@@ -168,7 +168,7 @@ def shows_picture(material: bpy.types.Material) -> bool:
 
 
 def shows_its_picture(proxy: bpy.types.Object) -> bool:
-    """Whether a material shows the face's picture: ours, or one that an artist built around the image."""
+    """Returns whether a material shows the face's picture: ours, or one that an artist built around the image."""
     face = face_of(proxy)
     if picture_nodes(proxy):
         return True
@@ -184,7 +184,7 @@ def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]
 
 
 def materials_of(proxy: bpy.types.Object) -> list[Any]:
-    """The materials with such a node."""
+    """Returns the materials with such a node."""
     face = face_of(proxy)
     meshes = [*([face.plate.data] if face.plate is not None else []), proxy.data]
     every = [material for mesh in meshes for material in mesh.materials if material is not None]

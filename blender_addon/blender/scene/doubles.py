@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faces that were duplicated, overridden or made by an earlier version: each gets what has to be its own."""
+"""Gives faces that were duplicated, overridden or made by an earlier version what each must have of its own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A look at the frames of a scene, for what has to know of all of them before anything is rendered."""
+"""Visits the frames of a scene, for what must know all of them before anything is rendered."""
 
 from __future__ import annotations
 

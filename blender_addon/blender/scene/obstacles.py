@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands between a camera and a face, or around both: Blender's default cube is the first that does."""
+"""Finds objects between a camera and a face, or around both, such as Blender's default cube."""
 
 from __future__ import annotations
 

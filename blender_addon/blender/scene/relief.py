@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plate bent to the head's depth, so that what crosses the face is before the one part of it and behind another.
+"""*Relief*: bends the plate to the head's depth, so that an object can cross the face.
 
 A modifier moves its points along the rays of the scene's camera to where the proxy mesh is met; the camera sees the
 same picture. Where no landmarks are, the plate stays flat, and between both it goes over smoothly.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A 3D viewport's own view: turned to a face, and counting in the place of the camera."""
+"""The view of a 3D viewport: turns it to a face, and uses it instead of the camera for *Follow View*."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> str:
 
 
 def recording_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Recording:
-    """The scene's frame range as the Live Link Face app would have recorded it. Raises UnreadableError."""
+    """Records the scene's frame range as the Live Link Face app would. Raises UnreadableError."""
     states = list(read_range(proxy, scene).values())
     expressions = [dict(state.asking.controls) for state in states]
     values = {

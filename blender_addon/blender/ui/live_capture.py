@@ -262,7 +262,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         return {"FINISHED"}
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Also when Blender takes the operator away: another file, the end, or its dialog before anything began."""
+        """Ends the operator; Blender calls it too for another file, when it quits, or when the dialog is cancelled."""
         if self._capture is not None and _running is self._capture:
             stop()
 

@@ -20,7 +20,7 @@ class Told:
 
 
 def draw_told(layout: Any, told: Told) -> None:
-    """A state in always as many rows: what stands below must not move under the pointer."""
+    """Draws a state in a constant number of rows, so that what is below does not move under the pointer."""
     column = layout.column(align=True)
     draw_word(column, told)
     draw_text(column, told, "BLANK1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking for a picture of an open identity, and the picture."""
+"""Asks for a picture of an open identity, and answers with it."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ class Synthesize:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Takes back waiting Synthesize requests by id, or all of this client's when ``ids`` is empty."""
+    """Cancels waiting Synthesize requests by id, or all of this client's if ``ids`` is empty. Answered by Done."""
 
     ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the milliseconds of a frame went inside the service."""
+    """How long a frame took inside the service, in milliseconds of wall time."""
 
-    queue_ms: float
+    queue_ms: float  # waiting
     inverse_ms: float
     synthesis_ms: float
     encode_ms: float

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies in a file of ``torch.save``: snapshots, whole networks, state dicts by themselves or in encoders."""
+"""Reads files of ``torch.save``: snapshots, whole networks, and state dicts, by themselves or in encoders."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every generator's network is: a module of a known shape that paints latents."""
+"""The base class of generators' networks: modules with known settings that paint latents."""
 
 from __future__ import annotations
 
