@@ -44,6 +44,7 @@ from .painting.sequences import Progress, Written, in_order, write_sequence
 from .painting.sheets import paint_sheet
 from .people import ALIGNMENTS, Made, make_person, paste_person, told
 from .people.numbering import beside
+from .people.stages import Unfinished
 from .picture_files import read_picture_file
 from .service.encode import png
 
@@ -186,6 +187,9 @@ def photo(
 ) -> Made:
     """Makes a person of a face in a picture; ``identity`` of the result can be painted.
 
+    One that is stopped goes on where it was when the same is asked for again. Until then, what was found is beside
+    ``out`` in NAME.person.unfinished.
+
     Args:
         picture: a PNG or JPEG file's path, or its bytes.
         out: a NAME.person to write.
@@ -211,15 +215,17 @@ def photo(
     chosen = load(model)
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
     reader = PhotoReader(chosen.generator.device)
-    steps = make_person(chosen, reader, data, face, align, tuned=tune, keep_picture=keep_picture, name=name)
+    kept = None if out is None else Unfinished(Path(out))
+    steps = make_person(chosen, reader, data, face, align, tuned=tune, keep_picture=keep_picture, name=name, kept=kept)
     try:
         while True:
             progress(next(steps).share)
     except StopIteration as end:
         made: Made = end.value
     progress(1.0)
-    if out is not None:
+    if out is not None and kept is not None:
         write_person(made.person, Path(out))
+        kept.done()
     if preview is not None:
         shown = next(paint_shots(chosen, [Shot(made.identity)])).picture[..., :3]
         with whole_file(Path(preview)) as temporary:

@@ -27,12 +27,12 @@ from effigy.faces.person import MOST_BYTES, Person, PersonError, read_person, wr
 from effigy.faces.sight import Traits
 from effigy.landmarks.photo import Crop, PhotoReader, cut
 from effigy.painting.shots import Shot, paint_shots
+from effigy.people import making
 from effigy.people import paste as paste_module
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
-from effigy.people.inversion import invert
-from effigy.people.making import make_person, psnr
-from effigy.people.objective import Objective, Target
+from effigy.people.making import Made, make_person, psnr, target_of
 from effigy.people.paste import NoPlaceError, paste
+from effigy.people.stages import Kept, Unfinished
 from effigy.service.jobs import Jobs
 from effigy.service.portraits import Portraits
 from effigy_protocol.messages import Done, Error, FromLatent, FromPhoto, OpenIdentity, Working
@@ -155,13 +155,48 @@ def test_a_picture_of_the_models_own_is_found_again(default_model, reader, paint
     assert psnr(tensor(turned[1]), tensor(turned[0])) > 30, "and is posed as the person whom it shows"
 
 
-def test_an_inversion_is_the_same_each_time_and_may_be_left(default_model, painted):
-    def some_of() -> list[torch.Tensor]:
-        steps = invert(Objective(default_model, default_model.encoder, Target(tensor(painted))))
-        return [next(steps).picture for _ in range(10)]
+def test_an_inversion_that_was_stopped_goes_on_to_the_same_bits(default_model, reader, painted, tmp_path, monkeypatch):
+    """And is the same each time. What is kept of one picture is taken for no other."""
+    monkeypatch.setattr("effigy.people.inversion._DESCENTS", 6)
+    monkeypatch.setattr("effigy.people.making._OWN", 0.0)  # it is one of the model's, however few the steps
+    picture, other = (iio.imwrite("<bytes>", each, extension=".png") for each in (painted, painted[:, ::-1]))
+    out = tmp_path / "somebody.person"
 
-    for one, two in zip(some_of(), some_of(), strict=True):
-        assert torch.equal(one, two)
+    def run(data: bytes, kept: Kept | None, until: str = "") -> tuple[list[str], Made | None]:
+        steps, stages = make_person(default_model, reader, data, kept=kept), []
+        try:
+            while not stages or stages[-1] != until:
+                stages.append(next(steps).stage)
+        except StopIteration as end:
+            return stages, end.value
+        return stages, None
+
+    stages, whole = run(picture, None)
+    assert stages.count("seen") == 8
+    run(picture, Unfinished(out), until="fitted")
+    assert not out.exists()
+    kept = Unfinished(out)
+    assert kept.is_known
+    assert run(other, kept, until="seen")[0] == ["seen"]
+    stages, resumed = run(picture, kept)
+    assert set(stages) == {"fitted"}
+    assert resumed.person.to_bytes() == whole.person.to_bytes()
+    stages, again = run(picture, Unfinished(out))
+    assert stages == []
+    assert again.person.to_bytes() == whole.person.to_bytes()
+    kept.path.write_bytes(b"damaged")
+    assert not Unfinished(out).is_known
+    kept.done()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_image_tells_how_far_readings_can_be_trusted(default_model, reader, photo):
+    apart = []
+    for picture in (photo, np.ascontiguousarray(photo[:, ::-1])):
+        target = target_of(align(default_model, reader, picture), reader)
+        apart.append(making._mirrored(target, target.face))
+    assert 0 < apart[0] < 3, "a clear photograph"
+    assert apart[1] == pytest.approx(apart[0], abs=0.5)
 
 
 def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, painted, monkeypatch):

@@ -16,6 +16,8 @@ from .options import ModelOption
 from .photos import FaceOption
 from .pictures import DeviceOption, PictureOption, PitchOption, SetOption, YawOption, read_sets
 
+_MIRROR_APART = 3.0  # percent of the distance between the outer corners of the eyes
+
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to ``app``."""
@@ -70,6 +72,11 @@ def photo(
     met = figures.get("tuned_psnr_face", figures.get("psnr_face", figures["psnr"]))
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{out}: {where} is met to {met:.1f} dB", markup=False)
+    if (apart := figures.get("mirror_apart", 0.0)) > _MIRROR_APART:
+        note(
+            f"in its mirror image the face's points are found elsewhere, by {apart:.1f} % of the distance between the "
+            "eyes: what is read in this picture is uncertain, so its turn and expression may be off"
+        )
     if "psnr_face" in figures and "tuned_psnr" not in figures:
         note(
             "this model paints the person whom it knows that is most like the one in the photograph, which need not be "

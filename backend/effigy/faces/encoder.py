@@ -7,6 +7,7 @@ numbers it has.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +57,11 @@ class Encoder:
     def sight(self) -> Sight:
         """What computes its features. Raises DetectorError or IdentityFileError."""
         return sight_of(self.networks, self.weights.device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that it has learnt."""
+        return hashlib.sha256(b"".join(getattr(self, name).cpu().numpy().tobytes() for name in _TENSORS)).hexdigest()
 
     @property
     def can_see(self) -> bool:

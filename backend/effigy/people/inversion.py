@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .objective import Judged, Objective
+from .stages import Stages
 
 _PASSES = 8
 _STEP, _LONGER, _SHORTER = 0.7, 1.2, 0.4  # of a pass: at first, after one that helped, and after one that did not
@@ -43,15 +44,23 @@ class _SpentError(Exception):
     """All pictures that may be painted are painted, in the midst of a line search."""
 
 
-def invert(objective: Objective) -> Steps:
+def invert(objective: Objective, stages: Stages) -> Steps:
     """Finds the latent; yields after every picture that is painted, and returns the best. Deterministic.
 
-    It may be left at any time.
+    It may be left at any time; ``stages`` that were gone through before are not gone through again.
     """
     descents = _DESCENTS if objective.target.face is None else _PHOTO_DESCENTS
     work = _PASSES + descents
-    best = yield from _passes(objective, work)
-    return (yield from _descend(objective, best, descents, work))
+    seen = stages.recall("seen", objective)
+    if seen is None:
+        seen = yield from _passes(objective, work)
+        stages.keep("seen", objective, seen)
+    fitted = stages.recall("fitted", objective)
+    if fitted is None:
+        best = yield from _descend(objective, seen, descents, work)
+        fitted = objective.judge(best.v)  # without gradients, as when it is recalled
+        stages.keep("fitted", objective, fitted)
+    return fitted
 
 
 def _passes(objective: Objective, work: int) -> Steps:

@@ -22,17 +22,19 @@ from ..faces import FaceModel, Identity
 from ..faces.encoder import Encoder
 from ..faces.person import MOST_BYTES, Person, PersonError
 from ..faces.photo_map import Features
-from ..geometry import rotation
+from ..geometry import load_topology, rotation
 from ..geometry.camera import Array
 from ..landmarks.photo import PhotoReader
 from ..picture_files import decode_picture
 from .alignment import Aligned, UnfitModelError, align
 from .inversion import Progress, invert
 from .masks import face_mask
-from .objective import Judged, Objective, PhotoFace, Target
+from .objective import Judged, Objective, PhotoFace, Target, mesh_of
+from .stages import Kept, Remembered, Stages
 from .tuning import tune
 
 _SOURCE = "a picture that its user gave"
+_OUTER_EYES = 33, 263  # their corners, among the points of MediaPipe's mesh
 _FITTING = 0.3  # the share of the work that is inversion, where the rest is tuning
 _OWN = 30.0  # dB of PSNR above which a picture counts as the generator's own, whose pose φ reads without bias
 
@@ -60,6 +62,7 @@ def make_person(
     tuned: bool = False,  # change the generator for this person, unless the picture is one of the generator's own
     keep_picture: bool = False,  # in the person's file
     name: str = "the picture",  # for errors
+    kept: Kept | None = None,  # what was found before one was stopped: it goes on there, to the same bits
 ) -> Steps:
     """Makes a person; yields its progress and returns who was made.
 
@@ -78,8 +81,12 @@ def make_person(
     picture = decode_picture(data, name)
     aligned = align(model, reader, picture, number, how)
     fitting = _FITTING if tuned else 1.0
-    objective, best = yield from _scaled(_fit(model, encoder, aligned, reader), 0.0, fitting)
+    whose = model.model_id, model.generator_sha256, encoder.fingerprint, number, how
+    stages = Stages.begin(Remembered() if kept is None else kept, data, *whose)
+    objective, best = yield from _scaled(_fit(model, encoder, aligned, reader, stages), 0.0, fitting)
     found, target = _figures(objective, best), objective.target
+    if target.face is not None:
+        found["mirror_apart"] = _mirrored(target, target.face)
     story = {
         "source": {"sha256": hashlib.sha256(data).hexdigest(), "face": number, "framed": aligned.framed},
         "provenance": [
@@ -102,16 +109,17 @@ def make_person(
 
 
 def _fit(
-    model: FaceModel, encoder: Encoder, aligned: Aligned, reader: PhotoReader
+    model: FaceModel, encoder: Encoder, aligned: Aligned, reader: PhotoReader, stages: Stages
 ) -> Generator[Progress, None, tuple[Objective, Judged]]:
     """Inverts a face. A picture that is already cut is first taken for the generator's own, and kept if that fits."""
     if aligned.framed:
         own = Objective(model, encoder, Target(aligned.picture))
-        best = yield from _scaled(invert(own), 0.0, 0.5)
+        best = yield from _scaled(invert(own, stages.part("own")), 0.0, 0.5)
         if psnr(best.picture, aligned.picture) >= _OWN:
             return own, best
     photograph = Objective(model, encoder, target_of(aligned, reader))
-    best = yield from _scaled(invert(photograph), 0.5 * aligned.framed, 1.0)
+    steps = invert(photograph, stages.part("photograph"))
+    best = yield from _scaled(steps, 0.5 * aligned.framed, 1.0)
     return photograph, best
 
 
@@ -165,12 +173,30 @@ def _figures(objective: Objective, best: Judged) -> dict[str, float]:
     return {**_met(best.picture, objective.target), "painted": objective.painted}
 
 
+@torch.no_grad()
 def _met(picture: Tensor, target: Target) -> dict[str, float]:
     """Returns the PSNR of a picture in dB, and of a photograph also that of its face."""
     found = {"psnr": round(psnr(picture, target.picture), 2)}
     if target.face is not None:
         found["psnr_face"] = round(psnr(picture, target.picture, target.face.mask), 2)
+        found["points_apart"] = _percent_apart(mesh_of(picture, target.face), mesh_of(target.picture, target.face))
     return found
+
+
+@torch.no_grad()
+def _mirrored(target: Target, face: PhotoFace) -> float:
+    """By how much the face's points are found elsewhere in the mirror image: how far their reading can be trusted."""
+    size, crop = target.picture.shape[-1], face.crop
+    there = replace(face, crop=replace(crop, x=size - crop.x, angle=-crop.angle))
+    found = mesh_of(target.picture.flip(3), there)[torch.from_numpy(load_topology("mediapipe478").mirror)]
+    back = found * found.new_tensor([-1, 1]) + found.new_tensor([crop.side / size, 0])  # in the crop's own axes
+    return _percent_apart(back, mesh_of(target.picture, face))
+
+
+def _percent_apart(points: Tensor, wanted: Tensor) -> float:
+    """The mean distance of a face's points [478, 2], in percent of the distance between its outer eye corners."""
+    across = (wanted[_OUTER_EYES[0]] - wanted[_OUTER_EYES[1]]).norm()
+    return round(float(100 * (points - wanted).norm(dim=1).mean() / across), 2)
 
 
 def _painted(model: FaceModel, person: Person) -> Tensor:

@@ -64,6 +64,11 @@ class Objective:
             self.seen = encoder.sight(target.picture)
             self._mesh = torch.zeros(0) if target.face is None else mesh_of(target.picture, target.face)
 
+    @property
+    def size(self) -> int:
+        """M, the numbers of a latent v."""
+        return len(self._basis)
+
     def latents(self, v: Tensor) -> Tensor:
         """v [N, M] → w [N, w_dim]."""
         return self._mean + v @ self._basis

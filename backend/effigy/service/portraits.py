@@ -19,6 +19,7 @@ from ..people import Progress as Inverting
 from ..people.making import Steps as Making
 from ..people.making import encoder_of
 from ..people.numbering import beside
+from ..people.stages import Remembered
 from ..picture_files import PictureFileError
 from ..recognition import IdentityFileError
 from ..threads import limited_threads
@@ -43,6 +44,7 @@ class Portraits:
     def __init__(self) -> None:
         self._lane = Lane("effigy-people")  # one at a time: whoever is tuned takes a copy of the generator and more
         self._reader: PhotoReader | None = None
+        self._found = Remembered()  # whoever was stopped, or is tuned now, is not searched for again
 
     def begin(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
         """The work of one, which ends with what ``opened`` replies. Raises RefusedError for a model that makes none."""
@@ -72,7 +74,9 @@ class Portraits:
         if self._reader is None or self._reader.device != model.generator.device:
             self._reader = PhotoReader(model.generator.device)
         data, how = b"".join(request.picture), request.alignment
-        return (yield from make_person(model, self._reader, data, request.face, how, tuned=request.tune))
+        return (
+            yield from make_person(model, self._reader, data, request.face, how, tuned=request.tune, kept=self._found)
+        )
 
     def _step(self, making: Making, show: bool) -> Progress | _Done:
         """One picture's work. Raises RefusedError."""

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an inversion has found already, so that one that was stopped goes on from there, to the same bits.
+
+A stage's result is the latent that it ends with, kept under a hash of all that leads to it: the picture, the model,
+and what was asked. So what is kept never has to be thrown away, and is taken for nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from effigy_protocol.version import VERSION
+
+from ..tensor_files import read_tensors, write_tensors
+from .objective import Judged, Objective
+
+_MOST = 64  # that are remembered: some hundred numbers each
+
+
+class Kept(Protocol):
+    """Where results are kept: a row of numbers under each key."""
+
+    def get(self, key: str, /) -> Tensor | None:
+        """None where there is none."""
+
+    def put(self, key: str, numbers: Tensor, /) -> None:
+        """Keeps them."""
+
+
+class Remembered:
+    """Keeps the last few in memory."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, Tensor] = OrderedDict()
+
+    def get(self, key: str, /) -> Tensor | None:
+        return self._rows.get(key)
+
+    def put(self, key: str, numbers: Tensor, /) -> None:
+        self._rows[key] = numbers
+        if len(self._rows) > _MOST:
+            self._rows.popitem(last=False)
+
+
+class Unfinished:
+    """Keeps them in a file beside the one that is to be, which is gone when that is written."""
+
+    def __init__(self, person: Path) -> None:
+        self.path = person.with_name(person.name + ".unfinished")
+        try:
+            self._rows = read_tensors(self.path) if self.path.exists() else {}
+        except ValueError:  # damaged: then it begins anew
+            self._rows = {}
+        self.is_known = bool(self._rows)  # whether somebody was begun here
+
+    def get(self, key: str, /) -> Tensor | None:
+        return self._rows.get(key)
+
+    def put(self, key: str, numbers: Tensor, /) -> None:
+        """Raises OSError."""
+        self._rows[key] = numbers
+        write_tensors(self.path, self._rows)
+
+    def done(self) -> None:
+        """Raises OSError."""
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages of one inversion, of all that ``of`` is a hash of."""
+
+    kept: Kept
+    of: str
+
+    @staticmethod
+    def begin(kept: Kept, data: bytes | memoryview, *others: object) -> Stages:
+        """Of a picture's file, and whatever else leads to its inversion."""
+        told = hashlib.sha256(data)
+        told.update(repr((VERSION, *others)).encode())
+        return Stages(kept, told.hexdigest())
+
+    def part(self, name: str) -> Stages:
+        return Stages(self.kept, hashlib.sha256(f"{self.of} {name}".encode()).hexdigest())
+
+    def recall(self, stage: str, objective: Objective) -> Judged | None:
+        """What the stage has found, if it was gone through before."""
+        row = self.kept.get(self.part(stage).of)
+        if row is None or row.shape != (objective.size + 1,):
+            return None
+        judged = objective.judge(row[None, :-1].to(objective.target.picture.device))
+        objective.painted = int(row[-1])
+        return judged
+
+    def keep(self, stage: str, objective: Objective, found: Judged) -> None:
+        """Raises OSError."""
+        self.kept.put(self.part(stage).of, torch.cat([found.v[0].cpu(), torch.tensor([float(objective.painted)])]))
