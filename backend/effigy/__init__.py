@@ -2,8 +2,8 @@
 """Effigy's backend: from a camera and an expression to a picture, by a latent edit of a pretrained StyleGAN.
 
 ``import effigy`` offers what the command line does with pictures: ``load``, ``person``, ``photo``, ``paint``,
-``paste``, ``sheet``, ``film``, ``interpolate`` and ``bake`` (docs/api.md). PyTorch is imported when the first of them
-is used.
+``paste``, ``paste_frames``, ``sheet``, ``film``, ``interpolate`` and ``bake`` (docs/api.md). PyTorch is imported when
+the first of them is used.
 """
 
 from importlib import import_module
@@ -16,12 +16,13 @@ __version__ = VERSION
 # By name, not by an import statement: whoever imports effigy must not import all of it.
 _API = "effigy.api"
 _VERBS = (
-    "Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "person", "photo", "sheet",
+    "Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "paste_frames", "person",
+    "photo", "sheet",
 )  # fmt: skip
 
 __all__ = [
-    "Layers", "PaintingError", "__version__", "bake", "film", "interpolate", "load", "paint", "paste", "person",
-    "photo", "sheet",
+    "Layers", "PaintingError", "__version__", "bake", "film", "interpolate", "load", "paint", "paste",
+    "paste_frames", "person", "photo", "sheet",
 ]  # fmt: skip
 
 

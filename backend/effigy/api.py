@@ -40,16 +40,18 @@ from .painting import (
 from .painting.blender import bake_blend
 from .painting.interpolation import between
 from .painting.outputs import check_apart, check_folder, check_suffix
+from .painting.pasted import write_pasted
 from .painting.sequences import Progress, Written, in_order, write_sequence
 from .painting.sheets import paint_sheet
-from .people import ALIGNMENTS, Made, make_person, paste_person, told
+from .people import ALIGNMENTS, Made, make_person, place_of, told
 from .people.numbering import beside
 from .people.stages import Unfinished
 from .picture_files import read_picture_file
 from .service.encode import png
 
 __all__ = [
-    "Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "person", "photo", "sheet",
+    "Layers", "PaintingError", "bake", "film", "interpolate", "load", "paint", "paste", "paste_frames", "person",
+    "photo", "sheet",
 ]  # fmt: skip
 
 Model: TypeAlias = str | Path | FaceModel
@@ -247,20 +249,51 @@ def paste(
 
     ``picture`` is that picture's file; it may be left out if the person's file holds it. The pose is given as in
     ``paint``, and ``out`` is a PNG file to write as well. Outside of the square that the face was cut out of, every
-    pixel stays as it was. Raises, besides PaintingError, what ``people.paste_person`` raises.
+    pixel stays as it was. Raises, besides PaintingError, what ``people.place_of`` raises.
     """
     check_apart(out, picture)
-    chosen = load(model)
-    who = person if isinstance(person, Identity) else chosen.open_person(read_person(Path(person)))
-    data = None if picture is None else _picture_file(Path(picture))[0]
-    shots = [Shot(who), Shot(who, Moment(yaw, pitch, controls or {}))]
-    before, after = (painted.picture[..., :3] for painted in paint_shots(chosen, shots))
-    result = paste_person(PhotoReader(chosen.generator.device), who, data, before, after)
     if out is not None:
         check_suffix(Path(out), ".png")
+    chosen = load(model)
+    who = person if isinstance(person, Identity) else chosen.open_person(read_person(Path(person)))
+    place = place_of(who, None if picture is None else _picture_file(Path(picture))[0])
+    shots = [Shot(who), Shot(who, Moment(yaw, pitch, controls or {}))]
+    before, after = (painted.picture[..., :3] for painted in paint_shots(chosen, shots))
+    result = place.paste(PhotoReader(chosen.generator.device), before, after)
+    if out is not None:
         with whole_file(Path(out)) as temporary:
             temporary.write_bytes(annotate(png(result), told(who)))
     return result
+
+
+def paste_frames(
+    keys: str | Path | Mapping[int, Moment],
+    person: str | Path | Identity | None = None,
+    picture: str | Path | None = None,
+    *,
+    out: str | Path,
+    model: Model = "default",
+    progress: Progress = lambda done, of: None,
+) -> Written:
+    """Does what ``paste`` does for every frame of ``keys``, which are given as in ``film``.
+
+    ``out`` is a folder, which gets a PNG file for each frame; files that are there and up to date are kept. ``person``
+    may be left out if the file of keys names one. Raises, besides PaintingError, what ``people.place_of`` raises.
+    """
+    chosen = load(model)
+    read = Keys(dict(keys)) if isinstance(keys, Mapping) else read_keys(Path(keys))
+    if isinstance(person, Identity):
+        who = person
+    elif person is not None:
+        who = chosen.open_person(read_person(Path(person)))
+    elif read.latent is not None:
+        who = open_person(chosen, latent=read.latent)
+    else:
+        raise PaintingError("say who: these keys name no person, so give a NAME.person")
+    read.check(chosen, who)
+    place = place_of(who, None if picture is None else _picture_file(Path(picture))[0])
+    shots = {frame: Shot(who, moment) for frame, moment in read.frames.items()}
+    return write_pasted(chosen, place, who, shots, Path(out), progress)
 
 
 def film(

@@ -30,6 +30,7 @@ from .ui import (
     pose_from_picture,
     preflight,
     ranges,
+    source_photo,
 )
 
 # A module has register() and unregister(); later ones may use what earlier ones registered.
@@ -62,6 +63,7 @@ _MODULES = (
     menu,
     panel,
     portrait,
+    source_photo,
     preview,
     handlers,
 )

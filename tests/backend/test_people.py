@@ -394,6 +394,16 @@ def test_from_the_command_line(tmp_path, painted, default_model):
     assert json.loads(read_texts(pasted.read_bytes())["Effigy person"])["provenance"]
     with pytest.raises(NoPlaceError, match="not the picture"):
         api.paste(out, FACE, model=default_model)
+    keys, frames = tmp_path / "keys.csv", tmp_path / "posed"
+    keys.write_text("frame,yaw\n3,15\n4,-15\n")
+    arguments = [str(out), "--picture", str(picture), "--keys", str(keys), "--out", str(frames)]
+    for says in ("2 frames painted, 0 kept", "0 frames painted, 2 kept"):
+        done = CliRunner().invoke(app, ["paste", *arguments, "--model", "first-default"])
+        assert done.exit_code == 0, done.output
+        assert says in done.output
+    assert np.array_equal(iio.imread(frames / "posed_0003.png"), iio.imread(pasted))
+    done = CliRunner().invoke(app, ["paste", *arguments, "--yaw", "3"])
+    assert done.exit_code == 2
     done = CliRunner().invoke(app, ["paint", "--latent", str(out), "--out", str(pasted), "--model", "first-default"])
     assert done.exit_code == 0, done.output
     done = CliRunner().invoke(app, ["photo", str(FACE), "--out", str(out), "--model", "first-default"])

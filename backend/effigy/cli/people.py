@@ -14,7 +14,7 @@ from rich.console import Console
 from .console import fail, note, stage_progress
 from .options import ModelOption
 from .photos import FaceOption
-from .pictures import DeviceOption, PictureOption, PitchOption, SetOption, YawOption, read_sets
+from .pictures import DeviceOption, PitchOption, SetOption, YawOption, read_sets
 
 _MIRROR_APART = 3.0  # percent of the distance between the outer corners of the eyes
 
@@ -85,24 +85,43 @@ def photo(
 
 
 def paste(
-    person: Annotated[Path, typer.Argument(metavar="NAME.person", help="What 'effigy photo' wrote.")],
-    out: PictureOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG file to write; of --keys a folder.")],
+    person: Annotated[
+        Path | None,
+        typer.Argument(metavar="NAME.person", help="What 'effigy photo' wrote; --keys may name somebody themselves."),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="The picture that it was made from, unless the file holds it.")
     ] = None,
     yaw: YawOption = None,
     pitch: PitchOption = None,
     sets: SetOption = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="A .csv or .json of keys, as film's: a picture for each frame, in a folder.")
+    ] = None,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
     """Put a posed person back into the picture that it was made from, at full size. Around the face nothing changes."""
     from .. import api
 
+    if person is None and keys is None:
+        raise fail("say who: name a NAME.person, or --keys that Blender exported")
+    if keys is not None and (yaw, pitch, sets) != (None, None, None):
+        raise fail("--keys say how the face is posed: leave --yaw, --pitch and --set out")
     with _failures():
         chosen = api.load(model, device)
-        api.paste(person, picture, yaw=yaw, pitch=pitch, controls=read_sets(sets), out=out, model=chosen)
-        Console(soft_wrap=True, highlight=False).print(str(out), markup=False)
+        if keys is not None:
+            with stage_progress() as progress:
+                written = api.paste_frames(
+                    keys, person, picture, out=out, model=chosen,
+                    progress=lambda done, of: progress("paste", done, of),
+                )  # fmt: skip
+            said = str(written)
+        else:
+            api.paste(person or "", picture, yaw=yaw, pitch=pitch, controls=read_sets(sets), out=out, model=chosen)
+            said = str(out)
+        Console(soft_wrap=True, highlight=False).print(said, markup=False)
 
 
 @contextmanager

@@ -4,17 +4,18 @@
 from .alignment import ALIGNMENTS, UnfitModelError, pixels_of
 from .inversion import Progress
 from .making import Made, make_person
-from .paste import NoPlaceError, paste_person
+from .paste import NoPlaceError, Place, place_of
 from .provenance import told
 
 __all__ = [
     "ALIGNMENTS",
     "Made",
     "NoPlaceError",
+    "Place",
     "Progress",
     "UnfitModelError",
     "make_person",
-    "paste_person",
     "pixels_of",
+    "place_of",
     "told",
 ]

@@ -42,14 +42,20 @@ class NoPlaceError(Exception):
     """A person who cannot be pasted into a picture; the message says why, and what to do."""
 
 
-def paste_person(
-    reader: PhotoReader,
-    who: Identity,
-    data: bytes | None,  # the picture's file; None: the one in the person's own
-    before: NDArray[np.uint8],  # [h, h, 3]: the person as in the picture
-    after: NDArray[np.uint8],  # [h, h, 3]: posed
-) -> NDArray[np.uint8]:
-    """The picture [H, W, 3] at full size with the face posed. Raises NoPlaceError or PictureFileError."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a person goes: the ``photograph`` [H, W, 3] that they were made from, at full size, and the quad in it."""
+
+    photograph: NDArray[np.uint8]
+    quad: Array
+
+    def paste(self, reader: PhotoReader, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The photograph with the person as ``after`` shows them; ``before``: as they are in it. Both [h, h, 3]."""
+        return paste(reader, self.photograph, self.quad, before, after)
+
+
+def place_of(who: Identity, data: bytes | None) -> Place:
+    """``data``: the picture's file; None: the one in the person's own. Raises NoPlaceError or PictureFileError."""
     person = who.person
     if person is None or person.quad is None:
         raise NoPlaceError("this person was not made from a picture: there is nothing to paste into")
@@ -59,7 +65,7 @@ def paste_person(
     wanted = person.story.get("source", {}).get("sha256")
     if hashlib.sha256(found).hexdigest() != wanted:
         raise NoPlaceError("this is not the picture that the person was made from: its checksum is another")
-    return paste(reader, decode_picture(found, largest=_WHOLE), person.quad, before, after)
+    return Place(decode_picture(found, largest=_WHOLE), person.quad)
 
 
 def paste(

@@ -127,6 +127,13 @@ class EffigyFace(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         override=_OVERRIDABLE,
     )
+    source_photo: StringProperty(
+        name="Photograph",
+        description="The photograph that this person was made from, into which the posed face is pasted",
+        subtype="FILE_PATH",
+        override=_OVERRIDABLE,
+    )
+    photograph: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
     shown: StringProperty(description="What the file's picture was made from; empty: unknown", override=_OVERRIDABLE)
     baked_start: IntProperty(override=_OVERRIDABLE)
     baked_end: IntProperty(override=_OVERRIDABLE)

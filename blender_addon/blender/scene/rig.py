@@ -103,8 +103,9 @@ def remove_face(proxy: bpy.types.Object) -> None:
     others = [other for scene in bpy.data.scenes for other in faces(scene) if other != proxy]
     plate = face.plate if owns_plate(proxy) else None
     camera = None if any(face_of(other).camera == face.camera for other in others) else face.camera
+    photograph = None if any(face_of(other).photograph == face.photograph for other in others) else face.photograph
     blind = [scene for scene in bpy.data.scenes if camera is not None and scene.camera == camera]
-    for obj in (plate, camera, proxy):
+    for obj in (plate, photograph, camera, proxy):
         if obj is not None:
             bpy.data.objects.remove(obj)
     for scene in blind:

@@ -26,16 +26,20 @@ from .operator import FaceOperator
 _FORMAT = 1
 
 
-def read_range(proxy: bpy.types.Object, scene: bpy.types.Scene) -> dict[int, FaceState]:
-    """What every frame of the scene asks of a face, by its number. Raises UnreadableError."""
-    frames = range(scene.frame_start, scene.frame_end + 1)
+def read_range(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | None = None) -> dict[int, FaceState]:
+    """What each of ``frames``, by default all of the scene's, asks of a face, by number. Raises UnreadableError."""
+    if frames is None:
+        frames = range(scene.frame_start, scene.frame_end + 1)
     return {frame: read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()) for frame in visit(scene, frames)}
 
 
-def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> str:
-    """The scene's frame range as JSON, a line for each frame, like a bake's frames.json. Raises UnreadableError."""
+def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | None = None) -> str:
+    """``frames``, by default all of the scene's, as JSON, a line for each, like a bake's frames.json.
+
+    Raises UnreadableError.
+    """
     face = face_of(proxy)
-    states = read_range(proxy, scene)
+    states = read_range(proxy, scene, frames)
     lines = [f'"{frame}": {json.dumps(state.asking.named())}' for frame, state in states.items()]
     encoding = "png16" if face.bake_depth == "16" else "png"
     head = {"format": _FORMAT, "model": face.model, "encoding": encoding, "person": face.latent}

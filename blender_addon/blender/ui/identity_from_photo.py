@@ -12,11 +12,12 @@ from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.errors import RequestError
 from effigy_client.long_work import LongWork, read_picture
-from effigy_protocol.messages import MOST_FACES, FromPhoto, Identity, OpenIdentity, PictureRead, pieces
+from effigy_protocol.messages import MOST_FACES, FromPhoto, Identity, OpenIdentity, PictureRead, Welcome, pieces
 
 from ..pictures import photo
 from ..pictures.photo import PictureError
 from ..pictures.session import session
+from ..scene.properties import face_of
 from ..translation import iface_, rpt_
 from .opening import ChangeOperator
 from .operator import hand_over
@@ -132,6 +133,10 @@ class EFFIGY_OT_make_person(PhotoSettings):
         result = self._use(context, lambda: identity)
         self._is_made = result == {"FINISHED"}
         return result
+
+    def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
+        super().opened(context, welcome, identity)
+        face_of(self.target(context)).source_photo = self.filepath  # into which the face can be pasted
 
     def _count(self, context: bpy.types.Context) -> set[str] | None:
         """Goes on where there is one face; where there are several, the artist is asked first. Raises RequestError."""

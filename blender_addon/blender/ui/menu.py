@@ -48,7 +48,7 @@ _MENU = (
         "live_capture",
         "stop_capture",
     ),
-    ("cache", "bake", "show_live", "preflight", "exact_view"),
+    ("cache", "bake", "show_live", "paste_into_photo", "preflight", "exact_view"),
 )
 
 

@@ -47,6 +47,7 @@ ELSEWHERE |= {"bake_all", "choose_model", "hide"}  # see test_without_blender an
 ELSEWHERE |= {"follow_view", "use_new_default"}  # see test_viewing and test_earlier_models
 ELSEWHERE |= {"import_film", "read_film", "pose_from_picture", "read_picture"}  # see test_capturing
 ELSEWHERE |= {"identity_from_photo", "make_person", "stop_portrait"}  # see test_people
+ELSEWHERE |= {"paste_into_photo", "remove_photo"}  # see test_people
 ELSEWHERE |= {"install_backend", "cancel_install", "remove_backend", "carry_over"}  # see test_install
 # Each continues with the scene of the one before.
 ORDER = (

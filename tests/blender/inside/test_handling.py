@@ -17,7 +17,7 @@ from conftest import PACKAGE, addon, follower_of, stale_of
 from helpers import key, open_mouth_as_a_step, pixels
 
 # Everything that the panel offers, so that F3 and the keyboard find it.
-PANEL_ONLY = {"apply_expression", "remove_expression", "grab", "stop_portrait"}
+PANEL_ONLY = {"apply_expression", "remove_expression", "grab", "remove_photo", "stop_portrait"}
 ELSEWHERE = {"bake_all", "choose_model", "export_keys", "hide"}  # for scripts, in the preferences, in File ▸ Export
 ELSEWHERE |= {"bake_layers", "export_arkit"}  # in File ▸ Export
 ELSEWHERE |= {"read_film", "read_picture", "make_person"}  # by what asks for files

@@ -23,8 +23,23 @@ def painted(face) -> np.ndarray:
     return values
 
 
+def test_a_photographs_square_lies_where_the_plate_is():
+    """A square that is turned, in a picture that is not square: its corners are the plate's."""
+    corners = addon("blender.scene.photograph").corners
+    width, height, centre, half, angle = 400, 300, np.array([180.0, 140.0]), 70.0, 0.3
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half @ turn.T + centre  # clockwise as one sees it
+    lower_left, _, upper_right, upper_left = corners(square / [width, height], width, height)[:, :2]
+    across, down = upper_right - upper_left, lower_left - upper_left
+    found = [upper_left + across * x / width + down * y / height for x, y in square]
+    np.testing.assert_allclose(found, [[-0.5, 0.5], [0.5, 0.5], [0.5, -0.5], [-0.5, -0.5]], atol=1e-9)
+
+
 def test_a_person_is_made_of_a_picture_and_kept_in_the_file(scene, face, settle, tmp_path):
-    """Of a picture that the model painted of somebody else: the face becomes them, and the .blend opens them again."""
+    """Of a picture that the model painted of somebody else: the face becomes them, and the .blend opens them again.
+
+    Posed, they are pasted into the picture, which then stands around the plate.
+    """
     picture, kept = tmp_path / "somebody.png", tmp_path / "kept.blend"
     bpy.ops.effigy.change_identity(seed=50)
     values = painted(face)
@@ -37,7 +52,22 @@ def test_a_person_is_made_of_a_picture_and_kept_in_the_file(scene, face, settle,
     latent = face.effigy.latent
     bpy.ops.wm.save_as_mainfile(filepath=str(kept))
     bpy.ops.wm.open_mainfile(filepath=str(kept))
-    assert next(each for each in bpy.data.objects if each.effigy.latent).effigy.latent == latent
+    face = next(each for each in bpy.data.objects if each.effigy.latent)
+    assert face.effigy.latent == latent
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
+    assert bpy.ops.effigy.paste_into_photo() == {"FINISHED"}
+    plane = face.effigy.photograph
+    pasted = plane.data.materials[0].node_tree.nodes["Picture"].image
+    assert tuple(pasted.size) == (side, side)
+    shown = np.array(pasted.pixels)
+    assert 0.002 < np.abs(shown - values).mean() < 0.1, "posed, in the same picture"
+    corners = np.array([vertex.co for vertex in plane.data.vertices])[:, :2]
+    np.testing.assert_allclose(corners, [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], atol=1e-5)
+    face.effigy.source_photo = str(tmp_path / "absent.png")
+    with pytest.raises(RuntimeError, match="choose the photograph"):
+        bpy.ops.effigy.paste_into_photo()
+    bpy.ops.effigy.remove_photo()
+    assert face.effigy.photograph is None
 
 
 def test_a_picture_of_nobody_makes_no_person(scene, face, tmp_path):

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Source Photo: the posed face goes back into the photograph that its person was made from, at full size."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty
+
+from effigy_client.command import Command
+from effigy_client.face import Anchor
+from effigy_client.provision import BackendError
+from effigy_protocol.files import write_whole
+from effigy_protocol.person import Corner, quad_of
+from effigy_protocol.record import picture_file
+
+from .. import preferences
+from ..pictures.activity import activity
+from ..pictures.bake import BakeError, folder_of
+from ..preferences import PreferencesError
+from ..scene import photograph
+from ..scene.properties import face_of
+from ..scene.queries import active_face, face_in, name_of, scene_of
+from ..scene.reader import UnreadableError
+from ..translation import rpt_
+from .export_keys import keys_of
+from .operator import FaceOperator, WatchingOperator, is_ours
+from .panels import FacePanel
+
+
+@lru_cache(maxsize=8)
+def _quad(latent: str) -> tuple[Corner, Corner, Corner, Corner] | None:
+    """A tuned person's takes milliseconds to decode, and a panel asks at every redraw."""
+    return quad_of(Anchor("", latent).latent_bytes())
+
+
+class EFFIGY_OT_paste_into_photo(WatchingOperator):
+    bl_idname = "effigy.paste_into_photo"
+    bl_label = "Paste into Photo"
+    bl_description = (
+        "Paint the face, put it back into the photograph that it was made from, and show that around the plate, at "
+        "full size. The pictures are written beside the .blend; renders show them"
+    )
+    bl_options = {"UNDO"}  # not REGISTER: a redo would wait for another program
+
+    frames: EnumProperty(
+        name="Frames",
+        items=(
+            ("CURRENT", "This Frame", "One picture, of the face as it is now"),
+            ("RANGE", "All Frames", "A picture for every frame of the scene's range; those that are there stay"),
+        ),
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        proxy = active_face(context)
+        if proxy is None or _quad(face_of(proxy).latent) is None:
+            cls.poll_message_set("Select a face that was made from a photograph")
+            return False
+        if not bpy.data.filepath:
+            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
+            return False
+        if activity.is_at_work:
+            cls.poll_message_set("Wait until the bake or render that runs is done")
+            return False
+        return is_ours(cls, proxy)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return self.watch(context) if self._begin(context) else {"CANCELLED"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """For scripts: waits."""
+        if not self._begin(context):
+            return {"CANCELLED"}
+        try:
+            self._command.wait()
+            return self._show()
+        finally:
+            self._end()
+
+    def look(self, context: bpy.types.Context) -> set[str] | None:
+        if not self._command.is_running:
+            return self._show()
+        written = sum(path.stat().st_mtime >= self._began for path in self._folder.glob("*.png"))
+        self.tell(context, rpt_("Pasting into the photograph: {} of {} (Esc stops)", written, len(self._range)))
+        return None
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        self._end()
+        super().cancel(context)
+        self.tell(context, None)
+
+    def _begin(self, context: bpy.types.Context) -> bool:
+        """Starts the work; False, after saying why, where it cannot."""
+        proxy, scene, chosen = face_in(context), scene_of(context), preferences.get()
+        face, now = face_of(proxy), scene.frame_current
+        self._face, self._began, self._keys = name_of(proxy), time.time(), Path()
+        is_range = self.frames == "RANGE"
+        self._range = range(scene.frame_start, scene.frame_end + 1) if is_range else range(now, now + 1)
+        picture = Path(bpy.path.abspath(face.source_photo)) if face.source_photo else None
+        try:
+            if picture is None or not picture.is_file():
+                raise ValueError(rpt_("choose the photograph that {} was made from", proxy.name))
+            self._folder = folder_of(proxy).with_name(f"{folder_of(proxy).name} in photo")
+            self._keys = Path(tempfile.mkdtemp(prefix="effigy-", dir=bpy.app.tempdir)) / "keys.json"
+            write_whole(self._keys, keys_of(proxy, scene, self._range))
+            model = bpy.path.abspath(chosen.model) if chosen.source == "LOCAL" and chosen.model else ""
+            self._command = Command(
+                chosen.command, "paste", "--keys", str(self._keys), "--picture", str(picture),
+                "--out", str(self._folder), *(["--model", model] if model else []),
+            )  # fmt: skip
+        except (BackendError, BakeError, OSError, PreferencesError, UnreadableError, ValueError) as error:
+            self._forget_keys()
+            self.report({"ERROR"}, rpt_("The face cannot be pasted: {}", error))
+            return False
+        return True
+
+    def _show(self) -> set[str]:
+        """The photograph is around the plate, if all went well."""
+        proxy: Any = bpy.data.objects.get(self._face)
+        try:
+            if problem := self._command.problem:
+                raise ValueError(problem)
+            if proxy is None or (quad := _quad(face_of(proxy).latent)) is None:
+                raise ValueError(rpt_("{} is gone, or somebody else now", self._face[0]))
+            first = picture_file(self._folder, self._range.start)
+            photograph.show(proxy, quad, first, self._range if self.frames == "RANGE" else None)
+        except (RuntimeError, ValueError) as error:
+            self.report({"ERROR"}, rpt_("The face cannot be pasted: {}", error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, rpt_("Wrote {}", self._folder))
+        return {"FINISHED"}
+
+    def _end(self) -> None:
+        self._command.end()
+        self._forget_keys()
+
+    def _forget_keys(self) -> None:
+        """They hold the person."""
+        if self._keys.name:
+            self._keys.unlink(missing_ok=True)
+            self._keys.parent.rmdir()
+
+
+class EFFIGY_OT_remove_photo(FaceOperator):
+    bl_idname = "effigy.remove_photo"
+    bl_label = "Take the Photograph Away"
+    bl_description = "Remove the photograph from around the plate; its pictures stay on the disk"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        photograph.take_off(face_in(context))
+        return {"FINISHED"}
+
+
+class EFFIGY_PT_source_photo(FacePanel):
+    bl_label = "Source Photo"
+    bl_parent_id = "EFFIGY_PT_identity"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and _quad(face_of(face_in(context)).latent) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: Any = self.layout
+        face = face_of(face_in(context))
+        layout.prop(face, "source_photo", text="")
+        layout.label(text="The posed face, back in it:")
+        row = layout.row(align=True)
+        row.operator("effigy.paste_into_photo", text="This Frame", icon="IMAGE_REFERENCE").frames = "CURRENT"
+        row.operator("effigy.paste_into_photo", text="All Frames", icon="RENDER_ANIMATION").frames = "RANGE"
+        if face.photograph is not None:
+            row.operator("effigy.remove_photo", text="", icon="X")
+
+
+_CLASSES = (EFFIGY_OT_paste_into_photo, EFFIGY_OT_remove_photo, EFFIGY_PT_source_photo)
+
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A command of the backend that runs to its end by itself, while its caller does other things."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+
+from .provision import last_words, spawn, split_command
+
+_END_S = 2.0  # to leave when asked; then it is killed
+_TAIL = 16384  # bytes of what it printed that are looked through
+
+
+class Command:
+    """One that was started. Whoever did asks now and then whether it runs, and ends it."""
+
+    def __init__(self, command: str, *arguments: str) -> None:
+        """``command``: the backend's program, as in the preferences. Raises BackendError where there is none."""
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 open as long as it runs
+        self._asked_to_end = False
+        try:
+            self._process = spawn([*split_command(command), *arguments], self._printed)
+        except BaseException:
+            self._printed.close()
+            raise
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def problem(self) -> str:
+        """Why it ended by itself, for people; "" where it runs, came to its end, or was asked to end."""
+        if self.is_running or self._asked_to_end or self._process.returncode == 0:
+            return ""
+        self._printed.seek(0, 2)
+        self._printed.seek(max(0, self._printed.tell() - _TAIL))
+        said = last_words(self._printed.read().decode("utf-8", "replace").splitlines())
+        return said or f"the command ended with code {self._process.returncode}"
+
+    def end(self) -> None:
+        """It is wanted no more. Returns within moments."""
+        if self.is_running:
+            self._asked_to_end = True
+            with contextlib.suppress(OSError):
+                self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+        self._printed.close()
+
+    def wait(self) -> None:
+        """For scripts: until it has ended."""
+        self._process.wait()
