@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import copy
 import io
 import json
@@ -26,6 +27,7 @@ from effigy.page.asked import Asked
 from effigy.page.basis import basis_of
 from effigy.page.loopback import Loopback
 from effigy.page.methods import asked_points, compare, read
+from effigy.page.opening import Opening
 from effigy.page.photographs import PhotographError, read_photograph, taken_over
 from effigy.page.studio import Studio, visible
 from effigy.painting import PaintingError
@@ -224,6 +226,74 @@ async def ask(headers):
     return sent[0]["status"], sent[0]["headers"]
 
 
+async def get(app, path):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await app({"type": "http", "path": path, "headers": []}, None, send)
+    return b"".join(message.get("body", b"") for message in sent)
+
+
+async def living(opening, do):
+    """What ``do`` gives while ``opening`` is served; its life has ended then."""
+    to, of = asyncio.Queue(), asyncio.Queue()
+    life = asyncio.create_task(opening({"type": "lifespan"}, to.get, of.put))
+    await to.put({"type": "lifespan.startup"})
+    assert (await of.get())["type"] == "lifespan.startup.complete"
+    given = await do()
+    await to.put({"type": "lifespan.shutdown"})
+    await life
+    assert (await of.get())["type"] == "lifespan.shutdown.complete"
+    return given
+
+
+def test_the_first_picture_is_seen_before_the_page_is_there():
+    opening, happened = Opening(), []
+
+    async def page(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"the page"})
+
+    @contextlib.asynccontextmanager
+    async def life():
+        happened.append("begun")
+        yield
+        happened.append("ended")
+
+    async def look():
+        seen = [await get(opening, "/"), json.loads(await get(opening, "/opening"))]
+        opening.show("data:,", "a face")
+        seen.append(json.loads(await get(opening, "/opening")))
+        await asyncio.to_thread(opening.hand_over, page, life())
+        assert happened == ["begun"]
+        return [*seen, await get(opening, "/"), json.loads(await get(opening, "/opening"))["ready"]]
+
+    html, nothing, picture, later, ready = asyncio.run(living(opening, look))
+    assert b"http" not in html, "it asks nobody else"
+    assert nothing == {"ready": False}
+    assert picture == {"src": "data:,", "words": "a face", "ready": False}
+    assert (later, ready) == (b"the page", True)
+    assert happened == ["begun", "ended"]
+
+
+def test_a_page_that_does_not_begin_says_why_to_who_hands_it_over():
+    opening = Opening()
+
+    @contextlib.asynccontextmanager
+    async def life():
+        raise OSError("the disk is full")
+        yield
+
+    async def hand():
+        with pytest.raises(OSError, match="the disk is full"):
+            await asyncio.to_thread(opening.hand_over, None, life())
+        return json.loads(await get(opening, "/opening"))
+
+    assert asyncio.run(living(opening, hand)) == {"ready": False}
+
+
 def test_bad_questions_are_refused_with_words(default_model):
     with pytest.raises(PaintingError, match="whole number"):
         Asked.read(default_model, {"seed": "three"})
@@ -234,12 +304,12 @@ def test_bad_questions_are_refused_with_words(default_model):
 
 def test_a_port_that_is_taken_and_a_missing_gradio_are_said(studio, monkeypatch):
     monkeypatch.setattr(serving, "_prepare", lambda folder: None)
-    monkeypatch.setitem(sys.modules, "fastapi", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(serving.PageError, match=r"install Effigy with its extra, '\.\[page\]'"):
-        serving.serve(studio, 0, open_browser=False, tell=print)
+        serving.serve(lambda: studio, 0, open_browser=False, tell=print)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(serving.PageError, match=f"port {port} cannot be used"):
-            serving.serve(studio, port, open_browser=False, tell=print)
+            serving.serve(lambda: studio, port, open_browser=False, tell=print)

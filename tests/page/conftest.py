@@ -6,6 +6,7 @@ The page's program and its browser are both watched: whatever either asks beyond
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,9 +14,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from effigy.faces import FIRST_BUNDLE
@@ -54,8 +57,7 @@ class Page:
     address: str
     log: Path
     process: subprocess.Popen[bytes]
-    started: float  # time.monotonic()
-    seconds: list[float] = field(default_factory=list)
+    first: tuple[float, float]  # seconds from its start to its first picture, and of processor time
 
     def beyond(self) -> list[str]:
         return [line for line in self.log.read_text(encoding="utf-8").splitlines() if "BEYOND" in line]
@@ -83,13 +85,21 @@ def program(tmp_path_factory) -> Iterator[Page]:
             assert time.monotonic() < started + 300, "the page does not start"
             time.sleep(0.1)
         address = log.read_text(encoding="utf-8").split()[0]
-        with urllib.request.urlopen(address, timeout=120) as answer:
-            assert answer.status == 200
-        yield Page(address, log, process, started)
+        while not ask(f"{address}/opening").get("src"):
+            time.sleep(0.02)
+        first = time.monotonic() - started, sum(psutil.Process(process.pid).cpu_times()[:2])
+        while not ask(f"{address}/opening")["ready"]:
+            time.sleep(0.1)
+        yield Page(address, log, process, first)
     finally:
         process.terminate()
         assert process.wait(60) is not None
         assert not list(temporary.glob("effigy-page-*")), "photographs stay behind"
+
+
+def ask(address: str) -> dict[str, Any]:
+    with urllib.request.urlopen(address, timeout=120) as answer:
+        return json.load(answer)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import fail
 from .options import LandmarksOption, ModelOption, open_detector
+
+if TYPE_CHECKING:
+    from ..page.studio import Studio
 
 
 def page(
@@ -19,18 +22,24 @@ def page(
     browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
 ) -> None:
     """Open a page on this machine: pose, compare methods, read photographs, look at basis and fit. Ctrl-C ends it."""
-    from .. import api
-    from ..faces import BundleError, resolve_bundle
-    from ..generators import GeneratorFileError
-    from ..generators.load import resolve_device
     from ..page.serve import PageError, serve
-    from ..page.studio import Studio
+
+    def load() -> Studio:
+        from .. import api
+        from ..faces import BundleError, resolve_bundle
+        from ..generators import GeneratorFileError
+        from ..generators.load import resolve_device
+        from ..page.studio import Studio
+
+        try:
+            resolve_device(device)
+            return Studio(resolve_bundle(model), api.load(model, device), open_detector(landmarks, model))
+        except (BundleError, GeneratorFileError) as error:
+            raise fail(error) from None
 
     try:
-        resolve_device(device)
-        studio = Studio(resolve_bundle(model), api.load(model, device), open_detector(landmarks, model))
-        serve(studio, port, open_browser=browser, tell=lambda address: typer.echo(f"{address} (Ctrl-C ends it)"))
-    except (BundleError, GeneratorFileError, PageError) as error:
+        serve(load, port, open_browser=browser, tell=lambda address: typer.echo(f"{address} (Ctrl-C ends it)"))
+    except PageError as error:
         raise fail(error) from None
     except KeyboardInterrupt:  # which is how it ends
         pass

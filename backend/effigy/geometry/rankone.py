@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from .camera import Array
 
@@ -143,6 +142,8 @@ def _calibrate(cameras: Array, calibration: Calibration) -> Array:
 def _quan(cameras: Array) -> Array:
     """Self-calibration of affine cameras with constant aspect and skew (Quan, *Self-Calibration of an Affine
     Camera from Multiple Views*, IJCV 1996), by Levenberg–Marquardt; the first view then looks straight."""
+    from scipy.optimize import least_squares  # takes a while, and only fits need it
+
     a, b = cameras[:, 0], cameras[:, 1]
 
     def factor(z: Array) -> Array:

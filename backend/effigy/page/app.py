@@ -46,13 +46,13 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(studio: Studio, seed: int = 0) -> gr.Blocks:
-    """The page, with a first picture of ``seed`` in it."""
+def build(studio: Studio, first: dict[str, Any]) -> gr.Blocks:
+    """The page, with what ``studio`` showed of seed 0 in it."""
     with gr.Blocks(title="Effigy", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(markup.heading(studio.model), js_on_load=None)
         with gr.Tabs() as tabs:
             with gr.Tab("Pose", id="pose"):
-                rig = _studio(studio, Asked(seed=seed))
+                rig = _studio(studio, first)
             with gr.Tab("Methods", id="methods"):
                 _methods(studio, rig)
             with gr.Tab("Photo", id="photograph"):
@@ -67,7 +67,7 @@ def build(studio: Studio, seed: int = 0) -> gr.Blocks:
     return blocks
 
 
-def _studio(studio: Studio, asked: Asked) -> gr.HTML:
+def _studio(studio: Studio, first: dict[str, Any]) -> gr.HTML:
     def look(sent: Any) -> dict[str, Any]:
         return studio.look(sent)
 
@@ -75,9 +75,8 @@ def _studio(studio: Studio, asked: Asked) -> gr.HTML:
         return studio.chance(sent)
 
     return gr.HTML(
-        asked.as_sent(), html_template=markup.studio_markup(studio.model), apply_default_css=False,
-        js_on_load=markup.static("studio.js"), server_functions=[look, chance], first=studio.look(asked.as_sent()),
-        elem_id="studio",
+        Asked().as_sent(), html_template=markup.studio_markup(studio.model), apply_default_css=False,
+        js_on_load=markup.static("studio.js"), server_functions=[look, chance], first=first, elem_id="studio",
     )  # fmt: skip
 
 

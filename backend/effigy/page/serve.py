@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the page's server on a loopback address, until Ctrl-C."""
+"""Runs the page's server on a loopback address, until Ctrl-C. Only what takes no time is imported at once."""
 
 from __future__ import annotations
 
@@ -8,28 +8,39 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import webbrowser
 from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from .loopback import Loopback
-from .studio import Studio
+from .opening import Opening
+
+if TYPE_CHECKING:
+    from .studio import Studio
 
 _HOST = "127.0.0.1"
 _LARGEST_UPLOAD = "40mb"
+_LEAVE_S = 3  # for what browsers still wait for
+_LOOK_S = 0.5
 
 
 class PageError(Exception):
     """The page cannot be served; the message says why and what to do."""
 
 
-def serve(studio: Studio, port: int, *, open_browser: bool, tell: Callable[[str], None]) -> None:
-    """Serves the page at ``port``, 0 for any free one, and ``tell``s its address. Raises PageError."""
+def serve(load: Callable[[], Studio], port: int, *, open_browser: bool, tell: Callable[[str], None]) -> None:
+    """Serves the page of what ``load`` loads at ``port``, 0 for any free one, and ``tell``s its address.
+
+    Raises PageError, and what ``load`` raises.
+    """
     listening = _listen(port)
     try:
         with tempfile.TemporaryDirectory(prefix="effigy-page-", ignore_cleanup_errors=True) as folder:
             _prepare(folder)
             _leave_in_order()
-            _run(studio, listening, open_browser, tell)
+            _run(load, listening, open_browser, tell)
     finally:
         listening.close()
 
@@ -62,25 +73,59 @@ def _leave_in_order() -> None:
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
 
 
-def _run(studio: Studio, listening: socket.socket, open_browser: bool, tell: Callable[[str], None]) -> None:
+def _run(load: Callable[[], Studio], listening: socket.socket, open_browser: bool, tell: Callable[[str], None]) -> None:
+    """Answers from the start, on a thread: what the page needs takes seconds to load, and the model comes first."""
     try:
-        import fastapi
-        import gradio as gr
         import uvicorn
+
+        if find_spec("gradio") is None:
+            raise ImportError("No module named 'gradio'")
     except ImportError as error:
         raise PageError(f"the page needs Gradio ({error}): install Effigy with its extra, '.[page]'") from None
+    port = listening.getsockname()[1]
+    opening = Opening()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            Loopback(opening, port), log_level="error", lifespan="on", access_log=False,
+            timeout_graceful_shutdown=_LEAVE_S,
+        )
+    )  # fmt: skip
+    ended = threading.Event()
+
+    def answer() -> None:
+        try:
+            server.run(sockets=[listening])
+        finally:
+            ended.set()
+
+    threading.Thread(target=answer, name="effigy-page").start()
+    try:
+        tell(address := f"http://{_HOST}:{port}")
+        if open_browser:
+            webbrowser.open(address)
+        studio = load()
+        first = studio.look({"seed": 0})
+        if "src" in first:
+            opening.show(first["src"], first["words"])
+        page = _page(studio, first, port)
+        opening.hand_over(page, page.router.lifespan_context(page))
+        while not ended.wait(_LOOK_S):  # on Windows Ctrl-C does not end a wait without limit
+            pass
+    finally:
+        server.should_exit = True
+        ended.wait()  # an Event: a join that a signal has broken off takes the thread for ended (Python 3.11)
+
+
+def _page(studio: Studio, first: dict[str, Any], port: int) -> Any:
+    """The page as an application of FastAPI, with a picture of seed 0 in it."""
+    import fastapi
+    import gradio as gr
+
     from .app import build, theme
     from .markup import static
 
-    port = listening.getsockname()[1]
-    app = gr.mount_gradio_app(
-        fastapi.FastAPI(openapi_url=None), build(studio), "/", theme=theme(), css=static("page.css"), footer_links=[],
-        max_file_size=_LARGEST_UPLOAD, show_error=True, ssr_mode=False, pwa=False, mcp_server=False,
+    return gr.mount_gradio_app(
+        fastapi.FastAPI(openapi_url=None), build(studio, first), "/", theme=theme(), css=static("page.css"),
+        footer_links=[], max_file_size=_LARGEST_UPLOAD, show_error=True, ssr_mode=False, pwa=False, mcp_server=False,
         enable_monitoring=False, run_history=False, server_name=_HOST, server_port=port,
     )  # fmt: skip
-    server = uvicorn.Server(uvicorn.Config(Loopback(app, port), log_level="error", lifespan="on", access_log=False))
-    address = f"http://{_HOST}:{port}"
-    tell(address)
-    if open_browser:
-        webbrowser.open(address)
-    server.run(sockets=[listening])

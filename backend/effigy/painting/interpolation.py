@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from ..faces import FaceModel, Identity
 from ..faces.latent import latent_to_bytes
@@ -21,6 +20,8 @@ def between(model: FaceModel, people: Sequence[Identity], frames: int, *, loop: 
 
     With ``loop`` the curve returns to the first person; the last frame is one step before it. Raises PaintingError.
     """
+    from scipy.interpolate import CubicSpline  # takes a while
+
     if len(people) < 2:
         raise PaintingError("name at least two people to go from one to the other")
     if not len(people) <= frames <= _FRAMES:
