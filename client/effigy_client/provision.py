@@ -256,8 +256,8 @@ def split_command(command: str) -> list[str]:
         raise BackendError(f"the backend command {command!r} is a folder: give the program effigy in it")
     if program is None:
         raise BackendError(
-            f"there is no backend command {command!r}: install Effigy's backend, "
-            "then set its command in the add-on's preferences (for instance /home/me/effigy-env/bin/effigy)"
+            f"there is no backend command {command!r}: press Install Backend, "
+            "or set the command in the add-on's preferences (for instance /home/me/effigy-env/bin/effigy)"
         )
     return [program, *arguments[1:]]
 

@@ -263,8 +263,26 @@ def test_a_full_disk_is_said_before_anything_is_done(served, tmp_path, monkeypat
     folder = Folder(tmp_path / "backend")
     plan = make_plan(folder, backend(served), flavour="cuda", addresses=NOWHERE, which=no_tool)
     failed = installed(plan)
-    assert "0.0 GB left, and about 7.5 are needed" in failed.error
+    assert "0.0 GB left, and about 10.5 are needed" in failed.error
     assert not folder.path.exists()
+
+
+def test_the_bar_moves_while_pip_is_silent(tmp_path, monkeypatch):
+    """By what the disk has less: pip says how far it is to terminals alone."""
+    monkeypatch.setattr("effigy_client.install.run._LOOK_S", 0.01)
+    free = [10e9]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(20e9, 0, free[0]))
+    of = Wheel("effigy_faces-1-py3-none-any.whl", "1", "0" * 64, 9, "https://e.org")
+    run = Installation(make_plan(Folder(tmp_path / "b"), of, flavour="cpu", which=no_tool))
+    seen = []
+    with run._share_by_disk("PyTorch", "backend", 2.0):
+        for left, least in ((9e9, 0.39), (9.5e9, 0.39), (5e9, 0.74)):
+            free[0] = left
+            while run.progress.share < least:
+                time.sleep(0.01)
+            seen.append(run.progress.share)
+    assert seen == sorted(seen), "it never goes back"
+    assert seen[0] < 0.5 < 0.7 < seen[-1] <= 0.75
 
 
 def test_the_plan_suits_the_machine(tmp_path):
@@ -300,15 +318,16 @@ def test_cuda_is_for_machines_with_a_card(tmp_path):
     assert find_flavour(tool("no devices were found", 6)) == "cpu"
 
 
-def test_proxies_of_the_system_are_handed_on(monkeypatch):
+def test_proxies_of_the_system_are_handed_on(monkeypatch, tmp_path):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy:3128", "no": "localhost"})
     monkeypatch.setenv("PYTHONPATH", "/blender")
-    assert environment()["https_proxy"] == "http://proxy:3128"
-    assert "PYTHONPATH" not in environment()
+    assert environment(tmp_path)["https_proxy"] == "http://proxy:3128"
+    assert "PYTHONPATH" not in environment(tmp_path)
     monkeypatch.setenv("HTTPS_PROXY", "http://mine:1")
-    assert "https_proxy" not in environment()
+    assert "https_proxy" not in environment(tmp_path)
+    assert environment(tmp_path)["TMPDIR"] == str(tmp_path), "large files go where there is room"
 
 
 SAID = {"name": "a.whl", "version": "1", "sha256": "0" * 64, "size": 1, "address": ""}

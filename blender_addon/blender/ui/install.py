@@ -50,6 +50,7 @@ def draw_rows(layout: Any) -> None:
     if running is not None and running.progress.outcome == "failed":
         write(layout, running.progress.error, "ERROR")
     elif _is_found():
+        _draw_update(layout)
         return
     layout.operator(EFFIGY_OT_install_backend.bl_idname, icon="IMPORT")
 
@@ -61,6 +62,33 @@ def _is_found() -> bool:
     except preferences.PreferencesError:
         return True  # the panel says what is wrong
     return chosen.source != "LOCAL" or shutil.which(chosen.command) is not None
+
+
+def _draw_update(layout: Any) -> None:
+    """Offers to update an installation that is not of this add-on's release."""
+    try:
+        chosen = preferences.get()
+    except preferences.PreferencesError:
+        return
+    if chosen.source == "LOCAL" and (other := _of_another_release(chosen.command)):
+        folder, said = other
+        write(layout, said, "INFO")
+        layout.operator(EFFIGY_OT_install_backend.bl_idname, text="Update Backend", icon="IMPORT").folder = folder
+
+
+@lru_cache(maxsize=1)  # the panel is drawn at every movement of the mouse
+def _of_another_release(command: str) -> tuple[str, str] | None:
+    """The folder of an installation that is not of this add-on's release, and what to say of it."""
+    belongs, parents = read_wheel(_ADDON / "backend.json"), Path(command).parents
+    if belongs is None or len(parents) < 3:
+        return None
+    folder = Folder(parents[2])  # of env/bin/effigy
+    there = folder.installed()
+    if not there.complete or there.wheel == belongs.sha256:
+        return None
+    return str(folder.path), iface_(
+        "The installed backend ({}) is not the one of this add-on ({})", there.version, belongs.version
+    )
 
 
 class EFFIGY_OT_install_backend(bpy.types.Operator):
@@ -275,6 +303,7 @@ def _finish(done: Installation) -> None:
     """Sets the command of what was installed, and has Blender keep it."""
     if done.progress.outcome != "done":
         return
+    _of_another_release.cache_clear()
     chosen = preferences.get()
     chosen.source, chosen.command = "LOCAL", str(done.plan.folder.command)
     bpy.context.preferences.is_dirty = True

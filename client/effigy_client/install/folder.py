@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of an installation: what is in it, and which steps are done.
 
-``env`` is the environment, ``downloads`` holds the backend's wheel, ``install.log`` the commands' output, and
-``install.json`` which wheel and PyTorch are installed. Nothing else in the folder is ever touched.
+``env`` is the environment, ``downloads`` holds the backend's wheel and temporary files, ``install.log`` the commands'
+output, and ``install.json`` which wheel and PyTorch are installed. Nothing else in the folder is ever touched.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Folder:
         self.path = path
         self.env = path / "env"
         self.downloads = path / "downloads"
+        self.temporary = self.downloads / "temporary"
         self.log = path / "install.log"
         self._state = path / "install.json"
 

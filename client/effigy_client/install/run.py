@@ -22,7 +22,9 @@ from .plan import InstallError, Plan, digest
 
 Outcome = Literal["running", "done", "cancelled", "failed"]
 
-_STEPS = ("environment", "PyTorch", "backend", "check")
+_STEPS = {"environment": 0.0, "PyTorch": 0.05, "backend": 0.75, "check": 0.95}  # and the share at which each begins
+_BACKEND_GB = 0.4  # on disk, with what it needs besides PyTorch
+_LOOK_S = 1.0  # between two looks at how full the disk is
 _FREE = 0.5  # gigabytes that must stay free on the disk
 _GIGABYTE = 1e9
 _LOG = 4 << 20  # bytes, above which the log starts anew
@@ -45,11 +47,12 @@ class Installation:
 
     def __init__(self, plan: Plan, *, repair: bool = False) -> None:
         self.plan = plan
-        self.progress = Progress(_STEPS[0], 0.0)
+        self.progress = Progress(next(iter(_STEPS)), 0.0)
         self._repair = repair
         self._cancelled = threading.Event()
         self._child: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="effigy-install", daemon=True)
 
     def start(self) -> None:
@@ -84,24 +87,30 @@ class Installation:
         plan, folder = self.plan, self.plan.folder
         self._check_room()
         if self._repair:
+            self._tell(line="the old environment is removed")
             folder.clear()
         there = folder.installed()
         folder.remember(replace(there, complete=False))
+        shutil.rmtree(folder.temporary, ignore_errors=True)  # of a run that was ended
+        folder.temporary.mkdir(parents=True)
         with _log(folder.log) as log:
-            self._begin(0)
+            self._begin("environment")
             if not there.flavour and not self._runs(["-c", "import pip"]):
                 self._call(plan.environment(again=folder.env.exists()), log, "the environment cannot be made")
-            self._begin(1)
+            self._begin("PyTorch")
             if there.flavour != plan.flavour:
-                self._call(plan.torch(), log, "PyTorch cannot be installed")
+                with self._share_by_disk("PyTorch", "backend", plan.download_gb + plan.disk_gb):
+                    self._call(plan.torch(), log, "PyTorch cannot be installed")
                 there = Installed(flavour=plan.flavour)
                 folder.remember(there)
-            self._begin(2)
+            self._begin("backend")
             if there.wheel != plan.wheel.sha256:
-                self._call(plan.backend(self._wheel()), log, "the backend cannot be installed")
+                wheel = self._wheel()
+                with self._share_by_disk("backend", "check", _BACKEND_GB):
+                    self._call(plan.backend(wheel), log, "the backend cannot be installed")
                 there = replace(there, wheel=plan.wheel.sha256, version=plan.wheel.version)
                 folder.remember(there)
-            self._begin(3)
+            self._begin("check")
             self._call([str(folder.command), "doctor"], log, "the backend was installed and does not work")
         folder.remember(replace(there, complete=True))
         shutil.rmtree(folder.downloads, ignore_errors=True)  # can be downloaded again
@@ -120,11 +129,11 @@ class Installation:
         return plan.file
 
     def _downloaded(self, done: int, size: int) -> None:
-        self._tell(share=(2 + 0.5 * done / size) / len(_STEPS), line=f"{done / 2**20:.0f} of {size / 2**20:.0f} MiB")
+        self._tell(line=f"{done / 2**20:.0f} of {size / 2**20:.0f} MiB")
 
     def _check_room(self) -> None:
         there = next(parent for parent in (self.plan.folder.path, *self.plan.folder.path.parents) if parent.exists())
-        free, wanted = shutil.disk_usage(there).free / _GIGABYTE, self.plan.disk_gb + _FREE
+        free, wanted = shutil.disk_usage(there).free / _GIGABYTE, self.plan.disk_gb + self.plan.download_gb + _FREE
         if not self.plan.folder.installed().flavour and free < wanted:
             raise InstallError(
                 f"{there} has {free:.1f} GB left, and about {wanted:.1f} are needed: choose another folder"
@@ -147,8 +156,8 @@ class Installation:
         try:
             child = subprocess.Popen(  # noqa: S603 the plan's
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                encoding="utf-8", errors="replace", env=environment(), start_new_session=sys.platform != "win32",
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                encoding="utf-8", errors="replace", env=environment(self.plan.folder.temporary),
+                start_new_session=sys.platform != "win32", creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )  # fmt: skip
         except OSError as error:
             raise InstallError(f"{what}: {command[0]} cannot be started ({error.strerror})") from None
@@ -169,10 +178,33 @@ class Installation:
         if child.returncode != 0:
             raise InstallError(f"{what}: {_reason(said)} (all of it is in {self.plan.folder.log})")
 
-    def _begin(self, step: int) -> None:
+    def _begin(self, step: str) -> None:
         if self._cancelled.is_set():
             raise CancelledError
-        self._tell(step=_STEPS[step], share=step / len(_STEPS), line="")
+        self._tell(step=step, share=_STEPS[step], line="")
+
+    @contextlib.contextmanager
+    def _share_by_disk(self, step: str, following: str, gigabytes: float) -> Iterator[None]:
+        """Lets the share go from ``step``'s to that of the ``following`` one as the disk takes so much more.
+
+        pip says nothing of how far it is: its bars are for terminals. What other programs write is counted too.
+        """
+        before, ended = shutil.disk_usage(self.plan.folder.path).free, threading.Event()
+        begin, length = _STEPS[step], _STEPS[following] - _STEPS[step]
+
+        def look() -> None:
+            while not ended.wait(_LOOK_S):
+                with contextlib.suppress(OSError):  # the folder is gone, of which the command tells
+                    taken = (before - shutil.disk_usage(self.plan.folder.path).free) / (gigabytes * _GIGABYTE)
+                    self._tell(share=max(self.progress.share, begin + length * min(taken, 1.0)))
+
+        looking = threading.Thread(target=look, name="effigy-install-disk", daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            looking.join()
 
     def _tell(
         self,
@@ -182,18 +214,22 @@ class Installation:
         outcome: Outcome = "running",
         error: str = "",
     ) -> None:
-        now = self.progress
-        self.progress = Progress(
-            now.step if step is None else step,
-            now.share if share is None else share,
-            now.line if line is None else line,
-            outcome,
-            error,
-        )
+        with self._telling:
+            now = self.progress
+            self.progress = Progress(
+                now.step if step is None else step,
+                now.share if share is None else share,
+                now.line if line is None else line,
+                outcome,
+                error,
+            )
 
 
-def environment() -> dict[str, str]:
-    """Returns the commands' environment: without Blender's own Python, with the system's proxies if none are set."""
+def environment(temporary: Path) -> dict[str, str]:
+    """Returns the commands' environment: without Blender's own Python, with the system's proxies if none are set.
+
+    Temporary files go to the folder ``temporary``, on the disk that was chosen: the system's own may be in memory.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -202,7 +238,7 @@ def environment() -> dict[str, str]:
     for scheme, address in urllib.request.getproxies().items():
         if scheme in ("http", "https") and not any(f"{scheme}_proxy" == name.lower() for name in kept):
             kept[f"{scheme}_proxy"] = address
-    return kept | {"PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONUNBUFFERED": "1"} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
 
 
 def _reason(said: list[str]) -> str:

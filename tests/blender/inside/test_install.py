@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -44,9 +46,28 @@ def test_a_backend_is_installed_and_removed_without_a_network(apart, wheels, tmp
     ran = subprocess.run([apart.command, "doctor"], capture_output=True, text=True, timeout=120)
     assert ran.stdout == "all is well ['doctor']\n"
     assert Path(apart.command).is_relative_to(tmp_path / "here")
+    assert told_of_update(apart.command, wheels) is None
+    newer = write_wheel(wheels.parent, "effigy_faces", "9.1", DOCTOR)
+    folder, said = told_of_update(apart.command, newer)
+    assert folder == there["folder"]
+    assert said == "The installed backend (9.0) is not the one of this add-on (9.1)"
     assert bpy.ops.effigy.remove_backend(folder=there["folder"]) == {"FINISHED"}
     assert not (tmp_path / "here").exists()
     assert apart.command == "effigy"
+
+
+def told_of_update(command, wheel):
+    """What the panel offers where this wheel belongs to the add-on."""
+    module, data = addon("blender.ui.install"), wheel.read_bytes()
+    said = {"name": wheel.name, "version": wheel.name.split("-")[1], "size": len(data), "address": ""}
+    described = Path(module.__file__).parents[2] / "backend.json"
+    described.write_text(json.dumps({**said, "sha256": hashlib.sha256(data).hexdigest()}))
+    module._of_another_release.cache_clear()
+    try:
+        return module._of_another_release(command)
+    finally:
+        described.unlink()
+        module._of_another_release.cache_clear()
 
 
 def test_without_online_access_nothing_is_fetched(apart, wheels, tmp_path):
