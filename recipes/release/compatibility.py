@@ -72,6 +72,8 @@ def _count(rows: dict[str, Count], suite: ElementTree.Element, said: dict[str | 
         if said.get("cuda") and "cuda" in where:
             rows["NVIDIA GPU (CUDA)"].what = said["cuda"]
             counted.append(rows["NVIDIA GPU (CUDA)"])
+        if re.search(r"\bmps\b", where):
+            counted.append(rows["Apple GPU (MPS)"])
         for row in counted:
             row.passed += not failed
             row.failed += failed

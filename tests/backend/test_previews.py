@@ -29,7 +29,7 @@ from effigy.generators.previews.compiled import Compilation, prune
 from effigy.generators.previews.painter import Graphed, preview_dtype
 
 from ..closeness import assert_same, roundings_of, typical_error
-from .devices import DEVICES
+from .devices import ALL_DEVICES, DEVICES
 
 HALF_ROUNDINGS = 22  # ``small`` has eleven convolutions, each of which rounds its input and its output
 
@@ -183,7 +183,7 @@ def test_only_the_newest_packages_are_kept(tmp_path):
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["3", "4", "5", "6", "7", "8"]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", ALL_DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_a_generator_paints_the_same_on_every_device(small, device, dtype):
     exact = load_generator(small, "cpu")

@@ -24,6 +24,7 @@ REPORT = f"""<testsuites><testsuite name="pytest"><properties>
 <property name="gui" value=""/></properties>
 <testcase classname="tests.backend.test_a" name="test_one"/>
 <testcase classname="tests.backend.test_a" name="test_two[cuda]"><skipped/></testcase>
+<testcase classname="tests.backend.test_a" name="test_two[mps]"><skipped/></testcase>
 <testcase classname="tests.blender.test_in_blender" name="test_it[4.2]"/>
 <testcase classname="tests.blender.test_in_blender" name="test_it[5.0]"><failure/></testcase>
 </testsuite></testsuites>"""

@@ -245,7 +245,7 @@ class FaceModel:
     def see(self, ws: Tensor) -> Seen:
         """Returns where the regressor reads the landmarks in the picture of w+ [num_ws, w_dim]."""
         with limited_threads(1):  # as in ``edit``
-            q = self.regressor.of_latents(ws[None].double().cpu()).numpy()[0]
+            q = self.regressor.of_latents(ws[None].cpu().double()).numpy()[0]
         return Seen.of(q, self.shape, self.topology)
 
     def prepared(self, pictures: Pictures, ws: Tensor, passes: Collection[PassName], matte: MatteName) -> Pictures:

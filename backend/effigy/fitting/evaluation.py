@@ -207,7 +207,7 @@ class Session:
         if self.judge.recogniser is not None:
             vectors = self.judge.recogniser.embed(pictures.to(self.model.generator.device))
             part.similarities = (vectors[1:] @ vectors[0]).tolist()
-        points = self.judge.detector.detect(pictures[1:]).double().cpu().numpy()
+        points = self.judge.detector.detect(pictures[1:]).cpu().double().numpy()
         return pictures[1:], infer(self.model.shape, points)
 
 

@@ -84,4 +84,4 @@ def _looked_at(model: FaceModel, detector: Detector, ws: Tensor) -> Array:
     """Paints w+ [n, num_ws, w_dim] and returns the detected points [n, 2, L]."""
     pictures = colour(model.generator.synthesize(ws.to(model.generator.device)), model.generator.planes)
     check_pictures(pictures, model.generator, ws)
-    return np.asarray(detector.detect(pictures).double().cpu().numpy())
+    return np.asarray(detector.detect(pictures).cpu().double().numpy())

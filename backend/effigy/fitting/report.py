@@ -145,7 +145,7 @@ def measured_turns(model: FaceModel, detector: Detector, seed: int, asked: Array
     person = model.open_seed(seed)
     poses = [(float(a), 0.0) if axis == 0 else (0.0, float(a)) for a in asked]
     images = seen(model, torch.stack([model.edit(person, *pose, {}).ws for pose in poses]))
-    views = infer(model.shape, detector.detect(images).double().cpu().numpy())
+    views = infer(model.shape, detector.detect(images).cpu().double().numpy())
     return np.degrees(angles(views.camera.R)[axis])
 
 

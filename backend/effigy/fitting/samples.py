@@ -134,7 +134,7 @@ def latents_of_samples(generator: Generator, seed: int, latent: Latent, count: i
         random = np.random.RandomState([seed, number])
         z = torch.from_numpy(random.randn(SHARD, generator.z_dim)).float()
         ws += [_latents_of(generator, part, random, latent) for part in torch.split(z, _BATCH)]
-    return torch.cat(ws)[:count, : None if latent == "w+" else 1].double().cpu().numpy()
+    return torch.cat(ws)[:count, : None if latent == "w+" else 1].cpu().double().numpy()
 
 
 def _latents_of(generator: Generator, z: Tensor, random: np.random.RandomState, latent: Latent) -> Tensor:

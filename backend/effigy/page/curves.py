@@ -67,7 +67,7 @@ def unseen_errors(model: FaceModel, detector: Detector, faces: int = _FACES) -> 
     both are sorted, [n].
     """
     people = [model.open_seed(FIRST_SEED + number) for number in range(faces)]
-    points = detector.detect(seen(model, torch.stack([person.ws for person in people]))).double().cpu().numpy()
+    points = detector.detect(seen(model, torch.stack([person.ws for person in people]))).cpu().double().numpy()
     kept = np.isfinite(points).all(axis=(1, 2))
     views = infer(model.shape, points[kept])
     fitted = project(model.shape.shape(views.alpha), views.camera)

@@ -77,7 +77,7 @@ def read(model: FaceModel, detector: Detector | None, edit: Edit, wanted: Array)
     """Paints ``edit`` and reads its landmarks; ``wanted`` [2, L] are those that were asked for."""
     if detector is None:
         return None
-    points = detector.detect(seen(model, edit.ws[None])).double().cpu().numpy()
+    points = detector.detect(seen(model, edit.ws[None])).cpu().double().numpy()
     if not np.isfinite(points).all():
         return None
     views = infer(model.shape, points)

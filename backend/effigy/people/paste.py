@@ -214,7 +214,7 @@ def _mask(reader: PhotoReader, before: NDArray[np.uint8], after: NDArray[np.uint
         points = faces[0].points[:, :2] * (_MASK / len(picture)) if faces else _oval()
         hull = face_mask(points, _MASK, _GROWN, _SOFT * _MASK)
         seen = F.interpolate(matte.matte(picture)[None, None], (_MASK, _MASK), mode="bilinear", align_corners=False)
-        person = seen[0, 0].double().cpu().numpy()
+        person = seen[0, 0].cpu().double().numpy()
         drawn = np.maximum(drawn, np.maximum(hull, person))
     from_edge = (np.minimum(np.arange(_MASK), np.arange(_MASK)[::-1]) + 0.5) / _MASK
     ramp = np.clip((from_edge - _EDGE) / _EDGE, 0, 1)

@@ -93,7 +93,7 @@ class FaceFinder:
         """Returns the boxes that a network finds in a crop of each picture."""
         size = network.run.input_shape[1]
         cuts = torch.stack([cut(p, crop, size, black=True) for p, crop in zip(pictures, crops, strict=True)])
-        outputs, logits = (output.double().cpu().numpy() for output in network.run(2 * cuts - 1))
+        outputs, logits = (output.cpu().double().numpy() for output in network.run(2 * cuts - 1))
         scores = 1 / (1 + np.exp(-np.clip(logits[..., 0], -100, 100)))
         found = []
         for rows, score, crop in zip(outputs, scores, crops, strict=True):

@@ -138,7 +138,7 @@ class PhotoReader:
             both = self._points(torch.cat([cuts, cuts.flip(2)]), crops * 2, mirrored=len(cuts))
             points, presence = (values.reshape(2, len(cuts), *values.shape[1:]).mean(axis=0) for values in both)
         scored = torch.from_numpy(points[:, _SCORED, :2]).float().to(self.device)
-        scores = self._scores(scored)[0].double().cpu().numpy()
+        scores = self._scores(scored)[0].cpu().double().numpy()
         return [
             Face(p, float(seen), s) if seen >= _PRESENT and np.ptp(p[:, :2], axis=0).max() >= _LEAST else None
             for p, seen, s in zip(points, presence, scores, strict=True)
@@ -152,7 +152,7 @@ class PhotoReader:
     def _points(self, cuts: Tensor, crops: list[Crop], mirrored: int = 0) -> tuple[Array, Array]:
         """Returns points [N, 478, 3] in pixels and presences [N]. The last ``mirrored`` cuts are mirror images."""
         mesh, present, _ = self._mesh(cuts)
-        found = mesh.reshape(len(cuts), POINTS, 3).double().cpu().numpy() / cuts.shape[1]
+        found = mesh.reshape(len(cuts), POINTS, 3).cpu().double().numpy() / cuts.shape[1]
         if mirrored:
             found[-mirrored:] = found[-mirrored:, mirror()] * (-1, 1, 1) + (1, 0, 0)
         flat = np.stack([crop.to_picture(p[:, :2]) for p, crop in zip(found, crops, strict=True)])
