@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders in the background as a farm does; test_background.py starts it inside Blender's own Python.
 
-python background_render.py {make FILE | render FILE | render-and-kill FILE | render-without FILE}
+python background_render.py {make | render | render-and-kill | render-and-remove | render-without} FILE
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ def main(action: str, path: str) -> None:
         make(path)
     else:
         bpy.ops.wm.open_mainfile(filepath=path)
-        if action == "render-and-kill":
+        if action in ("render-and-kill", "render-and-remove"):
             bpy.app.handlers.render_post.append(kill_backend)
+        if action == "render-and-remove":
+            bpy.app.handlers.render_post.append(remove_backend)
         bpy.ops.render.render(animation=True)
     leave()
 
@@ -62,6 +64,12 @@ def kill_backend(scene, *_):
     if scene.frame_current == 2:
         session = importlib.import_module(f"{PACKAGE}.blender.pictures.session").session
         os.kill(session.provision.pid, signal.SIGKILL)
+
+
+def remove_backend(scene, *_):
+    """After the second frame it cannot be started any more."""
+    if scene.frame_current == 2:
+        bpy.context.preferences.addons[PACKAGE].preferences.command = "/nowhere/effigy"
 
 
 def leave() -> None:

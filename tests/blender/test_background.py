@@ -68,8 +68,17 @@ def test_a_background_render_starts_a_backend_and_leaves_none_behind(run, blende
 
 
 @oldest_and_newest
-def test_a_backend_killed_in_the_middle_ends_the_render_with_an_error(run, blender, tmp_path):
+def test_a_backend_killed_in_the_middle_is_started_again(run, blender, tmp_path):
     ran = run(blender, "render-and-kill")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Effigy: warning: the backend has ended" in ran.stderr
+    assert len(set(frames(tmp_path))) == 4
+    assert not backends(tmp_path)
+
+
+@newest
+def test_a_backend_that_cannot_be_started_again_ends_the_render_with_an_error(run, blender, tmp_path):
+    ran = run(blender, "render-and-remove")
     assert ran.returncode == 3, ran.stdout + ran.stderr
     assert "Effigy: error: frame 3 of Face 7 cannot be painted" in ran.stderr
     assert len(frames(tmp_path)) == 2, "a frame without its picture was written"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import bpy
 
@@ -27,6 +28,8 @@ from .screen import PlateScreen
 from .session import session
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
+_RESTARTS = 3  # of a backend that dies, in one render
+_DYING_S = 2.0  # of a process that was killed
 
 
 def paint(proxy: bpy.types.Object, wanted: FaceState) -> tuple[Pixels, tuple[str, ...]]:
@@ -49,7 +52,32 @@ def _painted(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
             "no backend is connected, and the preferences forbid to connect when rendering in the background"
         )
     face, patience = run_of(proxy).follower.face, preferences.get().timeout
-    return face.paint(session.ensure_ready(), anchor_of(proxy), wanted.asking, patience)
+    while True:
+        try:
+            return face.paint(session.ensure_ready(), anchor_of(proxy), wanted.asking, patience)
+        except RequestError as error:
+            if not _start_again(error):
+                raise
+            face.forget()
+
+
+def _start_again(error: RequestError) -> bool:
+    """Starts this Blender's own backend again, where that was ready and has died. Raises RequestError.
+
+    False where asking again is of no use, or after a few times: nobody watches a render.
+    """
+    lost = session.provision
+    if not error.is_transient or lost is None or session.welcome is None or _render.restarts == _RESTARTS:
+        return False
+    end = time.monotonic() + _DYING_S
+    while not lost.has_died and session.link is not None and not session.is_ready and time.monotonic() < end:
+        time.sleep(0.05)  # it was killed just now, since it had hung
+    if not lost.has_died:
+        return False
+    _render.restarts += 1
+    _say(f"warning: the backend has ended ({lost.why_it_ended}), and is started again")
+    session.restart()
+    return True
 
 
 def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -88,6 +116,7 @@ class _Render:
     def __init__(self) -> None:
         self.frame = 0  # the one that renders; shutters look beside it
         self.told: set[Name] = set()  # faces whose stale bake was told
+        self.restarts = 0  # of the backend
         self.restore: tuple[str, bool, bool] | None = None  # the scene, and its settings before
 
 
@@ -99,6 +128,7 @@ def begin(scene: bpy.types.Scene) -> None:
     activity.begin_render()
     runs.followers.new_epoch()
     _render.told.clear()
+    _render.restarts = 0
 
 
 def prepare(scene: bpy.types.Scene) -> None:
