@@ -186,12 +186,12 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
 @pytest.fixture()
 def capture(face):
     """Starts a capture of the face on a free port; returns it and a function that sends a moment to it."""
-    live, link = addon("blender.ui.live_capture"), effigy_client.capture.live_link
+    link = effigy_client.capture.live_link
     listener = link.Listener("127.0.0.1", 0)
     phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def start(**options):
-        return live.LiveCapture(face, listener, **options)
+        return addon("blender.ui.capture_motion").LiveCapture(face, listener, **options)
 
     def send(running, scene, **values):
         for sent in (b"nonsense", packed(link, dict.fromkeys(link.ARKIT, 0.0) | values)):

@@ -160,7 +160,7 @@ def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene
     source.look()
     assert {kind: len(getattr(bpy.data, kind)) for kind in before} == before
     listener = effigy_client.capture.live_link.Listener("127.0.0.1", 0)
-    capture = live.LiveCapture(face, listener, process)
+    capture = addon("blender.ui.capture_motion").LiveCapture(face, listener, process)
     moved = dict.fromkeys(effigy_client.capture.live_link.ARKIT, 0.0) | {"jawopen": 1.0, "mouthsmileleft": 1.0}
     channels = {name: np.array([value]) for name, value in moved.items()}
     capture.apply(face, scene, effigy_client.capture.tables.arkit_capture(np.zeros(1), channels))
