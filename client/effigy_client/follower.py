@@ -92,6 +92,7 @@ class Follower:
         self._showing = 0  # which of them the screen shows: an answer that comes late must not replace a newer one
         self._changed = 0.0  # when something was asked for last
         self._drawn = 0.0  # when a picture came last
+        self._gap = 0.0  # seconds between two pictures while moving
         self._refining: _Refining | None = None
         self._refused = -1  # the asking whose exact picture could not be had
         self._painting = 0.0  # the service's own milliseconds for a picture of full size
@@ -203,9 +204,10 @@ class Follower:
             self._painting = timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
         now = self._clock()
         self.milliseconds, self._took = 1e3 * (now - preview.asked), 1e3 * (preview.finished - preview.asked)
-        if now - self._drawn < _SAME_MOVE_S:
-            rate = 1 / max(now - self._drawn, 1e-3)
-            self.rate = self.rate + 0.2 * (rate - self.rate) if self.rate else rate
+        if (gap := now - self._drawn) < _SAME_MOVE_S:
+            # Gaps are averaged and not rates, of which one of two pictures in a single look would outweigh all others.
+            self._gap = self._gap + 0.2 * (gap - self._gap) if self._gap else gap
+            self.rate = 1 / max(self._gap, 1e-3)
         self._drawn = now
         if self._show(tag.asking, tag.place, tag.number, pixels, screen, exact=frame.exact):
             self.clamped = frame.clamped

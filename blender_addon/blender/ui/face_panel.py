@@ -40,7 +40,7 @@ class EFFIGY_PT_face(SidePanel):
 def told(proxy: bpy.types.Object) -> Told:
     """Returns whether the picture is right, and how fast it follows; or by which earlier model it is painted."""
     face, run = face_of(proxy), run_of(proxy).follower
-    speed = iface_("{:.0f} ms from hand to picture", run.milliseconds) if run.milliseconds else ""
+    speed = iface_("{:.0f} ms behind the hand", run.milliseconds) if run.milliseconds else ""
     if run.rate and speed:
         speed += f" · {run.rate:.0f} fps"
     if earlier := earlier_model(proxy):

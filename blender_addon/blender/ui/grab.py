@@ -20,6 +20,7 @@ from .operator import is_ours
 
 TOOL = "effigy.grab_tool"
 _REACH = 24  # pixels from a landmark at which it is still picked
+_LEAST = 5e-4  # change of a control that the panel shows
 
 
 class Drag:
@@ -69,7 +70,10 @@ class Drag:
             controls.set_values(self.proxy, self.before)
             controls.set_rotation(self.proxy, self._sight @ turn(*what))
         else:
-            controls.set_values(self.proxy, dict(zip(self.before, express(*what).tolist(), strict=True)))
+            found = express(*what)
+            # As many digits as the panel shows: nobody meant a hundred-thousandth of a pucker.
+            found = np.where(np.abs(found - self._start) < _LEAST, self._start, np.round(found, 3))
+            controls.set_values(self.proxy, dict(zip(self.before, found.tolist(), strict=True)))
             if self.head:
                 controls.put_back(self.proxy, self._placement)
         self.shape, self.head = not by_turning, by_turning

@@ -120,7 +120,8 @@ class EFFIGY_OT_randomise(PoseOperator):
         for block in controls.blocks_of(proxy):
             # Most controls of a real expression are near rest: squares keep the mean low.
             size = float(random.random() ** 2) * self.strength
-            values[block.name] = size * (block.slider_max if random.random() < 0.7 else block.slider_min)
+            value = size * (block.slider_max if random.random() < 0.7 else block.slider_min)
+            values[block.name] = round(value, 3)  # as many digits as the panel shows
         controls.set_values(proxy, values)
 
 
