@@ -8,7 +8,7 @@ suite=$1 folder=$2
 [ -e "$folder/ready" ] && exit 0
 [ "$(id -u)" = 0 ] || { echo "windowed Blender is set up in a chroot, which only root can make" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
-tools=(debootstrap xvfb xdotool imagemagick tesseract-ocr tesseract-ocr-eng)
+tools=(debootstrap xvfb xdotool tesseract-ocr tesseract-ocr-eng)
 dpkg -s "${tools[@]}" >/dev/null 2>&1 || { apt-get update -qq; apt-get install -y -qq --no-install-recommends "${tools[@]}"; }
 mirror=$(awk '/^URIs:/{print $2; exit}' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true)
 if grep -q " $(realpath -m "$folder")/" /proc/self/mountinfo; then

@@ -16,6 +16,7 @@ from pathlib import Path
 import bpy
 
 BOX = Path(os.environ["EFFIGY_GUI_BOX"])
+found = []  # what the last tick has seen
 
 
 def view3d():
@@ -40,7 +41,16 @@ def screen(region, place):
     return [region.x + place[0], window.height - region.y - place[1]]
 
 
+def handled():
+    """Takes away what the tests have put there, at the second tick that finds it: events come between two ticks."""
+    if BOX / "unseen" in found:
+        found.pop().unlink()
+    elif (BOX / "unseen").exists():
+        found.append(BOX / "unseen")
+
+
 def answer():
+    handled()
     question = BOX / "question.py"
     if question.exists():
         names = {"bpy": bpy, "view3d": view3d, "screen": screen, "addon": addon, "face": face, "result": None}

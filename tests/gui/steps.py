@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import numpy as np
+
+from .window import PATIENCE
 
 PANEL = slice(955, 1215)  # the side panel's columns
 
 PREPARE = """
 bpy.context.preferences.view.ui_scale = 1.0
 bpy.context.preferences.view.show_tooltips = False
+bpy.context.preferences.view.smooth_view = 0
+bpy.context.preferences.system.viewport_aa = "FXAA"  # what is drawn in software is drawn once, not eight times
 window, area, region = view3d()
 area.spaces.active.show_region_ui = True
 area.spaces.active.overlay.show_stats = False
@@ -41,14 +46,14 @@ def picture(window):
     return np.array(flat[2], dtype=np.uint8).reshape(flat[0], flat[1], 4)[..., :3]
 
 
-def settle(window, seconds=30.0):
+def settle(window):
     """Waits until the picture is the exact one of the present scene."""
     question = (
         "run = addon('blender.pictures.runs').run_of(face()).follower\n"
         "changes = addon('blender.pictures.activity').changes\n"
         "result = [run.is_exact and run.shown == run.wanted and not changes.are_live, run.problem]"
     )
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     quiet = 0
     while quiet < 3:
         rests, problem = window.ask(question)
@@ -58,16 +63,31 @@ def settle(window, seconds=30.0):
         time.sleep(0.1)
 
 
-def until(holds, seconds, why):
+def until(holds, why):
     """Waits until ``holds()`` is true; if that takes too long, ``why()`` says what is wrong."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end, why()
         time.sleep(0.2)
 
 
 def viewport(window):
+    """Returns the viewport's pixels, drawn now: on a busy machine Blender draws long after it has changed something."""
+    window.ask(
+        "for opened in bpy.context.window_manager.windows:\n"
+        "    with bpy.context.temp_override(window=opened):\n"
+        "        bpy.ops.wm.redraw_timer(type='DRAW_WIN_SWAP', iterations=1)"
+    )
     return window.look()[120:850, 80 : PANEL.start].astype(float)
+
+
+@contextlib.contextmanager
+def opened(window, name):
+    """While a closed part of the panel is open: what stands below it is where it was before and afterwards."""
+    header = f"^.{{0,3}}{name}$"
+    window.press(header, PANEL)
+    yield
+    window.press(header, PANEL)
 
 
 def landmark(window, index):
@@ -86,7 +106,7 @@ def landmark(window, index):
 
 def choose_file(window, path, shot=None):
     """Enters a path into the file browser that a button opened, and presses its button."""
-    until(lambda: window.ask(_BROWSER + "result = browser is not None"), 10, window.console)
+    until(lambda: window.ask(_BROWSER + "result = browser is not None"), window.console)
     window.ask(
         _BROWSER + f"browser.spaces.active.params.directory = {str(path.parent)!r}.encode()\n"
         f"browser.spaces.active.params.filename = {path.name!r}\n"
@@ -97,7 +117,7 @@ def choose_file(window, path, shot=None):
         window.shot(shot)
     window.move(600, 450)  # into the browser, where Return is its button
     window.keys("Return")
-    until(lambda: window.ask(_BROWSER + "result = browser is None"), 10, window.console)
+    until(lambda: window.ask(_BROWSER + "result = browser is None"), window.console)
 
 
 _BROWSER = """

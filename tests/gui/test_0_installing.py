@@ -92,10 +92,10 @@ def test_an_installation_is_cancelled_and_goes_on(window, index):
     window.find("are downloaded", slice(640, 1110))
     window.shot("00-install-backend", _DIALOG)
     window.keys("Return")
-    window.find("Installing", PANEL, timeout=120)
+    window.find("Installing", PANEL)
     window.shot("00-installing", np.s_[60:420, 940:1240])
     window.press("Cancel", PANEL)
-    until(lambda: window.ask(_STATE)[0] != "running", 120, window.console)
+    until(lambda: window.ask(_STATE)[0] != "running", window.console)
     assert window.ask(_STATE) == ["cancelled", ""]
     index.slow = 0.0
     window.find("Install Backend", PANEL)
@@ -105,13 +105,13 @@ def test_four_steps_lead_to_a_face(window, index):
     """The zip is there (1). Install Backend (2), Start Backend (3), Add Face (4)."""
     dialog(window)
     window.keys("Return")
-    until(lambda: window.ask(_STATE)[0] != "running", 400, window.console)
+    until(lambda: window.ask(_STATE)[0] != "running", window.console)
     assert window.ask(_STATE) == ["done", ""]
     assert window.ask("import os\nresult = os.path.isfile(addon('blender.preferences').get().command)")
     window.press("^.{0,3}Start Backend", PANEL)
-    window.find("Ready", PANEL, timeout=180)
+    window.find("Ready", PANEL)
     window.press("^.{0,3}Add Face", PANEL)
-    until(lambda: window.ask("result = any(o.effigy.is_face for o in bpy.context.scene.objects)"), 120, window.console)
+    until(lambda: window.ask("result = any(o.effigy.is_face for o in bpy.context.scene.objects)"), window.console)
 
 
 def test_it_is_removed_by_a_click(window, index):
@@ -120,7 +120,7 @@ def test_it_is_removed_by_a_click(window, index):
     window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
     window.press("Remove Backend")
     window.keys("Return")
-    until(lambda: window.ask("result = addon('blender.preferences').get().command") == "effigy", 60, window.console)
+    until(lambda: window.ask("result = addon('blender.preferences').get().command") == "effigy", window.console)
     assert not window.ask(f"import os\nresult = os.path.exists({command!r})")
     window.ask(
         "for opened in bpy.context.window_manager.windows[1:]:\n"

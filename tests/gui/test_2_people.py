@@ -60,7 +60,7 @@ def test_another_face_is_added_by_the_keyboard_alone(window):
     time.sleep(0.5)
     window.shot("07g-add-by-keyboard")
     window.keys("Return")
-    until(lambda: window.ask(COUNT) == 2, 30, window.console)
+    until(lambda: window.ask(COUNT) == 2, window.console)
     time.sleep(1.0)
     window.shot("07g-added")  # and what says that the camera does not see it
     window.keys("Escape")
@@ -74,7 +74,7 @@ def test_people_are_mixed_and_a_lock_holds(window):
     time.sleep(0.5)
     window.shot("07h-mix")
     window.keys("Return")
-    until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") != own, 20, window.console)
+    until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") != own, window.console)
     _, y = window.find_still("A mixture", PANEL)
     mixed = window.ask(ACTIVE + "result = proxy.effigy.latent")
     window.click(1184, y)  # the padlock at the row's end
@@ -94,10 +94,10 @@ def test_a_person_is_saved_and_loaded(window):
         window.press(f"^.{{0,3}}{label}", PANEL)
         choose_file(window, path)
         if label == "Save":
-            until(path.is_file, 10, window.console)
+            until(path.is_file, window.console)
             window.press("^.{0,3}Random$", PANEL)
-            until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") != mixed, 20, window.console)
-    until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") == mixed, 20, window.console)
+            until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") != mixed, window.console)
+    until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") == mixed, window.console)
     window.press("Identity", PANEL)
 
 
@@ -109,7 +109,7 @@ def test_a_face_turns_to_the_camera_and_is_removed(window):
     assert abs(yaw) < 0.1
     assert abs(pitch) < 0.1
     window.press("Remove Face", PANEL)
-    until(lambda: window.ask(COUNT) == 1, 10, window.console)
+    until(lambda: window.ask(COUNT) == 1, window.console)
     window.ask("bpy.context.scene.cursor.location = (0, 0, 0)\nbpy.context.view_layer.objects.active = face()")
     window.ask("face().select_set(True)")
     settle(window)

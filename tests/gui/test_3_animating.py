@@ -13,7 +13,7 @@ import pytest
 from effigy_client.capture.live_link import ARKIT, PORT
 from tests.client.test_live_link import packet
 
-from .steps import CATEGORY, PANEL, choose_file, hover, picture, settle, until, values
+from .steps import CATEGORY, PANEL, choose_file, hover, opened, picture, settle, until, values
 
 
 def test_the_face_follows_a_live_capture_until_escape(window):
@@ -27,13 +27,15 @@ def test_the_face_follows_a_live_capture_until_escape(window):
     window.shot("07b-live-capture")
     window.keys("Return")
     running = "result = addon('blender.ui.live_capture').is_running()"
-    end = time.monotonic() + 10
-    until(lambda: window.ask(running), 10, window.console)
+    until(lambda: window.ask(running), window.console)
+    moment = packet([0.5 if name == "jawopen" else 0.0 for name in ARKIT])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-        while values(window)["jawOpen"] < 0.4:
-            phone.sendto(packet([0.5 if name == "jawopen" else 0.0 for name in ARKIT]), ("127.0.0.1", PORT))
-            assert time.monotonic() < end + 10, "the face does not follow"
-            time.sleep(0.1)
+
+        def follows():
+            phone.sendto(moment, ("127.0.0.1", PORT))
+            return values(window)["jawOpen"] >= 0.4
+
+        until(follows, lambda: "the face does not follow")
     settle(window)
     window.shot("07c-captured")
     hover(window)
@@ -51,16 +53,15 @@ def test_a_face_looks_as_the_one_in_a_picture_and_that_is_undone(window):
     path.write_bytes(bytes(window.ask(PHOTOGRAPH)))
     window.press("Neutral", PANEL)
     settle(window)
-    window.press("^.{0,3}Capture", PANEL)
-    window.press("Pose from Pic", PANEL)
-    choose_file(window, path, shot="07g-picture")
-    until(lambda: values(window)["jawOpen"] > 0.4, 30, window.console)
-    settle(window)
-    hover(window)
-    window.keys("ctrl+z")
-    settle(window)
-    assert values(window)["jawOpen"] == 0
-    window.press("^.{0,3}Capture", PANEL)
+    with opened(window, "Capture"):
+        window.press("Pose from Pic", PANEL)
+        choose_file(window, path, shot="07g-picture")
+        until(lambda: values(window)["jawOpen"] > 0.4, window.console)
+        settle(window)
+        hover(window)
+        window.keys("ctrl+z")
+        settle(window)
+        assert values(window)["jawOpen"] == 0
 
 
 PHOTOGRAPH = """
@@ -101,18 +102,14 @@ def test_poses_are_keyed_and_played(window):
 
 
 def test_a_cached_range_plays_as_fast_as_its_frames(window):
-    window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
-    window.press("^.{0,3}Animation", PANEL)
-    window.press("^.{0,3}Cache", PANEL)
-    until(
-        lambda: window.ask("result = len(addon('blender.pictures.runs').run_of(face()).cached)") == 12,
-        60,
-        window.console,
-    )
-    window.find("This frame is in memory", PANEL)
-    window.shot("08c-cached")
-    window.press("^.{0,3}Backend", PANEL)
-    window.press("^.{0,3}Animation", PANEL)
+    with opened(window, "Animation"):
+        window.press("^.{0,3}Cache", PANEL)
+        until(
+            lambda: window.ask("result = len(addon('blender.pictures.runs').run_of(face()).cached)") == 12,
+            window.console,
+        )
+        window.find("This frame is in memory", PANEL)
+        window.shot("08c-cached")
     hover(window)
     window.ask(
         "plate = addon('blender.scene.plate')\n"
@@ -130,7 +127,8 @@ def test_a_cached_range_plays_as_fast_as_its_frames(window):
         "with bpy.context.temp_override(window=window):\n"
         "    bpy.ops.screen.animation_play()"
     )
-    time.sleep(4.0)
+    counted = "result = bpy.app.driver_namespace['counts']['frames']"
+    until(lambda: window.ask(counted) > 40, lambda: "the range does not play")
     shown, frames = window.ask(
         "plate = addon('blender.scene.plate')\n"
         "counts = bpy.app.driver_namespace.pop('counts')\n"
@@ -142,7 +140,6 @@ def test_a_cached_range_plays_as_fast_as_its_frames(window):
         "next(a for a in window.screen.areas if a.type == 'TEXT_EDITOR').type = 'VIEW_3D'\n"
         "result = [counts['shown'], counts['frames']]"
     )
-    assert frames > 4 * 10, "with a look ten times a second, fewer would do"
     assert shown >= 0.8 * frames, "a timer that sleeps between frames shows a picture now and then"
     settle(window)
     window.ask(CATEGORY)
@@ -159,7 +156,7 @@ def test_a_viewport_render_of_a_cached_range_shows_every_frames_own_picture(wind
         "    bpy.ops.render.opengl(animation={animation}, write_still=True)"
     )
     folder = window.work / "viewport"
-    window.ask(render.format(path=str(folder / "film_"), frame=1, animation=True), timeout=180)
+    window.ask(render.format(path=str(folder / "film_"), frame=1, animation=True))
     film = [iio.imread(path)[..., :3].astype(int) for path in sorted(folder.glob("film_*.png"))]
     assert len(film) == 12
     assert len({frame.tobytes() for frame in film}) == 12
@@ -167,7 +164,7 @@ def test_a_viewport_render_of_a_cached_range_shows_every_frames_own_picture(wind
         window.ask(f"bpy.context.scene.frame_set({frame})")
         settle(window)
         still = folder / f"still_{frame}.png"
-        window.ask(render.format(path=str(still), frame=frame, animation=False), timeout=60)
+        window.ask(render.format(path=str(still), frame=frame, animation=False))
         apart = np.abs(iio.imread(still)[..., :3].astype(int) - film[frame - 1]).max(axis=2)
         assert (apart > 8).mean() < 0.002, f"frame {frame} was drawn with another frame's picture"
     window.ask("bpy.context.scene.render.resolution_percentage = 100")
@@ -182,24 +179,21 @@ def test_a_recording_becomes_keys_and_is_undone(window, label, jaws, yaws):
     path = window.work / "take.csv"
     path.write_text(window.ask(TRACK) if "Landmark" in label else RECORDING)
     window.ask("bpy.context.scene.frame_end = 250")  # as Blender begins a scene
-    window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
-    window.press("^.{0,3}Capture", PANEL)
-    window.press(label, PANEL)
-    choose_file(window, path, shot=f"08a-{label.split()[1].lower()}")
-    settle(window)
-    captured = poses(window)
-    assert window.ask("result = bpy.context.scene.frame_end") == 12, "the scene goes on where nothing moves"
-    window.shot("08a-imported")
-    assert [pose["jawOpen"] for pose in captured] == pytest.approx(jaws, abs=0.15)
-    assert [pose["yaw"] for pose in captured] == pytest.approx(yaws, abs=2)
-    hover(window)
-    window.keys("ctrl+z")
-    settle(window)
-    for pose, was in zip(poses(window), before, strict=True):
-        assert pose == pytest.approx(was, abs=1e-3)
-    window.ask("bpy.context.scene.frame_end = 12")
-    window.press("^.{0,3}Capture", PANEL)
-    window.press("^.{0,3}Backend", PANEL)
+    with opened(window, "Capture"):
+        window.press(label, PANEL)
+        choose_file(window, path, shot=f"08a-{label.split()[1].lower()}")
+        settle(window)
+        captured = poses(window)
+        assert window.ask("result = bpy.context.scene.frame_end") == 12, "the scene goes on where nothing moves"
+        window.shot("08a-imported")
+        assert [pose["jawOpen"] for pose in captured] == pytest.approx(jaws, abs=0.15)
+        assert [pose["yaw"] for pose in captured] == pytest.approx(yaws, abs=2)
+        hover(window)
+        window.keys("ctrl+z")
+        settle(window)
+        for pose, was in zip(poses(window), before, strict=True):
+            assert pose == pytest.approx(was, abs=1e-3)
+        window.ask("bpy.context.scene.frame_end = 12")
 
 
 RECORDING = "\n".join(

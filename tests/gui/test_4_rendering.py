@@ -10,11 +10,14 @@ import imageio.v3 as iio
 import numpy as np
 
 from .steps import PANEL, hover, lives, picture, settle, until
+from .window import PATIENCE
+
+RENDERS = "result = bpy.app.is_job_running('RENDER')"
 
 
 def back_to_live(window):
     window.press("Back to Live", PANEL)
-    until(lambda: window.ask("result = face().effigy.source") == "LIVE", 10, window.console)
+    until(lambda: window.ask("result = face().effigy.source") == "LIVE", window.console)
 
 
 def read(path):
@@ -24,8 +27,9 @@ def read(path):
 
 def test_a_check_lists_what_stands_in_the_way(window):
     window.ask("bpy.context.scene.view_settings.view_transform = 'AgX'; bpy.context.scene.render.use_border = True")
+    window.press("^.{0,3}Render$", PANEL)  # open from here on
     window.press("Check B.+Rendering", PANEL)
-    window.find("region", timeout=15)
+    window.find("region")
     window.shot("08b-check")
     hover(window)
     window.keys("Escape")
@@ -34,9 +38,8 @@ def test_a_check_lists_what_stands_in_the_way(window):
 def test_the_sequence_is_baked_and_rendered_and_equal(window):
     path = window.work / "scene.blend"
     window.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})")
-    window.press("^.{0,3}Backend", PANEL)  # closed, it leaves room for what stands below
     window.press("Exact Pixels", PANEL)
-    window.find("picture's size", timeout=15)
+    window.find("picture's size")
     window.keys("Return")
     settle(window)
     window.shot("09-before-bake")
@@ -44,7 +47,6 @@ def test_the_sequence_is_baked_and_rendered_and_equal(window):
     folder = path.parent / "effigy" / "scene"
     until(
         lambda: len(list(folder.glob("*/*.png"))) >= 12 and window.ask("result = face().effigy.source") == "BAKED",
-        60,
         window.console,
     )
     time.sleep(0.5)
@@ -71,7 +73,7 @@ def test_f12_shows_the_same_pixels(window):
     shown = picture(window)
     hover(window)
     window.keys("F12")
-    time.sleep(4.0)
+    until(lambda: not window.ask(RENDERS), window.console)
     window.shot("11-rendered")
     window.move(200, 800)  # into the render's window
     window.keys("Escape")
@@ -94,8 +96,7 @@ def test_render_animation_writes_what_was_baked(window):
     )
     hover(window)
     window.keys("ctrl+F12")
-    until(lambda: len(list(window.work.glob("film_*.png"))) == 4, 60, window.console)
-    time.sleep(1.0)
+    until(lambda: len(list(window.work.glob("film_*.png"))) == 4 and not window.ask(RENDERS), window.console)
     window.shot("11a-animation")
     window.move(200, 800)
     window.keys("Escape")
@@ -114,12 +115,11 @@ def test_a_bake_in_16_bits_is_stopped_by_escape_and_resumed(window):
     def painted():
         return {p: p.stat().st_mtime_ns for p in files.glob("*/*.png") if p.stat().st_mtime_ns != before.get(p)}
 
-    until(lambda: len(painted()) >= 5, 30, window.console)
+    until(lambda: len(painted()) >= 5, window.console)
     hover(window)
     window.keys("Escape")
     until(
         lambda: not window.ask("result = addon('blender.pictures.activity').activity.is_painting_range"),
-        10,
         window.console,
     )
     window.shot("11b-stopped")
@@ -127,7 +127,7 @@ def test_a_bake_in_16_bits_is_stopped_by_escape_and_resumed(window):
     assert 5 <= len(kept) < 200
     assert window.ask("result = face().effigy.source") == "LIVE"
     window.press("^.{0,3}Bake", PANEL)
-    until(lambda: window.ask("result = face().effigy.source") == "BAKED", 60, window.console)
+    until(lambda: window.ask("result = face().effigy.source") == "BAKED", window.console)
     resumed = painted()
     assert len(resumed) == 200
     assert {path: resumed[path] for path in kept} == kept, "frames that were there are painted again"
@@ -152,19 +152,18 @@ def test_a_background_render_shows_the_same_pixels(window):
 
 def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
     shown = picture(window)
-    window.press("^.{0,3}Backend", PANEL)
     window.ask(
         "import os, signal\n"
         "session = addon('blender.pictures.session').session\n"
         "os.kill(session.provision.pid, signal.SIGKILL)"
     )
-    window.find("Lost|Refused", PANEL, timeout=30)  # the one soon becomes the other: it will not come back
-    until(lambda: (picture(window) != shown).any(), 10, lambda: "an old picture stands as if it were right")
-    window.find("Refused", PANEL, timeout=60)  # whose longer text moves the button
+    window.find("Lost|Refused", PANEL)  # the one soon becomes the other: it will not come back
+    until(lambda: (picture(window) != shown).any(), lambda: "an old picture stands as if it were right")
+    window.find("Refused", PANEL)  # whose longer text moves the button
     window.shot("12-lost")
     window.press("^.{0,3}Stop$", PANEL)
     window.press("^.{0,3}Start Backend", PANEL)
-    window.find("Ready", PANEL, timeout=90)
+    window.find("Ready", PANEL)
     settle(window)
     np.testing.assert_array_equal(picture(window), shown)
 
@@ -172,6 +171,6 @@ def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
 def test_the_window_closes_without_a_word_or_a_stray_process(window):
     pid = window.ask("session = addon('blender.pictures.session').session\nresult = session.provision.pid")
     window.ask("bpy.app.timers.register(lambda: bpy.ops.wm.quit_blender() and None, first_interval=0.3)")
-    assert window.process.wait(30) == 0
+    assert window.process.wait(PATIENCE) == 0
     assert "Traceback" not in window.console(), window.console()
-    until(lambda: not lives(pid), 10, lambda: "the backend outlives Blender")
+    until(lambda: not lives(pid), lambda: "the backend outlives Blender")

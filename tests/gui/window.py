@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 1500, 1000
+PATIENCE = 300.0  # seconds: what an idle machine does in two, one with fifteen others at work does in a minute
 _ENLARGED = 3  # for reading small letters
-_STILL = 3.0  # pixels by which reading may err
+_ROW = 12  # pixels above and below a text's middle
 
 
 class Display:
@@ -29,13 +29,23 @@ class Display:
         self.name = f":{number}"
         screen = f"{SIZE[0]}x{SIZE[1]}x24"
         command = ["Xvfb", self.name, "-screen", "0", screen, "+extension", "GLX", "-nolisten", "tcp"]
+        command += ["-fbdir", str(log.parent)]
+        self._pixels = log.parent / "Xvfb_screen0"
         with log.open("wb") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file)
         socket = Path(f"/tmp/.X11-unix/X{number}")
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while not socket.exists():
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.1)
+
+    def look(self) -> np.ndarray:
+        """The screen [H, W, 3], from the file in which the X server has it: X's own format of window dumps."""
+        data = self._pixels.read_bytes()
+        header = np.frombuffer(data, ">u4", 25)
+        start, width, height = int(header[0] + 12 * header[19]), int(header[4]), int(header[5])
+        pixels = np.frombuffer(data, np.uint8, 4 * width * height, start)
+        return np.ascontiguousarray(pixels.reshape(height, width, 4)[..., 2::-1])
 
     def close(self) -> None:
         self._process.terminate()
@@ -84,12 +94,19 @@ class Chroot:
             subprocess.run(["umount", "-l", target], check=True)
 
 
+def _row(place: tuple[float, float]) -> slice:
+    """The rows of the screen in which a text stands."""
+    middle = round(place[1])
+    return slice(max(middle - _ROW, 0), middle + _ROW)
+
+
 class Window:
     """Blender, its picture on the screen, and a way to ask it what cannot be seen."""
 
     def __init__(self, chroot: Chroot, display: Display, work: Path, addon_zip: Path, shots: Path) -> None:
         self.work, self.shots, self._display = work, shots, display
         self.log = work / "blender.log"
+        self._found: dict[tuple[str, int | None, int | None], tuple[tuple[float, float], np.ndarray]] = {}
         shots.mkdir(parents=True, exist_ok=True)
         (work / "effigy.zip").write_bytes(addon_zip.read_bytes())
         (work / "driver.py").write_bytes((ROOT / "tests/gui/driver.py").read_bytes())
@@ -106,7 +123,7 @@ class Window:
         self._inside, self._environment = inside, environment
         subprocess.run(
             [*inside, "--command", "extension", "install-file", "-r", "user_default", "--enable", work / "effigy.zip"],
-            env=environment, check=True, capture_output=True, timeout=120,
+            env=environment, check=True, capture_output=True, timeout=PATIENCE,
         )  # fmt: skip
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -114,26 +131,29 @@ class Window:
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
 
-    def ask(self, question: str, timeout: float = 180.0) -> object:
+    def ask(self, question: str) -> object:
         """Runs Python in Blender's main thread; returns what it puts into ``result``."""
         answer = self.work / "answer.json"
         answer.unlink(missing_ok=True)
         (self.work / "question.part").write_text(question)
         (self.work / "question.part").replace(self.work / "question.py")
-        end = time.monotonic() + timeout
-        while not answer.exists():
-            assert self.process.poll() is None, f"Blender ended:\n{self.console()}"
-            assert time.monotonic() < end, f"Blender does not answer:\n{question}\n{self.console()}"
-            time.sleep(0.05)
+        self._wait(answer.exists, question)
         said = json.loads(answer.read_text())
         assert "error" not in said, said["error"]
         return said["result"]
+
+    def _wait(self, holds: Callable[[], bool], question: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert self.process.poll() is None, f"Blender ended:\n{self.console()}"
+            assert time.monotonic() < end, f"Blender does not answer:\n{question}\n{self.console()}"
+            time.sleep(0.02)
 
     def background(self, *arguments: object) -> str:
         """What Blender says that runs without a window, with the same preferences; its code must be 0."""
         command = [*self._inside, "-b", *map(str, arguments)]
         return subprocess.run(
-            command, env=self._environment, check=True, capture_output=True, text=True, timeout=180
+            command, env=self._environment, check=True, capture_output=True, text=True, timeout=PATIENCE
         ).stdout
 
     def console(self) -> str:
@@ -141,12 +161,13 @@ class Window:
 
     def _do(self, *arguments: object) -> None:
         environment = {**os.environ, "DISPLAY": self._display.name}
-        subprocess.run(["xdotool", *map(str, arguments)], env=environment, check=True, timeout=30)
+        subprocess.run(["xdotool", *map(str, arguments)], env=environment, check=True, timeout=PATIENCE)
 
     def wait_until_seen(self) -> None:
         """Returns when Blender has seen what mouse and keyboard sent, which takes seconds on a busy machine."""
-        for _ in range(2):  # the first answer may come from before the last event
-            self.ask("")
+        unseen = self.work / "unseen"
+        unseen.touch()
+        self._wait(lambda: not unseen.exists(), "an event")
 
     def move(self, x: float, y: float) -> None:
         self._do("mousemove", round(x), round(y))
@@ -159,7 +180,7 @@ class Window:
         time.sleep(0.5)
         self.wait_until_seen()
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
+    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
         """Presses, moves in steps as a hand does, and lets go."""
         self.hold(start)
         self.lead(start, end, steps)
@@ -170,7 +191,7 @@ class Window:
         self._do("mousedown", 1)
         self.wait_until_seen()
 
-    def lead(self, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
+    def lead(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
         """Moves from where the mouse is, step by step, as a hand does.
 
         A slider takes hold of the pointer and puts it back after every step that Blender has seen: places on the screen
@@ -203,29 +224,29 @@ class Window:
 
     def look(self) -> np.ndarray:
         """The screen [H, W, 3]."""
-        path = self.work / "screen.png"
-        environment = {**os.environ, "DISPLAY": self._display.name}
-        subprocess.run(["import", "-window", "root", path], env=environment, check=True, timeout=30)
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+        return self._display.look()
 
     def shot(self, name: str, part: tuple[slice, slice] = np.s_[:, :]) -> np.ndarray:
         """Keeps a screenshot, or these rows and columns of it, for people (and for docs/artists.md)."""
         picture = self.look()[part]
-        Image.fromarray(picture).save(self.shots / f"{name}.png", optimize=True)
+        Image.fromarray(picture).save(self.shots / f"{name}.png")
         return picture
 
     def words(self, columns: slice) -> list[tuple[str, float, float]]:
         """What can be read in these columns of the screen: (line of text, x, y of its middle)."""
+        return self._read(self.look(), columns)
+
+    def _read(self, screen: np.ndarray, columns: slice) -> list[tuple[str, float, float]]:
+        """The same, of what ``look`` has returned."""
         left = columns.start or 0
-        picture = Image.fromarray(self.look()[:, columns]).convert("L")
+        picture = Image.fromarray(screen[:, columns]).convert("L")
         large = picture.resize((picture.width * _ENLARGED, picture.height * _ENLARGED), Image.Resampling.LANCZOS)
         path = self.work / "read.png"
         large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
         table = subprocess.run(
             ["tesseract", path, "-", "--psm", "11", "tsv"],
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # its threads spin, and on a busy machine wait for each other
-            check=True, capture_output=True, text=True, timeout=120,
+            check=True, capture_output=True, text=True, timeout=PATIENCE,
         ).stdout  # fmt: skip
         lines: dict[tuple[str, ...], list[list[str]]] = {}
         for row in table.splitlines()[1:]:
@@ -240,14 +261,25 @@ class Window:
             found.append((" ".join(cell[11] for cell in cells), float(x), float(y)))
         return found
 
-    def find(self, text: str, columns: slice = slice(None), timeout: float = 60.0) -> tuple[float, float]:
+    def find(self, text: str, columns: slice = slice(None)) -> tuple[float, float]:
         """Where ``text`` (a regular expression) stands on the screen; waits for it."""
-        end = time.monotonic() + timeout
+        return self._find(text, columns)[0]
+
+    def _find(self, text: str, columns: slice) -> tuple[tuple[float, float], np.ndarray]:
+        """Where ``text`` stands, and the screen on which it stood there."""
+        end = time.monotonic() + PATIENCE
+        asked = text, columns.start, columns.stop
         while True:
-            seen = self.words(columns)
+            screen = self.look()
+            if asked in self._found:  # reading takes long: what is there, pixel by pixel, need not be read again
+                place, row = self._found[asked]
+                if np.array_equal(screen[_row(place), columns], row):
+                    return place, screen
+            seen = self._read(screen, columns)
             for line, x, y in seen:
                 if re.search(text, line, re.IGNORECASE):
-                    return x, y
+                    self._found[asked] = (x, y), screen[_row((x, y)), columns]
+                    return (x, y), screen
             assert time.monotonic() < end, f"no {text!r} on the screen: {[line for line, _, _ in seen]}"
             time.sleep(0.5)
 
@@ -257,10 +289,10 @@ class Window:
 
     def find_still(self, text: str, columns: slice = slice(None)) -> tuple[float, float]:
         """Where ``text`` stands once it does not move any more: rows above it come and go."""
-        place = self.find(text, columns)
-        while math.dist(place, moved := self.find(text, columns)) > _STILL:
-            place = moved
-        return place
+        while True:
+            place, screen = self._find(text, columns)
+            if np.array_equal(self.look()[_row(place), columns], screen[_row(place), columns]):
+                return place
 
     def close(self) -> None:
         if self.process.poll() is None:
