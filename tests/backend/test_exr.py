@@ -109,7 +109,7 @@ def test_frames_for_a_compositor_go_on_where_they_were_stopped(default_model, tm
     assert effigy.film(moments, layers=Layers(("depth",), distance=2.0), **film).painted == 2
     with pytest.raises(PaintingError, match="cannot hold layers"):
         effigy.film(moments, person, out=tmp_path / "a.mp4", layers=layers, model=default_model)
-    with pytest.raises(PaintingError, match="layers are normal, depth, albedo, not smell"):
+    with pytest.raises(PaintingError, match="layers are normal, depth, albedo, light, not smell"):
         effigy.paint(person, layers=Layers(("smell",)), model=default_model)
 
 
@@ -125,7 +125,7 @@ def test_the_command_line_writes_layers(tmp_path, monkeypatch, default_model):
     assert set(read(path.read_bytes())[0]) == {*"RGBA", *(f"Normal.{c}" for c in "XYZ"), "Depth.Z"}
     for more, said in (
         (["--out", "a.png", "--passes", "depth"], "end --out with .exr"),
-        (["--out", "a.exr", "--passes", "smell"], "there are normal, depth, albedo"),
+        (["--out", "a.exr", "--passes", "smell"], "there are normal, depth, albedo, light"),
         (["--out", "a.exr", "--passes", "depth,depth"], "name each pass once"),
     ):
         code, output = run(*more)

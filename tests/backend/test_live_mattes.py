@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from effigy.faces.pictures import Pictures
+from effigy.faces.seen import Seen
 from effigy.landmarks import DetectorError
+from effigy.relighting import Relief
 from effigy.service import live_mattes
 from effigy.service.live_mattes import LiveMattes
 from effigy_protocol.messages import Synthesize
@@ -65,7 +68,7 @@ def test_a_client_that_leaves_while_its_picture_is_looked_at_stays_forgotten(mat
         release.wait(60)
         return np.ones(colours.shape[:2], np.float32)
 
-    mattes._keep((b"a", 1), np.ones((2, 2), np.float32))
+    mattes._keep((b"a", 1), live_mattes._Known(np.full((2, 2), 255, np.uint8)))
     monkeypatch.setattr(live_mattes, "head_alpha", slow)
     mattes.dress(b"a", 1, preview(0, size=2))
     assert began.wait(60)
@@ -73,6 +76,34 @@ def test_a_client_that_leaves_while_its_picture_is_looked_at_stays_forgotten(mat
     release.set()
     mattes._at_work.result(60)
     assert not mattes._known
+
+
+def test_surfaces_wait_for_nothing_either(mattes, monkeypatch):
+    """One is found in the first picture that asks for it; later ones show the newest, in their own size."""
+    release, found = threading.Event(), []
+
+    def slow(points, alpha):
+        found.append(float(points[0, 0]))
+        assert len(found) == 1 or release.wait(60)
+        height = np.full(alpha.shape, found[-1], np.float32)
+        return Relief(np.stack([0 * height, 0 * height, 1 + 0 * height], axis=-1), height)
+
+    def moved(u, size=16):
+        points = np.full((3, 4), u)
+        return replace(preview(0, size), seen=Seen(points, np.ones(4, np.bool_), 0.3))
+
+    monkeypatch.setattr(live_mattes, "head_alpha", lambda colours: np.ones(colours.shape[:2], np.float32))
+    monkeypatch.setattr(live_mattes, "relief", slow)
+    assert mattes.dress(b"a", 1, preview(0)).relief is None, "nobody has asked for it"
+    mattes._at_work = None
+    for u in (0.2, 0.4, 0.6):
+        np.testing.assert_allclose(mattes.dress(b"a", 1, moved(u)).surface().height, 0.2)
+    release.set()
+    mattes._at_work.result(60)
+    assert found == [0.2, 0.4]
+    half = mattes.dress(b"a", 1, moved(0.8, size=8)).surface()
+    assert half.normal.shape == (8, 8, 3)
+    np.testing.assert_allclose(half.height, 0.4, rtol=1e-5)
 
 
 def test_what_is_kept_is_bounded_and_forgotten_with_its_client(mattes, monkeypatch):
@@ -83,7 +114,7 @@ def test_what_is_kept_is_bounded_and_forgotten_with_its_client(mattes, monkeypat
     assert len(mattes._known) == live_mattes.MOST
     mattes.forget(b"a")
     assert list(mattes._known) == [(b"b", 1)]
-    monkeypatch.setattr(live_mattes, "_PIXELS", 258)
+    monkeypatch.setattr(live_mattes, "_BYTES", 258)
     mattes.dress(b"b", 2, preview(0, size=16))
     assert list(mattes._known) == [(b"b", 2)]
 

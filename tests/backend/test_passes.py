@@ -37,7 +37,9 @@ def array(frame, name):
 def test_a_model_says_what_it_paints(model, default_model):
     told, bare = welcome(model), welcome(default_model)
     assert (told.alpha, bare.alpha) == (True, False)
-    assert told.passes == bare.passes == ("normal", "depth", "albedo"), "what is not painted is told by landmarks"
+    assert told.passes == bare.passes == ("normal", "depth", "albedo", "light"), (
+        "what is not painted is told by landmarks"
+    )
 
 
 def test_passes_are_the_painted_planes_in_their_units():
@@ -100,7 +102,7 @@ def test_a_preview_carries_passes_of_its_own_size_where_they_are_asked_for(work,
 
 def test_landmarks_tell_the_surface_that_no_plane_tells(work, default_model):
     anchor = default_model.open_seed(3, 0.7)
-    names = ("normal", "depth", "albedo")
+    names = ("normal", "depth", "albedo", "light")
     asked = [Synthesize(anchor.key, yaw, 0.0, {}, "final", passes=names, matte="head") for yaw in (-25.0, 25.0)]
     asked += [Synthesize(anchor.key, 25.0, 0.0, {}, stream=1, passes=("depth",))]
     left, right, preview = work(default_model, asked)
@@ -116,7 +118,9 @@ def test_landmarks_tell_the_surface_that_no_plane_tells(work, default_model):
     depth = array(right, "depth")[(128 * v).astype(int), (128 * u).astype(int), 0].astype(float)
     np.testing.assert_allclose(depth, height / seen.scale, atol=0.15, err_msg="in head units, at the landmarks")
     assert seen.is_visible.sum() < len(seen.is_visible), "the far side of the jaw is hidden"
-    lit = array(right, "albedo") * default_model.light(anchor).on(array(right, "normal").astype(np.float32))
+    light = default_model.light(anchor).on(array(right, "normal").astype(np.float32))
+    np.testing.assert_allclose(array(right, "light").astype(float), light, atol=5e-3)
+    lit = array(right, "albedo") * light
     rgba = np.frombuffer(right.data, np.uint8).reshape(128, 128, 4) / 255
     np.testing.assert_allclose(lit, to_linear(rgba[..., :3]), atol=8e-3)
 

@@ -262,7 +262,7 @@ def test_the_largest_passes_that_are_promised_may_be_sent_and_larger_ones_are_re
 def test_a_pass_cannot_be_asked_for_twice_or_by_a_name_that_nobody_has():
     with pytest.raises(ProtocolError, match="asked for twice: depth, depth"):
         Synthesize("i", 0.0, 0.0, {}, passes=("depth", "depth"))
-    with pytest.raises(ProtocolError, match="must be one of normal, depth, albedo, not 'smell'"):
+    with pytest.raises(ProtocolError, match="must be one of normal, depth, albedo, light, not 'smell'"):
         encode(1, Synthesize("i", 0.0, 0.0, {}, passes=("smell",)))
 
 

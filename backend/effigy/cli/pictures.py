@@ -32,7 +32,7 @@ PitchOption = Annotated[float | None, typer.Option(help="Degrees; > 0 lifts the 
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="A control, NAME=VALUE; several times.")]
 DepthOption = Annotated[int, typer.Option(help="Bits of a channel: 8 or 16.")]
 MatteOption = Annotated[str, typer.Option(help="none: the whole picture; head: the head alone, cut out.")]
-PassesOption = Annotated[str, typer.Option(help="Layers of an .exr, by commas: normal, depth, albedo.")]
+PassesOption = Annotated[str, typer.Option(help="Layers of an .exr, by commas: normal, depth, albedo, light.")]
 DistanceOption = Annotated[float, typer.Option(help="Metres from the camera to the head, for an .exr's depth.")]
 FpsOption = Annotated[float, typer.Option(help="Frames per second of an .mp4.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")]

@@ -253,7 +253,7 @@ class FaceModel:
 
         So they are found once, however many passes are read from the result.
         """
-        if passes:
+        if passes and pictures.seen is None:
             pictures = replace(pictures, seen=self.see(ws))
         return pictures.matted() if pictures.waits_for_network(passes, matte) else pictures
 

@@ -38,6 +38,7 @@ class Pictures:
     is_half: bool = False  # whether they are half as wide and high as the generator's pictures
     matte: Plane | None = None  # [H, W] of one picture's head from 0 to 1, where the generator paints no alpha
     seen: Seen | None = None  # the landmarks of one picture
+    relief: Relief | None = None  # the surface of one picture, where the generator paints none
 
     def only(self, row: int) -> Pictures:
         """Returns the picture in this ``row`` alone."""
@@ -80,12 +81,12 @@ class Pictures:
         """
         if matte == "none":
             return colour(self.images, self.planes)
-        colours, opacity = self.colours(), self._opacity()
+        colours, opacity = self.colours(), self.opacity()
         if self.is_exact:
             colours = np.stack([cut_out(*pair) for pair in zip(colours, opacity, strict=True)])
         return torch.from_numpy(np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)).permute(0, 3, 1, 2)
 
-    def _opacity(self) -> Plane:
+    def opacity(self) -> Plane:
         """[N, H, W] from 0 to 1: the generator's own alpha, else what the matte network sees in each picture."""
         if self.has_alpha:
             return alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
@@ -96,7 +97,7 @@ class Pictures:
 
     def matted(self) -> Pictures:
         """Returns the same pictures with their matte computed once, if they need one."""
-        return self if self.has_alpha or self.matte is not None else replace(self, matte=self._opacity()[0])
+        return self if self.has_alpha or self.matte is not None else replace(self, matte=self.opacity()[0])
 
     def passes(
         self,
@@ -109,16 +110,17 @@ class Pictures:
         """What ``names`` name beside one picture, each [H, W, channels]: see effigy_protocol.messages.Frame.
 
         Normals and depth are the generator's own where it paints them, else those of a surface through the landmarks.
-        ``light`` is what "albedo" takes out of the picture with this ``matte``. ``is_straight``: not times alpha.
-        Raises DetectorError.
+        ``light`` is what "light" shows, and "albedo" takes out of the picture with this ``matte``. ``is_straight``: not
+        times alpha. Raises DetectorError.
         """
-        surface = self.surface() if self._needs_surface(names) else None
+        surface = self.surface() if self.needs_surface(names) else None
         made: dict[PassName, NDArray[Any]] = {}
         for name in names:
-            if name == "albedo":
+            if name == "albedo" or name == "light":
                 if light is None:
-                    raise ValueError("albedo is what a picture's light leaves of it, and no light is given")
-                made[name] = self.linear(matte)[..., :3] / light.on(self._normal(surface))
+                    raise ValueError(f"{name} is told by a picture's light, and no light is given")
+                falls = light.on(self._normal(surface))
+                made[name] = falls if name == "light" else self.linear(matte)[..., :3] / falls
             elif name == "normal" and self._paints_normals:
                 made[name] = self._painted(NORMAL) / self._times(is_straight)
             elif name == "normal":
@@ -134,27 +136,37 @@ class Pictures:
 
     def surface(self) -> Relief:
         """What the landmarks and the outline of one picture tell of its surface."""
-        return relief(self._landmarks.visible(), self._opacity()[0])
+        return self.relief or relief(self._landmarks.visible(), self.opacity()[0])
 
     def light(self) -> Light:
         """The smooth light on the face in one picture."""
-        weight = self._landmarks.face(self.images.shape[2:]) * self._opacity()[0]
+        weight = self._landmarks.face(self.images.shape[2:]) * self.opacity()[0]
         surface = None if self._paints_normals else self.surface()
         return estimate_light(self.linear(), self._normal(surface), weight)
 
     def waits_for_network(self, names: Collection[PassName], matte: MatteName) -> bool:
         """Returns whether these passes or this matte need the matte network to run."""
-        return not self.has_alpha and (matte == "head" or self._needs_surface(names))
+        return not self.has_alpha and (matte == "head" or self.needs_surface(names))
+
+    def is_slow(self, names: Collection[PassName], matte: MatteName) -> bool:
+        """Returns whether these passes or this matte take long beside the picture itself."""
+        return self.waits_for_network(names, matte) or self.needs_surface(names)
+
+    def needs_surface(self, names: Collection[PassName]) -> bool:
+        """Returns whether ``surface`` tells any of these passes."""
+        return ("depth" in names and not self._paints_depth) or (
+            not self._paints_normals and ("normal" in names or needs_light(names))
+        )
 
     def is_empty(self, matte: MatteName) -> NDArray[np.bool_]:
         """Returns where one picture with this ``matte`` shows nothing of the head, [H, W]."""
         if matte == "none" and not self.has_alpha:
             return np.zeros(self.images.shape[2:], np.bool_)
-        return self._opacity()[0] <= 0
+        return self.opacity()[0] <= 0
 
     def _times(self, is_straight: bool) -> Plane | float:
         """What painted passes are to be divided by, [H, W, 1]."""
-        return np.maximum(self._opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
+        return np.maximum(self.opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
 
     @property
     def _landmarks(self) -> Seen:
@@ -162,11 +174,6 @@ class Pictures:
         if self.seen is None:
             raise ValueError("where these pictures' landmarks are is unknown")
         return self.seen
-
-    def _needs_surface(self, names: Collection[PassName]) -> bool:
-        return ("depth" in names and not self._paints_depth) or (
-            not self._paints_normals and bool({"normal", "albedo"} & set(names))
-        )
 
     @property
     def _paints_normals(self) -> bool:
@@ -197,6 +204,11 @@ class Pictures:
             return self.depth.scale * self._painted((DEPTH,)) + self.depth.offset * opacity
         surface = surface or self.surface()
         return (surface.height / self._landmarks.scale).clip(-LARGEST, LARGEST)[..., None]
+
+
+def needs_light(names: Collection[PassName]) -> bool:
+    """Returns whether the light in a picture tells any of these passes."""
+    return "albedo" in names or "light" in names
 
 
 def _interleaved(planes: NDArray[_Pixel]) -> NDArray[_Pixel]:

@@ -17,7 +17,7 @@ from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
 from ..faces import Edit, FaceModel, Identity
-from ..faces.pictures import Pictures
+from ..faces.pictures import Pictures, needs_light
 from ..generators import PictureError
 from ..landmarks import DetectorError
 from ..service.encode import png
@@ -153,7 +153,7 @@ def _painted(
 def _layered(model: FaceModel, pictures: Pictures, shot: Shot, record: Record, edit: Edit) -> Painted:
     """One picture as an OpenEXR file. Raises PictureError and DetectorError."""
     pictures = model.prepared(pictures, edit.ws, record.passes, record.matte)
-    light = model.light(shot.person) if "albedo" in record.passes else None
+    light = model.light(shot.person) if needs_light(record.passes) else None
     return Painted(pictures.linear(record.matte), record, edit.clamped, exr(pictures, light, record))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,7 @@ from effigy_protocol.record import Record
 
 from ..faces import BundleError, Edit, FaceModel, LatentError
 from ..faces import Identity as Anchor
-from ..faces.pictures import Pictures
+from ..faces.pictures import Pictures, needs_light
 from ..faces.shipped import FaceModels
 from ..faces.welcome import encode_floats, encode_halves, welcome
 from .encode import encode_picture
@@ -250,8 +250,9 @@ def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes
     ws = torch.stack([each.edit.ws for each in edited])
     is_final = request.purpose == "final" or request.encoding in ("png16", "exr")
     pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
-    if not is_final and pictures.waits_for_network(request.passes, request.matte):
-        pictures = mattes.dress(job.client, request.stream, pictures)
+    if not is_final and pictures.is_slow(request.passes, request.matte):
+        seen = model.see(ws[0]) if pictures.needs_surface(request.passes) else None
+        pictures = mattes.dress(job.client, request.stream, replace(pictures, seen=seen))
     synthesis = (time.monotonic() - started) / len(edited)
     return [_frame(each, pictures.only(row), synthesis) for row, each in enumerate(edited)]
 
@@ -261,7 +262,7 @@ def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
     request, edit, started = edited.request, edited.edit, time.monotonic()
     model, passes = edited.model, {}
     pictures = model.prepared(pictures, edit.ws, request.passes, request.matte)
-    light = model.light(edited.anchor) if "albedo" in request.passes else None
+    light = model.light(edited.anchor) if needs_light(request.passes) else None
     if request.encoding == "exr":
         data: Buffer = exr(pictures, light, _record(edited))
     else:

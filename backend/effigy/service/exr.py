@@ -20,6 +20,7 @@ _LAYERS: dict[PassName, tuple[str, str]] = {  # the layer of each pass and its c
     "normal": ("Normal", "XYZ"),
     "depth": ("Depth", "Z"),
     "albedo": ("Albedo", "RGB"),
+    "light": ("Light", "RGB"),
 }
 _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)  # chromaticities of red, green, blue and white
 
@@ -28,7 +29,7 @@ def exr(pictures: Pictures, light: Light | None, record: Record) -> bytes:
     """Encodes one picture, which ``record`` describes, as OpenEXR: half floats, and depth in single precision.
 
     Normals are in the picture's camera frame. Depth is metres from the camera's plane: distance − unit · d. ``light``
-    is for the albedo alone. Raises DetectorError.
+    is for albedo and light alone. Raises DetectorError.
     """
     import OpenEXR  # 5 MB that few need
 

@@ -14,8 +14,8 @@ HEAD_UNIT = 0.09  # metres: about what adults' outer eye corners are apart
 Purpose = Literal["preview", "final"]
 Encoding = Literal["rgba8", "png", "png16", "jpeg", "exr"]
 MatteName = Literal["none", "head"]
-PassName = Literal["normal", "depth", "albedo"]
-PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1, "albedo": 3}  # of every pass
+PassName = Literal["normal", "depth", "albedo", "light"]
+PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1, "albedo": 3, "light": 3}  # of every pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class Frame:
     then. ``passes`` has what Synthesize named (those of an exr are in the file), f2 [height, width, channels], top row
     first: "normal" (x right, y up, z to the viewer, in the picture's camera
     frame, −1 … 1) and "depth" (towards the viewer from the head's origin, in head units), both times alpha where the
-    model paints alpha and them; and "albedo" (linear Rec.709: the picture without the smooth light that is on it).
+    model paints alpha and them; "light" (linear Rec.709: the smooth light that is on the picture, about 1) and "albedo"
+    (the picture divided by it).
     ``exact`` says that all this is what a final would have; a preview may come from a cheaper way. ``half``: it has
     half the width and height of the model's pictures.
     ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,
