@@ -104,7 +104,8 @@ def on_undo(*_: Any) -> None:
 def on_save(*_: Any) -> None:
     """Packs the pictures: pixels that were only written are lost with the session. And says what they show."""
     every = [obj for obj in bpy.data.objects if face_of(obj).is_face]
-    for image in {face_of(obj).image for obj in every}:
+    faces_ = [face_of(obj) for obj in every]
+    for image in {image for face in faces_ for image in (face.image, face.normal_map, face.light_map)}:
         if image is not None and image.is_dirty:
             image.pack()
     for proxy in every:

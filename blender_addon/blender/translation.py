@@ -30,6 +30,7 @@ def differing(parts: list[str]) -> str:
         "expression": iface_("another expression"),
         "place": iface_("another place"),
         "matte": iface_("another matte"),
+        "shading": iface_("another shading"),
         "other": iface_("other values"),
     }
     return ", ".join(said[part] for part in parts)

@@ -10,6 +10,8 @@ from typing import Any
 from effigy_protocol.messages import HEAD_UNIT, Encoding, MatteName, PassName, Purpose, Synthesize
 from effigy_protocol.record import ANGLE_DIGITS, CONTROL_DIGITS
 
+from .pixels import SURFACE_PASSES
+
 
 @dataclass(frozen=True, slots=True)
 class Asking:
@@ -22,20 +24,28 @@ class Asking:
     pitch: float
     controls: tuple[tuple[str, float], ...] = ()  # the ones that are not zero, by name
     matte: MatteName = "none"
+    lit: bool = False  # with what lights the picture anew beside it, a pixels.Surface
 
     @classmethod
     def of(
-        cls, yaw: float, pitch: float, controls: Iterable[tuple[str, float]] = (), matte: MatteName = "none"
+        cls,
+        yaw: float,
+        pitch: float,
+        controls: Iterable[tuple[str, float]] = (),
+        matte: MatteName = "none",
+        *,
+        lit: bool = False,
     ) -> Asking:
         """Rounds to what a float32 scene can hold, and leaves out the controls at rest."""
         rounded = ((name, round(value, CONTROL_DIGITS)) for name, value in controls)
         moved = tuple((name, value) for name, value in rounded if value != 0.0)
-        return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved, matte)
+        return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved, matte, lit)
 
     def named(self) -> dict[str, Any]:
-        """JSON-ready values by name, for files and to compare: as in a record, no matte is not told."""
+        """JSON-ready values by name, for files and to compare: as in a record, what is not wanted is not told."""
         values: dict[str, Any] = {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
-        return values if self.matte == "none" else values | {"matte": self.matte}
+        values |= {"matte": self.matte} if self.matte != "none" else {}
+        return values | ({"lit": True} if self.lit else {})
 
     def request(
         self,
@@ -50,9 +60,11 @@ class Asking:
     ) -> Synthesize:
         """Returns the message that asks for this picture of ``identity``, the service's key, and for ``passes``.
 
+        Without any it asks for the passes of a lit picture where this is one.
+
         ``metres``: of a head unit, and from the camera to the head, for the depth in an exr file.
         """
-        controls = dict(self.controls)
+        controls, passes = dict(self.controls), passes or (SURFACE_PASSES if self.lit else ())
         return Synthesize(
             identity, self.yaw, self.pitch, controls, purpose, encoding, stream, half, passes, self.matte, *metres
         )

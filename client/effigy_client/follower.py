@@ -20,7 +20,7 @@ from .face import OPEN_S, Anchor, Asked, Face, Identities
 from .link import Link
 from .memory import PictureMemory
 from .outbox import Preview
-from .pixels import Pixels, from_rgba8
+from .pixels import Pixels, Surface, from_rgba8
 
 # Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
 _REST_S = 0.15
@@ -36,8 +36,10 @@ class ScreenError(Exception):
 class Screen(Protocol):
     """What shows one face's picture: a plate in a scene, a page, a list in a test."""
 
-    def show(self, pixels: Pixels, place: Any) -> None:
-        """Shows a picture at ``place``, which is what it was wanted with; None: where it is. Raises ScreenError."""
+    def show(self, pixels: Pixels, place: Any, surface: Surface | None) -> None:
+        """Shows a picture at ``place``, which is what it was wanted with; None: where it is. ``surface`` lights it
+        anew; None: it is not lit. Raises ScreenError.
+        """
 
     def show_error(self) -> None:
         """Shows what nobody takes for a picture."""
@@ -179,8 +181,8 @@ class Follower:
         if remembered is None:
             return False
         self._ask_for(asking)
-        pixels, self.clamped = remembered
-        self._show(asking, place, self._number, pixels, screen, exact=True)
+        self.clamped = remembered.clamped
+        self._show(asking, place, self._number, remembered.pixels, remembered.surface, screen, exact=True)
         return True
 
     def receive(self, preview: Preview, anchor: Anchor, height: int | None, screen: Screen) -> bool:
@@ -191,8 +193,8 @@ class Follower:
         if isinstance(preview.outcome, RequestError):
             return self._refuse(preview.outcome, screen)
         tag: _Tag = preview.tag
-        frame, pixels = preview.outcome.frame, preview.outcome.pixels
-        self._remember(tag.anchor, tag.asking, frame)
+        frame, pixels, surface = preview.outcome.frame, preview.outcome.pixels, preview.outcome.surface
+        self._remember(tag.anchor, tag.asking, frame, surface)
         if tag.epoch != self._stage.epoch or tag.anchor != anchor:
             # Asked before a render or an undo, or of somebody else.
             self.wanted = None
@@ -209,7 +211,7 @@ class Follower:
             self._gap = self._gap + 0.2 * (gap - self._gap) if self._gap else gap
             self.rate = 1 / max(self._gap, 1e-3)
         self._drawn = now
-        if self._show(tag.asking, tag.place, tag.number, pixels, screen, exact=frame.exact):
+        if self._show(tag.asking, tag.place, tag.number, pixels, surface, screen, exact=frame.exact):
             self.clamped = frame.clamped
         return False
 
@@ -235,11 +237,12 @@ class Follower:
                 return True
             self.problem = str(error)
             return False
-        self._remember(refining.anchor, asking, frame)
+        surface = Surface.of(frame)
+        self._remember(refining.anchor, asking, frame, surface)
         if (refining.epoch, refining.anchor, refining.number) == (self._stage.epoch, anchor, self._number):
             # The picture stays where it is: the head may have moved in its plane meanwhile.
             pixels = from_rgba8(frame.data, frame.height, frame.width)
-            if self._show(asking, None, refining.number, pixels, screen, exact=True):
+            if self._show(asking, None, refining.number, pixels, surface, screen, exact=True):
                 self.clamped, self._painting = frame.clamped, 0.0  # the next movement measures anew
         return False
 
@@ -255,14 +258,25 @@ class Follower:
     def _ask_for(self, asking: Asking) -> None:
         self.wanted, self._changed, self._number = asking, self._clock(), self._number + 1
 
-    def _remember(self, anchor: Anchor, asking: Asking, frame: Frame) -> None:
+    def _remember(self, anchor: Anchor, asking: Asking, frame: Frame, surface: Surface | None) -> None:
         """Keeps an exact picture under what it was made from."""
         if frame.exact:
-            self._stage.memory.put(key_of(anchor, asking), frame.data, frame.height, frame.width, frame.clamped)
+            key, size = key_of(anchor, asking), (frame.height, frame.width)
+            self._stage.memory.put(key, frame.data, *size, frame.clamped, surface)
 
-    def _show(self, asking: Asking, place: Any, number: int, pixels: Pixels, screen: Screen, *, exact: bool) -> bool:
+    def _show(
+        self,
+        asking: Asking,
+        place: Any,
+        number: int,
+        pixels: Pixels,
+        surface: Surface | None,
+        screen: Screen,
+        *,
+        exact: bool,
+    ) -> bool:
         try:
-            screen.show(pixels, place)
+            screen.show(pixels, place, surface)
         except ScreenError as error:
             self.fail(str(error), screen)
             return False

@@ -5,16 +5,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effigy_protocol.record import what_differs
 
+from .pixels import Pixels, Surface
+
 Bytes = NDArray[np.uint8]
 
 LIMIT = 512 << 20  # bytes: 300 frames of 512 × 512
+
+
+class Remembered(NamedTuple):
+    """A picture as Blender's images take it, what was clamped for it, and what lights it anew if that came with it."""
+
+    pixels: Pixels
+    clamped: tuple[str, ...]
+    surface: Surface | None
 
 
 class PictureMemory:
@@ -23,7 +33,7 @@ class PictureMemory:
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self.size = 0
-        self._pictures: OrderedDict[Hashable, tuple[Bytes, tuple[str, ...]]] = OrderedDict()
+        self._pictures: OrderedDict[Hashable, tuple[Bytes, tuple[str, ...], Surface | None]] = OrderedDict()
 
     def resize(self, limit: int) -> None:
         """Holds at most ``limit`` bytes from now on."""
@@ -43,21 +53,30 @@ class PictureMemory:
         return key in self._pictures
 
     def put(
-        self, key: Hashable, rgba: bytes | memoryview, height: int, width: int, clamped: tuple[str, ...] = ()
+        self,
+        key: Hashable,
+        rgba: bytes | memoryview,
+        height: int,
+        width: int,
+        clamped: tuple[str, ...] = (),
+        surface: Surface | None = None,
     ) -> None:
-        """Keeps a picture given top row first, as the service sends it, and what was clamped for it."""
+        """Keeps a picture given top row first, as the service sends it, with what was clamped for it and what lights it
+        anew.
+        """
         rows = np.frombuffer(rgba, dtype=np.uint8).reshape(height, width * 4)[::-1].copy()
         self._forget(key)
-        self._pictures[key] = rows, clamped
-        self.size += rows.nbytes
+        self._pictures[key] = rows, clamped, surface
+        self.size += _size(rows, surface)
         self._make_room()
 
-    def get(self, key: Hashable) -> tuple[NDArray[np.float32], tuple[str, ...]] | None:
-        """Returns a picture as flat float32 values, as Blender's images have them, and what was clamped; or None."""
+    def get(self, key: Hashable) -> Remembered | None:
+        """Returns a picture as Blender's images have it, and what came with it; or None."""
         if not self.touch(key):
             return None
-        rows, clamped = self._pictures[key]
-        return np.multiply(rows, np.float32(1 / 255), dtype=np.float32).reshape(-1), clamped
+        rows, clamped, surface = self._pictures[key]
+        pixels = np.multiply(rows, np.float32(1 / 255), dtype=np.float32).reshape(-1)
+        return Remembered(pixels, clamped, surface)
 
     def clear(self) -> None:
         self._pictures.clear()
@@ -70,7 +89,11 @@ class PictureMemory:
     def _forget(self, key: Hashable) -> None:
         picture = self._pictures.pop(key, None)
         if picture is not None:
-            self.size -= picture[0].nbytes
+            self.size -= _size(picture[0], picture[2])
+
+
+def _size(rows: Bytes, surface: Surface | None) -> int:
+    return rows.nbytes + (surface.nbytes if surface is not None else 0)
 
 
 class CachedRange:

@@ -15,15 +15,16 @@ from typing import Any
 from effigy_protocol.messages import ANSWER_OF, Frame, Reply, Request, Synthesize
 
 from .errors import RequestError
-from .pixels import Pixels
+from .pixels import Pixels, Surface
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """What a preview led to: the answer, and its picture as it is shown."""
+    """What a preview led to: the answer, its picture as it is shown, and what lights that anew where it is lit."""
 
     frame: Frame
     pixels: Pixels
+    surface: Surface | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import queue
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,13 @@ from effigy_protocol.png import write_rgb
 
 Pixels = NDArray[np.float32]
 Passes = dict[PassName, NDArray[np.float16]]
+Words = NDArray[np.uint16]
+
+SURFACE_PASSES: tuple[PassName, ...] = ("normal", "light")  # of which a Surface is made
+BRIGHTEST = 4.0  # of a Surface's light
+_WHOLE = np.float32(65535)
+
+_Whole = TypeVar("_Whole", np.uint8, np.uint16)
 
 _YELLOW = (1.0, 0.82, 0.0, 1.0)
 _BLACK = (0.02, 0.02, 0.02, 1.0)
@@ -60,14 +69,61 @@ def from_rgba8(
     return filled
 
 
-def _twice(values: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What a picture is lit anew with, in 16 bits: the same in memory and in files. Each is [height, width, 4], bottom
+    row first and opaque, as Blender's images are, so that showing it takes little.
+
+    ``normal``: a normal map in the picture's camera frame, 0 … 65535 for −1 … 1. ``light``: the smooth light that is in
+    the picture, in linear Rec.709, 0 … 65535 for 0 … BRIGHTEST.
+    """
+
+    normal: Words
+    light: Words
+
+    @classmethod
+    def of(cls, frame: Frame) -> Surface | None:
+        """The one beside a picture that was asked for as lit, in full size; None beside others."""
+        passes = passes_of(frame)
+        if not passes.keys() >= set(SURFACE_PASSES):
+            return None
+        normal, light = (passes[name].astype(np.float32) for name in SURFACE_PASSES)
+        normal[..., 2] += np.float32(1e-3)  # painted ones are times alpha: where nothing is, to the viewer
+        normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+        maps = _words(0.5 * normal + 0.5), _words(light / BRIGHTEST)
+        return cls(*((_twice(_twice(each, 0), 1) for each in maps) if frame.half else maps))
+
+    def pixels(self) -> tuple[Pixels, Pixels]:
+        """Both as flat float32 values, as Blender reads them in files."""
+        normal, light = (np.divide(each, _WHOLE, dtype=np.float32).reshape(-1) for each in (self.normal, self.light))
+        return normal, light
+
+    @property
+    def nbytes(self) -> int:
+        return self.normal.nbytes + self.light.nbytes
+
+
+def _words(values: NDArray[np.float32]) -> Words:
+    """[H, W, 3] of 0 … 1, top row first → a Surface's map."""
+    words = np.full((*values.shape[:2], 4), 65535, np.uint16)
+    words[..., :3] = values[::-1].clip(0, 1) * _WHOLE + np.float32(0.5)
+    return words
+
+
+def words_png(words: Words) -> bytes:
+    """A Surface's map as a PNG file of 16 bits."""
+    height, width, _ = words.shape
+    return write_rgb(words[::-1, :, :3].astype(">u2").tobytes(), width, height, bits=16)
+
+
+def _twice(values: NDArray[_Whole], axis: int) -> NDArray[_Whole]:
     """Twice as many values along ``axis``, on straight lines between those that are there.
 
     Each gives two, a quarter of a step before and behind it: (3 a + b) / 4 with its neighbour b on that side.
     """
-    lines = np.moveaxis(values, axis, 0).astype(np.uint16)
+    lines = np.moveaxis(values, axis, 0).astype(np.uint16 if values.dtype == np.uint8 else np.uint32)
     before, behind = lines[[0, *range(len(lines) - 1)]], lines[[*range(1, len(lines)), -1]]
-    out = np.empty((2 * len(lines), *lines.shape[1:]), np.uint8)
+    out = np.empty((2 * len(lines), *lines.shape[1:]), values.dtype)
     out[0::2], out[1::2] = (3 * lines + before + 2) >> 2, (3 * lines + behind + 2) >> 2
     return np.moveaxis(out, 0, axis)
 

@@ -11,13 +11,16 @@ _QUICK = 1  # of zlib's levels
 _FIRST = len(_SIGNATURE) + 25  # behind the signature and IHDR
 
 
-def write_rgb(data: bytes | memoryview, width: int, height: int) -> bytes:
-    """Encodes a picture, height × width × 3 bytes with the top row first, as a PNG file. Raises ValueError."""
-    row = 3 * width
+def write_rgb(data: bytes | memoryview, width: int, height: int, bits: int = 8) -> bytes:
+    """Encodes a picture, height × width × 3 values with the top row first, as a PNG file. Raises ValueError.
+
+    ``bits`` of a value: 8, or 16 with the high byte first.
+    """
+    row = 3 * width * bits // 8
     if min(width, height) < 1 or len(data) != row * height:
         raise ValueError(f"a picture of {width} × {height} has {row * height} bytes, not {len(data)}")
     lines = b"".join(b"\0" + bytes(data[place : place + row]) for place in range(0, len(data), row))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines, _QUICK)) + _chunk(b"IEND", b"")
 
 

@@ -89,12 +89,13 @@ class Record:
 
 
 def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Which of "person", "turn", "expression" and "matte" are others in two sets of a record's values."""
+    """Which of "person", "turn", "expression", "matte" and "shading" are others in two sets of a record's values."""
     parts = {
         "person": ("model", "latent"),
         "turn": ("yaw", "pitch"),
         "expression": ("controls",),
         "matte": ("matte",),
+        "shading": ("lit",),
     }
     return [part for part, names in parts.items() if any(before.get(name) != now.get(name) for name in names)]
 

@@ -20,10 +20,10 @@ SIZE, SAMPLES = (480, 270), 20
 
 
 def portrait() -> bpy.types.Scene:
-    """A portrait: key light, fill and rim before a painted cloth."""
+    """A portrait: key light, fill and rim before a painted cloth, all of which the face is lit by."""
     scene = empty_scene(SIZE, SAMPLES)
     add_camera(scene, (0.13, -1.6, 1.5), (0.13, 0, 1.455), 80)
-    add_person(scene, 11, (0, 0, 1.5), -14, (0.035, 0.05, 0.09), mouthSmile=0.45)
+    add_person(scene, 11, (0, 0, 1.5), -14, (0.035, 0.05, 0.09), mouthSmile=0.45).effigy.lit = True
     add_box(scene, "Cloth", (0, 1.3, 1.4), (4, 0.02, 3), paint("Cloth", (0.16, 0.13, 0.11), 0.95))
     add_light(scene, "Key", (-1.1, -1.2, 2.2), (0, 0, 1.45), 45, 0.7, (1, 0.93, 0.85))
     add_light(scene, "Fill", (1.4, -1.3, 1.6), (0, 0, 1.4), 9, 1.2, (0.8, 0.88, 1))
@@ -74,11 +74,11 @@ def _ring_of_beads(scene: bpy.types.Scene, middle: Vector) -> None:
 
 
 def interview() -> bpy.types.Scene:
-    """A two-shot: two people at a table, each with a microphone."""
+    """A two-shot: two people at a table, lit by the studio, each with a microphone."""
     scene = empty_scene(SIZE, SAMPLES)
     add_camera(scene, (0, -2.2, 1.34), (0, 0, 1.2), 60)
-    add_person(scene, 11, (-0.36, 0, 1.28), 26, (0.3, 0.27, 0.22), jawOpen=0.35)
-    add_person(scene, 4, (0.36, 0.02, 1.3), -26, (0.04, 0.09, 0.12), mouthSmile=0.6)
+    add_person(scene, 11, (-0.36, 0, 1.28), 26, (0.3, 0.27, 0.22), jawOpen=0.35).effigy.lit = True
+    add_person(scene, 4, (0.36, 0.02, 1.3), -26, (0.04, 0.09, 0.12), mouthSmile=0.6).effigy.lit = True
     add_box(scene, "Table", (0, -0.45, 0.84), (1.9, 0.6, 0.05), paint("Table", (0.06, 0.05, 0.045), 0.25))
     steel, foam = paint("Steel", (0.5, 0.5, 0.5), 0.3, metal=1.0), paint("Foam", (0.02, 0.02, 0.02), 0.95)
     for side in (-1, 1):

@@ -46,4 +46,6 @@ def test_a_cached_frame_is_fresh_stale_or_gone():
     assert cached.state == "fresh"
     cached.look(3, "other", {"model": "m", "yaw": 2.0}, memory)
     assert (cached.state, cached.differs) == ("stale", ["turn"])
+    cached.look(3, "other", {"model": "m", "yaw": 1.0, **Asking.of(1.0, 0.0, lit=True).named()}, memory)
+    assert "shading" in cached.differs
     assert len(cached) == 1

@@ -27,7 +27,7 @@ class ListScreen:
     def __init__(self):
         self.shown, self.broken = [], False
 
-    def show(self, pixels, place):
+    def show(self, pixels, place, surface):
         if self.broken:
             raise ScreenError("the screen is broken")
         self.shown.append((round(float(pixels[0]) * 255), place))

@@ -3,13 +3,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from effigy_client.pixels import Buffers, error_picture, from_rgba8, passes_of, to_png
+from effigy_client.asking import Asking
+from effigy_client.pixels import (
+    BRIGHTEST,
+    Buffers,
+    Surface,
+    _twice,
+    error_picture,
+    from_rgba8,
+    passes_of,
+    to_png,
+    words_png,
+)
 from effigy_protocol.messages import Array, Frame, Pose, Timings
 from effigy_protocol.png import write_rgb
+
+from .services import frame
 
 
 def test_rows_are_turned_upside_down_and_bytes_survive():
@@ -103,3 +118,30 @@ def test_a_picture_of_any_size_becomes_one_that_is_quickly_read():
 def test_of_a_thin_strip_something_is_left():
     file = to_png(np.ones(2 * 300 * 4, np.float32), 2, 300, longest=10)
     assert iio.imread(file, extension=".png").shape == (1, 150, 3)
+
+
+def test_what_lights_a_picture_is_the_same_in_memory_and_in_a_file():
+    normal = np.zeros((2, 3, 3), "<f2")
+    normal[0] = (0.6, 0.0, 0.8)  # the other row shows nothing
+    light = np.full((2, 3, 3), 1.5, "<f2")
+    beside = {"normal": Array("f2", (2, 3, 3), normal.tobytes()), "light": Array("f2", (2, 3, 3), light.tobytes())}
+    asked = Asking.of(0.0, 0.0, lit=True).request("x", "preview")
+    assert set(asked.passes) == beside.keys()
+    painted = replace(frame(asked), height=2, width=3, data=bytes(24), passes=beside)
+    surface = Surface.of(painted)
+    values, glow = (each.reshape(2, 3, 4) for each in surface.pixels())
+    np.testing.assert_allclose(values[1, :, :3], 3 * [[0.8, 0.5, 0.9]], atol=1e-3, err_msg="bottom row first")
+    np.testing.assert_allclose(values[0, :, :3], 3 * [[0.5, 0.5, 1.0]], atol=1e-4, err_msg="to the viewer")
+    assert (values[..., 3] == 1).all()
+    np.testing.assert_allclose(glow[..., :3] * BRIGHTEST, 1.5, rtol=1e-4)
+    file = words_png(surface.normal)
+    assert file[24:26] == bytes([16, 2]), "16 bits of colour, of which this reader shows the high ones"
+    np.testing.assert_array_equal(iio.imread(file, extension=".png"), surface.normal[::-1, :, :3] >> 8)
+    assert Surface.of(replace(painted, half=True)).normal.shape == (4, 6, 4)
+    assert Surface.of(replace(painted, passes={})) is None
+
+
+def test_16_bits_are_doubled_without_overflow():
+    words = np.full((2, 2, 3), 65535, np.uint16)
+    words[0] = 0
+    np.testing.assert_array_equal(_twice(words, 0)[:, 0, 0], [0, 16384, 49151, 65535])

@@ -15,6 +15,7 @@ from PIL import Image
 
 from effigy_client.capture.tables import CaptureError, read_live_link, read_openface
 from effigy_client.memory import PictureMemory
+from effigy_client.pixels import Surface
 from effigy_protocol.files import parse_json, read_json
 from effigy_protocol.png import annotate, read_texts
 from effigy_protocol.record import Journal, Record, made_from, shows, what_differs
@@ -142,6 +143,10 @@ def test_memory_gives_back_what_it_was_given_bottom_row_first():
     expected = np.concatenate([np.arange(16, 32), np.arange(16)]) / 255
     assert_same(memory.get("a")[0], expected, 1)
     assert memory.get("b") is None
+    surface = Surface(np.zeros((2, 4, 4), np.uint16), np.ones((2, 4, 4), np.uint16))
+    memory.put("a", bytes(32), 2, 4, ("yaw",), surface)
+    assert memory.get("a")[1:] == (("yaw",), surface)
+    assert memory.size == 32 + 2 * 64
 
 
 def test_memory_stays_within_its_limit_and_forgets_what_was_not_used_for_longest():

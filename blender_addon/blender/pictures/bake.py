@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
 from mathutils import Matrix
 
 from effigy_client.errors import RequestError
+from effigy_client.pixels import SURFACE_PASSES, Surface, words_png
 from effigy_client.sequence import SequenceError
 from effigy_protocol.files import write_whole
-from effigy_protocol.messages import Encoding
+from effigy_protocol.messages import Encoding, PassName
 from effigy_protocol.png import annotate
 from effigy_protocol.record import JOURNAL, KEYWORD, Journal, Record, picture_file, shows
 
@@ -33,7 +36,7 @@ from ..translation import rpt_
 from . import stale
 from .activity import changes
 from .runs import run_of
-from .stale import record_of
+from .stale import map_file, record_of
 from .walk import Step, Walk
 
 
@@ -90,14 +93,19 @@ class Bake:
         self._journal = Journal(self.folder / JOURNAL)
         self._frames = range(scene.frame_start, scene.frame_end + 1)
         self._places: list[np.ndarray] = []
+        self._maps = SURFACE_PASSES if face_of(proxy).lit else ()
+        for name in self._maps:
+            (self.folder / name).mkdir(exist_ok=True)
         self._encoding: Encoding = "png16" if face_of(proxy).bake_depth == "16" else "png"
         self.walk = Walk(proxy, scene, self._frames, self._encoding, self._is_there)
 
     def _is_there(self, frame: int, wanted: FaceState) -> bool:
-        return shows(self._path(frame), self._record(wanted).digest)
+        return shows(self._path(frame), self._record(wanted).digest) and all(
+            shows(map_file(self.folder, name, frame), self._record(wanted, (name,)).digest) for name in self._maps
+        )
 
-    def _record(self, wanted: FaceState) -> Record:
-        return record_of(self.walk.lookup()[0], wanted.asking, self._encoding)
+    def _record(self, wanted: FaceState, passes: tuple[PassName, ...] = ()) -> Record:
+        return record_of(self.walk.lookup()[0], wanted.asking, self._encoding, passes)
 
     def _path(self, frame: int) -> Path:
         return picture_file(self.folder, frame)
@@ -114,12 +122,20 @@ class Bake:
         if step.picture is not None:
             # The file itself says what it shows, so that no crash can make it pass for another picture.
             write_whole(path, annotate(step.picture.data, {KEYWORD: record.as_text()}))
+            self._keep_maps(step, Surface.of(step.picture))
             self.painted += 1
             self.clamped += bool(step.picture.clamped)
         self._places.append(step.moment.plate)
         self.done += 1
         self._journal.put(step.frame, record, path.name)
         self._journal.save_when_due()
+
+    def _keep_maps(self, step: Step, surface: Surface | None) -> None:
+        """Writes what lights the picture of a frame."""
+        for name in self._maps if surface is not None else ():
+            png = words_png(getattr(surface, name))
+            record = self._record(step.moment, (name,))
+            write_whole(map_file(self.folder, name, step.frame), annotate(png, {KEYWORD: record.as_text()}))
 
     def finish(self) -> None:
         """Switches the plate to the pictures."""
@@ -131,7 +147,9 @@ class Bake:
         if face.source == "BAKED":
             remove_keys(face.plate, range(face.baked_start, face.baked_end + 1))
         _key_places(face.plate, self._frames.start, self._places)
-        show_baked(proxy, self._frames, self._path(self._frames.start))
+        first = self._frames.start
+        maps = {name: map_file(self.folder, name, first) for name in self._maps}
+        show_baked(proxy, self._frames, self._path(first), maps)
         self.walk.go_back()
 
     def abandon(self) -> None:
@@ -157,18 +175,30 @@ def _key_places(shown: bpy.types.Object, start: int, places: list[np.ndarray]) -
             write_keys(shown, name, index, start, column)
 
 
-def show_baked(proxy: bpy.types.Object, frames: range, first: Path) -> None:
-    """Switches the face to the baked sequence of ``frames`` whose first file is ``first``."""
+def show_baked(proxy: bpy.types.Object, frames: range, first: Path, maps: Mapping[PassName, Path]) -> None:
+    """Switches the face to the baked sequence of ``frames`` whose first file is ``first``, and to those of its maps."""
     face = face_of(proxy)
-    image = face.baked or bpy.data.images.load(str(first))
-    image.filepath = bpy.path.relpath(str(first))
-    image.name = f"{proxy.name} Baked"
-    image.source = "SEQUENCE"
-    image.reload()
-    face.baked, face.source = image, "BAKED"
+    face.baked = _sequence(face.baked, first, f"{proxy.name} Baked")
+    for name in SURFACE_PASSES:
+        held, image = getattr(face, f"baked_{name}"), None
+        if name in maps:
+            image = _sequence(held, maps[name], f"{proxy.name} Baked {name.capitalize()}")
+            image.colorspace_settings.is_data = True
+        setattr(face, f"baked_{name}", image)
+    face.source = "BAKED"
     face.baked_start, face.baked_end = frames.start, frames.stop - 1
     show_source(proxy)
     changes.mark(baked=True)
+
+
+def _sequence(held: bpy.types.Image | None, first: Path, name: str) -> Any:
+    """The image of a baked sequence: ``held``, or a new one."""
+    image = held or bpy.data.images.load(str(first))
+    image.filepath = bpy.path.relpath(str(first))
+    image.name = name
+    image.source = "SEQUENCE"
+    image.reload()
+    return image
 
 
 def show_live(proxy: bpy.types.Object) -> None:

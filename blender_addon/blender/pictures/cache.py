@@ -9,6 +9,7 @@ import bpy
 
 from effigy_client.face import Anchor
 from effigy_client.follower import Key, key_of
+from effigy_client.pixels import Surface
 
 from ..scene.properties import face_of
 from ..scene.reader import FaceState
@@ -17,6 +18,7 @@ from .runs import anchor_of, run_of, runs
 from .walk import Walk, WalkError
 
 _BYTES = 4  # of a pixel
+_SURFACE_BYTES = 16  # of what lights it
 
 
 class Cache:
@@ -27,7 +29,8 @@ class Cache:
         image, frames = face_of(proxy).image, range(scene.frame_start, scene.frame_end + 1)
         self.done = 0  # frames that are in memory
         self._cached = run_of(proxy).cached
-        size = _BYTES * image.size[0] * image.size[1] if image is not None else 0
+        depth = _BYTES + (_SURFACE_BYTES if face_of(proxy).lit else 0)
+        size = depth * image.size[0] * image.size[1] if image is not None else 0
         if size * len(frames) > runs.memory.limit:
             raise WalkError(
                 rpt_(
@@ -45,7 +48,8 @@ class Cache:
             self._cached.keep(step.frame, self._key(step.moment), _values(self.walk.anchor, step.moment))
             if step.picture is not None:
                 picture = step.picture
-                runs.memory.put(self._key(step.moment), picture.data, picture.height, picture.width, picture.clamped)
+                size, surface = (picture.height, picture.width), Surface.of(picture)
+                runs.memory.put(self._key(step.moment), picture.data, *size, picture.clamped, surface)
             self.done += 1
         return self.done
 

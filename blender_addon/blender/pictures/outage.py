@@ -43,8 +43,9 @@ def _is_of_this_pose(proxy: bpy.types.Object, follower: Follower, scene: bpy.typ
     if follower.shown == wanted.asking:
         return True
     if face.shown and face.shown == record_of(proxy, wanted.asking, "rgba8").digest:
-        if face.image is not None and face.image.packed_file is not None:
-            face.image.reload()
+        for image in (face.image, face.normal_map, face.light_map):
+            if image is not None and image.packed_file is not None:
+                image.reload()
         follower.take_over(wanted.asking)
         return True
     if was_known or face.shown:

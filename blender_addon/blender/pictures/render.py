@@ -11,7 +11,8 @@ import bpy
 
 from effigy_client.errors import RequestError
 from effigy_client.follower import ScreenError
-from effigy_client.pixels import Pixels, from_rgba8
+from effigy_client.memory import Remembered
+from effigy_client.pixels import Surface, from_rgba8
 from effigy_protocol.messages import Frame
 
 from .. import preferences
@@ -32,8 +33,8 @@ _RESTARTS = 3  # of a backend that dies, in one render
 _DYING_S = 2.0  # of a process that was killed
 
 
-def paint(proxy: bpy.types.Object, wanted: FaceState) -> tuple[Pixels, tuple[str, ...]]:
-    """The final picture of a face, waited for, and what was clamped for it. Raises RequestError.
+def paint(proxy: bpy.types.Object, wanted: FaceState) -> Remembered:
+    """The final picture of a face, waited for. Raises RequestError.
 
     View layers, motion blur and stereo ask for one moment several times: it is painted once.
     """
@@ -41,8 +42,9 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> tuple[Pixels, tuple[str
     remembered = runs.memory.get(key)
     if remembered is None:
         frame = _painted(proxy, wanted)
-        runs.memory.put(key, frame.data, frame.height, frame.width, frame.clamped)
-        remembered = from_rgba8(frame.data, frame.height, frame.width), frame.clamped
+        size, surface = (frame.height, frame.width), Surface.of(frame)
+        runs.memory.put(key, frame.data, *size, frame.clamped, surface)
+        remembered = Remembered(from_rgba8(frame.data, *size), frame.clamped, surface)
     return remembered
 
 
@@ -97,8 +99,8 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
                 _warn_if_stale(proxy, scene, depsgraph)
                 continue
             wanted = read_face(proxy, scene, depsgraph)
-            pixels, clamped = paint(proxy, wanted)
-            screen.show(pixels, wanted.plate)
+            pixels, clamped, surface = paint(proxy, wanted)
+            screen.show(pixels, wanted.plate, surface)
         except (RequestError, UnreadableError, ScreenError, PreferencesError) as error:
             follower.begin_anew()
             follower.fail(str(error), screen)
@@ -199,8 +201,9 @@ def _check_baked(proxy: bpy.types.Object) -> None:
         raise UnreadableError(
             rpt_("only frames {} to {} are baked: bake again, or go back to live", face.baked_start, face.baked_end)
         )
-    if not (file := stale.file_of(proxy, _render.frame)).is_file():
-        raise UnreadableError(rpt_("its picture {} is missing: bake again, or bring it back", file))
+    for file in stale.files_of(proxy, _render.frame):
+        if not file.is_file():
+            raise UnreadableError(rpt_("its picture {} is missing: bake again, or bring it back", file))
 
 
 def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from effigy_client.pixels import Pixels
+from effigy_client.pixels import Pixels, Surface
 
 from ..scene import plate
 
@@ -17,9 +17,9 @@ class PlateScreen:
     def __init__(self, proxy: bpy.types.Object) -> None:
         self._proxy = proxy
 
-    def show(self, pixels: Pixels, place: np.ndarray | None) -> None:
+    def show(self, pixels: Pixels, place: np.ndarray | None, surface: Surface | None) -> None:
         """``place`` [4, 4] is where the plate belongs with this picture. Raises ScreenError."""
-        plate.show(self._proxy, pixels)
+        plate.show(self._proxy, pixels, surface)
         if place is not None:
             plate.place(self._proxy, place)
 

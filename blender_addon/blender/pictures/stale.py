@@ -10,8 +10,9 @@ import bpy
 import numpy as np
 
 from effigy_client.asking import Asking
-from effigy_protocol.messages import Encoding
-from effigy_protocol.record import JOURNAL, Journal, Record, what_differs
+from effigy_client.pixels import SURFACE_PASSES
+from effigy_protocol.messages import Encoding, PassName
+from effigy_protocol.record import JOURNAL, Journal, Record, picture_file, what_differs
 
 from ..scene.properties import face_of
 from ..scene.queries import Name, name_of
@@ -21,11 +22,11 @@ from .runs import anchor_of
 _MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
 
 
-def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding) -> Record:
-    """What the picture of this moment is made from."""
+def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding, passes: tuple[PassName, ...] = ()) -> Record:
+    """What the picture of this moment is made from, lit or not, or the file of a pass beside it."""
     anchor = anchor_of(proxy)
     latent = anchor.latent_bytes()
-    return Record.of(anchor.model, latent, asking.yaw, asking.pitch, asking.controls, encoding, asking.matte)
+    return Record.of(anchor.model, latent, asking.yaw, asking.pitch, asking.controls, encoding, asking.matte, passes)
 
 
 def baked_folder(proxy: bpy.types.Object) -> Path:
@@ -37,6 +38,18 @@ def file_of(proxy: bpy.types.Object, frame: int) -> Path:
     """Returns the file of the picture that a baked face shows in ``frame``."""
     first = _first_file(proxy)
     return first.with_name(f"{first.stem.rpartition('_')[0]}_{frame:04d}.png") if first.name else first
+
+
+def map_file(folder: Path, name: PassName, frame: int) -> Path:
+    """Where a bake in ``folder`` has a map of what lights the picture of ``frame``."""
+    return picture_file(folder / name, frame)
+
+
+def files_of(proxy: bpy.types.Object, frame: int) -> list[Path]:
+    """All files that a baked face shows in ``frame``."""
+    face, picture = face_of(proxy), file_of(proxy, frame)
+    lit = face.lit and face.baked_normal is not None
+    return [picture, *(map_file(picture.parent, name, frame) for name in (SURFACE_PASSES if lit else ()))]
 
 
 def _first_file(proxy: bpy.types.Object) -> Path:
@@ -61,6 +74,8 @@ def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.
     record = record_of(proxy, wanted.asking, encoding)
     if entry.get("digest") != record.digest:
         return what_differs(entry, json.loads(record.as_text())) or ["other"]
+    if wanted.asking.lit and face_of(proxy).baked_normal is None:
+        return ["shading"]
     shown = face_of(proxy).plate
     if shown is None or not is_evaluated(shown, depsgraph):
         return []  # hidden: it stands where it stood when it was seen

@@ -8,11 +8,10 @@ from typing import Any, cast
 import bpy
 import numpy as np
 
-from . import backdrop, controls, projection, relief
+from . import backdrop, controls, lit, projection, relief
 from .properties import EffigyFace, face_of, on_display
 from .viewing import viewpoint
 
-SURFACE = "Picture"  # the texture node of every material that shows the picture
 _WITH_ALPHA = (32, 128)  # bits of a pixel
 
 
@@ -67,19 +66,30 @@ def renew(proxy: bpy.types.Object) -> None:
 
 
 def show_source(proxy: bpy.types.Object) -> None:
-    """Points all that shows the face's picture at the live one or at the baked sequence."""
+    """Points all that shows the face's picture, and what lights it, at the live ones or at the baked sequences."""
     face = face_of(proxy)
+    lit.fit(face, proxy.name, materials_of(proxy), list(proxy.data.materials))
     baked = face.source == "BAKED" and face.baked is not None
-    for node in picture_nodes(proxy):
-        node.image = face.baked if baked else face.image
-        if baked:
-            user: Any = node.image_user
-            user.frame_start = face.baked_start
-            user.frame_duration = face.baked_end - face.baked_start + 1
-            user.frame_offset = face.baked_start - 1  # the files carry the scene's own frame numbers
-            user.use_auto_refresh = True
+    for material in materials_of(proxy):
+        nodes = {lit.PICTURE: material.node_tree.nodes[lit.PICTURE], **lit.map_nodes(material)}
+        live = {lit.PICTURE: face.image, lit.NORMAL: face.normal_map, lit.LIGHT: face.light_map}
+        kept = {lit.PICTURE: face.baked, lit.NORMAL: face.baked_normal, lit.LIGHT: face.baked_light}
+        for name, node in nodes.items():
+            image = (kept if baked else live)[name]
+            if node.image != image:
+                node.image = image
+            if baked:
+                _play(node.image_user, face)
     if proxy.library is None:
         proxy.update_tag()  # Blender does not see that a script has pointed a face at other data-blocks
+
+
+def _play(user: Any, face: EffigyFace) -> None:
+    """Has a texture show the files of a bake."""
+    user.frame_start = face.baked_start
+    user.frame_duration = face.baked_end - face.baked_start + 1
+    user.frame_offset = face.baked_start - 1  # the files carry the scene's own frame numbers
+    user.use_auto_refresh = True
 
 
 def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
@@ -104,7 +114,7 @@ def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types
     tree = material.node_tree
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexImage")
-    texture.name = SURFACE
+    texture.name = lit.PICTURE
     texture.image = image
     texture.interpolation = "Linear"  # Exact Pixels sets "Closest": a pixel of the picture then stays a pixel
     texture.extension = "EXTEND"
@@ -137,9 +147,9 @@ def cut_out(proxy: bpy.types.Object) -> None:
     fresh.name = name
     for material in materials_of(proxy):
         tree: Any = material.node_tree
-        output, emission = tree.nodes.get("Material Output"), tree.nodes.get("Emission")
+        output = tree.nodes.get("Material Output")
         links = output.inputs["Surface"].links if output is not None else ()
-        if emission is not None and [link.from_node for link in links] == [emission]:
+        if [link.from_node.name for link in links] in ([lit.EMISSION], [lit.MIX]):
             _mix_in_clear(material)
 
 
@@ -150,13 +160,15 @@ def _has_alpha(image: bpy.types.Image) -> bool:
 def _mix_in_clear(material: Any) -> None:
     """Mixes what is behind into a new material, where its picture's alpha is not 1."""
     tree = material.node_tree
-    emission, output = tree.nodes["Emission"], tree.nodes["Material Output"]
+    output = tree.nodes["Material Output"]
+    shown = output.inputs["Surface"].links[0].from_socket
     clear, mix = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeMixShader")
-    clear.location, mix.location, output.location = (0, 120), (200, 0), (400, 0)
+    x = shown.node.location.x
+    clear.location, mix.location, output.location = (x, 120), (x + 200, 0), (x + 400, 0)
     for start, end in (
-        (tree.nodes[SURFACE].outputs["Alpha"], mix.inputs[0]),
+        (tree.nodes[lit.PICTURE].outputs["Alpha"], mix.inputs[0]),
         (clear.outputs[0], mix.inputs[1]),
-        (emission.outputs[0], mix.inputs[2]),
+        (shown, mix.inputs[2]),
         (mix.outputs[0], output.inputs["Surface"]),
     ):
         tree.links.new(start, end)
@@ -164,7 +176,7 @@ def _mix_in_clear(material: Any) -> None:
 
 
 def shows_picture(material: bpy.types.Material) -> bool:
-    return material.node_tree is not None and SURFACE in material.node_tree.nodes
+    return material.node_tree is not None and lit.PICTURE in material.node_tree.nodes
 
 
 def shows_its_picture(proxy: bpy.types.Object) -> bool:
@@ -180,7 +192,7 @@ def shows_its_picture(proxy: bpy.types.Object) -> bool:
 
 def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]:
     """The texture nodes that show the face's picture: the plate's, and the proxy's when it wears it."""
-    return [material.node_tree.nodes[SURFACE] for material in materials_of(proxy)]
+    return [material.node_tree.nodes[lit.PICTURE] for material in materials_of(proxy)]
 
 
 def materials_of(proxy: bpy.types.Object) -> list[Any]:

@@ -50,7 +50,11 @@ def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
         face.plate = rig.new_plate(proxy)
         for collection in _open_collections(proxy):
             collection.objects.link(face.plate)
-    face.baked, face.source = None, "LIVE"
+    for name in ("normal_map", "light_map"):
+        if (held := getattr(face, name)) is not None:
+            setattr(face, name, held.copy())
+    face.baked = face.baked_normal = face.baked_light = None
+    face.source = "LIVE"
     rig.own(face, image)
     if not display.picture_nodes(proxy):
         face.plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image, clear=face.matte == "HEAD"))

@@ -10,17 +10,20 @@ import numpy as np
 from mathutils import Matrix
 
 from effigy_client.follower import ScreenError
-from effigy_client.pixels import Pixels, error_picture
+from effigy_client.pixels import Pixels, Surface, error_picture
 
 from ..translation import rpt_
+from . import lit
 from .properties import face_of
 
 _TRANSFORMS = ("location", "rotation_quaternion", "scale")  # which a bake keys
 _FLOAT32 = 4e-6  # a few roundings, relative
 
 
-def show(proxy: bpy.types.Object, pixels: Pixels) -> None:
-    """Writes a picture into the face's image. Raises ScreenError when that cannot be seen any more."""
+def show(proxy: bpy.types.Object, pixels: Pixels, surface: Surface | None = None) -> None:
+    """Writes a picture into the face's image, and what lights it anew into its maps. Raises ScreenError when the
+    picture cannot be seen any more.
+    """
     image = face_of(proxy).image
     if image is None:
         raise ScreenError(rpt_("the picture of {} was removed: add the face again", proxy.name))
@@ -32,6 +35,8 @@ def show(proxy: bpy.types.Object, pixels: Pixels) -> None:
     image.update()
     # Without a tag, the viewport's anti-aliasing blends the old frame into the new one.
     image.update_tag()
+    if surface is not None:
+        lit.write(face_of(proxy), surface)
 
 
 def show_error(proxy: bpy.types.Object) -> None:

@@ -17,7 +17,7 @@ from effigy_client.mirror import Twin, twins_by_name
 _OVERRIDABLE: set[Literal["LIBRARY_OVERRIDABLE"]] = {"LIBRARY_OVERRIDABLE"}
 
 
-# Called with a proxy whose ``display``, ``matte`` or ``relief`` was changed; what shows pictures adds itself here.
+# Called with a proxy whose ``display``, ``matte``, ``relief`` or ``lit`` was changed; what shows pictures adds itself.
 on_display: list[Callable[[bpy.types.Object], None]] = []
 
 
@@ -89,6 +89,13 @@ class EffigyFace(bpy.types.PropertyGroup):
         update=_on_display,
         override=_OVERRIDABLE,
     )
+    lit: BoolProperty(
+        name="Lit",
+        description="Take the light out of the picture, and let the scene light the face. The slider beside it goes "
+        "from as painted (0) to lit by the scene (1), and can be keyed",
+        update=_on_display,
+        override=_OVERRIDABLE,
+    )
     latent: StringProperty(description="The identity's latent, base64", override=_OVERRIDABLE)
     model: StringProperty(description="The face model that the latent belongs to", override=_OVERRIDABLE)
     control_names: StringProperty(
@@ -104,6 +111,14 @@ class EffigyFace(bpy.types.PropertyGroup):
     camera: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
     image: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
     baked: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
+    normal_map: PointerProperty(
+        type=bpy.types.Image, description="Where the surface in the picture looks, for Lit", override=_OVERRIDABLE
+    )
+    light_map: PointerProperty(
+        type=bpy.types.Image, description="The light in the picture, for Lit", override=_OVERRIDABLE
+    )
+    baked_normal: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
+    baked_light: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
     source: EnumProperty(
         name="Picture",
         items=(

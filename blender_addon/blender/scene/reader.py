@@ -64,7 +64,7 @@ def read_face(
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
     yaw, pitch = _snap(angles, face)
     matte: MatteName = "head" if face.matte == "HEAD" else "none"
-    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph), matte), plate, angles.roll)
+    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph), matte, lit=face.lit), plate, angles.roll)
 
 
 def _seen_by(camera: Any, head: np.ndarray, depsgraph: bpy.types.Depsgraph) -> View:

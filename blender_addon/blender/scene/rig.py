@@ -204,7 +204,7 @@ def _rename(proxy: bpy.types.Object, seed: int) -> None:
         return
     owners: list[Any] = [proxy, face.plate, face.camera]
     rig: list[Any] = [*owners, *(owner.data for owner in owners if owner is not None), proxy.data.shape_keys]
-    rig += [face.image, *display.materials_of(proxy), *proxy.users_collection]
+    rig += [face.image, face.normal_map, face.light_map, *display.materials_of(proxy), *proxy.users_collection]
     for part in rig:
         if part is None or part.library is not None:
             continue
