@@ -28,6 +28,7 @@ NOT_BETWEEN = (
     "test_failures.py",
     "test_handling.py",
     "test_install.py",
+    "test_lit.py",
     "test_without_blender.py",
 )
 BETWEEN = [*(f"--ignore-glob=*/{name}" for name in NOT_BETWEEN), "-k", "not EEVEE"]

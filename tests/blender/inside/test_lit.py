@@ -63,7 +63,7 @@ def test_light_from_the_left_brightens_the_left_cheek(scene, lit, engine):
     bpy.data.objects["Sun"].data.use_shadow = engine == "CYCLES"  # EEVEE of 4.2 has the plate shade itself a little
     for degrees in (-50, 50):
         shine(degrees)
-        found[degrees] = light_of(shoot(scene, engine, 4))
+        found[degrees] = light_of(shoot(scene, engine, 4 if engine == "CYCLES" else 1))
         wanted, solid = expected(lit, degrees)
         solid[:1] = solid[-1:] = solid[:, :1] = solid[:, -1:] = False
         away = np.abs(found[degrees] - wanted)[solid]
@@ -76,22 +76,19 @@ def test_light_from_the_left_brightens_the_left_cheek(scene, lit, engine):
     assert min(left.mean(), -right.mean()) > 0.05
 
 
-def test_at_0_and_switched_off_a_render_is_as_painted(scene, lit, settle):
+@pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
+def test_at_0_and_switched_off_a_render_is_as_painted(scene, lit, engine):
     shine(30)
     scene.render.film_transparent = False
-    for engine in ("CYCLES", EEVEE):
-        slider(lit).default_value = 1.0
-        anew = shoot(scene, engine, 2)
-        slider(lit).default_value = 0.0
-        mixed = shoot(scene, engine, 2)
-        lit.effigy.lit = False
-        off = shoot(scene, engine, 2)
-        plain(lit)
-        never = shoot(scene, engine, 2)
-        np.testing.assert_array_equal(off, never)
-        np.testing.assert_array_equal(mixed, never)
-        assert np.abs(anew.astype(int) - never).max() > 20
-        lit.effigy.lit = True
+    slider(lit).default_value = 0.0
+    mixed = shoot(scene, engine, 1)
+    lit.effigy.lit = False
+    off = shoot(scene, engine, 1)
+    plain(lit)
+    never = shoot(scene, engine, 1)
+    np.testing.assert_array_equal(off, never)
+    np.testing.assert_array_equal(mixed, never)
+    assert never.max() > 150
 
 
 def plain(proxy):
@@ -204,9 +201,7 @@ def test_the_light_stays_where_it_is_when_the_rig_turns(scene, lit, settle):
     assert np.abs(shoot(scene, "CYCLES", 4).astype(int) - wanted).mean() > 5
 
 
-@pytest.mark.parametrize("transform", ["AgX", "Standard"])
-def test_the_slider_is_keyed_and_works_under_view_transforms(scene, lit, transform):
-    scene.view_settings.view_transform = transform
+def test_the_slider_is_keyed_and_works_under_view_transforms(scene, lit):
     maps = lit.effigy.normal_map, lit.effigy.light_map
     assert all(image.colorspace_settings.is_data for image in maps), "by whatever name a configuration calls that"
     for frame, value in ((1, 0.0), (2, 0.5), (3, 1.0)):
@@ -215,9 +210,11 @@ def test_the_slider_is_keyed_and_works_under_view_transforms(scene, lit, transfo
     shine(0)
     bpy.data.objects["Sun"].data.energy = 0.0
     scene.frame_end = 3
-    whole, half, dark = (picture.astype(float).mean() for picture in render(scene))
-    assert whole > 1.1 * half > 3 * dark
-    assert dark < 2, "no light, no face"
+    for transform in ("AgX", "Standard"):
+        scene.view_settings.view_transform = transform
+        whole, half, dark = (picture.astype(float).mean() for picture in render(scene))
+        assert whole > 1.1 * half > 3 * dark, transform
+        assert dark < 2, "no light, no face"
 
 
 def test_what_the_mesh_wears_follows_the_plates_slider(scene, lit, settle):
