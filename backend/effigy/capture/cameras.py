@@ -18,12 +18,12 @@ _LIST_S = 30.0  # for FFmpeg to list them
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """``place``: what FFmpeg calls it, by its input ``kind``."""
+    """A camera of this computer."""
 
     number: int
     name: str
-    place: str
-    kind: str
+    place: str  # its name for FFmpeg
+    kind: str  # FFmpeg's input device: v4l2, avfoundation or dshow
 
     def arguments(self, rate: float) -> list[str]:
         """Returns FFmpeg's arguments that open the camera, at ``rate`` pictures per second."""
@@ -33,7 +33,7 @@ class Camera:
 
 
 def find_camera(number: int) -> Camera:
-    """Raises SourceError where there is no such camera."""
+    """Returns camera ``number``. Raises SourceError if there is none."""
     there = list_cameras()
     for camera in there:
         if camera.number == number:

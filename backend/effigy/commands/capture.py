@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy capture``: a face in a film or before a camera, as a recording or as packets of the Live Link Face app.
+"""``effigy capture``: reads a face in a film or a camera, to a recording or to packets of the Live Link Face app.
 
-No picture is kept: of each, what was read in it.
+Of the pictures nothing is kept but what was read in them.
 """
 
 from __future__ import annotations
@@ -43,17 +43,14 @@ class CaptureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What was read in N of the pictures of a film: [N, 3 + C + 52] of yaw, pitch and roll, controls and scores.
-
-    Controls are counted from the model's average person.
-    """
+    """What was read in the N pictures of a film that show the face."""
 
     times: Array  # [N], seconds
-    values: Array
-    numbers: tuple[int, ...]  # which pictures of the film
-    pictures: int  # that there were
-    faces: int  # the most that were seen at once
-    problem: str = ""  # why it ended before its time
+    values: Array  # [N, 3 + C + 52]: yaw, pitch and roll; controls, relative to an average person; MediaPipe's scores
+    numbers: tuple[int, ...]  # of these pictures in the film
+    pictures: int  # in the film
+    faces: int  # the most in one picture
+    problem: str = ""  # why reading ended early
 
     @property
     def missing(self) -> int:
@@ -62,7 +59,7 @@ class Take:
 
 
 class Audience:
-    """Hears how a capture goes."""
+    """Is told how a capture goes."""
 
     def begun(self, source: Source, left_out: tuple[str, ...]) -> None:
         """Is told that a camera or film is open, and which controls are left out, as pictures do not show them well."""
@@ -196,7 +193,7 @@ def stream(
     neutral: str = "median",  # as ``rest_of``, of the first second that shows a face; no picture has a number yet
     audience: Audience = _NOBODY,
 ) -> int:
-    """Sends a packet for every picture, until Ctrl-C; how many were sent. A film runs at its own speed.
+    """Sends a packet for every picture, until Ctrl-C; returns their number. A film runs at its own speed.
 
     Raises CaptureError, SourceError, or OSError where nothing can be sent.
     """

@@ -34,7 +34,7 @@ _READING_S = 0.2
 
 
 class Terminal(Audience):
-    """Tells people."""
+    """Tells people in the terminal."""
 
     def __init__(self, note: Callable[[str], None], progress: Callable[[str, int, int], None] | None) -> None:
         """``progress`` draws how much of a stage is done, if that is wanted."""
@@ -61,7 +61,7 @@ class Terminal(Audience):
 
 
 class Report(Audience):
-    """Writes the lines."""
+    """Writes the lines of JSON."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out

@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine(model: Path, port: int = 0) -> list[Finding]:
-    """Looks at everything that a backend with this model needs on this machine."""
+    """Checks everything that a backend with this model needs on this machine; returns a finding for each."""
     checks: list[Callable[[], Finding]] = [
         _python,
         _torch,

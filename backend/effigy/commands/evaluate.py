@@ -33,18 +33,14 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The figures of each method, what edits hold, how edits corrected it, what is wrong with it, and who judged.
+    """The result of evaluating a bundle."""
 
-    ``recogniser``: the identity network's fingerprint, None where there was none; ``independent``: the fit has not
-    seen it.
-    """
-
-    scores: dict[str, Scores]
-    holds: str
-    correction: str
-    note: str
-    recogniser: str | None
-    independent: bool
+    scores: dict[str, Scores]  # by method of the inverse
+    holds: str  # which looks edits keep, in words
+    correction: str  # how its edits corrected the regressor, in words
+    note: str  # what is wrong with the bundle, or ""
+    recogniser: str | None  # the fingerprint of the recognition network that compared people, if there was one
+    independent: bool  # whether the fit has not used that network
 
 
 def evaluate_bundle(
@@ -57,7 +53,7 @@ def evaluate_bundle(
     keep: float,  # weight of the identity term in the methods that take one
     progress: Callable[[str, int, int], None],
 ) -> Evaluation:
-    """Raises BundleError, GeneratorFileError, IdentityFileError or EvaluationError."""
+    """Evaluates a bundle. Raises BundleError, GeneratorFileError, IdentityFileError or EvaluationError."""
     folder = resolve_bundle(name)
     model = load_face_model(folder)
     papers = load_paper_regressor(folder) if methods is None or PAPER in methods else None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public generators of the paper: where their publishers offer them, and under which licence.
 
-Effigy ships none of them. A download is resumed where it broke off; its checksum is recorded on the first one,
-and every later one of the same name must have the same.
+Effigy ships none of them. An interrupted download resumes. The checksum of the first download is recorded, and later
+downloads of the same name must have the same one.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ def generator_file(name: str) -> Path:
 
 
 def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
-    """Downloads ``model`` unless it is here; returns its path. Raises FetchError.
+    """Downloads ``model`` unless its file is here; returns its path. Raises FetchError.
 
-    One that somebody put there counts as the first download, or must be what that was.
+    A file that a user has put there counts as the first download, or must have the checksum of that.
     """
     path = model.path()
     part = path.with_name(path.name + ".part")

@@ -39,14 +39,14 @@ def planes_of_count(count: int) -> tuple[str, ...]:
 
 
 def colour(images: Tensor, planes: tuple[str, ...]) -> Tensor:
-    """Pictures [N, C, H, W] of ``planes`` → their RGB [N, 3, H, W], grey three times over."""
+    """Returns the RGB planes [N, 3, H, W] of pictures [N, C, H, W]; grey is repeated three times."""
     if planes == RGB:
         return images
     return images[:, :1].expand(-1, 3, -1, -1) if planes[0] == "grey" else images[:, :3]
 
 
 def alpha(images: Tensor, planes: tuple[str, ...]) -> Tensor:
-    """Their alpha [N, 1, H, W] from 0 to 1; 1 where they have none."""
+    """Returns the alpha [N, 1, H, W] of pictures [N, C, H, W], in [0, 1]; it is 1 if they have none."""
     if ALPHA not in planes:
         return torch.ones_like(images[:, :1])
     index = planes.index(ALPHA)

@@ -53,11 +53,11 @@ class Architecture:
         raise NotImplementedError
 
     def guesses(self, shapes: Shapes) -> Iterable[dict[str, Any]]:
-        """Settings to try, the likeliest first, where a file holds tensors alone."""
+        """Returns settings to try, the likeliest first, for a file that holds tensors alone."""
         return ({},)
 
     def designed(self, network: Network) -> dict[str, Tensor]:
-        """Buffers that follow from the shape alone: a file that has others is of another shape."""
+        """Returns the buffers that the settings determine; a file with other values has other settings."""
         return {}
 
     def complete(self, config: Any, tensors: dict[str, Weight]) -> list[str]:

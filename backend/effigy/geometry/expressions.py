@@ -24,18 +24,16 @@ from .shape import ShapeModel
 from .topology import Terms, Topology
 
 _LOW, _HIGH = 2.0, 98.0  # percentiles of the data that bound a control
-_SAME = 0.75  # correlation from which a component still is what its template measures
-_TOGETHER = 0.6  # correlation from which left and right are one action
-_OWN = 0.5**0.5  # length of a template's direction beside the earlier actions: half of its variance is its own
+_SAME = 0.75  # least correlation of a component with its template
+_TOGETHER = 0.6  # correlation above which left and right are one action
+_OWN = 0.5**0.5  # least length of a unit template orthogonal to earlier actions: half of its variance is its own
 _ROUNDS = 200
 _LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions of one side
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A named direction in α. ``value`` 0 leaves a face as it is; 1 is a strong expression, the 98th percentile of the
-    data.
-    """
+    """A named direction in α. The value 0 leaves a face as it is; 1 is the 98th percentile of the data."""
 
     name: str
     group: str
@@ -74,9 +72,7 @@ def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """What a mirror image shows instead of an expression: the expression ``name``; ``is_odd``: with the opposite
-    sign.
-    """
+    """The expression that a mirror image shows instead of another one, with opposite sign if ``is_odd``."""
 
     name: str
     is_odd: bool

@@ -40,10 +40,11 @@ class RankOne:
 def alternate(
     M: Array, X: Array, sweeps: int, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Array, Array, list[float]]:
-    """Directions D [K, 3] (unit) and coefficients α [N, K] that minimise Σ |X_ik − α_ik M_i D_k|².
+    """Minimises Σ |X_ik − α_ik M_i D_k|² over unit directions D [K, 3] and coefficients α [N, K], in turn.
 
-    ``M`` [N, 2, 3] are the cameras, ``X`` [N, 2, K] the projected residual. The published order: first all
-    α with D = (1, 1, 1)/√3, then all D, which are then scaled to unit length.
+    ``M`` [N, 2, 3] are the cameras, ``X`` [N, 2, K] the projected residual. In the published order, α is solved first
+    with D = (1, 1, 1)/√3, then D, which is then scaled to unit length. Returns D, α, and the objective after each half
+    sweep.
     """
     N, _, K = X.shape
     D = np.full((K, 3), _SEED_DIRECTION)
@@ -98,7 +99,7 @@ def factor_cameras(cameras: Array) -> tuple[Array, Array]:
 
 
 def complete(R: Array) -> Array:
-    """Two rows [N, 2, 3] of rotations → the rotations [N, 3, 3]."""
+    """Completes the first two rows of rotations, [N, 2, 3], to rotations [N, 3, 3]."""
     return np.concatenate([R, np.cross(R[:, 0], R[:, 1])[:, None]], axis=1)
 
 

@@ -14,10 +14,10 @@ _THIN = 1e-6  # of a triangle's area, in squared outer-eye distances
 
 
 def surface(mean: Array, topology: Topology) -> NDArray[np.int64]:
-    """Triangles [T, 3] over the mean face [3, L], counter-clockwise seen from the front, mirror-symmetric.
+    """Triangulates the mean face [3, L]: triangles [T, 3], counter-clockwise seen from the front, mirror-symmetric.
 
-    The picture-left half of the frontal view is triangulated (Delaunay), together with the midline, and
-    mirrored. Empty where the points have no surface, as in a line.
+    The left half of the frontal picture and the midline are triangulated (Delaunay) and mirrored. T is 0 if the points
+    lie on a line.
     """
     points = mean[:2].T
     half = np.flatnonzero((points[:, 0] <= points[topology.mirror, 0]) | (topology.mirror == np.arange(len(points))))

@@ -134,7 +134,7 @@ def problem_markup(text: str) -> str:
 
 
 def curves_markup(figures: Iterable[tuple[str, str, str]]) -> str:
-    """Figures: title, what it says in words, SVG."""
+    """Returns figures as HTML; each is a title, a description in words, and an SVG."""
     parts = (
         f'<section><h2>{escape(title)}</h2><div class="plot" role="img" aria-label="{escape(words)}">{svg}</div>'
         f"<p>{escape(words)}</p></section>"

@@ -34,7 +34,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One method's answer: a picture [H, W, 3 or 4], what was asked of it, what is read in it, and the time."""
+    """The result of one method: its picture [H, W, 3 or 4], what was asked and what was read in it, and its time."""
 
     method: Method
     picture: NDArray[np.uint8]

@@ -31,9 +31,9 @@ _CALM = 8  # seeds, of which chance takes the calmest: as Add Face does in Blend
 
 
 class Studio:
-    """A face model, what reads its pictures, and a lock: neither is made for two threads.
+    """A face model, the detector that reads its pictures, and a lock, because neither may be used by two threads.
 
-    ``detector`` is None, or finds other landmarks than the model's, where nothing can be read in its pictures.
+    If ``detector`` is None, or finds other landmarks than the model's, pictures are not read.
     """
 
     def __init__(self, folder: Path, model: FaceModel, detector: Detector | None) -> None:

@@ -52,14 +52,11 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """That a picture is to be an OpenEXR file, and what lies in it beside the picture.
-
-    Depth is in metres from a camera ``distance`` away from the head's origin, whose head unit has ``unit``.
-    """
+    """What an OpenEXR file holds beside the picture."""
 
     passes: tuple[PassName, ...] = ()
-    unit: float = HEAD_UNIT
-    distance: float = 0.0
+    unit: float = HEAD_UNIT  # metres of a head unit, for depth
+    distance: float = 0.0  # metres from the camera to the head's origin, for depth
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _SQUEEZE = 16
 
 
 class SqueezeExcite(nn.Module):
-    """Scales every channel by what the whole picture says of it."""
+    """Scales every channel by a function of the channels' means over the picture."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ _REFUSED = b"400", b"not the key of the connection file", b"", b""
 
 
 class Authenticator:
-    """Draws the keys of a service's life, and says of each client that wants to connect whether it has them."""
+    """Draws a service's keys, and tells ZeroMQ for each client that connects whether it has them."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], router: zmq.Socket[bytes]) -> None:
         """``router`` is not bound yet. Raises EndpointError where ZeroMQ has no CURVE."""
@@ -36,7 +36,7 @@ class Authenticator:
         self.asked.bind(_ASKED_AT)
 
     def answer(self) -> None:
-        """Answers one question of ``asked``."""
+        """Answers one of ZeroMQ's questions, which come on the socket ``asked``."""
         version, number, _domain, _address, _routing_id, _mechanism, key = self.asked.recv_multipart()
         self.asked.send_multipart([version, number, *(_ADMITTED if key == self._admitted else _REFUSED)])
 

@@ -27,7 +27,7 @@ class Opened:
 
     @property
     def painter(self) -> FaceModel:
-        """What paints it."""
+        """The model that paints it."""
         return self.model.painter_of(self.anchor)
 
     @property
@@ -36,7 +36,7 @@ class Opened:
 
     @property
     def size(self) -> int:
-        """Bytes of its latent and, of a person, of the same once more as arrays, and of the picture."""
+        """Bytes that it takes: its latent's, and for a person as many again as arrays, and the picture's."""
         latent, person = len(self.anchor.latent), self.anchor.person
         return latent if person is None else 2 * latent + len(person.picture or b"")
 

@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 
 from .jobs import Progress, Steps
 
-_STEP_S = 0.005  # that a step waits for the thread: others' requests wait for the step
+_STEP_S = 0.005  # a step's longest wait for the thread, as the requests of others wait for the step
 
 R = TypeVar("R")
 
 
 class Lane:
-    """What waits for its turn is kept by its job and not by the thread, so that a cancelled job holds nothing."""
+    """A thread that runs one piece of long work at a time.
+
+    Work that waits for its turn is held by its job and not by the thread, so that nothing is left of a cancelled job.
+    """
 
     def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(1, name)
@@ -29,7 +32,7 @@ class Lane:
         self._is_taken = True
         try:
             return (yield from steps)
-        finally:  # also when its client left
+        finally:  # also if the client leaves
             self._is_taken = False
 
     def run(self, work: Callable[[], R], progress: Progress) -> Generator[Progress, None, R]:
@@ -40,7 +43,7 @@ class Lane:
         return future.result()
 
     def close(self) -> None:
-        """Waits for nothing."""
+        """Ends the thread after its present work, without waiting for that."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _waits_for_newest(self) -> bool:

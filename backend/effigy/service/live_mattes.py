@@ -78,7 +78,7 @@ class LiveMattes:
                 del self._known[key]
 
     def close(self) -> None:
-        """Ends the helper, having done what it does."""
+        """Ends the helper thread after its present work."""
         self._helper.shutdown(cancel_futures=True)
 
     def _newest(self, key: _Stream) -> _Known | None:

@@ -61,10 +61,10 @@ def client_name(address: bytes) -> str:
 
 
 class CountRepeats:
-    """A processor that limits like lines: of one kind (event, level, code) _ALIKE of a client, _ALIKE_IN_ALL of all.
+    """A structlog processor that limits similar lines, those with the same event, level and code.
 
-    That many are written in _PERIOD_S; the others are counted. The next line of a kind that is written says as
-    ``left_out`` how many were not.
+    In _PERIOD_S it writes at most _ALIKE of one client and _ALIKE_IN_ALL of all. Others are counted, and the next one
+    that is written has their number as ``left_out``.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -39,7 +39,7 @@ class _Done:
 
 
 class Portraits:
-    """The making of people, one after the other. All but ``_step`` runs in the worker's thread."""
+    """Makes people, one after the other. All but ``_step`` runs on the worker's thread."""
 
     def __init__(self) -> None:
         self._lane = Lane("effigy-people")  # one at a time: whoever is tuned takes a copy of the generator and more
@@ -47,7 +47,10 @@ class Portraits:
         self._found = Remembered()  # whoever was stopped, or is tuned now, is not searched for again
 
     def begin(self, model: FaceModel, request: FromPhoto, opened: Opening) -> Steps:
-        """The work of one, which ends with what ``opened`` replies. Raises RefusedError for a model that makes none."""
+        """Begins to make a person; returns the steps, which end with the reply of ``opened``.
+
+        Raises RefusedError for a model that cannot make people.
+        """
         try:
             encoder_of(model)
         except UnfitModelError as error:
@@ -96,7 +99,7 @@ class Portraits:
             raise RefusedError("failed", str(error), "run: effigy doctor") from None
 
     def close(self) -> None:
-        """Waits for nothing."""
+        """Ends the thread after its present work, without waiting for that."""
         self._lane.close()
 
 

@@ -59,7 +59,7 @@ class PictureReadings:
         return _told(model, found, own, width, height, shown)
 
     def close(self) -> None:
-        """Waits for nothing."""
+        """Ends the thread after its present work, without waiting for that."""
         self._lane.close()
 
 

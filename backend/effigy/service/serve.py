@@ -128,7 +128,7 @@ def serve(options: ServeOptions) -> None:
 
 
 def end_now(code: int) -> NoReturn:
-    """Ends the process whatever its threads do, with what was said so far on its way."""
+    """Ends the process at once, whatever its threads do, after flushing what it has printed."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
