@@ -102,7 +102,7 @@ def on_undo(*_: Any) -> None:
 
 @persistent
 def on_save(*_: Any) -> None:
-    """Packs the pictures: pixels that were only written are lost with the session. And says what they show."""
+    """Packs the pictures into the .blend, as their pixels would be lost otherwise, and notes what they show."""
     every = [obj for obj in bpy.data.objects if face_of(obj).is_face]
     faces_ = [face_of(obj) for obj in every]
     for image in {image for face in faces_ for image in (face.image, face.normal_map, face.light_map)}:

@@ -139,7 +139,7 @@ class PreferencesError(Exception):
 
 
 def get() -> EffigyPreferences:
-    """This add-on's preferences. Raises PreferencesError when it was enabled without any (``--addons`` does)."""
+    """Returns the add-on's preferences. Raises PreferencesError if it was enabled without any, as ``--addons`` does."""
     addon = bpy.context.preferences.addons.get(PACKAGE)
     if addon is None or not isinstance(addon.preferences, EffigyPreferences):
         raise PreferencesError(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Activity:
-    """Work of which the preview keeps out: its frames must not be changed."""
+    """Work that the preview must not disturb, because its frames must not be changed."""
 
     def __init__(self) -> None:
         self.is_rendering = False
@@ -47,7 +47,7 @@ class Activity:
 
 
 class Changes:
-    """Whether the scene may have changed since the last look at live faces, and since that at baked ones."""
+    """Notes whether the scene may have changed since live faces, and since baked faces, were last looked at."""
 
     def __init__(self) -> None:
         self.are_live = True

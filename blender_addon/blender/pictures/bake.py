@@ -111,7 +111,7 @@ class Bake:
         return picture_file(self.folder, frame)
 
     def step(self) -> int:
-        """Writes what has come; returns how many frames are done. Never waits."""
+        """Writes pictures that have come; returns how many frames are done. Never blocks."""
         for step in self.walk.step():
             self.keep(step)
         return self.done
@@ -153,7 +153,7 @@ class Bake:
         self.walk.go_back()
 
     def abandon(self) -> None:
-        """Takes back what the bake changed in the scene; the files stay."""
+        """Undoes what the bake changed in the scene; the files stay."""
         with contextlib.suppress(OSError):
             self._journal.save()
         self.walk.go_back()

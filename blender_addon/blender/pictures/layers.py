@@ -25,7 +25,7 @@ _PASSES: tuple[PassName, ...] = ("normal", "depth", "albedo")
 
 
 class Layers:
-    """The work of writing them, frame by frame, without ever waiting. It goes on where it was stopped."""
+    """Writes the layers frame by frame, without blocking. It resumes where it was stopped."""
 
     def __init__(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         """Raises BakeError when there is nowhere to write."""
@@ -50,7 +50,7 @@ class Layers:
         return Record.of(*made_of, "exr", asking.matte, _PASSES, self._metres[frame])
 
     def step(self) -> int:
-        """Writes what has come; returns how many frames are done. Never waits."""
+        """Writes files that have come; returns how many frames are done. Never blocks."""
         for step in self.walk.step():
             self._keep(step)
         return self.done
@@ -76,7 +76,7 @@ class Layers:
 
 
 def metres_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, float]:
-    """The metres of a head unit, and those from the camera's plane to the head's origin, as the scene stands now."""
+    """Returns the metres of a head unit, and from the camera's plane to the head's origin, in the present scene."""
     depsgraph = bpy.context.evaluated_depsgraph_get()
     camera = eye_on(proxy, scene)
     head, eye = (np.array(each.evaluated_get(depsgraph).matrix_world, np.float64) for each in (proxy, camera))

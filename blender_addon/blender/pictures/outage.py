@@ -19,7 +19,7 @@ from .stale import record_of
 
 
 def show(live: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
-    """Tells every live face whose picture is not of its pose why that is so."""
+    """Shows at every live face with an outdated picture why there is no other."""
     state = session.state
     lost = state is not None and state.phase in (Phase.LOST, Phase.REFUSED)
     for proxy in live:

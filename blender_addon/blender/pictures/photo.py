@@ -108,7 +108,7 @@ def _rendered(image: Any) -> bytes:
 
 
 class Reading:
-    """Pictures that are read for one face: one, and perhaps the same person's at rest."""
+    """Reads a picture for one face, and perhaps one of the same person at rest."""
 
     def __init__(self, proxy: bpy.types.Object, pictures: list[tuple[bytes, int]], *, painted: bool) -> None:
         """``pictures``: each file, and which of its faces is meant, 1 being the largest."""

@@ -180,7 +180,7 @@ def _ask(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.D
 
 
 def recall_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Shows what is remembered of a frame within that frame: a viewport render draws it before the timer looks."""
+    """Shows the remembered picture of a frame at once, because a viewport render draws it before the timer looks."""
     for proxy in known_faces(scene) if not _timer.had_outage else ():
         if face_of(proxy).source == "LIVE":
             follower = run_of(proxy).follower

@@ -26,7 +26,7 @@ _Shown = tuple[Name, Anchor, Asking]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read in a face's picture: ``points`` [N, 2] from 0 to 1, x right, y down; or why nothing was."""
+    """What was read in a face's picture: ``points`` [N, 2] in [0, 1], x right, y down; or why it was not read."""
 
     shown: _Shown
     points: np.ndarray
@@ -34,7 +34,7 @@ class Found:
 
 
 class ReadLandmarks:
-    """Those of one face at a time. ``look`` at it now and then."""
+    """Reads landmarks of one face at a time; call ``look`` from time to time."""
 
     def __init__(self) -> None:
         self._found: Found | None = None

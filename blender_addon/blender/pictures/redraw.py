@@ -39,7 +39,7 @@ def panels() -> None:
 
 
 def side_panels() -> None:
-    """Redraws those of all windows: something else that they show has changed."""
+    """Redraws the side panels of all windows, because something that they show has changed."""
     _tag("UI")
 
 

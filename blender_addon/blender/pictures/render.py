@@ -134,7 +134,7 @@ def begin(scene: bpy.types.Scene) -> None:
 
 
 def prepare(scene: bpy.types.Scene) -> None:
-    """Checks the scene, and sets it so that every frame gets its own picture, until ``end``."""
+    """Checks the scene, and sets it up until ``end`` so that every frame gets its own picture."""
     check_scene(scene)
     if not any(face_of(proxy).source == "LIVE" for proxy in faces(scene)):
         return

@@ -26,7 +26,7 @@ from .session import on_connect, on_disconnect, session
 
 @dataclass(frozen=True, slots=True)
 class FaceRun:
-    """One face; each part is changed by its own methods alone."""
+    """The state of one face; each part is changed by its own methods alone."""
 
     follower: Follower
     cached: CachedRange = field(default_factory=CachedRange)
@@ -83,7 +83,7 @@ def anchor_of(proxy: bpy.types.Object) -> Anchor:
 
 
 def earlier_model(proxy: bpy.types.Object) -> str:
-    """The name of the face's model where the backend paints it besides its own: of an earlier default; else ""."""
+    """Returns the name of the face's model if that is an earlier default, which the backend opens besides, or ""."""
     described = session.welcome
     known = {other.model: other.name for other in described.others} if described is not None else {}
     return known.get(face_of(proxy).model, "")
@@ -95,7 +95,7 @@ def memory_key(proxy: bpy.types.Object, wanted: FaceState) -> Key:
 
 
 def forget_gone_faces() -> None:
-    """Drops what is known of faces that no scene holds any more."""
+    """Forgets faces that are in no scene any more."""
     gone = []
     for name in runs.names():
         proxy = bpy.data.objects.get(name)  # type: ignore[call-overload,unused-ignore]

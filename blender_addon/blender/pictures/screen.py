@@ -12,7 +12,7 @@ from ..scene import plate
 
 
 class PlateScreen:
-    """What shows the picture of ``proxy``; made anew for every look, since references do not survive undo."""
+    """Shows the picture of ``proxy``; made anew for every look, because references do not survive undo."""
 
     def __init__(self, proxy: bpy.types.Object) -> None:
         self._proxy = proxy

@@ -27,7 +27,7 @@ on_disconnect: list[Callable[[], None]] = []
 
 
 class Session:
-    """Only its own methods change it."""
+    """The backend of this Blender and the link to it. Only its own methods change it."""
 
     def __init__(self) -> None:
         self.identities: Identities | None = None  # what the backend holds, over the link; None: nobody asked for one
@@ -51,13 +51,13 @@ class Session:
 
     @property
     def welcome(self) -> Welcome | None:
-        """What the backend said last of itself and its model."""
+        """The backend's last description of itself and its model."""
         state = self.state
         return state.welcome if state is not None else None
 
     @property
     def is_leaving(self) -> bool:
-        """Whether a stopped backend is still there."""
+        """Whether a stopped backend still runs."""
         return bool(self._leaving)
 
     def connect(self) -> Identities:
@@ -112,11 +112,11 @@ class Session:
             raise RequestError("no-backend", str(error), "") from None
 
     def reap(self) -> None:
-        """Collects stopped backends that have left."""
+        """Forgets stopped backends that have ended."""
         self._leaving = [backend for backend in self._leaving if not backend.reap()]
 
     def shut_down(self) -> None:
-        """Leaves nothing behind: for the end of Blender and for unregistering."""
+        """Ends everything, at the end of Blender and when the add-on is unregistered."""
         self.disconnect()
         for backend in self._leaving:
             with contextlib.suppress(OSError):

@@ -72,7 +72,7 @@ class Walk:
         return read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
 
     def go_back(self) -> None:
-        """Ends the walk: takes back what is not painted yet, and shows the frame that was current before."""
+        """Ends the walk: cancels what is not painted yet, and goes back to the frame that was current before."""
         self._sequence.stop()
         scene = bpy.data.scenes.get(self._scene)
         if scene is not None:

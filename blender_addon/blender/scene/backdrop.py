@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """*Background*: draws the plate behind the head in viewports, at the same apparent size.
 
-So what stands at the head is before the picture, and what stands behind the head is hidden by it. A modifier does this,
-which renders leave out: they show the plate where it is.
+So objects at the head are in front of the picture, and objects behind the head are hidden by it. A modifier does this,
+which is off in renders: these show the plate where it is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def put_behind(face: EffigyFace, eye: bpy.types.Object | None) -> None:
 
 
 def take_off(face: EffigyFace) -> None:
-    """Viewports draw the plate where it stands."""
+    """Makes viewports draw the plate where it is."""
     for modifier in _modifiers(face.plate):
         group = modifier.node_group
         face.plate.modifiers.remove(modifier)

@@ -104,7 +104,7 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
 
 
 def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types.Material:
-    """Emission, so that light and shadow of the scene leave the picture as it was painted; ``clear`` by its alpha.
+    """Makes an emission material, which scene lights and shadows do not change; ``clear`` makes it use alpha.
 
     An image's alpha mode stays Straight: of those that leave its bytes alone it is the one that solid viewports obey.
     """

@@ -62,7 +62,7 @@ def write_keys(data: Any, path: str, index: int, start: float, values: np.ndarra
 
 
 def bags_of(data: Any) -> list[Any]:
-    """The F-curves that animate ``data``: a collection for its own action, and one for that of each NLA strip."""
+    """Returns the F-curves that animate ``data``: a collection for its own action, and one for each NLA strip's."""
     return [bag for player in players_of(data) for bag in _bags(player.action, player)]
 
 
@@ -93,7 +93,7 @@ def _bags(action: Any, user: Any) -> list[Any]:
 
 
 def copy_curve(curves: Any, curve: Any, path: str) -> None:
-    """Adds to ``curves`` one for ``path`` that is as ``curve``, unless there is one."""
+    """Adds a copy of ``curve`` for ``path`` to ``curves``, unless there is one."""
     if curves.find(path, index=curve.array_index) is not None:
         return
     new = curves.new(path, index=curve.array_index)

@@ -24,7 +24,7 @@ HEAD_HEIGHT = 2.6  # head units from chin to crown: adults' eyes are 92 mm apart
 
 
 def put_in_place(scene: bpy.types.Scene, proxy: bpy.types.Object, camera: bpy.types.Object, height: float) -> None:
-    """Stands a new face at the 3D cursor; where somebody stands, beside them.
+    """Places a new face at the 3D cursor, or beside a face that is there.
 
     It is ``height`` metres high from chin to crown; in a scene with faces as large as the last of them. Then a camera
     that nobody has moved since it came with its face steps back until it sees both, and the new face looks into it.

@@ -17,7 +17,7 @@ _MARK = "effigy_projection"  # on what is ours; a material's says which coordina
 
 
 def put_on(proxy: bpy.types.Object, plate: bpy.types.Object, material: bpy.types.Material) -> None:
-    """Lets ``proxy`` wear ``material``, whose texture node has no coordinates of its own yet."""
+    """Gives ``proxy`` the ``material``, whose texture node has no coordinates of its own yet."""
     take_off(proxy)
     layers: Any = proxy.data.uv_layers
     material[_MARK] = layers.active.name if layers.active is not None else ""
@@ -39,7 +39,7 @@ def is_on(proxy: bpy.types.Object) -> bool:
 
 
 def take_off(proxy: bpy.types.Object) -> bool:
-    """Takes the projection, or what is left of it, off the proxy and leaves all else; says whether there was any."""
+    """Removes the projection, or what is left of it, from the proxy; returns whether there was any."""
     modifiers, layers, materials = _modifiers(proxy), proxy.data.uv_layers, proxy.data.materials
     for modifier in modifiers:
         group = modifier.node_group

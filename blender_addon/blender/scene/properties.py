@@ -171,7 +171,7 @@ class EffigyFace(bpy.types.PropertyGroup):
         self.latent = base64.b64encode(latent).decode("ascii")
 
     def is_control(self, name: str) -> bool:
-        """Whether the shape key ``name`` is a control: an artist may add others, which change the mesh alone."""
+        """Returns whether the shape key ``name`` is a control; an artist's own keys change the mesh alone."""
         return not self.control_names or f"\n{name}\n" in f"\n{self.control_names}\n"
 
     def set_twins(self, twins: Mapping[str, Twin]) -> None:
@@ -192,7 +192,7 @@ class EffigyFace(bpy.types.PropertyGroup):
 
     @property
     def plate_offset(self) -> tuple[float, float]:
-        """Where the picture's middle lies from the head's origin, (right, up) in head units."""
+        """The position of the picture's middle relative to the head's origin, (right, up) in head units."""
         return (0.5 - self.rest_x) / self.rest_scale, (self.rest_y - 0.5) / self.rest_scale
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which faces there are, and what belongs to them.
 
-To look at every object of a scene takes 1.4 µs each: 7 ms in one of 5000. So what was found is kept, by names, since
-references do not survive an undo, until something was added, removed or linked.
+Looking at every object of a scene takes 1.4 µs each, 7 ms for 5000. So what was found is kept until an object is added,
+removed or linked; by name, because references do not survive an undo.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def is_in_a_layer(obj: bpy.types.Object, scene: bpy.types.Scene) -> bool:
 
 
 def owns_plate(proxy: bpy.types.Object) -> bool:
-    """Whether the plate is this proxy's: one that was duplicated alone still points at the plate of its original."""
+    """Returns whether the plate is this proxy's; one that was duplicated alone points at its original's plate."""
     plate = face_of(proxy).plate
     return plate is not None and face_of(plate).owner == proxy
 
@@ -104,5 +104,5 @@ def face_in(context: bpy.types.Context) -> bpy.types.Object:
 
 
 def forget() -> None:
-    """Objects came or went."""
+    """Forgets what was found, because objects came or went."""
     _known.clear()

@@ -14,10 +14,10 @@ _EYE = "Eye"  # the node that knows where the camera is; an orthographic one is 
 
 
 def offset(group: Any, eye: bpy.types.Object | None, farther: Any) -> Any:
-    """The socket of how far a point goes that is to be ``farther`` (a socket, in the plate's units) behind the plate.
+    """Returns the socket of the offset that moves a point ``farther`` (a socket, in plate units) behind the plate.
 
-    Straight back for an ``eye`` of None. Else along the ray: what is seen at p from e is seen behind the plate as well,
-    by (p − e) · farther / eᶻ farther on.
+    For an ``eye`` of None it is straight back. Otherwise it is along the ray from the eye e through the point p, so
+    that the eye sees no difference: (p − e) · farther / eᶻ.
     """
     nodes, link = group.nodes, group.links.new
     far = nodes.new("ShaderNodeVectorMath")

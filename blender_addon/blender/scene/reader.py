@@ -26,7 +26,7 @@ from .viewing import Viewpoint
 
 @dataclass(frozen=True, slots=True)
 class FaceState:
-    """One moment of a face: what the generator is asked for, and where the plate belongs."""
+    """A face at one moment: what the generator is asked for, and where the plate belongs."""
 
     asking: Asking
     plate: np.ndarray  # [4, 4] world matrix

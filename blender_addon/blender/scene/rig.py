@@ -95,7 +95,7 @@ def hide_ownerless_plates(scene: bpy.types.Scene) -> None:
 
 
 def remove_face(proxy: bpy.types.Object) -> None:
-    """Takes a face away: proxy, plate, its camera and, when nothing else is in it, their collection.
+    """Removes a face: proxy, plate, its camera and, if nothing else is in it, their collection.
 
     What other faces share with it stays; a scene that looked through the camera looks through another face's.
     """
@@ -132,7 +132,7 @@ def _proxy_mesh(name: str, welcome: Welcome, identity: Identity) -> bpy.types.Me
 
 
 def tell_twins(mesh: Any, welcome: Welcome) -> None:
-    """Keeps on the mesh which landmark lies on the other side; does nothing for a mesh of another model."""
+    """Stores on the mesh which landmark lies on the other side; does nothing for a mesh of another model."""
     if len(mesh.vertices) != welcome.mirror.shape[0]:
         return
     told = mesh.attributes.get(controls.TWINS) or mesh.attributes.new(controls.TWINS, "INT", "POINT")

@@ -52,7 +52,7 @@ class Viewpoint:
 
     @property
     def counts(self) -> bool:
-        """Whether a viewport counts now: one that looks through the camera leaves that to the camera."""
+        """Whether faces are seen from a viewport now; one that looks through the camera does not count."""
         return self._eye is not None
 
     def begin(self, view: bpy.types.RegionView3D) -> None:
@@ -65,7 +65,7 @@ class Viewpoint:
         self._known.clear()
 
     def note(self, view: bpy.types.RegionView3D) -> bool:
-        """Looks at a viewport that is drawn; says whether faces are seen from elsewhere since.
+        """Looks at a viewport that is drawn; returns whether faces are now seen from elsewhere.
 
         A viewport that was never seen before has not been moved.
         """

@@ -39,7 +39,7 @@ class EFFIGY_PT_backend(SidePanel):
 
 
 def told() -> Told:
-    """How it stands with the connection."""
+    """Returns the state of the connection, for the panel."""
     state = session.state
     if state is None:
         if session.problem:

@@ -42,7 +42,7 @@ def _new_end(scene: bpy.types.Scene, last: int) -> int:
 
 
 class KeyingOperator(CaptureSettings, CameraOperator):
-    """What all importers ask for, and how their channels become keys."""
+    """The settings of all importers, and how their channels become keys."""
 
     start: IntProperty(name="First Frame", description="Where the first captured moment goes", default=1)
     set_end: BoolProperty(

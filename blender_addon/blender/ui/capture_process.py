@@ -50,7 +50,7 @@ def look() -> None:
 
 
 def end() -> None:
-    """Ends what is read, and forgets its picture; does nothing where nothing is."""
+    """Ends what is being read, if anything, and forgets its picture."""
     global _running, _corner
     process, _running = _running, None
     corner, _corner = _corner, None

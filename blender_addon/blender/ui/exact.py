@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Exact Pixels: the settings with which a render shows a face's own pixels.
 
-One table says what each is to be, and what is wrong where it is otherwise: the button writes it, and the check before
+A table says what each setting should be, and what is wrong if it is not. The button writes it, and the check before
 rendering reads it.
 """
 

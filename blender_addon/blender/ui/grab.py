@@ -53,7 +53,7 @@ class Drag:
         return self.proxy.matrix_world @ Vector(self._shape.points(values)[landmark].tolist())
 
     def to(self, target: Vector, *, by_turning: bool) -> None:
-        """Solves the face so that the landmark comes to ``target`` (world), from how it stood before the drag.
+        """Solves the face so that the landmark comes to ``target`` (world), starting from the face before the drag.
 
         The head turns and keeps its expression, or the other way round.
         """

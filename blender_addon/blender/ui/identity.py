@@ -30,7 +30,7 @@ class ByNumber(ChangeOperator):
     )
 
     def number(self, face: EffigyFace) -> tuple[int, int]:
-        """Whose number it is when nobody says one, and among how many from there on the backend may choose."""
+        """Returns the seed to use if none was given, and from how many seeds from there on the backend chooses."""
         raise NotImplementedError
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:

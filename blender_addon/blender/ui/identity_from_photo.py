@@ -179,7 +179,7 @@ _faces = Shown()  # the picture with a number at each face, while its menu may b
 
 
 def ask_which(context: bpy.types.Context, numbered: bytes, faces: int, settings: dict[str, Any]) -> None:
-    """A menu under the picture, of its faces by number; choosing one makes that person, Esc nobody."""
+    """Shows a menu of the picture's faces, by number; choosing one makes that person, Esc none."""
     _faces.show(numbered)
 
     def draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

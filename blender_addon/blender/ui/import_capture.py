@@ -49,9 +49,9 @@ class CaptureImport(ImportHelper, KeyingOperator):
     def read(
         self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
     ) -> tuple[dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
-        """Controls' values [N] by name, yaw, pitch and roll [N, 3] in degrees, a row per frame of the scene, and notes.
+        """Reads controls' values [N] by name, and yaw, pitch and roll [N, 3] in degrees, for each frame of the scene.
 
-        None: it says nothing of the head.
+        The angles are None without data of the head. Notes come third.
         """
         raise NotImplementedError
 
@@ -59,7 +59,7 @@ class CaptureImport(ImportHelper, KeyingOperator):
 def channels_of(
     capture: Capture, proxy: bpy.types.Object, rate: float, gain: float
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """What a capture says of a face's controls and of its turn, if anything, at every frame of ``rate`` per second."""
+    """Returns a capture's values of a face's controls, and of its turn if it has any, at ``rate`` frames per second."""
     heard = retarget(capture, controls.targets_of(proxy), gain)
     values = {name: resample(capture.times, channel, rate) for name, channel in heard.items()}
     return values, None if capture.turn is None else resample(capture.times, capture.turn, rate)

@@ -34,7 +34,7 @@ _FILMS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.wmv;*.ogv;*.gif"
 
 
 class FilmError(Exception):
-    """A film that becomes no keys; the message says why."""
+    """A film that gives no keys; the message says why."""
 
 
 class FilmSettings(KeyingOperator):

@@ -38,7 +38,7 @@ def is_running() -> bool:
 
 
 def draw_rows(layout: Any) -> None:
-    """The rows in the backend's panel: nothing once there is a command that works."""
+    """Draws the rows in the backend's panel; none once there is a command that works."""
     if is_running() and running is not None:
         now = running.progress
         layout.progress(factor=now.share, text=iface_("Installing: {}", iface_(now.step)))

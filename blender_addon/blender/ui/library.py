@@ -51,7 +51,7 @@ def _path(name: str) -> Path:
 
 
 def load(name: str) -> dict[str, float]:
-    """The controls' values of an expression. Raises ValueError that says what is wrong with its file, or its name."""
+    """Reads the controls' values of an expression. Raises ValueError that says what is wrong with file or name."""
     path = _path(name)
     try:
         content = read_json(path)

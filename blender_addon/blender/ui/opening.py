@@ -31,18 +31,18 @@ class OpeningOperator(WatchingOperator):
     look_s = 0.02
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
-        """What to open. Raises ValueError that says why it cannot be."""
+        """Returns what to open. Raises ValueError that says why that is impossible."""
         raise NotImplementedError
 
     def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
-        """The identity is there. Raises ValueError that says why it cannot be used any more."""
+        """Uses the identity that was opened. Raises ValueError that says why it cannot be used any more."""
         raise NotImplementedError
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return self.begin(context)
 
     def begin(self, context: bpy.types.Context) -> set[str]:
-        """Asks, and goes on when the answer has come."""
+        """Asks for the identity, and goes on when the answer has come."""
         identities = session.identities
         try:
             request = self.request(context)
@@ -59,7 +59,7 @@ class OpeningOperator(WatchingOperator):
         return self._use(context, self._opening.result) if self._opening.done() else None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts and redo: waits for the identity; in a window only for a moment."""
+        """Waits for the identity, for scripts and redo; in a window only for a moment."""
         try:
             request = self.request(context)
             identities = session.ensure_ready() if bpy.app.background else session.identities

@@ -38,10 +38,10 @@ def is_ours(cls: Any, proxy: bpy.types.Object) -> bool:
 
 
 def hand_over(chooser: Any, context: bpy.types.Context, worker: str) -> set[str]:
-    """From an operator that asked for a file to the one, of the same settings, that does what takes time.
+    """Calls the operator ``worker``, which does the work, with the settings of ``chooser``, which asked for a file.
 
-    Blender adds an undo step as soon as a file was chosen, and so one before the work is done. In a window the work
-    goes on beside it; a script waits.
+    Two operators are needed because Blender adds an undo step as soon as a file is chosen, before the work is done. In
+    a window the work goes on in the background; a script waits.
     """
     settings = chooser.as_keywords(ignore=("filter_glob", "check_existing"))
     waits = bpy.app.background or context.window is None

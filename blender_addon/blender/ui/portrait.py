@@ -74,7 +74,7 @@ class Portrait:
         redraw.side_panels()
 
     def end(self, *, made: bool) -> None:
-        """It is over; who was made stays to be seen, beside the photograph."""
+        """Notes the end; the person who was made stays visible beside the photograph."""
         self.is_under_way = self.is_unwanted = False
         if not made:
             self.close()

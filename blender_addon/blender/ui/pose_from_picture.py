@@ -151,7 +151,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         super().cancel(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts and redo: waits; in a window only for a moment."""
+        """Waits for the reading, for scripts and redo; in a window only for a moment."""
         patience = preferences.get().timeout if bpy.app.background else REDO_S
         try:
             identities = session.ensure_ready() if bpy.app.background else photo.needs_backend()

@@ -43,7 +43,7 @@ def is_cut(told: Told) -> bool:
 
 
 def write(layout: Any, text: str, icon: str = "NONE", *, width: int = _LINE) -> None:
-    """A text of any length, broken into lines of ``width`` characters: those of the panel, where nothing is said."""
+    """Draws a text of any length, broken into lines of ``width`` characters, by default the panel's width."""
     column = layout.column(align=True)
     for number, line in enumerate(textwrap.wrap(text, width)):
         sign = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
