@@ -15,7 +15,7 @@ from .pixels import SURFACE_PASSES
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """One pose and expression, and what of the picture. Equal ones stand for one picture, whoever asks for it.
+    """What a request asks for: pose, expression and matte. Equal ones give the same picture.
 
     Make one with ``of``, which rounds.
     """

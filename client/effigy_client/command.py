@@ -14,7 +14,7 @@ _TAIL = 16384  # bytes of what it printed that are looked through
 
 
 class Command:
-    """One that was started. Whoever did asks now and then whether it runs, and ends it."""
+    """A command of the backend that runs. Its owner looks at it from time to time, and ends it."""
 
     def __init__(self, command: str, *arguments: str) -> None:
         """``command``: the backend's program, as in the preferences. Raises BackendError where there is none."""
@@ -32,7 +32,7 @@ class Command:
 
     @property
     def problem(self) -> str:
-        """Why it ended by itself, for people; "" where it runs, came to its end, or was asked to end."""
+        """Why it failed, for users; "" if it runs, is done, or was asked to end."""
         if self.is_running or self._asked_to_end or self._process.returncode == 0:
             return ""
         self._printed.seek(0, 2)
@@ -41,7 +41,7 @@ class Command:
         return said or f"the command ended with code {self._process.returncode}"
 
     def end(self) -> None:
-        """It is wanted no more. Returns within moments."""
+        """Ends the process within seconds."""
         if self.is_running:
             self._asked_to_end = True
             with contextlib.suppress(OSError):
@@ -54,5 +54,5 @@ class Command:
         self._printed.close()
 
     def wait(self) -> None:
-        """For scripts: until it has ended."""
+        """Waits until it has ended; for scripts."""
         self._process.wait()

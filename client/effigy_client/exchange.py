@@ -25,7 +25,7 @@ _AWAKE_S = 1.0  # the most of it that counts between two looks: this process may
 
 
 class Exchange:
-    """From connecting until the service is lost or the link closes."""
+    """One connection, from greeting the service until it is lost or the link closes."""
 
     def __init__(
         self, transport: Transport, connection: Connection, name: str, outbox: Outbox, buffers: Buffers, before: State,

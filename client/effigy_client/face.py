@@ -71,7 +71,7 @@ class Identities:
                 self._held.add((self.link.lives, answer.result().identity))
 
     def release_all_but(self, used: set[str]) -> None:
-        """Has the service release those that are not ``used``, unless one is being opened just now."""
+        """Makes the service release those that are not ``used``, unless one is being opened just now."""
         with self._lock:
             held = {(life, key) for life, key in self._held if life == self.link.lives}
             unused = set() if self._opening else {(life, key) for life, key in held if key not in used}

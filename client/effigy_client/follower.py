@@ -30,7 +30,7 @@ _EARLY_S = 0.005  # pictures may take a little less than the one before
 
 
 class ScreenError(Exception):
-    """A picture cannot be shown; says why, and what to do."""
+    """A picture cannot be shown; the message says why, and what to do."""
 
 
 class Screen(Protocol):
@@ -42,7 +42,7 @@ class Screen(Protocol):
         """
 
     def show_error(self) -> None:
-        """Shows what nobody takes for a picture."""
+        """Shows an error picture, which cannot be mistaken for a face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Follower:
         link.preview(request, _Tag(self._stage.epoch, anchor, self._number, asking, place))
 
     def recall(self, anchor: Anchor, asking: Asking, place: Any, screen: Screen) -> bool:
-        """Shows the exact picture if it is remembered; says whether it is."""
+        """Shows the exact picture if it is remembered; returns whether it is."""
         remembered = self._stage.memory.get(key_of(anchor, asking))
         if remembered is None:
             return False

@@ -41,7 +41,7 @@ class Followers:
         self._followers.pop(name, None)
 
     def new_epoch(self) -> None:
-        """Has pictures that were asked for until now not shown any more; they are still remembered."""
+        """Prevents pictures that were asked for until now from being shown; they are still remembered."""
         self._stage.epoch += 1
 
     def begin_anew(self) -> None:
@@ -61,6 +61,6 @@ class Followers:
         self.new_epoch()
 
     def release_unused(self, identities: Identities) -> None:
-        """Has the service release the identities that no face uses any more."""
+        """Makes the service release the identities that no face uses any more."""
         if not any(follower.face.is_opening for follower in self):
             identities.release_all_but({follower.face.key for follower in self})

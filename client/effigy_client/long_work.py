@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that takes the service long, from asking for it to what it led to; and pictures, which are read so."""
+"""Long work of the service, from asking for it to its result; and reading pictures, which is such work."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ R = TypeVar("R")
 
 
 class Asks(Protocol):
-    """A link."""
+    """What can ask for replies, such as a ``Link``."""
 
     def ask(self, request: Request, timeout: float) -> Future[Any]:
-        """The future yields the reply or raises RequestError."""
+        """Asks. The future yields the reply or raises RequestError."""
 
 
 class LongWork(Generic[R]):
-    """Work that was asked for. ``look`` at it now and then; it asks the service by itself."""
+    """Long work that was asked for. Call ``look`` from time to time; it asks the service for the progress."""
 
     def __init__(self, link: Asks, request: Request) -> None:
         self.share = 0.0  # of it that is done
@@ -48,7 +48,7 @@ class LongWork(Generic[R]):
         self._asked = time.monotonic()
 
     def look(self) -> R | None:
-        """What it led to, once; None until then. Never waits. Raises RequestError."""
+        """Returns the result once, and None until then. Never blocks. Raises RequestError."""
         if self._answer is None:
             if self._job and time.monotonic() - self._asked > _EVERY_S:
                 self._asked = time.monotonic()
@@ -69,7 +69,7 @@ class LongWork(Generic[R]):
                 return cast(R, result)
 
     def wait(self, seconds: float) -> R:
-        """What it led to, waited for; raises RequestError, after so many seconds at the latest."""
+        """Waits for the result. Raises RequestError, at the latest after ``seconds``."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if (result := self.look()) is not None:
@@ -79,7 +79,7 @@ class LongWork(Generic[R]):
         raise RequestError("timeout", f"not done within {seconds:.0f} s", "see the backend's log")
 
     def cancel(self) -> None:
-        """It is wanted no more."""
+        """Cancels the work."""
         if self._job:
             self._link.ask(CancelJob(self._job), _ANSWER_S)
         elif self._answer is not None:
@@ -100,7 +100,7 @@ def read_picture(
     painted: bool = False,  # by a generator; else photographed
     numbered: bool = False,  # its faces' numbers are to be shown
 ) -> LongWork[PictureRead]:
-    """Has a picture read. Raises RequestError for one that is too large."""
+    """Asks for a picture to be read. Raises RequestError if it is too large."""
     if len(data) > MAX_FILE_BYTES:
         size = f"{len(data) / 2**20:.0f} MiB, more than {MAX_FILE_BYTES >> 20}"
         raise RequestError("too-large", f"the picture has {size}", "make it smaller")

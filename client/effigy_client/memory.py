@@ -97,7 +97,7 @@ def _size(rows: Bytes, surface: Surface | None) -> int:
 
 
 class CachedRange:
-    """Which frames of a face were painted into the memory, and from what."""
+    """Notes which frames of a face were painted into the memory, and from what."""
 
     def __init__(self) -> None:
         self.state = ""  # of the frame that was looked at: "fresh", "stale", or "" where it was not painted

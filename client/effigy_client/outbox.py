@@ -29,7 +29,7 @@ class Painted:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A finished preview: painted, or why not. ``tag`` is what it was asked with."""
+    """A finished preview: painted, or the error. ``tag`` is the caller's own, from the request."""
 
     stream: int
     tag: Any
@@ -97,7 +97,7 @@ class Outbox:
 
     @property
     def streams(self) -> set[int]:
-        """Those of which a preview waits or is on its way."""
+        """The streams with a preview that waits or is on its way."""
         with self._lock:
             return {*self._wanted, *self._in_flight}
 

@@ -30,7 +30,7 @@ _RED = (0.85, 0.0, 0.1, 1.0)
 
 
 class Buffers:
-    """Pixels that were shown, to be written again: clearing a fresh 16 MB takes as long as filling them, 2 ms.
+    """Arrays of pixels for reuse, because clearing a new one of 16 MB takes as long as filling it, 2 ms.
 
     Safe to use from several threads.
     """
@@ -141,9 +141,9 @@ _GREY = np.float32(0.5)  # behind what is transparent
 
 
 def to_png(pixels: Pixels, height: int, width: int, *, linear: bool = False, longest: int = _LONGEST) -> bytes:
-    """Flat float32 RGBA, bottom row first → a PNG file of the picture before grey, of at most ``longest`` pixels.
+    """Encodes flat float32 RGBA, bottom row first, over grey as a PNG file with sides of at most ``longest`` pixels.
 
-    ``linear``: it is light, as Blender holds what has more than eight bits; else it is as a screen shows it.
+    ``linear``: the values are linear light, as in Blender's images of more than 8 bits; otherwise they are sRGB.
     """
     step = max(1, min(-(-max(height, width) // longest), height, width))  # of a thin strip something is left
     h, w = height // step, width // step
