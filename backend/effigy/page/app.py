@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page's layout in Gradio: five tabs over one studio."""
+"""The page's layout in Gradio: six tabs over one studio."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from . import markup
 from .asked import Asked
 from .basis import basis_of
 from .methods import compare
+from .person_tab import person_tab
 from .photographs import PhotographError, read_photograph, taken_over
 from .studio import Studio
 
@@ -57,6 +58,8 @@ def build(studio: Studio, first: dict[str, Any]) -> gr.Blocks:
                 _methods(studio, rig)
             with gr.Tab("Photo", id="photograph"):
                 _photograph(studio, rig, tabs)
+            with gr.Tab("Person", id="person"):
+                person_tab(studio)
             with gr.Tab("Basis", id="basis"):
                 gr.HTML(
                     basis_of(studio.model), html_template=markup.basis_markup(), apply_default_css=False,

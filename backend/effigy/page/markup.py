@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from effigy_protocol.transfer import RELIABLE
 
@@ -19,6 +20,7 @@ from ..service.encode import png
 from .asked import HEAD, PICTURE, SHOWS
 from .methods import Compared
 from .photographs import Photograph
+from .portraits import shown
 from .studio import as_source
 
 _STATIC = Path(__file__).parent / "static"
@@ -127,6 +129,21 @@ def photograph_markup(photograph: Photograph, model: FaceModel) -> str:
       title="Correlation with the truth, of people that no fit has seen">trust</th></tr></thead>
     <tbody>{body}</tbody></table>
 </div>"""
+
+
+def picture_markup(picture: NDArray[np.uint8], words: str) -> str:
+    """A picture [h, w, 3], and what it shows in words."""
+    source = as_source(shown(picture), "image/png")
+    return f'<figure class="portrait"><img src="{source}" alt="{escape(words)}"></figure>'
+
+
+def progress_markup(share: float, picture: NDArray[np.uint8] | None, done: str = "") -> str:
+    """A photograph's face beside the person painted of it, [h, 2 h, 3], and how far that is, or what came of it."""
+    seen = "" if picture is None else picture_markup(picture, "the photograph's face, and the person painted of it")
+    if done:
+        return f'{seen}<p class="lead" role="status">Photograph and person: {escape(done)}.</p>'
+    percent = round(100 * share)
+    return f'{seen}<p class="lead"><progress max="100" value="{percent}">{percent} %</progress> {percent} %</p>'
 
 
 def problem_markup(text: str) -> str:
