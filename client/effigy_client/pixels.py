@@ -121,7 +121,8 @@ def _twice(values: NDArray[_Whole], axis: int) -> NDArray[_Whole]:
 
     Each gives two, a quarter of a step before and behind it: (3 a + b) / 4 with its neighbour b on that side.
     """
-    lines = np.moveaxis(values, axis, 0).astype(np.uint16 if values.dtype == np.uint8 else np.uint32)
+    wide = np.uint16 if values.dtype == np.uint8 else np.uint32
+    lines: NDArray[np.uint32] = np.moveaxis(values, axis, 0).astype(wide)
     before, behind = lines[[0, *range(len(lines) - 1)]], lines[[*range(1, len(lines)), -1]]
     out = np.empty((2 * len(lines), *lines.shape[1:]), values.dtype)
     out[0::2], out[1::2] = (3 * lines + before + 2) >> 2, (3 * lines + behind + 2) >> 2

@@ -17,8 +17,8 @@ _AT_ONCE = 4
 class Uploads:
     """Wraps an ASGI application: before an upload, the oldest files in ``folder`` go until it fits under ``most``.
 
-    What was uploaded is read at once, so an old file is nobody's any more. A few uploads at a time, so all together take
-    no more than ``most`` and these.
+    An upload is read at once, so nobody needs an old file. A few uploads run at a time: all together take no more than
+    ``most`` and these.
     """
 
     def __init__(self, app: App, folder: Path, most: int = MOST) -> None:

@@ -78,7 +78,7 @@ def _make_maps(face: EffigyFace, name: str) -> None:
 
 
 def _new_map(name: str, value: tuple[float, ...]) -> bpy.types.Image:
-    image = bpy.data.images.new(name, 1, 1, alpha=False, float_buffer=True, is_data=True)
+    image: Any = bpy.data.images.new(name, 1, 1, alpha=False, float_buffer=True, is_data=True)
     image.pixels.foreach_set((*value, 1.0))
     return image
 
