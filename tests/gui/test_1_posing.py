@@ -70,7 +70,7 @@ def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
     window.press("^.{0,3}Add Face", PANEL)
     until(lambda: SIZE[1] - 100 > window.find("stands in front of the face")[1], window.console)
     window.shot("02a-cube")
-    window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])")
+    window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])\nbpy.ops.ed.undo_push(message='Cube')")
     hover(window)
     window.keys("Escape", "KP_0")  # the first closes what popped up, as a hand does that moves away
     settle(window)

@@ -61,8 +61,8 @@ def test_another_face_is_added_by_the_keyboard_alone(window):
     window.shot("07g-add-by-keyboard")
     window.keys("Return")
     until(lambda: window.ask(COUNT) == 2, window.console)
-    time.sleep(1.0)
-    window.shot("07g-added")  # and what says that the camera does not see it
+    window.find("stands outside the view")
+    window.shot("07g-added")
     window.keys("Escape")
     assert window.ask(ACTIVE + "result = proxy.effigy.seed") > 0, "the same person again"
 

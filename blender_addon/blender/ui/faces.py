@@ -71,27 +71,28 @@ class EFFIGY_OT_add_face(OpeningOperator):
             region = next(region for region in context.area.regions if region.type == "WINDOW")
             viewing.frame(space, region, proxy, scene_of(context).camera or face_of(proxy).camera)
         changes.mark()
-        scene = scene_of(context)
+        self._warn(context, proxy)
+
+    def _warn(self, context: bpy.types.Context, proxy: bpy.types.Object) -> None:
+        """Says what keeps a new face from being seen: where the mouse is, too, since the status bar is soon cleared."""
+        scene, texts = scene_of(context), []
         if scene.camera is not None and not placing.is_seen(scene, proxy):
-            text = rpt_("{} stands outside the view of {}: move it, or the camera", proxy.name, scene.camera.name)
-            self._warn(context, text)
+            texts.append(
+                rpt_("{} stands outside the view of {}: move it, or the camera", proxy.name, scene.camera.name)
+            )
         if before := hiding(context, proxy, face_of(proxy).camera):
-            text = rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(before))
-            self._warn(context, text, before)
-
-    def _warn(self, context: bpy.types.Context, text: str, before: list[str] | None = None) -> None:
-        """Says it where the mouse is, too: in the status bar it is gone before a face that is not seen is missed.
-
-        What stands ``before`` the face can be hidden there.
-        """
-        self.report({"WARNING"}, text)
-        if not (bpy.app.background or self.options.is_repeat):
-            draw = partial(_draw_warning, text, before or [])
+            texts.append(rpt_("{} stands in front of the face: move it away, or hide it", ", ".join(before)))
+        for text in texts:
+            self.report({"WARNING"}, text)
+        if texts and not (bpy.app.background or self.options.is_repeat):
+            draw = partial(_draw_warnings, texts, before)
             context.window_manager.popup_menu(draw, title=self.bl_label, icon="ERROR")
 
 
-def _draw_warning(text: str, before: list[str], menu: Any, context: bpy.types.Context) -> None:
-    menu.layout.label(text=text, translate=False)
+def _draw_warnings(texts: list[str], before: list[str], menu: Any, context: bpy.types.Context) -> None:
+    """Draws what is wrong, and a button for each object that stands ``before`` the face, which hides it."""
+    for text in texts:
+        menu.layout.label(text=text, translate=False)
     for name in before:
         hide = menu.layout.operator("effigy.hide", text=iface_("Hide {}", name), translate=False, icon="HIDE_ON")
         hide.name = name
