@@ -6,6 +6,8 @@ from __future__ import annotations
 from effigy_protocol.errors import RETRY, is_transient
 
 AGAIN = "stop, then start the backend again"
+MEND = "mend that (effigy doctor, in a terminal, says more), then stop and start the backend again"
+UPDATE = "press Stop; if Install Backend has made the backend, the panel then offers to update it"
 SAME_RELEASE = "install the add-on and the backend from the same release"
 
 # The service's codes are in effigy_protocol.errors; a link has six of its own.
@@ -49,4 +51,8 @@ class RequestError(Exception):
 
 
 class GoneError(Exception):
-    """The service that was to be found has ended and will not come back; the message says why."""
+    """The service that was to be found has ended and will not come back; the message says why, ``hint`` what to do."""
+
+    def __init__(self, message: str, hint: str = MEND) -> None:
+        super().__init__(message)
+        self.hint = hint

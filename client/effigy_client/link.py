@@ -25,7 +25,6 @@ from .transport import Connect, Transport, UnreachableError, ZeroMQ
 
 _RETRY_S = 1.0
 _GRACE_S = 3.0  # after a loss, as it takes a moment until a backend that ended has said why
-_MEND = "mend that (effigy doctor, in a terminal, says more), then stop and start the backend again"
 
 
 class Source(Protocol):
@@ -180,7 +179,7 @@ class Link:
             phase = Phase.REFUSED if isinstance(error, GoneError) else Phase.CONNECTING
             if isinstance(error, ConnectionFileError) and self.state.phase is Phase.LOST:
                 phase = Phase.LOST
-            hint = _MEND if phase is Phase.REFUSED else ""
+            hint = error.hint if isinstance(error, GoneError) else ""
             self._become(State(phase, str(error), hint, self.state.welcome))
             self._outbox.abandon(RequestError("no-backend", str(error), hint))
             self._sleep(HELLO_EVERY_S)

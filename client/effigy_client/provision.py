@@ -26,7 +26,7 @@ from effigy_protocol.connection import (
     remove_connection,
 )
 
-from .errors import GoneError
+from .errors import UPDATE, GoneError
 from .processes import is_alive
 
 _STOP_S = 5.0  # to finish the picture being painted, before it is killed
@@ -108,7 +108,7 @@ def read_living(path: Path) -> Connection:
     try:
         connection = read_connection(path)
     except OtherVersionError as error:
-        raise GoneError(str(error)) from None
+        raise GoneError(str(error), UPDATE) from None
     if connection.machine == platform.node() and not is_alive(connection.pid):
         raise GoneError(f"the backend that wrote {path} (process {connection.pid}) has ended")
     return connection

@@ -90,7 +90,9 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
     effigy_protocol.connection.Connection(endpoint, dead.pid, "0" * 40, "0" * 40).write(path)
     assert f"(process {dead.pid}) has ended" in look_for(path)
     path.write_text(json.dumps({"endpoint": endpoint, "pid": os.getpid(), "protocol": 3}))
-    assert "update the backend" in look_for(path)
+    told = look_for(path)
+    assert "update the backend" in told
+    assert "press Stop" in told, "what an artist does, who has no terminal"
 
 
 def open_identities():
