@@ -57,6 +57,8 @@ def test_the_changelog_names_the_numbers_of_the_formats():
     assert numbers["bundle (a face model on disk)"] == str(BUNDLE_FORMAT)
     assert numbers["generator file of our own"] == GENERATOR_FORMAT
     assert numbers["`frames.json` beside baked pictures"] == str(FRAMES_FORMAT)
+    newest = text.partition(f"\n## [{VERSION}]")[2].partition("\n### ")[0]
+    assert f"Protocol {PROTOCOL_VERSION}, bundle format {BUNDLE_FORMAT}." in newest
 
 
 def test_documents_know_the_version():

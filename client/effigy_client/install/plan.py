@@ -196,6 +196,8 @@ def carry_over(plan: Plan) -> str:
     """Explains how to install without a network: what to download elsewhere, and what to choose here."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     address = plan.wheel.address.rstrip("/")
+    # Named again below, else pip takes the package index's PyTorch where that is newer: gigabytes for another machine.
+    torch = "(Get-Item effigy-wheels/torch-*.whl)" if sys.platform == "win32" else "effigy-wheels/torch-*.whl"
     lines = [
         f"On a machine with a network, of the same kind ({platform.system()}, {platform.machine()}, Python {version}):",
         f"1. Download {plan.wheel.name}"
@@ -204,8 +206,8 @@ def carry_over(plan: Plan) -> str:
         f"2. python{version} -m pip download --only-binary=:all: --dest effigy-wheels "
         f"--index-url {plan.addresses.torch(plan.flavour)} '{_TORCH}'",
         f"3. python{version} -m pip download --only-binary=:all: --dest effigy-wheels --find-links effigy-wheels "
-        f"--index-url {plan.addresses.packages} ./{plan.wheel.name}",
-        f"Carry the folder effigy-wheels, about {plan.disk_gb / 2:.1f} GB, with {plan.wheel.name} in it, to this",
-        "machine, and choose it here as Folder of Wheels.",
+        f"--index-url {plan.addresses.packages} ./{plan.wheel.name} {torch}",
+        f"Carry the folder effigy-wheels, about {_SIZES[plan.flavour][0]:.1f} GB, with {plan.wheel.name} in it, to",
+        "this machine, and choose it here as Folder of Wheels.",
     ]
     return "\n".join(lines)
