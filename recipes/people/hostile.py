@@ -194,7 +194,7 @@ def _bytes(person: Person) -> bytes:
         return b"{"  # it cannot even be written
 
 
-def open_one(model: FaceModel, reader: PhotoReader, data: bytes) -> str:
+def open_one(model: FaceModel, data: bytes) -> str:
     """What becomes of a person's bytes, wherever they are read."""
     quad_of(data)
     made_from(data)
@@ -219,10 +219,10 @@ def main() -> None:
     model = api.load(given.model)
     reader = PhotoReader(model.generator.device)
     begin(model, reader, _file(Image.fromarray(np.load(_FACE)["face"]), "PNG"))  # what is needed once
-    open_one(model, reader, _tuned(model).to_bytes())
+    open_one(model, _tuned(model).to_bytes())
     sys.addaudithook(_watch)
     tries: list[tuple[str, Iterator[bytes], Callable[[bytes], str]]] = [
-        ("persons", persons(model, given.count), lambda data: open_one(model, reader, data)),
+        ("persons", persons(model, given.count), lambda data: open_one(model, data)),
         ("pictures", pictures(given.count), lambda data: begin(model, reader, data)),
     ]
     for name, files, use in tries:

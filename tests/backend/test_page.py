@@ -9,6 +9,7 @@ import contextlib
 import copy
 import io
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 import effigy
 from effigy.faces import FIRST_BUNDLE, load_face_model
+from effigy.faces.person import read_person
 from effigy.generators import PictureError
 from effigy.landmarks import load_detector
 from effigy.page import curves, markup
@@ -29,7 +31,9 @@ from effigy.page.loopback import Loopback
 from effigy.page.methods import asked_points, compare, read
 from effigy.page.opening import Opening
 from effigy.page.photographs import PhotographError, read_photograph, taken_over
+from effigy.page.portraits import FAILURES, PortraitMaker, save
 from effigy.page.studio import Studio, visible
+from effigy.page.uploads import LARGEST, Uploads
 from effigy.painting import PaintingError
 from effigy_protocol.png import read_texts
 
@@ -313,3 +317,55 @@ def test_a_port_that_is_taken_and_a_missing_gradio_are_said(studio, monkeypatch)
         port = taken.getsockname()[1]
         with pytest.raises(serving.PageError, match=f"port {port} cannot be used"):
             serving.serve(lambda: studio, port, open_browser=False, tell=print)
+
+
+# --- a photograph becomes a person -------------------------------------------------------------------
+
+
+def test_a_person_is_made_step_by_step_and_posed(studio, default_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("effigy.people.inversion._DESCENTS", 4)
+    own, maker = default_model.paint(default_model.open_seed(4_000_001).ws[None])[0], PortraitMaker(studio)
+    picture = tmp_path / "own.png"
+    iio.imwrite(picture, own)
+    shown, faces = maker.faces(picture)
+    assert faces == 1
+    assert shown.shape == own[..., :3].shape
+    looks = list(maker.make(picture, 1, tuned=False))
+    assert [look.made is not None for look in looks] == [False] * (len(looks) - 1) + [True]
+    assert [look.share for look in looks] == sorted(look.share for look in looks)
+    cut, painted = np.split(looks[-1].picture.astype(int), 2, axis=1)
+    assert np.array_equal(cut, own[..., :3])
+    assert np.abs(cut - painted).mean() < 5
+    made = looks[-1].made
+    assert read_person(save(made, tmp_path)).to_bytes() == made.person.to_bytes()
+    turned = maker.pose(made.identity, 20.0, 0.0, {"jawOpen": 0.5})
+    assert np.abs(turned.astype(int) - painted).mean() > 2
+    assert len(list(maker.make(picture, 1, tuned=False))) == 1, "it was found before"
+    iio.imwrite(picture, np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(FAILURES, match="no face"):
+        maker.faces(picture)
+
+
+def test_the_tab_shows_progress_and_what_came_of_it():
+    pictures = np.zeros((128, 256, 3), np.uint8)
+    assert 'value="25"' in markup.progress_markup(0.25, None)
+    assert "met to 31.0 dB" in markup.progress_markup(1.0, pictures, "the face is met to 31.0 dB")
+    assert "&lt;b&gt;" in markup.picture_markup(pictures, "<b>")
+
+
+def test_uploads_are_bounded_in_total(tmp_path):
+    """The oldest go first, wherever Gradio put them."""
+    for number in range(6):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        (folder / "picture.png").write_bytes(bytes(100))
+        os.utime(folder / "picture.png", (number, number))
+    asked = []
+
+    async def app(scope, receive, send):
+        asked.append(sorted(path.parent.name for path in tmp_path.rglob("*.png")))
+
+    guarded = Uploads(app, tmp_path, most=LARGEST + 250)
+    asyncio.run(guarded({"type": "http", "method": "GET", "path": "/gradio_api/upload"}, None, None))
+    asyncio.run(guarded({"type": "http", "method": "POST", "path": "/gradio_api/upload"}, None, None))
+    assert asked == [["0", "1", "2", "3", "4", "5"], ["4", "5"]]

@@ -97,6 +97,26 @@ def test_a_photograph_poses_the_person(view, tmp_path):
     assert "mouthSmile" in view.locator("img.face").get_attribute("alt")
 
 
+def test_a_photograph_becomes_a_person(view, tmp_path):
+    """Of a picture with two faces: the page asks which, shows both side by side, and poses the person."""
+    faces = np.load(FACE)["face"]
+    iio.imwrite(tmp_path / "two.png", np.concatenate([faces, faces], axis=1))
+    view.get_by_role("tab", name="Person").click()
+    view.locator("#person-source input[type=file]").set_input_files(tmp_path / "two.png")
+    view.get_by_role("img", name="2 faces, numbered by size").wait_for()
+    view.get_by_label("2", exact=True).check()
+    view.get_by_role("button", name="Make a person").click()
+    view.get_by_role("progressbar").first.wait_for()
+    shoot(view, "person-made")
+    view.get_by_text("the face is met to").wait_for(timeout=300_000)
+    turn = view.get_by_role("slider", name="Turn").first
+    turn.focus()
+    for _ in range(5):
+        turn.press("ArrowRight")
+    view.get_by_role("img", name="the person, posed").wait_for()
+    shoot(view, "person-posed")
+
+
 def test_the_cameras_still_is_read(view):
     """Chromium's camera is a test pattern, in which there is no face: the page says so."""
     view.get_by_role("tab", name="Photo").click()

@@ -50,9 +50,12 @@ def person_tab(studio: Studio) -> None:
     taken = gr.DownloadButton("Save the person (.person)", visible=False, elem_classes="narrow")
     person = gr.State()
     with gr.Group(visible=False) as rig:
-        yaw = gr.Slider(-_TURN, _TURN, 0, label="Turn")
-        pitch = gr.Slider(-_NOD, _NOD, 0, label="Nod")
-        sliders = [gr.Slider(each.low, each.high, 0, label=name) for name, each in model.controls.items()]
+        yaw = gr.Slider(-_TURN, _TURN, 0, step=1, label="Turn")
+        pitch = gr.Slider(-_NOD, _NOD, 0, step=1, label="Nod")
+        sliders = [
+            gr.Slider(round(each.low, 2), round(each.high, 2), 0, step=0.01, label=name)
+            for name, each in model.controls.items()
+        ]
     posed = gr.HTML(js_on_load=None, apply_default_css=False)
 
     def count(path: str | None) -> tuple[Any, ...]:
@@ -98,11 +101,17 @@ def person_tab(studio: Studio) -> None:
             return markup.problem_markup(str(error))
 
     source.change(count, source, [faces, which, make], api_visibility="private")
-    making = make.click(run, [source, which, tune], [look, person, stop, taken, rig, posed], api_visibility="private")
+    making = make.click(
+        run, [source, which, tune], [look, person, stop, taken, rig, posed], api_visibility="private",
+        show_progress="hidden",
+    )  # fmt: skip
     stop.click(lambda: (markup.problem_markup("stopped"), gr.update(visible=False)), None, [look, stop],
                cancels=[making], api_visibility="private")  # fmt: skip
     for slider in (yaw, pitch, *sliders):
-        slider.release(pose, [person, yaw, pitch, *sliders], posed, api_visibility="private", show_progress="hidden")
+        slider.change(
+            pose, [person, yaw, pitch, *sliders], posed, api_visibility="private", show_progress="hidden",
+            trigger_mode="always_last",
+        )  # fmt: skip
 
 
 def _words(made: Made) -> str:

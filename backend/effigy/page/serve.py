@@ -12,16 +12,17 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .loopback import Loopback
 from .opening import Opening
+from .uploads import LARGEST, Uploads
 
 if TYPE_CHECKING:
     from .studio import Studio
 
 _HOST = "127.0.0.1"
-_LARGEST_UPLOAD = "40mb"
 _LEAVE_S = 3  # for what browsers still wait for
 _LOOK_S = 0.5
 
@@ -40,7 +41,7 @@ def serve(load: Callable[[], Studio], port: int, *, open_browser: bool, tell: Ca
         with tempfile.TemporaryDirectory(prefix="effigy-page-", ignore_cleanup_errors=True) as folder:
             _prepare(folder)
             _leave_in_order()
-            _run(load, listening, open_browser, tell)
+            _run(load, listening, Path(folder), open_browser, tell)
     finally:
         listening.close()
 
@@ -73,7 +74,9 @@ def _leave_in_order() -> None:
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
 
 
-def _run(load: Callable[[], Studio], listening: socket.socket, open_browser: bool, tell: Callable[[str], None]) -> None:
+def _run(
+    load: Callable[[], Studio], listening: socket.socket, folder: Path, open_browser: bool, tell: Callable[[str], None]
+) -> None:
     """Answers from the start, on a thread: what the page needs takes seconds to load, and the model comes first."""
     try:
         import uvicorn
@@ -108,7 +111,7 @@ def _run(load: Callable[[], Studio], listening: socket.socket, open_browser: boo
         if "src" in first:
             opening.show(first["src"], first["words"])
         page = _page(studio, first, port)
-        opening.hand_over(page, page.router.lifespan_context(page))
+        opening.hand_over(Uploads(page, folder), page.router.lifespan_context(page))
         while not ended.wait(_LOOK_S):  # on Windows Ctrl-C does not end a wait without limit
             pass
     finally:
@@ -126,6 +129,6 @@ def _page(studio: Studio, first: dict[str, Any], port: int) -> Any:
 
     return gr.mount_gradio_app(
         fastapi.FastAPI(openapi_url=None), build(studio, first), "/", theme=theme(), css=static("page.css"),
-        footer_links=[], max_file_size=_LARGEST_UPLOAD, show_error=True, ssr_mode=False, pwa=False, mcp_server=False,
+        footer_links=[], max_file_size=LARGEST, show_error=True, ssr_mode=False, pwa=False, mcp_server=False,
         enable_monitoring=False, run_history=False, server_name=_HOST, server_port=port,
     )  # fmt: skip
