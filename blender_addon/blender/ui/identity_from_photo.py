@@ -184,7 +184,8 @@ def ask_which(context: bpy.types.Context, numbered: bytes, faces: int, settings:
 
     def draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
         layout: Any = menu.layout
-        _faces.draw(layout, 14.0)
+        layout.label(text="Which of the faces is meant? The largest is number 1")  # as wide as the picture
+        _faces.draw(layout, 15.0)
         layout.operator_context = "INVOKE_DEFAULT"
         for number in range(1, faces + 1):
             asked = layout.operator(EFFIGY_OT_make_person.bl_idname, text=iface_("Face {}", number), icon="USER")
