@@ -106,6 +106,7 @@ def paint(
     yaw: float | None = None,
     pitch: float | None = None,
     controls: Mapping[str, float] | None = None,
+    keep: float = 1.0,
     depth: Depth = 8,
     matte: MatteName = "none",
     layers: Layers | None = None,
@@ -118,7 +119,8 @@ def paint(
         who: the person.
         yaw: degrees to the picture's right; None: the person's own.
         pitch: degrees up; None: the person's own.
-        controls: offsets from the person's own expression, by name.
+        controls: offsets from the person's own expression, and values of attributes, by name.
+        keep: the likeness, 0 … 1: how firmly looks are held while pose and expression change.
         depth: 8 gives uint8, 16 gives uint16.
         matte: "head" cuts the head out, with straight alpha.
         layers: what an .exr holds besides the picture.
@@ -131,7 +133,7 @@ def paint(
     chosen = load(model)
     if layers is None and out is not None and Path(out).suffix.lower() == _EXR:
         layers = Layers()
-    shot = Shot(_person(chosen, who), Moment(yaw, pitch, controls or {}))
+    shot = Shot(_person(chosen, who), Moment(yaw, pitch, controls or {}, keep))
     painted = next(paint_shots(chosen, [shot], depth, matte, layers))
     if out is not None:
         check_suffix(Path(out), ".png" if layers is None else _EXR)
@@ -242,6 +244,7 @@ def paste(
     yaw: float | None = None,
     pitch: float | None = None,
     controls: Mapping[str, float] | None = None,
+    keep: float = 1.0,
     out: str | Path | None = None,
     model: Model = "default",
 ) -> NDArray[np.uint8]:
@@ -257,7 +260,7 @@ def paste(
     chosen = load(model)
     who = person if isinstance(person, Identity) else chosen.open_person(read_person(Path(person)))
     place = place_of(who, None if picture is None else _picture_file(Path(picture))[0])
-    shots = [Shot(who), Shot(who, Moment(yaw, pitch, controls or {}))]
+    shots = [Shot(who), Shot(who, Moment(yaw, pitch, controls or {}, keep))]
     before, after = (painted.picture[..., :3] for painted in paint_shots(chosen, shots))
     result = place.paste(PhotoReader(chosen.generator.device), before, after)
     if out is not None:
@@ -347,6 +350,7 @@ def interpolate(
     yaw: float | None = None,
     pitch: float | None = None,
     controls: Mapping[str, float] | None = None,
+    keep: float = 1.0,
     depth: Depth = 8,
     matte: MatteName = "none",
     model: Model = "default",
@@ -354,14 +358,14 @@ def interpolate(
 ) -> Written:
     """Paints ``seconds`` of a change from person to person, on a cubic spline through their latents.
 
-    With ``loop`` it returns to the first. ``out`` is as in ``film``; ``yaw``, ``pitch``, ``controls``, ``depth`` and
-    ``matte`` are as in ``paint`` and the same for all frames.
+    With ``loop`` it returns to the first. ``out`` is as in ``film``; ``yaw``, ``pitch``, ``controls``, ``keep``,
+    ``depth`` and ``matte`` are as in ``paint`` and the same for all frames.
     """
     chosen = load(model)
     if not 0 < seconds * fps < 1e9:
         raise PaintingError(f"{seconds} seconds of {fps} frames each cannot be painted")
     passed = between(chosen, [_person(chosen, who) for who in people], round(seconds * fps), loop=loop)
-    moment = Moment(yaw, pitch, controls or {})
+    moment = Moment(yaw, pitch, controls or {}, keep)
     shots = in_order(Shot(each, moment) for each in passed)
     return write_sequence(chosen, shots, Path(out), fps, depth, progress, matte)
 

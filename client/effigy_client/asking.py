@@ -25,6 +25,7 @@ class Asking:
     controls: tuple[tuple[str, float], ...] = ()  # the ones that are not zero, by name
     matte: MatteName = "none"
     lit: bool = False  # with what lights the picture anew beside it, a pixels.Surface
+    keep: float = 1.0  # how firmly looks are held
 
     @classmethod
     def of(
@@ -35,17 +36,20 @@ class Asking:
         matte: MatteName = "none",
         *,
         lit: bool = False,
+        keep: float = 1.0,
     ) -> Asking:
         """Rounds to what a float32 scene can hold, and leaves out the controls at rest."""
         rounded = ((name, round(value, CONTROL_DIGITS)) for name, value in controls)
         moved = tuple((name, value) for name, value in rounded if value != 0.0)
-        return cls(round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS), moved, matte, lit)
+        turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
+        return cls(*turn, moved, matte, lit, round(keep, CONTROL_DIGITS))
 
     def named(self) -> dict[str, Any]:
-        """JSON-ready values by name, for files and to compare: as in a record, what is not wanted is not told."""
+        """JSON-ready values by name, for files and to compare: as in a record, what is as always is not told."""
         values: dict[str, Any] = {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
         values |= {"matte": self.matte} if self.matte != "none" else {}
-        return values | ({"lit": True} if self.lit else {})
+        values |= {"lit": True} if self.lit else {}
+        return values | ({"keep": self.keep} if self.keep != 1.0 else {})
 
     def request(
         self,
@@ -66,5 +70,16 @@ class Asking:
         """
         controls, passes = dict(self.controls), passes or (SURFACE_PASSES if self.lit else ())
         return Synthesize(
-            identity, self.yaw, self.pitch, controls, purpose, encoding, stream, half, passes, self.matte, *metres
+            identity,
+            self.yaw,
+            self.pitch,
+            controls,
+            purpose,
+            encoding,
+            stream,
+            half,
+            passes,
+            self.matte,
+            *metres,
+            self.keep,
         )

@@ -27,7 +27,7 @@ METRE_DIGITS = 6
 SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 _FORMAT = 1
-_NOTHING = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""))  # what is not told
+_NOTHING = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""), ("keep", 1.0))  # what is not told
 _SAVE_S = 1.0  # between two writings of a journal, which holds all frames
 _STORY = 1 << 20  # bytes of a person's header
 _SOURCES = 16  # that are told of a mixture
@@ -39,8 +39,9 @@ class Record:
     """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures.
 
     ``passes`` are the layers of an exr file, ``metres`` the unit and distance of its depth. ``made_from``: the SHA-256
-    of the picture that the person was made from, if they were, or of several. A picture says nothing of what it has
-    not, so that those of before there were mattes, layers and people from pictures are still right.
+    of the picture that the person was made from, if they were, or of several. ``keep``: of Synthesize. A picture says
+    nothing of what it has not, so that those of before there were mattes, layers, people from pictures and likeness are
+    still right.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Record:
     passes: tuple[PassName, ...] = ()
     metres: tuple[float, ...] = ()
     made_from: str = ""
+    keep: float = 1.0
 
     @classmethod
     def of(
@@ -66,12 +68,14 @@ class Record:
         matte: MatteName = "none",
         passes: tuple[PassName, ...] = (),
         metres: tuple[float, float] = (HEAD_UNIT, 0.0),
+        keep: float = 1.0,
     ) -> Record:
         """Makes a record with values rounded to what a float32 scene can hold, as a preview's are."""
         values = tuple(sorted((name, round(value, CONTROL_DIGITS)) for name, value in controls))
         turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
         known = tuple(round(each, METRE_DIGITS) for each in metres) if "depth" in passes else ()
-        return cls(model, latent_hash(latent), *turn, values, encoding, matte, passes, known, made_from(latent))
+        kept = round(keep, CONTROL_DIGITS)
+        return cls(model, latent_hash(latent), *turn, values, encoding, matte, passes, known, made_from(latent), kept)
 
     @property
     def digest(self) -> str:
@@ -89,11 +93,15 @@ class Record:
 
 
 def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Which of "person", "turn", "expression", "matte" and "shading" are others in two sets of a record's values."""
+    """Which of a record's parts are others in two sets of its values.
+
+    That is "person", "turn", "expression", "likeness", "matte" and "shading".
+    """
     parts = {
         "person": ("model", "latent"),
         "turn": ("yaw", "pitch"),
         "expression": ("controls",),
+        "likeness": ("keep",),
         "matte": ("matte",),
         "shading": ("lit",),
     }

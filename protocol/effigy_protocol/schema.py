@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import ProtocolError
 from .messages import Buffer
+from .messages.values import LATER
 
 _INT_BITS = 63
 TAG = "kind"  # of one of several dataclasses; no field of theirs has that name
@@ -33,7 +34,8 @@ def pack(value: Any, payload: list[Buffer], declared: Any = None) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = _hints(type(value))
-        fields = {f.name: pack(getattr(value, f.name), payload, hints[f.name]) for f in dataclasses.fields(value)}
+        told = [f for f in dataclasses.fields(value) if LATER not in f.metadata or getattr(value, f.name) != f.default]
+        fields = {f.name: pack(getattr(value, f.name), payload, hints[f.name]) for f in told}
         return {TAG: type(value).__name__, **fields} if variants(declared) else fields
     if isinstance(value, bytes | memoryview):
         payload.append(value)
@@ -82,16 +84,17 @@ def unpack(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> 
 
 
 def unpack_dataclass(cls: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
-    """``value``, a map with exactly the fields of the dataclass ``cls``, as an instance of it."""
+    """``value``, a map with exactly the fields of the dataclass ``cls``, as one; ``later`` ones may be missing."""
     if not isinstance(value, dict):
         raise _bad(where, "a map", value)
     names = {f.name for f in dataclasses.fields(cls)}
-    if missing := sorted(names - value.keys()):
+    needed = {f.name for f in dataclasses.fields(cls) if LATER not in f.metadata}
+    if missing := sorted(needed - value.keys()):
         raise ProtocolError("bad-field", f"{where} lacks {', '.join(missing)}")
     if unknown := sorted(brief(key) for key in value.keys() - names):
         raise ProtocolError("bad-field", f"{where} has unknown fields: {', '.join(unknown)[:200]}")
     hints = _hints(cls)
-    return cls(**{name: unpack(hints[name], value[name], payload, f"{where}.{name}") for name in names})
+    return cls(**{name: unpack(hints[name], value[name], payload, f"{where}.{name}") for name in names & value.keys()})
 
 
 def _buffer(value: Any, payload: Sequence[Buffer], where: str) -> Buffer:

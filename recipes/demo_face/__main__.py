@@ -26,6 +26,7 @@ from .blend import blended
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
 from .fairness import fairness
 from .gallery import gallery
+from .labels import write_labels
 from .latents import TRUNCATION, drawn, drawn_evenly, latents_of
 from .parameters import sample
 from .renderer import Renderer
@@ -170,6 +171,15 @@ def paint(
         paint_set(network, renderer, out, vectors, report=lambda done: progress.update(task, completed=done))
     if people:
         np.save(out / "people.npy", np.repeat(np.arange(count // people), people))
+
+
+@app.command()
+def labels(
+    out: Annotated[Path, typer.Argument(help="The table to write (.csv).")],
+    count: Annotated[int, typer.Option(min=20, help="People, from seed 0 on.")] = 3000,
+) -> None:
+    """Writes what this edition's parameters say of people by seed, for 'effigy bundle learn-attributes'."""
+    write_labels(out, count)
 
 
 @app.command(name="latents")

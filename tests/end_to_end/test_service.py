@@ -60,7 +60,7 @@ def test_the_welcome_describes_the_model(client, default_model):
     assert welcome.model == default_model.model_id
     assert welcome.resolution == (128, 128)
     assert welcome.topology == "ibug68"
-    assert [control.name for control in welcome.controls] == list(default_model.controls)
+    assert [control.name for control in welcome.controls] == default_model.sliders
     directions = np.frombuffer(welcome.directions.data, "<f4").reshape(welcome.directions.shape)
     assert directions.shape == (len(welcome.controls), 3, 68)
     mean = np.frombuffer(welcome.mean.data, "<f4").reshape(welcome.mean.shape)

@@ -119,6 +119,7 @@ def messages(cls: Any) -> st.SearchStrategy[Any]:
         }
     if cls is Synthesize:
         fields |= {"unit": st.floats(1 / MAX_POSE, MAX_POSE), "distance": st.floats(-MAX_POSE, MAX_POSE)}
+        fields["keep"] = st.floats(0, 1)
     if cls in (Mix, Working):
         fields["share"] = st.floats(0, 1)
     if cls in (ReadPicture, FromPhoto):

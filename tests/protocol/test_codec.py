@@ -419,6 +419,19 @@ def test_every_code_says_whether_asking_again_may_help():
     assert not any(map(is_transient, ("bad-field", "version", "wrong-model", "failed")))
 
 
+def test_fields_that_came_later_travel_only_where_they_say_something():
+    plain = Synthesize("i", 0.0, 0.0, {})
+    for message, later in ((plain, "keep"), (OpenIdentity(FromSeed(1)), "own")):
+        frames = encode(1, message)
+        assert later not in msgpack.unpackb(frames[0])["body"], "a side of before would not understand it"
+        assert decode_request(frames).message == message
+    assert msgpack.unpackb(encode(1, dataclasses.replace(plain, keep=0.5))[0])["body"]["keep"] == 0.5
+    assert decode_request(encode(1, dataclasses.replace(plain, keep=0.5))).message.keep == 0.5
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(ProtocolError, match="keep"):
+            dataclasses.replace(plain, keep=wrong)
+
+
 def test_every_kind_is_described_in_the_document():
     from pathlib import Path
     from typing import get_args

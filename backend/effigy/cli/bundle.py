@@ -121,6 +121,54 @@ def learn_people(
     Console(soft_wrap=True, highlight=False).print(f"{name} makes people of pictures: effigy photo", markup=False)
 
 
+@bundle.command("learn-attributes")
+def learn_attributes(
+    name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SOURCE",
+            help="An attribute, several times. SOURCE: sefa:N; InterFaceGAN's FILE.npy; GANSpace's FILE.npz:N or "
+            "FILE.pt:N; labels FILE.csv or FILE.csv:COLUMN. @FIRST-LAST behind it keeps to these rows of w+.",
+        ),
+    ] = None,
+    remove: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Take one out; several times.")] = None,
+    people: Annotated[int, typer.Option(min=4, help="People to paint and read, five pictures of each.")] = 32,
+) -> None:
+    """Let a face model learn attributes: sliders that change looks, and neither pose nor expression.
+
+    Without --add and --remove: what SeFa finds first, look1 to look6. It is put into BUNDLE; whatever that holds else
+    stays as it is, its id too. See the page about people.
+    """
+    from ..faces import BundleError, resolve_bundle
+    from ..fitting.attribute_learning import learn_attributes as run
+    from ..fitting.attribute_sources import SourceError
+    from ..generators import GeneratorFileError, PictureError
+    from ..landmarks import DetectorError
+
+    pairs = [each.partition("=") for each in add or []]
+    if wrong := next((each for each, pair in zip(add or [], pairs, strict=True) if not all(pair)), None):
+        raise fail(f"--add {wrong!r}: write NAME=SOURCE, for instance age=age.npy")
+    if twice := next((pair[0] for number, pair in enumerate(pairs) if pair[0] in [p[0] for p in pairs[:number]]), None):
+        raise fail(f"--add names {twice!r} twice")
+    sources = {name: source for name, _, source in pairs}
+    try:
+        with stage_progress() as progress:
+            found = run(
+                resolve_bundle(name), sources, remove or (), people, lambda done, total: progress("looks", done, total)
+            )
+    except (BundleError, DetectorError, GeneratorFileError, PictureError, SourceError) as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{name} cannot be written ({error}): copy it to a place of yours") from None
+    console = Console(soft_wrap=True, highlight=False)
+    for each in found:
+        moved = f"at ±2 pose moves by {each.pose:.2f}°, controls by {each.controls:.3f}"
+        notes = [note for note in (each.note, moved if each.pose == each.pose else "") if note]
+        console.print(f"{each.attribute.name}: {'; '.join(notes) or 'learnt'}", markup=False)
+    console.print(f"{name}: effigy sheet --model {name} --set NAME=-2:2:5 shows one", markup=False)
+
+
 @bundle.command()
 def export(
     name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default'.")],

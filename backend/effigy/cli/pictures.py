@@ -29,7 +29,12 @@ TruncationOption = Annotated[float, typer.Option(help="Draws a seed's person tow
 SeedsOption = Annotated[str, typer.Option(help="The people: numbers and ranges, for instance 1,5,9 or 0-24.")]
 YawOption = Annotated[float | None, typer.Option(help="Degrees; > 0 turns the nose to the picture's right.")]
 PitchOption = Annotated[float | None, typer.Option(help="Degrees; > 0 lifts the nose.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="A control, NAME=VALUE; several times.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A control or attribute, NAME=VALUE; several times.")
+]
+KeepOption = Annotated[
+    float, typer.Option(min=0, max=1, help="Likeness: how firmly looks are held while pose and expression change.")
+]
 DepthOption = Annotated[int, typer.Option(help="Bits of a channel: 8 or 16.")]
 MatteOption = Annotated[str, typer.Option(help="none: the whole picture; head: the head alone, cut out.")]
 PassesOption = Annotated[str, typer.Option(help="Layers of an .exr, by commas: normal, depth, albedo, light.")]
@@ -53,6 +58,7 @@ def paint(
     yaw: YawOption = None,
     pitch: PitchOption = None,
     sets: SetOption = None,
+    keep: KeepOption = 1.0,
     truncation: TruncationOption = 0.7,
     depth: DepthOption = 8,
     matte: MatteOption = "none",
@@ -68,7 +74,7 @@ def paint(
         chosen = api.load(model, device)
         who = api.person(seed, latent, truncation=truncation, model=chosen)
         api.paint(
-            who, yaw=yaw, pitch=pitch, controls=read_sets(sets), depth=_depth(depth), matte=_matte(matte),
+            who, yaw=yaw, pitch=pitch, controls=read_sets(sets), keep=keep, depth=_depth(depth), matte=_matte(matte),
             layers=_layers(out.suffix.lower() == ".exr", passes, distance), out=out, model=chosen,
         )  # fmt: skip
         _tell(out)
@@ -80,7 +86,8 @@ def sheet(
     yaw: Annotated[str | None, typer.Option(help="Degrees: one value, FROM:TO:COUNT, or values by commas.")] = None,
     pitch: Annotated[str | None, typer.Option(help="As --yaw.")] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="A control, NAME=VALUES with values as --yaw's; several times.")
+        list[str] | None,
+        typer.Option("--set", help="A control, an attribute or keep, NAME=VALUES as --yaw's; several times."),
     ] = None,
     tile: Annotated[int | None, typer.Option(min=8, max=4096, help="Width of each picture, in pixels.")] = None,
     captions: Annotated[bool, typer.Option(help="Write above each picture what it shows.")] = True,
@@ -109,7 +116,9 @@ def film(
     out: FolderOption,
     keys: Annotated[
         Path | None,
-        typer.Argument(help="A .csv with columns frame, yaw, pitch and controls, or a .json as a bake's frames.json."),
+        typer.Argument(
+            help="A .csv with columns frame, yaw, pitch, keep, controls, or a .json as a bake's frames.json."
+        ),
     ] = None,
     turntable: Annotated[
         int | None, typer.Option(help="Instead of keys: look from side to side in so many frames.")
@@ -154,6 +163,7 @@ def interpolate(
     yaw: YawOption = None,
     pitch: PitchOption = None,
     sets: SetOption = None,
+    keep: KeepOption = 1.0,
     truncation: TruncationOption = 0.7,
     fps: FpsOption = 24,
     depth: DepthOption = 8,
@@ -170,7 +180,7 @@ def interpolate(
         written = api.interpolate(
             [api.person(number, truncation=truncation, model=chosen) for number in numbers],
             out=out, seconds=seconds, fps=fps, loop=loop,
-            yaw=yaw, pitch=pitch, controls=read_sets(sets), depth=_depth(depth), matte=_matte(matte),
+            yaw=yaw, pitch=pitch, controls=read_sets(sets), keep=keep, depth=_depth(depth), matte=_matte(matte),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
         )  # fmt: skip
     _tell(written)

@@ -46,7 +46,8 @@ class InverseOptions:
     (Haas et al. 2023, section 3.4): ``linear``, one step by the pseudo-inverse of the Jacobian at w0;
     ``alternating``, such steps in turn with steps down the identity's price; ``gradient``, Adam on both together
     for ``descents`` steps of ``rate``; they are pulled to the identity's latent itself. ``layers``: only that many
-    coarse rows of w+ move, as pose lives there and colours do not; None moves all.
+    coarse rows of w+ move, as pose lives there and colours do not; None moves all. ``keep`` (0 … 1): how much looks
+    count in ``newton``; 0 is without heads for them.
     """
 
     method: Method = "newton"
@@ -58,6 +59,7 @@ class InverseOptions:
     rate: float = 0.05
     identity_weight: float = 1.0
     layers: int | None = None
+    keep: float = 1.0
 
 
 def invert(
@@ -107,11 +109,12 @@ class _Problem:
         appearance: Appearance | None,
     ) -> None:
         self.regressor, self.ws0, self.weigh = regressor, ws0, weigh
-        self.identity, self.appearance = identity, appearance
+        self.identity, self.appearance = identity, appearance if options.keep > 0 else None
         # In w+ a step counts once for every row that makes it: pull and trust mean one row, as in w.
         rows = regressor.rows
         self.options = replace(options, pull=options.pull / rows, trust=options.trust * rows**0.5)
-        self.pull = self.options.pull * (1.0 if appearance is None else PULL)  # newton's
+        more = 0.0 if self.appearance is None else (PULL - 1) * options.keep
+        self.pull = self.options.pull * (1 + more)  # newton's
         moving = ws0.shape[1] if options.layers is None else options.layers
         self.rows = (torch.arange(ws0.shape[1]) < moving)[:, None].to(ws0.dtype)  # [num_ws, 1]
         # A regressor that reads w reads the mean of the rows that move.
@@ -119,7 +122,7 @@ class _Problem:
         columns = self.rows[: regressor.rows].expand(-1, len(regressor.whitening.basis))
         self.columns = columns.reshape(1, -1)  # 1 for each coordinate of v that may change, else 0
         self.q0 = regressor(self.v0)
-        self.person0 = self.v0[:, :0] if appearance is None else appearance.person(self.v0)
+        self.person0 = self.v0[:, :0] if self.appearance is None else self.appearance.person(self.v0)
         self.change, self.target = change, self.q0 + change
         self.asked = (change != 0).any(dim=1, keepdim=True) * self.columns
 
@@ -169,13 +172,15 @@ class _Problem:
         if self.appearance is None or self.appearance.identity is None:
             return missing, slope
         person, K = self.appearance.person_jacobian(self.v0 + moved)
-        return torch.cat([missing, self.person0 - person], dim=1), torch.cat([slope, K * self.columns], dim=1)
+        keep = self.options.keep
+        apart, K = keep * (self.person0 - person), keep * K * self.columns
+        return torch.cat([missing, apart], dim=1), torch.cat([slope, K], dim=1)
 
     def _guide(self) -> Guide:
-        pull, dear = self.pull, self.options.dear
+        pull, dear, keep = self.pull, self.options.dear, self.options.keep
         if self.options.layers is None:
-            return _whole_guide(self.regressor, self.appearance, pull, dear)
-        held = None if self.appearance is None else self.appearance.held * self.columns
+            return _whole_guide(self.regressor, self.appearance, pull, dear, keep)
+        held = None if self.appearance is None else keep * self.appearance.held * self.columns
         return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale, dear, pull, held)
 
     def linear(self) -> Tensor:
@@ -229,7 +234,7 @@ class _Problem:
 
 
 @lru_cache(maxsize=8)
-def _whole_guide(regressor: Regressor, appearance: Appearance | None, pull: float, dear: float) -> Guide:
+def _whole_guide(regressor: Regressor, appearance: Appearance | None, pull: float, dear: float, keep: float) -> Guide:
     """The guide where all of v may change; of a trained φ, since it is computed once."""
-    held = None if appearance is None else appearance.held
+    held = None if appearance is None else keep * appearance.held
     return Guide.of(regressor.typical, regressor.q_scale, dear, pull, held)

@@ -9,6 +9,7 @@
 | ``correction.safetensors`` | the regressor's output layer as its edits corrected it, where that is better |
 | ``photo.safetensors`` | how photographs show its controls, where it has learnt that |
 | ``encoder.safetensors`` | the encoder at whose answer inversion starts, where it has learnt that |
+| ``attributes.safetensors`` | directions in which looks change, where it has learnt some |
 | ``paper.safetensors`` | the paper's regressor, to compare with (see ``paper``) |
 | ``report/`` | plots and pictures of the fit |
 
@@ -27,10 +28,12 @@ from torch import Tensor
 from ..editing.appearance import Appearance
 from ..editing.correction import Corrected
 from ..editing.regressor import Regressor
-from ..generators import GeneratorFileError, PreviewPainter, load_generator
+from ..generators import Generator, GeneratorFileError, PreviewPainter, load_generator
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from ..tensor_files import is_out_of_memory, read_tensors, write_tensors
+from .attributes import FILE as ATTRIBUTES_FILE
+from .attributes import Attribute, read_attributes, save_attributes
 from .depth import depth_of
 from .embedded import bundle_with_generator
 from .encoder import FILE as ENCODER_FILE
@@ -123,6 +126,7 @@ def _load(folder: Path, header: dict[str, Any], device: str, *, fast_previews: b
         generator_sha256=digest,
         generator_path=path,
         firm=header["format"] == FORMAT,
+        attributes=_read_attributes(folder, header, generator),
     )
 
 
@@ -192,6 +196,21 @@ def add_encoder(folder: Path, encoder: Encoder) -> None:
     write_header(folder, header | {"encoder": {"sha256": sha256(folder / ENCODER_FILE), **encoder.entry()}})
 
 
+def replace_attributes(folder: Path, attributes: list[Attribute]) -> None:
+    """Makes ``attributes`` those of the bundle in ``folder``. Raises BundleError or OSError."""
+    header = read_header(folder)
+    before = header.get("attributes") or {"attributes": [], "retired": []}
+    names = {each.name for each in attributes}
+    retired = {*before["retired"], *(each["name"] for each in before["attributes"])} - names
+    save_attributes(folder, attributes)
+    entry = {
+        "sha256": sha256(folder / ATTRIBUTES_FILE),
+        "attributes": [each.entry() for each in attributes],
+        "retired": sorted(retired),
+    }
+    write_header(folder, header | {"attributes": entry})
+
+
 def _save_looks(folder: Path, looks: Looks | None) -> dict[str, Any] | None:
     """Writes the networks that keep looks, if any; returns their entry in the header."""
     if looks is None:
@@ -244,3 +263,11 @@ def _read_encoder(folder: Path, header: dict[str, Any], regressor: Regressor, de
     check_sha256(folder / ENCODER_FILE, entry["sha256"], "learn it again with 'effigy bundle learn-people'")
     networks = bundle_with_generator(header["generator"]["sha256"])
     return read_encoder(folder, entry, len(regressor.whitening.basis), networks, device)
+
+
+def _read_attributes(folder: Path, header: dict[str, Any], generator: Generator) -> list[Attribute]:
+    if (entry := header.get("attributes")) is None:
+        return []
+    check_sha256(folder / ATTRIBUTES_FILE, entry["sha256"], "learn them again with 'effigy bundle learn-attributes'")
+    controls = [control["name"] for control in header["controls"]]
+    return read_attributes(folder, entry, generator.num_ws, generator.w_dim, controls)

@@ -7,8 +7,8 @@ The limits, the change and the weights of its errors are plain arithmetic; ``edi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,7 @@ from ..editing.parameters import ALPHA, POSE, ROTATION, SCALE, SHIFT
 from ..geometry import ShapeModel, rotation
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
+from .attributes import Attribute
 from .identity import Identity
 
 # The errors that cost as much as moving the latent by one standard deviation: see editing.inverse.
@@ -52,7 +53,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a face is to show, within the range of the data: degrees of yaw and pitch, offsets of controls.
+    """What a face is to show, within the range of the data: degrees of yaw and pitch, offsets of controls, attributes.
 
     ``clamped`` names what was limited.
     """
@@ -61,6 +62,7 @@ class Asked:
     pitch: float
     controls: dict[str, float]  # in the model's order, because sums round by their order
     clamped: tuple[str, ...]
+    attributes: dict[str, float] = field(default_factory=dict)  # likewise; those that are not 0
 
     @classmethod
     def within(
@@ -71,22 +73,37 @@ class Asked:
         yaw: float,
         pitch: float,
         controls: Mapping[str, float],
+        attributes: Mapping[str, Attribute],
+        relaxed: Mapping[str, float],
     ) -> Asked:
-        """Limits what is asked to the largest |yaw| and |pitch| of ``pose_range`` and to the ranges of controls.
+        """Limits what is asked to the largest |yaw| and |pitch| of ``pose_range`` and to the ranges of ``controls``.
 
-        ``rest``, the identity's own pose, is always within. Raises KeyError for a control that is not ``known``.
+        These may name ``attributes`` too. ``rest``, the identity's own pose, is always within, and so is the average
+        expression, at ``relaxed``. Raises KeyError for a
+        name that is neither of a ``known`` control nor of an attribute.
         """
-        if unknown := controls.keys() - known.keys():
+        if unknown := controls.keys() - known.keys() - attributes.keys():
             raise KeyError(min(unknown))
         clamped: list[str] = []
         yaw = limit("yaw", yaw, -pose_range[0], pose_range[0], rest.yaw, clamped)
         pitch = limit("pitch", pitch, -pose_range[1], pose_range[1], rest.pitch, clamped)
         limited = {
-            name: limit(name, controls[name], control.low, control.high, 0.0, clamped)
+            name: limit(name, controls[name], control.low, control.high, relaxed[name], clamped)
             for name, control in known.items()
             if name in controls
         }
-        return cls(yaw, pitch, limited, tuple(clamped))
+        looks = {
+            name: limit(name, controls[name], attribute.low, attribute.high, 0.0, clamped)
+            for name, attribute in attributes.items()
+            if controls.get(name)
+        }
+        return cls(yaw, pitch, limited, tuple(clamped), looks)
+
+    def less(self, drift: Array, names: Collection[str]) -> Asked:
+        """Returns this less ``drift`` [2 + C]: of yaw, pitch and the controls ``names``."""
+        yaw, pitch, *moved = drift.tolist()
+        controls = {name: self.controls.get(name, 0.0) - by for name, by in zip(names, moved, strict=True)}
+        return replace(self, yaw=self.yaw - yaw, pitch=self.pitch - pitch, controls=controls)
 
     def change(self, identity: Identity, known: Mapping[str, Expression]) -> Array:
         """Returns q* − φ(w0) [Q]: the turn at the identity's own roll, and Σ value · direction of the controls.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from effigy_protocol.record import is_person
 from ..editing import IdentityTerm, InverseOptions, Regressor, invert
 from ..editing.appearance import Appearance
 from ..editing.parameters import ALPHA
+from ..editing.steady import steadying
 from ..generators import Generator, GeneratorFileError, PreviewPainter, check_pictures, load_generator
 from ..geometry import ShapeModel, Topology, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
 from ..relighting import Light
 from ..threads import limited_threads
+from .attributes import Attribute
 from .depth import DepthScale
 from .edit import Asked, Edit, error_weights
 from .encoder import Encoder
@@ -68,6 +70,7 @@ class FaceModel:
         generator_sha256: str = "",
         generator_path: Path | None = None,  # from which generators tuned for one person are loaded
         firm: bool = True,  # whether controls hold each other as they do from bundle format 6 on
+        attributes: Iterable[Attribute] = (),  # looks that are asked for by name, as controls are
     ) -> None:
         self.name = name
         self.model_id = model_id
@@ -76,6 +79,7 @@ class FaceModel:
         self.shape = shape
         self.regressor = regressor
         self.controls = {control.name: control for control in controls}
+        self.attributes = {attribute.name: attribute for attribute in attributes}
         self.pose_range = pose_range
         self.appearance = appearance
         self.depth = depth
@@ -84,6 +88,7 @@ class FaceModel:
         self.generator_sha256 = generator_sha256
         self.generator_path = generator_path
         self._previews = previews
+        self._average: Array | None = None  # the mean face's expression, [C], once it was asked for
         self._finals = Finals.of(generator)
         self._lights = Recent[Light](_LIGHTS)  # by identity
         self._painters = Recent[FaceModel](_PAINTERS)  # by identity whose generator is changed
@@ -93,7 +98,13 @@ class FaceModel:
     def with_regressor(self, regressor: Regressor) -> FaceModel:
         """Returns this model with another regressor and without ``appearance``, for comparisons."""
         other = copy.copy(self)
-        other.regressor, other.appearance = regressor, None
+        other.regressor, other.appearance, other._average = regressor, None, None
+        return other
+
+    def with_attributes(self, attributes: Iterable[Attribute]) -> FaceModel:
+        """Returns this model with other attributes."""
+        other = copy.copy(self)
+        other.attributes = {attribute.name: attribute for attribute in attributes}
         return other
 
     def open_seed(self, seed: int, truncation: float = 0.7) -> Identity:
@@ -113,17 +124,17 @@ class FaceModel:
         The distance is the largest difference of any control. Some seeds give people who laugh or have an eye shut,
         and would do so with every slider at rest.
         """
-        average = self._expression(self.open_seed(0, truncation=0.0))
 
         def strongest(number: int) -> float:
-            apart = self._expression(self.open_seed(number, truncation)) - average
-            return float(np.abs(apart).max(initial=0.0))
+            return max(map(abs, self.own_expression(self.open_seed(number, truncation)).values()), default=0.0)
 
         return min(range(seed, seed + seeds), key=strongest)
 
     def own_expression(self, identity: Identity) -> dict[str, float]:
         """Returns the identity's expression minus the mean face's, by control and in units of it."""
-        apart = self._expression(identity) - self._expression(self.open_seed(0, truncation=0.0))
+        if self._average is None:
+            self._average = self._expression(self.open_seed(0, truncation=0.0))
+        apart = self._expression(identity) - self._average
         return dict(zip(self.controls, apart.tolist(), strict=True))
 
     def _expression(self, identity: Identity) -> Array:
@@ -214,28 +225,67 @@ class FaceModel:
         """Returns the latent nearest to the identity's whose face is turned to (yaw, pitch), with ``controls``.
 
         ``yaw`` and ``pitch`` are degrees, ``controls`` offsets from the identity's own expression by name, 0 where one
-        is missing. Roll, size and shift stay the identity's own. ``options`` choose the inverse; ``term`` adds what a
-        recognition network sees change to its cost. Raises KeyError for a control that the model does not have.
+        is missing; they may name attributes too, which change looks alone. Roll, size and shift stay the identity's
+        own. ``options`` choose the inverse; ``term`` adds what a recognition network sees change to its cost. Raises
+        KeyError for a name that the model does not have.
         """
-        asked = Asked.within(self.pose_range, self.controls, identity.pose, yaw, pitch, controls)
+        asked = Asked.within(
+            self.pose_range, self.controls, identity.pose, yaw, pitch, controls, self.attributes,
+            {name: -value for name, value in self.own_expression(identity).items()},
+        )  # fmt: skip
+        if asked.attributes:
+            return self._edit_looks(identity, asked, options, term)
         change = asked.change(identity, self.controls)
         if not change.any():
             return Edit(identity.ws, identity.pose, asked.clamped, {})
+        ws, moved = self._invert(identity.ws.double(), change, options, term)
+        pose = pose_of(identity.q + moved)
+        return Edit(ws, pose, asked.clamped, asked.residual(pose, moved, self.controls))
+
+    def _edit_looks(self, identity: Identity, asked: Asked, options: InverseOptions, term: IdentityTerm | None) -> Edit:
+        """``edit`` where attributes are asked for: from the latent w1 that they make of the identity's.
+
+        What φ says of w1 and of w0 differs in pose and expression. That is taken back together with what is asked, and
+        with what pictures show moved besides, so that looks change alone.
+        """
+        start, drift = identity.ws.double(), np.zeros(2 + len(self.controls))
+        for name, value in asked.attributes.items():
+            start = start + value * self.attributes[name].direction.double()
+            drift += self.attributes[name].drift(value)
+        with limited_threads(1):  # as in ``_invert``
+            before, after = self.regressor.of_latents(torch.stack([identity.ws.double(), start])).numpy()
+        less = asked.less(drift, self.controls)
+        change = less.change(identity, self.controls) + steadying(after - before, list(self.controls.values()))
+        ws, reached = self._invert(start, change, options, term)
+        moved = after - before + reached
+        read = pose_of(identity.q + moved)
+        missing = less.residual(read, moved, self.controls)
+        pose = replace(read, yaw=read.yaw + float(drift[0]), pitch=read.pitch + float(drift[1]))
+        told = {"yaw", "pitch"} | {name for name, value in asked.controls.items() if value}
+        return Edit(ws, pose, asked.clamped, {name: value for name, value in missing.items() if name in told})
+
+    def _invert(
+        self, start: Tensor, change: Array, options: InverseOptions, term: IdentityTerm | None
+    ) -> tuple[Tensor, Array]:
+        """Returns the latent [num_ws, w_dim] near ``start`` whose q differs by ``change`` [Q], and what is reached."""
         # In one thread sums round alike however many cores there are, and matrices this small gain nothing from more.
         # An identity term paints pictures, which do.
         with limited_threads(1 if term is None else None):
             ws, reached = invert(
                 self.regressor,
-                identity.ws[None].double(),
+                start[None],
                 torch.from_numpy(change)[None],
                 self._weights,
                 options,
                 term,
                 self.appearance,
             )
-        moved = reached.numpy()[0]
-        pose = pose_of(identity.q + moved)
-        return Edit(ws[0].float(), pose, asked.clamped, asked.residual(pose, moved, self.controls))
+        return ws[0].float(), reached.numpy()[0]
+
+    @property
+    def sliders(self) -> list[str]:
+        """The names of all that a face can be asked for besides its turn: controls, then attributes."""
+        return [*self.controls, *self.attributes]
 
     @property
     def final_batch(self) -> int:

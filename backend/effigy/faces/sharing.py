@@ -16,6 +16,7 @@ from typing import Any
 from ..files import file_problem, is_file, parse_json, read_json, whole_file, whole_folder
 from ..generators import GeneratorFileError
 from ..zip_files import LongDirectoryError, open_zip
+from .attributes import FILE as ATTRIBUTES
 from .bundle import load_face_model
 from .encoder import FILE as ENCODER
 from .header import BundleError, sha256
@@ -24,7 +25,15 @@ from .regressors import CORRECTION
 
 _HEADER = "model.json"
 # The first must be there.
-_TENSORS = ("model.safetensors", "appearance.safetensors", CORRECTION, PHOTO_MAP, ENCODER, "paper.safetensors")
+_TENSORS = (
+    "model.safetensors",
+    "appearance.safetensors",
+    CORRECTION,
+    PHOTO_MAP,
+    ENCODER,
+    ATTRIBUTES,
+    "paper.safetensors",
+)
 _DATE = (2020, 1, 1, 0, 0, 0)  # of every entry, so that equal fits are equal files
 _LARGEST = {_HEADER: 16 << 20, **dict.fromkeys(_TENSORS, 512 << 20)}  # bytes
 _DIRECTORY = 4096  # bytes of an archive's directory

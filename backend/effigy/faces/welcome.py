@@ -15,6 +15,7 @@ from effigy_protocol.version import VERSION
 from ..generators.planes import ALPHA
 from ..geometry.camera import POSE
 from ..geometry.expressions import mirror_twins
+from .attributes import GROUP
 from .face import FaceModel
 from .latent import LatentError
 
@@ -25,7 +26,8 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
     """Describes the model for clients, which build their interface from it; ``others`` can be opened besides."""
     K, _, L = model.shape.basis.shape
     moves = np.array([c.direction for c in model.controls.values()]).reshape(-1, K)
-    directions = moves @ model.shape.basis.reshape(K, -1)
+    directions = np.zeros((len(model.sliders), 3 * L))  # attributes move no landmark
+    directions[: len(moves)] = moves @ model.shape.basis.reshape(K, -1)
     return Welcome(
         server=f"effigy {VERSION}",
         device=str(model.generator.device),
@@ -37,7 +39,7 @@ def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
         triangles=encode_ints(model.triangles),
         mirror=encode_ints(model.topology.mirror),
         pose=_pose(model),
-        controls=controls_of(model),
+        controls=(*controls_of(model), *_attributes(model)),
         directions=encode_floats(directions.reshape(-1, 3, L)),
         alpha=ALPHA in model.generator.planes,
         passes=get_args(PassName),
@@ -64,6 +66,11 @@ def controls_of(model: FaceModel) -> tuple[Parameter, ...]:
         Parameter(c.name, c.group, c.low, c.high, mirror=twins[c.name].name, is_odd=twins[c.name].is_odd)
         for c in model.controls.values()
     )
+
+
+def _attributes(model: FaceModel) -> tuple[Parameter, ...]:
+    """The looks that can be asked for as controls are, in the model's order; a mirror shows the same ones."""
+    return tuple(Parameter(a.name, GROUP, a.low, a.high, mirror=a.name) for a in model.attributes.values())
 
 
 def check_model(model: FaceModel) -> None:

@@ -26,6 +26,7 @@ class Asked:
     pitch: float | None = None
     controls: dict[str, float] = field(default_factory=dict)
     show: str = PICTURE
+    keep: float = 1.0  # likeness: how firmly looks are held
 
     @classmethod
     def read(cls, model: FaceModel, sent: object) -> Asked:
@@ -37,8 +38,8 @@ class Asked:
             raise PaintingError(f"a seed is a whole number from 0 to {SEEDS - 1}")
         if show not in SHOWS:
             raise PaintingError(f"what can be shown is no {str(show)[:40]}, but {', '.join(SHOWS)}")
-        if not isinstance(controls, dict) or not controls.keys() <= model.controls.keys():
-            raise PaintingError(f"this model's controls are {', '.join(model.controls) or 'none'}")
+        if not isinstance(controls, dict) or not controls.keys() <= set(model.sliders):
+            raise PaintingError(f"this model's controls are {', '.join(model.sliders) or 'none'}")
         return cls(
             seed,
             min(max(_number("truncation", sent.get("truncation", 0.7)), 0.0), 2.0),
@@ -46,18 +47,19 @@ class Asked:
             _angle("pitch", sent),
             {name: _number(name, value) for name, value in controls.items()},
             str(show),
+            min(max(_number("keep", sent.get("keep", 1.0)), 0.0), 1.0),
         )
 
     def as_sent(self) -> dict[str, Any]:
         """Returns it as a browser sends it, the inverse of ``read``."""
         return {
             "seed": self.seed, "truncation": self.truncation, "yaw": self.yaw, "pitch": self.pitch,
-            "controls": self.controls, "show": self.show,
+            "controls": self.controls, "show": self.show, "keep": self.keep,
         }  # fmt: skip
 
     @property
     def moment(self) -> Moment:
-        return Moment(self.yaw, self.pitch, self.controls)
+        return Moment(self.yaw, self.pitch, self.controls, self.keep)
 
     @property
     def pass_name(self) -> PassName | None:

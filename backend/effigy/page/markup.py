@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from effigy_protocol.transfer import RELIABLE
 
 from ..faces import FaceModel
+from ..faces.attributes import GROUP
 from ..geometry.camera import Array
 from ..painting.shots import over_white
 from ..service.encode import png
@@ -45,8 +46,10 @@ def studio_markup(model: FaceModel) -> str:
     for control in model.controls.values():
         row = _range(control.name, control.name, control.low, control.high, "any")
         groups.setdefault(control.group, []).append(row)
+    looks = [_range(each.name, each.name, each.low, each.high, "any") for each in model.attributes.values()]
+    groups[GROUP] = [_range("keep", "Likeness", 0.0, 1.0, 0.01), *looks]
     controls = "".join(
-        f"<fieldset><legend>{escape(group.capitalize())}</legend>{''.join(rows)}</fieldset>"
+        f'<fieldset class="{escape(group)}"><legend>{escape(group.capitalize())}</legend>{"".join(rows)}</fieldset>'
         for group, rows in groups.items()
     )
     return f"""

@@ -66,7 +66,8 @@ def compare(
 def asked_points(model: FaceModel, person: Identity, yaw: float, pitch: float, controls: dict[str, float]) -> Array:
     """Returns where an edit's landmarks should be, [2, L]: the face moved and turned, at its own size and place."""
     alpha = person.q[ALPHA] + sum(
-        (value * model.controls[name].direction for name, value in controls.items()), np.zeros(len(model.shape.basis))
+        (value * model.controls[name].direction for name, value in controls.items() if name in model.controls),
+        np.zeros(len(model.shape.basis)),
     )
     own = Parameters.from_vector(person.q[None]).camera
     turned = rotation(*(np.radians([angle]) for angle in (yaw, pitch, person.pose.roll)))

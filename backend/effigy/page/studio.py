@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from effigy_protocol.messages import MatteName, PassName
 
 from .. import api
+from ..editing import InverseOptions
 from ..faces import FaceModel, Identity
 from ..generators import PictureError
 from ..landmarks import Detector, DetectorError
@@ -78,7 +79,7 @@ class Studio:
             painted = next(paint_shots(self.model, [Shot(person, asked.moment)], matte=matte))
             file, clamped = painted.file(), painted.clamped
         else:
-            file, clamped = self._pass(person, yaw, pitch, asked.controls, name)
+            file, clamped = self._pass(person, yaw, pitch, asked, name)
         return {
             "src": as_source(file, "image/png"),
             "words": asked.words(yaw, pitch),
@@ -90,10 +91,10 @@ class Studio:
         }
 
     def _pass(
-        self, person: Identity, yaw: float, pitch: float, controls: dict[str, float], name: PassName
+        self, person: Identity, yaw: float, pitch: float, asked: Asked, name: PassName
     ) -> tuple[bytes, tuple[str, ...]]:
         """A pass as a picture that can be looked at, and what was asked beyond the data's range."""
-        edit = self.model.edit(person, yaw, pitch, controls)
+        edit = self.model.edit(person, yaw, pitch, asked.controls, InverseOptions(keep=asked.keep))
         pictures = replace(self.model.finals(edit.ws[None]), seen=self.model.see(edit.ws)).matted()
         values = pictures.passes((name,))[name].astype(np.float32)
         return png(visible(values)), edit.clamped

@@ -23,15 +23,14 @@ from effigy_protocol.record import latent_hash
 from ..faces import FaceModel, Identity
 from ..files import file_problem, parse_json
 from .errors import PaintingError
-from .shots import Depth, Moment
+from .shots import MOMENT, Depth, Moment
 
 _BYTES = 64 << 20  # of a file
 FRAMES = 1_000_000  # from the first to the last
 _FORMAT = 1
-_POSE = ("yaw", "pitch")
 _SHOWN = 60  # characters of what is refused
 
-_Row = dict[str, float]  # what stands in one frame: yaw, pitch and controls
+_Row = dict[str, float]  # what stands in one frame: yaw, pitch, keep and controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def turntable(model: FaceModel, count: int) -> Keys:
 
 
 def _from_csv(text: str) -> Keys:
-    """A header ``frame,yaw,pitch,<controls>``; an empty cell is no key. Without a column ``frame`` lines are frames."""
+    """A header ``frame,yaw,pitch,keep,<controls>``; an empty cell is no key. Without a ``frame``, lines are frames."""
     reader = csv.reader(text.splitlines())
     header = [name.strip() for name in next(reader, [])]
     if not header or not all(header) or len(set(header)) < len(header):
@@ -117,16 +116,17 @@ def _from_json(text: str) -> Keys:
         where = f"frame {name[:_SHOWN]}"
         if not isinstance(entry, dict) or not isinstance(entry.get("controls", {}), dict):
             raise ValueError(f'{where} must be an object with "yaw", "pitch" and "controls"')
-        pose = {key: entry[key] for key in _POSE if entry.get(key) is not None}
+        pose = {key: entry[key] for key in MOMENT if entry.get(key) is not None}
         row = {
             key: _number(value, f"{where}, {key[:_SHOWN]}") for key, value in (pose | entry.get("controls", {})).items()
         }
         _put(rows, _number(name, where), row, where)
-    named = {name for row in rows.values() for name in row} - set(_POSE)
+    every = {name for row in rows.values() for name in row}
+    absent = dict.fromkeys(every - {*MOMENT}, 0.0) | dict.fromkeys(every & {"keep"}, 1.0)
     given = {frame: tuple(row) for frame, row in rows.items()}
     for entry, row in zip(read["frames"].values(), rows.values(), strict=True):
         if "controls" in entry:
-            row |= dict.fromkeys(named - row.keys(), 0.0)
+            row |= {name: value for name, value in absent.items() if name not in row}
     entries = [read, *read["frames"].values()]
     return Keys(
         _moments(rows, lambda frame: given.get(frame, ())),
@@ -189,6 +189,4 @@ def _each(
 ) -> Iterator[tuple[int, Moment]]:
     for index, frame in enumerate(frames):
         values = {name: float(column[index]) for name, column in columns.items()}
-        yaw, pitch = values.pop("yaw", None), values.pop("pitch", None)
-        controls = {name: value for name, value in values.items() if value != 0 or name in named(frame)}
-        yield frame, Moment(yaw, pitch, controls)
+        yield frame, Moment.named({n: v for n, v in values.items() if v != 0 or n in MOMENT or n in named(frame)})

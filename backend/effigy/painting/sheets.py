@@ -45,8 +45,7 @@ def paint_sheet(
     ]
     shots, texts = [], []
     for (label, person), values in product(people.items(), asked):
-        controls = {name: value for name, value in values.items() if name not in ("yaw", "pitch")}
-        shots.append(Shot(person, Moment(values.get("yaw"), values.get("pitch"), controls)))
+        shots.append(Shot(person, Moment.named(values)))
         told = [f"{name} {value:.3g}" for name, value in values.items() if len(axes[name]) > 1]
         texts.append(" · ".join([label, *told] if len(people) > 1 or not told else told))
     columns = len(across) if len(across) > 1 else math.ceil(math.sqrt(len(shots)))

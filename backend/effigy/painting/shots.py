@@ -16,6 +16,7 @@ from effigy_protocol.messages import HEAD_UNIT, PASS_CHANNELS, Encoding, MatteNa
 from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
+from ..editing import InverseOptions
 from ..faces import Edit, FaceModel, Identity
 from ..faces.pictures import Pictures, needs_light
 from ..generators import PictureError
@@ -26,6 +27,7 @@ from .errors import PaintingError
 
 Depth = Literal[8, 16]  # bits of a channel
 
+MOMENT = ("yaw", "pitch", "keep")  # what is asked besides controls, by name
 _LARGEST = 1e6  # of what is asked: far beyond every angle and control
 
 
@@ -34,12 +36,19 @@ class Moment:
     """What is asked of one picture.
 
     ``yaw`` and ``pitch`` in degrees, None for the person's own; ``controls``: offsets from the person's own
-    expression, by name; a missing one is 0.
+    expression, and attributes, by name; a missing one is 0. ``keep``: how firmly looks are held (0 … 1).
     """
 
     yaw: float | None = None
     pitch: float | None = None
     controls: Mapping[str, float] = field(default_factory=dict)
+    keep: float = 1.0
+
+    @classmethod
+    def named(cls, values: Mapping[str, float]) -> Moment:
+        """What is asked by name: yaw, pitch, keep, and controls by all other names."""
+        controls = {name: value for name, value in values.items() if name not in MOMENT}
+        return cls(values.get("yaw"), values.get("pitch"), controls, values.get("keep", 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +90,24 @@ def record_of(
 ) -> Record:
     """Returns the record of what the picture of ``shot`` is made from, rounded as in Blender. Raises PaintingError."""
     asked, rest = shot.moment, shot.person.pose
-    if unknown := sorted(set(asked.controls) - model.controls.keys()):
-        known = ", ".join(model.controls) or "none"
+    if unknown := sorted(asked.controls.keys() - set(model.sliders)):
+        known = ", ".join(model.sliders) or "none"
         raise PaintingError(f"this model has no control {', '.join(unknown)[:200]}: its controls are {known}")
     for name, value in {"yaw": asked.yaw, "pitch": asked.pitch, **asked.controls}.items():
         if value is not None and not abs(value) <= _LARGEST:  # NaN, too
             raise PaintingError(f"{name} {value} is out of range")
+    if not 0 <= asked.keep <= 1:
+        raise PaintingError(f"keep {asked.keep} is out of range: it runs from 0 to 1")
     yaw = rest.yaw if asked.yaw is None else float(asked.yaw)  # 20 is written as 20.0
     pitch = rest.pitch if asked.pitch is None else float(asked.pitch)
     if abs(yaw - rest.yaw) < SAME_POSE and abs(pitch - rest.pitch) < SAME_POSE:
         yaw, pitch = _single(rest.yaw), _single(rest.pitch)
     controls = tuple((name, _single(value)) for name, value in asked.controls.items())
-    made_of = model.model_id, shot.person.latent, yaw, pitch, controls
+    made_of, keep = (model.model_id, shot.person.latent, yaw, pitch, controls), _single(asked.keep)
     if layers is not None:
-        return Record.of(*made_of, "exr", matte, layers.passes, (layers.unit, layers.distance))
+        return Record.of(*made_of, "exr", matte, layers.passes, (layers.unit, layers.distance), keep)
     encoding: Encoding = "png16" if depth == 16 else "png"
-    return Record.of(*made_of, encoding, matte)
+    return Record.of(*made_of, encoding, matte, keep=keep)
 
 
 def paint_shots(
@@ -128,7 +139,7 @@ def _painted(
     """The pictures of ``shots``, painted together."""
     records = [record_of(model, shot, depth, matte, layers) for shot in shots]
     edits = [
-        model.edit(shot.person, record.yaw, record.pitch, dict(record.controls))
+        model.edit(shot.person, record.yaw, record.pitch, dict(record.controls), InverseOptions(keep=record.keep))
         for shot, record in zip(shots, records, strict=True)
     ]
     try:

@@ -37,6 +37,7 @@ from effigy_protocol.messages import (
 )
 from effigy_protocol.record import Record
 
+from ..editing import InverseOptions
 from ..faces import BundleError, Edit, FaceModel, LatentError
 from ..faces import Identity as Anchor
 from ..faces.pictures import Pictures, needs_light
@@ -129,7 +130,8 @@ class Answering:
                 opened = self._opened(client, identity)
                 return self._readings.begin(opened.model, request, opened.model.own_expression(opened.anchor))
             case OpenIdentity(FromPhoto() as photo):
-                return self._portraits.begin(_model_of(photo.model, self._models), photo, partial(self._hold, client))
+                hold = partial(self._hold, client, own=request.own)
+                return self._portraits.begin(_model_of(photo.model, self._models), photo, hold)
             case OpenIdentity():
                 return self._open(client, request)
 
@@ -161,12 +163,15 @@ class Answering:
                     anchor = model.open_latent(latent, other, share)
         except LatentError as error:
             raise RefusedError("bad-field", str(error), "open another face, by its seed") from None
-        return self._hold(client, model, anchor, seed)
+        return self._hold(client, model, anchor, seed, own=request.own)
 
-    def _hold(self, client: bytes, model: FaceModel, anchor: Anchor, seed: int | None = None) -> Identity:
+    def _hold(
+        self, client: bytes, model: FaceModel, anchor: Anchor, seed: int | None = None, *, own: bool = False
+    ) -> Identity:
         """Opens a face for the client."""
         self._identities.open(client, Opened(model, anchor))
-        return Identity(anchor.key, model.model_id, anchor.latent, anchor.pose, encode_floats(anchor.rest), seed)
+        rest, told = encode_floats(anchor.rest), model.own_expression(anchor) if own else None
+        return Identity(anchor.key, model.model_id, anchor.latent, anchor.pose, rest, seed, told)
 
     def _synthesize(self, jobs: Sequence[Job]) -> list[Reply]:
         """A preview, or finals in one encoding, painted together; each may be refused, or fail, by itself."""
@@ -186,17 +191,18 @@ class Answering:
             raise TypeError(f"a {type(request).__name__} asks for no picture")
         opened = self._opened(job.client, request.identity)
         model = opened.painter
-        if unknown := sorted(set(request.controls) - model.controls.keys()):
+        if unknown := sorted(request.controls.keys() - set(model.sliders)):
             raise RefusedError(
                 "bad-field",
                 f"this model has no control {', '.join(unknown)}",
-                f"its controls are {', '.join(model.controls)}",
+                f"its controls are {', '.join(model.sliders)}",
             )
         if request.purpose == "final" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a final picture is lossless, jpeg is not", "ask for rgba8 or png")
         if request.matte != "none" and request.encoding == "jpeg":
             raise RefusedError("bad-field", "a matte is an alpha, jpeg has none", "ask for rgba8 or png")
-        edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls)
+        options = InverseOptions(keep=request.keep)
+        edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls, options)
         return _Edited(model, request, opened.anchor, edit, started - job.arrived, time.monotonic() - started)
 
 
@@ -294,5 +300,5 @@ def _record(edited: _Edited) -> Record:
     metres = request.unit, request.distance
     return Record.of(
         edited.model.model_id, bytes(edited.anchor.latent), request.yaw, request.pitch, controls,
-        request.encoding, request.matte, request.passes, metres,
+        request.encoding, request.matte, request.passes, metres, request.keep,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from ..errors import ProtocolError
 from .photos import check_picture
-from .values import Array, Buffer, Pose
+from .values import Array, Buffer, Pose, later
 
 SEEDS = 2**32  # people by number
 MOST_SEEDS = 64  # to choose from: each is a pass through the mapping network
@@ -86,10 +86,11 @@ Source: TypeAlias = FromSeed | FromLatent | Mix | FromPhoto
 class OpenIdentity:
     """Anchors a face. Refused with ``wrong-model`` where the service has not the model of its latent.
 
-    Answered by Identity, or by Job where it takes long.
+    Answered by Identity, or by Job where it takes long. ``own``: the Identity is to tell its own expression.
     """
 
     source: Source
+    own: bool = later(False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class Identity:
     """An open identity. Keep ``latent`` (and ``model``): it opens the same face again, on any machine.
 
     ``rest`` is [3, L], the identity's own face with all controls at 0; ``pose`` the camera of its picture.
-    ``seed`` is the number that was taken; nil for a latent.
+    ``seed`` is the number that was taken; nil for a latent. ``own``: what its own face shows beyond the average face's,
+    by control, where that was asked for.
     """
 
     identity: str
@@ -106,6 +108,7 @@ class Identity:
     pose: Pose
     rest: Array
     seed: int | None = None
+    own: dict[str, float] | None = later(None)  # noqa: RUF009 the field() that it returns
 
 
 @dataclass(frozen=True, slots=True)

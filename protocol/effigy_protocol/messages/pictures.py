@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import ProtocolError
-from .values import MAX_POSE, Array, Buffer, Pose
+from .values import MAX_POSE, Array, Buffer, Pose, later
 
 HEAD_UNIT = 0.09  # metres: about what adults' outer eye corners are apart
 
@@ -22,11 +22,12 @@ PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1, "albedo": 3, "lig
 class Synthesize:
     """Asks for one picture of an open identity.
 
-    ``controls`` are offsets from the identity's own expression; a missing one is 0. Of the previews of
+    ``controls`` are offsets from the identity's own expression, and attributes; a missing one is 0. Of the previews of
     one client and ``stream`` only the newest is painted; finals are painted in order, none is lost.
     ``half`` lets a preview be half as wide and high, where the generator can do that for less.
     ``passes`` names what is wanted beside the picture, each once; Welcome says which the model paints.
     ``matte``: the picture as it was painted, or the head alone, cut out with straight alpha.
+    ``keep`` (0 … 1): how firmly looks are held where pose and expression change.
     In an exr file depth is in metres from the camera, ``distance`` being that of the head's origin and ``unit`` that of
     a head unit.
     """
@@ -43,8 +44,11 @@ class Synthesize:
     matte: MatteName = "none"
     unit: float = HEAD_UNIT
     distance: float = 0.0
+    keep: float = later(1.0)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.keep <= 1:
+            raise ProtocolError("bad-field", f"keep {self.keep:.3g} is out of range: it runs from 0 to 1")
         if len(set(self.passes)) < len(self.passes):
             raise ProtocolError("bad-field", f"a pass is asked for twice: {', '.join(self.passes)}")
         if not 1 / MAX_POSE <= self.unit <= MAX_POSE or not abs(self.distance) <= MAX_POSE:

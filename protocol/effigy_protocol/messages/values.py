@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from ..errors import ProtocolError
 
@@ -14,6 +14,15 @@ MAX_DIMENSIONS = 4
 MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
 
 Buffer: TypeAlias = bytes | memoryview
+LATER = "later"  # in the metadata of a field
+
+
+def later(default: Any) -> Any:
+    """A field that this version of the protocol has gained: it may be missing, and is left out where it is the default.
+
+    So a side that knows it and one that does not understand each other as long as nobody asks for it.
+    """
+    return field(default=default, metadata={LATER: True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from .tensorflow import is_tensorflow, read_tensorflow
 from .tensors import TensorFile
 from .torch_files import read_torch_file
 
-_LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # the number with which torch.save began
+LEGACY_TORCH = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # the number with which torch.save began
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _read(path: Path, file: BinaryIO) -> Checkpoint:
     tensors = TensorFile(file)
     if head[:2] == b"PK":
         return read_torch_file(tensors, tensors.load_zip())
-    if head[2:14] == _LEGACY_TORCH:
+    if head[2:14] == LEGACY_TORCH:
         return read_torch_file(tensors, tensors.load_stream())
     if head[:1] == b"\x80":
         root = tensors.load_pickle()

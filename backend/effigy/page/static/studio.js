@@ -4,7 +4,8 @@ const form = element.querySelector('.rig'), face = element.querySelector('.face'
 const pad = element.querySelector('.pad'), puck = element.querySelector('.puck'), save = element.querySelector('.save');
 const reach = { yaw: Number(pad.dataset.yaw), pitch: Number(pad.dataset.pitch) };
 const ranges = Object.fromEntries([...form.querySelectorAll('input[type=range]')].map(input => [input.name, input]));
-const controls = Object.keys(ranges).filter(name => !['truncation', 'yaw', 'pitch'].includes(name));
+const controls = Object.keys(ranges).filter(name => !['truncation', 'yaw', 'pitch', 'keep'].includes(name));
+const looks = new Set([...form.querySelectorAll('.attributes input[type=range]')].map(input => input.name));
 let asked = structuredClone(props.value), waiting = false, painting = false;
 
 const clip = (value, bound) => Math.min(Math.max(value, -bound), bound);
@@ -36,6 +37,7 @@ function turn(yaw, pitch) {
 function fill() {
   form.elements.seed.value = asked.seed;
   put('truncation', asked.truncation);
+  put('keep', asked.keep);
   for (const name of controls) put(name, asked.controls[name] ?? 0);
   if (asked.yaw !== null && asked.pitch !== null) turn(asked.yaw, asked.pitch);
   for (const choice of element.querySelectorAll('input[name=show]')) choice.checked = choice.value === asked.show;
@@ -72,9 +74,9 @@ form.addEventListener('input', event => {
     const seed = Number(value);
     if (value === '' || !Number.isInteger(seed) || seed < 0 || seed > 4294967295) return;
     asked.seed = seed;
-  } else if (name === 'truncation') {
-    asked.truncation = Number(value);
-    put(name, asked.truncation);
+  } else if (name === 'truncation' || name === 'keep') {
+    asked[name] = Number(value);
+    put(name, asked[name]);
   } else if (name === 'yaw' || name === 'pitch') {
     asked.yaw = Number(ranges.yaw.value);
     asked.pitch = Number(ranges.pitch.value);
@@ -101,7 +103,7 @@ form.elements.chance.addEventListener('click', async () => {
 
 form.elements.neutral.addEventListener('click', () => {
   asked.yaw = asked.pitch = null;
-  asked.controls = {};
+  asked.controls = Object.fromEntries(Object.entries(asked.controls).filter(([name]) => looks.has(name)));
   fill();
   paint();
 });

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps pose and expression where they are while looks change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..geometry.camera import Array
+from ..geometry.expressions import Expression
+from .parameters import ALPHA, POSE
+
+
+def steadying(moved: Array, controls: Sequence[Expression]) -> Array:
+    """Returns the change of q [Q] that takes back what of ``moved`` [Q] is pose or expression.
+
+    The pose is taken back whole, α along the ``controls``, as far as they read it; the rest is the face's own shape,
+    which may change with its looks:
+
+        Δα' = −Dᵀ (R Dᵀ)⁻¹ R Δα,  D the controls' directions, R their readings, [C, K].
+    """
+    change = np.zeros_like(moved)
+    change[:POSE] = -moved[:POSE]
+    if controls:
+        D, R = (np.stack([getattr(control, name) for control in controls]) for name in ("direction", "reading"))
+        change[ALPHA] = -D.T @ np.linalg.lstsq(R @ D.T, R @ moved[ALPHA], rcond=None)[0]
+    return change

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attributes of a face model: named directions of latents along which looks change, such as age.
+
+At the value a the anchor w0 becomes w0 + a · direction; pose and controls are then asked of that latent as they are of
+any other, so they hold (``FaceModel.edit``). One unit is a standard deviation of the model's latents along the
+direction. ``attributes.safetensors`` has, for entry N of the header, ``direction.N`` [1 or num_ws, w_dim] and
+``seen.N`` [2, 2 + C].
+
+A name means one direction for as long as there is the bundle: a picture's record names its attributes and not their
+directions. So names of attributes that were removed stay in the header as ``retired``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..geometry.camera import Array
+from ..tensor_files import read_tensors, write_tensors
+
+FILE = "attributes.safetensors"
+GROUP = "attributes"  # of the parameters that Welcome announces
+MOST = 64  # of a model: a message announces them beside the controls
+REACH = 3.0  # standard deviations to either side
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _.-]{0,39}")
+_TAKEN = {"yaw", "pitch", "roll", "frame", "keep", "seed", "truncation"}  # columns of keys, and what a page asks for
+_LARGEST = 1e6  # of a number in the file
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribute:
+    """One look. ``direction`` [1 or num_ws, w_dim] is what a value of 1 adds to w+; values run from ``low`` to
+    ``high``. ``source`` says for people where it comes from.
+
+    ``seen`` [2, 2 + C]: of the value and of its square, how far pictures show yaw and pitch (degrees) and the controls
+    moved although φ says that they hold. That is asked for less.
+    """
+
+    name: str
+    direction: Tensor
+    seen: Array
+    low: float = -REACH
+    high: float = REACH
+    source: str = ""
+
+    def drift(self, value: float) -> Array:
+        """[2 + C]: what of yaw, pitch and controls pictures show beyond what φ says, at ``value``."""
+        return np.asarray(value * self.seen[0] + value**2 * self.seen[1])
+
+    def entry(self) -> dict[str, Any]:
+        """What the header says of it."""
+        return {"name": self.name, "low": self.low, "high": self.high, "source": self.source}
+
+
+def check_name(name: str, taken: Iterable[str]) -> None:
+    """Raises ValueError where no attribute can be called so: a name is a slider's, a column's and an option's too.
+
+    ``taken``: what a face is asked for already.
+    """
+    if not _NAME.fullmatch(name) or name != name.strip():
+        raise ValueError(
+            f"no attribute can be called {name[:60]!r}: a name begins with a letter, and has at most 40 letters, "
+            "digits, spaces, points, - and _"
+        )
+    if name in {*_TAKEN, *taken}:
+        raise ValueError(f"{name!r} is the name of something that a face is asked for already: choose another")
+
+
+def save_attributes(folder: Path, attributes: Sequence[Attribute]) -> None:
+    """Writes FILE into ``folder``. Raises OSError."""
+    tensors = {}
+    for number, each in enumerate(attributes):
+        tensors[f"direction.{number}"] = each.direction.float().clone()
+        tensors[f"seen.{number}"] = torch.from_numpy(each.seen).float()
+    write_tensors(folder / FILE, tensors)
+
+
+def read_attributes(
+    folder: Path, entry: dict[str, Any], num_ws: int, w_dim: int, controls: Sequence[str]
+) -> list[Attribute]:
+    """The attributes in ``folder`` of a model with these ``controls``.
+
+    Raises what damaged ones raise: KeyError, TypeError or ValueError.
+    """
+    arrays, listed = read_tensors(folder / FILE), entry["attributes"]
+    if not isinstance(listed, list) or len(listed) > MOST:
+        raise ValueError(f"its attributes are no list of at most {MOST}")
+    attributes: list[Attribute] = []
+    for number, told in enumerate(listed):
+        name, low, high = told["name"], float(told["low"]), float(told["high"])
+        check_name(name, [*controls, *(each.name for each in attributes)])
+        if not -_LARGEST <= low <= 0 <= high <= _LARGEST:
+            raise ValueError(f"its attribute {name} runs from {low} to {high}")
+        direction, seen = arrays[f"direction.{number}"], arrays[f"seen.{number}"]
+        if direction.shape not in ((1, w_dim), (num_ws, w_dim)) or seen.shape != (2, 2 + len(controls)):
+            raise ValueError(f"its attribute {name} is {list(direction.shape)} and {list(seen.shape)}")
+        if max(float(direction.abs().max()), float(seen.abs().max())) > _LARGEST:
+            raise ValueError(f"its attribute {name} leads beyond all bounds")
+        attributes.append(Attribute(name, direction.float(), seen.double().numpy(), low, high, str(told["source"])))
+    return attributes

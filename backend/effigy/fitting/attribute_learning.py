@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learns attributes of a face model: directions that change looks, and neither pose nor expression.
+
+What φ says of pose and controls is taken out of a direction by φ's mean slope; edits then take back what is left of it
+in one person (``FaceModel._edit_looks``). φ errs a little, though, so what it says holds may move in pictures: that is
+measured in pictures of many people, by a reader of photographs that has no part in φ, and asked for less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..editing.parameters import ALPHA, POSE
+from ..faces import FaceModel, load_face_model
+from ..faces.attributes import MOST, REACH, Attribute, check_name
+from ..faces.bundle import replace_attributes
+from ..faces.header import read_header
+from ..faces.photo_map import Features, PhotoMap
+from ..geometry.camera import Array
+from ..landmarks.photo import PhotoDetector
+from .attribute_sources import SourceError, Step, read_step
+from .evaluation import seen
+
+PEOPLE = 32
+_LOOKS = 6  # of SeFa's, where nothing is named
+_SLOPES = 512  # people of whose slopes the mean is taken
+_ROUNDS = 2  # of measuring: what is asked for less is missed by as much again
+_VALUES = (-2.0, 2.0)  # at which it is measured
+_FIRST_SEED = 6_000_000  # nobody's that fits sample or evaluations judge
+_TRUNCATION = 0.7
+_SMALL = 1e-3  # of a direction's length: less is left of it when pose and expression are taken out
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """An attribute, and how far pictures show pose (degrees) and controls moved at ±2, on average over people.
+
+    nan where the model has not learnt to read photographs.
+    """
+
+    attribute: Attribute
+    note: str
+    pose: float = float("nan")
+    controls: float = float("nan")
+
+
+def learn_attributes(
+    folder: Path,
+    sources: Mapping[str, str],
+    remove: Iterable[str] = (),
+    people: int = PEOPLE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Learnt]:
+    """Puts the attributes of these ``sources``, by name, into the bundle in ``folder``, and takes out others.
+
+    Without any, what SeFa finds first: look1, look2, … Raises SourceError, GeneratorFileError, BundleError or OSError.
+    """
+    model, remove = load_face_model(folder), set(remove)
+    if unknown := remove - model.attributes.keys():
+        raise SourceError(f"there is no attribute {min(unknown)}: there are {', '.join(model.attributes) or 'none'}")
+    if not sources and not remove:
+        sources = {f"look{number}": f"sefa:{number}" for number in range(1, _LOOKS + 1)}
+    retired = (read_header(folder).get("attributes") or {}).get("retired", [])
+    kept = [attribute for name, attribute in model.attributes.items() if name not in remove]
+    taken = [*model.controls, *model.attributes, *retired]
+    for name in sources:
+        try:
+            check_name(name, taken)
+        except ValueError as error:
+            raise SourceError(
+                f"{error} (a name never means another direction: pictures may have been made with it)"
+            ) from None
+        taken.append(name)
+    if len(kept) + len(sources) > MOST:
+        raise SourceError(f"a model has at most {MOST} attributes")
+    found = learn(model, sources, people, progress)
+    replace_attributes(folder, [*kept, *(each.attribute for each in found)])
+    return found
+
+
+def learn(
+    model: FaceModel,
+    sources: Mapping[str, str],
+    people: int = PEOPLE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Learnt]:
+    """Learns attributes of ``model``, which stays as it is. Seeded. Raises SourceError or GeneratorFileError."""
+    held, found = held_slopes(model), []
+    steps = {name: read_step(model, source, held) for name, source in sources.items()}
+    directions = {name: _direction(model, name, step, held) for name, step in steps.items()}
+    reader = None if model.photo_map is None or not steps else _Reader(model, model.photo_map, people)
+    for number, (name, step) in enumerate(steps.items()):
+        none = np.zeros((2, 2 + len(model.controls)))
+        attribute = Attribute(name, directions[name], none, -REACH, REACH, Path(sources[name]).name)
+        found.append(Learnt(attribute, step.note) if reader is None else _steadied(reader, attribute, step.note))
+        progress(number + 1, len(steps))
+    return found
+
+
+def held_slopes(model: FaceModel) -> Tensor:
+    """[P, M]: the mean slope, along whitened latents of one row for all, of the pose's six numbers and each control."""
+    random = torch.Generator().manual_seed(_FIRST_SEED)
+    z = torch.randn(_SLOPES, model.generator.z_dim, generator=random).to(model.generator.device)
+    regressor = model.regressor
+    with torch.inference_mode():
+        J = regressor.jacobian(regressor.read(model.generator.map(z, _TRUNCATION).cpu().double()))[1].mean(dim=0)
+        J = J.reshape(len(J), regressor.rows, -1).sum(dim=1)  # where φ reads all rows, all move alike
+        readings = [torch.from_numpy(control.reading) @ J[ALPHA] for control in model.controls.values()]
+        slopes = torch.stack([*J[:POSE], *readings])
+    return slopes.clone()
+
+
+def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
+    """The step without what ``held`` sees, as a standard deviation of w+ [1 or num_ws, w_dim]."""
+    moved = step.v * step.rows
+    mean = moved.sum(dim=0) / step.rows.sum()
+    left = (moved - torch.linalg.pinv(held) @ (held @ mean)) * step.rows
+    length = left.square().sum(dim=1).sum().div(step.rows.sum()).sqrt()
+    if not length > _SMALL * moved.norm():  # NaN, too
+        raise SourceError(f"{name} is pose and expression alone: there are sliders for these")
+    w = (left / length) @ model.regressor.whitening.basis.double()
+    return (w[:1] if (w == w[0]).all() else w).float()
+
+
+def _steadied(reader: _Reader, attribute: Attribute, note: str) -> Learnt:
+    """The attribute with what pictures show that φ does not."""
+    moved = reader.moved(attribute)
+    for _ in range(_ROUNDS):
+        low, high = _VALUES
+        at_low, at_high = np.nanmean(moved, axis=0)
+        bent = np.stack([(at_high - at_low) / (high - low), (at_high + at_low) / (low**2 + high**2)])
+        seen_ = np.asarray(attribute.seen + bent, np.float32).astype(np.float64)  # as it is read again
+        attribute = replace(attribute, seen=seen_)
+        moved = reader.moved(attribute)
+    size = np.nanmean(np.abs(moved), axis=(0, 1))
+    return Learnt(attribute, note, float(size[:2].mean()), float(size[2:].mean()))
+
+
+class _Reader:
+    """Reads how pose and controls of people move in pictures; none of them has a part in φ."""
+
+    def __init__(self, model: FaceModel, photos: PhotoMap, people: int) -> None:
+        self._model, self._photos = model, photos
+        self._detector = PhotoDetector(model.generator.device)
+        self._people = [model.open_seed(_FIRST_SEED + number, _TRUNCATION) for number in range(people)]
+        self._rest = [self._read([person.ws])[0] for person in self._people]
+        if not any(self._rest):
+            raise SourceError(f"no face is seen in what {model.name} paints: nothing can be measured")
+
+    def moved(self, attribute: Attribute) -> Array:
+        """[people, 2, 2 + C]: how far yaw, pitch and controls move at _VALUES; nan where no face is found."""
+        model = self._model.with_attributes([attribute])
+        moved = np.full((len(self._people), len(_VALUES), 2 + len(model.controls)), np.nan)
+        for person, rest, rows in zip(self._people, self._rest, moved, strict=True):
+            turn = person.pose.yaw, person.pose.pitch
+            found = self._read([model.edit(person, *turn, {attribute.name: value}).ws for value in _VALUES])
+            for row, features in zip(rows, found, strict=True):
+                if rest is not None and features is not None:
+                    turned = np.subtract(self._photos.read_pose(features)[:2], self._photos.read_pose(rest)[:2])
+                    row[:] = [*turned, *self._photos.read_controls(features, rest).values()]
+        if np.isnan(moved).all(axis=(0, 2)).any():
+            raise SourceError(f"no face is seen in pictures with {attribute.name}: it leads too far away")
+        return moved
+
+    def _read(self, ws: list[Tensor]) -> list[Features | None]:
+        faces = self._detector.faces(seen(self._model, torch.stack(ws)))
+        return [None if face is None else Features.of(face) for face in faces]

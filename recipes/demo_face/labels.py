@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the renderer's parameters say of people by seed: labels from which a face model learns named attributes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .latents import Z_DIM, parameters_of
+from .parameters import column
+
+# Of the parameters that change looks alone, those that are seen at the default's size: name → column.
+LABELS = {
+    "age": "age",
+    "female": "woman",
+    "skinTone": "tone.0",
+    "stubble": "stubble",
+    "hairColour": "hair_colour.0",
+    "greyHair": "hair_colour.2",
+    "hairLength": "hair_length",
+    "eyeColour": "eye_colour",
+}
+
+
+def write_labels(path: Path, count: int) -> None:
+    """Writes a table with ``seed`` and LABELS of the people 0 … count − 1, as FaceModel.open_seed draws them."""
+    z = np.stack([np.random.RandomState(seed).randn(Z_DIM) for seed in range(count)])
+    values = parameters_of(torch.from_numpy(z).float())[:, [column(name) for name in LABELS.values()]].numpy()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["seed", *LABELS])
+        table.writerows([seed, *(f"{value:.4f}" for value in row)] for seed, row in enumerate(values))
