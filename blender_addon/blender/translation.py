@@ -28,6 +28,7 @@ def differing(parts: list[str]) -> str:
         "person": iface_("another person"),
         "turn": iface_("another turn"),
         "expression": iface_("another expression"),
+        "likeness": iface_("another likeness"),
         "place": iface_("another place"),
         "matte": iface_("another matte"),
         "shading": iface_("another shading"),

@@ -47,7 +47,7 @@ class Layers:
     def _record(self, frame: int, wanted: FaceState) -> Record:
         anchor, asking = self.walk.anchor, wanted.asking
         made_of = anchor.model, anchor.latent_bytes(), asking.yaw, asking.pitch, asking.controls
-        return Record.of(*made_of, "exr", asking.matte, _PASSES, self._metres[frame])
+        return Record.of(*made_of, "exr", asking.matte, _PASSES, self._metres[frame], asking.keep)
 
     def step(self) -> int:
         """Writes files that have come; returns how many frames are done. Never blocks."""

@@ -26,7 +26,8 @@ def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding, passe
     """What the picture of this moment is made from, lit or not, or the file of a pass beside it."""
     anchor = anchor_of(proxy)
     latent = anchor.latent_bytes()
-    return Record.of(anchor.model, latent, asking.yaw, asking.pitch, asking.controls, encoding, asking.matte, passes)
+    made_of = anchor.model, latent, asking.yaw, asking.pitch, asking.controls
+    return Record.of(*made_of, encoding, asking.matte, passes, keep=asking.keep)
 
 
 def baked_folder(proxy: bpy.types.Object) -> Path:

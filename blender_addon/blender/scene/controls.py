@@ -20,10 +20,22 @@ from .properties import face_of
 _CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about as a parent does
 
 
-def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+def sliders_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
     """The shape keys that are controls: not the basis, nor an artist's own. Empty when somebody removed them."""
     keys, face = proxy.data.shape_keys, face_of(proxy)
     return [block for block in list(keys.key_blocks)[1:] if face.is_control(block.name)] if keys is not None else []
+
+
+def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """Those of the expression."""
+    face = face_of(proxy)
+    return [block for block in sliders_of(proxy) if not face.is_attribute(block.name)]
+
+
+def attributes_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
+    """Those of looks."""
+    face = face_of(proxy)
+    return [block for block in sliders_of(proxy) if face.is_attribute(block.name) and not block.mute]
 
 
 def values_of(proxy: bpy.types.Object) -> dict[str, float]:
@@ -45,7 +57,7 @@ def twins_of(proxy: bpy.types.Object) -> dict[str, Twin]:
 
 def set_values(proxy: bpy.types.Object, values: dict[str, float]) -> None:
     """Sets the controls named in ``values``, within their ranges; unknown names are left out."""
-    for block in blocks_of(proxy):
+    for block in sliders_of(proxy):
         if block.name in values:
             value = min(max(values[block.name], block.slider_min), block.slider_max)
             if block.value != value:
@@ -151,8 +163,17 @@ def key_turn(proxy: bpy.types.Object, frame: float) -> None:
     proxy.keyframe_insert(rotation_path(proxy), frame=frame)
 
 
+def key_looks(proxy: bpy.types.Object, frame: float) -> None:
+    """Keyframes at ``frame`` what of attributes and likeness is not as it always is."""
+    for block in attributes_of(proxy):
+        if block.value != 0:
+            block.keyframe_insert("value", frame=frame)
+    if face_of(proxy).keep != 1:
+        proxy.keyframe_insert("effigy.keep", frame=frame)
+
+
 def key_controls(proxy: bpy.types.Object, frame: float, names: Container[str] | None = None) -> None:
-    """Keyframes the controls at ``frame``: those of ``names``, or all."""
+    """Keyframes the expression's controls at ``frame``: those of ``names``, or all."""
     for block in blocks_of(proxy):
         if names is None or block.name in names:
             block.keyframe_insert("value", frame=frame)

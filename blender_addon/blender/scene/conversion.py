@@ -36,7 +36,7 @@ def convert(proxy: bpy.types.Object, welcome: Welcome) -> None:
     that has a new control's name is renamed: it is not to become the model's.
     """
     face, count = face_of(proxy), welcome.mean.shape[1]
-    twins, were = twins_of(welcome.controls), {block.name for block in controls.blocks_of(proxy)}
+    twins, were = twins_of(welcome.controls), {block.name for block in controls.sliders_of(proxy)}
     known = set(twins)
     if known == were and len(proxy.data.vertices) == count:
         return

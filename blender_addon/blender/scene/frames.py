@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import bpy
 
 from . import controls
+from .properties import face_of
 from .queries import faces
 
 _MOST = 4000
@@ -28,7 +29,8 @@ def visit(scene: bpy.types.Scene, frames: range | None = None) -> Iterator[int]:
     own = [proxy for proxy in faces(scene) if proxy.library is None]
     moved = [*own, camera] if camera is not None and camera.library is None else own
     places = [(obj, controls.placement_of(obj)) for obj in moved]
-    values = [(proxy, controls.values_of(proxy)) for proxy in own]
+    values = [(proxy, {block.name: block.value for block in controls.sliders_of(proxy)}) for proxy in own]
+    likeness = [(face_of(proxy), face_of(proxy).keep) for proxy in own]
     try:
         for frame in spread(scene) if frames is None else frames:
             scene.frame_set(frame)
@@ -39,4 +41,7 @@ def visit(scene: bpy.types.Scene, frames: range | None = None) -> Iterator[int]:
             controls.put_back(obj, place)
         for proxy, shape in values:
             controls.set_values(proxy, shape)
+        for face, keep in likeness:
+            if face.keep != keep:
+                face.keep = keep
         scene.camera = camera  # markers may have bound another

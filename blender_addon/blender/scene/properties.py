@@ -9,7 +9,15 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from effigy_client.mirror import Twin, twins_by_name
 
@@ -26,6 +34,46 @@ def _on_display(face: EffigyFace, context: bpy.types.Context) -> None:
     if face.is_face and isinstance(proxy, bpy.types.Object):
         for show in on_display:
             show(proxy)
+
+
+def _on_keep(face: EffigyFace, context: bpy.types.Context) -> None:
+    """Blender evaluates an object anew for properties of its own, and not for an add-on's."""
+    face.id_data.update_tag()
+
+
+def _absolute(own: EffigyOwn) -> float:
+    block = own.block()
+    return own.value if block is None else own.value + block.value
+
+
+def _set_absolute(own: EffigyOwn, value: float) -> None:
+    """Sets the shape key, within its range, and keys it when Auto Keying is on, as its own slider would."""
+    block, scene = own.block(), bpy.context.scene
+    if block is None:
+        return
+    block.value = min(max(value - own.value, block.slider_min), block.slider_max)
+    if scene is not None and scene.tool_settings.use_keyframe_insert_auto:
+        block.keyframe_insert("value", frame=scene.frame_current)
+
+
+class EffigyOwn(bpy.types.PropertyGroup):
+    """What of an expression a face shows by itself; ``name`` is the control's."""
+
+    value: FloatProperty(override=_OVERRIDABLE)
+    absolute: FloatProperty(
+        description="This expression, counted from the average face's: 0 is at rest, whoever the face is",
+        soft_min=-1.0,
+        soft_max=1.0,
+        get=_absolute,
+        set=_set_absolute,
+        options=set(),  # the shape key is what is animated
+    )
+
+    def block(self) -> bpy.types.ShapeKey | None:
+        """The control's shape key."""
+        proxy = self.id_data
+        keys = proxy.data.shape_keys if isinstance(proxy, bpy.types.Object) and proxy.type == "MESH" else None
+        return None if keys is None else keys.key_blocks.get(self.name)
 
 
 class EffigyFace(bpy.types.PropertyGroup):
@@ -106,6 +154,31 @@ class EffigyFace(bpy.types.PropertyGroup):
         "empty in files of earlier versions",
         override=_OVERRIDABLE,
     )
+    attribute_names: StringProperty(
+        description="Which of them change looks and no expression, a line each", override=_OVERRIDABLE
+    )
+    own: CollectionProperty(
+        type=EffigyOwn,
+        description="What the face shows by itself beyond the average face; empty in files of earlier versions",
+        override={"LIBRARY_OVERRIDABLE", "USE_INSERTION"},
+    )
+    absolute: BoolProperty(
+        name="Absolute Values",
+        description="Let sliders count from the average face instead of this face's own expression: of somebody who "
+        "smiles by themselves the smile then stands above 0 at rest, and 0 takes it away. Keys are the same either way",
+        override=_OVERRIDABLE,
+    )
+    keep: FloatProperty(
+        name="Likeness",
+        description="How firmly colours and the person are held while pose and expression change. 1 holds them; less "
+        "lets expressions go as this model's own people make them",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        update=_on_keep,
+        override=_OVERRIDABLE,
+    )
     model_name: StringProperty(name="Model", override=_OVERRIDABLE)
     plate: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
     camera: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
@@ -174,6 +247,17 @@ class EffigyFace(bpy.types.PropertyGroup):
         """Returns whether the shape key ``name`` is a control; an artist's own keys change the mesh alone."""
         return not self.control_names or f"\n{name}\n" in f"\n{self.control_names}\n"
 
+    def is_attribute(self, name: str) -> bool:
+        """Whether the control ``name`` changes looks and no expression."""
+        return f"\n{name}\n" in f"\n{self.attribute_names}\n"
+
+    def set_own(self, own: Mapping[str, float]) -> None:
+        """Keeps what the face shows by itself, by control."""
+        self.own.clear()
+        for name, value in own.items():
+            item = self.own.add()
+            item.name, item.value = name, value
+
     def set_twins(self, twins: Mapping[str, Twin]) -> None:
         self.control_twins = json.dumps({name: [twin.name, twin.is_odd] for name, twin in twins.items()})
 
@@ -202,6 +286,7 @@ def face_of(obj: bpy.types.Object) -> EffigyFace:
 
 
 def register() -> None:
+    bpy.utils.register_class(EffigyOwn)
     bpy.utils.register_class(EffigyFace)
     bpy.types.Object.effigy = PointerProperty(  # type: ignore[attr-defined]
         type=EffigyFace, override=_OVERRIDABLE
@@ -216,3 +301,4 @@ def unregister() -> None:
     del bpy.types.Image.effigy_mesh  # type: ignore[attr-defined]
     del bpy.types.Object.effigy  # type: ignore[attr-defined]
     bpy.utils.unregister_class(EffigyFace)
+    bpy.utils.unregister_class(EffigyOwn)

@@ -64,7 +64,9 @@ def read_face(
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
     yaw, pitch = _snap(angles, face)
     matte: MatteName = "head" if face.matte == "HEAD" else "none"
-    return FaceState(Asking.of(yaw, pitch, _controls(proxy, depsgraph), matte, lit=face.lit), plate, angles.roll)
+    keep = face_of(proxy.evaluated_get(depsgraph)).keep
+    asking = Asking.of(yaw, pitch, _controls(proxy, depsgraph), matte, lit=face.lit, keep=keep)
+    return FaceState(asking, plate, angles.roll)
 
 
 def _seen_by(camera: Any, head: np.ndarray, depsgraph: bpy.types.Depsgraph) -> View:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import bpy
@@ -20,6 +21,7 @@ from .properties import EffigyFace, face_of
 from .queries import faces, owns_plate, scene_of
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
+ATTRIBUTES = "attributes"  # the group of controls that change looks and no expression
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
 
@@ -50,6 +52,7 @@ def add_face(
     face = face_of(proxy)
     face.is_face, face.plate, face.camera = True, plate, camera
     _describe(face, welcome, identity, seed)
+    tell_own(proxy, identity.own)
     image = _image(name, welcome, alpha=matte == "HEAD")
     own(face, image)
     face.matte = matte
@@ -155,8 +158,51 @@ def _describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int)
     """Keeps who the face is. ``seed`` −1: nobody's number, a mixture or a saved identity."""
     _tell(face, identity, seed)
     face.model_name = welcome.model_name
-    face.control_names = "\n".join(control.name for control in welcome.controls)
+    _name_controls(face, welcome)
     face.set_twins(twins_of(welcome.controls))
+
+
+def _name_controls(face: EffigyFace, welcome: Welcome) -> None:
+    face.control_names = "\n".join(control.name for control in welcome.controls)
+    face.attribute_names = "\n".join(control.name for control in welcome.controls if control.group == ATTRIBUTES)
+
+
+def missing_attributes(proxy: bpy.types.Object, welcome: Welcome) -> list[str]:
+    """Those that the face's model has learnt since the face was made."""
+    face = face_of(proxy)
+    if face.model != welcome.model or not face.control_names:
+        return []
+    return [each.name for each in welcome.controls if each.group == ATTRIBUTES and not face.is_attribute(each.name)]
+
+
+def add_attributes(proxy: bpy.types.Object, welcome: Welcome) -> None:
+    """Gives the face sliders for ``missing_attributes``. An artist's own shape key of such a name is renamed."""
+    keys = proxy.data.shape_keys.key_blocks
+    for name in missing_attributes(proxy, welcome):
+        if name in keys:
+            keys[name].name = f"{name} (own)"
+    rest, were = controls.points_of(keys[0]), {block.name for block in controls.sliders_of(proxy)}
+    face = face_of(proxy)
+    _name_controls(face, welcome)
+    face.set_twins(twins_of(welcome.controls))
+    _set_controls(proxy, welcome, rest, were)
+    widen(proxy)
+
+
+def tell_own(proxy: bpy.types.Object, own: Mapping[str, float] | None) -> None:
+    """Keeps what the face shows by itself beyond the average face, which its sliders can then reach."""
+    if own is not None:
+        face_of(proxy).set_own(own)
+        widen(proxy)
+
+
+def widen(proxy: bpy.types.Object) -> None:
+    """Lets the sliders reach the average expression, as the backend does."""
+    keys = proxy.data.shape_keys.key_blocks
+    for item in face_of(proxy).own:
+        if (block := keys.get(item.name)) is not None:
+            block.slider_min = max(min(block.slider_min, -item.value), -_SHAPE_KEY_LIMIT)
+            block.slider_max = min(max(block.slider_max, -item.value), _SHAPE_KEY_LIMIT)
 
 
 def _tell(face: EffigyFace, identity: Identity, seed: int) -> None:
@@ -189,11 +235,12 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
     else:
         _rename(proxy, seed)
         conversion.convert(proxy, welcome)
-        were = {block.name for block in controls.blocks_of(proxy)}
+        were = {block.name for block in controls.sliders_of(proxy)}
         _describe(face, welcome, identity, seed)
         _fit_image(proxy, welcome)
         _move(proxy, rest)
         _set_controls(proxy, welcome, rest, were)
+    tell_own(proxy, identity.own)
     placing.frame(proxy, grown=face.plate_size / before)
 
 
@@ -232,7 +279,10 @@ def _set_controls(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, w
         if block.name in known | were:
             block.mute = block.name not in known
     for control, direction in zip(welcome.controls, floats(welcome.directions), strict=True):
-        block = keys.get(control.name) or proxy.shape_key_add(name=control.name, from_mix=False)
+        block = keys.get(control.name)
+        if block is None:
+            block = proxy.shape_key_add(name=control.name, from_mix=False)
+            block.value = 0.0  # Blender 5 begins with 1
         block.slider_min, block.slider_max = _limits(control)
         block.data.foreach_set("co", (rest + landmarks_to_local(direction)).astype(np.float32).reshape(-1))
     proxy.data.update()

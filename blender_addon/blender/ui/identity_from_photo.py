@@ -86,7 +86,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
 
     def request(self, context: bpy.types.Context) -> OpenIdentity:
         self.target(context)
-        return OpenIdentity(FromPhoto(pieces(self._file()), self.number or 1, self.alignment, self.tune))
+        return OpenIdentity(FromPhoto(pieces(self._file()), self.number or 1, self.alignment, self.tune), own=True)
 
     def _file(self) -> bytes:
         """Raises ValueError."""

@@ -29,7 +29,8 @@ class EFFIGY_MT_object(bpy.types.Menu):
 _MENU = (
     ("connect", "disconnect"),
     ("add_face", "remove_face", "use_grab", "follow_view"),
-    ("neutral", "mirror", "randomise", "reset_pose", "face_camera", "key_all"),
+    ("neutral", "mirror", "relax", "randomise", "reset_pose", "face_camera", "key_all"),
+    ("reset_attributes", "add_attributes"),
     (
         "change_identity",
         "random_identity",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, cast
 
 import bpy
@@ -52,7 +53,7 @@ class OpeningOperator(WatchingOperator):
         if identities is None:
             self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
             return {"CANCELLED"}
-        self._opening: Future[Identity] = identities.open(request)
+        self._opening: Future[Identity] = identities.open(replace(request, own=True))
         return self.watch(context)
 
     def look(self, context: bpy.types.Context) -> set[str] | None:
@@ -85,7 +86,7 @@ class OpeningOperator(WatchingOperator):
 
 def _opened(identities: Identities, request: OpenIdentity, patience: float) -> Identity:
     """The identity, waited for. Raises RequestError."""
-    identity: Identity = identities.link.wait(identities.open(request), patience)
+    identity: Identity = identities.link.wait(identities.open(replace(request, own=True)), patience)
     return identity
 
 

@@ -12,6 +12,8 @@ import bpy
 from ..scene.queries import active_face
 from . import backend_panel, face_panel
 from .animation_panel import EFFIGY_PT_animation
+from .attributes_panel import EFFIGY_PT_attributes
+from .average_panel import EFFIGY_PT_average
 from .backend_panel import EFFIGY_PT_backend
 from .capture_panel import EFFIGY_PT_capture
 from .face_panel import EFFIGY_PT_face
@@ -52,6 +54,8 @@ _CLASSES = (
     EFFIGY_PT_pose,
     EFFIGY_PT_library,
     EFFIGY_PT_identity,
+    EFFIGY_PT_attributes,
+    EFFIGY_PT_average,
     EFFIGY_PT_capture,
     EFFIGY_PT_animation,
     EFFIGY_PT_shot,

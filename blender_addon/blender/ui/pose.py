@@ -136,6 +136,7 @@ class EFFIGY_OT_key_all(PoseOperator):
         proxy.keyframe_insert("location", frame=scene.frame_current)
         controls.key_turn(proxy, scene.frame_current)
         controls.key_controls(proxy, scene.frame_current)
+        controls.key_looks(proxy, scene.frame_current)
 
 
 class EFFIGY_OT_follow_view(bpy.types.Operator):

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from ..scene.controls import blocks_of, camera_of
+from ..scene.controls import camera_of
 from ..scene.queries import face_in, scene_of
 from ..scene.viewing import viewpoint
 from ..translation import iface_
+from .average_panel import draw_expression
 from .panels import FacePanel
 
 
@@ -23,8 +24,7 @@ class EFFIGY_PT_pose(FacePanel):
         row.operator("effigy.follow_view", depress=viewpoint.is_on)
         layout.operator("effigy.use_grab", text="Grab Points of the Face", icon="VIEW_PAN")
         column = layout.column(align=True)
-        for block in blocks_of(proxy):
-            column.prop(block, "value", text=block.name, slider=True, translate=False)
+        draw_expression(column, proxy)
         grid = layout.grid_flow(columns=2, align=True)
         grid.operator("effigy.neutral", icon="LOOP_BACK")
         grid.operator("effigy.randomise", icon="QUESTION")

@@ -37,6 +37,9 @@ class Rows:
     def prop(self, _, name, **__):
         self.words.append(name)
 
+    def prop_decorator(self, *_):
+        """Stands beside a slider."""
+
 
 class Parts(Rows):
     """A row, whose parts are beside each other."""
