@@ -23,7 +23,10 @@ def n_(text: str) -> str:
 
 
 def differing(parts: list[str]) -> str:
-    """Names for the interface what differs in a picture: of record.what_differs, and "place" and "other"."""
+    """Returns what differs in a picture, in words for the interface.
+
+    ``parts`` are those of record.what_differs, and "place" and "other".
+    """
     said = {
         "person": iface_("another person"),
         "turn": iface_("another turn"),

@@ -71,30 +71,28 @@ def from_rgba8(
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What a picture is lit anew with, in 16 bits: the same in memory and in files. Each is [height, width, 4], bottom
-    row first and opaque, as Blender's images are, so that showing it takes little.
+    """The two maps that relighting a picture needs, of 16 bits in memory and in files.
 
-    ``normal``: a normal map in the picture's camera frame, 0 … 65535 for −1 … 1. ``light``: the smooth light that is in
-    the picture, in linear Rec.709, 0 … 65535 for 0 … BRIGHTEST.
+    Each is [height, width, 4], bottom row first and opaque, as Blender's images are, so that showing it is fast.
     """
 
-    normal: Words
-    light: Words
+    normal: Words  # in the picture's camera frame, 0 … 65535 for −1 … 1
+    light: Words  # the smooth light that is in the picture, linear Rec.709, 0 … 65535 for 0 … BRIGHTEST
 
     @classmethod
     def of(cls, frame: Frame) -> Surface | None:
-        """The one beside a picture that was asked for as lit, in full size; None beside others."""
+        """Returns the surface that a picture asked for as lit brings, in full size, or None for other pictures."""
         passes = passes_of(frame)
         if not passes.keys() >= set(SURFACE_PASSES):
             return None
         normal, light = (passes[name].astype(np.float32) for name in SURFACE_PASSES)
-        normal[..., 2] += np.float32(1e-3)  # painted ones are times alpha: where nothing is, to the viewer
+        normal[..., 2] += np.float32(1e-3)  # painted normals are times alpha: where it is 0, to the viewer
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         maps = _words(0.5 * normal + 0.5), _words(light / BRIGHTEST)
         return cls(*((_twice(_twice(each, 0), 1) for each in maps) if frame.half else maps))
 
     def pixels(self) -> tuple[Pixels, Pixels]:
-        """Both as flat float32 values, as Blender reads them in files."""
+        """Returns both maps as flat float32 values, as Blender reads them in files."""
         normal, light = (np.divide(each, _WHOLE, dtype=np.float32).reshape(-1) for each in (self.normal, self.light))
         return normal, light
 
@@ -104,22 +102,22 @@ class Surface:
 
 
 def _words(values: NDArray[np.float32]) -> Words:
-    """[H, W, 3] of 0 … 1, top row first → a Surface's map."""
+    """Returns a Surface's map of values [H, W, 3] in 0 … 1, top row first."""
     words = np.full((*values.shape[:2], 4), 65535, np.uint16)
     words[..., :3] = values[::-1].clip(0, 1) * _WHOLE + np.float32(0.5)
     return words
 
 
 def words_png(words: Words) -> bytes:
-    """A Surface's map as a PNG file of 16 bits."""
+    """Returns a Surface's map as a PNG file of 16 bits."""
     height, width, _ = words.shape
     return write_rgb(words[::-1, :, :3].astype(">u2").tobytes(), width, height, bits=16)
 
 
 def _twice(values: NDArray[_Whole], axis: int) -> NDArray[_Whole]:
-    """Twice as many values along ``axis``, on straight lines between those that are there.
+    """Returns twice as many values along ``axis``, interpolated linearly.
 
-    Each gives two, a quarter of a step before and behind it: (3 a + b) / 4 with its neighbour b on that side.
+    Each value a gives two, a quarter of a step before and behind it: (3 a + b) / 4 with its neighbour b on that side.
     """
     wide = np.uint16 if values.dtype == np.uint8 else np.uint32
     lines: NDArray[np.uint32] = np.moveaxis(values, axis, 0).astype(wide)

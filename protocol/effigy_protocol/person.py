@@ -14,10 +14,10 @@ Corner = tuple[float, float]
 
 
 def quad_of(latent: bytes) -> tuple[Corner, Corner, Corner, Corner] | None:
-    """The corners of the square that became the model's picture, in the photograph's widths and heights.
+    """Returns the corners, in a photograph's widths and heights, of the square that became the model's picture.
 
-    Clockwise from the one that became the upper left; None for who was not made from one picture. The bytes are a
-    safetensors file: the length of a JSON header, that header, and numbers, little-endian.
+    They run clockwise from the one that became the upper left. None for a person who was not made from one picture. The
+    bytes are a safetensors file: the length of a JSON header, that header, and numbers, little-endian.
     """
     if not is_person(latent):
         return None

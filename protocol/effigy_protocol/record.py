@@ -143,7 +143,7 @@ def _sources(story: dict[str, Any]) -> Iterator[str]:
 
 
 def shows(path: Path, digest: str) -> bool:
-    """Whether the PNG or OpenEXR file is there and says itself that it shows what ``digest`` stands for."""
+    """Returns whether the PNG or OpenEXR file is there and holds a record with this ``digest``."""
     try:
         check_regular(path)
         with path.open("rb") as file:

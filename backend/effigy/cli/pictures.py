@@ -224,7 +224,7 @@ def _failures() -> Iterator[None]:
 
 
 def read_sets(given: list[str] | None) -> dict[str, float]:
-    """Each control's value, of what --set was given. Raises typer.Exit."""
+    """Returns each control's value from what --set was given. Raises typer.Exit."""
     return {name: _number(name, text) for name, text in (_pair(each) for each in given or [])}
 
 

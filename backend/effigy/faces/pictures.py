@@ -87,7 +87,11 @@ class Pictures:
         return torch.from_numpy(np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)).permute(0, 3, 1, 2)
 
     def opacity(self) -> Plane:
-        """[N, H, W] from 0 to 1: the generator's own alpha, else what the matte network sees in each picture."""
+        """Returns where the heads are, [N, H, W] from 0 to 1.
+
+        It is the alpha that the generator paints, or else what the matte network finds in each picture. Raises
+        DetectorError where that network cannot be loaded.
+        """
         if self.has_alpha:
             return alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
         if self.matte is not None:
@@ -107,18 +111,25 @@ class Pictures:
         *,
         is_straight: bool = False,
     ) -> dict[PassName, NDArray[np.float16]]:
-        """What ``names`` name beside one picture, each [H, W, channels]: see effigy_protocol.messages.Frame.
+        """Returns passes of one picture by name, each [H, W, channels], as effigy_protocol.messages.Frame defines them.
 
-        Normals and depth are the generator's own where it paints them, else those of a surface through the landmarks.
-        ``light`` is what "light" shows, and "albedo" takes out of the picture with this ``matte``. ``is_straight``: not
-        times alpha. Raises DetectorError.
+        Normals and depth are painted by the generator, or else come from a surface through the landmarks.
+
+        Args:
+            names: Which passes.
+            light: The light on the face. It must be given for "light", which shows it, and for "albedo", which is the
+                picture divided by it.
+            matte: The matte of the picture that "albedo" starts from.
+            is_straight: Whether painted passes are divided by alpha; the generator paints them times alpha.
+
+        Raises DetectorError where the matte network is needed and cannot be loaded.
         """
         surface = self.surface() if self.needs_surface(names) else None
         made: dict[PassName, NDArray[Any]] = {}
         for name in names:
             if name == "albedo" or name == "light":
                 if light is None:
-                    raise ValueError(f"{name} is told by a picture's light, and no light is given")
+                    raise ValueError(f"{name} is computed from a picture's light, and no light is given")
                 falls = light.on(self._normal(surface))
                 made[name] = falls if name == "light" else self.linear(matte)[..., :3] / falls
             elif name == "normal" and self._paints_normals:
@@ -135,11 +146,14 @@ class Pictures:
         return np.concatenate([to_linear(shown[..., :3]), shown[..., 3:]], axis=-1)
 
     def surface(self) -> Relief:
-        """What the landmarks and the outline of one picture tell of its surface."""
+        """Returns the surface that was given, or else one through the landmarks and the outline of one picture.
+
+        Raises ValueError where the landmarks are unknown, and DetectorError as ``opacity`` does.
+        """
         return self.relief or relief(self._landmarks.visible(), self.opacity()[0])
 
     def light(self) -> Light:
-        """The smooth light on the face in one picture."""
+        """Returns the smooth light on the face in one picture. Raises what ``surface`` raises."""
         weight = self._landmarks.face(self.images.shape[2:]) * self.opacity()[0]
         surface = None if self._paints_normals else self.surface()
         return estimate_light(self.linear(), self._normal(surface), weight)
@@ -153,7 +167,7 @@ class Pictures:
         return self.waits_for_network(names, matte) or self.needs_surface(names)
 
     def needs_surface(self, names: Collection[PassName]) -> bool:
-        """Returns whether ``surface`` tells any of these passes."""
+        """Returns whether any of these passes is computed from ``surface``."""
         return ("depth" in names and not self._paints_depth) or (
             not self._paints_normals and ("normal" in names or needs_light(names))
         )
@@ -165,7 +179,7 @@ class Pictures:
         return self.opacity()[0] <= 0
 
     def _times(self, is_straight: bool) -> Plane | float:
-        """What painted passes are to be divided by, [H, W, 1]."""
+        """Returns what painted passes are divided by: alpha [H, W, 1] if straight passes are wanted, or else 1."""
         return np.maximum(self.opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
 
     @property

@@ -48,7 +48,7 @@ def theme() -> gr.themes.Base:
 
 
 def build(studio: Studio, first: dict[str, Any]) -> gr.Blocks:
-    """The page, with what ``studio`` showed of seed 0 in it."""
+    """Returns the page, which begins with ``first``, what ``studio`` showed of seed 0."""
     with gr.Blocks(title="Effigy", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(markup.heading(studio.model), js_on_load=None)
         with gr.Tabs() as tabs:

@@ -135,13 +135,16 @@ def photograph_markup(photograph: Photograph, model: FaceModel) -> str:
 
 
 def picture_markup(picture: NDArray[np.uint8], words: str) -> str:
-    """A picture [h, w, 3], and what it shows in words."""
+    """Returns the HTML of a picture [h, w, 3], with what it shows in words."""
     source = as_source(shown(picture), "image/png")
     return f'<figure class="portrait"><img src="{source}" alt="{escape(words)}"></figure>'
 
 
 def progress_markup(share: float, picture: NDArray[np.uint8] | None, done: str = "") -> str:
-    """A photograph's face beside the person painted of it, [h, 2 h, 3], and how far that is, or what came of it."""
+    """Returns the HTML of how far making a person of a photograph is: ``share`` from 0 to 1, or ``done``, the result.
+
+    ``picture`` is the photograph's face beside the person painted of it, [h, 2 h, 3].
+    """
     seen = "" if picture is None else picture_markup(picture, "the photograph's face, and the person painted of it")
     if done:
         return f'{seen}<p class="lead" role="status">Photograph and person: {escape(done)}.</p>'

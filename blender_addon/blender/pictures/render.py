@@ -34,9 +34,9 @@ _DYING_S = 2.0  # of a process that was killed
 
 
 def paint(proxy: bpy.types.Object, wanted: FaceState) -> Remembered:
-    """The final picture of a face, waited for. Raises RequestError.
+    """Returns the final picture of a face and waits for it. Raises RequestError.
 
-    View layers, motion blur and stereo ask for one moment several times: it is painted once.
+    A picture is painted once, however often view layers, motion blur and stereo ask for the same moment.
     """
     key = memory_key(proxy, wanted)
     remembered = runs.memory.get(key)

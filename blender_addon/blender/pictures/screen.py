@@ -18,7 +18,7 @@ class PlateScreen:
         self._proxy = proxy
 
     def show(self, pixels: Pixels, place: np.ndarray | None, surface: Surface | None) -> None:
-        """``place`` [4, 4] is where the plate belongs with this picture. Raises ScreenError."""
+        """Shows a picture on the plate, which moves to ``place`` [4, 4] if that is given. Raises ScreenError."""
         plate.show(self._proxy, pixels, surface)
         if place is not None:
             plate.place(self._proxy, place)

@@ -23,7 +23,7 @@ _MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
 
 
 def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding, passes: tuple[PassName, ...] = ()) -> Record:
-    """What the picture of this moment is made from, lit or not, or the file of a pass beside it."""
+    """Returns the record of what this moment's picture, or the file of a pass beside it, is made from, lit or not."""
     anchor = anchor_of(proxy)
     latent = anchor.latent_bytes()
     made_of = anchor.model, latent, asking.yaw, asking.pitch, asking.controls
@@ -42,12 +42,12 @@ def file_of(proxy: bpy.types.Object, frame: int) -> Path:
 
 
 def map_file(folder: Path, name: PassName, frame: int) -> Path:
-    """Where a bake in ``folder`` has a map of what lights the picture of ``frame``."""
+    """Returns the file in a bake's ``folder`` that holds the normal or light map of ``frame``."""
     return picture_file(folder / name, frame)
 
 
 def files_of(proxy: bpy.types.Object, frame: int) -> list[Path]:
-    """All files that a baked face shows in ``frame``."""
+    """Returns all files that a baked face shows in ``frame``."""
     face, picture = face_of(proxy), file_of(proxy, frame)
     lit = face.lit and face.baked_normal is not None
     return [picture, *(map_file(picture.parent, name, frame) for name in (SURFACE_PASSES if lit else ()))]

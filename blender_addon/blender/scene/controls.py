@@ -21,7 +21,7 @@ _CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about a
 
 
 def sliders_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
-    """The shape keys that are controls: not the basis, nor an artist's own. Empty when somebody removed them."""
+    """Returns the shape keys that are controls, without the basis and an artist's own; [] if they were removed."""
     keys, face = proxy.data.shape_keys, face_of(proxy)
     return [block for block in list(keys.key_blocks)[1:] if face.is_control(block.name)] if keys is not None else []
 

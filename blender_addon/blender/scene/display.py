@@ -191,7 +191,7 @@ def shows_its_picture(proxy: bpy.types.Object) -> bool:
 
 
 def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]:
-    """The texture nodes that show the face's picture: the plate's, and the proxy's when it wears it."""
+    """Returns the texture nodes that show the face's picture: the plate's, and the proxy's if the proxy shows it."""
     return [material.node_tree.nodes[lit.PICTURE] for material in materials_of(proxy)]
 
 

@@ -27,10 +27,10 @@ _MAPS = {NORMAL: (0.5, 0.5, 1.0), LIGHT: (1 / BRIGHTEST,) * 3}  # to the viewer;
 
 
 def fit(face: EffigyFace, name: str, materials: list[Any], worn: list[Any]) -> None:
-    """Has ``materials`` show the face of this ``name`` as its ``lit`` says; calling it again changes nothing.
+    """Makes ``materials`` show the face ``name`` lit by the scene, or as painted; calling it again changes nothing.
 
-    The first has the slider. Those that the proxy has ``worn`` are lit as its mesh is turned. A bake without maps is
-    shown as painted.
+    ``face.lit`` chooses. The first material has the slider. Materials in ``worn`` are on the proxy, and are lit in the
+    orientation of its mesh. A bake without maps is shown as painted.
     """
     shown = face.lit and (face.source != "BAKED" or None not in (face.baked_normal, face.baked_light))
     if shown:
@@ -48,13 +48,13 @@ def fit(face: EffigyFace, name: str, materials: list[Any], worn: list[Any]) -> N
 
 
 def map_nodes(material: Any) -> dict[str, Any]:
-    """The texture nodes NORMAL and LIGHT, as far as the material has them."""
+    """Returns the texture nodes NORMAL and LIGHT, as far as the material has them."""
     nodes = material.node_tree.nodes
     return {name: nodes[name] for name in _MAPS if MIX in nodes and name in nodes}
 
 
 def slider_of(materials: list[Any]) -> Any:
-    """The input that says how much the scene lights the first of ``materials`` that it can light; None: none."""
+    """Returns the input that sets how much the scene lights a face, in the first material that has one, or None."""
     trees = (material.node_tree for material in materials)
     return next((tree.nodes[MIX].inputs[0] for tree in trees if MIX in tree.nodes), None)
 

@@ -23,7 +23,7 @@ _BEFORE = 2e-3  # of the plate's side, towards the viewer: it covers the plate
 
 
 def corners(quad: tuple[Corner, Corner, Corner, Corner], width: int, height: int) -> np.ndarray:
-    """Where a photograph's corners lie on the plate [4, 3], the lower left first, counter-clockwise.
+    """Returns where a photograph's corners lie on the plate, [4, 3], the lower left first, counter-clockwise.
 
     ``quad``: where its square was, in widths and heights of the photograph, clockwise from the upper left.
     """

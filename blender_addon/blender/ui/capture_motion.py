@@ -52,7 +52,7 @@ class LiveCapture:
         return self.process is not None and not self.process.is_running
 
     def status(self) -> str:
-        """For the status line."""
+        """Returns the text of the status line."""
         if self.process is not None:
             name = self.process.name or rpt_("what is being started")
             text = rpt_("Live Capture from {}: {} moments. ESC stops", name, self.listener.packets)
@@ -63,7 +63,7 @@ class LiveCapture:
         return text
 
     def proxy(self, scene: bpy.types.Scene) -> bpy.types.Object | None:
-        """The face, if it is still there. Looked up by name: references do not survive undo."""
+        """Returns the face, if it is still there. It is looked up by name: references do not survive undo."""
         found: Any = bpy.data.objects.get(self._proxy)
         return found if found is not None and scene in found.users_scene and face_of(found).is_face else None
 

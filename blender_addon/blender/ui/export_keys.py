@@ -27,14 +27,17 @@ _FORMAT = 1
 
 
 def read_range(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | None = None) -> dict[int, FaceState]:
-    """What each of ``frames``, by default all of the scene's, asks of a face, by number. Raises UnreadableError."""
+    """Returns what each of ``frames``, by default all of the scene's, asks of a face, by number.
+
+    Raises UnreadableError.
+    """
     if frames is None:
         frames = range(scene.frame_start, scene.frame_end + 1)
     return {frame: read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()) for frame in visit(scene, frames)}
 
 
 def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | None = None) -> str:
-    """``frames``, by default all of the scene's, as JSON, a line for each, like a bake's frames.json.
+    """Returns ``frames``, by default all of the scene's, as JSON, a line for each, like a bake's frames.json.
 
     Raises UnreadableError.
     """

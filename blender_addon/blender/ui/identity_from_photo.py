@@ -160,7 +160,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
         portrait.end(made=self._is_made)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts: waits."""
+        """Runs the operator for scripts, and waits until it is done."""
         try:
             request = self.request(context)
             identities = session.ensure_ready() if bpy.app.background else photo.needs_backend()

@@ -35,7 +35,7 @@ class Work(Protocol):
 
 
 def complete(work: Work) -> None:
-    """Does all of it and waits; for scripts. Raises FAILURES. If it fails or is interrupted it is abandoned."""
+    """Does all of ``work`` and waits, for scripts. Raises FAILURES. If it fails or is interrupted it is abandoned."""
     try:
         while not work.walk.is_done:
             before = work.done

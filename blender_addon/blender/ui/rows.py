@@ -31,14 +31,14 @@ def draw_word(layout: Any, told: Told) -> None:
 
 
 def draw_text(layout: Any, told: Told, icon: str = "NONE") -> None:
-    """The text's beginning, in always one row."""
+    """Draws the beginning of the text in one row."""
     lines = _lines(told.text)
     shown = lines[0] if lines else ""
     layout.label(text=f"{shown} …" if is_cut(told) else shown, icon=icon, translate=False)
 
 
 def is_cut(told: Told) -> bool:
-    """Whether the text does not fit into its row."""
+    """Returns whether the text does not fit into its row."""
     return len(_lines(told.text)) > 1
 
 

@@ -74,7 +74,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         return self.watch(context) if self._begin(context) else {"CANCELLED"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """For scripts: waits."""
+        """Runs the operator for scripts, and waits until it is done."""
         if not self._begin(context):
             return {"CANCELLED"}
         try:

@@ -76,34 +76,34 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture. ``rgba8`` is height × width × 4 bytes, top row first; others are whole files.
+    """One painted picture, the answer to Synthesize.
 
-    Alpha is straight (in exr colours are times it), and 255 unless a matte was asked for; PNG and exr have it only
-    then. ``passes`` has what Synthesize named (those of an exr are in the file), f2 [height, width, channels], top row
-    first: "normal" (x right, y up, z to the viewer, in the picture's camera
-    frame, −1 … 1) and "depth" (towards the viewer from the head's origin, in head units), both times alpha where the
-    model paints alpha and them; "light" (linear Rec.709: the smooth light that is on the picture, about 1) and "albedo"
-    (the picture divided by it).
-    ``exact`` says that all this is what a final would have; a preview may come from a cheaper way. ``half``: it has
-    half the width and height of the model's pictures.
-    ``pose`` is the camera that the latent reached, ``clamped`` names what was asked beyond the data's range,
-    ``residual`` says how much of what was asked, so limited, is missing: degrees of "yaw" and "pitch",
-    units of controls.
+    Alpha is straight, and 255 unless a matte was asked for; PNG and exr files have alpha only then, and in exr files
+    colours are multiplied by it.
+
+    The passes are f2 [height, width, channels], top row first:
+
+    - "normal": x right, y up, z to the viewer, in the picture's camera frame, −1 … 1.
+    - "depth": towards the viewer from the head's origin, in head units.
+    - "light": the smooth light on the face, linear Rec.709, about 1.
+    - "albedo": the picture divided by that light, linear Rec.709.
+
+    Normals and depth are multiplied by alpha where the model paints both them and alpha.
     """
 
     identity: str
     purpose: Purpose
-    height: int
+    height: int  # pixels
     width: int
     encoding: Encoding
-    data: Buffer
-    exact: bool
-    pose: Pose
-    clamped: tuple[str, ...]
-    residual: dict[str, float]
+    data: Buffer  # rgba8: height × width × 4 bytes, top row first; other encodings: a whole file
+    exact: bool  # whether a final would be the same; a preview may be computed by a faster approximation
+    pose: Pose  # the camera that the latent reached
+    clamped: tuple[str, ...]  # what was asked for beyond the data's range, and limited to it
+    residual: dict[str, float]  # what the latent missed of it then: degrees of "yaw" and "pitch", units of controls
     timings: Timings
-    half: bool = False
-    passes: dict[PassName, Array] = field(default_factory=dict)
+    half: bool = False  # whether it has half the width and height of the model's pictures
+    passes: dict[PassName, Array] = field(default_factory=dict)  # those Synthesize named; those of exr are in its file
 
     def __post_init__(self) -> None:
         given, wanted = memoryview(self.data).nbytes, 4 * self.height * self.width

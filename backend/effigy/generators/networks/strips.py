@@ -44,7 +44,7 @@ def strips(height: int, step: int) -> Iterator[Strip]:
 
 
 def strip_step(x: Tensor, channels: int) -> int:
-    """Rows of each picture in ``x`` [N, C, h, w] to paint at a time in a block of ``channels``; h: all at once.
+    """Returns how many rows of each picture in ``x`` [N, C, h, w] a block of ``channels`` paints at a time; h: all.
 
     Only CPUs gain from strips, and not where gradients keep every layer's result anyway.
     """
