@@ -4,7 +4,8 @@
 #
 #   recipes/gpu/check.sh [OUT.md]
 #
-# Installs what the machine's Python lacks into .venv-gpu (from the folder WHEELS, without a network, if that is set), runs the
+# Installs what the machine's Python lacks into .venv-gpu (from the folder WHEELS, without a network, if that is set: filled as
+# Install Backend's *Copy What to Carry Over* says, and with hatchling, editables, pytest, pytest-timeout and hypothesis), runs the
 # tests marked cuda, then recipes/gpu/check.py. OFFICIAL names a checkout of NVlabs/stylegan3 to compare speeds with.
 # DEVICE=cpu tries all of it anywhere; the page then says so, and is out/benchmarks-cpu.md. PYTHON is the interpreter, BUDGET the seconds in all.
 set -eu
@@ -19,6 +20,8 @@ if [ -z "$python" ]; then
   [ -x .venv-gpu/bin/python ] || python3 -m venv --system-site-packages .venv-gpu  # the machine's own PyTorch, if it has one
   source=${WHEELS:+--no-index --find-links $WHEELS --no-build-isolation}
   # shellcheck disable=SC2086  several words
+  [ -z "${WHEELS:-}" ] || .venv-gpu/bin/python -m pip install --quiet --no-index --find-links "$WHEELS" hatchling editables  # build -e .
+  # shellcheck disable=SC2086
   timeout "$(left)" .venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check $source -e . pytest pytest-timeout hypothesis
   python=.venv-gpu/bin/python
 fi
