@@ -50,13 +50,14 @@ def file_of(look):
 
 
 def test_the_picture_is_the_file_that_the_api_writes(studio, default_model, tmp_path):
-    asked = Asked(seed=3, yaw=20.0, pitch=-5.0, controls={"jawOpen": 0.5})
+    controls = {"jawOpen": 0.5, "skinTone": 1.0}
+    asked = Asked(seed=3, yaw=20.0, pitch=-5.0, controls=controls, keep=0.5)
     look = studio.look(json.loads(json.dumps(asked.as_sent())))
     who = effigy.person(3, model=default_model)
-    effigy.paint(who, yaw=20, pitch=-5, controls={"jawOpen": 0.5}, out=tmp_path / "a.png", model=default_model)
+    effigy.paint(who, yaw=20, pitch=-5, controls=controls, keep=0.5, out=tmp_path / "a.png", model=default_model)
     assert file_of(look) == (tmp_path / "a.png").read_bytes()
     assert look["clamped"] == []
-    assert look["words"] == "the face of seed 3, yaw 20°, pitch -5°, jawOpen 0.50"
+    assert look["words"] == "the face of seed 3, yaw 20°, pitch -5°, jawOpen 0.50, skinTone 1.00"
     assert read_texts(file_of(look))
 
 
@@ -73,6 +74,7 @@ def test_at_rest_it_shows_the_persons_own_pose(studio, default_model):
         {"seed": 0, "pitch": float("nan")}, {"seed": 0, "controls": {"wings": 1.0}}, {"seed": 0, "controls": [1]},
         {"seed": 0, "controls": {"jawOpen": None}}, {"seed": 0, "show": "albedo"}, {"seed": 0, "show": 7},
         {"seed": 0, "truncation": "much"}, {"seed": 0, "yaw": 1e300},
+        {"seed": 0, "keep": None},
     ],
 )  # fmt: skip
 def test_what_a_browser_should_not_send_is_answered_in_words(studio, sent):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch
 from recipes.demo_face import latents
 from recipes.demo_face.dataset import pair_vectors, people_vectors
 from recipes.demo_face.figures import moved
+from recipes.demo_face.labels import LABELS, write_labels
 from recipes.demo_face.parameters import COUNT, EXPRESSION, PARAMETERS, PERSONAL, column, decode, sample
 
 from ..closeness import assert_same
@@ -33,6 +36,17 @@ def test_parameters_are_documented_and_reach_what_they_say():
     assert [at(age=age).years for age in (-2, 0, 2)] == pytest.approx([20, 38, 70], abs=1)
     assert at(woman=-2).woman < 0.01 < 0.99 < at(woman=2).woman
     assert at(lids_0=1.1).expression["eyeBlink_R"] == pytest.approx(0.57, abs=0.05)
+
+
+def test_labels_say_what_people_by_seed_are_drawn_with(tmp_path):
+    write_labels(tmp_path / "labels.csv", 3)
+    header, *rows = csv.reader((tmp_path / "labels.csv").read_text().splitlines())
+    assert header == ["seed", *LABELS]
+    z = torch.from_numpy(np.random.RandomState(2).randn(1, latents.Z_DIM)).float()  # as FaceModel.open_seed draws it
+    told = dict(zip(header, map(float, rows[2]), strict=True))
+    assert told["seed"] == 2
+    for name, parameter in LABELS.items():
+        assert told[name] == pytest.approx(float(latents.parameters_of(z)[0, column(parameter)]), abs=1e-3)
 
 
 def test_every_draw_is_within_bounds():
