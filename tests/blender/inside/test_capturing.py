@@ -186,7 +186,7 @@ def pictures(face, tmp_path):
     shown = asking.of(rest.yaw + 15.0, rest.pitch, SHOWN.items())
     files = {}
     for name, wanted in (("rest", rest), ("shown", shown)):
-        values, _ = render.paint(face, reader.FaceState(wanted, np.eye(4), 0.0))
+        values = render.paint(face, reader.FaceState(wanted, np.eye(4), 0.0)).pixels
         files[name] = (values, int((len(values) // 4) ** 0.5))
     files["grey"] = (np.full_like(files["rest"][0], 0.5), files["rest"][1])
     for name, (values, side) in files.items():
