@@ -57,6 +57,11 @@ def main(blender: Path, size: int) -> None:
         f"in a window         {window['total']:.1f} ms, {window['total'] - window['synthesis']:.1f} beyond synthesis; "
         f"main thread {window['main_thread']:.2f} ms of a picture, its longest tick {window['longest_tick']:.2f}"
     )
+    lit = measured["lit_ms"]
+    console.print(
+        f"lit by the scene    {lit['total']:.1f} ms, {lit['total'] / window['total']:.2f} × as painted; "
+        f"main thread {lit['main_thread']:.2f} ms, {lit['main_thread'] / window['main_thread']:.2f} ×"
+    )
     console.print(f"add-on zip          {addon_zip.stat().st_size / 2**20:.1f} MB")
     console.print(
         f"enable with imports {measured['enable_ms']:.0f} ms, register alone {measured['register_ms']:.1f} ms"
