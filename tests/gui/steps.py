@@ -84,10 +84,15 @@ def viewport(window):
 @contextlib.contextmanager
 def opened(window, name):
     """While a closed part of the panel is open: what stands below it is where it was before and afterwards."""
-    header = f"^.{{0,3}}{name}$"
-    window.press(header, PANEL)
+    toggle(window, name)
     yield
-    window.press(header, PANEL)
+    toggle(window, name)
+
+
+def toggle(window, name):
+    """Opens or closes a part of the panel: beside its name, which the pointer would hide from the next reading."""
+    _, y = window.find_still(f"^.{{0,3}}{name}$", PANEL)
+    window.click(PANEL.stop - 60, y)
 
 
 def landmark(window, index):

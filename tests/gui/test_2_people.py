@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from .steps import PANEL, choose_file, hover, landmark, picture, settle, until, values
+from .steps import PANEL, choose_file, hover, landmark, picture, settle, toggle, until, values
 
 ACTIVE = "proxy = addon('blender.scene.queries').active_face(bpy.context)\n"
 COUNT = "result = len(addon('blender.scene.queries').faces(bpy.context.scene))"
@@ -69,7 +69,7 @@ def test_another_face_is_added_by_the_keyboard_alone(window):
 
 def test_people_are_mixed_and_a_lock_holds(window):
     own = window.ask(ACTIVE + "result = proxy.effigy.latent")
-    window.press("Identity", PANEL)
+    toggle(window, "Identity")
     window.press("Mix with", PANEL)
     time.sleep(0.5)
     window.shot("07h-mix")
@@ -98,7 +98,7 @@ def test_a_person_is_saved_and_loaded(window):
             window.press("^.{0,3}Random$", PANEL)
             until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") != mixed, window.console)
     until(lambda: window.ask(ACTIVE + "result = proxy.effigy.latent") == mixed, window.console)
-    window.press("Identity", PANEL)
+    toggle(window, "Identity")
 
 
 def test_a_face_turns_to_the_camera_and_is_removed(window):

@@ -9,7 +9,7 @@ import time
 import imageio.v3 as iio
 import numpy as np
 
-from .steps import PANEL, hover, lives, picture, settle, until
+from .steps import PANEL, hover, lives, picture, settle, toggle, until
 from .window import PATIENCE
 
 RENDERS = "result = bpy.app.is_job_running('RENDER')"
@@ -27,7 +27,7 @@ def read(path):
 
 def test_a_check_lists_what_stands_in_the_way(window):
     window.ask("bpy.context.scene.view_settings.view_transform = 'AgX'; bpy.context.scene.render.use_border = True")
-    window.press("^.{0,3}Render$", PANEL)  # open from here on
+    toggle(window, "Render")  # open from here on
     window.press("Check B.+Rendering", PANEL)
     window.find("region")
     window.shot("08b-check")
