@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +70,24 @@ def refine(
     console.print(f"{out}: effigy evaluate {out} measures it.", markup=False)
 
 
+@contextmanager
+def _learning(name: str, stage: str) -> Iterator[tuple[Path, Callable[[int, int], None]]]:
+    """Yields the folder of the bundle ``name`` and what shows how far a ``stage`` is; fails with what goes wrong."""
+    from ..faces import BundleError, resolve_bundle
+    from ..fitting.attribute_sources import SourceError
+    from ..generators import GeneratorFileError, PictureError
+    from ..landmarks import DetectorError
+    from ..recognition import IdentityFileError
+
+    try:
+        with stage_progress() as progress:
+            yield resolve_bundle(name), lambda done, total: progress(stage, done, total)
+    except (BundleError, DetectorError, GeneratorFileError, IdentityFileError, PictureError, SourceError) as error:
+        raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{name} cannot be written ({error}): copy it to a place of yours") from None
+
+
 @bundle.command("learn-photos")
 def learn_photos(
     name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],
@@ -77,17 +97,10 @@ def learn_photos(
 
     It is put into BUNDLE; whatever that holds else stays as it is. A fit does this by itself.
     """
-    from ..faces import BundleError, resolve_bundle
     from ..fitting.photo_learning import learn_photos as run
-    from ..landmarks import DetectorError
 
-    try:
-        with stage_progress() as progress:
-            found = run(resolve_bundle(name), people, lambda done, total: progress("photos", done, total))
-    except (BundleError, DetectorError) as error:
-        raise fail(error) from None
-    except OSError as error:
-        raise fail(f"{name} cannot be written ({error}): copy it to a place of yours") from None
+    with _learning(name, "photos") as (folder, progress):
+        found = run(folder, people, progress)
     if found is None:
         raise fail(f"{name} paints no photographic faces: nothing can be learnt", 1)
     known = ", ".join(f"{control} {value:.2f}" for control, value in found.correlations.items())
@@ -105,19 +118,10 @@ def learn_people(
 
     It is put into BUNDLE; whatever that holds else stays as it is. A fit does this by itself.
     """
-    from ..faces import BundleError, resolve_bundle
     from ..fitting.encoder_learning import learn_people as run
-    from ..generators import GeneratorFileError, PictureError
-    from ..landmarks import DetectorError
-    from ..recognition import IdentityFileError
 
-    try:
-        with stage_progress() as progress:
-            run(resolve_bundle(name), pictures, lambda done, total: progress("people", done, total))
-    except (BundleError, DetectorError, GeneratorFileError, IdentityFileError, PictureError) as error:
-        raise fail(error) from None
-    except OSError as error:
-        raise fail(f"{name} cannot be written ({error}): copy it to a place of yours") from None
+    with _learning(name, "people") as (folder, progress):
+        run(folder, pictures, progress)
     Console(soft_wrap=True, highlight=False).print(f"{name} makes people of pictures: effigy photo", markup=False)
 
 
@@ -140,11 +144,7 @@ def learn_attributes(
     Without --add and --remove: what SeFa finds first, look1 to look6. It is put into BUNDLE; whatever that holds else
     stays as it is, its id too. See the page about people.
     """
-    from ..faces import BundleError, resolve_bundle
     from ..fitting.attribute_learning import learn_attributes as run
-    from ..fitting.attribute_sources import SourceError
-    from ..generators import GeneratorFileError, PictureError
-    from ..landmarks import DetectorError
 
     pairs = [each.partition("=") for each in add or []]
     if wrong := next((each for each, pair in zip(add or [], pairs, strict=True) if not all(pair)), None):
@@ -152,15 +152,8 @@ def learn_attributes(
     if twice := next((pair[0] for number, pair in enumerate(pairs) if pair[0] in [p[0] for p in pairs[:number]]), None):
         raise fail(f"--add names {twice!r} twice")
     sources = {name: source for name, _, source in pairs}
-    try:
-        with stage_progress() as progress:
-            found = run(
-                resolve_bundle(name), sources, remove or (), people, lambda done, total: progress("looks", done, total)
-            )
-    except (BundleError, DetectorError, GeneratorFileError, PictureError, SourceError) as error:
-        raise fail(error) from None
-    except OSError as error:
-        raise fail(f"{name} cannot be written ({error}): copy it to a place of yours") from None
+    with _learning(name, "looks") as (folder, progress):
+        found = run(folder, sources, remove or (), people, progress)
     console = Console(soft_wrap=True, highlight=False)
     for each in found:
         moved = f"at ±2 pose moves by {each.pose:.2f}°, controls by {each.controls:.3f}"
