@@ -45,7 +45,7 @@ class Asking:
         return cls(*turn, moved, matte, lit, round(keep, CONTROL_DIGITS))
 
     def named(self) -> dict[str, Any]:
-        """JSON-ready values by name, for files and to compare: as in a record, what is as always is not told."""
+        """Returns JSON-ready values by name, for files and to compare. As in a record, defaults are left out."""
         values: dict[str, Any] = {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
         values |= {"matte": self.matte} if self.matte != "none" else {}
         values |= {"lit": True} if self.lit else {}

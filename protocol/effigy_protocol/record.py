@@ -93,9 +93,9 @@ class Record:
 
 
 def what_differs(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Which of a record's parts are others in two sets of its values.
+    """Returns which parts differ between two records' values.
 
-    That is "person", "turn", "expression", "likeness", "matte" and "shading".
+    The parts are "person", "turn", "expression", "likeness", "matte" and "shading".
     """
     parts = {
         "person": ("model", "latent"),
@@ -155,7 +155,7 @@ def shows(path: Path, digest: str) -> bool:
 
 
 def picture_file(folder: Path, frame: int, encoding: Encoding = "png") -> Path:
-    """Where a baked sequence in ``folder`` has the picture of ``frame``."""
+    """Returns the file in a baked sequence's ``folder`` that holds the picture of ``frame``."""
     return folder / f"{folder.name}_{frame:04d}{'.exr' if encoding == 'exr' else '.png'}"
 
 

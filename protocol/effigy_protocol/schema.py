@@ -28,9 +28,9 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def pack(value: Any, payload: list[Buffer], declared: Any = None) -> Any:
-    """A msgpack-ready form of ``value``; its buffers are appended to ``payload`` and replaced by their index.
+    """Returns ``value`` ready for msgpack; its buffers are appended to ``payload`` and replaced by their index.
 
-    ``declared``: its type, by which one of several dataclasses is told from the others (see ``variants``).
+    ``declared`` is its type. If that allows several dataclasses, the name of the one is added (see ``variants``).
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = _hints(type(value))
@@ -52,7 +52,7 @@ def pack(value: Any, payload: list[Buffer], declared: Any = None) -> Any:
 
 @cache
 def variants(declared: Any) -> dict[str, type]:
-    """The dataclasses by name of which a value of the ``declared`` type is one; none unless there are several.
+    """Returns, by name, the dataclasses that the ``declared`` type allows, or none unless there are several.
 
     Such a value travels as a map with its fields and, as TAG, its dataclass's name.
     """
@@ -64,7 +64,7 @@ def variants(declared: Any) -> dict[str, type]:
 
 
 def unpack(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
-    """``value`` as the ``declared`` type, or ProtocolError ``bad-field`` that names ``where``."""
+    """Returns ``value`` as the ``declared`` type. Raises ProtocolError ``bad-field`` that names ``where``."""
     if declared is Buffer:
         return _buffer(value, payload, where)
     origin = get_origin(declared)
@@ -84,7 +84,7 @@ def unpack(declared: Any, value: Any, payload: Sequence[Buffer], where: str) -> 
 
 
 def unpack_dataclass(cls: Any, value: Any, payload: Sequence[Buffer], where: str) -> Any:
-    """``value``, a map with exactly the fields of the dataclass ``cls``, as one; ``later`` ones may be missing."""
+    """Returns the dataclass ``cls`` of a map with exactly its fields; ``later`` ones may be missing."""
     if not isinstance(value, dict):
         raise _bad(where, "a map", value)
     names = {f.name for f in dataclasses.fields(cls)}
@@ -163,7 +163,7 @@ def _bad(where: str, wanted: str, value: Any) -> ProtocolError:
 
 
 def brief(value: Any) -> str:
-    """A value for a message: short, and never the text of a container, which may be nested without end."""
+    """Returns a value as short text for a message; of a container only its kind, as it may be nested without end."""
     if isinstance(value, str):
         return repr(value[:60])
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() <= 64):

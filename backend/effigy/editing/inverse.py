@@ -37,29 +37,24 @@ IdentityTerm = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class InverseOptions:
-    """How to invert.
+    """How to invert: the method and its settings.
 
-    ``newton`` (default): damped Gauss–Newton, ``steps`` of them, none longer than ``trust`` in whitened units. It
-    starts at the identity's latent moved by what such a change of shape typically means (``guide.py``), and
-    ``pull`` holds it there; what of a step no parameter explains counts as ``dear`` times as long, and looks are
-    held at the anchor's where heads for them are given. The paper's
-    (Haas et al. 2023, section 3.4): ``linear``, one step by the pseudo-inverse of the Jacobian at w0;
-    ``alternating``, such steps in turn with steps down the identity's price; ``gradient``, Adam on both together
-    for ``descents`` steps of ``rate``; they are pulled to the identity's latent itself. ``layers``: only that many
-    coarse rows of w+ move, as pose lives there and colours do not; None moves all. ``keep`` (0 … 1): how much looks
-    count in ``newton``; 0 is without heads for them.
+    - ``newton`` takes damped Gauss–Newton steps from T Δ' (see the module), to which ``pull`` holds it.
+    - The methods of Haas et al. 2023, section 3.4, are pulled to the identity's latent itself. ``linear`` takes one
+      step by the pseudo-inverse of the Jacobian at w0, ``alternating`` takes such steps in turn with steps down the
+      gradient of the identity's cost, and ``gradient`` minimises both together by Adam.
     """
 
     method: Method = "newton"
-    steps: int = 4
-    pull: float = 1.0
-    trust: float = 3.0
-    dear: float = 4.0
-    descents: int = 60
-    rate: float = 0.05
-    identity_weight: float = 1.0
-    layers: int | None = None
-    keep: float = 1.0
+    steps: int = 4  # how many steps of Gauss–Newton
+    pull: float = 1.0  # weight of the squared distance
+    trust: float = 3.0  # the longest step of newton, in whitened units
+    dear: float = 4.0  # how many times as long newton counts directions that no parameter explains
+    descents: int = 60  # how many steps of Adam
+    rate: float = 0.05  # their learning rate
+    identity_weight: float = 1.0  # of the identity's cost, in alternating and gradient
+    layers: int | None = None  # only that many coarse rows of w+ move, as pose is there and colours are not; None: all
+    keep: float = 1.0  # 0 … 1: how much looks count in newton; 0: as without heads that read them
 
 
 def invert(

@@ -51,11 +51,11 @@ class Attribute:
     source: str = ""
 
     def drift(self, value: float) -> Array:
-        """[2 + C]: what of yaw, pitch and controls pictures show beyond what φ says, at ``value``."""
+        """Returns [2 + C], how far pictures at ``value`` differ in yaw, pitch and controls from what φ reads."""
         return np.asarray(value * self.seen[0] + value**2 * self.seen[1])
 
     def entry(self) -> dict[str, Any]:
-        """What the header says of it."""
+        """Returns the attribute's entry in the bundle's header."""
         return {"name": self.name, "low": self.low, "high": self.high, "source": self.source}
 
 

@@ -104,7 +104,7 @@ def learn(
 
 
 def held_slopes(model: FaceModel) -> Tensor:
-    """[P, M]: the mean slope, along whitened latents of one row for all, of the pose's six numbers and each control."""
+    """Returns [P, M], the mean gradients of the pose's six numbers and of each control by a whitened row of w+."""
     random = torch.Generator().manual_seed(_FIRST_SEED)
     z = torch.randn(_SLOPES, model.generator.z_dim, generator=random).to(model.generator.device)
     regressor = model.regressor

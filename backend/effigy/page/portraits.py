@@ -50,7 +50,7 @@ class PortraitMaker:
         self._found = Remembered()
 
     def faces(self, path: Path) -> tuple[NDArray[np.uint8], int]:
-        """A picture with its faces' numbers in it, and how many there are. Raises one of FAILURES."""
+        """Returns the picture with its faces' numbers drawn in, and how many there are. Raises one of FAILURES."""
         picture = decode_picture(read_picture_file(path), "the picture")
         with self._studio.lock:
             found = find_faces(self._studio.reader, picture)
@@ -75,21 +75,21 @@ class PortraitMaker:
         yield Look(1.0, beside(made.aligned.pixels(), self.pose(made.identity, 0.0, 0.0, {})), made)
 
     def pose(self, who: Identity, yaw: float, pitch: float, controls: dict[str, float]) -> NDArray[np.uint8]:
-        """The person turned from where the photograph looks, [h, w, 3]."""
+        """Paints the person, [h, w, 3], turned by these degrees from the pose of the photograph."""
         moment = Moment(who.pose.yaw + yaw, who.pose.pitch + pitch, controls)
         with self._studio.lock:
             return next(paint_shots(self._studio.model, [Shot(who, moment)])).picture[..., :3]
 
 
 def save(made: Made, folder: Path) -> Path:
-    """The person's file, in ``folder``, to be taken away. Raises OSError."""
+    """Writes the person's file into ``folder``, for the browser to load. Raises OSError."""
     path = folder / f"person{SUFFIX}"
     write_person(made.person, path)
     return path
 
 
 def shown(picture: NDArray[np.uint8]) -> bytes:
-    """A picture as a PNG file for the browser, not too small to be seen."""
+    """Returns a picture as a PNG file for the browser, not too small to be seen."""
     image = Image.fromarray(picture)
     if image.height < _SHOWN:
         image = image.resize((_SHOWN * image.width // image.height, _SHOWN), Image.Resampling.BICUBIC)

@@ -46,7 +46,7 @@ class Moment:
 
     @classmethod
     def named(cls, values: Mapping[str, float]) -> Moment:
-        """What is asked by name: yaw, pitch, keep, and controls by all other names."""
+        """Returns the moment with these values: yaw, pitch and keep by those names, controls by all others."""
         controls = {name: value for name, value in values.items() if name not in MOMENT}
         return cls(values.get("yaw"), values.get("pitch"), controls, values.get("keep", 1.0))
 

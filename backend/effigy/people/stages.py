@@ -28,10 +28,10 @@ class Kept(Protocol):
     """Where results are kept: a row of numbers under each key."""
 
     def get(self, key: str, /) -> Tensor | None:
-        """None where there is none."""
+        """Returns the numbers under ``key``, or None."""
 
     def put(self, key: str, numbers: Tensor, /) -> None:
-        """Keeps them."""
+        """Keeps ``numbers`` under ``key``."""
 
 
 class Remembered:

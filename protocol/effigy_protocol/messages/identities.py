@@ -84,30 +84,28 @@ Source: TypeAlias = FromSeed | FromLatent | Mix | FromPhoto
 
 @dataclass(frozen=True, slots=True)
 class OpenIdentity:
-    """Anchors a face. Refused with ``wrong-model`` where the service has not the model of its latent.
+    """Opens an identity. Answered by Identity, or by Job where it takes long.
 
-    Answered by Identity, or by Job where it takes long. ``own``: the Identity is to tell its own expression.
+    Refused with ``wrong-model`` where the service does not have the model of the latent.
     """
 
     source: Source
-    own: bool = later(False)
+    own: bool = later(False)  # whether the Identity shall tell its own expression
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An open identity. Keep ``latent`` (and ``model``): it opens the same face again, on any machine.
+    """An open identity. Keep ``latent`` and ``model``: they open the same face again, on any machine.
 
-    ``rest`` is [3, L], the identity's own face with all controls at 0; ``pose`` the camera of its picture.
-    ``seed`` is the number that was taken; nil for a latent. ``own``: what its own face shows beyond the average face's,
-    by control, where that was asked for.
+    ``own`` is by how much its own expression differs from the average face's, by control, if that was asked for.
     """
 
-    identity: str
-    model: str
-    latent: Buffer
-    pose: Pose
-    rest: Array
-    seed: int | None = None
+    identity: str  # to name it in requests, while it is open
+    model: str  # the model's id
+    latent: Buffer  # a safetensors file
+    pose: Pose  # the camera of its own picture
+    rest: Array  # [3, L], its landmarks with all controls at 0
+    seed: int | None = None  # the number that was taken; None for a latent
     own: dict[str, float] | None = later(None)  # noqa: RUF009 the field() that it returns
 
 

@@ -20,31 +20,24 @@ PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1, "albedo": 3, "lig
 
 @dataclass(frozen=True, slots=True)
 class Synthesize:
-    """Asks for one picture of an open identity.
+    """Asks for one picture of an open identity. Answered by Frame.
 
-    ``controls`` are offsets from the identity's own expression, and attributes; a missing one is 0. Of the previews of
-    one client and ``stream`` only the newest is painted; finals are painted in order, none is lost.
-    ``half`` lets a preview be half as wide and high, where the generator can do that for less.
-    ``passes`` names what is wanted beside the picture, each once; Welcome says which the model paints.
-    ``matte``: the picture as it was painted, or the head alone, cut out with straight alpha.
-    ``keep`` (0 … 1): how firmly looks are held where pose and expression change.
-    In an exr file depth is in metres from the camera, ``distance`` being that of the head's origin and ``unit`` that of
-    a head unit.
+    Of the previews of one client and ``stream`` only the newest is painted. Finals are painted in order; none is lost.
     """
 
-    identity: str
-    yaw: float
+    identity: str  # of Identity
+    yaw: float  # degrees
     pitch: float
-    controls: dict[str, float]
+    controls: dict[str, float]  # attributes, and offsets from the identity's own expression; a missing one is 0
     purpose: Purpose = "preview"
     encoding: Encoding = "rgba8"
-    stream: int = 0
-    half: bool = False
-    passes: tuple[PassName, ...] = ()
-    matte: MatteName = "none"
-    unit: float = HEAD_UNIT
-    distance: float = 0.0
-    keep: float = later(1.0)
+    stream: int = 0  # separates the previews of several faces
+    half: bool = False  # whether a preview may have half the width and height, where that is faster
+    passes: tuple[PassName, ...] = ()  # wanted beside the picture, each once; see Frame
+    matte: MatteName = "none"  # the picture as painted, or the head alone, cut out with straight alpha
+    unit: float = HEAD_UNIT  # metres of a head unit, for the depth in an exr file
+    distance: float = 0.0  # metres from the camera to the head's origin, for the same
+    keep: float = later(1.0)  # 0 … 1: how firmly looks are held where pose and expression change
 
     def __post_init__(self) -> None:
         if not 0 <= self.keep <= 1:

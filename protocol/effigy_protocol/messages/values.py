@@ -18,9 +18,9 @@ LATER = "later"  # in the metadata of a field
 
 
 def later(default: Any) -> Any:
-    """A field that this version of the protocol has gained: it may be missing, and is left out where it is the default.
+    """Returns a dataclass field that was added to the protocol later: it may be missing, and then has its default.
 
-    So a side that knows it and one that does not understand each other as long as nobody asks for it.
+    It is not sent while it has its default. So sides with and without it work together until somebody uses it.
     """
     return field(default=default, metadata={LATER: True})
 
