@@ -16,7 +16,7 @@ from mathutils import Matrix
 
 from effigy_protocol.person import Corner
 
-from . import display
+from . import display, lit
 from .properties import face_of
 
 _BEFORE = 2e-3  # of the plate's side, towards the viewer: it covers the plate
@@ -60,7 +60,7 @@ def show(
     plane.matrix_world = plate.matrix_world @ Matrix.Translation((0, 0, _BEFORE))
     plane.data.vertices.foreach_set("co", corners(quad, width, height).ravel().tolist())
     plane.data.update()
-    node = plane.data.materials[0].node_tree.nodes[display.SURFACE]
+    node = plane.data.materials[0].node_tree.nodes[lit.PICTURE]
     before, node.image = node.image, image
     if before is not None and before != image and before.users == 0:
         bpy.data.images.remove(before)

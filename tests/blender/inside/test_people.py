@@ -19,8 +19,7 @@ def painted(face) -> np.ndarray:
     """The exact picture of a face at rest, flat RGBA."""
     render, reader = addon("blender.pictures.render"), addon("blender.scene.reader")
     rest = effigy_client.asking.Asking.of(face.effigy.rest_yaw, face.effigy.rest_pitch)
-    values, _ = render.paint(face, reader.FaceState(rest, np.eye(4), 0.0))
-    return values
+    return render.paint(face, reader.FaceState(rest, np.eye(4), 0.0)).pixels
 
 
 def test_a_photographs_square_lies_where_the_plate_is():
