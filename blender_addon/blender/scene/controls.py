@@ -15,6 +15,7 @@ from effigy_client.follow import Shape
 from effigy_client.mirror import Twin
 from effigy_client.pose import Angles, View, angles_of, head_rotation
 
+from .fcurves import bags_of
 from .properties import face_of
 
 _CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about as a parent does
@@ -164,12 +165,16 @@ def key_turn(proxy: bpy.types.Object, frame: float) -> None:
 
 
 def key_looks(proxy: bpy.types.Object, frame: float) -> None:
-    """Keyframes at ``frame`` what of attributes and likeness is not as it always is."""
+    """Keyframes at ``frame`` the attributes and the likeness that are keyed already, or not as they always are."""
     for block in attributes_of(proxy):
-        if block.value != 0:
+        if block.value != 0 or _is_keyed(block.id_data, block.path_from_id("value")):
             block.keyframe_insert("value", frame=frame)
-    if face_of(proxy).keep != 1:
+    if face_of(proxy).keep != 1 or _is_keyed(proxy, "effigy.keep"):
         proxy.keyframe_insert("effigy.keep", frame=frame)
+
+
+def _is_keyed(data: Any, path: str) -> bool:
+    return any(curves.find(path) is not None for curves in bags_of(data))
 
 
 def key_controls(proxy: bpy.types.Object, frame: float, names: Container[str] | None = None) -> None:

@@ -64,6 +64,7 @@ class EFFIGY_OT_reset_attributes(FaceOperator):
         if scene.tool_settings.use_keyframe_insert_auto:
             for block in blocks:
                 block.keyframe_insert("value", frame=scene.frame_current)
+            proxy.keyframe_insert("effigy.keep", frame=scene.frame_current)
         return {"FINISHED"}
 
 
