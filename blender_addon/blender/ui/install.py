@@ -84,7 +84,7 @@ def _of_another_release(command: str) -> tuple[str, str] | None:
         return None
     folder = Folder(parents[2])  # of env/bin/effigy
     there = folder.installed()
-    if not there.complete or there.wheel == belongs.sha256:
+    if there.wheel in ("", belongs.sha256):
         return None
     return str(folder.path), iface_(
         "The installed backend ({}) is not the one of this add-on ({})", there.version, belongs.version

@@ -105,6 +105,12 @@ class Plan:
         """Returns the command that installs the backend and its other dependencies."""
         return [*self._install(self.addresses.packages), str(wheel)]
 
+    def removal(self) -> list[str]:
+        """Returns the command that removes the backend, since pip takes another wheel of the same version for it."""
+        if self.uv is not None:
+            return [str(self.uv), "pip", "uninstall", "--python", str(self.folder.python), "effigy-faces"]
+        return [str(self.folder.python), "-I", "-m", "pip", "uninstall", "--yes", "effigy-faces"]
+
     def _install(self, index: str) -> list[str]:
         source = ["--index-url", index] if self.offline is None else ["--no-index", "--find-links", str(self.offline)]
         if self.uv is not None:

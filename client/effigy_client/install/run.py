@@ -89,8 +89,8 @@ class Installation:
         if self._repair:
             self._tell(line="the old environment is removed")
             folder.clear()
-        there = folder.installed()
-        folder.remember(replace(there, complete=False))
+        there = replace(folder.installed(), complete=False)
+        folder.remember(there)
         shutil.rmtree(folder.temporary, ignore_errors=True)  # of a run that was ended
         folder.temporary.mkdir(parents=True)
         with _log(folder.log) as log:
@@ -106,6 +106,8 @@ class Installation:
             self._begin("backend")
             if there.wheel != plan.wheel.sha256:
                 wheel = self._wheel()
+                if there.wheel:
+                    self._call(plan.removal(), log, "the earlier backend cannot be removed")
                 with self._share_by_disk("backend", "check", _BACKEND_GB):
                     self._call(plan.backend(wheel), log, "the backend cannot be installed")
                 there = replace(there, wheel=plan.wheel.sha256, version=plan.wheel.version)
