@@ -14,7 +14,7 @@ from rich.console import Console
 from .console import fail, note, stage_progress
 from .options import ModelOption
 from .photos import FaceOption
-from .pictures import DeviceOption, PitchOption, SetOption, YawOption, read_sets
+from .pictures import DeviceOption, KeepOption, PitchOption, SetOption, YawOption, read_sets
 
 _MIRROR_APART = 3.0  # percent of the distance between the outer corners of the eyes
 
@@ -96,6 +96,7 @@ def paste(
     yaw: YawOption = None,
     pitch: PitchOption = None,
     sets: SetOption = None,
+    keep: KeepOption = 1.0,
     keys: Annotated[
         Path | None, typer.Option(help="A .csv or .json of keys, as film's: a picture for each frame, in a folder.")
     ] = None,
@@ -107,8 +108,8 @@ def paste(
 
     if person is None and keys is None:
         raise fail("say who: name a NAME.person, or --keys that Blender exported")
-    if keys is not None and (yaw, pitch, sets) != (None, None, None):
-        raise fail("--keys say how the face is posed: leave --yaw, --pitch and --set out")
+    if keys is not None and (yaw, pitch, sets, keep) != (None, None, None, 1.0):
+        raise fail("--keys say how the face is posed: leave --yaw, --pitch, --set and --keep out")
     with _failures():
         chosen = api.load(model, device)
         if keys is not None:
@@ -119,7 +120,9 @@ def paste(
                 )  # fmt: skip
             said = str(written)
         else:
-            api.paste(person or "", picture, yaw=yaw, pitch=pitch, controls=read_sets(sets), out=out, model=chosen)
+            api.paste(
+                person or "", picture, yaw=yaw, pitch=pitch, controls=read_sets(sets), keep=keep, out=out, model=chosen
+            )
             said = str(out)
         Console(soft_wrap=True, highlight=False).print(said, markup=False)
 

@@ -87,7 +87,7 @@ def person_tab(studio: Studio) -> None:
                 shown = markup.progress_markup(1.0, seen.picture, _words(made))
                 file = gr.update(value=str(save(made, folder)), visible=True)
                 yield shown, made, hidden, file, gr.update(visible=True), ""
-        except (*FAILURES, OSError) as error:
+        except (PaintingError, *FAILURES, OSError) as error:
             yield markup.problem_markup(_said(error, path)), None, hidden, hidden, hidden, ""
 
     def pose(made: Made | None, turn: float, nod: float, *values: float) -> str:

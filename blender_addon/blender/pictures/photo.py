@@ -51,6 +51,12 @@ def of_file(path: Path) -> bytes:
     return data
 
 
+def is_readable(path: Path) -> bool:
+    """Returns whether the backend reads such a file itself. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(_FILES)
+
+
 def _check_size(size: int, path: Path) -> None:
     """Raises PictureError."""
     if size > MAX_FILE_BYTES:

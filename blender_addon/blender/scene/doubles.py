@@ -55,6 +55,12 @@ def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
             setattr(face, name, held.copy())
     face.baked = face.baked_normal = face.baked_light = None
     face.source = "LIVE"
+    if any(face_of(obj).photograph == face.photograph for obj in bpy.data.objects if obj != proxy):
+        face.photograph = None  # the original's, around the original's plate
+    elif face.photograph is not None:
+        face.photograph.data = face.photograph.data.copy()
+        for slot in face.photograph.material_slots:
+            slot.material = slot.material.copy() if slot.material is not None else None
     rig.own(face, image)
     if not display.picture_nodes(proxy):
         face.plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image, clear=face.matte == "HEAD"))

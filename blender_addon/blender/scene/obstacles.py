@@ -26,7 +26,8 @@ def hiding(context: bpy.types.Context, proxy: bpy.types.Object, camera: bpy.type
     for x in _SAMPLES:
         for y in _SAMPLES:
             _follow(depsgraph, camera, plate.matrix_world @ Vector((x, y, 0.0)), around, found)
-    return list(found)
+    photograph = face_of(proxy).photograph  # which is meant to cover the plate
+    return [name for name in found if photograph is None or name != photograph.name]
 
 
 def _follow(

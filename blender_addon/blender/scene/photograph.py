@@ -52,11 +52,11 @@ def show(
         raise ValueError(f"{picture} cannot be read")
     image.source = "FILE" if frames is None else "SEQUENCE"
     plane = face.photograph
-    if plane is None or plane.name not in bpy.data.objects:
-        plane = _plane(f"{proxy.name} Photograph", image)
+    if plane is None:
+        plane = face.photograph = _plane(f"{proxy.name} Photograph", image)
+    if not plane.users_scene:  # new; or deleted in a viewport, after which the face's pointer still keeps it
         for collection in proxy.users_collection:
             collection.objects.link(plane)
-        face.photograph = plane
     plane.matrix_world = plate.matrix_world @ Matrix.Translation((0, 0, _BEFORE))
     plane.data.vertices.foreach_set("co", corners(quad, width, height).ravel().tolist())
     plane.data.update()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from functools import lru_cache
@@ -20,8 +21,10 @@ from effigy_protocol.person import Corner, quad_of
 from effigy_protocol.record import picture_file
 
 from .. import preferences
+from ..pictures import photo
 from ..pictures.activity import activity
 from ..pictures.bake import BakeError, folder_of
+from ..pictures.photo import PictureError
 from ..preferences import PreferencesError
 from ..scene import photograph
 from ..scene.properties import face_of
@@ -109,12 +112,15 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
             self._folder = folder_of(proxy).with_name(f"{folder_of(proxy).name} in photo")
             self._keys = Path(tempfile.mkdtemp(prefix="effigy-", dir=bpy.app.tempdir)) / "keys.json"
             write_whole(self._keys, keys_of(proxy, scene, self._range))
+            if not photo.is_readable(picture):  # then From Photo has given the backend another file
+                write_whole(given := self._keys.with_name("picture.png"), photo.of_file(picture))
+                picture = given
             model = bpy.path.abspath(chosen.model) if chosen.source == "LOCAL" and chosen.model else ""
             self._command = Command(
                 chosen.command, "paste", "--keys", str(self._keys), "--picture", str(picture),
                 "--out", str(self._folder), *(["--model", model] if model else []),
             )  # fmt: skip
-        except (BackendError, BakeError, OSError, PreferencesError, UnreadableError, ValueError) as error:
+        except (BackendError, BakeError, OSError, PreferencesError, PictureError, UnreadableError, ValueError) as error:
             self._forget_keys()
             self.report({"ERROR"}, rpt_("The face cannot be pasted: {}", error))
             return False
@@ -143,8 +149,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
     def _forget_keys(self) -> None:
         """They hold the person."""
         if self._keys.name:
-            self._keys.unlink(missing_ok=True)
-            self._keys.parent.rmdir()
+            shutil.rmtree(self._keys.parent, ignore_errors=True)
 
 
 class EFFIGY_OT_remove_photo(FaceOperator):
