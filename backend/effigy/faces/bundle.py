@@ -201,7 +201,10 @@ def replace_attributes(folder: Path, attributes: list[Attribute]) -> None:
     header = read_header(folder)
     before = header.get("attributes") or {"attributes": [], "retired": []}
     names = {each.name for each in attributes}
-    retired = {*before["retired"], *(each["name"] for each in before["attributes"])} - names
+    known = {*before["retired"], *(each["name"] for each in before["attributes"])}
+    retired = known - names
+    # Whoever is stopped before the end leaves a bundle without attributes, and not a damaged one.
+    write_header(folder, header | {"attributes": {"sha256": "", "attributes": [], "retired": sorted(known)}})
     save_attributes(folder, attributes)
     entry = {
         "sha256": sha256(folder / ATTRIBUTES_FILE),
@@ -266,7 +269,7 @@ def _read_encoder(folder: Path, header: dict[str, Any], regressor: Regressor, de
 
 
 def _read_attributes(folder: Path, header: dict[str, Any], generator: Generator) -> list[Attribute]:
-    if (entry := header.get("attributes")) is None:
+    if (entry := header.get("attributes")) is None or not entry["attributes"]:
         return []
     check_sha256(folder / ATTRIBUTES_FILE, entry["sha256"], "learn them again with 'effigy bundle learn-attributes'")
     controls = [control["name"] for control in header["controls"]]

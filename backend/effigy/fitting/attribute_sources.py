@@ -30,7 +30,7 @@ from ..generators.checkpoints.loose import read_loose_tensors
 from ..generators.networks.stylegan import StyleGAN
 from ..geometry.camera import Array
 
-_PARTS = re.compile(r"(?P<what>.+?)(?::(?P<part>[^:@]+))?(?:@(?P<first>\d+)-(?P<last>\d+))?")
+_PARTS = re.compile(r"(?P<what>.+?)(?::(?P<part>[^:@/\\]+))?(?:@(?P<first>\d+)-(?P<last>\d+))?")
 _COMPONENTS = ("lat_comp", "comp", "components", "act_comp")  # in GANSpace's files, the best first
 _LARGEST = 256 << 20  # bytes of a file
 _FEWEST = 20  # people with a label

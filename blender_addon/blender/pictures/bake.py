@@ -120,9 +120,12 @@ class Bake:
         """Writes the picture of a frame, if it is a new one, and remembers the plate's place."""
         record, path = self._record(step.moment), self._path(step.frame)
         if step.picture is not None:
+            surface = Surface.of(step.picture)
+            if self._maps and surface is None:
+                raise BakeError(rpt_("Lit was switched off meanwhile: bake again"))
             # The file itself says what it shows, so that no crash can make it pass for another picture.
             write_whole(path, annotate(step.picture.data, {KEYWORD: record.as_text()}))
-            self._keep_maps(step, Surface.of(step.picture))
+            self._keep_maps(step, surface)
             self.painted += 1
             self.clamped += bool(step.picture.clamped)
         self._places.append(step.moment.plate)
