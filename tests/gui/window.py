@@ -29,7 +29,7 @@ class Display:
         self.name = f":{number}"
         screen = f"{SIZE[0]}x{SIZE[1]}x24"
         command = ["Xvfb", self.name, "-screen", "0", screen, "+extension", "GLX", "-nolisten", "tcp"]
-        command += ["-fbdir", str(log.parent)]
+        command += ["-nocursor", "-fbdir", str(log.parent)]  # a pointer would hide what it stands on
         self._pixels = log.parent / "Xvfb_screen0"
         with log.open("wb") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file)
