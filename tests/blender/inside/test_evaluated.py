@@ -35,8 +35,10 @@ ARGUMENTS = {
     "preflight": {},
     "random_identity": {"seed": 12},
     "randomise": {"seed": 3},
+    "relax": {},
     "remove_expression": {"name": "Kept"},
     "remove_face": {},
+    "reset_attributes": {},
     "reset_pose": {},
     "save_identity": {"filepath": "saved.effigy-identity"},
     "show_live": {},
@@ -48,10 +50,12 @@ ELSEWHERE |= {"follow_view", "use_new_default"}  # see test_viewing and test_ear
 ELSEWHERE |= {"import_film", "read_film", "pose_from_picture", "read_picture"}  # see test_capturing
 ELSEWHERE |= {"identity_from_photo", "make_person", "stop_portrait"}  # see test_people
 ELSEWHERE |= {"paste_into_photo", "remove_photo"}  # see test_people
+ELSEWHERE |= {"add_attributes"}  # see test_looks
 ELSEWHERE |= {"install_backend", "cancel_install", "remove_backend", "carry_over"}  # see test_install
 # Each continues with the scene of the one before.
 ORDER = (
     *("add_face", "randomise", "store_expression", "mirror", "save_identity", "change_identity", "neutral"),
+    *("relax", "reset_attributes"),
     *("apply_expression", "key_all", "exact_view", "cache", "bake", "random_identity", "show_live", "load_identity"),
     *("import_arkit", "import_landmarks", "mix_identities", "face_camera", "reset_pose", "preflight"),
     *("bake", "bake_layers", "export_keys", "export_arkit", "remove_expression", "remove_face"),
