@@ -7,7 +7,7 @@
 #
 # HEAD is what `python -m recipes.demo_face bake` wrote. 16 cores render some 190 pictures a second at 128 × 128. What the
 # machine's Python lacks is installed from the folder WHEELS, if that is set: structlog and platformdirs are pure Python.
-# DEVICE=cpu tries it anywhere; EXTRA is given to train, for instance EXTRA="--start stage.safetensors --quarter 0.1".
+# DEVICE=cpu tries it anywhere; EXTRA is given to train, for instance EXTRA="--start generator.safetensors --quarter 0.1".
 set -eu
 head=$1 out=$2 renders=${3:-40000} pictures=${4:-800000} seconds=${5:-400} device=${DEVICE:-cuda}
 cd "$(dirname "$0")/../.."
