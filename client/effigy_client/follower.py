@@ -26,6 +26,7 @@ from .pixels import Pixels, Surface, from_rgba8
 _REST_S = 0.15
 _SLOW_MS = 100.0  # painting that takes longer follows a hand at half the size
 _SAME_MOVE_S = 0.5  # pictures farther apart are not of one movement
+_SAME_LOOK_S = 0.005  # nobody has seen a picture that was replaced so soon
 _EARLY_S = 0.005  # pictures may take a little less than the one before
 
 
@@ -206,10 +207,9 @@ class Follower:
             self._painting = timings.inverse_ms + timings.synthesis_ms + timings.encode_ms
         now = self._clock()
         self.milliseconds, self._took = 1e3 * (now - preview.asked), 1e3 * (preview.finished - preview.asked)
-        if (gap := now - self._drawn) < _SAME_MOVE_S:
-            # Gaps are averaged and not rates, of which one of two pictures in a single look would outweigh all others.
+        if _SAME_LOOK_S < (gap := now - self._drawn) < _SAME_MOVE_S:
             self._gap = self._gap + 0.2 * (gap - self._gap) if self._gap else gap
-            self.rate = 1 / max(self._gap, 1e-3)
+            self.rate = 1 / self._gap
         self._drawn = now
         if self._show(tag.asking, tag.place, tag.number, pixels, surface, screen, exact=frame.exact):
             self.clamped = frame.clamped

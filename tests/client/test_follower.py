@@ -215,7 +215,7 @@ def test_the_rate_is_of_one_movement(scene):
     assert scene.follower.rate == pytest.approx(10, rel=0.01), "a pause is no movement"
     scene.want(51)
     scene.arrive(seconds=0.001)
-    assert scene.follower.rate < 15, "two pictures in one look count as one"
+    assert scene.follower.rate == pytest.approx(10, rel=0.01), "two pictures in one look are seen as one"
 
 
 def test_what_was_limited_is_told_also_from_memory(scene):
