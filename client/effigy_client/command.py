@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 import tempfile
 
-from .provision import last_words, spawn, split_command
+from .provision import end_process, last_words, spawn, split_command
 
 _END_S = 2.0  # to leave when asked; then it is killed
 _TAIL = 16384  # bytes of what it printed that are looked through
@@ -44,13 +42,7 @@ class Command:
         """Ends the process within seconds."""
         if self.is_running:
             self._asked_to_end = True
-            with contextlib.suppress(OSError):
-                self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_S)
-            if self._process.poll() is None:
-                self._process.kill()
-                self._process.wait()
+            end_process(self._process, _END_S)
         self._printed.close()
 
     def wait(self) -> None:

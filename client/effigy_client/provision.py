@@ -196,12 +196,7 @@ class LocalBackend:
 
     def stop_and_wait(self) -> None:
         """Stops it and waits, a few seconds at most; for the end of Blender."""
-        self.stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_S)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        end_process(self._process, _STOP_S)
         self.reap()
 
     def last_words(self) -> str:
@@ -260,6 +255,17 @@ def split_command(command: str) -> list[str]:
             "or set the command in the add-on's preferences (for instance /home/me/effigy-env/bin/effigy)"
         )
     return [program, *arguments[1:]]
+
+
+def end_process(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Asks a process to end, and kills it if it has not after ``seconds``. Returns when it is gone."""
+    with contextlib.suppress(OSError):
+        process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def spawn(arguments: list[str], printed: IO[bytes] | None = None, logs: Path | None = None) -> subprocess.Popen[bytes]:

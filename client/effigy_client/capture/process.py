@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import subprocess
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..provision import last_words, spawn, split_command
+from ..provision import end_process, last_words, spawn, split_command
 
 _LINE = 1 << 20  # bytes of a line, of which a small picture needs a tenth
 _LARGEST = 640  # pixels of a picture's width and height
@@ -106,13 +105,7 @@ class CaptureProcess:
     def end(self) -> None:
         """Ends the process within seconds; nothing is written, and a camera is switched off."""
         self._asked_to_end = True
-        with contextlib.suppress(OSError):
-            self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_S)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        end_process(self._process, _END_S)
         for thread in self._threads:
             thread.join(_END_S)
         self.seen = None
