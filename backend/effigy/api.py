@@ -43,7 +43,7 @@ from .painting.outputs import check_apart, check_folder, check_suffix
 from .painting.pasted import write_pasted
 from .painting.sequences import Progress, Written, in_order, write_sequence
 from .painting.sheets import paint_sheet
-from .people import ALIGNMENTS, Made, make_person, place_of, told
+from .people import ALIGNMENTS, Made, finish, make_person, place_of, told
 from .people.numbering import beside
 from .people.stages import Unfinished
 from .picture_files import read_picture_file
@@ -221,11 +221,7 @@ def photo(
     reader = PhotoReader(chosen.generator.device)
     kept = None if out is None else Unfinished(Path(out))
     steps = make_person(chosen, reader, data, face, align, tuned=tune, keep_picture=keep_picture, name=name, kept=kept)
-    try:
-        while True:
-            progress(next(steps).share)
-    except StopIteration as end:
-        made: Made = end.value
+    made = finish(steps, lambda step: progress(step.share))
     progress(1.0)
     if out is not None and kept is not None:
         write_person(made.person, Path(out))

@@ -19,7 +19,7 @@ from effigy import api
 from effigy.faces import FaceModel, embedded_bundle, generator_of
 from effigy.faces.photo_map import Features
 from effigy.landmarks.photo import PhotoReader
-from effigy.people.making import Made, Steps, make_person, psnr
+from effigy.people.making import finish, make_person, psnr
 from effigy.recognition import load_embedder
 
 FIRST_SEED = 4_000_000  # nobody's that fits sample or learn from
@@ -39,7 +39,7 @@ def figures(model_name: str, people: int) -> None:
         file = io.BytesIO()
         iio.imwrite(file, picture, extension=".png")
         began = time.process_time()
-        made = _end_of(make_person(model, reader, file.getvalue()))
+        made = finish(make_person(model, reader, file.getvalue()))
         seconds = time.process_time() - began
         turn = _TURN * (1 if number % 2 else -1)
         asked = true.pose.yaw + turn, true.pose.pitch, {"mouthSmile": _SMILE}
@@ -64,14 +64,6 @@ def figures(model_name: str, people: int) -> None:
     )  # fmt: skip
     for name, column in zip(names, table.T, strict=True):
         print(f"{name}: mean {column.mean():.4g}, {column.min():.4g} … {column.max():.4g}")
-
-
-def _end_of(steps: Steps) -> Made:
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        return end.value
 
 
 def _yaw(model: FaceModel, reader: PhotoReader, picture: torch.Tensor) -> float:

@@ -30,7 +30,7 @@ from effigy.faces.photo_map import Features
 from effigy.faces.picture_reading import NoFaceError, find_faces
 from effigy.faces.transfer import photo_map_of
 from effigy.landmarks.photo import PhotoReader
-from effigy.people.making import Made, Steps, make_person
+from effigy.people.making import finish, make_person
 
 _TURNS = (-20.0, -10.0, 0.0, 10.0, 20.0)  # from where the photograph looks
 _STRENGTH = 0.8
@@ -40,7 +40,7 @@ _EVERY = 36  # of 879: 24 or 25
 def measure(model: FaceModel, reader: PhotoReader, file: Path) -> dict[str, Any]:
     """The figures of one photograph."""
     began = time.process_time()
-    made = _end_of(make_person(model, reader, file.read_bytes(), tuned=True, name=file.name))
+    made = finish(make_person(model, reader, file.read_bytes(), tuned=True, name=file.name))
     row: dict[str, Any] = dict(made.figures) | {"seconds": round(time.process_time() - began, 1)}
     untuned = Person(**{key: getattr(made.person, key) for key in Person.__slots__} | {"deltas": {}})
     for name, person in (("tuned", made.person), ("found", untuned)):
@@ -90,15 +90,6 @@ def table(rows: list[dict[str, Any]]) -> None:
     for name, values in columns.items():
         low, middle, high = np.percentile(values, (0, 50, 100))
         print(f"{name}: mean {np.mean(values):.3g}, median {middle:.3g}, {low:.3g} … {high:.3g} ({len(values)})")
-
-
-def _end_of(steps: Steps) -> Made:
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        made: Made = end.value
-        return made
 
 
 def main() -> None:

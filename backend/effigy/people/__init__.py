@@ -3,7 +3,7 @@
 
 from .alignment import ALIGNMENTS, UnfitModelError, pixels_of
 from .inversion import Progress
-from .making import Made, make_person
+from .making import Made, finish, make_person
 from .paste import NoPlaceError, Place, place_of
 from .provenance import told
 
@@ -14,6 +14,7 @@ __all__ = [
     "Place",
     "Progress",
     "UnfitModelError",
+    "finish",
     "make_person",
     "pixels_of",
     "place_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -124,6 +124,16 @@ def _fit(
 
 
 R = TypeVar("R")
+
+
+def finish(steps: Generator[Progress, None, R], tell: Callable[[Progress], object] = lambda step: None) -> R:
+    """Takes ``steps`` to their end, calling ``tell`` after each; returns what they lead to."""
+    try:
+        while True:
+            tell(next(steps))
+    except StopIteration as end:
+        result: R = end.value
+        return result
 
 
 def _scaled(steps: Generator[Progress, None, R], low: float, high: float) -> Generator[Progress, None, R]:
