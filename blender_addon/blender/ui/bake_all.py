@@ -13,6 +13,7 @@ from ..pictures.session import session
 from ..scene.properties import face_of
 from ..scene.queries import faces
 from ..translation import rpt_
+from .operator import is_idle, is_saved
 from .ranges import complete
 
 
@@ -47,13 +48,7 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not bpy.data.filepath:
-            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
-            return False
-        if activity.is_at_work:
-            cls.poll_message_set("Wait until the bake or render that runs is done")
-            return False
-        return True
+        return is_saved(cls) and is_idle(cls)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         wanted = [

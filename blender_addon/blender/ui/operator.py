@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from ..pictures.activity import activity
 from ..pictures.session import session
 from ..scene.queries import active_face
 from ..translation import rpt_
@@ -18,6 +19,22 @@ def can_ask(cls: Any) -> bool:
     if session.is_ready or bpy.app.background:
         return True
     cls.poll_message_set("Start the backend first, and wait until it is ready")
+    return False
+
+
+def is_idle(cls: Any) -> bool:
+    """Returns whether no bake, cache or render is running; says so on the button if one is."""
+    if not activity.is_at_work:
+        return True
+    cls.poll_message_set("Wait until the bake or render that runs is done")
+    return False
+
+
+def is_saved(cls: Any) -> bool:
+    """Returns whether there is a folder for pictures, beside the .blend; says on the button what to do if not."""
+    if bpy.data.filepath:
+        return True
+    cls.poll_message_set("Save the .blend first: the pictures are written beside it")
     return False
 
 

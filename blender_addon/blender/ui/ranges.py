@@ -18,7 +18,7 @@ from ..pictures.walk import Walk
 from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, scene_of
 from ..translation import rpt_
-from .operator import can_ask, is_ours
+from .operator import can_ask, is_idle, is_ours, is_saved
 
 _WAIT_S = 0.1  # for one answer, until a script looks whether all is well
 
@@ -140,19 +140,11 @@ def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
     if proxy is None:
         cls.poll_message_set("Select a face")
         return False
-    if not is_ours(cls, proxy):
-        return False
-    if activity.is_at_work:
-        cls.poll_message_set("Wait until the bake or render that runs is done")
-        return False
-    return can_ask(cls)
+    return is_ours(cls, proxy) and is_idle(cls) and can_ask(cls)
 
 
 def _can_write(cls: Any, context: bpy.types.Context) -> bool:
-    if not bpy.data.filepath:
-        cls.poll_message_set("Save the .blend first: the pictures are written beside it")
-        return False
-    return _can_walk(cls, context)
+    return is_saved(cls) and _can_walk(cls, context)
 
 
 class EFFIGY_OT_bake(RangeOperator):

@@ -22,7 +22,6 @@ from effigy_protocol.record import picture_file
 
 from .. import preferences
 from ..pictures import photo
-from ..pictures.activity import activity
 from ..pictures.bake import BakeError, folder_of
 from ..pictures.photo import PictureError
 from ..preferences import PreferencesError
@@ -32,7 +31,7 @@ from ..scene.queries import active_face, face_in, name_of, scene_of
 from ..scene.reader import UnreadableError
 from ..translation import rpt_
 from .export_keys import keys_of
-from .operator import FaceOperator, WatchingOperator, is_ours
+from .operator import FaceOperator, WatchingOperator, is_idle, is_ours, is_saved
 from .panels import FacePanel
 
 
@@ -65,13 +64,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         if proxy is None or _quad(face_of(proxy).latent) is None:
             cls.poll_message_set("Select a face that was made from a photograph")
             return False
-        if not bpy.data.filepath:
-            cls.poll_message_set("Save the .blend first: the pictures are written beside it")
-            return False
-        if activity.is_at_work:
-            cls.poll_message_set("Wait until the bake or render that runs is done")
-            return False
-        return is_ours(cls, proxy)
+        return is_saved(cls) and is_idle(cls) and is_ours(cls, proxy)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return self.watch(context) if self._begin(context) else {"CANCELLED"}
