@@ -13,7 +13,7 @@ from effigy_protocol.messages import Welcome
 from . import controls, display, rig
 from .plate import remove_keys
 from .properties import EffigyFace, face_of
-from .queries import has_own_plate, owns_plate
+from .queries import has_own_plate, is_shared, owns_plate
 
 
 def mend(proxy: bpy.types.Object, welcome: Welcome | None) -> None:
@@ -55,7 +55,7 @@ def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
             setattr(face, name, held.copy())
     face.baked = face.baked_normal = face.baked_light = None
     face.source = "LIVE"
-    if any(face_of(obj).photograph == face.photograph for obj in bpy.data.objects if obj != proxy):
+    if is_shared(proxy, "photograph"):
         face.photograph = None  # the original's, around the original's plate
     elif face.photograph is not None:
         face.photograph.data = face.photograph.data.copy()

@@ -44,6 +44,13 @@ def owns_plate(proxy: bpy.types.Object) -> bool:
     return plate is not None and face_of(plate).owner == proxy
 
 
+def is_shared(proxy: bpy.types.Object, name: str) -> bool:
+    """Returns whether a face in any scene besides ``proxy`` holds the same ``name``: "camera" or "photograph"."""
+    held = getattr(face_of(proxy), name)
+    others = (other for scene in bpy.data.scenes for other in faces(scene) if other != proxy)
+    return held is not None and any(getattr(face_of(other), name) == held for other in others)
+
+
 def has_own_plate(proxy: bpy.types.Object) -> bool:
     """Returns whether plate and picture are this proxy's alone.
 

@@ -18,7 +18,7 @@ from effigy_protocol.messages import Array, Identity, Parameter, Welcome
 from ..translation import rpt_
 from . import controls, conversion, display, placing
 from .properties import EffigyFace, face_of
-from .queries import faces, owns_plate, scene_of
+from .queries import faces, is_shared, owns_plate, scene_of
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 ATTRIBUTES = "attributes"  # the group of controls that change looks and no expression
@@ -103,10 +103,9 @@ def remove_face(proxy: bpy.types.Object) -> None:
     What other faces share with it stays; a scene that looked through the camera looks through another face's.
     """
     face, collections = face_of(proxy), list(proxy.users_collection)
-    others = [other for scene in bpy.data.scenes for other in faces(scene) if other != proxy]
     plate = face.plate if owns_plate(proxy) else None
-    camera = None if any(face_of(other).camera == face.camera for other in others) else face.camera
-    photograph = None if any(face_of(other).photograph == face.photograph for other in others) else face.photograph
+    camera = None if is_shared(proxy, "camera") else face.camera
+    photograph = None if is_shared(proxy, "photograph") else face.photograph
     blind = [scene for scene in bpy.data.scenes if camera is not None and scene.camera == camera]
     for obj in (plate, photograph, camera, proxy):
         if obj is not None:
