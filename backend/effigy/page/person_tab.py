@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from ..painting import PaintingError
 from ..people import Made
 from . import markup
 from .portraits import FAILURES, PortraitMaker, save
@@ -87,7 +86,7 @@ def person_tab(studio: Studio) -> None:
                 shown = markup.progress_markup(1.0, seen.picture, _words(made))
                 file = gr.update(value=str(save(made, folder)), visible=True)
                 yield shown, made, hidden, file, gr.update(visible=True), ""
-        except (PaintingError, *FAILURES, OSError) as error:
+        except (*FAILURES, OSError) as error:
             yield markup.problem_markup(_said(error, path)), None, hidden, hidden, hidden, ""
 
     def pose(made: Made | None, turn: float, nod: float, *values: float) -> str:
@@ -97,7 +96,7 @@ def person_tab(studio: Studio) -> None:
             controls = dict(zip(model.controls, map(float, values), strict=True))
             picture = maker.pose(made.identity, float(turn), float(nod), controls)
             return markup.picture_markup(picture, "the person, posed")
-        except (PaintingError, *FAILURES) as error:
+        except FAILURES as error:
             return markup.problem_markup(str(error))
 
     source.change(count, source, [faces, which, make], api_visibility="private")

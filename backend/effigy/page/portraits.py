@@ -17,7 +17,7 @@ from ..faces.person import SUFFIX, write_person
 from ..faces.picture_reading import NoFaceError, find_faces
 from ..generators import GeneratorFileError, PictureError
 from ..landmarks import DetectorError
-from ..painting import Moment, Shot, paint_shots
+from ..painting import Moment, PaintingError, Shot, paint_shots
 from ..people import Made, UnfitModelError, make_person, pixels_of
 from ..people.numbering import beside, numbered
 from ..people.stages import Remembered
@@ -28,8 +28,8 @@ from .studio import Studio
 _SHOWN = 256  # pixels of the width and height of each of two pictures beside each other, at least
 
 FAILURES = (
-    DetectorError, GeneratorFileError, IdentityFileError, LatentError, NoFaceError, PictureError, PictureFileError,
-    UnfitModelError,
+    DetectorError, GeneratorFileError, IdentityFileError, LatentError, NoFaceError, PaintingError, PictureError,
+    PictureFileError, UnfitModelError,
 )  # fmt: skip
 
 
@@ -75,7 +75,10 @@ class PortraitMaker:
         yield Look(1.0, beside(made.aligned.pixels(), self.pose(made.identity, 0.0, 0.0, {})), made)
 
     def pose(self, who: Identity, yaw: float, pitch: float, controls: dict[str, float]) -> NDArray[np.uint8]:
-        """Paints the person, [h, w, 3], turned by these degrees from the pose of the photograph."""
+        """Paints the person, [h, w, 3], turned by these degrees from the pose of the photograph.
+
+        Raises one of FAILURES.
+        """
         moment = Moment(who.pose.yaw + yaw, who.pose.pitch + pitch, controls)
         with self._studio.lock:
             return next(paint_shots(self._studio.model, [Shot(who, moment)])).picture[..., :3]
