@@ -59,13 +59,13 @@ class LiveMattes:
 
         The first preview of a stream waits for its own, so that no opaque square flashes up. Raises DetectorError.
         """
-        key, find = (client, stream), _finder(pictures)
+        key = client, stream
         known = self._newest(key)
         if known is None or (pictures.seen is not None and known.relief is None):
-            known = find()
+            known = _finder(pictures)()
             self._keep(key, known)
         elif self._at_work is None or self._at_work.done():
-            self._at_work = self._helper.submit(self._renew, key, find)
+            self._at_work = self._helper.submit(self._renew, key, _finder(pictures))
         shape = pictures.images.shape[2:]
         matte = None if pictures.has_alpha else _resized(known.matte[..., None].astype(np.float32) / 255, shape)[..., 0]
         surface = _surface(known.relief, shape) if pictures.seen is not None else None
