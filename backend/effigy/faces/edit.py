@@ -79,8 +79,7 @@ class Asked:
         """Limits what is asked to the largest |yaw| and |pitch| of ``pose_range`` and to the ranges of ``controls``.
 
         These may name ``attributes`` too. ``rest``, the identity's own pose, is always within, and so is the average
-        expression, at ``relaxed``. Raises KeyError for a
-        name that is neither of a ``known`` control nor of an attribute.
+        expression, at ``relaxed``. Raises KeyError for a name that is neither a ``known`` control's nor an attribute's.
         """
         if unknown := controls.keys() - known.keys() - attributes.keys():
             raise KeyError(min(unknown))

@@ -22,19 +22,19 @@ _CARRYING = {"CHILD_OF", "ARMATURE"}  # constraints that carry an object about a
 
 
 def sliders_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
-    """Returns the shape keys that are controls, without the basis and an artist's own; [] if they were removed."""
+    """Returns the shape keys of controls and attributes, without basis and artists' own; [] if they were removed."""
     keys, face = proxy.data.shape_keys, face_of(proxy)
     return [block for block in list(keys.key_blocks)[1:] if face.is_control(block.name)] if keys is not None else []
 
 
 def blocks_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
-    """Those of the expression."""
+    """Returns the sliders of the expression."""
     face = face_of(proxy)
     return [block for block in sliders_of(proxy) if not face.is_attribute(block.name)]
 
 
 def attributes_of(proxy: bpy.types.Object) -> list[bpy.types.ShapeKey]:
-    """Those of looks."""
+    """Returns the sliders of looks that the model knows."""
     face = face_of(proxy)
     return [block for block in sliders_of(proxy) if face.is_attribute(block.name) and not block.mute]
 
