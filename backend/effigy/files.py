@@ -55,19 +55,26 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Gives the folder ``path``, which does not exist yet, for files of the moment; it is removed at the end.
+
+    What a killed run left there is removed first.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Gives a temporary folder beside ``path``, which does not exist yet, and renames it on success, as ``whole_file``
     does.
-
-    What a killed run left under the temporary name is removed first.
     """
-    temporary = path.with_name(path.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with scratch_folder(path.with_name(path.name + ".part")) as temporary:
         yield temporary
         temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_json(path: Path) -> Any:

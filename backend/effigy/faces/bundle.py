@@ -18,6 +18,8 @@ Each tensor file has an entry in the header, with its checksum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from torch import Tensor
 from ..editing.appearance import Appearance
 from ..editing.correction import Corrected
 from ..editing.regressor import Regressor
+from ..files import scratch_folder
 from ..generators import Generator, GeneratorFileError, PreviewPainter, load_generator
 from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
@@ -41,6 +44,7 @@ from .encoder import Encoder, read_encoder
 from .face import FaceModel
 from .header import (
     FORMAT,
+    HEADER,
     WITHOUT_LOOKS,
     BundleError,
     check_sha256,
@@ -184,34 +188,45 @@ def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | Non
 
 def add_photo_map(folder: Path, photo_map: PhotoMap) -> None:
     """Puts ``photo_map`` into the bundle in ``folder``. Raises BundleError or OSError."""
-    header = read_header(folder)
-    photo_map.save(folder)
-    write_header(folder, header | {"photo": {"sha256": sha256(folder / PHOTO_FILE), **photo_map.entry()}})
+    _replace_part(folder, "photo", PHOTO_FILE, photo_map.save, photo_map.entry())
 
 
 def add_encoder(folder: Path, encoder: Encoder) -> None:
     """Puts ``encoder`` into the bundle in ``folder``. Raises BundleError or OSError."""
-    header = read_header(folder)
-    encoder.save(folder)
-    write_header(folder, header | {"encoder": {"sha256": sha256(folder / ENCODER_FILE), **encoder.entry()}})
+    _replace_part(folder, "encoder", ENCODER_FILE, encoder.save, encoder.entry())
 
 
 def replace_attributes(folder: Path, attributes: list[Attribute]) -> None:
     """Makes ``attributes`` those of the bundle in ``folder``. Raises BundleError or OSError."""
-    header = read_header(folder)
-    before = header.get("attributes") or {"attributes": [], "retired": []}
-    names = {each.name for each in attributes}
+    before = read_header(folder).get("attributes") or {"attributes": [], "retired": []}
     known = {*before["retired"], *(each["name"] for each in before["attributes"])}
-    retired = known - names
-    # Whoever is stopped before the end leaves a bundle without attributes, and not a damaged one.
-    write_header(folder, header | {"attributes": {"sha256": "", "attributes": [], "retired": sorted(known)}})
-    save_attributes(folder, attributes)
-    entry = {
-        "sha256": sha256(folder / ATTRIBUTES_FILE),
-        "attributes": [each.entry() for each in attributes],
-        "retired": sorted(retired),
-    }
-    write_header(folder, header | {"attributes": entry})
+    retired = known - {each.name for each in attributes}
+    entry = {"attributes": [each.entry() for each in attributes], "retired": sorted(retired)}
+    none = {"sha256": "", "attributes": [], "retired": sorted(known)}
+    _replace_part(folder, "attributes", ATTRIBUTES_FILE, partial(save_attributes, attributes=attributes), entry, none)
+
+
+def _replace_part(
+    folder: Path,
+    name: str,  # of its entry in the header
+    file: str,
+    save: Callable[[Path], None],  # writes ``file`` into a folder
+    entry: dict[str, Any],  # without the checksum
+    none: dict[str, Any] | None = None,  # the entry of a bundle that has learnt nothing of the kind
+) -> None:
+    """Replaces one of the parts that a bundle learns later. Raises BundleError or OSError.
+
+    File and entry are written beside those before, so a full disk changes nothing. Whoever is stopped while they
+    change places leaves a bundle that has learnt nothing of the kind, and never one that asks for what it refuses.
+    """
+    header = read_header(folder)
+    with scratch_folder(folder / "learnt.part") as scratch:
+        scratch.mkdir()
+        save(scratch)
+        write_header(scratch, header | {name: {"sha256": sha256(scratch / file), **entry}})
+        write_header(folder, header | {name: none})
+        (scratch / file).replace(folder / file)
+        (scratch / HEADER).replace(folder / HEADER)
 
 
 def _save_looks(folder: Path, looks: Looks | None) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from ..generators import GeneratorFileError
 from .looks import describe
 from .regressors import describe_correction
 
+HEADER = "model.json"
 FORMAT = 6
 # Earlier formats that are read:
 UNCORRECTED = 5  # the regressor is not corrected by its edits, and controls hold each other less
@@ -33,7 +34,7 @@ class BundleError(Exception):
 
 def read_header(folder: Path) -> dict[str, Any]:
     """Returns the header of the bundle in ``folder``. Raises BundleError where it is missing, damaged or too new."""
-    path = folder / "model.json"
+    path = folder / HEADER
     if not is_file(path):
         raise BundleError(f"{folder} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
     try:
@@ -62,7 +63,7 @@ def _check_reference(generator: dict[str, Any]) -> None:
 
 def write_header(folder: Path, header: dict[str, Any]) -> None:
     """Writes ``model.json`` whole or not at all. Raises OSError."""
-    with whole_file(folder / "model.json") as temporary:
+    with whole_file(folder / HEADER) as temporary:
         temporary.write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
 
 
