@@ -80,3 +80,8 @@ def test_nothing_that_is_there_is_replaced(exported, tmp_path):
         add_bundle(exported, GENERATOR, tmp_path)
     with pytest.raises(BundleError, match="is not a face model"):
         export_bundle(tmp_path, tmp_path / "x.zip")
+    before = exported.read_bytes()
+    ran = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["bundle", "export", "default", "--out", str(exported)])
+    assert ran.exit_code == 2
+    assert "is there already" in ran.output
+    assert exported.read_bytes() == before

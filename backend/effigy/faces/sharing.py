@@ -19,11 +19,10 @@ from ..zip_files import LongDirectoryError, open_zip
 from .attributes import FILE as ATTRIBUTES
 from .bundle import load_face_model
 from .encoder import FILE as ENCODER
-from .header import BundleError, sha256
+from .header import HEADER, BundleError, sha256
 from .photo_map import FILE as PHOTO_MAP
 from .regressors import CORRECTION
 
-_HEADER = "model.json"
 # The first must be there.
 _TENSORS = (
     "model.safetensors",
@@ -35,18 +34,22 @@ _TENSORS = (
     "paper.safetensors",
 )
 _DATE = (2020, 1, 1, 0, 0, 0)  # of every entry, so that equal fits are equal files
-_LARGEST = {_HEADER: 16 << 20, **dict.fromkeys(_TENSORS, 512 << 20)}  # bytes
+_LARGEST = {HEADER: 16 << 20, **dict.fromkeys(_TENSORS, 512 << 20)}  # bytes
 _DIRECTORY = 4096  # bytes of an archive's directory
 _CHUNK = 1 << 20
 
 
 def export_bundle(folder: Path, out: Path) -> None:
-    """Writes the bundle in ``folder`` to the file ``out``, without the generator. Raises BundleError, or OSError."""
+    """Writes the bundle in ``folder`` to the new file ``out``, without the generator. Raises BundleError, or
+    OSError.
+    """
+    if out.exists():
+        raise BundleError(f"{out} is there already: remove it, or write another")
     header = _read(folder)
     header["generator"] = {"sha256": header["generator"]["sha256"]}
     entries = [(name, folder / name) for name in _TENSORS if is_file(folder / name)]
     with whole_file(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(_HEADER, _DATE), json.dumps(header, indent=1))
+        archive.writestr(zipfile.ZipInfo(HEADER, _DATE), json.dumps(header, indent=1))
         for name, path in entries:
             with path.open("rb") as source, archive.open(zipfile.ZipInfo(name, _DATE), "w") as entry:
                 shutil.copyfileobj(source, entry, _CHUNK)
@@ -72,13 +75,13 @@ def add_bundle(file: Path, generator: Path, out: Path) -> None:
                 f"{file} was fitted to another generator (sha256 {wanted[:12]}…) than {generator} ({found[:12]}…)"
             )
         header["generator"] = {"path": str(generator.resolve()), "sha256": wanted}
-        (partial / _HEADER).write_text(json.dumps(header, indent=1), encoding="utf-8")
+        (partial / HEADER).write_text(json.dumps(header, indent=1), encoding="utf-8")
         load_face_model(partial, "cpu")
 
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        return _checked(read_json(folder / _HEADER))
+        return _checked(read_json(folder / HEADER))
     except (OSError, ValueError) as error:
         raise BundleError(f"{folder} is not a face model ({error}): choose a folder that 'effigy fit' wrote") from None
 
@@ -90,8 +93,8 @@ def _unpack(file: Path, folder: Path) -> dict[str, Any]:
             for entry in archive.infolist():
                 if entry.file_size > _LARGEST.get(entry.filename, -1) or entry.compress_type != zipfile.ZIP_STORED:
                     raise BundleError(f"{file} holds {entry.filename[:80]!r}, which no exported bundle does")
-            header = _checked(parse_json(archive.read(_HEADER).decode("utf-8")))
-            for name in set(archive.namelist()) - {_HEADER}:
+            header = _checked(parse_json(archive.read(HEADER).decode("utf-8")))
+            for name in set(archive.namelist()) - {HEADER}:
                 with archive.open(name) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target, _CHUNK)
     except (zipfile.BadZipFile, LongDirectoryError, KeyError, ValueError, EOFError, RuntimeError) as error:
@@ -102,5 +105,5 @@ def _unpack(file: Path, folder: Path) -> dict[str, Any]:
 def _checked(header: Any) -> dict[str, Any]:
     reference = header.get("generator") if isinstance(header, dict) else None
     if not isinstance(reference, dict) or not isinstance(reference.get("sha256"), str):
-        raise ValueError(f"its {_HEADER} names no generator")
+        raise ValueError(f"its {HEADER} names no generator")
     return dict(header)
