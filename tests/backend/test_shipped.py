@@ -60,6 +60,12 @@ def test_an_uncorrected_model_reads_and_edits_as_it_did(first, uncorrected):
     asked = [(20.0, -5.0, {}), (0.0, 0.0, {"jawOpen": 1.0}), (10.0, 0.0, {"eyeBlinkLeft": 1.0, "mouthSmile": 0.5})]
     edited = [uncorrected.edit(anchor, *each).ws[0].double() for each in asked]
     known = [[-42.240845, 708.185887], [-34.104018, 803.687473], [-31.281485, 770.493105]]
+    # And one that was asked for the average expression, which then lay beyond the sliders of whoever laughs.
+    laughing = uncorrected.open_seed(3, truncation=1.0)
+    relaxed = {name: -value for name, value in uncorrected.own_expression(laughing).items()}
+    edit = uncorrected.edit(laughing, laughing.pose.yaw, laughing.pose.pitch, relaxed)
+    assert edit.clamped == ("mouthSmile", "eyeBlinkLeft")
+    edited, known = [*edited, edit.ws[0].double()], [*known, [-43.005559, 852.630637]]
     np.testing.assert_allclose([[float(row.sum()), float(row.square().sum())] for row in edited], known, rtol=1e-5)
 
 

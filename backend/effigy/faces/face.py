@@ -69,7 +69,7 @@ class FaceModel:
         encoder: Encoder | None = None,  # gives the latent at which an inversion starts, once that is learnt
         generator_sha256: str = "",
         generator_path: Path | None = None,  # from which generators tuned for one person are loaded
-        firm: bool = True,  # whether controls hold each other as they do from bundle format 6 on
+        firm: bool = True,  # whether edits are those of bundle format 6: see ``error_weights`` and ``_relaxed``
         attributes: Iterable[Attribute] = (),  # looks that are asked for by name, as controls are
     ) -> None:
         self.name = name
@@ -88,6 +88,7 @@ class FaceModel:
         self.generator_sha256 = generator_sha256
         self.generator_path = generator_path
         self._previews = previews
+        self._is_firm = firm
         self._average: Array | None = None  # the mean face's expression, [C], once it was asked for
         self._finals = Finals.of(generator)
         self._lights = Recent[Light](_LIGHTS)  # by identity
@@ -231,7 +232,7 @@ class FaceModel:
         """
         asked = Asked.within(
             self.pose_range, self.controls, identity.pose, yaw, pitch, controls, self.attributes,
-            {name: -value for name, value in self.own_expression(identity).items()},
+            self._relaxed(identity),
         )  # fmt: skip
         if asked.attributes:
             return self._edit_looks(identity, asked, options, term)
@@ -241,6 +242,14 @@ class FaceModel:
         ws, moved = self._invert(identity.ws.double(), change, options, term)
         pose = pose_of(identity.q + moved)
         return Edit(ws, pose, asked.clamped, asked.residual(pose, moved, self.controls))
+
+    def _relaxed(self, identity: Identity) -> dict[str, float]:
+        """Returns the controls that are within range besides: where the identity has the average expression.
+
+        Before bundle format 6 there were none, and an edit stays what it was: at zero, which is always within.
+        """
+        own = self.own_expression(identity) if self._is_firm else dict.fromkeys(self.controls, 0.0)
+        return {name: -value for name, value in own.items()}
 
     def _edit_looks(self, identity: Identity, asked: Asked, options: InverseOptions, term: IdentityTerm | None) -> Edit:
         """``edit`` where attributes are asked for: from the latent w1 that they make of the identity's.
