@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from effigy.faces import LatentError
 from effigy.faces.recent import Recent
 from effigy.landmarks.photo import PhotoReader
 from effigy.painting.shots import Shot, paint_shots
-from effigy.people import tuning
+from effigy.people import stages, tuning
 from effigy.people.alignment import align
-from effigy.people.making import psnr, target_of
+from effigy.people.making import finish, psnr, target_of
+from effigy.people.stages import Stages, Unfinished
 from effigy_protocol.messages import FromLatent, OpenIdentity, Synthesize
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
@@ -116,18 +118,22 @@ def test_changes_that_do_not_fit_are_refused_before_they_are_made(default_model,
             default_model.open_person(wrong)
 
 
-def test_tuning_comes_nearer_to_a_photograph_and_is_kept_small(default_model, monkeypatch):
+def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(default_model, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "_STEPS", 4)
+    monkeypatch.setattr(tuning, "_KEPT_EVERY_S", 0.0)
     reader = PhotoReader()
     aligned = align(default_model, reader, np.load(FACE)["face"])
     target = target_of(aligned, reader)
     average = default_model.open_seed(0, truncation=0.0)
-    steps, met, shares = tuning.tune(default_model, average, target), [], []
+    kept = Unfinished(tmp_path / "whole.person")
+    steps, met, shares = tuning.tune(default_model, average, target, Stages.begin(kept, b"picture")), [], []
     try:
         while True:
             progress = next(steps)
             met.append(psnr(progress.picture, aligned.picture, target.face.mask))
             shares.append(progress.share)
+            if len(shares) == 3:
+                shutil.copy(kept.path, tmp_path / "stopped.person.unfinished")
     except StopIteration as end:
         deltas = end.value
     assert shares == [0.25, 0.5, 0.75, 1.0]
@@ -138,3 +144,19 @@ def test_tuning_comes_nearer_to_a_photograph_and_is_kept_small(default_model, mo
     painted = default_model.painter_of(person).paint(person.ws[None])[0]
     shown = torch.from_numpy(painted).permute(2, 0, 1)[None].float() / 127.5 - 1
     assert psnr(shown, aligned.picture, target.face.mask) > met[-2] - 0.5, "the product keeps what was trained"
+    there, rest = Stages.begin(Unfinished(tmp_path / "stopped.person"), b"picture"), []
+    again = finish(tuning.tune(default_model, average, target, there), lambda step: rest.append(step.share))
+    assert rest == [1.0], "whoever was stopped goes on"
+    assert all(torch.equal(a, b) for name in deltas for a, b in zip(deltas[name], again[name], strict=True))
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(stages, "_NUMBERS", 10)
+    kept = stages.Remembered()
+    for key in "abca":
+        kept.put(key, torch.zeros(4))
+    assert [kept.get(key) is not None for key in "abc"] == [True, False, True]
+    kept.drop("c")
+    assert kept.get("c") is None
+    kept.put("d", torch.zeros(11))
+    assert kept.get("d") is None

@@ -101,7 +101,7 @@ def make_person(
     if target.face is not None:
         person = replace(person, bias=_bias(model, model.open_person(person), aligned))
         if tuned:
-            steps = tune(model, model.open_person(person), target)
+            steps = tune(model, model.open_person(person), target, stages)
             person = replace(person, deltas=(yield from _scaled(steps, fitting, 1.0)))
             found |= {f"tuned_{key}": value for key, value in _met(_painted(model, person), target).items()}
     person = replace(person, story={**person.story, "figures": found})

@@ -2,7 +2,8 @@
 """What an inversion has found already, so that one that was stopped goes on from there, to the same bits.
 
 A stage's result is the latent that it ends with, kept under a hash of all that leads to it: the picture, the model,
-and what was asked. So what is kept never has to be thrown away, and is taken for nothing else.
+and what was asked. So what is kept never has to be thrown away, and is taken for nothing else. Tuning, the longest,
+also keeps where it is (``tuning``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from effigy_protocol.version import VERSION
 from ..tensor_files import read_tensors, write_tensors
 from .objective import Judged, Objective
 
-_MOST = 64  # that are remembered: some hundred numbers each
+_MOST = 64  # results that are remembered; most have some hundred numbers
+_NUMBERS = 128 << 20  # that they have together, half a gibibyte
 
 
 class Kept(Protocol):
@@ -32,6 +34,9 @@ class Kept(Protocol):
 
     def put(self, key: str, numbers: Tensor, /) -> None:
         """Keeps ``numbers`` under ``key``."""
+
+    def drop(self, key: str, /) -> None:
+        """Keeps nothing under ``key`` any more."""
 
 
 class Remembered:
@@ -44,9 +49,13 @@ class Remembered:
         return self._rows.get(key)
 
     def put(self, key: str, numbers: Tensor, /) -> None:
+        self.drop(key)
         self._rows[key] = numbers
-        if len(self._rows) > _MOST:
+        while len(self._rows) > _MOST or sum(row.numel() for row in self._rows.values()) > _NUMBERS:
             self._rows.popitem(last=False)
+
+    def drop(self, key: str, /) -> None:
+        self._rows.pop(key, None)
 
 
 class Unfinished:
@@ -67,6 +76,10 @@ class Unfinished:
         """Raises OSError."""
         self._rows[key] = numbers
         write_tensors(self.path, self._rows)
+
+    def drop(self, key: str, /) -> None:
+        """It leaves the file, which soon is done, or else goes on from there."""
+        self._rows.pop(key, None)
 
     def done(self) -> None:
         """Raises OSError."""

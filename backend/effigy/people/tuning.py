@@ -7,6 +7,7 @@ stays, and the weights of the convolutions are trained for some steps. Their cha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping
 
 import torch
@@ -17,6 +18,7 @@ from ..generators import load_trainable
 from ..generators.planes import colour
 from .inversion import Progress
 from .objective import MESH, PhotoFace, Target, mesh_of, pixels_apart, points_apart
+from .stages import Stages
 
 _STEPS = 60
 _RATE = 4e-3
@@ -28,17 +30,19 @@ _NUMBERS = 500_000  # in all, of two bytes each, because a frame of a request ca
 # Without it a smile is half as wide as asked; with more, the face is met less well.
 _EDITED = 80.0
 _STRENGTH = 0.8  # of these expressions
+_KEPT_EVERY_S = 10.0
 
 Deltas = Mapping[str, tuple[Tensor, Tensor]]
 
 Steps = Generator[Progress, None, Deltas]
 
 
-def tune(model: FaceModel, identity: Identity, target: Target) -> Steps:
+def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -> Steps:
     """Trains the model's generator to paint the target, a photograph, for the identity's latent.
 
     It yields after every step, and returns the changes by parameter, for ``load_generator``. The same input gives the
-    same changes. Raises GeneratorFileError.
+    same changes. Where it is is kept in ``stages`` every few seconds, and it goes on from there. Raises
+    GeneratorFileError, and what keeping raises.
     """
     if target.face is None or model.generator_path is None:
         raise ValueError("a generator is tuned to a photograph's face, and read from its file for that")
@@ -49,7 +53,6 @@ def tune(model: FaceModel, identity: Identity, target: Target) -> Steps:
     for value in named.values():
         value.requires_grad_()
     optimiser = torch.optim.Adam(named.values(), lr=_RATE, betas=_BETAS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _rate)
     device = model.generator.device
     ws = identity.ws[None].to(device)
     face, wanted = target.face, mesh_of(target.picture, target.face)
@@ -57,7 +60,9 @@ def tune(model: FaceModel, identity: Identity, target: Target) -> Steps:
         (_edited(model, identity, control).to(device), _moved(model, identity, control, face))
         for control in model.controls
     ]
-    for step in range(_STEPS):
+    here, kept_at = stages.part(f"tuned {identity.key}"), time.monotonic()
+    for step in range(_go_on(optimiser, here.kept.get(here.of)), _STEPS):
+        optimiser.param_groups[0]["lr"] = _RATE * min(1.0, (_STEPS - step) / (_FALLING * _STEPS))
         with torch.enable_grad():
             picture = colour(network.synthesize(ws), network.planes)
             found = mesh_of(picture, face)
@@ -69,15 +74,40 @@ def tune(model: FaceModel, identity: Identity, target: Target) -> Steps:
             optimiser.zero_grad()
             cost.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        schedule.step()
+        if time.monotonic() - kept_at >= _KEPT_EVERY_S:
+            here.kept.put(here.of, _state(optimiser, step + 1))
+            kept_at = time.monotonic()
         yield Progress("tuned", (step + 1) / _STEPS, picture.detach(), target.picture)
+    here.kept.drop(here.of)
     learnt = {name: value.detach() - before[name] for name, value in named.items()}
     rank = _rank([change.shape for change in learnt.values()])
     return {name: _factors(change, rank) for name, change in learnt.items()}
 
 
-def _rate(step: int) -> float:
-    return min(1.0, (_STEPS - step) / (_FALLING * _STEPS))
+def _state(optimiser: torch.optim.Adam, steps: int) -> Tensor:
+    """Returns all that later steps depend on, in a row: the number of steps taken, then weights and their moments."""
+    parts = [torch.tensor([float(steps)])]
+    for value in optimiser.param_groups[0]["params"]:
+        known = optimiser.state[value]
+        parts += [part.detach().reshape(-1).cpu() for part in (value, known["exp_avg"], known["exp_avg_sq"])]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def _go_on(optimiser: torch.optim.Adam, state: Tensor | None) -> int:
+    """Takes up what ``_state`` has returned; returns the number of steps taken, 0 where there is nothing to take up."""
+    values: list[Tensor] = optimiser.param_groups[0]["params"]
+    sizes = [value.numel() for value in values for _ in range(3)]
+    if state is None or state.shape != (1 + sum(sizes),):
+        return 0
+    steps, *parts = state.split([1, *sizes])
+    for value, weights, mean, square in zip(values, parts[::3], parts[1::3], parts[2::3], strict=True):
+        value.copy_(weights.reshape(value.shape))
+        moments = {
+            name: part.reshape(value.shape).to(value) for name, part in (("exp_avg", mean), ("exp_avg_sq", square))
+        }
+        optimiser.state[value] = {"step": steps[0].clone(), **moments}
+    return int(steps)
 
 
 def _is_tuned(name: str) -> bool:
