@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from effigy_client.install import (
     Installed,
     InstallError,
     Plan,
+    Removal,
     Wheel,
     carry_over,
     find_flavour,
@@ -126,9 +128,31 @@ def test_from_nothing_to_a_backend_then_updated_repaired_and_removed(served, tmp
     assert mended.outcome == "done", mended.error
 
     (folder.path / "mine.txt").write_text("a user's")
-    folder.remove()
+    removal = Removal(folder)
+    removal.start()
+    assert removal.wait(500).outcome == "done", removal.progress.error
     assert [path.name for path in folder.path.iterdir()] == ["mine.txt"]
     assert not folder.is_free
+
+
+def test_what_cannot_be_removed_is_said_and_can_be_tried_again(tmp_path, monkeypatch):
+    folder = Folder(tmp_path / "backend")
+    folder.remember(Installed("cpu"))
+    folder.env.mkdir()
+
+    def busy(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "it is in use", str(path))
+
+    with monkeypatch.context() as used:
+        used.setattr(shutil, "rmtree", busy)
+        first = Removal(folder)
+        first.start()
+        assert first.wait(60).error == f"{folder.env} cannot be removed (it is in use)"
+    assert folder.is_ours
+    again = Removal(folder)
+    again.start()
+    assert again.wait(60).outcome == "done"
+    assert not folder.path.exists()
 
 
 def test_a_failed_step_says_why_and_the_next_run_goes_on(served, tmp_path, soon):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install Backend: asks, shows how large it is, runs client/install on a thread, and sets the preferences' command."""
+"""Install Backend: asks, shows how large it is, runs client/install on a thread, and sets the preferences' command.
+Remove Backend takes both back.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from effigy_client.install import Folder, Installation, InstallError, Plan, carry_over, make_plan, read_wheel
+from effigy_client.install import Folder, Installation, InstallError, Plan, Removal, carry_over, make_plan, read_wheel
 
 from .. import preferences
 from ..pictures.session import session
@@ -23,7 +25,7 @@ _LOOK_S = 0.25  # between two looks at a running installation
 _WIDTH = 460  # pixels of the dialog
 _LINE = 72  # characters that fit it
 
-running: Installation | None = None  # the one that runs, or the last one
+running: Installation | Removal | None = None  # the one that runs, or the last one
 
 
 def folder_at(chosen: str) -> Folder:
@@ -41,6 +43,9 @@ def draw_rows(layout: Any) -> None:
     """Draws the rows in the backend's panel; none once there is a command that works."""
     if is_running() and running is not None:
         now = running.progress
+        if isinstance(running, Removal):
+            layout.label(text="The installed backend is being removed", icon="TRASH")
+            return
         layout.progress(factor=now.share, text=iface_("Installing: {}", iface_(now.step)))
         write(layout, now.line[-72:])
         layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")
@@ -134,7 +139,7 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if is_running():
-            cls.poll_message_set("An installation runs already")
+            cls.poll_message_set("Wait until the backend is installed, or removed")
             return False
         if session.link is not None:
             cls.poll_message_set("Stop the backend first")
@@ -169,7 +174,6 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
             layout.operator(EFFIGY_OT_carry_over.bl_idname).text = carry_over(plan)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        global running
         try:
             plan = self.plan()
         except InstallError as error:
@@ -178,21 +182,9 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         if plan.needs_network and not bpy.app.online_access:
             self.report({"ERROR"}, rpt_(_NOT_ONLINE))
             return {"CANCELLED"}
-        running = Installation(plan, repair=self.repair)
-        running.start()
-        if bpy.app.background:  # a script waits
-            running.wait()
-            return self._ended(running)
-        bpy.app.timers.register(_look, first_interval=_LOOK_S)
-        return {"FINISHED"}
-
-    def _ended(self, installation: Installation) -> set[str]:
-        _finish(installation)
-        if installation.progress.outcome != "done":
-            self.report({"ERROR"}, installation.progress.error or rpt_("The installation was cancelled"))
-            return {"CANCELLED"}
-        self.report({"INFO"}, rpt_("The backend is installed in {}", installation.plan.folder.path))
-        return {"FINISHED"}
+        return _carry_out(
+            self, Installation(plan, repair=self.repair), rpt_("The backend is installed in {}", plan.folder.path)
+        )
 
 
 def _plan(folder: str, flavour: str, file: str, offline: str) -> Plan:
@@ -228,10 +220,10 @@ class EFFIGY_OT_cancel_install(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return is_running()
+        return is_running() and isinstance(running, Installation)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if running is not None:
+        if isinstance(running, Installation):
             running.cancel()
         return {"FINISHED"}
 
@@ -258,17 +250,7 @@ class EFFIGY_OT_remove_backend(bpy.types.Operator):
         if not folder.is_ours:
             self.report({"ERROR"}, rpt_("Nothing is installed in {}", folder.path))
             return {"CANCELLED"}
-        command = str(folder.command)
-        try:
-            folder.remove()
-        except OSError as error:
-            self.report({"ERROR"}, rpt_("{} cannot be removed ({})", error.filename, error.strerror))
-            return {"CANCELLED"}
-        chosen = preferences.get()
-        if chosen.command == command:
-            chosen.property_unset("command")
-        self.report({"INFO"}, rpt_("Removed what was in {}", folder.path))
-        return {"FINISHED"}
+        return _carry_out(self, Removal(folder), rpt_("Removed what was in {}", folder.path))
 
 
 class EFFIGY_OT_carry_over(bpy.types.Operator):
@@ -285,6 +267,23 @@ class EFFIGY_OT_carry_over(bpy.types.Operator):
         return {"FINISHED"}
 
 
+def _carry_out(operator: bpy.types.Operator, work: Installation | Removal, said: str) -> set[str]:
+    """Starts ``work``, which goes on beside the window; a script waits for it, and reports ``said`` at its end."""
+    global running
+    running = work
+    work.start()
+    if not bpy.app.background:
+        bpy.app.timers.register(_look, first_interval=_LOOK_S, persistent=True)  # whatever file is opened meanwhile
+        return {"FINISHED"}
+    done = work.wait()
+    _finish(work)
+    if done.outcome != "done":
+        operator.report({"ERROR"}, done.error or rpt_("The installation was cancelled"))
+        return {"CANCELLED"}
+    operator.report({"INFO"}, said)
+    return {"FINISHED"}
+
+
 def _look() -> float | None:
     """Shows how far it is; a timer of Blender's."""
     if running is None:
@@ -299,13 +298,16 @@ def _look() -> float | None:
     return None
 
 
-def _finish(done: Installation) -> None:
-    """Sets the command of what was installed, and has Blender keep it."""
-    if done.progress.outcome != "done":
+def _finish(work: Installation | Removal) -> None:
+    """Sets the command of what was installed, or is no more, and has Blender keep it."""
+    if work.progress.outcome != "done":
         return
     _of_another_release.cache_clear()
     chosen = preferences.get()
-    chosen.source, chosen.command = "LOCAL", str(done.plan.folder.command)
+    if isinstance(work, Installation):
+        chosen.source, chosen.command = "LOCAL", str(work.plan.folder.command)
+    elif chosen.command == str(work.folder.command):
+        chosen.property_unset("command")
     bpy.context.preferences.is_dirty = True
 
 
@@ -319,7 +321,8 @@ def register() -> None:
 
 def unregister() -> None:
     if is_running() and running is not None:
-        running.cancel()
+        if isinstance(running, Installation):
+            running.cancel()
         running.wait(10.0)
     if bpy.app.timers.is_registered(_look):
         bpy.app.timers.unregister(_look)

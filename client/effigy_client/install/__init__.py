@@ -3,7 +3,7 @@
 
 from .folder import Folder, Installed
 from .plan import Addresses, Flavour, InstallError, Plan, Wheel, carry_over, find_flavour, make_plan, read_wheel
-from .run import Installation, Progress
+from .run import Installation, Progress, Removal
 
 __all__ = [
     "Addresses",
@@ -14,6 +14,7 @@ __all__ = [
     "Installed",
     "Plan",
     "Progress",
+    "Removal",
     "Wheel",
     "carry_over",
     "find_flavour",
