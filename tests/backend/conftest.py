@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import zmq
 
@@ -10,6 +11,27 @@ from effigy.service.scheduler import Job, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply
 from effigy_protocol.messages import FromSeed, OpenIdentity
+from tests.backend.people import PHOTO, SEED
+
+
+@pytest.fixture(scope="session")
+def reader():
+    """Loads the networks that read photographs."""
+    from effigy.landmarks.photo import PhotoReader
+
+    return PhotoReader()
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """A photograph, uint8 [256, 256, 3], with one face."""
+    return np.load(PHOTO)["face"]
+
+
+@pytest.fixture(scope="session")
+def painted(default_model) -> np.ndarray:
+    """The picture of SEED by itself, uint8 [128, 128, 3]."""
+    return default_model.paint(default_model.open_seed(SEED).ws[None])[0]
 
 
 @pytest.fixture()

@@ -157,11 +157,6 @@ def write(path, pictures, rate):
 
 
 @pytest.fixture(scope="module")
-def reader():
-    return PhotoReader()
-
-
-@pytest.fixture(scope="module")
 def take(default_model, reader, film):
     performer = Performer(default_model)
     return performer, read_take(performer, reader, open_film(film))

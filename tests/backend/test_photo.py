@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,22 +10,11 @@ import torch
 from effigy.faces import FIRST_BUNDLE
 from effigy.geometry import angles, load_topology, rotation
 from effigy.landmarks import load_detector
-from effigy.landmarks.photo import SCORES, Crop, Film, Matte, PhotoReader, head
+from effigy.landmarks.photo import SCORES, Crop, Film, Matte, head
 from effigy.landmarks.photo.crop import cut
 
-FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
 EYES = np.array([[98.0, 80.7], [162.0, 83.6]])  # corners on the outside, by hand, in pixels
 NEAR = 3.0  # pixels: the face is 109 high
-
-
-@pytest.fixture(scope="module")
-def photo() -> np.ndarray:
-    return np.load(FACE)["face"]
-
-
-@pytest.fixture(scope="module")
-def reader() -> PhotoReader:
-    return PhotoReader()
 
 
 def enlarged(photo: np.ndarray, size: int) -> np.ndarray:

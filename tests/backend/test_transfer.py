@@ -17,15 +17,9 @@ from effigy.faces.picture_reading import NoFaceError, read_picture
 from effigy.faces.transfer import UnreadableModelError, average_rest, transfer
 from effigy.fitting.evaluation import seen
 from effigy.fitting.photo_learning import _solve, learn_photo_map
-from effigy.landmarks.photo import PhotoReader
 from effigy_protocol.transfer import RELIABLE
 
 PEOPLE = (3_000_000, 3_000_001, 3_000_002)  # nobody's from whom it learnt
-
-
-@pytest.fixture(scope="module")
-def reader():
-    return PhotoReader()
 
 
 def painted(model, person, *asks):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -15,7 +14,6 @@ import torch
 
 from effigy.faces import LatentError
 from effigy.faces.recent import Recent
-from effigy.landmarks.photo import PhotoReader
 from effigy.painting.shots import Shot, paint_shots
 from effigy.people import stages, tuning
 from effigy.people.alignment import align
@@ -23,7 +21,6 @@ from effigy.people.making import finish, psnr, target_of
 from effigy.people.stages import Stages, Unfinished
 from effigy_protocol.messages import FromLatent, OpenIdentity, Synthesize
 
-FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
 LAYER = "synthesis.b32.conv1.weight"
 
 
@@ -118,11 +115,12 @@ def test_changes_that_do_not_fit_are_refused_before_they_are_made(default_model,
             default_model.open_person(wrong)
 
 
-def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(default_model, tmp_path, monkeypatch):
+def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(
+    default_model, reader, photo, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tuning, "_STEPS", 4)
     monkeypatch.setattr(tuning, "_KEPT_EVERY_S", 0.0)
-    reader = PhotoReader()
-    aligned = align(default_model, reader, np.load(FACE)["face"])
+    aligned = align(default_model, reader, photo)
     target = target_of(aligned, reader)
     average = default_model.open_seed(0, truncation=0.0)
     kept = Unfinished(tmp_path / "whole.person")

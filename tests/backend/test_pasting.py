@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A posed face, pasted back into the photograph that it was cut out of."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from effigy.landmarks.photo import Crop
+from effigy.people import paste as paste_module
+from effigy.people.alignment import to_crop
+from effigy.people.paste import paste
+
+
+def test_pasting_changes_nothing_outside_of_the_quad(reader, painted, photo):
+    random = np.random.default_rng(0)
+    photograph = random.integers(0, 256, (300, 400, 3), np.uint8)
+    photograph[20:276, 60:316] = photo
+    crop = Crop(188.0, 148.0, 180.0, 0.2)
+    quad = crop.to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])) / [400, 300]
+    out = paste(reader, photograph, quad, painted, painted)
+    y, x = np.mgrid[:300, :400] + 0.5
+    inside = to_crop(crop, np.stack([x.ravel(), y.ravel()], axis=1)).reshape(300, 400, 2)
+    outside = ((inside < 0) | (inside > 1)).any(axis=2)
+    assert np.array_equal(out[outside], photograph[outside])
+    centre = (slice(130, 170), slice(170, 206))
+    assert np.abs(out[centre].astype(int) - photograph[centre]).mean() > 10, "the face is another"
+
+
+def test_pasting_the_same_picture_gives_the_picture(reader, photo):
+    quad = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    out = paste(reader, photo, quad, photo, photo)
+    assert np.abs(out.astype(int) - photo).mean() < 1.5
+
+
+def test_a_large_photograph_is_pasted_part_by_part(reader, painted, photo, monkeypatch):
+    """Each pixel is what it would be if all were blended at once, up to a rounding."""
+    photograph = np.asarray(Image.fromarray(photo).resize((700, 500)))
+    quad = Crop(360.0, 240.0, 420.0, 0.3).to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+    pasted = []
+    for tile in (1024, 64):
+        monkeypatch.setattr(paste_module, "_TILE", tile)
+        pasted.append(paste(reader, photograph, quad / [700, 500], painted, painted[:, ::-1].copy()))
+    whole, parts = pasted
+    apart = np.abs(whole.astype(int) - parts)
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 1e-3
+    assert (whole != photograph).mean() > 0.1

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``effigy photo`` and ``effigy paste``."""
+
+from __future__ import annotations
+
+import json
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from effigy import api
+from effigy.cli import app
+from effigy.people.paste import NoPlaceError
+from effigy_protocol.png import read_texts
+from tests.backend.people import PHOTO
+
+
+def test_from_the_command_line(tmp_path, painted, default_model):
+    picture, out = tmp_path / "somebody.png", tmp_path / "somebody.person"
+    iio.imwrite(picture, painted)
+    arguments = [str(picture), "--out", str(out), "--model", "first-default", "--preview", str(tmp_path / "two.png")]
+    done = CliRunner().invoke(app, ["photo", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "dB" in done.output
+    assert iio.imread(tmp_path / "two.png").shape == (128, 256, 3)
+    pasted = tmp_path / "posed.png"
+    arguments = [str(out), "--picture", str(picture), "--yaw", "15", "--out", str(pasted), "--model", "first-default"]
+    done = CliRunner().invoke(app, ["paste", *arguments])
+    assert done.exit_code == 0, done.output
+    assert json.loads(read_texts(pasted.read_bytes())["Effigy person"])["provenance"]
+    with pytest.raises(NoPlaceError, match="not the picture"):
+        api.paste(out, PHOTO, model=default_model)
+    keys, frames = tmp_path / "keys.csv", tmp_path / "posed"
+    keys.write_text("frame,yaw\n3,15\n4,-15\n")
+    arguments = [str(out), "--picture", str(picture), "--keys", str(keys), "--out", str(frames)]
+    for says in ("2 frames painted, 0 kept", "0 frames painted, 2 kept"):
+        done = CliRunner().invoke(app, ["paste", *arguments, "--model", "first-default"])
+        assert done.exit_code == 0, done.output
+        assert says in done.output
+    assert np.array_equal(iio.imread(frames / "posed_0003.png"), iio.imread(pasted))
+    done = CliRunner().invoke(app, ["paste", *arguments, "--yaw", "3"])
+    assert done.exit_code == 2
+    done = CliRunner().invoke(app, ["paint", "--latent", str(out), "--out", str(pasted), "--model", "first-default"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["photo", str(PHOTO), "--out", str(out), "--model", "first-default"])
+    assert done.exit_code == 2
+    assert "PNG or JPEG" in done.output
+
+
+@pytest.mark.parametrize("command", [["photo", "a.png", "-o", "a.person", "--preview", "a.png"],
+                                     ["paste", "a.person", "--picture", "a.png", "-o", "./a.png"]])  # fmt: skip
+def test_the_picture_that_is_read_is_never_written_over(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"the only copy")
+    ran = CliRunner(env={"COLUMNS": "200"}).invoke(app, command)
+    assert ran.exit_code == 2
+    assert "the picture itself" in ran.output
+    assert (tmp_path / "a.png").read_bytes() == b"the only copy"

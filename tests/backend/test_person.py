@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of somebody made from a picture, as a latent that opens and as a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+from effigy.faces import LatentError
+from effigy.faces.latent import latent_to_bytes
+from effigy.faces.person import MOST_BYTES, Person, PersonError, read_person, write_person
+from effigy.painting.shots import Shot, paint_shots
+from effigy_protocol.messages import FromLatent, OpenIdentity
+from effigy_protocol.png import read_texts
+from effigy_protocol.record import KEYWORD, is_person
+from tests.backend.people import SEED
+
+
+@pytest.fixture()
+def person(default_model) -> Person:
+    ws = default_model.open_seed(SEED).ws.numpy()[:1]
+    return default_model.person(ws, {"source": {"sha256": "0" * 64}, "provenance": [{"made": "by a test"}]})
+
+
+def test_a_person_opens_as_a_latent_does(default_model, person, work):
+    seed = default_model.open_seed(SEED)
+    opened = default_model.open_latent(person.to_bytes())
+    assert torch.equal(opened.ws, seed.ws)
+    assert opened.key != seed.key
+    (answer,) = work(default_model, [OpenIdentity(FromLatent(person.to_bytes(), default_model.model_id))])
+    assert bytes(answer.latent) == person.to_bytes()
+    assert answer.identity == opened.key
+
+
+def test_a_persons_file_keeps_all_that_it_holds(tmp_path, person):
+    whole = replace(
+        person,
+        bias=np.arange(5.0),
+        quad=np.arange(8.0).reshape(4, 2),
+        deltas={"b8.conv0": (torch.ones(4, 2).half(), torch.ones(2, 36).half())},
+        picture=b"some file",
+    )
+    write_person(whole, tmp_path / "a.person")
+    again = read_person(tmp_path / "a.person")
+    assert again.to_bytes() == whole.to_bytes()
+    assert again.picture == b"some file"
+    assert again.story["provenance"] == person.story["provenance"]
+    assert np.array_equal(again.quad, whole.quad)
+
+
+def test_the_picture_stays_out_of_what_a_scene_keeps(default_model, person):
+    assert b"some file" not in default_model.open_person(replace(person, picture=b"some file")).latent
+
+
+def test_a_bias_moves_the_pose_and_what_is_asked_from_there(default_model, person):
+    plain = default_model.open_person(person)
+    bias = np.zeros(len(plain.q))
+    bias[1] = 0.1  # of the rotation vector: about 6 degrees
+    biased = default_model.open_person(replace(person, bias=bias))
+    assert abs(biased.pose.yaw - plain.pose.yaw) + abs(biased.pose.pitch - plain.pose.pitch) > 4
+    assert torch.equal(default_model.edit(biased, biased.pose.yaw, biased.pose.pitch, {}).ws, plain.ws)
+
+
+def test_mixing_keeps_where_people_come_from(default_model, person):
+    other = default_model.open_seed(5).latent
+    mixed = default_model.open_latent(person.to_bytes(), other, 0.5)
+    assert mixed.person.story["provenance"] == person.story["provenance"]
+    back = default_model.open_latent(other, person.to_bytes(), 0.5)
+    assert back.person.story["mixed"][0]["with"]["provenance"] == person.story["provenance"]
+    twice = default_model.open_latent(back.latent, other, 0.25)
+    shares = [each["share"] for each in Person.from_bytes(twice.latent).story["mixed"]]
+    assert shares == [0.5, 0.25], "and the first mixture, from which the picture came, is still told"
+    assert default_model.open_latent(person.to_bytes(), other, 0.0).latent == person.to_bytes()
+
+
+def test_every_picture_of_a_person_tells_from_which_picture_they_are(default_model, person):
+    shots = [Shot(default_model.open_person(person)), Shot(default_model.open_seed(SEED))]
+    told = [json.loads(read_texts(painted.file())[KEYWORD]) for painted in paint_shots(default_model, shots)]
+    assert told[0]["made_from"] == person.story["source"]["sha256"]
+    assert "made_from" not in told[1]
+
+
+def test_what_a_file_could_not_tell_is_not_written(person):
+    for _ in range(12):  # each tells twice as much
+        person = person.mixed(person, 0.5)
+    with pytest.raises(PersonError, match="too many"):
+        person.to_bytes()
+
+
+def test_a_square_far_away_from_its_picture_is_refused(person):
+    with pytest.raises(PersonError, match="far away"):
+        Person.from_bytes(replace(person, quad=np.full((4, 2), 1e30)).to_bytes())
+
+
+@pytest.mark.parametrize("source", ["a photograph", [1], None])
+def test_a_source_that_tells_nothing_is_refused(person, source):
+    with pytest.raises(PersonError, match="source"):
+        Person.from_bytes(replace(person, story={**person.story, "source": source}).to_bytes())
+
+
+def test_numbers_beyond_float32_are_refused(person):
+    """They are finite in the file, and would be infinite in the latent that a scene keeps."""
+    text = json.dumps({"format": 1, **person.story})
+    latent = torch.full(person.ws.shape, 1e300, dtype=torch.float64)
+    with pytest.raises(PersonError, match="infinite"):
+        Person.from_bytes(save({"latent": latent}, {"effigy.person": text}))
+
+
+def test_a_latent_is_no_person_whatever_its_width():
+    ws = np.zeros((1, ord("{")), np.float32)
+    assert not is_person(latent_to_bytes(ws))
+
+
+def test_another_generators_person_is_refused_by_name(default_model, person):
+    story = {**person.story, "generator": "f" * 64, "name": "Somebody's model"}
+    with pytest.raises(LatentError, match="Somebody's model"):
+        default_model.open_latent(replace(person, story=story).to_bytes())
+
+
+def test_a_broken_persons_file_gives_one_error(person):
+    """Cut anywhere, any byte of its header changed, or other content: an error of ours, and never a traceback."""
+    data = person.to_bytes()
+    length = int.from_bytes(data[:8], "little")
+    random = np.random.default_rng(0)
+    broken = [data[: int(cut)] for cut in random.integers(0, len(data), 60)]
+    for place in random.integers(0, 8 + length, 200):
+        changed = bytearray(data)
+        changed[place] ^= int(random.integers(1, 256))
+        broken.append(bytes(changed))
+    header = json.loads(data[8 : 8 + length])
+    for metadata in ({}, {"effigy.person": "[]"}, {"effigy.person": "{"}, {"effigy.person": '{"format": 2}'},
+                     {"effigy.person": '{"format": 1}'}, {"effigy.person": '{"format": 1e999}'},
+                     {"effigy.person": "[" * 90_000}):  # fmt: skip
+        text = json.dumps({**header, "__metadata__": metadata}).encode()
+        broken.append(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    broken += [data[: 8 + length] + b"\xff" * (len(data) - 8 - length), b"\0" * (MOST_BYTES + 1)]
+    refused = 0
+    for each in broken:
+        try:
+            Person.from_bytes(each)
+        except PersonError:
+            refused += 1
+    assert refused > 0.8 * len(broken), "what is left changed a letter of the story"
