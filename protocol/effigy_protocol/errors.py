@@ -13,13 +13,13 @@ ErrorCode = Literal[
     "bad-field",  # a field is missing, unknown, of the wrong type or out of its range
     "loading",  # the model is not loaded yet
     "unknown-identity",  # never opened here, or released
-    "unknown-job",  # never begun for this client, ended, or its result was told already
+    "unknown-job",  # never begun for this client, ended, or its result was sent already
     "wrong-model",  # the latent belongs to another model
     "no-face",  # the picture shows none, or not so many
     "superseded",  # a newer preview of the same stream took its place
     "cancelled",  # the client asked for it, or was silent for too long
     "busy",  # too much of this client, or of all, is waiting
-    "shutting-down",  # the service is leaving
+    "shutting-down",  # the service is ending
     "failed",  # the model raised: the log has the details
 ]
 

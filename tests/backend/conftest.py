@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zmq
 
-from effigy.service.scheduler import Job, Scheduler
+from effigy.service.scheduler import Queued, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply
 from effigy_protocol.messages import FromSeed, OpenIdentity
@@ -59,7 +59,7 @@ def work():
 
 def answered(requests, scheduler, inbox):
     for number, request in enumerate(requests):
-        scheduler.add(Job(b"a", number, request))
+        scheduler.add(Queued(b"a", number, request))
     got = {}
     for _ in requests:
         assert inbox.poll(120_000), "no answer came"

@@ -12,11 +12,10 @@ from effigy.service import jobs as jobs_module
 from effigy.service.answering import Answering
 from effigy.service.jobs import Jobs, Progress
 from effigy.service.refusals import RefusedError
-from effigy.service.scheduler import Job, Scheduler
+from effigy.service.scheduler import Queued, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply
-from effigy_protocol.messages import Done, Error, FromSeed, OpenIdentity, Release, Working
-from effigy_protocol.messages import Job as Begun
+from effigy_protocol.messages import Done, Error, FromSeed, Job, OpenIdentity, Release, Working
 
 
 def counting(steps, ended=None):
@@ -163,7 +162,7 @@ def service(default_model, monkeypatch):
     worker.start()
 
     def ask(number, request, client=b"a"):
-        scheduler.add(Job(client, number, request))
+        scheduler.add(Queued(client, number, request))
         assert inbox.poll(60_000), "no answer came"
         envelope = decode_reply(inbox.recv_multipart()[1:])
         assert envelope.id == number
@@ -188,7 +187,7 @@ def wait_for(condition):
 def test_a_long_request_is_answered_at_once_and_others_meanwhile(service):
     worker, ask, held, _, inbox = service
     begun = ask(1, OpenIdentity(FromSeed(7)))
-    assert isinstance(begun, Begun)
+    assert isinstance(begun, Job)
     wait_for(lambda: worker.jobs.status(b"a", begun.job) == Working(begun.job, 0.5, "painting"))
     assert ask(2, Release("nobody")) == Done(0)
     held.set()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effigy.service import scheduler
-from effigy.service.scheduler import Forget, Job, QueueFullError, Scheduler
+from effigy.service.scheduler import Forget, Queued, QueueFullError, Scheduler
 from effigy_protocol.messages import FromSeed, OpenIdentity, Synthesize
 
 
@@ -26,42 +26,42 @@ def drain(queue: Scheduler) -> list[int]:
 def test_finals_keep_their_order():
     queue = Scheduler()
     for number in range(50):
-        queue.add(Job(b"a", number, picture("final")))
+        queue.add(Queued(b"a", number, picture("final")))
     assert drain(queue) == list(range(50))
 
 
 def test_a_newer_preview_takes_the_place_of_the_waiting_one():
     queue = Scheduler()
-    assert queue.add(Job(b"a", 1, picture("preview"))) is None
-    assert queue.add(Job(b"a", 2, picture("preview"))).id == 1
+    assert queue.add(Queued(b"a", 1, picture("preview"))) is None
+    assert queue.add(Queued(b"a", 2, picture("preview"))).id == 1
     assert drain(queue) == [2]
 
 
 def test_previews_of_other_clients_and_streams_wait_on_their_own():
     queue = Scheduler()
-    queue.add(Job(b"a", 1, picture("preview", stream=0)))
-    queue.add(Job(b"a", 2, picture("preview", stream=1)))
-    queue.add(Job(b"b", 3, picture("preview", stream=0)))
+    queue.add(Queued(b"a", 1, picture("preview", stream=0)))
+    queue.add(Queued(b"a", 2, picture("preview", stream=1)))
+    queue.add(Queued(b"b", 3, picture("preview", stream=0)))
     assert sorted(drain(queue)) == [1, 2, 3]
 
 
 def test_a_stream_that_is_renewed_all_the_time_does_not_starve_another():
     queue = Scheduler()
-    queue.add(Job(b"a", 1, picture("preview", stream=0)))
-    queue.add(Job(b"a", 2, picture("preview", stream=1)))
-    queue.add(Job(b"a", 3, picture("preview", stream=0)))
+    queue.add(Queued(b"a", 1, picture("preview", stream=0)))
+    queue.add(Queued(b"a", 2, picture("preview", stream=1)))
+    queue.add(Queued(b"a", 3, picture("preview", stream=0)))
     assert queue.take().id == 3
-    queue.add(Job(b"a", 4, picture("preview", stream=0)))
+    queue.add(Queued(b"a", 4, picture("preview", stream=0)))
     assert queue.take().id == 2
 
 
 def test_a_long_render_and_a_viewport_take_turns():
     queue = Scheduler()
     for number in range(3):
-        queue.add(Job(b"render", number, picture("final")))
+        queue.add(Queued(b"render", number, picture("final")))
     taken = []
     for number in range(3):
-        queue.add(Job(b"window", 100 + number, picture("preview")))
+        queue.add(Queued(b"window", 100 + number, picture("preview")))
         taken += [queue.take().id, queue.take().id]
     assert taken == [100, 0, 101, 1, 102, 2]
 
@@ -71,7 +71,7 @@ def test_every_job_is_taken_or_handed_back_exactly_once(arrivals):
     queue = Scheduler()
     handed_back = []
     for number, (purpose, stream, client) in enumerate(arrivals):
-        if superseded := queue.add(Job(client, number, picture(purpose, stream))):
+        if superseded := queue.add(Queued(client, number, picture(purpose, stream))):
             handed_back.append(superseded.id)
     assert sorted(drain(queue) + handed_back) == list(range(len(arrivals)))
 
@@ -79,10 +79,10 @@ def test_every_job_is_taken_or_handed_back_exactly_once(arrivals):
 def test_cancelling_returns_what_it_removed_and_nothing_of_others():
     queue = Scheduler()
     for number in range(4):
-        queue.add(Job(b"a", number, picture("final")))
-    queue.add(Job(b"a", 4, picture("preview")))
-    queue.add(Job(b"b", 5, picture("final")))
-    queue.add(Job(b"a", 6, OpenIdentity(FromSeed(1))))
+        queue.add(Queued(b"a", number, picture("final")))
+    queue.add(Queued(b"a", 4, picture("preview")))
+    queue.add(Queued(b"b", 5, picture("final")))
+    queue.add(Queued(b"a", 6, OpenIdentity(FromSeed(1))))
     assert [job.id for job in queue.cancel(b"a", (1, 5, 99))] == [1]
     assert sorted(job.id for job in queue.cancel(b"a", ())) == [0, 2, 3, 4]
     assert sorted(drain(queue)) == [5, 6]
@@ -90,27 +90,27 @@ def test_cancelling_returns_what_it_removed_and_nothing_of_others():
 
 def test_what_a_client_that_left_asked_is_dropped_and_what_it_held_forgotten():
     queue = Scheduler()
-    queue.add(Job(b"a", 1, OpenIdentity(FromSeed(1))))
-    queue.add(Job(b"a", 2, picture("final")))
-    queue.add(Job(b"a", 3, picture("preview")))
-    queue.add(Job(b"b", 4, picture("final")))
+    queue.add(Queued(b"a", 1, OpenIdentity(FromSeed(1))))
+    queue.add(Queued(b"a", 2, picture("final")))
+    queue.add(Queued(b"a", 3, picture("preview")))
+    queue.add(Queued(b"b", 4, picture("final")))
     queue.hold(b"a")
     assert [job.id for job in queue.drop(b"a")] == [1, 2, 3]
     assert queue.drop(b"a") == []
     taken = [queue.take() for _ in range(len(queue))]
     assert {job.client: type(job.request) for job in taken} == {b"a": Forget, b"b": Synthesize}
-    queue.add(Job(b"a", 5, OpenIdentity(FromSeed(1))))
+    queue.add(Queued(b"a", 5, OpenIdentity(FromSeed(1))))
     assert queue.take().id == 5
 
 
 def test_clients_take_turns_however_much_one_of_them_asks():
     queue = Scheduler()
     for number in range(1000):
-        queue.add(Job(b"farm", number, picture("final")))
+        queue.add(Queued(b"farm", number, picture("final")))
     for number in range(3):
-        queue.add(Job(b"artist", number, OpenIdentity(FromSeed(number))))
+        queue.add(Queued(b"artist", number, OpenIdentity(FromSeed(number))))
     for number in range(2):
-        queue.add(Job(b"other", number, picture("final")))
+        queue.add(Queued(b"other", number, picture("final")))
     taken = [queue.take() for _ in range(10)]
     assert b"".join(job.client[:1] for job in taken) == b"faofaofaff"
     for client in (b"farm", b"artist", b"other"):
@@ -121,8 +121,8 @@ def test_clients_take_turns_however_much_one_of_them_asks():
 def test_clients_take_turns_with_previews_too():
     queue = Scheduler()
     for stream in range(10):
-        queue.add(Job(b"many", stream, picture("preview", stream)))
-    queue.add(Job(b"one", 99, picture("preview")))
+        queue.add(Queued(b"many", stream, picture("preview", stream)))
+    queue.add(Queued(b"one", 99, picture("preview")))
     assert [queue.take().id for _ in range(3)] == [0, 99, 1]
 
 
@@ -142,7 +142,7 @@ def test_whatever_happens_the_books_are_right(events, cancelled):
             if len(queue):
                 seen.append(queue.take())
         else:
-            seen.append(queue.add(Job(client, number, picture(what, number % 3), size=number)))
+            seen.append(queue.add(Queued(client, number, picture(what, number % 3), size=number)))
     seen += queue.cancel(cancelled, ()) + queue.drop(b"c")
     for client in (b"a", b"b"):
         queue.resume(client)
@@ -156,11 +156,11 @@ def test_whatever_happens_the_books_are_right(events, cancelled):
 def test_a_client_that_does_not_read_is_passed_over_and_loses_nothing():
     queue = Scheduler()
     for number in range(3):
-        queue.add(Job(b"deaf", number, picture("final")))
-    queue.add(Job(b"deaf", 3, picture("preview")))
-    queue.add(Job(b"b", 10, picture("final")))
+        queue.add(Queued(b"deaf", number, picture("final")))
+    queue.add(Queued(b"deaf", 3, picture("preview")))
+    queue.add(Queued(b"b", 10, picture("final")))
     queue.hold(b"deaf")
-    queue.add(Job(b"deaf", 4, picture("final")))
+    queue.add(Queued(b"deaf", 4, picture("final")))
     assert queue.take().id == 10
     assert len(queue) == 5
     assert queue.take_finals("rgba8", 9) == []
@@ -174,7 +174,7 @@ def test_what_waits_is_bounded_in_bytes_of_a_client_and_in_all(monkeypatch):
     queue = Scheduler()
 
     def add(client, number, size=3_900, purpose="final", stream=0):
-        queue.add(Job(client, number, picture(purpose, stream), size))
+        queue.add(Queued(client, number, picture(purpose, stream), size))
 
     add(b"a", 1)
     add(b"a", 2)
@@ -198,10 +198,10 @@ def test_what_waits_is_bounded_in_bytes_of_a_client_and_in_all(monkeypatch):
 
 def test_an_id_that_waits_already_is_refused():
     queue = Scheduler()
-    queue.add(Job(b"a", 1, picture("final")))
+    queue.add(Queued(b"a", 1, picture("final")))
     with pytest.raises(QueueFullError, match="id 1 waits"):
-        queue.add(Job(b"a", 1, picture("final")))
-    queue.add(Job(b"b", 1, picture("final")))
+        queue.add(Queued(b"a", 1, picture("final")))
+    queue.add(Queued(b"b", 1, picture("final")))
 
 
 class Name(bytes):
@@ -241,11 +241,11 @@ def test_a_call_costs_the_same_however_much_waits():
         queue, names = Scheduler(), [Name(b"client %d" % number) for number in range(clients)]
         for name in names:
             for number in range(each):
-                queue.add(Job(name, number, picture("final")))
-            queue.add(Job(name, each, picture("preview")))
+                queue.add(Queued(name, number, picture("final")))
+            queue.add(Queued(name, each, picture("preview")))
         calls = [
-            lambda: queue.add(Job(names[0], each + 1, picture("final"))),
-            lambda: queue.add(Job(names[0], each + 2, picture("preview"))),
+            lambda: queue.add(Queued(names[0], each + 1, picture("final"))),
+            lambda: queue.add(Queued(names[0], each + 2, picture("preview"))),
             lambda: queue.take(),
             lambda: queue.take(),
             lambda: queue.take_finals("rgba8", 3),
@@ -263,20 +263,20 @@ def test_previews_of_very_many_streams_are_refused(monkeypatch):
     monkeypatch.setattr(scheduler, "MAX_STREAMS", 3)
     queue = Scheduler()
     for stream in range(3):
-        queue.add(Job(b"a", stream, picture("preview", stream)))
+        queue.add(Queued(b"a", stream, picture("preview", stream)))
     with pytest.raises(QueueFullError):
-        queue.add(Job(b"a", 9, picture("preview", 9)))
-    assert queue.add(Job(b"a", 10, picture("preview", 2))).id == 2
+        queue.add(Queued(b"a", 9, picture("preview", 9)))
+    assert queue.add(Queued(b"a", 10, picture("preview", 2))).id == 2
 
 
 def test_a_client_cannot_queue_without_end(monkeypatch):
     monkeypatch.setattr(scheduler, "MAX_WAITING", 3)
     queue = Scheduler()
     for number in range(3):
-        queue.add(Job(b"a", number, picture("final")))
+        queue.add(Queued(b"a", number, picture("final")))
     with pytest.raises(QueueFullError):
-        queue.add(Job(b"a", 3, picture("final")))
-    queue.add(Job(b"b", 4, picture("final")))
+        queue.add(Queued(b"a", 3, picture("final")))
+    queue.add(Queued(b"b", 4, picture("final")))
 
 
 def test_closing_ends_a_waiting_worker_and_hands_back_what_waits():

@@ -12,7 +12,7 @@ import zmq
 
 from effigy.faces.finals import Finals
 from effigy.faces.latent import latent_to_bytes
-from effigy.service.scheduler import Job, Scheduler
+from effigy.service.scheduler import Queued, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply
 from effigy_protocol.messages import Error, Frame, FromLatent, FromSeed, OpenIdentity, Synthesize
@@ -68,9 +68,9 @@ def test_finals_painted_together_are_answered_one_by_one(work, default_model, to
     yaws = [float(yaw) for yaw in range(-25, 25, 8)]
 
     def final(number, yaw, encoding="rgba8", identity=anchor.key):
-        return Job(b"a" if number % 2 else b"b", number, Synthesize(identity, yaw, 0.0, {}, "final", encoding))
+        return Queued(b"a" if number % 2 else b"b", number, Synthesize(identity, yaw, 0.0, {}, "final", encoding))
 
-    jobs = [Job(b"a", 100, OpenIdentity(FromSeed(3, truncation=0.7)))]
+    jobs = [Queued(b"a", 100, OpenIdentity(FromSeed(3, truncation=0.7)))]
     jobs += [final(number, yaw) for number, yaw in enumerate(yaws)]
     jobs += [final(51, 5.0, "png16"), final(52, 5.0, "png16"), final(53, 9.0), final(54, 0.0, identity="nobody")]
     answers = work(jobs)
@@ -99,10 +99,10 @@ def test_a_final_that_fails_takes_none_with_it_that_is_painted_beside_it(work, m
         images[(ws == broken).all(dim=2).all(dim=1)] = float("nan")
         return images
 
-    work([Job(b"a", 100, OpenIdentity(FromSeed(3, truncation=0.7)))])
+    work([Queued(b"a", 100, OpenIdentity(FromSeed(3, truncation=0.7)))])
     model._finals = Finals(paint, 4, always_whole=False)
     yaws = [0.0, 9.0, 5.0, -5.0]
-    jobs = [Job(b"ab"[i % 2 :][:1], i, Synthesize(anchor.key, yaw, 0.0, {}, "final")) for i, yaw in enumerate(yaws)]
+    jobs = [Queued(b"ab"[i % 2 :][:1], i, Synthesize(anchor.key, yaw, 0.0, {}, "final")) for i, yaw in enumerate(yaws)]
     replies = {envelope.id: envelope.message for _, envelope in work(jobs)}
     assert [type(replies[number]) for number in range(4)] == [Frame, Error, Frame, Frame]
     alone = default_model.paint(default_model.edit(anchor, 5.0, 0.0, {}).ws[None])[0]
@@ -118,7 +118,7 @@ def test_a_seed_whose_face_is_infinite_is_refused_as_a_latent_is(work, model, de
         OpenIdentity(FromSeed(3, seeds=4)),
         OpenIdentity(FromLatent(latent_to_bytes(far[0].numpy()))),
     ]
-    replies = [envelope.message for _, envelope in work([Job(b"a", i, each) for i, each in enumerate(asked)])]
+    replies = [envelope.message for _, envelope in work([Queued(b"a", i, each) for i, each in enumerate(asked)])]
     assert [reply.code for reply in replies] == ["bad-field"] * 3
     assert all("beyond all bounds" in reply.message for reply in replies)
 
@@ -139,8 +139,8 @@ def test_a_full_picture_is_exact_although_half_was_asked_for(work, model, defaul
     model.generator = Whole(default_model.generator)
     anchor = default_model.open_seed(3, 0.7)
     asked = Synthesize(anchor.key, 5.0, 0.0, {}, "preview", half=True)
-    work([Job(b"a", 1, OpenIdentity(FromSeed(3, truncation=0.7)))])
-    [(_, envelope)] = work([Job(b"a", 2, asked)])
+    work([Queued(b"a", 1, OpenIdentity(FromSeed(3, truncation=0.7)))])
+    [(_, envelope)] = work([Queued(b"a", 2, asked)])
     frame = envelope.message
     assert frame.exact
     alone = default_model.paint(default_model.edit(anchor, 5.0, 0.0, {}).ws[None])[0]
@@ -152,7 +152,7 @@ def test_a_picture_of_nan_is_an_error_and_no_black_frame(work, model, default_mo
     model.generator.synthesize = lambda ws: torch.full((len(ws), 3, 128, 128), float("nan"))
     anchor = default_model.open_seed(3, 0.7)
     asked = Synthesize(anchor.key, 5.0, 0.0, {}, "preview")
-    work([Job(b"a", 1, OpenIdentity(FromSeed(3, truncation=0.7)))])
-    [(_, envelope)] = work([Job(b"a", 2, asked)])
+    work([Queued(b"a", 1, OpenIdentity(FromSeed(3, truncation=0.7)))])
+    [(_, envelope)] = work([Queued(b"a", 2, asked)])
     assert isinstance(envelope.message, Error)
     assert "NaN or infinite values" in envelope.message.message

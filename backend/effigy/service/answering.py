@@ -51,7 +51,7 @@ from .live_mattes import LiveMattes
 from .portraits import Portraits
 from .readings import PictureReadings
 from .refusals import RefusedError, guarded
-from .scheduler import Forget, Job
+from .scheduler import Forget, Queued
 
 _Change = OpenIdentity | ReadPicture | Release  # done in order, beside the painting of pictures
 
@@ -83,22 +83,22 @@ class Answering:
         """Returns the served model's description, the answer to Hello."""
         return welcome(self.model, self._models.others)
 
-    def together(self, job: Job) -> int:
-        """Returns how many more finals should be painted together with ``job``."""
-        is_final = isinstance(job.request, Synthesize) and job.request.purpose == "final"
+    def together(self, queued: Queued) -> int:
+        """Returns how many more finals should be painted together with ``queued``."""
+        is_final = isinstance(queued.request, Synthesize) and queued.request.purpose == "final"
         return self.model.final_batch - 1 if is_final else 0
 
-    def answer(self, jobs: Sequence[Job]) -> list[Reply]:
+    def answer(self, queue: Sequence[Queued]) -> list[Reply]:
         """Returns the replies to one request, or to several finals in one encoding. A failure becomes an Error and is
         never raised.
         """
-        match jobs[0].request:
+        match queue[0].request:
             case Forget():
                 raise TypeError("a client that left is not answered")
             case Synthesize():
-                return self._synthesize(jobs)
+                return self._synthesize(queue)
             case request:
-                work = partial(self._begun, jobs[0].client, request, jobs[0].size)
+                work = partial(self._begun, queue[0].client, request, queue[0].size)
                 return [guarded(type(request).__name__, work)]
 
     def forget(self, client: bytes) -> None:
@@ -116,7 +116,7 @@ class Answering:
         self._mattes.close()
 
     def _begun(self, client: bytes, request: _Change, size: int) -> Reply:
-        """The reply to a request of ``size`` bytes that is done at once, or to one that began long work."""
+        """Carries out a request of ``size`` bytes, or begins its long work; returns the reply."""
         done = self._change(client, request)
         return self._jobs.begin(client, done, size) if isinstance(done, Generator) else done
 
@@ -136,7 +136,7 @@ class Answering:
                 return self._open(client, request)
 
     def _opened(self, client: bytes, identity: str) -> Opened:
-        """Raises RefusedError where it is not open."""
+        """Returns the open identity. Raises RefusedError if it is not open."""
         opened = self._identities.get(client, identity)
         if opened is None:
             raise RefusedError(
@@ -173,23 +173,23 @@ class Answering:
         rest, told = encode_floats(anchor.rest), model.own_expression(anchor) if own else None
         return Identity(anchor.key, model.model_id, anchor.latent, anchor.pose, rest, seed, told)
 
-    def _synthesize(self, jobs: Sequence[Job]) -> list[Reply]:
-        """A preview, or finals in one encoding, painted together; each may be refused, or fail, by itself."""
-        edits = [guarded(type(job.request).__name__, partial(self._edit, job)) for job in jobs]
+    def _synthesize(self, queue: Sequence[Queued]) -> list[Reply]:
+        """Paints a preview, or finals in one encoding together; each may be refused, or fail, by itself."""
+        edits = [guarded(type(queued.request).__name__, partial(self._edit, queued)) for queued in queue]
         edited = [edit for edit in edits if isinstance(edit, _Edited)]
         frames: dict[int, Frame | Error] = {}
         for model in {id(each.model): each.model for each in edited}.values():
             own = [each for each in edited if each.model is model]
-            frames |= zip(map(id, own), _frames(model, jobs[0], own, self._mattes), strict=True)
+            frames |= zip(map(id, own), _frames(model, queue[0], own, self._mattes), strict=True)
         answers: list[Reply] = [frames[id(edit)] if isinstance(edit, _Edited) else edit for edit in edits]
         self.painted += sum(isinstance(answer, Frame) for answer in answers)
         return answers
 
-    def _edit(self, job: Job) -> _Edited:
-        started, request = time.monotonic(), job.request
+    def _edit(self, queued: Queued) -> _Edited:
+        started, request = time.monotonic(), queued.request
         if not isinstance(request, Synthesize):
             raise TypeError(f"a {type(request).__name__} asks for no picture")
-        opened = self._opened(job.client, request.identity)
+        opened = self._opened(queued.client, request.identity)
         model = opened.painter
         if unknown := sorted(request.controls.keys() - set(model.sliders)):
             raise RefusedError(
@@ -203,7 +203,7 @@ class Answering:
             raise RefusedError("bad-field", "a matte is an alpha, jpeg has none", "ask for rgba8 or png")
         options = InverseOptions(keep=request.keep)
         edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls, options)
-        return _Edited(model, request, opened.anchor, edit, started - job.arrived, time.monotonic() - started)
+        return _Edited(model, request, opened.anchor, edit, started - queued.arrived, time.monotonic() - started)
 
 
 def _model_of(known: str | None, models: FaceModels) -> FaceModel:
@@ -236,35 +236,37 @@ class _Edited:
     inverse: float
 
 
-def _frames(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes) -> Sequence[Frame | Error]:
-    """The pictures of ``edited``. Where painting them together fails, for a job like ``job``, each is painted alone."""
+def _frames(model: FaceModel, queued: Queued, edited: list[_Edited], mattes: LiveMattes) -> Sequence[Frame | Error]:
+    """Returns the pictures of ``edited``, whose first request is ``queued``. If painting them together fails, each is
+    painted alone.
+    """
     if not edited:
         return []
-    frames = guarded(type(job.request).__name__, partial(_paint, model, job, edited, mattes))
+    frames = guarded(type(queued.request).__name__, partial(_paint, model, queued, edited, mattes))
     if not isinstance(frames, Error):
         return frames
     if len(edited) == 1:
         return [frames]
     return [
-        frame for each in edited for frame in _frames(model, job, [each], mattes)
+        frame for each in edited for frame in _frames(model, queued, [each], mattes)
     ]  # the others' may be other clients'
 
 
-def _paint(model: FaceModel, job: Job, edited: list[_Edited], mattes: LiveMattes) -> list[Frame]:
-    """The pictures of several finals in one encoding, or of one preview."""
+def _paint(model: FaceModel, queued: Queued, edited: list[_Edited], mattes: LiveMattes) -> list[Frame]:
+    """Paints several finals in one encoding, or one preview."""
     started, request = time.monotonic(), edited[0].request
     ws = torch.stack([each.edit.ws for each in edited])
     is_final = request.purpose == "final" or request.encoding in ("png16", "exr")
     pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
     if not is_final and pictures.is_slow(request.passes, request.matte):
         seen = model.see(ws[0]) if pictures.needs_surface(request.passes) else None
-        pictures = mattes.dress(job.client, request.stream, replace(pictures, seen=seen))
+        pictures = mattes.dress(queued.client, request.stream, replace(pictures, seen=seen))
     synthesis = (time.monotonic() - started) / len(edited)
     return [_frame(each, pictures.only(row), synthesis) for row, each in enumerate(edited)]
 
 
 def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
-    """The one picture, in the form that is asked for."""
+    """Encodes the one picture in ``pictures`` as it was asked for."""
     request, edit, started = edited.request, edited.edit, time.monotonic()
     model, passes = edited.model, {}
     pictures = model.prepared(pictures, edit.ws, request.passes, request.matte)
@@ -295,7 +297,7 @@ def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
 
 
 def _record(edited: _Edited) -> Record:
-    """What the picture is made from, as its client would say it."""
+    """Returns the record of what the picture is made from, the same that its client would make."""
     request, controls = edited.request, tuple(edited.request.controls.items())
     metres = request.unit, request.distance
     return Record.of(

@@ -27,7 +27,7 @@ from .answering import Answering
 from .answers import answer
 from .jobs import Jobs
 from .refusals import refusal
-from .scheduler import Job
+from .scheduler import Queued
 
 _CLIENT = b"in-process"
 
@@ -73,7 +73,7 @@ class InProcessService:
             case CancelJob(job):
                 return Done(int(self._jobs.cancel(_CLIENT, job)))
             case work:
-                (reply,) = self._answering.answer([Job(_CLIENT, envelope.id, work, size)])
+                (reply,) = self._answering.answer([Queued(_CLIENT, envelope.id, work, size)])
                 return reply
 
     def _status(self) -> StatusReport:

@@ -32,7 +32,7 @@ from .authentication import Authenticator
 from .logs import client_name
 from .outbox import LeftError, Outbox
 from .refusals import refusal
-from .scheduler import Job, QueueFullError, Scheduler
+from .scheduler import Queued, QueueFullError, Scheduler
 from .worker import Worker
 
 log = structlog.get_logger()
@@ -90,8 +90,8 @@ class Server:
 
     def leave(self) -> None:
         """Answers all that still wait that the service is shutting down."""
-        for job in self._scheduler.close():
-            self._refuse(job, "shutting-down", "the backend is leaving", "start it again")
+        for queued in self._scheduler.close():
+            self._refuse(queued, "shutting-down", "the backend is ending", "start it again")
         while self._replies.poll(0):
             self._forward()
         end = time.monotonic() + _LEAVE_S
@@ -144,10 +144,10 @@ class Server:
             case Status():
                 return self._status()
             case Cancel(ids):
-                jobs = self._scheduler.cancel(client, ids)
-                for job in jobs:
-                    self._refuse(job, "cancelled", "cancelled by its client", "ask again if it is wanted")
-                return Done(len(jobs))
+                cancelled = self._scheduler.cancel(client, ids)
+                for queued in cancelled:
+                    self._refuse(queued, "cancelled", "cancelled by its client", "ask again if it is wanted")
+                return Done(len(cancelled))
             case JobStatus(job):
                 return self._worker.jobs.status(client, job)
             case CancelJob(job):
@@ -160,11 +160,11 @@ class Server:
             case work:
                 if self._worker.welcome is None:
                     return self._not_ready()
-                return self._enqueue(Job(client, envelope.id, work, size))
+                return self._enqueue(Queued(client, envelope.id, work, size))
 
-    def _enqueue(self, job: Job) -> Reply | None:
+    def _enqueue(self, queued: Queued) -> Reply | None:
         try:
-            superseded = self._scheduler.add(job)
+            superseded = self._scheduler.add(queued)
         except QueueFullError as error:
             return Error("busy", str(error), "wait for answers before asking for more")
         if superseded is not None:
@@ -193,11 +193,11 @@ class Server:
         now = time.monotonic()
         while self._clients and now - next(iter(self._clients.values())) > _CLIENT_GONE_S:
             client = next(iter(self._clients))
-            for job in self._drop(client):
+            for queued in self._drop(client):
                 why = f"its client was silent for {_CLIENT_GONE_S:.0f} s"
-                self._refuse(job, "cancelled", why, "send a Ping every second while nothing else is sent")
+                self._refuse(queued, "cancelled", why, "send a Ping every second while nothing else is sent")
 
-    def _drop(self, client: bytes) -> list[Job]:
+    def _drop(self, client: bytes) -> list[Queued]:
         """Forgets a client that has left, and returns what of it was still waiting."""
         self._outbox.forget(client)
         if self._clients.pop(client, None) is None:
@@ -206,8 +206,8 @@ class Server:
         self._held.discard(client)
         return self._scheduler.drop(client)
 
-    def _refuse(self, job: Job, code: ErrorCode, message: str, hint: str) -> None:
-        self._send(job.client, job.id, Error(code, message, hint))
+    def _refuse(self, queued: Queued, code: ErrorCode, message: str, hint: str) -> None:
+        self._send(queued.client, queued.id, Error(code, message, hint))
 
     def _send(self, client: bytes, request_id: int, reply: Reply) -> None:
         """Answers, unless the client has more answers to read than may wait for it."""

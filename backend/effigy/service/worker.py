@@ -15,13 +15,13 @@ from ..faces import BundleError, FaceModel
 from .answering import Answering
 from .answers import answer
 from .jobs import Jobs
-from .scheduler import Forget, Job, Scheduler
+from .scheduler import Forget, Queued, Scheduler
 
 log = structlog.get_logger()
 
 
 class Worker(threading.Thread):
-    """Loads the model, then does the scheduler's jobs. Replies go to the I/O thread over an inproc socket."""
+    """Loads the model, then answers the scheduler's requests. Replies go to the I/O thread over an inproc socket."""
 
     def __init__(
         self,
@@ -79,16 +79,16 @@ class Worker(threading.Thread):
     def _work(self, answering: Answering, replies: zmq.Socket[bytes]) -> None:
         while not self._scheduler.is_closed:
             # Long work goes on while nothing else waits, and by a step after everything else that is done.
-            if (job := self._scheduler.take(wait=not len(self.jobs))) is not None:
-                self._do(job, answering, replies)
+            if (queued := self._scheduler.take(wait=not len(self.jobs))) is not None:
+                self._do(queued, answering, replies)
             self.jobs.step()
 
-    def _do(self, job: Job, answering: Answering, replies: zmq.Socket[bytes]) -> None:
-        if isinstance(job.request, Forget):
-            answering.forget(job.client)
+    def _do(self, queued: Queued, answering: Answering, replies: zmq.Socket[bytes]) -> None:
+        if isinstance(queued.request, Forget):
+            answering.forget(queued.client)
             return
-        jobs = [job]
-        if isinstance(job.request, Synthesize):
-            jobs += self._scheduler.take_finals(job.request.encoding, answering.together(job))
-        for answered, reply in zip(jobs, answering.answer(jobs), strict=True):
+        queue = [queued]
+        if isinstance(queued.request, Synthesize):
+            queue += self._scheduler.take_finals(queued.request.encoding, answering.together(queued))
+        for answered, reply in zip(queue, answering.answer(queue), strict=True):
             replies.send_multipart([answered.client, *answer(answered.id, reply)], copy=False)
