@@ -68,13 +68,13 @@ class Identities:
         with self._lock:
             self._opening -= 1
             if answer.exception() is None:
-                self._held.add((self.link.lives, answer.result().identity))
+                self._held.add((self.link.connections, answer.result().identity))
 
     def release_all_but(self, used: set[str]) -> None:
         """Makes the service release those that are not ``used``, unless one is being opened just now."""
         with self._lock:
-            held = {(life, key) for life, key in self._held if life == self.link.lives}
-            unused = set() if self._opening else {(life, key) for life, key in held if key not in used}
+            held = {(number, key) for number, key in self._held if number == self.link.connections}
+            unused = set() if self._opening else {(number, key) for number, key in held if key not in used}
             self._held = held - unused
         for _, key in unused:
             self.link.ask(Release(key), _RELEASE_S)

@@ -68,17 +68,17 @@ class _Refining:
 
 
 @dataclass(slots=True)
-class Stage:
-    """What the faces of one program share."""
+class Shared:
+    """State that all followers of one program share; ``Followers`` owns it."""
 
     memory: PictureMemory
-    epoch: int = 0  # pictures that were asked for in one are not shown in another
+    epoch: int = 0  # pictures that were asked for in an earlier epoch are not shown any more
 
 
 class Follower:
     """One face that is followed. Only its own methods change what it knows."""
 
-    def __init__(self, stream: int, stage: Stage, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: int, shared: Shared, clock: Callable[[], float] = time.monotonic) -> None:
         self.stream = stream
         self.face = Face()
         self.wanted: Asking | None = None  # what was asked for last
@@ -89,7 +89,7 @@ class Follower:
         self.clamped: tuple[str, ...] = ()  # what was asked beyond the model's range
         self.milliseconds = 0.0  # from asking to pixels, of the last preview
         self.rate = 0.0  # pictures per second while moving
-        self._stage = stage
+        self._shared = shared
         self._clock = clock
         self._number = 0  # counts what was asked
         self._showing = 0  # which of them the screen shows: an answer that comes late must not replace a newer one
@@ -174,11 +174,11 @@ class Follower:
             return
         self._ask_for(asking)
         request = asking.request(self.face.key, "preview", stream=self.stream, half=self._painting > _SLOW_MS)
-        link.preview(request, _Tag(self._stage.epoch, anchor, self._number, asking, place))
+        link.preview(request, _Tag(self._shared.epoch, anchor, self._number, asking, place))
 
     def recall(self, anchor: Anchor, asking: Asking, place: Any, screen: Screen) -> bool:
         """Shows the exact picture if it is remembered; returns whether it is."""
-        remembered = self._stage.memory.get(key_of(anchor, asking))
+        remembered = self._shared.memory.get(key_of(anchor, asking))
         if remembered is None:
             return False
         self._ask_for(asking)
@@ -196,7 +196,7 @@ class Follower:
         tag: _Tag = preview.tag
         frame, pixels, surface = preview.outcome.frame, preview.outcome.pixels, preview.outcome.surface
         self._remember(tag.anchor, tag.asking, frame, surface)
-        if tag.epoch != self._stage.epoch or tag.anchor != anchor:
+        if tag.epoch != self._shared.epoch or tag.anchor != anchor:
             # Asked before a render or an undo, or of somebody else.
             self.wanted = None
             return True
@@ -223,7 +223,7 @@ class Follower:
         at_rest = self.shown == self.wanted and self._clock() - max(self._changed, self._drawn) > _REST_S
         if at_rest and self.may_refine and self._refining is None and self.face.key and self.shown is not None:
             asked = self.face.ask(link, self.shown, OPEN_S)
-            self._refining = _Refining(asked, self._stage.epoch, anchor, self._number)
+            self._refining = _Refining(asked, self._shared.epoch, anchor, self._number)
         return False
 
     def _refined(self, refining: _Refining, anchor: Anchor, screen: Screen) -> bool:
@@ -239,7 +239,7 @@ class Follower:
             return False
         surface = Surface.of(frame)
         self._remember(refining.anchor, asking, frame, surface)
-        if (refining.epoch, refining.anchor, refining.number) == (self._stage.epoch, anchor, self._number):
+        if (refining.epoch, refining.anchor, refining.number) == (self._shared.epoch, anchor, self._number):
             # The picture stays where it is: the head may have moved in its plane meanwhile.
             pixels = from_rgba8(frame.data, frame.height, frame.width)
             if self._show(asking, None, refining.number, pixels, surface, screen, exact=True):
@@ -262,7 +262,7 @@ class Follower:
         """Keeps an exact picture under what it was made from."""
         if frame.exact:
             key, size = key_of(anchor, asking), (frame.height, frame.width)
-            self._stage.memory.put(key, frame.data, *size, frame.clamped, surface)
+            self._shared.memory.put(key, frame.data, *size, frame.clamped, surface)
 
     def _show(
         self,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 
 from .face import Identities
-from .follower import Follower, Stage
+from .follower import Follower, Shared
 from .memory import PictureMemory
 
 
@@ -15,7 +15,7 @@ class Followers:
 
     def __init__(self, memory: PictureMemory) -> None:
         self.memory = memory
-        self._stage = Stage(memory)
+        self._shared = Shared(memory)
         self._followers: dict[Hashable, Follower] = {}
         self._streams = 0
 
@@ -26,7 +26,7 @@ class Followers:
         """Returns a face's follower, which is made on first use."""
         if name not in self._followers:
             self._streams += 1
-            self._followers[name] = Follower(self._streams, self._stage)
+            self._followers[name] = Follower(self._streams, self._shared)
         return self._followers[name]
 
     def by_stream(self, names: Iterable[Hashable]) -> dict[int, Hashable]:
@@ -42,7 +42,7 @@ class Followers:
 
     def new_epoch(self) -> None:
         """Prevents pictures that were asked for until now from being shown; they are still remembered."""
-        self._stage.epoch += 1
+        self._shared.epoch += 1
 
     def begin_anew(self) -> None:
         """Forgets what the screens show, as an undo may have changed that."""

@@ -43,7 +43,7 @@ class Link:
     def __init__(self, source: Source, name: str, connect: Connect = ZeroMQ) -> None:
         """Starts the thread. ``name`` is this client's, for the service's log."""
         self.state = State(Phase.CONNECTING, "looking for the backend")
-        self.lives = 0  # connections so far; what a service holds for this client ends with each
+        self.connections = 0  # made so far; what a service holds for this client ends with each
         self.buffers = Buffers()  # for the pixels of previews; whoever has shown them gives them back
         self._source = source
         self._name = name
@@ -51,7 +51,7 @@ class Link:
         self._outbox = Outbox()
         self._transport: Transport | None = None
         self._is_closing = False
-        self._stirred = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="effigy-link", daemon=True)
         self._thread.start()
 
@@ -129,7 +129,7 @@ class Link:
         self._thread.join(timeout=2.0)
 
     def _wake(self) -> None:
-        self._stirred.set()
+        self._woken.set()
         if transport := self._transport:
             transport.wake()
 
@@ -140,19 +140,19 @@ class Link:
             while not self._is_closing:
                 connection = self._locate()
                 if connection is not None:
-                    self._live(connection)
+                    self._connect_once(connection)
         finally:
             self._outbox.abandon(RequestError("closed", "the connection was closed", "connect again"))
 
-    def _live(self, connection: Connection) -> None:
-        """Connects once, until that ends; any error in it gives a lost link, never a dead thread."""
+    def _connect_once(self, connection: Connection) -> None:
+        """Connects, and runs until the connection ends; any error gives a lost link, never a dead thread."""
         try:
             transport = self._connect(connection)
         except UnreachableError as error:
             self._become(State(Phase.REFUSED, str(error), "check the connection file", self.state.welcome))
             self._sleep(_RETRY_S)
             return
-        self.lives += 1
+        self.connections += 1
         self._transport = transport
         try:
             exchange = Exchange(transport, connection, self._name, self._outbox, self.buffers, self.state, self._become)
@@ -187,6 +187,6 @@ class Link:
 
     def _sleep(self, seconds: float) -> None:
         """Waits until something is asked, at most ``seconds``."""
-        self._stirred.clear()
+        self._woken.clear()
         if not self._is_closing:
-            self._stirred.wait(seconds)
+            self._woken.wait(seconds)

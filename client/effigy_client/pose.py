@@ -46,7 +46,7 @@ class View:
     perspective: bool
 
     @cached_property
-    def sight(self) -> Array:
+    def axes(self) -> Array:
         """The axes [3, 3] of a camera that looks straight at the head: right, up and towards the viewer, as columns.
 
         They are the camera's own axes, turned by the smallest rotation that makes it look there.
@@ -68,7 +68,7 @@ def landmarks_to_local(points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def angles_of(view: View) -> Angles:
     """Returns the head's turn as the camera sees it: R = Rz(roll) · Rx(−pitch) · Ry(yaw)."""
-    return angles_from(view.sight.T @ rotation_of(view.head) @ FACE_TO_LOCAL)
+    return angles_from(view.axes.T @ rotation_of(view.head) @ FACE_TO_LOCAL)
 
 
 def angles_from(R: Array) -> Angles:
@@ -87,7 +87,7 @@ def head_rotation(angles: Angles, view: View) -> Array:
     turn = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
     nod = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
     tilt = np.array([[math.cos(r), -math.sin(r), 0], [math.sin(r), math.cos(r), 0], [0, 0, 1]])
-    return np.asarray(view.sight @ tilt @ nod @ turn @ FACE_TO_LOCAL.T)
+    return np.asarray(view.axes @ tilt @ nod @ turn @ FACE_TO_LOCAL.T)
 
 
 def plate_matrix(view: View, roll: float, rest_roll: float, size: float, offset: tuple[float, float]) -> Array:
@@ -98,11 +98,11 @@ def plate_matrix(view: View, roll: float, rest_roll: float, size: float, offset:
     """
     angle = math.radians(roll - rest_roll)
     tilt = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
-    axes = view.sight @ tilt
+    plate = view.axes @ tilt
     unit = _scale(view.head)
     matrix = np.eye(4)
-    matrix[:3, :3] = axes * (size * unit)
-    matrix[:3, 3] = view.head[:3, 3] + axes[:, :2] @ np.asarray(offset) * unit
+    matrix[:3, :3] = plate * (size * unit)
+    matrix[:3, 3] = view.head[:3, 3] + plate[:, :2] @ np.asarray(offset) * unit
     return matrix
 
 

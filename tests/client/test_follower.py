@@ -9,7 +9,7 @@ import pytest
 from effigy_client.asking import Asking
 from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Identities
-from effigy_client.follower import Follower, ScreenError, Stage
+from effigy_client.follower import Follower, ScreenError, Shared
 from effigy_client.followers import Followers
 from effigy_client.memory import PictureMemory
 from effigy_client.outbox import Painted, Preview
@@ -41,9 +41,9 @@ class Scene:
 
     def __init__(self):
         self.now, self.link, self.screen = 100.0, FakeLink(), ListScreen()
-        self.stage = Stage(PictureMemory())
+        self.shared = Shared(PictureMemory())
         self.identities = Identities(self.link)
-        self.follower = Follower(1, self.stage, lambda: self.now)
+        self.follower = Follower(1, self.shared, lambda: self.now)
         self.follower.open(self.identities, WHO, self.screen)
         self.link.answer()
         assert self.follower.open(self.identities, WHO, self.screen)
@@ -133,7 +133,7 @@ def test_going_back_asks_for_nothing(scene):
 @pytest.mark.parametrize("what", ["epoch", "person"])
 def test_what_was_asked_before_a_render_or_of_somebody_else_is_not_shown(scene, what):
     scene.want(5)
-    scene.stage.epoch += what == "epoch"
+    scene.shared.epoch += what == "epoch"
     assert scene.arrive(exact=True, who=WHO if what == "epoch" else Anchor("m", "Yg==")), "the scene is read again"
     assert scene.screen.shown == []
     assert scene.follower.wanted is None

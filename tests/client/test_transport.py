@@ -75,7 +75,7 @@ def test_the_end_of_the_service_is_a_loss_and_another_life_begins():
         with pytest.raises(RequestError) as caught:
             waiting.result(60)
         assert caught.value.is_transient
-        wait_until(lambda: link.lives == 2)
+        wait_until(lambda: link.connections == 2)
         assert link.state.phase in (Phase.LOST, Phase.CONNECTING)
     finally:
         link.close()

@@ -83,4 +83,4 @@ def metres_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, f
     view = View(head, eye, perspective=camera.data.type == "PERSP")
     metre = float(scene.unit_settings.scale_length)
     size = float(np.cbrt(abs(np.linalg.det(head[:3, :3]))))
-    return metre * size, metre * float((eye[:3, 3] - head[:3, 3]) @ view.sight[:, 2])
+    return metre * size, metre * float((eye[:3, 3] - head[:3, 3]) @ view.axes[:, 2])

@@ -66,11 +66,11 @@ def _stand(
     frame from top to bottom."""
     face = face_of(proxy)
     proxy.matrix_world = Matrix.LocRotScale(location, None, proxy.scale)
-    sight = _FRONT if watcher is None else Matrix(controls.view_of(proxy, watcher).sight.tolist())
+    axes = _FRONT if watcher is None else Matrix(controls.view_of(proxy, watcher).axes.tolist())
     distance = face.plate_size * proxy.scale.x * LENS_MM / SENSOR_MM
     lens: Any = camera.data
     lens.clip_start = min(lens.clip_start, distance / 10)
-    camera.matrix_world = Matrix.Translation(location) @ sight.to_4x4() @ Matrix.Translation((0, 0, distance))
+    camera.matrix_world = Matrix.Translation(location) @ axes.to_4x4() @ Matrix.Translation((0, 0, distance))
     frame(proxy)
     controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))
     seen, roll = controls.view_of(proxy, camera), face.rest_roll

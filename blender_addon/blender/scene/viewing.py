@@ -26,10 +26,10 @@ def frame(
     view, face = space.region_3d, face_of(proxy)
     if view is None or view.view_perspective == "CAMERA" or view.lock_rotation:
         return
-    sight, unit = Matrix(controls.view_of(proxy, eye).sight.tolist()), proxy.matrix_world.median_scale
+    axes, unit = Matrix(controls.view_of(proxy, eye).axes.tolist()), proxy.matrix_world.median_scale
     x, y = face.plate_offset
-    view.view_location = proxy.matrix_world.translation + sight @ Vector((x * unit, y * unit, 0.0))
-    view.view_rotation = sight.to_quaternion()
+    view.view_location = proxy.matrix_world.translation + axes @ Vector((x * unit, y * unit, 0.0))
+    view.view_rotation = axes.to_quaternion()
     edge = max(region.width, region.height) / max(min(region.width, region.height), 1)
     view.view_distance = _ROOM * face.plate_size * unit * edge * space.lens / _FILM_MM
     space.clip_start = min(space.clip_start, view.view_distance / 10)

@@ -40,9 +40,9 @@ class Drag:
         self._shape = controls.shape_of(proxy)
         self._start = np.array(list(self.before.values()))
         view = viewing.view_of(proxy, camera)
-        self._sight = view.sight
+        self._axes = view.axes
         self._size = float(np.mean(self.matrix.to_scale()[:]))
-        self._rotation = self._sight.T @ rotation_of(view.head)
+        self._rotation = self._axes.T @ rotation_of(view.head)
         twin = controls.twin_of(proxy, landmark)
         self.landmarks = [landmark, twin] if mirror and twin != landmark else [landmark]
         self.turns = turns_head(landmark, len(proxy.data.vertices))  # what it does by itself
@@ -57,7 +57,7 @@ class Drag:
 
         The head turns and keeps its expression, or the other way round.
         """
-        wanted = (self._sight.T @ np.array(target - self.matrix.translation))[:2] / self._size
+        wanted = (self._axes.T @ np.array(target - self.matrix.translation))[:2] / self._size
         aims = [wanted]
         if len(self.landmarks) == 2:
             # The other side makes the same move, mirrored across the face's middle plane.
@@ -68,7 +68,7 @@ class Drag:
         what = self._shape, self._start, self._rotation, np.array(self.landmarks), np.array(aims)
         if by_turning:
             controls.set_values(self.proxy, self.before)
-            controls.set_rotation(self.proxy, self._sight @ turn(*what))
+            controls.set_rotation(self.proxy, self._axes @ turn(*what))
         else:
             found = express(*what)
             # As many digits as the panel shows: nobody meant a hundred-thousandth of a pucker.

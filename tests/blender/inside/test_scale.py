@@ -85,8 +85,8 @@ def test_a_viewport_turns_to_a_new_face_unless_it_looks_through_a_camera(scene, 
     frame(space, region, small, scene.camera)
     middle = sum(corners(small), Vector()) / 4
     assert (view.view_location - middle).length < 1e-3
-    sight = view_of(small, scene.camera).sight
-    np.testing.assert_allclose(np.array(view.view_rotation.to_matrix()), sight, atol=1e-5)
+    axes = view_of(small, scene.camera).axes
+    np.testing.assert_allclose(np.array(view.view_rotation.to_matrix()), axes, atol=1e-5)
     assert view.view_distance > space.clip_start * 5
     # As large as the view: a lens of 50 mm sees 1.44 times its distance along the longer edge.
     shorter = min(region.width, region.height) / max(region.width, region.height)
