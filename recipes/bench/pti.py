@@ -107,11 +107,11 @@ def _apart(model: FaceModel, target: Target) -> Callable[[Tensor], Tensor]:
     """How far a picture is from the target, as ``Objective`` counts it, but for how far a latent is from the middle."""
     encoder = encoder_of(model)
     with torch.no_grad():
-        wanted = encoder.sight(target.picture)
+        wanted = encoder.extractor(target.picture)
         mesh = None if target.face is None else mesh_of(target.picture, target.face)
 
     def cost(picture: Tensor) -> Tensor:
-        apart, seen = pixels_apart(picture, target), encoder.sight(picture)
+        apart, seen = pixels_apart(picture, target), encoder.extractor(picture)
         if seen.vectors is not None and wanted.vectors is not None:
             apart = apart + IDENTITY * (1 - (seen.vectors * wanted.vectors).sum(dim=1)).mean()
         if target.face is not None and mesh is not None:

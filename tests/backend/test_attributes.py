@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from effigy.cli import app
 from effigy.editing import InverseOptions
+from effigy.editing.compensation import compensation
 from effigy.editing.parameters import ALPHA, POSE
-from effigy.editing.steady import steadying
 from effigy.faces import FIRST_BUNDLE, BundleError, load_face_model
 from effigy.faces.attributes import MOST, Attribute, check_name
 from effigy.faces.bundle import add_encoder, add_photo_map, replace_attributes
@@ -123,12 +123,12 @@ def test_taking_back_leaves_no_pose_and_no_expression(default_model):
     random = np.random.default_rng(0)
     controls = list(default_model.controls.values())
     moved = random.standard_normal(POSE + len(default_model.shape.basis))
-    left = moved + steadying(moved, controls)
+    left = moved + compensation(moved, controls)
     assert not left[:POSE].any()
     read = np.stack([control.reading for control in controls])
     assert np.abs(read @ left[ALPHA]).max() < 1e-9
     assert np.abs(left[ALPHA]).max() > 0.1  # the face's own shape may change
-    again = left + steadying(left, controls)
+    again = left + compensation(left, controls)
     assert np.abs(again - left).max() < 1e-9
 
 

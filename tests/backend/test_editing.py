@@ -171,19 +171,19 @@ def test_what_is_typical_is_the_best_linear_prediction():
 
 
 def test_only_what_no_parameter_explains_is_squeezed(regressor):
-    guide = Guide.of(regressor.typical, regressor.q_scale, dear=4.0)
+    guide = Guide.of(regressor.typical, regressor.q_scale, stretch=4.0)
     step = torch.randn(3, len(guide.typical), dtype=torch.float64)
     along = step @ guide.axes @ guide.axes.T
-    torch.testing.assert_close(guide.squeeze(along), along)
-    torch.testing.assert_close(guide.squeeze(step - along), (step - along) / 4)
-    torch.testing.assert_close(Guide.of(regressor.typical, regressor.q_scale, dear=1.0).squeeze(step), step)
+    torch.testing.assert_close(guide.scale(along), along)
+    torch.testing.assert_close(guide.scale(step - along), (step - along) / 4)
+    torch.testing.assert_close(Guide.of(regressor.typical, regressor.q_scale, stretch=1.0).scale(step), step)
 
 
 def test_a_regressor_that_was_not_trained_has_no_guide():
     regressor = Regressor(Whitening.none(4), torch.zeros(3), torch.ones(3))
-    guide = Guide.of(regressor.typical, regressor.q_scale, dear=4.0)
+    guide = Guide.of(regressor.typical, regressor.q_scale, stretch=4.0)
     assert guide.axes.shape == (4, 0)
-    torch.testing.assert_close(guide.squeeze(torch.ones(2, 4)), torch.full((2, 4), 0.25))
+    torch.testing.assert_close(guide.scale(torch.ones(2, 4)), torch.full((2, 4), 0.25))
 
 
 def test_colours_held_by_the_guide_are_held_as_rows_of_the_system_would(regressor, anchors, appearance):
@@ -191,20 +191,20 @@ def test_colours_held_by_the_guide_are_held_as_rows_of_the_system_would(regresso
     linear = copy.deepcopy(regressor)
     linear.last.weight.zero_()
     colours = Appearance(appearance.patches, appearance.colours, None)
-    options, weigh = InverseOptions(trust=1e6, pull=1.5, dear=3.0), per(0.5)
+    options, weigh = InverseOptions(trust=1e6, pull=1.5, stretch=3.0), per(0.5)
     change = torch.zeros(len(anchors), Q, dtype=torch.float64)
     change[:, 7] = 0.2
     moved, reached = invert(linear, anchors, change, weigh, options, appearance=colours)
-    plain = Guide.of(linear.typical, linear.q_scale, options.dear)
-    squeeze = plain.squeeze(torch.eye(len(plain.typical), dtype=torch.float64))
+    plain = Guide.of(linear.typical, linear.q_scale, options.stretch)
+    scale = plain.scale(torch.eye(len(plain.typical), dtype=torch.float64))
     lead = change @ plain.typical.T
     _, J = linear.jacobian(linear.read(anchors[:1]))
-    rows = torch.cat([weigh @ J[0], colours.held]) @ squeeze
+    rows = torch.cat([weigh @ J[0], colours.held]) @ scale
     wanted = torch.cat([(change - lead @ J[0].T) @ weigh.T, -lead @ colours.held.T], dim=1)
-    pull = PULL * options.pull / linear.rows * torch.eye(len(squeeze), dtype=torch.float64)
+    pull = PULL * options.pull / linear.rows * torch.eye(len(scale), dtype=torch.float64)
     paid = torch.linalg.solve(rows.T @ rows + pull, rows.T @ wanted.T).T
-    torch.testing.assert_close(linear.read(moved) - linear.read(anchors), lead + paid @ squeeze)
-    torch.testing.assert_close(reached, (lead + paid @ squeeze) @ J[0].T)
+    torch.testing.assert_close(linear.read(moved) - linear.read(anchors), lead + paid @ scale)
+    torch.testing.assert_close(reached, (lead + paid @ scale) @ J[0].T)
 
 
 def test_what_is_held_changes_less_and_what_was_asked_is_still_reached(regressor, anchors, appearance):

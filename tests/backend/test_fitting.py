@@ -104,7 +104,7 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     assert load_paper_regressor(out).architecture == PRESETS["paper"].architecture
     assert load_paper_regressor(tmp_path) is None
     assert model.photo_map.correlations["yaw"] > 0.9
-    assert model.encoder.sight.fingerprint == f"{detector.fingerprint} {embedder.fingerprint}"
+    assert model.encoder.extractor.fingerprint == f"{detector.fingerprint} {embedder.fingerprint}"
     anchor = model.open_seed(0)
     moved = model.edit(anchor, 20.0, 0.0, {}, InverseOptions(layers=6)).ws
     assert not torch.equal(moved, anchor.ws)

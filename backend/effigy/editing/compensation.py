@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps pose and expression where they are while looks change."""
+"""Computes the change of q that holds pose and expression while looks change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..geometry.expressions import Expression
 from .parameters import ALPHA, POSE
 
 
-def steadying(moved: Array, controls: Sequence[Expression]) -> Array:
+def compensation(moved: Array, controls: Sequence[Expression]) -> Array:
     """Returns the change of q [Q] that takes back what of ``moved`` [Q] is pose or expression.
 
     The pose is taken back whole, α along the ``controls``, as far as they read it; the rest is the face's own shape,

@@ -20,6 +20,8 @@ _RANK = 1e-4  # of the largest singular value, below which one counts as zero
 class Guide:
     """An edit's displacement d = T Δ + S u, of which u costs pull · |u|² (see ``inverse``).
 
+    In statistical terms it is a Gaussian prior of d with the mean T Δ and the covariance S Sᵀ / pull.
+
     T is ``typical`` [V, Q]: how much latents v differ on average when their q differs by one unit. S is symmetric:
 
         S = rest · I + E diag(lengths − rest) Eᵀ,  E the orthonormal ``axes`` [V, R].
@@ -31,16 +33,16 @@ class Guide:
     rest: float
 
     @staticmethod
-    def of(typical: Tensor, scale: Tensor, dear: float, pull: float = 1.0, held: Tensor | None = None) -> Guide:
+    def of(typical: Tensor, scale: Tensor, stretch: float, pull: float = 1.0, held: Tensor | None = None) -> Guide:
         """Returns the guide of ``typical`` [V, Q] that holds the linear functions ``held`` [H, V] at the anchor's.
 
         Without ``held``, S is
 
-            Z = (I + (dear − 1) E Eᵀ) / dear,  E an orthonormal basis of the columns of T,
+            Z = (I + (stretch − 1) E Eᵀ) / stretch,  E an orthonormal basis of the columns of T,
 
         so that a displacement that the parameters of q explain costs its length squared, and one that they do not,
-        which changes the person, as if it were ``dear`` times as long. ``scale`` [Q] is the standard deviation of each
-        parameter; with it, columns of T that are only rounding are told from the others.
+        which changes the person, as if it were ``stretch`` times as long. ``scale`` [Q] is the standard deviation of
+        each parameter; with it, columns of T that are only rounding are told from the others.
 
         With ``held``, or H, a displacement d shall cost pull · |Z⁻¹ d|² + |H d|². This is pull · |S⁻¹ d|² with
 
@@ -51,21 +53,21 @@ class Guide:
         left, values, _ = torch.linalg.svd(typical * scale, full_matrices=False)
         explained = left[:, values > _RANK * values.max()]
         if held is None:
-            return Guide(typical, explained, torch.ones_like(explained[0]), 1 / dear)
+            return Guide(typical, explained, torch.ones_like(explained[0]), 1 / stretch)
 
-        def cheap(steps: Tensor) -> Tensor:
-            return (steps + (dear - 1) * (steps @ explained) @ explained.T) / dear
+        def times_z(steps: Tensor) -> Tensor:
+            return (steps + (stretch - 1) * (steps @ explained) @ explained.T) / stretch
 
-        K = cheap(held)
+        K = times_z(held)
         solution = torch.linalg.solve(K @ K.T + pull * torch.eye(len(K), dtype=K.dtype), held @ typical)
-        # Outside of the span of E and Hᵀ both S and Z are I / dear.
+        # Outside of the span of E and Hᵀ both S and Z are I / stretch.
         span, _ = torch.linalg.qr(torch.cat([explained, held.T], dim=1))
-        Z, seen = span.T @ cheap(span.T).T, K @ span
+        Z, seen = span.T @ times_z(span.T).T, K @ span
         inner = torch.linalg.inv(torch.eye(len(Z), dtype=Z.dtype) + seen.T @ seen / pull)
         squares, turn = torch.linalg.eigh(Z @ inner @ Z)
-        return Guide(typical - cheap(K).T @ solution, span @ turn, squares.clamp_min(0).sqrt(), 1 / dear)
+        return Guide(typical - times_z(K).T @ solution, span @ turn, squares.clamp_min(0).sqrt(), 1 / stretch)
 
-    def squeeze(self, steps: Tensor) -> Tensor:
+    def scale(self, steps: Tensor) -> Tensor:
         """Returns S u for ``steps`` u [..., V]."""
         return self.rest * steps + (steps @ self.axes) * (self.lengths - self.rest) @ self.axes.T
 

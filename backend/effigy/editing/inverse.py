@@ -7,10 +7,10 @@ v0 is the anchor's whitened latent, d = v − v0 the displacement that is looked
     |W (q* − φ(v0 + d))|² + |h(v0 + d) − h(v0)|² + pull · |u|²,    d = T Δ' + S u.
 
 W weighs errors of q, and h is what the identity head reads (``appearance``). Δ' is the part of Δ that changes the
-shape; T Δ' is how latents differ on average that differ so in shape, and the linear map S makes some directions dearer
-than others (``guide``). The other methods have pull · |d|² instead of the last term. As v is whitened, these lengths
-are Mahalanobis distances. The rows of a batch do not influence each other, and a change of zero returns w0 itself, bit
-for bit.
+shape; T Δ' is how latents differ on average that differ so in shape, and the linear map S makes some directions cost
+more than others (``guide``). The other methods have pull · |d|² instead of the last term. As v is whitened, these
+lengths are Mahalanobis distances. The rows of a batch do not influence each other, and a change of zero returns w0
+itself, bit for bit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class InverseOptions:
     steps: int = 4  # how many steps of Gauss–Newton
     pull: float = 1.0  # weight of the squared distance
     trust: float = 3.0  # the longest step of newton, in whitened units
-    dear: float = 4.0  # how many times as long newton counts directions that no parameter explains
+    stretch: float = 4.0  # factor by which newton lengthens steps that no parameter of q explains
     descents: int = 60  # how many steps of Adam
     rate: float = 0.05  # their learning rate
     identity_weight: float = 1.0  # of the identity's cost, in alternating and gradient
@@ -145,7 +145,7 @@ class _Problem:
             moved = start
             for _ in range(self.options.steps):
                 residual, J = self._rows(moved)
-                J = guide.squeeze(J)
+                J = guide.scale(J)
                 # In the dual form the system has one row for each error, not for each coordinate of v:
                 # u' = Jᵀ (J Jᵀ + pull I)⁻¹ (r + J u).
                 normal = J @ J.transpose(1, 2)
@@ -153,7 +153,7 @@ class _Problem:
                 right = residual + (J @ u[:, :, None])[..., 0]
                 solution = torch.cholesky_solve(right[:, :, None], torch.linalg.cholesky(normal))
                 u = u + self._trusted((J.transpose(1, 2) @ solution)[..., 0] - u)
-                moved = start + guide.squeeze(u) * self.columns
+                moved = start + guide.scale(u) * self.columns
         return moved.clone()  # a tensor made in inference mode could not be used with gradients later
 
     def _rows(self, moved: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,11 +172,11 @@ class _Problem:
         return torch.cat([missing, apart], dim=1), torch.cat([slope, K], dim=1)
 
     def _guide(self) -> Guide:
-        pull, dear, keep = self.pull, self.options.dear, self.options.keep
+        pull, stretch, keep = self.pull, self.options.stretch, self.options.keep
         if self.options.layers is None:
-            return _whole_guide(self.regressor, self.appearance, pull, dear, keep)
+            return _whole_guide(self.regressor, self.appearance, pull, stretch, keep)
         held = None if self.appearance is None else keep * self.appearance.held * self.columns
-        return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale, dear, pull, held)
+        return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale, stretch, pull, held)
 
     def linear(self) -> Tensor:
         """One step by the pseudo-inverse of φ's Jacobian."""
@@ -229,7 +229,9 @@ class _Problem:
 
 
 @lru_cache(maxsize=8)
-def _whole_guide(regressor: Regressor, appearance: Appearance | None, pull: float, dear: float, keep: float) -> Guide:
+def _whole_guide(
+    regressor: Regressor, appearance: Appearance | None, pull: float, stretch: float, keep: float
+) -> Guide:
     """The guide where all of v may change; of a trained φ, since it is computed once."""
     held = None if appearance is None else keep * appearance.held
-    return Guide.of(regressor.typical, regressor.q_scale, dear, pull, held)
+    return Guide.of(regressor.typical, regressor.q_scale, stretch, pull, held)

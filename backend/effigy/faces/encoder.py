@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The encoder: a linear map from a picture's features to its whitened latent, where inversion starts.
 
-It is a ridge regression of v on the features of ``sight``. Every kind of feature has the same weight, however many
+It is a ridge regression of v on the features of ``features``. Every kind of feature has the same weight, however many
 numbers it has.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..tensor_files import read_tensors, write_tensors
-from .sight import PIXELS_ALONE, Sight, Traits, sight_of
+from .features import PIXELS_ALONE, FeatureExtractor, PictureFeatures, extractor_of
 
 FILE = "encoder.safetensors"
 _LITTLE = 1e-3  # a standard deviation below which a feature hardly counts
@@ -32,8 +32,8 @@ class Encoder:
     scale: Tensor  # [F]
     weights: Tensor  # [F, M]
     centre: Tensor  # [M]
-    networks: Path | None  # the embedded bundle with the networks of ``sight``; None: pixels alone
-    sees: str  # the fingerprint of the sight that it was trained with
+    networks: Path | None  # the embedded bundle with the networks of ``extractor``; None: pixels alone
+    trained_with: str  # the fingerprint of the extractor whose features it learnt from
 
     @staticmethod
     def learn(features: list[Tensor], v: Tensor, networks: Path | None, ridge: float = 1e-4) -> Encoder:
@@ -50,13 +50,13 @@ class Encoder:
         normal.diagonal().add_(ridge * len(Z))
         weights = Z.T @ torch.linalg.solve(normal, v - centre)
         # Rounded as ``save`` does: half precision is enough for the start of a search.
-        sees = sight_of(networks, v.device).fingerprint
-        return Encoder(mean.float(), scale.float(), weights.half().float(), centre.float(), networks, sees)
+        trained_with = extractor_of(networks, v.device).fingerprint
+        return Encoder(mean.float(), scale.float(), weights.half().float(), centre.float(), networks, trained_with)
 
     @cached_property
-    def sight(self) -> Sight:
+    def extractor(self) -> FeatureExtractor:
         """What computes its features. Raises DetectorError or IdentityFileError."""
-        return sight_of(self.networks, self.weights.device)
+        return extractor_of(self.networks, self.weights.device)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,11 +64,11 @@ class Encoder:
         return hashlib.sha256(b"".join(getattr(self, name).cpu().numpy().tobytes() for name in _TENSORS)).hexdigest()
 
     @property
-    def can_see(self) -> bool:
-        """Whether its sight has the networks that it was trained with. Raises as ``sight``."""
-        return self.sight.fingerprint == self.sees
+    def has_its_networks(self) -> bool:
+        """Whether the extractor has the networks that it was trained with. Raises as ``extractor``."""
+        return self.extractor.fingerprint == self.trained_with
 
-    def __call__(self, seen: Traits) -> Tensor:
+    def __call__(self, seen: PictureFeatures) -> Tensor:
         """Estimates the latents v [N, M] of N pictures."""
         return self.centre + ((torch.cat(seen.features, dim=1) - self.mean) * self.scale) @ self.weights
 
@@ -80,7 +80,7 @@ class Encoder:
 
     def entry(self) -> dict[str, Any]:
         """Returns its entry in the bundle's header."""
-        return {"sees": self.sees}
+        return {"sees": self.trained_with}
 
 
 def read_encoder(
@@ -98,5 +98,5 @@ def read_encoder(
     for name, shape in wanted.items():
         if list(found[name].shape) != shape:
             raise ValueError(f"its encoder.{name} is {list(found[name].shape)} where this model has {shape}")
-    sees = str(entry["sees"])
-    return Encoder(**found, networks=None if sees == PIXELS_ALONE else networks, sees=sees)
+    trained_with = str(entry["sees"])
+    return Encoder(**found, networks=None if trained_with == PIXELS_ALONE else networks, trained_with=trained_with)

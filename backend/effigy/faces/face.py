@@ -24,8 +24,8 @@ from effigy_protocol.record import is_person
 
 from ..editing import IdentityTerm, InverseOptions, Regressor, invert
 from ..editing.appearance import Appearance
+from ..editing.compensation import compensation
 from ..editing.parameters import ALPHA
-from ..editing.steady import steadying
 from ..generators import Generator, GeneratorFileError, PreviewPainter, check_pictures, load_generator
 from ..geometry import ShapeModel, Topology, surface
 from ..geometry.camera import Array
@@ -264,7 +264,7 @@ class FaceModel:
         with limited_threads(1):  # as in ``_invert``
             before, after = self.regressor.of_latents(torch.stack([identity.ws.double(), start])).numpy()
         less = asked.less(drift, self.controls)
-        change = less.change(identity, self.controls) + steadying(after - before, list(self.controls.values()))
+        change = less.change(identity, self.controls) + compensation(after - before, list(self.controls.values()))
         ws, reached = self._invert(start, change, options, term)
         moved = after - before + reached
         read = pose_of(identity.q + moved)

@@ -25,23 +25,23 @@ PIXELS_ALONE = "pixels"
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """What was seen in N pictures: kinds of features, each [N, F]; and landmarks and embeddings, if networks ran."""
+class PictureFeatures:
+    """The features of N pictures: several kinds, each [N, F]; and landmarks and embeddings, if networks ran."""
 
     features: tuple[Tensor, ...]
     points: Tensor | None  # [N, 2, L] in [0, 1]
     vectors: Tensor | None  # [N, D], of length 1
 
 
-class Sight:
-    """Computes the features of pictures, with the networks that it is given. ``fingerprint`` names those."""
+class FeatureExtractor:
+    """Computes the features of pictures, with the networks that it is given. ``fingerprint`` names the networks."""
 
     def __init__(self, detector: EmbeddedDetector | None = None, identity: EmbeddedIdentity | None = None) -> None:
         self._detector, self._identity = detector, identity
         names = [network.fingerprint for network in (detector, identity) if network is not None]
         self.fingerprint = " ".join(names) or PIXELS_ALONE
 
-    def __call__(self, pictures: Tensor) -> Traits:
+    def __call__(self, pictures: Tensor) -> PictureFeatures:
         """Computes the features of ``pictures`` [N, 3, H, W] in [−1, 1]; differentiable."""
         features = [F.interpolate(pictures.clamp(-1, 1), size=(_SMALL, _SMALL), mode="area")]
         points = vectors = None
@@ -51,20 +51,20 @@ class Sight:
         if self._identity is not None:
             vectors, maps = self._identity.look(pictures)
             features += [vectors, maps]
-        return Traits(tuple(part.flatten(1) for part in features), points, vectors)
+        return PictureFeatures(tuple(part.flatten(1) for part in features), points, vectors)
 
 
-def sight_of(networks: Path | None, device: torch.device) -> Sight:
-    """Returns the sight with the networks in an embedded bundle's folder, or without any for None.
+def extractor_of(networks: Path | None, device: torch.device) -> FeatureExtractor:
+    """Returns the extractor with the networks in an embedded bundle's folder, or without any for None.
 
     Raises DetectorError or IdentityFileError.
     """
-    return Sight() if networks is None else _embedded(networks, device)
+    return FeatureExtractor() if networks is None else _embedded(networks, device)
 
 
 @cache
-def _embedded(folder: Path, device: torch.device) -> Sight:
-    return Sight(
+def _embedded(folder: Path, device: torch.device) -> FeatureExtractor:
+    return FeatureExtractor(
         EmbeddedDetector(folder / "detector.safetensors", device),
         EmbeddedIdentity(folder / "identity.safetensors", device),
     )

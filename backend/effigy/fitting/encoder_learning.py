@@ -12,7 +12,7 @@ from torch import Tensor
 from ..faces import FaceModel, embedded_bundle, generator_of, load_face_model
 from ..faces.bundle import add_encoder
 from ..faces.encoder import Encoder
-from ..faces.sight import sight_of
+from ..faces.features import extractor_of
 from ..generators import check_pictures
 from ..generators.planes import colour
 
@@ -29,7 +29,7 @@ def learn_encoder(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Encoder:
     """Trains an encoder on ``pictures`` random people. The same model gives the same encoder."""
-    sight, random = sight_of(networks, model.generator.device), torch.Generator().manual_seed(_SEED)
+    extractor, random = extractor_of(networks, model.generator.device), torch.Generator().manual_seed(_SEED)
     features: list[tuple[Tensor, ...]] = []
     latents: list[Tensor] = []
     for start in range(0, pictures, _BATCH):
@@ -40,7 +40,7 @@ def learn_encoder(
             ws = model.generator.map(z, truncation)
             painted = colour(model.generator.synthesize(ws), model.generator.planes)
             check_pictures(painted, model.generator, ws)
-            features.append(sight(painted).features)
+            features.append(extractor(painted).features)
             latents.append(model.regressor.whitening(ws[:, 0].cpu().double()))
         progress(start + count, pictures)
     kinds = [torch.cat(parts).cpu() for parts in zip(*features, strict=True)]

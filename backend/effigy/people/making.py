@@ -73,7 +73,7 @@ def make_person(
     if keep_picture and len(data) > MOST_BYTES:
         most = MOST_BYTES >> 20
         raise PersonError(f"{name} has {len(data) >> 20} MiB, more than a person's file may have ({most}): keep it out")
-    if not encoder.can_see:
+    if not encoder.has_its_networks:
         raise UnfitModelError(
             f"{model.name} learnt to make people by networks that this Effigy has not: run "
             "'effigy bundle learn-people' on it again"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..faces import FaceModel
 from ..faces.encoder import Encoder
-from ..faces.sight import Traits
+from ..faces.features import PictureFeatures
 from ..generators.planes import colour
 from ..landmarks.photo import Crop, PhotoReader
 
@@ -46,7 +46,7 @@ class Judged:
 
     v: Tensor  # [1, M]
     picture: Tensor  # [1, 3, H, W]
-    seen: Traits
+    seen: PictureFeatures
     cost: Tensor  # []
 
 
@@ -61,7 +61,7 @@ class Objective:
         self.target = target
         self.painted = 0
         with torch.no_grad():
-            self.seen = encoder.sight(target.picture)
+            self.seen = encoder.extractor(target.picture)
             self._mesh = torch.zeros(0) if target.face is None else mesh_of(target.picture, target.face)
 
     @property
@@ -73,7 +73,7 @@ class Objective:
         """v [N, M] → w [N, w_dim]."""
         return self._mean + v @ self._basis
 
-    def guess(self, seen: Traits) -> Tensor:
+    def guess(self, seen: PictureFeatures) -> Tensor:
         """Returns the encoder's estimate of v [N, M] from a picture's features."""
         return self._encoder(seen)
 
@@ -82,7 +82,7 @@ class Objective:
         ws = self.latents(v)[:, None].expand(-1, self._generator.num_ws, -1)
         picture = colour(self._generator.synthesize(ws), self._generator.planes)
         self.painted += 1
-        seen = self._encoder.sight(picture)
+        seen = self._encoder.extractor(picture)
         cost = pixels_apart(picture, self.target)
         if seen.vectors is not None and self.seen.vectors is not None:
             cost = cost + IDENTITY * (1 - (seen.vectors * self.seen.vectors).sum(dim=1)).mean()
