@@ -200,7 +200,7 @@ def open_one(model: FaceModel, data: bytes) -> str:
     made_from(data)
     try:
         who = model.open_latent(data)
-        model.painter_of(who).paint(model.edit(who, 10.0, 0.0, {"jawOpen": 0.5}).ws[None])
+        model.tuned_for(who).paint(model.edit(who, 10.0, 0.0, {"jawOpen": 0.5}).ws[None])
     except LatentError:
         return "refused"
     try:

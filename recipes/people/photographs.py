@@ -54,7 +54,7 @@ def follows(model: FaceModel, reader: PhotoReader, who: Identity) -> dict[str, f
     asks += [(0.0, {name: _STRENGTH}) for name in model.controls]
     ws = [model.edit(who, who.pose.yaw + turn, who.pose.pitch, controls).ws for turn, controls in asks]
     photos = photo_map_of(model)
-    seen = [_read(reader, picture) for picture in model.painter_of(who).paint(torch.stack(ws))[..., :3]]
+    seen = [_read(reader, picture) for picture in model.tuned_for(who).paint(torch.stack(ws))[..., :3]]
     rest, turned = seen[_TURNS.index(0.0)], seen[: len(_TURNS)]
     if rest is None:
         return {}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from effigy.faces.finals import Finals
+from effigy.faces.painter import Painter
 from effigy.fitting.samples import Recipe, sample
 from effigy.generators import GeneratorFileError, PictureError, check_pictures
 from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
@@ -30,7 +30,7 @@ def network(config, *, frozen=True):
 def painting(default_model, generator, previews=None):
     """Returns the default face model with another generator."""
     model = copy.copy(default_model)
-    model.generator, model._finals, model._previews = generator, Finals.of(generator), previews
+    model.painter = Painter(generator, previews=previews)
     return model
 
 

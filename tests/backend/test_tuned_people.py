@@ -95,9 +95,9 @@ def _final(who) -> Synthesize:
 
 def test_changes_of_nothing_change_nothing(default_model, layer):
     person = default_model.open_person(changed(default_model, *layer, 0.0))
-    painter = default_model.painter_of(person)
+    painter = default_model.tuned_for(person)
     assert painter is not default_model
-    assert painter is default_model.painter_of(person), "it is kept"
+    assert painter is default_model.tuned_for(person), "it is kept"
     assert np.array_equal(painter.paint(person.ws[None]), default_model.paint(person.ws[None]))
 
 
@@ -139,7 +139,7 @@ def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(
     assert sum(up.numel() + down.numel() for up, down in deltas.values()) <= 500_000
     person = default_model.open_person(replace(default_model.person(average.ws.numpy()[:1]), deltas=deltas))
     assert len(person.latent) < 1 << 20, "as a request to the service may be"
-    painted = default_model.painter_of(person).paint(person.ws[None])[0]
+    painted = default_model.tuned_for(person).paint(person.ws[None])[0]
     shown = torch.from_numpy(painted).permute(2, 0, 1)[None].float() / 127.5 - 1
     assert psnr(shown, aligned.picture, target.face.mask) > met[-2] - 0.5, "the product keeps what was trained"
     there, rest = Stages.begin(Unfinished(tmp_path / "stopped.person"), b"picture"), []

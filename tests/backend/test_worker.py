@@ -12,6 +12,7 @@ import zmq
 
 from effigy.faces.finals import Finals
 from effigy.faces.latent import latent_to_bytes
+from effigy.faces.painter import Painter
 from effigy.service.scheduler import Queued, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply
@@ -38,7 +39,7 @@ def work(model, default_model, together):
         together.append(len(ws))
         return default_model.generator.synthesize(ws)
 
-    model._finals = Finals(paint, 4, always_whole=False)
+    model.painter = Painter(default_model.generator, finals=Finals(paint, 4, always_whole=False))
     context, scheduler = zmq.Context(), Scheduler()
     inbox = context.socket(zmq.PULL)
     inbox.bind("inproc://answers")
@@ -100,7 +101,7 @@ def test_a_final_that_fails_takes_none_with_it_that_is_painted_beside_it(work, m
         return images
 
     work([Queued(b"a", 100, OpenIdentity(FromSeed(3, truncation=0.7)))])
-    model._finals = Finals(paint, 4, always_whole=False)
+    model.painter = Painter(default_model.generator, finals=Finals(paint, 4, always_whole=False))
     yaws = [0.0, 9.0, 5.0, -5.0]
     jobs = [Queued(b"ab"[i % 2 :][:1], i, Synthesize(anchor.key, yaw, 0.0, {}, "final")) for i, yaw in enumerate(yaws)]
     replies = {envelope.id: envelope.message for _, envelope in work(jobs)}
@@ -111,7 +112,7 @@ def test_a_final_that_fails_takes_none_with_it_that_is_painted_beside_it(work, m
 
 def test_a_seed_whose_face_is_infinite_is_refused_as_a_latent_is(work, model, default_model):
     far = torch.full((1, default_model.generator.num_ws, default_model.generator.w_dim), 3e38)
-    model.generator = Whole(default_model.generator)
+    model.painter = Painter(Whole(default_model.generator))
     model.generator.map = lambda *_: far
     asked = [
         OpenIdentity(FromSeed(3)),
@@ -136,7 +137,7 @@ class Whole:
 
 
 def test_a_full_picture_is_exact_although_half_was_asked_for(work, model, default_model):
-    model.generator = Whole(default_model.generator)
+    model.painter = Painter(Whole(default_model.generator))
     anchor = default_model.open_seed(3, 0.7)
     asked = Synthesize(anchor.key, 5.0, 0.0, {}, "preview", half=True)
     work([Queued(b"a", 1, OpenIdentity(FromSeed(3, truncation=0.7)))])
@@ -148,7 +149,7 @@ def test_a_full_picture_is_exact_although_half_was_asked_for(work, model, defaul
 
 
 def test_a_picture_of_nan_is_an_error_and_no_black_frame(work, model, default_model):
-    model.generator = Whole(default_model.generator)
+    model.painter = Painter(Whole(default_model.generator))
     model.generator.synthesize = lambda ws: torch.full((len(ws), 3, 128, 128), float("nan"))
     anchor = default_model.open_seed(3, 0.7)
     asked = Synthesize(anchor.key, 5.0, 0.0, {}, "preview")

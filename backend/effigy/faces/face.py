@@ -22,11 +22,10 @@ from torch import Tensor
 from effigy_protocol.messages import MatteName, PassName
 from effigy_protocol.record import is_person
 
-from ..editing import IdentityTerm, InverseOptions, Regressor, invert
+from ..editing import IdentityTerm, InverseOptions, Regressor
 from ..editing.appearance import Appearance
-from ..editing.compensation import compensation
 from ..editing.parameters import ALPHA
-from ..generators import Generator, GeneratorFileError, PreviewPainter, check_pictures, load_generator
+from ..generators import Generator, GeneratorFileError, PreviewPainter, load_generator
 from ..geometry import ShapeModel, Topology, surface
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression
@@ -35,17 +34,18 @@ from ..threads import limited_threads
 from .attributes import Attribute
 from .depth import DepthScale
 from .edit import Asked, Edit, error_weights
+from .editor import Editor
 from .encoder import Encoder
-from .finals import Finals
-from .identity import Identity, no_face, pose_and_shape_of, pose_of
+from .identity import Identity, no_face, pose_and_shape_of
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
+from .painter import Painter
 from .person import Person
 from .photo_map import PhotoMap
 from .pictures import Pictures
 from .recent import Recent
 from .seen import Seen
 
-_PAINTERS = 4  # changed generators that stay in memory; each has weights of its own
+_TUNED = 4  # tuned generators that stay in memory; each has weights of its own
 _LIGHTS = 256  # identities whose light is remembered; a few hundred bytes each
 
 
@@ -74,7 +74,7 @@ class FaceModel:
     ) -> None:
         self.name = name
         self.model_id = model_id
-        self.generator = generator
+        self.painter = Painter(generator, depth, previews)
         self.topology = topology
         self.shape = shape
         self.regressor = regressor
@@ -82,19 +82,21 @@ class FaceModel:
         self.attributes = {attribute.name: attribute for attribute in attributes}
         self.pose_range = pose_range
         self.appearance = appearance
-        self.depth = depth
         self.photo_map = photo_map
         self.encoder = encoder
         self.generator_sha256 = generator_sha256
         self.generator_path = generator_path
-        self._previews = previews
         self._is_firm = firm
         self._average: Array | None = None  # the mean face's expression, [C], once it was asked for
-        self._finals = Finals.of(generator)
         self._lights = Recent[Light](_LIGHTS)  # by identity
-        self._painters = Recent[FaceModel](_PAINTERS)  # by identity whose generator is changed
+        self._tuned = Recent[FaceModel](_TUNED)  # by identity whose generator is tuned
         self.triangles = topology.triangles if len(topology.triangles) else surface(shape.mean, topology)
         self._weights = torch.from_numpy(error_weights(shape, controls, is_firm=firm))
+
+    @property
+    def generator(self) -> Generator:
+        """The generator that paints all identities but tuned ones."""
+        return self.painter.generator
 
     def with_regressor(self, regressor: Regressor) -> FaceModel:
         """Returns this model with another regressor and without ``appearance``, for comparisons."""
@@ -163,7 +165,7 @@ class FaceModel:
         """Opens the identity of somebody made from a picture. Raises LatentError for another generator's person."""
         return self._open(person.rows_for(self.generator_sha256, self.generator.num_ws, self.generator.w_dim), person)
 
-    def painter_of(self, identity: Identity) -> FaceModel:
+    def tuned_for(self, identity: Identity) -> FaceModel:
         """Returns the model that paints ``identity``: this one, or a copy with the generator tuned for that person.
 
         The last few copies are kept. Raises LatentError where the tuning does not fit the generator.
@@ -174,14 +176,14 @@ class FaceModel:
             raise LatentError("this person needs a generator of their own, which a model without a file cannot have")
         path, deltas = self.generator_path, identity.person.deltas
 
-        def change() -> FaceModel:
-            painter = copy.copy(self)
-            painter.generator = load_generator(path, str(self.generator.device), changes=deltas)
-            painter._finals, painter._previews = Finals.of(painter.generator), None
-            return painter
+        def tune() -> FaceModel:
+            generator = load_generator(path, str(self.generator.device), changes=deltas)
+            tuned = copy.copy(self)
+            tuned.painter = Painter(generator, self.painter.depth)
+            return tuned
 
         try:
-            return self._painters.get(identity.key, change)
+            return self._tuned.get(identity.key, tune)
         except GeneratorFileError as error:
             raise LatentError(f"what was changed for this person does not fit: {error}") from None
 
@@ -211,7 +213,7 @@ class FaceModel:
         pose, rest = pose_and_shape_of(q, self.shape)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
         identity = Identity(key, anchor, latent, q, pose, rest, person)
-        self.painter_of(identity)  # so that tuning that does not fit is refused here, and not when it is painted
+        self.tuned_for(identity)  # so that tuning that does not fit is refused here, and not when it is painted
         return identity
 
     def edit(
@@ -234,72 +236,21 @@ class FaceModel:
             self.pose_range, self.controls, identity.pose, yaw, pitch, controls, self.attributes,
             self._relaxed(identity),
         )  # fmt: skip
-        if asked.attributes:
-            return self._edit_looks(identity, asked, options, term)
-        change = asked.change(identity, self.controls)
-        if not change.any():
-            return Edit(identity.ws, identity.pose, asked.clamped, {})
-        ws, moved = self._invert(identity.ws.double(), change, options, term)
-        pose = pose_of(identity.q + moved)
-        return Edit(ws, pose, asked.clamped, asked.residual(pose, moved, self.controls))
+        editor = Editor(self.regressor, self.controls, self.attributes, self._weights, self.appearance, options, term)
+        return editor.edit(identity, asked)
 
     def _relaxed(self, identity: Identity) -> dict[str, float]:
-        """Returns the controls that are within range besides: where the identity has the average expression.
+        """Returns the controls of the average expression, which is always within range, for this identity.
 
-        Before bundle format 6 there were none, and an edit stays what it was: at zero, which is always within.
+        Before bundle format 6 that did not count, so such models return the identity's own expression, 0.
         """
         own = self.own_expression(identity) if self._is_firm else dict.fromkeys(self.controls, 0.0)
         return {name: -value for name, value in own.items()}
-
-    def _edit_looks(self, identity: Identity, asked: Asked, options: InverseOptions, term: IdentityTerm | None) -> Edit:
-        """``edit`` where attributes are asked for: from the latent w1 that they make of the identity's.
-
-        What φ says of w1 and of w0 differs in pose and expression. That is taken back together with what is asked, and
-        with what pictures show moved besides, so that looks change alone.
-        """
-        start, drift = identity.ws.double(), np.zeros(2 + len(self.controls))
-        for name, value in asked.attributes.items():
-            start = start + value * self.attributes[name].direction.double()
-            drift += self.attributes[name].drift(value)
-        with limited_threads(1):  # as in ``_invert``
-            before, after = self.regressor.of_latents(torch.stack([identity.ws.double(), start])).numpy()
-        less = asked.less(drift, self.controls)
-        change = less.change(identity, self.controls) + compensation(after - before, list(self.controls.values()))
-        ws, reached = self._invert(start, change, options, term)
-        moved = after - before + reached
-        read = pose_of(identity.q + moved)
-        missing = less.residual(read, moved, self.controls)
-        pose = replace(read, yaw=read.yaw + float(drift[0]), pitch=read.pitch + float(drift[1]))
-        told = {"yaw", "pitch"} | {name for name, value in asked.controls.items() if value}
-        return Edit(ws, pose, asked.clamped, {name: value for name, value in missing.items() if name in told})
-
-    def _invert(
-        self, start: Tensor, change: Array, options: InverseOptions, term: IdentityTerm | None
-    ) -> tuple[Tensor, Array]:
-        """Returns the latent [num_ws, w_dim] near ``start`` whose q differs by ``change`` [Q], and what is reached."""
-        # In one thread sums round alike however many cores there are, and matrices this small gain nothing from more.
-        # An identity term paints pictures, which do.
-        with limited_threads(1 if term is None else None):
-            ws, reached = invert(
-                self.regressor,
-                start[None],
-                torch.from_numpy(change)[None],
-                self._weights,
-                options,
-                term,
-                self.appearance,
-            )
-        return ws[0].float(), reached.numpy()[0]
 
     @property
     def sliders(self) -> list[str]:
         """The names of all that a face can be asked for besides its turn: controls, then attributes."""
         return [*self.controls, *self.attributes]
-
-    @property
-    def final_batch(self) -> int:
-        """The number of finals that are painted at once, where so many are asked for."""
-        return self._finals.batch
 
     def see(self, ws: Tensor) -> Seen:
         """Returns where the regressor reads the landmarks in the picture of w+ [num_ws, w_dim]."""
@@ -328,42 +279,21 @@ class FaceModel:
 
         return self._lights.get(identity.key, measure)
 
-    @torch.inference_mode()
     def finals(self, ws: Tensor) -> Pictures:
         """Paints w+ [N, num_ws, w_dim] exactly. Raises PictureError for values that are not finite."""
-        ws = ws.to(self.generator.device)
-        images = self._finals(ws)
-        check_pictures(images, self.generator, ws)
-        return Pictures(images, self.generator.planes, self.depth)
+        return self.painter.finals(ws)
 
-    @torch.inference_mode()
     def preview(self, ws: Tensor, *, half: bool = False) -> Pictures:
-        """Paints w+ [num_ws, w_dim], one picture, in the fastest way that is ready.
+        """Paints w+ [num_ws, w_dim], one picture, in the fastest way that is ready; ``half`` as in ``Painter``.
 
-        ``half``: at half the width and height, if the generator can paint that with its first blocks alone. Raises
-        PictureError for values that are not finite.
+        Raises PictureError for values that are not finite.
         """
-        ws = ws[None].to(self.generator.device)
-        halved = False
-        if half and self.generator.paints_half:
-            images, exact, halved = self.generator.synthesize_half(ws), False, True
-        else:
-            images = (self._previews or self.generator.synthesize)(ws)
-            exact = self._previews is None or self._previews.is_exact
-        check_pictures(images, self.generator, ws)
-        return Pictures(images, self.generator.planes, self.depth, exact, halved)
+        return self.painter.preview(ws, half=half)
 
-    @torch.inference_mode()
     def paint(self, ws: Tensor) -> NDArray[np.uint8]:
         """Returns the exact pictures of w+ [N, num_ws, w_dim] as uint8 [N, H, W, 3]. Raises PictureError."""
         return self.finals(ws).bytes()
 
-    @property
-    def is_fast(self) -> bool:
-        """Whether previews are painted in a faster way than finals."""
-        return self._previews is not None
-
     def close(self) -> None:
         """Stops a compilation of faster previews that is still running."""
-        if self._previews is not None:
-            self._previews.close()
+        self.painter.close()

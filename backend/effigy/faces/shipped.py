@@ -62,7 +62,7 @@ class FaceModels:
         if model not in self._loaded and model in self._shipped:
             entry, device = self._shipped[model], str(self.served.generator.device)
             self._loaded[model] = load_face_model(
-                entry.folder, device, fast_previews=self.served.is_fast, as_format=entry.as_format
+                entry.folder, device, fast_previews=self.served.painter.is_fast, as_format=entry.as_format
             )
         return self._loaded.get(model)
 

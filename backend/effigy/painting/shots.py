@@ -128,8 +128,8 @@ def paint_shots(
     if layers is not None and not {*layers.passes} <= PASS_CHANNELS.keys():
         raise PaintingError(f"layers are {', '.join(PASS_CHANNELS)}, not {', '.join(map(str, layers.passes))[:200]}")
     waiting = iter(shots)
-    while some := list(islice(waiting, model.final_batch)):
-        for painter, together in groupby(some, lambda shot: model.painter_of(shot.person)):
+    while some := list(islice(waiting, model.painter.batch)):
+        for painter, together in groupby(some, lambda shot: model.tuned_for(shot.person)):
             yield from _painted(painter, list(together), depth, matte, layers)
 
 

@@ -212,7 +212,7 @@ def _percent_apart(points: Tensor, wanted: Tensor) -> float:
 def _painted(model: FaceModel, person: Person) -> Tensor:
     """Paints the person, [1, 3, H, W] in [−1, 1]."""
     identity = model.open_person(person)
-    pixels = model.painter_of(identity).paint(identity.ws[None])[..., :3]
+    pixels = model.tuned_for(identity).paint(identity.ws[None])[..., :3]
     return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1).to(model.generator.device)
 
 

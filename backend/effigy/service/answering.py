@@ -86,7 +86,7 @@ class Answering:
     def together(self, queued: Queued) -> int:
         """Returns how many more finals should be painted together with ``queued``."""
         is_final = isinstance(queued.request, Synthesize) and queued.request.purpose == "final"
-        return self.model.final_batch - 1 if is_final else 0
+        return self.model.painter.batch - 1 if is_final else 0
 
     def answer(self, queue: Sequence[Queued]) -> list[Reply]:
         """Returns the replies to one request, or to several finals in one encoding. A failure becomes an Error and is

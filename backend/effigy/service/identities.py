@@ -28,7 +28,7 @@ class Opened:
     @property
     def painter(self) -> FaceModel:
         """The model that paints it."""
-        return self.model.painter_of(self.anchor)
+        return self.model.tuned_for(self.anchor)
 
     @property
     def key(self) -> str:
