@@ -75,7 +75,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read(stream: IO[bytes], name: str) -> NDArray[Any]:
-    """The array in ``stream``, if it is as large as its header says: NumPy would take memory for it first."""
+    """Reads the array in ``stream``. Its size is checked against its header first, because NumPy would allocate that
+    much.
+    """
     version = npy.read_magic(stream)
     read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read_header is None:

@@ -22,7 +22,7 @@ from .scene.queries import faces
 
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
-    """Has the preview look, because the scene may have changed."""
+    """Wakes the preview, because the scene may have changed."""
     _count(depsgraph)
     changes.mark(baked=True)
     if not activity.is_at_work:
@@ -30,7 +30,7 @@ def on_change(scene: bpy.types.Scene, depsgraph: Any) -> None:
 
 
 def _count(depsgraph: Any) -> None:
-    """Has the faces counted again when objects came or went."""
+    """Makes the faces be counted again when objects came or went."""
     if depsgraph.id_type_updated("COLLECTION"):
         queries.forget()
         scene = bpy.context.scene
@@ -65,7 +65,9 @@ def on_render_start(scene: bpy.types.Scene, *_: Any) -> None:
 
 
 def _or_give_up(work: Callable[..., None], *arguments: Any) -> None:
-    """Blender only prints what a handler raises, and goes on with the stale picture."""
+    """Calls ``work``; a failure ends the render. Blender itself would only print the exception, and go on with the
+    stale picture.
+    """
     try:
         work(*arguments)
     except Exception as error:  # noqa: BLE001 whatever a scene holds

@@ -138,7 +138,7 @@ class Exchange:
             pending.fail(RequestError("unreadable", f"a {type(reply).__name__} is no answer to this", SAME_RELEASE))
 
     def _unreadable(self, error: ProtocolError) -> None:
-        """A reply that cannot be read fails its own request; before the first Welcome, the connection."""
+        """Fails the request of a reply that cannot be read; before the first Welcome, fails the connection."""
         if error.request_id in self._pending:
             self._pending.pop(error.request_id).fail(RequestError("unreadable", error.message, SAME_RELEASE))
         elif error.code == "version" or self._state.phase is not Phase.READY:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Following a hand: the picture of a face goes from wanted to shown to exact, and late answers change nothing.
+"""Keeps one face's picture up to date while it moves: from wanted to shown to exact. Late answers change nothing.
 
 While something moves, pictures are the fastest that the service has; at rest the exact one takes their place. Exact
 pictures stay in memory under what they were made from, so that going back to a pose asks for nothing.
@@ -25,8 +25,8 @@ from .pixels import Pixels, Surface, from_rgba8
 # Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
 _REST_S = 0.15
 _SLOW_MS = 100.0  # painting that takes longer follows a hand at half the size
-_SAME_MOVE_S = 0.5  # pictures farther apart are not of one movement
-_SAME_LOOK_S = 0.005  # nobody has seen a picture that was replaced so soon
+_SAME_MOVE_S = 0.5  # pictures farther apart belong to different movements
+_SAME_LOOK_S = 0.005  # a picture that was replaced sooner does not count: nobody has seen it
 _EARLY_S = 0.005  # pictures may take a little less than the one before
 
 
@@ -134,7 +134,7 @@ class Follower:
         self.wanted, self.shown, self.problem = None, None, ""
 
     def lose(self) -> None:
-        """Has the identity opened again, because the service has forgotten it, or is another one."""
+        """Makes the identity be opened again, because the service has forgotten it, or is another one."""
         self.face.forget()
         self.wanted, self._refining, self.milliseconds = None, None, 0.0
 

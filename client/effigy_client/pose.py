@@ -62,7 +62,7 @@ class View:
 
 
 def landmarks_to_local(points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Landmarks [3, L] in the face frame → vertices [L, 3] in the proxy's local frame."""
+    """Maps landmarks [3, L] in the face frame to vertices [L, 3] in the proxy's local frame."""
     return np.ascontiguousarray((FACE_TO_LOCAL @ points).T)
 
 

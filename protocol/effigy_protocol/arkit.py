@@ -81,9 +81,9 @@ def sources(control: str, twin: str, known: Collection[str]) -> list[tuple[str, 
     return terms
 
 
-OWN = "Effigy"  # begins the names of columns in which a recording of ours says of controls what shapes cannot
+OWN = "Effigy"  # prefix of our recordings' columns for controls that ARKit's shapes cannot express
 _EYES_REACH = 30.0  # degrees that an eye turns where its shape is 1
-CLOCK = 60  # frames of a second, by which the timecodes of recordings count that are written here, and the app's
+CLOCK = 60  # frames per second of the timecodes that are written here, and of the app's
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Moment:
     yaw: float
     pitch: float
     roll: float
-    own: Mapping[str, float] = field(default_factory=dict)  # controls that shapes cannot say, −1 … 1 of their range
+    own: Mapping[str, float] = field(default_factory=dict)  # controls that shapes cannot express, −1 … 1 of their range
 
     def values(self) -> list[float]:
         """Returns the values of NAMES. ARKit's axes are those of the face frame; only its pitch has the other sign."""

@@ -25,7 +25,9 @@ def write_rgb(data: bytes | memoryview, width: int, height: int, bits: int = 8) 
 
 
 def annotate(png: bytes | memoryview, texts: dict[str, str]) -> bytes:
-    """The PNG file with a text chunk for each of ``texts``: keyword (Latin, 79 characters) → text."""
+    """Returns the PNG file with a text chunk for each of ``texts``: keyword (Latin-1, at most 79 characters) → text.
+    Raises ValueError for bytes that are no PNG file.
+    """
     raw = bytes(png)
     if not raw.startswith(_SIGNATURE):
         raise ValueError("this is not a PNG file")

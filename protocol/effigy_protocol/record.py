@@ -27,21 +27,22 @@ METRE_DIGITS = 6
 SAME_POSE = 1e-3  # degrees: a scene's matrices are float32, and its rest pose must be the identity's own
 
 _FORMAT = 1
-_NOTHING = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""), ("keep", 1.0))  # what is not told
-_SAVE_S = 1.0  # between two writings of a journal, which holds all frames
+# Values that a record leaves out.
+_DEFAULTS = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""), ("keep", 1.0))
+_SAVE_S = 1.0  # between two savings of a journal, because each writes all frames
 _STORY = 1 << 20  # bytes of a person's header
-_SOURCES = 16  # that are told of a mixture
+_SOURCES = 16  # pictures that are named of a mixture
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The parameters of one picture. ``latent`` is a hash: identities are not given away with pictures.
+    """The parameters of one picture. ``latent`` is a hash, so that a picture does not give its identity away.
 
     ``passes`` are the layers of an exr file, ``metres`` the unit and distance of its depth. ``made_from``: the SHA-256
-    of the picture that the person was made from, if they were, or of several. ``keep``: of Synthesize. A picture says
-    nothing of what it has not, so that those of before there were mattes, layers, people from pictures and likeness are
-    still right.
+    of the picture that the person was made from, if they were, or of several. ``keep``: of Synthesize. Fields at their
+    defaults are left out, so that records from before there were mattes, layers, people from pictures and likeness
+    still match.
     """
 
     model: str
@@ -83,9 +84,11 @@ class Record:
         return hashlib.sha256(json.dumps(self._values(), sort_keys=True).encode()).hexdigest()[:16]
 
     def _values(self) -> dict[str, Any]:
-        """By name. dataclasses.asdict copies every value, and took a tenth of Blender's time for a baked frame."""
+        """Returns the fields that are not at their defaults, by name. dataclasses.asdict would copy every value, which
+        took a tenth of Blender's time for a baked frame.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if (name, value) not in _NOTHING}
+        return {name: value for name, value in values.items() if (name, value) not in _DEFAULTS}
 
     def as_text(self) -> str:
         """Returns it as JSON, for the text in a picture's file."""
@@ -134,7 +137,7 @@ def made_from(latent: bytes) -> str:
 
 
 def _sources(story: dict[str, Any]) -> Iterator[str]:
-    """Whoever ``story`` tells of, and who was mixed in."""
+    """Yields the SHA-256 of the picture that ``story`` names, and of those of everybody who was mixed in."""
     digest = story.get("source", {}).get("sha256")
     if isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest):
         yield digest

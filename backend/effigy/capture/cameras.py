@@ -54,7 +54,7 @@ def list_cameras() -> list[Camera]:
 
 
 def _linux_cameras() -> list[Camera]:
-    """Of a camera's nodes the first gives pictures; others tell, for instance, when each was taken."""
+    """Lists cameras. Of each camera's nodes the first gives pictures; others give metadata."""
     found = []
     for device in _DEVICES.glob("video*"):
         if (number := device.name.removeprefix("video")).isdecimal():
@@ -76,7 +76,7 @@ def _windows_cameras(said: str) -> list[str]:
 
 
 def _mac_cameras(said: str) -> list[tuple[int, str]]:
-    """Of the devices that pictures come from, those that are no screen."""
+    """Lists the devices that give pictures, without screens."""
     pictures = said.partition("AVFoundation audio devices")[0]
     found = re.findall(r"\] \[(\d+)\] (.+)", pictures)
     return [(int(number), name.strip()) for number, name in found if not name.startswith("Capture screen")]

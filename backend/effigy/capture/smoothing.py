@@ -59,5 +59,5 @@ def _pass(values: Array, steps: Array, cutoff: float, beta: Array, longest_gap: 
 
 
 def _share(cutoff: float | Array, seconds: float) -> float | Array:
-    """Of a new value in a first-order low-pass filter."""
+    """Returns the weight of a new value in a first-order low-pass filter."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff * seconds))

@@ -138,7 +138,7 @@ def _file(generator: str, folder: Path) -> Path:
 
 
 def _multiplications(path: Path) -> int:
-    """Of one picture by the network as it is written; ways that get by with fewer so come out the faster ones."""
+    """Counts the multiplications of one picture by the network as it is written, whatever way computes them."""
     with open_checkpoint(path) as checkpoint, torch.device("meta"):
         network = build_network(checkpoint.config)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -155,7 +155,7 @@ def _ceiling(where: torch.device, dtype: torch.dtype) -> float:
 
 
 def _time(paint: Paint, x: Tensor, where: torch.device) -> tuple[float, float]:
-    """The least wall and process CPU milliseconds per picture."""
+    """Measures the least wall and process CPU milliseconds per picture."""
     walls, cpus = [], []
     with torch.inference_mode():
         paint(x)

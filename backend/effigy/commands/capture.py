@@ -62,16 +62,18 @@ class Audience:
     """Is told how a capture goes."""
 
     def begun(self, source: Source, left_out: tuple[str, ...]) -> None:
-        """Is told that a camera or film is open, and which controls are left out, as pictures do not show them well."""
+        """Reports that a camera or film is open, and which controls are left out because pictures do not show them
+        reliably.
+        """
 
     def read(self, done: int, total: int, picture: Pixels, face: Face | None) -> None:
-        """Is told of each picture that was read, and its face. ``total`` is 0 if the number of pictures is unknown."""
+        """Reports a picture that was read, and its face. ``total`` is 0 if the number of pictures is unknown."""
 
     def said(self, text: str) -> None:
-        """Is told a message for the user."""
+        """Reports a message for the user."""
 
     def written(self, take: Take, out: Path, left_out: tuple[str, ...]) -> None:
-        """Is told that a recording was written to ``out``."""
+        """Reports that a recording was written to ``out``."""
 
 
 _NOBODY = Audience()
@@ -236,7 +238,7 @@ def stream(
 
 
 def _at_their_times(source: Source) -> Iterator[tuple[float, Pixels]]:
-    """The pictures when they are due: a film's wait for their time, and those that are late are left out."""
+    """Yields pictures when they are due: a film's wait for their time, and late ones are left out."""
     began = time.monotonic()
     for at, picture in source.pictures:
         late = time.monotonic() - began - at

@@ -93,7 +93,7 @@ def infer_tracks(tracks: Path, fitted: Path, out: Path, robust: bool | None = No
 
 
 def _notes(mirrored: str, camera: Camera | None) -> list[str]:
-    """What of the tracks was not as expected, and is borne."""
+    """Describes what was unexpected in the tracks and was tolerated."""
     notes = []
     if mirrored:
         notes.append(f"the tracks are mirrored ({mirrored}): the fit laid them right; results are in their own axes")
@@ -145,7 +145,7 @@ def read_fit(path: Path) -> tuple[ShapeModel, Array, dict[str, Any]]:
 
 
 def _visibility(vis: np.ndarray, W: Array, path: Path) -> Array:
-    """Packed bits (as np.packbits packs the rows) or booleans → weights 0 and 1."""
+    """Converts packed bits (as np.packbits packs the rows) or booleans to weights 0 and 1."""
     N, _, L = W.shape
     if vis.dtype == np.uint8 and vis.shape == (N, -(-L // 8)) and vis.shape[1] != L:
         vis = np.unpackbits(vis, axis=1)[:, :L]
@@ -175,7 +175,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 def _nme(W: Array, weights: Array | None, reprojection: Array, camera: Camera) -> float:
-    """Mean distance to the visible points, in percent of the outer-eye distance of the mean face."""
+    """Returns the mean distance to the visible points, in percent of the outer-eye distance of the mean face."""
     distance = np.linalg.norm(reprojection - W, axis=1) / camera.s[:, None]
     seen = np.ones_like(distance) if weights is None else weights
     return float(100 * np.nansum(np.where(seen > 0, distance, 0) * seen) / seen.sum())

@@ -134,7 +134,7 @@ class _Problem:
         return q, J * self.columns
 
     def newton(self) -> Tensor:
-        """Damped Gauss–Newton on u: it minimises |r − J (u' − u)|² + pull · |u'|² for the next u' at each step."""
+        """Takes damped Gauss–Newton steps in u: each minimises |r − J (u' − u)|² + pull · |u'|² for the next u'."""
         with torch.inference_mode():  # saves a tenth of the time, as the matrices are small
             guide = self._guide()
             # A turn is left to φ's slope, which leads well there, while the average over all latents does not.
@@ -179,12 +179,12 @@ class _Problem:
         return Guide.of(self.regressor.typical * self.columns.T, self.regressor.q_scale, stretch, pull, held)
 
     def linear(self) -> Tensor:
-        """One step by the pseudo-inverse of φ's Jacobian."""
+        """Takes one step by the pseudo-inverse of φ's Jacobian."""
         q, J = self._linearised(torch.zeros_like(self.v0))
         return self._least_norm(J, self.target - q)
 
     def alternating(self) -> Tensor:
-        """Steps to the target in turn with steps down the gradient of the price."""
+        """Takes steps to the target in turn with steps down the gradient of the cost."""
         moved = torch.zeros_like(self.v0)
         for _ in range(self.options.steps):
             q, J = self._linearised(moved)
@@ -193,7 +193,7 @@ class _Problem:
         return moved * self.asked
 
     def gradient(self) -> Tensor:
-        """Adam on the errors and the price together."""
+        """Minimises the errors and the cost together by Adam."""
         moved = torch.zeros_like(self.v0).requires_grad_()
         optimiser = torch.optim.Adam([moved], lr=self.options.rate)
         with torch.enable_grad():
@@ -232,6 +232,6 @@ class _Problem:
 def _whole_guide(
     regressor: Regressor, appearance: Appearance | None, pull: float, stretch: float, keep: float
 ) -> Guide:
-    """The guide where all of v may change; of a trained φ, since it is computed once."""
+    """Returns the guide for the case that all of v may change. It is cached, because a trained φ does not change."""
     held = None if appearance is None else keep * appearance.held
     return Guide.of(regressor.typical, regressor.q_scale, stretch, pull, held)

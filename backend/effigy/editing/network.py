@@ -109,7 +109,7 @@ class Network(nn.Module):
         return x
 
     def _hidden(self) -> list[nn.Module]:
-        """All layers but the last, as a list: slicing a ModuleList makes a module each time, which is slow."""
+        """Returns all layers but the last, as a list: slicing a ModuleList makes a module each time, which is slow."""
         return list(self.layers)[:-1]
 
     def _output(self, x: Tensor, v: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def save_attributes(folder: Path, attributes: Sequence[Attribute]) -> None:
 def read_attributes(
     folder: Path, entry: dict[str, Any], num_ws: int, w_dim: int, controls: Sequence[str]
 ) -> list[Attribute]:
-    """The attributes in ``folder`` of a model with these ``controls``.
+    """Reads the attributes in ``folder``, of a model with these ``controls``.
 
     Raises what damaged ones raise: KeyError, TypeError or ValueError.
     """

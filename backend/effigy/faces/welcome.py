@@ -69,7 +69,7 @@ def controls_of(model: FaceModel) -> tuple[Parameter, ...]:
 
 
 def _attributes(model: FaceModel) -> tuple[Parameter, ...]:
-    """The looks that can be asked for as controls are, in the model's order; a mirror shows the same ones."""
+    """Returns the attributes, in the model's order; each is its own mirror image."""
     return tuple(Parameter(a.name, GROUP, a.low, a.high, mirror=a.name) for a in model.attributes.values())
 
 

@@ -117,7 +117,7 @@ def held_slopes(model: FaceModel) -> Tensor:
 
 
 def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
-    """The step without what ``held`` sees, as a standard deviation of w+ [1 or num_ws, w_dim]."""
+    """Removes from the step what ``held`` sees, and scales it to a standard deviation of w+ [1 or num_ws, w_dim]."""
     moved = step.v * step.rows
     mean = moved.sum(dim=0) / step.rows.sum()
     left = (moved - torch.linalg.pinv(held) @ (held @ mean)) * step.rows
@@ -129,7 +129,7 @@ def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
 
 
 def _steadied(reader: _Reader, attribute: Attribute, note: str) -> Learnt:
-    """The attribute with what pictures show that φ does not."""
+    """Returns the attribute with its drift in pose and controls that pictures show and φ does not."""
     moved = reader.moved(attribute)
     for _ in range(_ROUNDS):
         low, high = _VALUES
@@ -154,7 +154,7 @@ class _Reader:
             raise SourceError(f"no face is seen in what {model.name} paints: nothing can be measured")
 
     def moved(self, attribute: Attribute) -> Array:
-        """[people, 2, 2 + C]: how far yaw, pitch and controls move at _VALUES; nan where no face is found."""
+        """Measures how far yaw, pitch and controls move at _VALUES, [people, 2, 2 + C]; NaN where no face is found."""
         model = self._model.with_attributes([attribute])
         moved = np.full((len(self._people), len(_VALUES), 2 + len(model.controls)), np.nan)
         for person, rest, rows in zip(self._people, self._rest, moved, strict=True):

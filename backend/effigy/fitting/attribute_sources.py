@@ -93,7 +93,7 @@ def read_step(model: FaceModel, source: str, held: Tensor) -> Step:
 
 
 def _rows(model: FaceModel, first: str | None, last: str | None) -> Tensor:
-    """[num_ws, 1]: 1 for the rows from ``first`` to ``last``, all without them."""
+    """Returns the mask [num_ws, 1]: 1 for the rows from ``first`` to ``last``, or for all without them."""
     count = model.generator.num_ws
     if first is None or last is None:
         return torch.ones(count, 1, dtype=torch.float64)
@@ -104,7 +104,7 @@ def _rows(model: FaceModel, first: str | None, last: str | None) -> Tensor:
 
 
 def _spread(model: FaceModel, v: Tensor) -> Tensor:
-    """One row [M] for all of w+, [num_ws, M]."""
+    """Repeats one row [M] for all of w+, [num_ws, M]."""
     return v.expand(model.generator.num_ws, -1)
 
 
@@ -115,7 +115,8 @@ def _number(part: str | None, source: str) -> int:
 
 
 def _sefa(model: FaceModel, number: int, rows: Tensor, held: Tensor) -> Tensor:
-    """Component ``number``, from 1, of the steps beside ``held`` [P, M] that change the styles most, as [M].
+    """Returns component ``number``, from 1, of the steps orthogonal to ``held`` [P, M] that change the styles most,
+    [M].
 
     SeFa takes the eigenvectors of AᵀA, A the weights by which layers read their styles from w, each style scaled alike.
     Here steps are of whitened latents, so a style counts by how much people differ in it, and what the slopes
@@ -140,7 +141,7 @@ def _sefa(model: FaceModel, number: int, rows: Tensor, held: Tensor) -> Tensor:
 
 
 def _boundary(model: FaceModel, normal: Tensor) -> Tensor:
-    """The normal of a boundary in w, [w_dim] or a row for each layer, as a step of v [num_ws, M].
+    """Converts the normal of a boundary in w, [w_dim] or a row for each layer, to a step of v [num_ws, M].
 
     A classifier's normal n says what tells people apart, n · w. The likeliest step that changes that is Σ n, with Σ
     the covariance of w; in whitened latents the normal itself, as it is seen there.
@@ -152,7 +153,7 @@ def _boundary(model: FaceModel, normal: Tensor) -> Tensor:
 
 
 def _component(model: FaceModel, tensors: dict[str, Tensor], part: str | None, source: str) -> Tensor:
-    """A principal component of w, as a step of v [M]."""
+    """Returns a principal component of w as a step of v [M]."""
     number, width = _number(part, source), model.generator.w_dim
     found = next((tensors[name] for name in (*_COMPONENTS, "") if name in tensors), None)
     if found is None:
@@ -177,7 +178,7 @@ def _whitened(model: FaceModel, latents: Array) -> Tensor:
 
 
 def _table(model: FaceModel, path: Path, column: str) -> tuple[Tensor, Array]:
-    """The people of a table as v [N, M], and their labels [N]. An empty cell tells nothing."""
+    """Reads the people of a table as v [N, M], and their labels [N]. People with an empty cell are left out."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         names = reader.fieldnames or []
@@ -205,7 +206,7 @@ def _table(model: FaceModel, path: Path, column: str) -> tuple[Tensor, Array]:
 
 
 def _labelled(v: Tensor, values: Array) -> tuple[Tensor, str]:
-    """The step [M] of v along which labels grow, by ridge regression, and how well they are told.
+    """Returns the step [M] of v along which labels grow, by ridge regression, and the correlation of its predictions.
 
     The ridge is the one that tells people best who are left out, one at a time.
     """
@@ -238,7 +239,7 @@ def _values(values: Array) -> Array:
 
 
 def _floats(values: np.ndarray) -> Array:
-    """``values`` as finite float64. Raises ValueError."""
+    """Converts ``values`` to float64 and checks that they are finite. Raises ValueError."""
     if values.dtype.kind not in "fiub":
         raise ValueError(f"it holds {values.dtype}, and no numbers")
     numbers = values.astype(np.float64)

@@ -136,7 +136,7 @@ def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda 
 
 
 def _edition(part: Path) -> Path:
-    """Where the publisher's mark (ETag) of what is being downloaded is kept."""
+    """Returns the file that keeps the publisher's mark (ETag) of what is being downloaded."""
     return part.with_name(part.name + ".etag")
 
 
@@ -175,7 +175,7 @@ def _download(address: str, part: Path, progress: Callable[[int, int], None]) ->
 
 
 def _check(model: PublicGenerator, path: Path) -> None:
-    """It must be a generator, with the checksum recorded on the first download, which this may be."""
+    """Checks that it is a generator, with the checksum that was recorded on the first download (which this may be)."""
     try:
         with open_checkpoint(path):
             pass

@@ -42,7 +42,7 @@ def mirrored_axes(W: Array, weights: Array | None, topology: Topology) -> tuple[
 
 
 def _between(W: Array, weights: Array | None, start: tuple[int, ...], end: tuple[int, ...]) -> Array:
-    """[N, 2]: the direction from the middle of some landmarks to that of others; NaN where one is missing."""
+    """Returns the direction [N, 2] from the mean of some landmarks to that of others; NaN where one is missing."""
     seen = W if weights is None else np.where(weights[:, None] > 0, W, np.nan)
     way = seen[:, :, list(end)].mean(axis=2) - seen[:, :, list(start)].mean(axis=2)
     with np.errstate(invalid="ignore"):
@@ -66,7 +66,7 @@ def check_order(mean: Array, topology: Topology) -> None:
 
 
 def _first_wrong(along: Array, chain: Chain) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The first two groups of the chain that do not follow each other ``along`` [L]."""
+    """Returns the first two groups of the chain that are in the wrong order ``along`` [L]."""
     for first, second in pairwise(chain):
         if not along[list(second)].mean() > along[list(first)].mean():
             return first, second

@@ -47,7 +47,7 @@ def expectation_maximisation(
 
 
 def _first_basis(views: Views, mean: Array, K: int) -> ShapeModel:
-    """A first basis: principal components of the residuals, lifted to 3D at least length."""
+    """Returns a first basis: principal components of the residuals, lifted to 3D with the least norm."""
     camera, L = views.camera, mean.shape[1]
     residual = (views.W - project(mean, camera)) * (views.weights[:, None] > 0)
     residual[:, 1] *= -1
@@ -61,7 +61,7 @@ def _first_basis(views: Views, mean: Array, K: int) -> ShapeModel:
 
 
 def _maximise(model: ShapeModel, views: Views, covariance: Array) -> ShapeModel:
-    """Closed-form M-step: mean, basis and noise that best explain the views; covariance is [N, K, K]."""
+    """Takes the M-step in closed form: mean, basis and noise that best explain the views; covariance is [N, K, K]."""
     camera, L = views.camera, model.mean.shape[1]
     N, K = views.alpha.shape
     z = np.concatenate([np.ones((N, 1)), views.alpha], axis=1)
@@ -94,7 +94,7 @@ def _maximise(model: ShapeModel, views: Views, covariance: Array) -> ShapeModel:
 
 
 def _whiten(mean: Array, basis: Array, alpha: Array, covariance: Array) -> tuple[Array, Array]:
-    """The same shapes with coefficients of zero mean and unit covariance, as the prior z ~ N(0, I) says."""
+    """Returns the same shapes with coefficients of zero mean and unit covariance, as the prior z ~ N(0, I) demands."""
     centre = alpha.mean(axis=0)
     spread = np.cov(alpha.T, bias=True).reshape(len(centre), -1) + covariance.mean(axis=0)
     L = np.linalg.cholesky(spread + 1e-9 * np.eye(len(spread)))
@@ -102,7 +102,7 @@ def _whiten(mean: Array, basis: Array, alpha: Array, covariance: Array) -> tuple
 
 
 def _noise(M: Array, views: Views, covariance: Array, A: Array, target: Array) -> Array:
-    """Per-landmark variance of a coordinate: squared residual plus what the coefficients leave uncertain."""
+    """Returns the noise's variance for each landmark: squared residual plus what the coefficients leave uncertain."""
     K, L = len(M) - 1, M.shape[2]
     X = M[0] + (views.alpha @ M[1:].reshape(K, -1)).reshape(-1, 3, L)
     squared = ((target - A @ X) ** 2).sum(axis=1)

@@ -97,13 +97,13 @@ def mirror_twins(topology: Topology, names: Collection[str]) -> dict[str, Twin]:
 
 
 def _is_odd(topology: Topology, terms: Terms, others: Terms) -> bool:
-    """Whether a mirrored face measures by ``terms`` minus what the face itself measures by ``others``."""
+    """Returns whether a mirrored face measures by ``terms`` minus what the face itself measures by ``others``."""
     mirrored = _weights(topology, terms)[:, topology.mirror] * [[-1.0], [1.0], [1.0]]
     return np.allclose(mirrored, -_weights(topology, others))
 
 
 def _weights(topology: Topology, terms: Terms) -> Array:
-    """[3, L]: what the measure multiplies each coordinate with."""
+    """Returns the weights [3, L] of the coordinates in the measure."""
     weights = np.zeros((3, topology.count))
     for landmark, axis, weight in terms:
         weights[axis, landmark] += weight
@@ -111,7 +111,7 @@ def _weights(topology: Topology, terms: Terms) -> Array:
 
 
 def _actions(model: ShapeModel, alpha: Array, topology: Topology) -> Iterator[tuple[str, str, Array]]:
-    """Name, group and measure [K] of each action; its two sides where the data moves them apart."""
+    """Yields name, group and measure [K] of each action, and of its two sides where the data moves them apart."""
     for name, action in topology.actions.items():
         if action.has_sides:
             left, right = _measure(model.basis, action.left), _measure(model.basis, action.right)
@@ -123,28 +123,28 @@ def _actions(model: ShapeModel, alpha: Array, topology: Topology) -> Iterator[tu
 
 
 def _measure(basis: Array, terms: Terms) -> Array:
-    """What each basis shape adds to the measure: [K]."""
+    """Returns what each basis shape adds to the measure, [K]."""
     return np.asarray(sum(weight * basis[:, axis, landmark] for landmark, axis, weight in terms))
 
 
 def _whiten(alpha: Array) -> tuple[Array, Array]:
-    """A [K, K] that makes the coefficients uncorrelated and of unit variance, and the coefficients so made."""
+    """Returns the A [K, K] that makes the coefficients uncorrelated and of unit variance, and those coefficients."""
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(alpha.T)))  # of one coefficient, cov is a number
     whitener = vectors / np.sqrt(np.maximum(values, 1e-12))
     return whitener, (alpha - alpha.mean(axis=0)) @ whitener
 
 
 def _tails(white: Array, w: Array) -> Array:
-    """The FastICA step of the contrast log cosh, E[v tanh(wᵀv)] − E[1 − tanh²(wᵀv)] w: towards heavy tails on both
-    sides, such as a smile, which most faces show a little of.
+    """Takes the FastICA step of the contrast log cosh, E[v tanh(wᵀv)] − E[1 − tanh²(wᵀv)] w: towards heavy tails on
+    both sides, such as a smile, which most faces show a little of.
     """
     slope = np.tanh(white @ w)
     return np.asarray((white * slope[:, None]).mean(axis=0) - (1 - slope**2).mean() * w)
 
 
 def _skewness(white: Array, w: Array) -> Array:
-    """The FastICA step of the contrast s³, E[v (wᵀv)²]: towards one long tail. A lid that is mostly open, or mostly
-    closed, has no excess kurtosis, so symmetric contrasts miss it.
+    """Takes the FastICA step of the contrast s³, E[v (wᵀv)²]: towards one long tail. A lid that is mostly open, or
+    mostly closed, has no excess kurtosis, so symmetric contrasts miss it.
     """
     return np.asarray((white * np.square(white @ w)[:, None]).mean(axis=0))
 

@@ -42,7 +42,7 @@ def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera, dict[str, Any]
 
 
 def _centre(W: Array, weights: Array) -> tuple[Array, Array]:
-    """Centred points with y upwards [N, 2, L] and the centres [N, 2]; missing points are filled at rank 3."""
+    """Returns centred points with y upwards [N, 2, L] and their centres [N, 2]; missing points are filled at rank 3."""
     seen = weights[:, None] > 0
     upward = W * np.array([1.0, -1.0])[:, None]
     total = weights.sum(axis=1)[:, None]
@@ -72,7 +72,7 @@ def _check_turn(centred: Array) -> None:
 
 
 def _rank3(centred: Array) -> tuple[Array, Array]:
-    """The best rank-3 factors: motion [N, 2, 3] and shape [3, L], by the Gram matrix over landmarks."""
+    """Computes the best rank-3 factors, motion [N, 2, 3] and shape [3, L], by the Gram matrix over landmarks."""
     flat = centred.reshape(-1, centred.shape[2])
     values, vectors = np.linalg.eigh(flat.T @ flat)
     shape = vectors[:, ::-1][:, :3].T * np.sqrt(np.maximum(values[::-1][:3], 1e-30))[:, None] / np.sqrt(len(flat))
@@ -81,7 +81,7 @@ def _rank3(centred: Array) -> tuple[Array, Array]:
 
 
 def _metric_upgrade(motion: Array) -> tuple[Array, float]:
-    """A [3, 3] that makes the rows of ``motion`` @ A orthogonal and of equal length in every view.
+    """Returns the A [3, 3] that makes the rows of ``motion`` @ A orthogonal and of equal length in every view.
 
     Q = A Aᵀ has six unknowns and enters linearly; views are weighed by 1/scale² of the last round.
     """

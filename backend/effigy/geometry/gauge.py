@@ -67,7 +67,7 @@ def _mirror(model: ShapeModel, camera: Camera, topology: Topology) -> tuple[Shap
 
 
 def _frontal(mean: Array, topology: Topology) -> Array:
-    """G [3, 3] that turns ``mean`` frontal: symmetric about x = 0 and upright by the convention."""
+    """Returns the G [3, 3] that turns ``mean`` frontal: symmetric about x = 0, and upright by the convention."""
     # Differences of symmetric pairs all point along x; the convention of ``upright`` gives the rest.
     across = mean - mean[:, topology.mirror]
     x = np.linalg.svd(across)[0][:, 0]

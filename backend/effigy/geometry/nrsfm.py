@@ -103,8 +103,9 @@ def _result(model: ShapeModel, camera: Camera, alpha: Array, diagnostics: dict[s
 
 
 def _has_outliers(W: Array, trust: Array, options: FitOptions, mean: Array, camera: Camera) -> bool:
-    """Whether a short fit leaves more far residuals than Gaussian noise does: among ten thousand points none is
-    25 times as far (squared) as the median, scaled to its expectation."""
+    """Returns whether a short fit leaves more far residuals than Gaussian noise does: among ten thousand points none is
+    25 times as far (squared) as the median, scaled to its expectation.
+    """
     K = min(options.basis, _FIRST_BASIS)
     model, views = expectation_maximisation(W, trust, mean, camera, K, options.sweeps // 3, robust=False)
     squared = ((W - project(model.shape(views.alpha), views.camera)) ** 2).sum(axis=1) / model.noise

@@ -114,7 +114,7 @@ def top_factors(flat: Array, rank: int) -> tuple[Array, Array]:
 
 
 def _coefficients(MtM: Array, MtX: Array, D: Array) -> Array:
-    """α_ik = ⟨X_ik, M_i D_k⟩ / |M_i D_k|²."""
+    """Computes α_ik = ⟨X_ik, M_i D_k⟩ / |M_i D_k|²."""
     K = len(D)
     squares = MtM @ np.einsum("ki,kj->ijk", D, D).reshape(9, K)
     return np.einsum("nki,ki->nk", MtX, D) / np.maximum(squares, 1e-300)
@@ -126,7 +126,7 @@ def _norm(M: Array, X: Array, alpha: Array, D: Array) -> float:
 
 
 def _calibrate(cameras: Array, calibration: Calibration) -> Array:
-    """The matrix [3, 3] by which the published code calibrates its cameras from the right."""
+    """Returns the matrix [3, 3] by which the published code calibrates its cameras from the right."""
     if calibration == "quan":
         return _quan(cameras)
     if calibration == "x45":
@@ -141,8 +141,9 @@ def _calibrate(cameras: Array, calibration: Calibration) -> Array:
 
 
 def _quan(cameras: Array) -> Array:
-    """Self-calibration of affine cameras with constant aspect and skew (Quan, *Self-Calibration of an Affine
-    Camera from Multiple Views*, IJCV 1996), by Levenberg–Marquardt; the first view then looks straight."""
+    """Calibrates affine cameras with constant aspect and skew from their motion alone (Quan, *Self-Calibration of an
+    Affine Camera from Multiple Views*, IJCV 1996), by Levenberg–Marquardt; the first view then looks straight.
+    """
     from scipy.optimize import least_squares  # takes a while, and only fits need it
 
     a, b = cameras[:, 0], cameras[:, 1]

@@ -118,7 +118,7 @@ def expected_step(model: ShapeModel, views: Views) -> tuple[Views, Array]:
 
 
 def _newton(model: ShapeModel, W: Array, weights: Array, camera: Camera, alpha: Array) -> tuple[Array, Array]:
-    """Step [n, K + 6] and covariance of α [n, K, K] for one chunk of views."""
+    """Computes the step [n, K + 6] and the covariance of α [n, K, K] for one chunk of views."""
     n, K = alpha.shape
     L = W.shape[2]
     Y = camera.R @ model.shape(alpha)

@@ -34,7 +34,7 @@ def refine(alpha: Plane, colour: Plane) -> Plane:
 
 
 def _lines(guide: Plane, coarse: Plane, size: int) -> tuple[Plane, Plane]:
-    """a [H, W, 3] and b [H, W] of every neighbourhood of ``size`` pixels a side."""
+    """Fits the line a [H, W, 3] and b [H, W] of every neighbourhood of ``size`` pixels a side."""
 
     def mean(plane: Plane) -> Plane:
         return uniform_filter(plane, (size, size, *[0] * (plane.ndim - 2)), mode="reflect")
@@ -60,7 +60,7 @@ def _lines(guide: Plane, coarse: Plane, size: int) -> tuple[Plane, Plane]:
 
 
 def _reduced(plane: Plane, step: int) -> Plane:
-    """[H, W, …] → [⌈H / step⌉, ⌈W / step⌉, …], means of squares; beyond the border it goes on as it ends."""
+    """Averages squares: [H, W, …] → [⌈H / step⌉, ⌈W / step⌉, …]. Beyond the border the last values are repeated."""
     if step == 1:
         return plane
     height, width = plane.shape[:2]
@@ -71,7 +71,7 @@ def _reduced(plane: Plane, step: int) -> Plane:
 
 
 def _enlarged(plane: Plane, step: int, shape: tuple[int, ...]) -> Plane:
-    """[h, w, …] → [H, W, …], linear between the middles of squares."""
+    """Interpolates linearly between the middles of squares: [h, w, …] → [H, W, …]."""
     for axis in (0, 1) if step > 1 else ():
         places = ((np.arange(shape[axis]) + 0.5) / step - 0.5).clip(0, plane.shape[axis] - 1)
         first = np.minimum(places.astype(int), max(plane.shape[axis] - 2, 0))

@@ -28,7 +28,7 @@ def spread(values: Plane, weight: Plane) -> Plane:
 
 
 def _sums(plane: Plane) -> Plane:
-    """[H, W, …] → [⌈H / 2⌉, ⌈W / 2⌉, …], the sums of 2 × 2; beyond the border there is nothing."""
+    """Sums squares of 2 × 2: [H, W, …] → [⌈H / 2⌉, ⌈W / 2⌉, …]. Values beyond the border are 0."""
     for axis in (0, 1):
         if plane.shape[axis] % 2:
             plane = np.pad(plane, [(0, 1 if a == axis else 0) for a in range(plane.ndim)])
@@ -36,7 +36,7 @@ def _sums(plane: Plane) -> Plane:
 
 
 def _enlarged(plane: Plane, shape: tuple[int, ...]) -> Plane:
-    """[h, w, C] → [H, W, C], twice the size, linear between the middles of pixels."""
+    """Interpolates linearly to twice the size, between the middles of pixels: [h, w, C] → [H, W, C]."""
     for _ in range(2):  # along the first axis, and then, exchanged, along the second
         padded = np.pad(plane, ((1, 1), (0, 0), (0, 0)), mode="edge")
         pairs = np.stack([0.75 * plane + 0.25 * padded[:-2], 0.75 * plane + 0.25 * padded[2:]], axis=1)

@@ -177,7 +177,7 @@ def fit_markup(report: dict[str, object]) -> str:
 
 
 def _passes() -> str:
-    """What is to be seen."""
+    """Returns the buttons that choose what is shown."""
     choices = "".join(
         f'<label><input type="radio" name="show" value="{name}"{" checked" if name == PICTURE else ""}>'
         f"<span>{_TITLES[name]}</span></label>"

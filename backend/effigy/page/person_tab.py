@@ -114,7 +114,7 @@ def person_tab(studio: Studio) -> None:
 
 
 def _words(made: Made) -> str:
-    """How near the person is, as the command line says it."""
+    """Describes how closely the person's picture is matched, in the command line's words."""
     figures = made.figures
     where = "the face" if "psnr_face" in figures else "the picture"
     met = figures.get("tuned_psnr_face", figures.get("psnr_face", figures["psnr"]))

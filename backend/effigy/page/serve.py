@@ -60,7 +60,9 @@ def _listen(port: int) -> socket.socket:
 
 
 def _prepare(folder: str) -> None:
-    """Before Gradio is imported: it sends nothing, and what is given to it (photographs) is gone when the page ends."""
+    """Sets Gradio up before it is imported: it sends no telemetry, and photographs that it is given are deleted when
+    the page ends.
+    """
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]  # settings for other pages: share, server name, root path, allowed paths
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, "HF_HUB_OFFLINE": "1",
@@ -68,7 +70,7 @@ def _prepare(folder: str) -> None:
 
 
 def _leave_in_order() -> None:
-    """Has signals that end a program unwind it, so that no photograph stays behind; the server raises them again."""
+    """Makes signals that end the program unwind it, so that no photograph is left; the server raises them again."""
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
@@ -120,7 +122,7 @@ def _run(
 
 
 def _page(studio: Studio, first: dict[str, Any], port: int) -> Any:
-    """The page as an application of FastAPI, with a picture of seed 0 in it."""
+    """Returns the page as an application of FastAPI, with a picture of seed 0 in it."""
     import fastapi
     import gradio as gr
 

@@ -93,7 +93,7 @@ class Studio:
     def _pass(
         self, person: Identity, yaw: float, pitch: float, asked: Asked, name: PassName
     ) -> tuple[bytes, tuple[str, ...]]:
-        """A pass as a picture that can be looked at, and what was asked beyond the data's range."""
+        """Returns a pass as a picture that can be looked at, and what was asked beyond the data's range."""
         edit = self.model.edit(person, yaw, pitch, asked.controls, InverseOptions(keep=asked.keep))
         pictures = replace(self.model.finals(edit.ws[None]), seen=self.model.see(edit.ws)).matted()
         values = pictures.passes((name,))[name].astype(np.float32)

@@ -40,7 +40,7 @@ def find_blender(named: Path | None = None) -> Path:
 
 
 def _installed() -> Iterator[Path]:
-    """Where installers put Blender, newest first."""
+    """Lists where installers put Blender, newest first."""
     if sys.platform == "darwin":
         places = (Path("/Applications"), "Blender*.app/Contents/MacOS/Blender")
     elif sys.platform == "win32":
@@ -102,7 +102,7 @@ def _why(program: Path, code: int, said: list[str]) -> str:
 
 
 def _command() -> str:
-    """The command of this Effigy, which Blender shall start as its backend."""
+    """Returns the command of this Effigy, which Blender is to start as its backend."""
     beside = shutil.which("effigy", path=str(Path(sys.executable).parent)) or shutil.which("effigy")
     if beside is None:
         raise PaintingError(f"there is no effigy beside {sys.executable}, nor on the path: install the wheel")

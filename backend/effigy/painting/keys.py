@@ -86,7 +86,9 @@ def turntable(model: FaceModel, count: int) -> Keys:
 
 
 def _from_csv(text: str) -> Keys:
-    """A header ``frame,yaw,pitch,keep,<controls>``; an empty cell is no key. Without a ``frame``, lines are frames."""
+    """Reads a table with the header ``frame,yaw,pitch,keep,<controls>``. An empty cell is no key. Without ``frame``,
+    lines are frames.
+    """
     reader = csv.reader(text.splitlines())
     header = [name.strip() for name in next(reader, [])]
     if not header or not all(header) or len(set(header)) < len(header):
@@ -107,7 +109,9 @@ def _from_csv(text: str) -> Keys:
 
 
 def _from_json(text: str) -> Keys:
-    """``{"format": 1, "frames": {"1": {"yaw": …, "pitch": …, "controls": {…}}}}``; a control not in them is 0 there."""
+    """Reads ``{"format": 1, "frames": {"1": {"yaw": …, "pitch": …, "controls": {…}}}}``; a control not in them is 0
+    there.
+    """
     read = parse_json(text)
     if not isinstance(read, dict) or read.get("format") != _FORMAT or not isinstance(read.get("frames"), dict):
         raise ValueError(f'it must be an object with "format": {_FORMAT} and "frames"')
@@ -166,7 +170,9 @@ def _put(rows: dict[int, _Row], frame: float | None, row: _Row, where: str) -> N
 
 
 def _moments(rows: dict[int, _Row], named: Callable[[int], tuple[str, ...]]) -> dict[int, Moment]:
-    """Every frame from the first row to the last; ``named(frame)`` are controls to keep there though they are 0."""
+    """Interpolates every frame from the first row to the last; ``named(frame)`` are controls to keep although they are
+    0.
+    """
     if not rows:
         raise ValueError("it holds no frames")
     first, last = min(rows), max(rows)

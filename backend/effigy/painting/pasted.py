@@ -50,7 +50,7 @@ def write_pasted(
 
 
 def _shown(path: Path) -> str:
-    """What a file says that it was made from; empty where there is none."""
+    """Reads what a file says that it was made from; "" where it says nothing."""
     try:
         with path.open("rb") as file:
             return read_texts(file.read(_HEAD)).get(_SHOWS, "")

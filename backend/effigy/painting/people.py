@@ -63,7 +63,7 @@ def read_latent(path: Path, model: FaceModel) -> bytes:
 
 
 def _rows(path: Path, num_ws: int, w_dim: int) -> np.ndarray:
-    """w+ [num_ws, w_dim] float32; raises ValueError."""
+    """Converts to w+ [num_ws, w_dim] float32. Raises ValueError."""
     arrays = read_arrays(path)
     if "w" not in arrays:
         raise ValueError(f"it must hold an array w, and holds {', '.join(sorted(arrays)) or 'nothing'}")

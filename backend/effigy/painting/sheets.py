@@ -73,7 +73,7 @@ _Steps = list[tuple[tuple[str, float], ...]]
 
 
 def _two(axes: Mapping[str, Sequence[float]]) -> tuple[_Steps, _Steps]:
-    """The steps to the right and those downwards, of the axes that have several values."""
+    """Returns the axis to the right and the one downwards, of the axes that have several values."""
     if empty := [name for name, values in axes.items() if not len(values)]:
         raise PaintingError(f"{empty[0]} has no values")
     several = [name for name, values in axes.items() if len(values) > 1]
@@ -85,7 +85,7 @@ def _two(axes: Mapping[str, Sequence[float]]) -> tuple[_Steps, _Steps]:
 
 
 def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
-    """``text``, or its beginning where it is wider than ``width`` pixels."""
+    """Cuts ``text`` to ``width`` pixels."""
     while text and draw.textlength(text) > width:
         text = text[:-1]
     return text

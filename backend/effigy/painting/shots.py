@@ -136,7 +136,7 @@ def paint_shots(
 def _painted(
     model: FaceModel, shots: list[Shot], depth: Depth, matte: MatteName, layers: Layers | None
 ) -> Iterator[Painted]:
-    """The pictures of ``shots``, painted together."""
+    """Paints ``shots`` together."""
     records = [record_of(model, shot, depth, matte, layers) for shot in shots]
     edits = [
         model.edit(shot.person, record.yaw, record.pitch, dict(record.controls), InverseOptions(keep=record.keep))
@@ -159,7 +159,7 @@ def _painted(
 
 
 def _layered(model: FaceModel, pictures: Pictures, shot: Shot, record: Record, edit: Edit) -> Painted:
-    """One picture as an OpenEXR file. Raises PictureError and DetectorError."""
+    """Encodes one picture as an OpenEXR file. Raises PictureError and DetectorError."""
     pictures = model.prepared(pictures, edit.ws, record.passes, record.matte)
     light = model.light(shot.person) if needs_light(record.passes) else None
     return Painted(pictures.linear(record.matte), record, edit.clamped, exr(pictures, light, record))
@@ -174,5 +174,5 @@ def over_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _single(value: float) -> float:
-    """As a float32 of Blender's holds it."""
+    """Rounds a value to float32, as Blender's properties hold it."""
     return float(np.float32(value))

@@ -61,11 +61,11 @@ def estimate_light(picture: Plane, normal: Plane, weight: Plane) -> Light:
 
 
 def harmonics(normal: Plane) -> Plane:
-    """[..., 3] → [..., 9]: the polynomials of a unit vector up to the second degree, each of about the same size."""
+    """Computes polynomials [..., 9] of unit vectors [..., 3] up to the second degree, each of about the same size."""
     x, y, z = np.moveaxis(normal, -1, 0)
     return np.stack([np.ones_like(x), x, y, z, 2 * x * y, 2 * y * z, 2 * x * z, x * x - y * y, 1.5 * z * z - 0.5], -1)
 
 
 def _even() -> Light:
-    """Light from everywhere, where nothing tells more."""
+    """Returns light from everywhere, for pictures that tell no more."""
     return Light(np.concatenate([np.ones((1, 3)), np.zeros((8, 3))]))

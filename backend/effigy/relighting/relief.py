@@ -58,7 +58,9 @@ def relief(points: Plane, alpha: Plane) -> Relief:
 
 
 def _thin_plate(places: Tensor, heights: Tensor) -> Tensor:
-    """[_GRID, _GRID] of the plate near ``heights`` [N] at ``places`` [N, 2]: Σ wᵢ r² log r + a linear function."""
+    """Fits the thin plate near ``heights`` [N] at ``places`` [N, 2], Σ wᵢ r² log r + a linear function; returns it at
+    [_GRID, _GRID].
+    """
     count = len(places)
     line = torch.cat([torch.ones(count, 1, dtype=torch.float64), places], dim=1)
     system = torch.zeros(count + 3, count + 3, dtype=torch.float64)
@@ -73,13 +75,15 @@ def _thin_plate(places: Tensor, heights: Tensor) -> Tensor:
 
 
 def _bending(a: Tensor, b: Tensor) -> Tensor:
-    """[N, M]: r² log r of the distances between ``a`` [N, 2] and ``b`` [M, 2]."""
+    """Computes r² log r of the distances between ``a`` [N, 2] and ``b`` [M, 2], [N, M]."""
     squared = ((a[:, None] - b[None]) ** 2).sum(dim=2)
     return 0.5 * squared * torch.log(squared.clamp_min(1e-20))
 
 
 def _outline(alpha: Plane) -> Plane:
-    """[≤ _RAYS, 2]: where rays from the head's middle leave it, but for those that leave the picture first."""
+    """Returns the points [≤ _RAYS, 2] where rays from the head's middle leave it, without those that leave the picture
+    first.
+    """
     height, width = alpha.shape
     solid = alpha > 0.5
     if not solid.any():
@@ -98,7 +102,7 @@ def _outline(alpha: Plane) -> Plane:
 
 
 def _border() -> Plane:
-    """[4 · _FRAME − 4, 2] places along the picture's border."""
+    """Returns points [4 · _FRAME − 4, 2] along the picture's border."""
     along = np.linspace(0, 1, _FRAME)
     square = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
     return square[((square == 0) | (square == 1)).any(axis=1)]

@@ -57,7 +57,7 @@ _Change = OpenIdentity | ReadPicture | Release  # done in order, beside the pain
 
 
 class Answering:
-    """Answers requests. To be called from one thread only."""
+    """Answers requests. It is called from one thread only."""
 
     def __init__(self, model: FaceModel, jobs: Jobs) -> None:
         """``model`` is served, and closed by ``close``. Long work goes to ``jobs``."""

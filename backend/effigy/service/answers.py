@@ -32,7 +32,7 @@ def answer(request_id: int, reply: Reply) -> list[Buffer]:
 
 
 def _clipped(text: str) -> str:
-    """``text`` of at most MAX_TEXT_SHOWN bytes of UTF-8; what is no Unicode in it, as in some paths, becomes "?"."""
+    """Shortens ``text`` to MAX_TEXT_SHOWN bytes of UTF-8; what is not Unicode, as in some paths, becomes "?"."""
     raw = text.encode("utf-8", "replace")
     if len(raw) > MAX_TEXT_SHOWN:
         return raw[: MAX_TEXT_SHOWN - 3].decode("utf-8", "ignore") + "…"

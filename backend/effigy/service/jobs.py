@@ -74,7 +74,7 @@ class Jobs:
         return Job(job)
 
     def _too_much(self, client: bytes, size: int) -> str:
-        """What of the client, or of all, leaves no room for one more; empty where there is room."""
+        """Returns which limit leaves no room for another job of the client; "" if there is room."""
         everyones = list(self._works.values())
         its = [work for work in everyones if work.client == client]
         if len(its) >= MAX_OF_CLIENT:
@@ -135,14 +135,16 @@ class Jobs:
             self._works.clear()
 
     def _end(self, job: str, work: _Work) -> None:
-        """A generator that runs cannot be closed: the worker does that when its turn comes."""
+        """Marks a job as cancelled. The worker closes its generator at the next turn, because a running one cannot be
+        closed.
+        """
         work.is_cancelled = True
         if not work.is_running:
             del self._works[job]
 
 
 def _told(job: str, steps: Steps) -> Reply:
-    """The next step's progress, or what the work led to."""
+    """Runs the next step; returns its progress, or the reply that the work ends with."""
     try:
         progress = next(steps)
     except StopIteration as end:

@@ -89,7 +89,7 @@ class LiveMattes:
             return self._known[key]
 
     def _renew(self, key: _Stream, find: Callable[[], _Known]) -> None:
-        """On the helper's thread."""
+        """Finds the matte, and keeps it; runs on the helper's thread."""
         try:
             self._keep(key, find(), again=True)
         except DetectorError:
@@ -110,7 +110,9 @@ class LiveMattes:
 
 
 def _finder(pictures: Pictures) -> Callable[[], _Known]:
-    """What finds matte and surface of a preview, on any thread: it holds copies of all that it needs."""
+    """Returns a function that finds matte and surface of a preview. It may run on any thread: it holds copies of its
+    inputs.
+    """
     painted = pictures.opacity()[0] if pictures.has_alpha else None
     points = pictures.seen.visible() if pictures.seen is not None else None
     return partial(_find, pictures.colours()[0], painted, points)
@@ -128,7 +130,7 @@ def _surface(known: Relief | None, shape: tuple[int, ...]) -> Relief | None:
 
 
 def _resized(plane: Plane, shape: tuple[int, ...]) -> Plane:
-    """[h, w, C] → [H, W, C]: a preview may have half the size of the one before."""
+    """Resizes [h, w, C] to [H, W, C], because a preview may have half the size of the one before."""
     if plane.shape[:2] == shape:
         return plane
     small = torch.from_numpy(plane).permute(2, 0, 1)[None]

@@ -82,7 +82,7 @@ class Portraits:
         )
 
     def _step(self, making: Making, show: bool) -> Progress | _Done:
-        """One picture's work. Raises RefusedError."""
+        """Runs one step of the work. Raises RefusedError."""
         try:
             with limited_threads(1):  # the others are the worker's
                 progress = next(making)
@@ -104,5 +104,5 @@ class Portraits:
 
 
 def _shown(progress: Inverting) -> bytes:
-    """What was cut out, and what is painted of it so far, as a PNG."""
+    """Returns the face that was cut out and the picture painted of it so far, side by side, as a PNG."""
     return png(beside(pixels_of(progress.wanted), pixels_of(progress.picture)))

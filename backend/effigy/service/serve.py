@@ -171,7 +171,7 @@ def _run(server: Server, worker: Worker, options: ServeOptions) -> int:
 
 
 def _lives(process: psutil.Process | None) -> bool:
-    """Whether the process still runs: not gone, not another with its number, and not a zombie."""
+    """Returns whether the process still runs: it is not gone, no zombie, and no other process with its number."""
     try:
         return process is not None and process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -181,7 +181,9 @@ def _lives(process: psutil.Process | None) -> bool:
 
 
 def _process(pid: int | None) -> psutil.Process | None:
-    """The process as it is now: ``is_running`` later tells it from another that got the same number."""
+    """Returns the process with this number, or None. Its ``is_running`` later tells it from another with the same
+    number.
+    """
     try:
         return None if pid is None else psutil.Process(pid)
     except psutil.NoSuchProcess:
@@ -189,7 +191,7 @@ def _process(pid: int | None) -> psutil.Process | None:
 
 
 def _load(options: ServeOptions) -> FaceModel:
-    """The model; and says in the log what its edits hold, since one of an earlier Effigy holds less."""
+    """Loads the model, and logs which looks its edits keep, because a bundle of an earlier Effigy keeps fewer."""
     model = load_face_model(options.model, options.device, fast_previews=True)
     log.info("edits", hold=describe_looks(options.model))
     if note := landmarks_note(options.model):

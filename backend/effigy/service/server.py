@@ -137,7 +137,7 @@ class Server:
             self._send(client, envelope.id, reply)
 
     def _answer(self, client: bytes, envelope: Envelope[Request], size: int) -> Reply | None:
-        """The reply to what needs no model; None for what now waits for the worker."""
+        """Returns the reply to what needs no model; None for a request that now waits for the worker."""
         match envelope.message:
             case Ping():
                 return Pong()

@@ -63,7 +63,7 @@ class Table:
         return np.frombuffer(self.data, np.dtype(dtype).newbyteorder("<"), count, start)
 
     def _field(self, field: int) -> int | None:
-        """Where in the file a field's value stands; None where it has its default."""
+        """Returns where in the file a field's value lies; None where it has its default."""
         vtable = self.at - _unpack("<i", self.data, self.at)
         position = 4 + 2 * field
         if position + 2 > _unpack("<H", self.data, vtable):
@@ -75,7 +75,7 @@ class Table:
         return where + int(_unpack("<I", self.data, where))
 
     def _vector(self, where: int, item: int, most: int) -> tuple[int, int]:
-        """Where a vector's items begin, and how many there are."""
+        """Returns where a vector's items begin, and how many there are."""
         start = self._follow(where)
         count = _unpack("<I", self.data, start)
         if count > most or start + 4 + count * item > len(self.data):

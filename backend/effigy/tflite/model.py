@@ -101,7 +101,7 @@ def _add(model: Model, operator: Operator) -> None:
 
 
 def _name(code: Table) -> str:
-    """What an operator code means; the older field is an int8 and ends at 127."""
+    """Returns the name of an operator code; the older field is an int8 and ends at 127."""
     number = max(code.scalar(0, "b"), code.scalar(3, "i"))
     if number == _CUSTOM:
         return bytes(code.array(1, np.uint8, 100)).decode("ascii", errors="replace")
@@ -131,7 +131,7 @@ def _check_number(number: int, tensors: int) -> None:
 
 
 def _stored(tensor: Table, buffers: list[Table], size: int) -> NDArray[Any]:
-    """The numbers that a tensor's buffer holds, in one row: none where it is computed."""
+    """Returns the numbers in a tensor's buffer as one row, or none for a tensor that is computed."""
     number, kind = tensor.scalar(2, "I"), tensor.scalar(1, "b")
     if number >= len(buffers):
         raise TFLiteError(f"it refers to buffer {number} of {len(buffers)}")

@@ -58,7 +58,7 @@ def _name(number: int) -> str:
 
 
 def _steps(model: Model) -> list[_Step]:
-    """What is done one after the other, each step checked: that it has what it needs, and gives what is declared."""
+    """Lists the operations in order, each checked: its inputs exist, and its outputs are as declared."""
     if model.shapes[model.input][:1] != (1,) or model.input in model.constants:
         raise TFLiteError(f"it takes {list(model.shapes[model.input])}, where one picture [1, …] is read")
     floats = {number for number, values in model.constants.items() if values.dtype.kind == "f"}

@@ -165,7 +165,7 @@ def _concatenation(node: Node) -> Made:
 
 
 def _strided_slice(node: Node) -> Made:
-    """What takes the first picture of one takes all of N here: the pictures' axis stays."""
+    """Slices all axes but that of the pictures: a slice that takes the first of one picture here takes all N."""
     shape, begin, end, stride = node.shape(0), node.values(1), node.values(2), node.values(3)
     begins, ends, ellipsis, new, shrinks = (node.option(field, "i") for field in range(5))
     if not len(begin) == len(end) == len(stride) == len(shape) or ellipsis or new or min(stride) < 1:

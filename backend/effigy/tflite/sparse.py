@@ -50,7 +50,7 @@ def densify(values: NDArray[Any], shape: tuple[int, ...], sparsity: Table) -> ND
 
 
 def _extents(shape: tuple[int, ...], order: list[int], block_map: list[int], levels: list[Table]) -> list[int]:
-    """How many places each level has, in the order of the levels."""
+    """Returns how many entries each level has, in the order of the levels."""
     rank = len(shape)
     blocks = {block_map[d - rank]: level.scalar(1, "i") for d, level in zip(order, levels, strict=True) if d >= rank}
     if any(size < 1 or shape[dimension] % size for dimension, size in blocks.items()):
@@ -59,7 +59,7 @@ def _extents(shape: tuple[int, ...], order: list[int], block_map: list[int], lev
 
 
 def _block(dimension: int, order: list[int], block_map: list[int], extents: list[int]) -> int:
-    """The size of a block along ``dimension``."""
+    """Returns the size of a block along ``dimension``."""
     if dimension not in block_map:
         return 1
     rank = len(order) - len(block_map)
@@ -67,7 +67,7 @@ def _block(dimension: int, order: list[int], block_map: list[int], extents: list
 
 
 def _children(level: Table, extent: int, nodes: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each node of a level: which node of the level above it belongs to, and its place there."""
+    """Returns for each node of a level which node of the level above it belongs to, and its position there."""
     kind = level.scalar(0, "b")
     if kind == _DENSE:
         if nodes * extent > most:
@@ -85,7 +85,7 @@ def _children(level: Table, extent: int, nodes: int, most: int) -> tuple[NDArray
 
 
 def _numbers(level: Table, field: int, most: int) -> NDArray[np.int64]:
-    """The vector of a union whose type stands in ``field``, and the value in the next."""
+    """Returns the vector of a union whose type is in ``field`` and whose value is in the next field."""
     dtype, table = _INDICES.get(level.scalar(field, "B")), level.table(field + 1)
     if dtype is None or table is None:
         raise TFLiteError("it is damaged: sparse weights without their indices")

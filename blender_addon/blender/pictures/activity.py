@@ -54,7 +54,7 @@ class Changes:
         self.are_baked = True
 
     def mark(self, *, baked: bool = False) -> None:
-        """Has live faces read again, and with ``baked`` also those that show files."""
+        """Marks live faces to be read again, and with ``baked`` also those that show files."""
         self.are_live = True
         self.are_baked = self.are_baked or baked
 

@@ -195,7 +195,7 @@ def show_baked(proxy: bpy.types.Object, frames: range, first: Path, maps: Mappin
 
 
 def _sequence(held: bpy.types.Image | None, first: Path, name: str) -> Any:
-    """The image of a baked sequence: ``held``, or a new one."""
+    """Returns the image of a baked sequence: ``held``, or a new one."""
     image = held or bpy.data.images.load(str(first))
     image.filepath = bpy.path.relpath(str(first))
     image.name = name

@@ -39,7 +39,7 @@ class Layers:
         self.walk = Walk(proxy, scene, frames, "exr", self._is_there, _PASSES, self._metres.__getitem__)
 
     def _is_there(self, frame: int, wanted: FaceState) -> bool:
-        """Is asked first when the scene is at that frame."""
+        """Returns whether the frame's file is up to date. First called while the scene is at that frame."""
         if frame not in self._metres:
             self._metres[frame] = metres_of(*self.walk.lookup())
         return shows(picture_file(self.folder, frame, "exr"), self._record(frame, wanted).digest)

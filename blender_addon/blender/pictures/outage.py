@@ -33,7 +33,7 @@ def show(live: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
 
 
 def _is_of_this_pose(proxy: bpy.types.Object, follower: Follower, scene: bpy.types.Scene) -> bool:
-    """Whether the plate shows the pose that the scene asks for; brings the file's own picture back where it does."""
+    """Returns whether the plate shows the pose that the scene asks for, if need be by the file's own picture."""
     try:
         wanted = read_face(proxy, scene, bpy.context.evaluated_depsgraph_get(), viewpoint)
     except UnreadableError:

@@ -64,7 +64,7 @@ def _check_size(size: int, path: Path) -> None:
 
 
 def _opened_by_blender(path: Path) -> bytes:
-    """Another kind of file, which Blender may know."""
+    """Has Blender open a file of another kind, which it may know."""
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
@@ -102,7 +102,7 @@ def _rgba(values: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _rendered(image: Any) -> bytes:
-    """The last render, whose pixels Blender gives to files alone."""
+    """Returns the last render as a file, because Blender gives its pixels to files alone."""
     path = Path(bpy.app.tempdir) / "effigy-render.png"
     try:
         image.save_render(str(path))
@@ -161,7 +161,7 @@ class Reading:
 
     @contextmanager
     def _hearing(self) -> Iterator[None]:
-        """Where the backend has forgotten the identity, it is opened again the next time."""
+        """Notes errors within it, so that an identity that the backend has forgotten is opened again the next time."""
         try:
             yield
         except RequestError as error:

@@ -103,7 +103,7 @@ def look() -> float:
 
 
 def _faces(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """The scene's faces, each with all that has to be its own."""
+    """Returns the scene's faces, after giving each what must be its own."""
     every = known_faces(scene)
     for proxy in every:
         doubles.mend(proxy, session.welcome)
@@ -131,7 +131,7 @@ def _follow(live: list[bpy.types.Object], scene: bpy.types.Scene, identities: Id
 
 
 def _nothing_new(link: Link | None) -> bool:
-    """Whether nothing can have happened since the last look: most ticks of a slow preview, and all at rest."""
+    """Returns whether nothing can have happened since the last look, which is so in most ticks."""
     return (
         (link is None or not link.has_previews)
         and not redraw.is_due()
@@ -141,7 +141,7 @@ def _nothing_new(link: Link | None) -> bool:
 
 
 def _until_due(link: Link) -> float:
-    """Seconds until the preview on its way can be expected.
+    """Returns the seconds until the preview on its way can be expected.
 
     Every look costs the window's time, and a look too late the hand's. What happens before wakes the timer.
     """
@@ -158,7 +158,7 @@ def is_busy(live: list[bpy.types.Object]) -> bool:
 
 
 def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
-    """Whether the baked pictures are still what the scene asks for; no backend is needed for that."""
+    """Checks whether baked pictures are still what the scene asks for; needs no backend."""
     for proxy in baked:
         stale.look(proxy, scene, bpy.context.evaluated_depsgraph_get())
         display.follow(proxy, scene)
@@ -227,7 +227,7 @@ def follow_camera() -> None:
 
 
 def _on_draw() -> None:
-    """Orbiting changes nothing in the scene, and so tells nobody."""
+    """Notes that a viewport was moved, because orbiting changes nothing in the scene and triggers no handler."""
     view = bpy.context.region_data
     if view is not None and viewpoint.note(view):
         changes.mark()

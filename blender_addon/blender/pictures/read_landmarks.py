@@ -41,7 +41,7 @@ class ReadLandmarks:
         self._reading: tuple[_Shown, Reading] | None = None
 
     def look(self, proxy: bpy.types.Object, identities: Identities) -> bool:
-        """Has the picture read that the face shows at rest; returns True if something is new. Never blocks."""
+        """Makes the picture be read that the face shows at rest; returns True if something is new. Never blocks."""
         if self._reading is not None:
             return self._hear(*self._reading, identities)
         shown = _shown_by(proxy)
@@ -75,7 +75,7 @@ class ReadLandmarks:
 
 
 def _shown_by(proxy: bpy.types.Object) -> _Shown | None:
-    """What the face's picture is of, where it is at rest and exact."""
+    """Returns what the face's picture was made from, if it is at rest and exact."""
     follower = run_of(proxy).follower
     if face_of(proxy).source != "LIVE" or not follower.is_right or follower.shown is None:
         return None

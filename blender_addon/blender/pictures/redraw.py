@@ -14,7 +14,7 @@ _drawn: tuple[object, ...] = ()
 
 
 def _shown() -> tuple[object, ...]:
-    """What panels show."""
+    """Returns what panels show, to compare it."""
     return session.state, activity.is_painting_range, stale.all_parts(), *map(_of, runs)
 
 

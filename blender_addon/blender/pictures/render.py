@@ -64,9 +64,9 @@ def _painted(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
 
 
 def _start_again(error: RequestError) -> bool:
-    """Starts this Blender's own backend again, where that was ready and has died. Raises RequestError.
+    """Starts this Blender's own backend again, if that was ready and has died. Raises RequestError.
 
-    False where asking again is of no use, or after a few times: nobody watches a render.
+    Returns False where asking again is of no use, or after a few times, because nobody watches a render.
     """
     lost = session.provision
     if not error.is_transient or lost is None or session.welcome is None or _render.restarts == _RESTARTS:
@@ -189,7 +189,7 @@ def frozen_instances(scene: bpy.types.Scene) -> list[bpy.types.Object]:
 
 
 def _is_rendered(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether ``depsgraph`` shows what carries the face's picture."""
+    """Returns whether ``depsgraph`` shows what carries the face's picture."""
     shown = carrier_of(proxy)
     return shown is None or is_evaluated(shown, depsgraph)  # without a plate, reading the face says so
 
@@ -207,7 +207,7 @@ def _check_baked(proxy: bpy.types.Object) -> None:
 
 
 def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Only said, not refused: a bake may be rendered on purpose where its scene has gone on."""
+    """Warns of a stale bake. It is rendered all the same, because that may be meant."""
     if scene.frame_current != _render.frame:
         return  # where only a shutter looks
     found = stale.look(proxy, scene, depsgraph)

@@ -128,7 +128,7 @@ session = Session()
 
 
 def _provision() -> Provision:
-    """The backend that the preferences ask for. Raises BackendError or PreferencesError."""
+    """Starts or finds the backend that the preferences ask for. Raises BackendError or PreferencesError."""
     chosen = preferences.get()
     if chosen.source == "LOCAL":
         folder = Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="backend", create=True))

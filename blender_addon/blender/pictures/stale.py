@@ -120,7 +120,7 @@ _journals: dict[Path, tuple[int, Journal]] = {}  # as they were read, with their
 
 
 def _journal(path: Path) -> Journal:
-    """The journal in a file, read again only when the file has changed."""
+    """Returns the journal in a file, read again only when the file has changed."""
     try:
         changed = path.stat().st_mtime_ns
     except OSError:

@@ -67,7 +67,7 @@ def _modifiers(plate: bpy.types.Object | None) -> list[Any]:
 
 
 def _behind(plate: bpy.types.Object, eye: bpy.types.Object | None) -> Any:
-    """Nodes that move a plate back along the rays from ``eye``, or straight back.
+    """Builds nodes that move a plate back along the rays from ``eye``, or straight back.
 
     They name the camera themselves: how a modifier is given one differs between Blender's versions.
     """

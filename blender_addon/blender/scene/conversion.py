@@ -58,7 +58,7 @@ def convert(proxy: bpy.types.Object, welcome: Welcome) -> None:
 
 
 def _own_mesh(proxy: bpy.types.Object) -> None:
-    """Shape keys that no other face shares, and actions that no other face's keys use."""
+    """Gives the face shape keys that no other face shares, and actions that no other face's keys use."""
     if proxy.data.users - proxy.data.use_fake_user > 1:
         proxy.data = proxy.data.copy()
     keys = proxy.data.shape_keys
@@ -72,13 +72,13 @@ def _own_mesh(proxy: bpy.types.Object) -> None:
 
 
 def _is_last(proxy: bpy.types.Object, face: EffigyFace) -> bool:
-    """Whether no other face in this file is of the face's model."""
+    """Returns whether no other face in this file is of the face's model."""
     every = (obj for obj in bpy.data.objects if obj != proxy and face_of(obj).is_face)
     return all(face_of(obj).model != face.model for obj in every)
 
 
 def _grow(mesh: Any, welcome: Welcome) -> None:
-    """As many vertices, in every shape key too, as the model has landmarks, and the faces between them."""
+    """Gives the mesh a vertex for each of the model's landmarks, in every shape key too, and its triangles."""
     count = welcome.mean.shape[1]
     if len(mesh.vertices) == count:
         return
@@ -101,7 +101,9 @@ def _grow(mesh: Any, welcome: Welcome) -> None:
 
 
 def _rename(proxy: bpy.types.Object, name: str, found: list[str]) -> None:
-    """Blender's own renaming takes F-curves, drivers and what they read along; other heirs get copies of them."""
+    """Renames a shape key to its first heir, and copies it to the others. Blender renames it in F-curves and drivers
+    too.
+    """
     keys = proxy.data.shape_keys
     block = keys.key_blocks[name]
     block.name = found[0]
@@ -117,7 +119,7 @@ def _rename(proxy: bpy.types.Object, name: str, found: list[str]) -> None:
 
 
 def _rename_unused(name: str, found: list[str]) -> None:
-    """The same in actions that nothing plays now: kept for later, they would move nothing then."""
+    """Renames a shape key in actions that nothing plays now, so that they still work when they are played later."""
     for action in bpy.data.actions:
         if action.users > action.use_fake_user or action.library is not None:
             continue

@@ -85,7 +85,7 @@ def show_source(proxy: bpy.types.Object) -> None:
 
 
 def _play(user: Any, face: EffigyFace) -> None:
-    """Has a texture show the files of a bake."""
+    """Makes a texture show the files of a bake."""
     user.frame_start = face.baked_start
     user.frame_duration = face.baked_end - face.baked_start + 1
     user.frame_offset = face.baked_start - 1  # the files carry the scene's own frame numbers
@@ -129,7 +129,7 @@ def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types
 
 
 def cut_out(proxy: bpy.types.Object) -> None:
-    """Gives the picture of a face with a matte an alpha, and has what shows it become clear by it.
+    """Gives the picture of a face with a matte an alpha channel, and makes what shows it transparent there.
 
     Nodes of an artist's own are left alone; what has an alpha keeps it, since without a matte it is 1 everywhere.
     """

@@ -33,7 +33,7 @@ def mend(proxy: bpy.types.Object, welcome: Welcome | None) -> None:
 
 
 def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
-    """Plate and picture of its own, and, for a library override, sliders and lens: the library's cannot change."""
+    """Gives a duplicate a plate and picture of its own, and a library override sliders and lens that can change."""
     if proxy.override_library is not None and proxy.data.library is not None:
         proxy.data = proxy.data.copy()
     camera = face.camera
@@ -68,7 +68,7 @@ def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
 
 
 def _keep_plate(face: EffigyFace) -> None:
-    """A plate that was duplicated with its proxy: all on it stays, but for the keys of its original's bake."""
+    """Keeps a plate that was duplicated with its proxy, with all on it but the keys of its original's bake."""
     plate = face.plate
     plate.data = plate.data.copy()
     for index, material in enumerate(plate.data.materials):
@@ -81,6 +81,6 @@ def _keep_plate(face: EffigyFace) -> None:
 
 
 def _open_collections(proxy: bpy.types.Object) -> list[bpy.types.Collection]:
-    """Where an object can be put beside the proxy: a library's collections are closed, and their overrides too."""
+    """Returns collections into which an object can be put beside the proxy: not a library's, nor their overrides."""
     homes = [home for home in proxy.users_collection if home.library is None and home.override_library is None]
     return homes or [scene.collection for scene in proxy.users_scene]

@@ -81,7 +81,7 @@ def bags_in(action: Any) -> list[Any]:
 
 
 def _leaves(strips: Any) -> list[Any]:
-    """Strips that are no groups of strips."""
+    """Returns the strips in groups of strips, at any depth."""
     return [leaf for strip in strips for leaf in (_leaves(strip.strips) if strip.type == "META" else [strip])]
 
 

@@ -57,7 +57,7 @@ def step_back(camera: bpy.types.Object, scene: bpy.types.Scene, discs: list[tupl
 
 
 def _edges(camera: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top of the camera's picture: of a perspective one, at a distance of 1."""
+    """Returns left, right, bottom and top of the camera's picture; of a perspective one, at a distance of 1."""
     corners = camera.data.view_frame(scene=scene)
     near = -corners[0].z if camera.data.type == "PERSP" else 1.0
     across, up = [corner.x / near for corner in corners], [corner.y / near for corner in corners]
@@ -65,11 +65,11 @@ def _edges(camera: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, flo
 
 
 def _place_of(camera: bpy.types.Object) -> Matrix:
-    """Where a camera stands and looks, whose own size does not count."""
+    """Returns a camera's world matrix without its scale."""
     place, turn, _ = camera.matrix_world.decompose()
     return Matrix.LocRotScale(place, turn, None)
 
 
 def _seen(camera: bpy.types.Object, plate: np.ndarray) -> Matrix:
-    """``plate`` in the camera's frame."""
+    """Returns ``plate`` in the camera's frame."""
     return _place_of(camera).inverted() @ Matrix(plate.tolist())

@@ -84,7 +84,7 @@ def _new_map(name: str, value: tuple[float, ...]) -> bpy.types.Image:
 
 
 def _put_in(material: Any, *, mapped: bool) -> None:
-    """Puts the nodes behind Emission, to be seen as painted until the slider is moved from its 1."""
+    """Inserts the nodes behind Emission, with the slider at 1: lit by the scene."""
     tree = material.node_tree
     nodes, link = tree.nodes, tree.links.new
     picture, emission = nodes[PICTURE], nodes[EMISSION]
@@ -126,7 +126,7 @@ def _put_in(material: Any, *, mapped: bool) -> None:
 
 
 def _follow(slider: Any, material: Any) -> None:
-    """Has a slider stand where that of ``material`` does, keys and all."""
+    """Drives a slider by that of ``material``."""
     curve = slider.driver_add("default_value")
     curve.driver.type = "AVERAGE"  # of one: what is no script needs nobody's permission
     target = curve.driver.variables.new().targets[0]

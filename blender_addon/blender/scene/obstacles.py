@@ -54,7 +54,7 @@ def _follow(
 
 
 def _encloses(obj: bpy.types.Object, point: Vector) -> bool:
-    """Whether the point is within the object's box."""
+    """Returns whether the point is within the object's bounding box."""
     corners = [Vector(corner) for corner in obj.bound_box]
     local = obj.matrix_world.inverted_safe() @ point
     return all(min(c[i] for c in corners) < local[i] < max(c[i] for c in corners) for i in range(3))

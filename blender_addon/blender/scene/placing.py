@@ -62,8 +62,9 @@ def is_seen(scene: bpy.types.Scene, proxy: bpy.types.Object) -> bool:
 def _stand(
     proxy: bpy.types.Object, camera: bpy.types.Object, location: Vector, watcher: bpy.types.Object | None
 ) -> None:
-    """Head at ``location`` in its own pose, as ``watcher`` sees it; its camera in front, so that the plate fills its
-    frame from top to bottom."""
+    """Places the head at ``location`` in its own pose, as ``watcher`` sees it, and its camera in front, so that the
+    plate fills its frame from top to bottom.
+    """
     face = face_of(proxy)
     proxy.matrix_world = Matrix.LocRotScale(location, None, proxy.scale)
     axes = _FRONT if watcher is None else Matrix(controls.view_of(proxy, watcher).axes.tolist())
@@ -78,7 +79,7 @@ def _stand(
 
 
 def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:
-    """The 3D cursor, or beside the faces that stand there already: right, left, farther right …"""
+    """Returns the 3D cursor, or a place beside the faces that stand there already: right, left, farther right …"""
     taken = [other.matrix_world.translation for other in faces(scene) if other is not proxy]
     cursor, width = scene.cursor.location.copy(), _ROOM * face_of(proxy).plate_size * proxy.scale.x
     place, number = cursor.copy(), 0
@@ -89,13 +90,15 @@ def _free_place(scene: bpy.types.Scene, proxy: bpy.types.Object) -> Vector:
 
 
 def _disc(proxy: bpy.types.Object) -> tuple[Vector, float]:
-    """The middle of a face, and half the width that it takes."""
+    """Returns the middle of a face, and half the width that it takes."""
     world = proxy.matrix_world
     return world.translation.copy(), 0.5 * _ROOM * face_of(proxy).plate_size * world.median_scale
 
 
 def _is_as_it_came(scene: bpy.types.Scene) -> bool:
-    """Whether the scene's camera came with a face and still stands before it, and was not set for exact pixels."""
+    """Returns whether the scene's camera came with a face, still stands in front of it, and was not set for exact
+    pixels.
+    """
     camera = scene.camera
     owner: Any = next((proxy for proxy in faces(scene) if face_of(proxy).camera == camera), None)
     if camera is None or owner is None or camera.library is not None or camera.type != "CAMERA":

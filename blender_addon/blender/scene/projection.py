@@ -68,7 +68,7 @@ def _activate(layers: Any, name: str) -> None:
 
 
 def _worn(materials: Any) -> list[int]:
-    """The slots of materials of ours."""
+    """Returns the material slots of the projection's own materials."""
     return [index for index, material in enumerate(materials) if material is not None and _MARK in material]
 
 
@@ -79,7 +79,7 @@ def _modifiers(proxy: bpy.types.Object) -> list[Any]:
 
 
 def _coordinates_on(plate: bpy.types.Object) -> Any:
-    """Nodes that write where on ``plate`` a point is.
+    """Builds nodes that write where on ``plate`` a point is.
 
     They name the plate themselves: how a modifier is given one differs between Blender's versions.
     """

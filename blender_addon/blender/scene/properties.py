@@ -37,7 +37,7 @@ def _on_display(face: EffigyFace, context: bpy.types.Context) -> None:
 
 
 def _on_keep(face: EffigyFace, context: bpy.types.Context) -> None:
-    """Blender evaluates an object anew for properties of its own, and not for an add-on's."""
+    """Makes Blender evaluate the object again, which it does not do for an add-on's properties."""
     face.id_data.update_tag()
 
 
@@ -70,7 +70,7 @@ class EffigyOwn(bpy.types.PropertyGroup):
     )
 
     def block(self) -> bpy.types.ShapeKey | None:
-        """The control's shape key."""
+        """Returns the control's shape key, or None if there is none."""
         proxy = self.id_data
         keys = proxy.data.shape_keys if isinstance(proxy, bpy.types.Object) and proxy.type == "MESH" else None
         return None if keys is None else keys.key_blocks.get(self.name)
@@ -248,7 +248,7 @@ class EffigyFace(bpy.types.PropertyGroup):
         return not self.control_names or f"\n{name}\n" in f"\n{self.control_names}\n"
 
     def is_attribute(self, name: str) -> bool:
-        """Whether the control ``name`` changes looks and no expression."""
+        """Returns whether the control ``name`` changes looks and no expression."""
         return f"\n{name}\n" in f"\n{self.attribute_names}\n"
 
     def set_own(self, own: Mapping[str, float]) -> None:

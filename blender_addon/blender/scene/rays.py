@@ -51,7 +51,7 @@ def eye_of(group: Any) -> bpy.types.Object | None:
 
 
 def _place(group: Any, eye: bpy.types.Object) -> Any:
-    """The socket of the camera's place e, in the plate's frame."""
+    """Returns the socket of the camera's place e, in the plate's frame."""
     if _EYE not in group.nodes:
         node = group.nodes.new("GeometryNodeObjectInfo")
         node.name, node.transform_space = _EYE, "RELATIVE"

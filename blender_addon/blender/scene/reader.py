@@ -75,7 +75,7 @@ def _seen_by(camera: Any, head: np.ndarray, depsgraph: bpy.types.Depsgraph) -> V
 
 
 def _is_animated(proxy: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether ``depsgraph`` evaluates the proxy's animation: see rig._keep_animated."""
+    """Returns whether ``depsgraph`` evaluates the proxy's animation: see rig._keep_animated."""
     shown = face_of(proxy).plate
     tied = any(getattr(constraint, "target", None) == proxy for constraint in shown.constraints)
     return is_evaluated(proxy, depsgraph) or (tied and is_evaluated(shown, depsgraph))
@@ -90,7 +90,7 @@ def is_evaluated(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
 
 
 def _snap(angles: Angles, face: EffigyFace) -> tuple[float, float]:
-    """Yaw and pitch; exactly the identity's own where the float32 scene can mean nothing else."""
+    """Returns yaw and pitch; exactly the identity's own where the difference is within float32's rounding."""
     rest = face.rest_yaw, face.rest_pitch
     if abs(angles.yaw - rest[0]) < SAME_POSE and abs(angles.pitch - rest[1]) < SAME_POSE:
         return rest

@@ -46,7 +46,7 @@ def _modifiers(plate: bpy.types.Object | None) -> list[Any]:
 
 
 def _bent(plate: bpy.types.Object, proxy: bpy.types.Object, eye: bpy.types.Object | None) -> Any:
-    """Nodes that divide a plate and move its points to where their rays meet ``proxy``."""
+    """Builds nodes that subdivide a plate and move its points to where their rays meet ``proxy``."""
     group: Any = bpy.data.node_groups.new(f"{plate.name} Relief", "GeometryNodeTree")
     group[_MARK] = ""
     group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")

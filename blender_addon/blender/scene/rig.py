@@ -119,7 +119,7 @@ def remove_face(proxy: bpy.types.Object) -> None:
 
 
 def _is_default(camera: bpy.types.Object) -> bool:
-    """Whether it is the camera that Blender starts with, where it starts: nobody has chosen that view."""
+    """Returns whether it is the camera of Blender's start-up file, where that has it: nobody has chosen that view."""
     return camera.animation_data is None and (camera.location - Vector(_DEFAULT_CAMERA)).length < 1e-3
 
 
@@ -167,7 +167,7 @@ def _name_controls(face: EffigyFace, welcome: Welcome) -> None:
 
 
 def missing_attributes(proxy: bpy.types.Object, welcome: Welcome) -> list[str]:
-    """Those that the face's model has learnt since the face was made."""
+    """Returns the attributes that the face's model has learnt since the face was made."""
     face = face_of(proxy)
     if face.model != welcome.model or not face.control_names:
         return []
@@ -244,7 +244,7 @@ def change_identity(proxy: bpy.types.Object, welcome: Welcome, identity: Identit
 
 
 def _rename(proxy: bpy.types.Object, seed: int) -> None:
-    """Has the rig's names tell the new number; what somebody has named himself keeps its name."""
+    """Renames the rig's parts after the new number; parts that a user has renamed keep their names."""
     face = face_of(proxy)
     if face.seed < 0 or seed < 0:
         return
@@ -288,7 +288,7 @@ def _set_controls(proxy: bpy.types.Object, welcome: Welcome, rest: np.ndarray, w
 
 
 def _fit_image(proxy: bpy.types.Object, welcome: Welcome) -> None:
-    """The picture in the model's size."""
+    """Scales the picture to the model's size."""
     image, (height, width) = face_of(proxy).image, welcome.resolution
     if image is None or image.library is not None:
         return

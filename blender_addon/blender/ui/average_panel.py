@@ -25,7 +25,7 @@ class EFFIGY_PT_average(FacePanel):
 
 
 def draw_expression(column: Any, proxy: bpy.types.Object) -> None:
-    """The expression's sliders, from the face's own expression or from the average one."""
+    """Draws the expression's sliders, counted from the face's own expression or from the average one."""
     face = face_of(proxy)
     own = {item.name: item for item in face.own} if face.absolute else {}
     for block in blocks_of(proxy):

@@ -77,7 +77,9 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
         return {"FINISHED"}
 
     def _choose(self) -> None:
-        """The backend of this run. Preferences that are not saved end with Blender, and are put back before."""
+        """Sets the preferences for this run. Those that are not saved end with Blender, and ``_restore`` puts them back
+        before.
+        """
         chosen = preferences.get()
         if self.command and chosen.source == "LOCAL":
             chosen.command = self.command

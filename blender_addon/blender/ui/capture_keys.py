@@ -26,7 +26,8 @@ _USUAL_END = 250  # of a scene that nobody gave a length
 
 
 def _new_end(scene: bpy.types.Scene, last: int) -> int:
-    """The scene's last frame after a capture that ends at ``last``: the capture's own, where nobody chose another.
+    """Returns the scene's last frame after a capture that ends at ``last``: the capture's own, unless the user chose
+    another.
 
     A scene as Blender begins it, in which nothing goes on for longer, would play and render a face that stands still.
     """
@@ -100,7 +101,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
             self._write_head(proxy, scene, np.stack([smooth(column, self.smoothing) for column in angles.T], axis=1))
 
     def _write_head(self, proxy: bpy.types.Object, scene: bpy.types.Scene, angles: np.ndarray) -> None:
-        """As the camera sees the head from where both stand now."""
+        """Keys the head's turns, as the camera sees it from where both stand now."""
         view = controls.view_of(proxy, controls.eye_on(proxy, scene))
         turns: list[Any] = []
         for yaw, pitch, roll in angles:

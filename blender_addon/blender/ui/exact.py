@@ -93,7 +93,7 @@ SETTINGS = (
 
 
 def findings(scene: bpy.types.Scene) -> Iterator[str]:
-    """Returns how the scene's settings change faces, a sentence for each."""
+    """Yields how the scene's settings change faces, a sentence for each."""
     named: dict[str, dict[str, None]] = {}  # by group; those of no group under their own sentence
     for setting in SETTINGS:
         if not setting.finding or not setting.matters(scene):
@@ -121,14 +121,14 @@ def write(scene: bpy.types.Scene, *, focus: bool) -> list[Setting]:
 
 
 def _read_path(scene: bpy.types.Scene, setting: Setting) -> str:
-    """Where the setting is that counts: an output may have a view of its own."""
+    """Returns the path of the setting that counts: an output may have a view of its own."""
     overrides = scene.render.image_settings.color_management == "OVERRIDE"
     in_view = setting.path.startswith("view_settings.")
     return f"render.image_settings.{setting.path}" if overrides and in_view else setting.path
 
 
 def _value(scene: bpy.types.Scene, path: str) -> Any:
-    """What is at ``path``; None where this scene, or this Blender, has no such thing."""
+    """Returns the value at ``path``; None where this scene, or this Blender, has no such setting."""
     found: Any = scene
     for name in path.split("."):
         found = getattr(found, name, None)
@@ -198,7 +198,9 @@ class EFFIGY_OT_exact_view(FaceOperator):
     def _interpolation(
         self, scene: bpy.types.Scene, image: bpy.types.Image | None, *, tears: bool
     ) -> Literal["Linear", "Closest", "Cubic"]:
-        """How its pixels are drawn: as squares where each is one of the render's, smoothly where it is enlarged."""
+        """Returns how its pixels are drawn: as squares where each is one of the render's, smoothly where it is
+        enlarged.
+        """
         if image is not None and self.size == "SCENE" and scene.render.resolution_y > image.size[1]:
             return "Cubic"
         return "Linear" if tears or self.size == "SCENE" else "Closest"
@@ -223,7 +225,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
         return tears
 
     def _later_rolls(self, proxy: bpy.types.Object, camera: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
-        """By how many degrees the picture is rolled in the scene's frames, if anything moves there."""
+        """Returns by how many degrees the picture is rolled in each of the scene's frames, if anything moves there."""
         if not any(obj.animation_data or obj.parent or obj.constraints for obj in (proxy, camera)):
             return []
         rolls = []

@@ -168,20 +168,20 @@ class EFFIGY_OT_grab(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def _turns(self, *, shift: bool, ctrl: bool) -> bool:
-        """Whether the drag turns the head: as keys say, else as the tool is set, else by the point."""
+        """Returns whether the drag turns the head: as keys say, else as the tool is set, else by the point."""
         if shift or ctrl:
             return ctrl
         return self._drag.turns if self.mode == "POINT" else self.mode == "TURN"
 
     def _take_settings(self, context: bpy.types.Context) -> None:
-        """A gizmo starts this operator without the tool's settings."""
+        """Copies the tool's settings, because a gizmo starts this operator without them."""
         tool = context.workspace.tools.from_space_view3d_mode("OBJECT", create=False)
         if tool is not None and tool.idname == TOOL:
             settings = tool.operator_properties(self.bl_idname)
             self.mode, self.mirror = settings.mode, settings.mirror
 
     def _under(self, view: Viewport, event: bpy.types.Event) -> Vector:
-        """The point under the mouse at the landmark's depth."""
+        """Returns the point under the mouse at the landmark's depth."""
         place = event.mouse_region_x, event.mouse_region_y
         return region_2d_to_location_3d(*view, place, self._depth)
 

@@ -88,7 +88,9 @@ class EFFIGY_OT_use_new_default(ByNumber):
 
 
 def _others(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
-    """Blender keeps no strings of a list that it was given, so this module does."""
+    """Lists the scene's other faces. This module keeps the list, because Blender keeps no strings of one that it was
+    given.
+    """
     global _other_items
     if context is None or context.scene is None:
         return _other_items

@@ -141,7 +141,7 @@ class Reading:
 
 
 def _remarks(written: Written, left_out: tuple[str, ...], face: int) -> str:
-    """What an artist should know of a film that was read."""
+    """Returns what an artist should know of a film that was read."""
     text = ""
     if written.missing:
         text += rpt_("; {} pictures show no face: keys are drawn across", written.missing)

@@ -44,7 +44,7 @@ def state(proxy: bpy.types.Object) -> str:
 
 
 def on_plate(places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Places [N, 2] in a picture, from 0 to 1, x right and y down → points in the world [N, 3] on a plate."""
+    """Maps places [N, 2] in a picture, from 0 to 1, x right and y down, to points in the world [N, 3] on a plate."""
     flat = np.column_stack([places[:, 0] - 0.5, 0.5 - places[:, 1], np.zeros(len(places)), np.ones(len(places))])
     return np.asarray((flat @ matrix.T)[:, :3])
 
@@ -62,7 +62,7 @@ def asked_places(proxy: bpy.types.Object, matrix: np.ndarray, depsgraph: bpy.typ
 
 
 def _draw() -> None:
-    """In every 3D viewport, behind its panels."""
+    """Draws the landmarks in every 3D viewport, behind its panels."""
     context = bpy.context
     proxy = active_face(context) if context.scene is not None else None
     if proxy is None or not is_shown() or not context.space_data.overlay.show_overlays:
@@ -80,7 +80,7 @@ def _draw() -> None:
 
 
 def _draw_dots(context: bpy.types.Context, points: np.ndarray, size: float, colour: tuple[float, ...]) -> None:
-    """Squares of 2 × ``size`` pixels, at points in the world [N, 3]."""
+    """Draws squares of 2 × ``size`` pixels, at points in the world [N, 3]."""
     region, view = context.region, context.region_data
     if region is None or view is None:
         return

@@ -44,7 +44,7 @@ def names() -> list[str]:
 
 
 def _path(name: str) -> Path:
-    """The file of a stored expression. Raises ValueError when there is none of that name."""
+    """Returns the file of a stored expression. Raises ValueError when there is none of that name."""
     if name not in names():
         raise ValueError(rpt_("There is no expression {} in your library", name))
     return folder() / f"{name}.json"
@@ -103,7 +103,7 @@ def file_name(name: str) -> str:
 
 
 def _is_taken(name: str) -> bool:
-    """Whether a file of that name is there: asked of the disk, which may take smile and Smile for one."""
+    """Returns whether a file of that name exists. The disk is asked because it may not tell smile from Smile."""
     return (folder() / f"{name}.json").exists()
 
 
@@ -149,7 +149,7 @@ def _icon(name: str) -> int:
 
 
 def forget_icons() -> None:
-    """Has thumbnails read again, because files changed."""
+    """Makes thumbnails be read again, because files changed."""
     global _icons, _items
     if _icons is not None:
         bpy.utils.previews.remove(_icons)

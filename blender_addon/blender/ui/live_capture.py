@@ -107,7 +107,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
             write(layout, self._known_cameras(), "INFO")
 
     def _known_cameras(self) -> str:
-        """Which there are; looked for when that is first asked."""
+        """Describes the computer's cameras, which are looked for when this is first called."""
         if self._cameras is None:
             self._cameras = CameraList(preferences.get().command)
         if self._cameras.found is None:
@@ -134,7 +134,9 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def _open(self) -> tuple[Listener, CaptureProcess | None]:
-        """Who is heard, and who sends where that is not a phone. Raises OSError, BackendError or ValueError."""
+        """Opens the port, and starts the process that sends to it unless a phone does. Raises OSError, BackendError or
+        ValueError.
+        """
         if self.source == "PHONE":
             return Listener("127.0.0.1" if self.reach == "LOCAL" else "", self.port), None
         film = Path(bpy.path.abspath(self.film))

@@ -42,7 +42,7 @@ class EFFIGY_OT_relax(PoseOperator):
 
 
 def _ask_own(proxy: bpy.types.Object) -> dict[str, float]:
-    """What a face of an earlier version shows by itself; only its backend knows. Raises RequestError or ValueError."""
+    """Asks the backend for the own expression of a face of an earlier version. Raises RequestError or ValueError."""
     identities, face = session.ensure_ready() if bpy.app.background else session.identities, face_of(proxy)
     if identities is None:
         raise ValueError(rpt_("Start the backend first, and wait until it is ready"))

@@ -85,7 +85,7 @@ class OpeningOperator(WatchingOperator):
 
 
 def _opened(identities: Identities, request: OpenIdentity, patience: float) -> Identity:
-    """The identity, waited for. Raises RequestError."""
+    """Opens the identity and waits for it. Raises RequestError."""
     identity: Identity = identities.link.wait(identities.open(replace(request, own=True)), patience)
     return identity
 

@@ -79,7 +79,7 @@ class WatchingOperator(bpy.types.Operator):
     look_s = 0.1  # between two looks
 
     def look(self, context: bpy.types.Context) -> set[str] | None:
-        """Looks at the work: the operator's result, or None while it goes on."""
+        """Looks at the work; returns the operator's result, or None while it goes on."""
         raise NotImplementedError
 
     def stopped(self) -> None:

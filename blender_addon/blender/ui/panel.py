@@ -42,7 +42,7 @@ class EFFIGY_PT_messages(SidePanel):
 
 
 def _cut(context: bpy.types.Context) -> list[Told]:
-    """The states whose texts are cut."""
+    """Returns the states whose texts are cut."""
     proxy = active_face(context) if context.scene is not None else None
     every = [backend_panel.told(), *([face_panel.told(proxy)] if proxy is not None else [])]
     return [told for told in every if is_cut(told)]

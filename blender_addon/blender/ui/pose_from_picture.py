@@ -214,7 +214,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         return transfer(seen, own, known, read.confidence, since=since, part=self.part, strength=self.strength)
 
     def _angles(self, rest_roll: float, asked: Transfer) -> Angles:
-        """The transfer's roll is a photograph's, or what is added to the face's own."""
+        """Returns the angles to turn to. The transfer's roll is the photograph's, or is added to the face's own."""
         own = rest_roll if self.relative else (1 - self.strength) * rest_roll
         return Angles(asked.yaw, asked.pitch, own + asked.roll)
 
@@ -233,7 +233,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
 
 
 def _parameters(proxy: bpy.types.Object) -> list[Parameter]:
-    """The face's controls; parts of the face are as the served model names them."""
+    """Returns the face's controls, grouped as the served model groups them."""
     welcome = session.welcome
     groups = {control.name: control.group for control in welcome.controls} if welcome is not None else {}
     return [
@@ -245,7 +245,7 @@ def _parameters(proxy: bpy.types.Object) -> list[Parameter]:
 
 
 def _group(control: str) -> str:
-    """The part of the face that a control of another model moves, by its name."""
+    """Guesses the part of the face that a control of another model moves, from its name."""
     parts = {"eye": "eyes", "gaze": "eyes", "brow": "brows"}
     return next((part for start, part in parts.items() if control.startswith(start)), "mouth")
 

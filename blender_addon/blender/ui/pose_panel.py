@@ -35,7 +35,7 @@ class EFFIGY_PT_pose(FacePanel):
 
 
 def _seen_by(proxy: bpy.types.Object, scene: bpy.types.Scene) -> str:
-    """What counts: the viewport, or which camera."""
+    """Returns the name of what sees the face: the viewport, or a camera."""
     if viewpoint.counts:
         return iface_("The viewport")
     camera = camera_of(proxy, scene)

@@ -134,13 +134,13 @@ def _of_face(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
 
 
 def _may_render(proxy: bpy.types.Object, scene: bpy.types.Scene) -> bool:
-    """Whether what carries the picture is in any view layer; of a lost plate other findings tell."""
+    """Returns whether what carries the picture is in any view layer; a lost plate is another finding."""
     shown = carrier_of(proxy)
     return shown is None or is_in_a_layer(shown, scene)
 
 
 def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
-    """What only a look at every frame tells; the scene goes back to the current one."""
+    """Yields findings that need a look at every frame; the scene goes back to the current one."""
     welcome = session.welcome
     found: dict[tuple[Literal["error", "warning"], str], list[int]] = {}
     outdated: dict[str, tuple[dict[str, None], list[int]]] = {}  # what differs, and in which frames
@@ -178,7 +178,7 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
 
 
 def _of_roll(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> str:
-    """What becomes of the picture on a plate [4, 4] that the camera sees rolled; empty where it is straight."""
+    """Returns what becomes of the picture on a plate [4, 4] that the camera sees rolled; "" if it is straight."""
     face = face_of(proxy)
     if scene.camera is None or face.display == "PROJECTED" or not tears(roll_of(scene.camera, plate), face.image):
         return ""

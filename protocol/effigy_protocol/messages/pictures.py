@@ -93,7 +93,7 @@ class Frame:
     exact: bool  # whether a final would be the same; a preview may be computed by a faster approximation
     pose: Pose  # the camera that the latent reached
     clamped: tuple[str, ...]  # what was asked for beyond the data's range, and limited to it
-    residual: dict[str, float]  # what the latent missed of it then: degrees of "yaw" and "pitch", units of controls
+    residual: dict[str, float]  # asked (so limited) minus reached: degrees of "yaw" and "pitch", units of controls
     timings: Timings
     half: bool = False  # whether it has half the width and height of the model's pictures
     passes: dict[PassName, Array] = field(default_factory=dict)  # those Synthesize named; those of exr are in its file

@@ -11,7 +11,7 @@ from ..errors import ProtocolError
 
 ITEM_BYTES = {"f2": 2, "f4": 4, "i4": 4}  # of the array types
 MAX_DIMENSIONS = 4
-MAX_POSE = 1e6  # of a camera's scale, what it divides by, and its shift: a scene's numbers are float32
+MAX_POSE = 1e6  # largest scale, 1 / scale and shift of a camera: a scene's numbers are float32
 
 Buffer: TypeAlias = bytes | memoryview
 LATER = "later"  # in the metadata of a field

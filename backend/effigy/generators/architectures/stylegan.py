@@ -91,7 +91,7 @@ def _refuse_variants(settings: Mapping[str, Any], mapping: Mapping[str, Any]) ->
 
 
 def _planes(settings: Mapping[str, Any], shapes: Shapes) -> tuple[str, ...]:
-    """What the channels of the network's pictures are, by the layer that paints them."""
+    """Returns what the channels of the network's pictures are, by the layer that paints them."""
     last = max(
         (name for name in shapes if re.fullmatch(r"synthesis\.(b4\.torgb|L\d{1,4}_\d{1,6}_\d{1,6})\.weight", name)),
         key=lambda name: int((re.search(r"L(\d+)", name) or "00")[1]),
@@ -114,7 +114,7 @@ def _count(pattern: str, shapes: Shapes) -> int:
 
 
 def _average(config: StyleGANConfig, tensors: Tensors) -> Tensor:
-    """The mean of w, [w_dim], over fixed random latents."""
+    """Computes the mean of w, [w_dim], over fixed random latents."""
     layers = config.mapping_layers
     with torch.device("meta"):
         mapping = MappingNetwork(config.z_dim, config.w_dim, layers, config.mapping_lr_multiplier)

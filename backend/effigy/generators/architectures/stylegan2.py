@@ -99,5 +99,5 @@ def _fill_noise(config: StyleGAN2Config, kept: dict[str, Weight]) -> bool:
 
 
 def _noise(layer: int, height: int, width: int) -> Tensor:
-    """[height, width], the same on every machine."""
+    """Draws noise [height, width], the same on every machine."""
     return torch.from_numpy(np.random.RandomState(layer).standard_normal((height, width))).float()

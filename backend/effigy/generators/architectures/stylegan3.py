@@ -79,7 +79,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 
 def _usual(shapes: Shapes, *, square: bool) -> dict[str, Any] | None:
-    """The settings that names and shapes tell, all others being the usual ones; None where they tell nothing."""
+    """Infers the settings from names and shapes, with the usual values for all others; None if they do not tell."""
     layers = sorted(tuple(map(int, match.groups())) for name in shapes if (match := _LAYER.fullmatch(name)))
     if len(layers) < 3 or [number for number, *_ in layers] != list(range(len(layers))):
         return None

@@ -43,7 +43,7 @@ def expected_attributes(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def _read(file: TensorFile, value: Any) -> Any:
-    """An attribute as numbers and lists of them."""
+    """Reads an attribute as numbers and lists of them."""
     stored = file.tensor(value)
     if stored is not None and math.prod(stored.shape) <= _MOST:
         return stored.stored().tolist()

@@ -48,7 +48,7 @@ def read_nvidia(file: TensorFile, root: Any) -> Checkpoint:
 
 
 def _record(module: Any) -> dict[str, Any]:
-    """A module's attributes."""
+    """Returns a module's attributes."""
     match module:
         case Object(name="torch_utils.persistence._reconstruct_persistent_obj", args=({"state": dict(state)},)):
             return state
@@ -86,7 +86,7 @@ def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _settings(network: Any) -> dict[str, Any]:
-    """What the network was made with: its arguments, overruled by what its layers then had."""
+    """Returns the arguments that the network was made with, replaced by what its layers then had."""
     state = _record(network)
     given = dictionary(state, "_init_kwargs")
     mapping = _child(state, "mapping")
@@ -105,6 +105,6 @@ def _settings(network: Any) -> dict[str, Any]:
 
 
 def _child(state: dict[str, Any], name: str) -> dict[str, Any]:
-    """The attributes of a module's part, none if it has no such part."""
+    """Returns the attributes of a module's part, or {} if it has no such part."""
     module = dictionary(state, "_modules").get(name)
     return {} if module is None else _record(module)

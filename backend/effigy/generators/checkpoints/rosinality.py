@@ -60,7 +60,7 @@ def read_rosinality(
 
 
 def _mean(stored: StoredTensor) -> Weight | None:
-    """The mean of w in [w_dim], or in as many equal rows as there are layers; None where the rows differ."""
+    """Returns the mean of w from [w_dim], or from as many equal rows as there are layers; None if the rows differ."""
     if len(stored.shape) == 1:
         return Weight(stored.shape, stored.read)
     rows = stored.read().reshape(-1, stored.shape[-1]) if stored.shape else None
@@ -93,7 +93,7 @@ def _official(name: str) -> str | None:
 
 
 def _reshaped(official: str, stored: StoredTensor) -> Weight:
-    """Without the dimensions of size one that rosinality keeps around everything."""
+    """Removes the dimensions of size one that rosinality keeps around everything."""
     shape = stored.shape
     part = official.rpartition(".")[2]
     if part == "bias":

@@ -34,7 +34,7 @@ def state_dict_config(tensors: Tensors) -> Config:
 
 
 def _config(architecture: Architecture, settings: dict[str, Any], tensors: Tensors, shapes: Shapes) -> Config | None:
-    """The network of these settings, if it has just these tensors and designs just these buffers."""
+    """Returns the settings' network, if it has exactly these tensors and computes exactly these buffers."""
     try:
         config = read_config(settings, shapes)
         network = skeleton(config)

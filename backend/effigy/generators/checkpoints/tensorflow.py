@@ -56,7 +56,7 @@ def read_tensorflow(file: TensorFile, root: Any) -> Checkpoint:
 
 
 def _settings(file: TensorFile, network: Any) -> dict[str, Any]:
-    """What the network and its two parts were made with."""
+    """Returns the arguments that the network and its two parts were made with."""
     given: dict[str, Any] = {}
     for part in (network, *dictionary(_state(network), "components").values()):
         given |= {name: file.number(value) for name, value in dictionary(_state(part), "static_kwargs").items()}
@@ -98,7 +98,7 @@ def _variables(network: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _translate(name: str, stored: StoredTensor) -> tuple[str, Weight] | None:
-    """Official name and tensor of a TensorFlow variable; None for one that only training needs."""
+    """Returns the official name and the tensor of a TensorFlow variable; None for one that only training needs."""
     shape, read = stored.shape, stored.read
     if name == "dlatent_avg":
         return "mapping.w_avg", Weight(shape, read)

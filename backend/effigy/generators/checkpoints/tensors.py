@@ -107,7 +107,7 @@ class TensorFile:
         return root
 
     def _stream(self, file: BinaryIO, start: int, end: int) -> tuple[Any, dict[str, Blob]]:
-        """Five pickles, then the numbers: the fourth pickle's object, and where its storages lie."""
+        """Reads five pickles and the numbers behind them; returns the fourth's object, and where its storages lie."""
         window = Window(file, start, end)
         if unpickle(window, self._budget) != _MAGIC or unpickle(window, self._budget) != 1001:
             raise MalformedError("it is not a file of torch.save")
@@ -194,7 +194,9 @@ class TensorFile:
         return _persistent(value, self._file, self._blobs)
 
     def _bytes(self, value: Any) -> tuple[BinaryIO, Blob]:
-        """Where the bytes ``value`` lie. Pickles of protocol 2 and before have them as text, one character for each."""
+        """Returns where the bytes of ``value`` lie: a file, and a part of it. Pickles of protocol 2 and before hold
+        bytes as text, one character for each.
+        """
         match value:
             case Blob():
                 return self._file, value

@@ -54,7 +54,7 @@ def _is_network(value: Any) -> bool:
 
 
 def _states(root: dict[Any, Any]) -> Iterator[tuple[str, dict[Any, Any]]]:
-    """State dicts that may hold a generator, with their names in the file; the best first."""
+    """Yields state dicts that may hold a generator, with their names in the file, the most likely first."""
     seen: set[int] = set()  # under many names a dictionary is looked at once
     for name in dict.fromkeys([*(name for name in (*_AVERAGED, *_TRAINED) if name in root), *root]):
         if isinstance(state := root[name], dict) and id(state) not in seen:
@@ -64,7 +64,7 @@ def _states(root: dict[Any, Any]) -> Iterator[tuple[str, dict[Any, Any]]]:
 
 
 def _named(state: dict[Any, Any], prefix: str) -> Iterator[str]:
-    """The names in ``state`` that begin with ``prefix``."""
+    """Returns the names in ``state`` that begin with ``prefix``."""
     if len(state) > _ENTRIES:
         raise MalformedError("it has more tensors than any generator")
     return (key for key in state if isinstance(key, str) and key.startswith(prefix))

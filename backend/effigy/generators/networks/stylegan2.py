@@ -186,7 +186,7 @@ class Block(nn.Module):
     def _in_strips(
         self, x: Tensor, scales: Sequence[Tensor], step: int, *, noise: bool, last: bool
     ) -> tuple[Tensor, Tensor]:
-        """As ``forward`` for one picture, ``step`` rows of ``x`` at a time."""
+        """Does what ``forward`` does for one picture, ``step`` rows of ``x`` at a time."""
         results, shares = [], []
         for strip in strips(x.shape[2], step):
             # A copy: the next strip reads some of these rows too, and conv0 uses its input up.
@@ -239,7 +239,7 @@ class StyleGAN2Synthesis(Synthesis):
         first.const.data = first.const.data.to(first.conv1.weight.dtype)
 
     def _fir(self, device: torch.device) -> Tensor:
-        """[image_channels, 1, 4, 4]: what ``upsample2`` filters a picture by."""
+        """Returns the filter of a picture, [image_channels, 1, 4, 4], for ``upsample2``."""
         return fir_kernel(gain=4.0).to(device).expand(self.config.image_channels, 1, 4, 4)
 
     def styles(self, ws: Tensor) -> list[Tensor]:

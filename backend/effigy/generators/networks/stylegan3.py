@@ -164,7 +164,7 @@ class Layer(nn.Module):
         self.affine.freeze()
 
     def _unit_weight(self) -> Tensor:
-        """The weights with a mean square of 1 in every output channel; those to RGB as they are."""
+        """Returns the weights scaled to a mean square of 1 in every output channel; those to RGB unchanged."""
         if self.is_rgb:
             return self.weight * self.weight[0].numel() ** -0.5
         return self.weight * self.weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()

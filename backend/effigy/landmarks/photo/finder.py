@@ -142,7 +142,7 @@ def _merge(boxes: list[Box]) -> list[Box]:
 
 
 def _overlap(a: Box, b: Box) -> float:
-    """The intersection of two boxes over their union."""
+    """Returns the intersection of two boxes over their union."""
     extent = np.minimum(a.corners[2:], b.corners[2:]) - np.maximum(a.corners[:2], b.corners[:2])
     shared = float(np.prod(np.maximum(extent, 0)))
     areas = sum(float(np.prod(np.maximum(box.corners[2:] - box.corners[:2], 0))) for box in (a, b))
