@@ -11,13 +11,12 @@ import contextlib
 import bpy
 import numpy as np
 
-from effigy_client.pose import View
 from effigy_protocol.files import write_whole
 from effigy_protocol.messages import PassName
 from effigy_protocol.record import JOURNAL, Journal, Record, picture_file, shows
 
 from ..scene.controls import eye_on
-from ..scene.reader import FaceState
+from ..scene.reader import FaceState, view_by
 from .bake import folder_of
 from .walk import Step, Walk
 
@@ -79,8 +78,8 @@ def metres_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, f
     """Returns the metres of a head unit, and from the camera's plane to the head's origin, in the present scene."""
     depsgraph = bpy.context.evaluated_depsgraph_get()
     camera = eye_on(proxy, scene)
-    head, eye = (np.array(each.evaluated_get(depsgraph).matrix_world, np.float64) for each in (proxy, camera))
-    view = View(head, eye, perspective=camera.data.type == "PERSP")
+    head = np.array(proxy.evaluated_get(depsgraph).matrix_world, np.float64)
+    view = view_by(camera, head, depsgraph)
     metre = float(scene.unit_settings.scale_length)
     size = float(np.cbrt(abs(np.linalg.det(head[:3, :3]))))
-    return metre * size, metre * float((eye[:3, 3] - head[:3, 3]) @ view.axes[:, 2])
+    return metre * size, metre * float((view.camera[:3, 3] - head[:3, 3]) @ view.axes[:, 2])

@@ -24,7 +24,6 @@ from effigy_protocol.messages import PictureRead
 from ..translation import rpt_
 from .activity import changes
 from .runs import anchor_of, run_of
-from .session import session
 
 _REMEMBERED = 16  # readings: a redo with another strength asks for nothing
 _FILES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how files begin that the backend reads
@@ -177,10 +176,3 @@ class Reading:
             self._found[key] = _memory[key] = read
         while len(_memory) > _REMEMBERED:
             _memory.popitem(last=False)
-
-
-def needs_backend() -> Identities:
-    """Returns the identities at the backend, which reads pictures. Raises RequestError if none runs."""
-    if session.identities is None:
-        raise RequestError("no-backend", rpt_("Start the backend first, and wait until it is ready"), "")
-    return session.identities

@@ -14,6 +14,7 @@ from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Identities
 from effigy_client.pixels import to_png
 
+from ..scene.arrays import floats
 from ..scene.properties import face_of
 from ..scene.queries import Name, name_of
 from .photo import Reading
@@ -66,7 +67,7 @@ class ReadLandmarks:
             if found is None:
                 return False
             points = found[0].points
-            self._found = Found(shown, np.frombuffer(points.data, "<f4").reshape(points.shape).T.astype(float))
+            self._found = Found(shown, floats(points).T)
         except RequestError as error:
             reading.cancel()  # it may only have been late
             self._found = Found(shown, np.zeros((0, 2)), error.message)

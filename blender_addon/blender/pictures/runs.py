@@ -78,8 +78,7 @@ def run_of(proxy: bpy.types.Object) -> FaceRun:
 
 def anchor_of(proxy: bpy.types.Object) -> Anchor:
     """Returns who the face is: its latent and its model."""
-    face = face_of(proxy)
-    return Anchor(face.model, face.latent)
+    return face_of(proxy).anchor
 
 
 def earlier_model(proxy: bpy.types.Object) -> str:

@@ -99,6 +99,19 @@ class Session:
             self.disconnect()
             self._connect_or_fail()
 
+    def connected(self) -> Identities:
+        """Returns the identities at the backend, without waiting. Raises RequestError if none was started."""
+        if self.identities is None:
+            raise RequestError("no-backend", rpt_("Start the backend first, and wait until it is ready"), "")
+        return self.identities
+
+    def reachable(self) -> Identities:
+        """Returns the identities at the backend. A script waits for one; in a window it must have been started.
+
+        Raises RequestError.
+        """
+        return self.ensure_ready() if bpy.app.background else self.connected()
+
     def ensure_ready(self) -> Identities:
         """Waits for a backend that is ready, for renders, bakes and scripts. Raises RequestError."""
         identities = self._connect_or_fail()

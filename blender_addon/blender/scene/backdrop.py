@@ -11,17 +11,17 @@ from typing import Any
 
 import bpy
 
-from . import rays
+from . import own_modifiers, rays
 from .properties import EffigyFace
 
 NAME = "Effigy Backdrop"  # of the modifier
-_MARK = "effigy_backdrop"  # on what is ours
+_MARK = "effigy_backdrop"  # on its node group
 _DEPTH = "Depth"  # the node that holds how far back the picture is drawn, in the plate's own units
 _HEAD = 1.2  # head units from a head's pivot to its back, hair and all
 
 
 def is_on(face: EffigyFace) -> bool:
-    return bool(_modifiers(face.plate))
+    return bool(own_modifiers.marked(face.plate, _MARK))
 
 
 def put_behind(face: EffigyFace, eye: bpy.types.Object | None) -> None:
@@ -30,7 +30,7 @@ def put_behind(face: EffigyFace, eye: bpy.types.Object | None) -> None:
     Calling it again changes nothing.
     """
     plate = face.plate
-    found, depth = _modifiers(plate), _HEAD / face.plate_size
+    found, depth = own_modifiers.marked(plate, _MARK), _HEAD / face.plate_size
     if len(found) != 1 or rays.eye_of(found[0].node_group) != eye:
         take_off(face)
         modifier: Any = plate.modifiers.new(NAME, "NODES")
@@ -44,11 +44,7 @@ def put_behind(face: EffigyFace, eye: bpy.types.Object | None) -> None:
 
 def take_off(face: EffigyFace) -> None:
     """Makes viewports draw the plate where it is."""
-    for modifier in _modifiers(face.plate):
-        group = modifier.node_group
-        face.plate.modifiers.remove(modifier)
-        if group.users == 0:
-            bpy.data.node_groups.remove(group)
+    own_modifiers.remove(face.plate, _MARK)
 
 
 def take_off_cameras(face: EffigyFace) -> None:
@@ -60,21 +56,12 @@ def take_off_cameras(face: EffigyFace) -> None:
             lens.update_tag()  # Blender would go on drawing it
 
 
-def _modifiers(plate: bpy.types.Object | None) -> list[Any]:
-    """Those of the plate that are ours."""
-    modifiers: Any = plate.modifiers if plate is not None else ()
-    return [m for m in modifiers if m.type == "NODES" and m.node_group is not None and _MARK in m.node_group]
-
-
 def _behind(plate: bpy.types.Object, eye: bpy.types.Object | None) -> Any:
     """Builds nodes that move a plate back along the rays from ``eye``, or straight back.
 
     They name the camera themselves: how a modifier is given one differs between Blender's versions.
     """
-    group: Any = bpy.data.node_groups.new(f"{plate.name} Backdrop", "GeometryNodeTree")
-    group[_MARK] = ""
-    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    group = own_modifiers.new_group(f"{plate.name} Backdrop", _MARK)
     nodes, link = group.nodes, group.links.new
     given, depth = nodes.new("NodeGroupInput"), nodes.new("ShaderNodeValue")
     move, result = nodes.new("GeometryNodeSetPosition"), nodes.new("NodeGroupOutput")

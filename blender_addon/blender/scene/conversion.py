@@ -7,20 +7,19 @@ from typing import Any
 
 import bmesh
 import bpy
-import numpy as np
 
 from effigy_client.mirror import twins_of
 from effigy_client.succession import heirs
 from effigy_protocol.messages import Welcome
 
 from . import controls
-from .fcurves import bags_in, bags_of, copy_curve, players_of
+from .arrays import integers
+from .fcurves import bags_in, bags_of, copy_curve, players_of, slider_path
 from .properties import EffigyFace, face_of
 
-_KIN = {
-    68,
-    70,
-}  # landmarks of meshes that become each other: iBUG's points without and with the irises, which come last
+# Numbers of landmarks of meshes that can become each other: iBUG's points without the irises and with them, which come
+# last.
+_KIN = {68, 70}
 
 
 def fits(proxy: bpy.types.Object, landmarks: int) -> bool:
@@ -82,7 +81,6 @@ def _grow(mesh: Any, welcome: Welcome) -> None:
     count = welcome.mean.shape[1]
     if len(mesh.vertices) == count:
         return
-    triangles = np.frombuffer(welcome.triangles.data, dtype="<i4").reshape(welcome.triangles.shape)
     work = bmesh.new()
     try:
         work.from_mesh(mesh)
@@ -93,7 +91,7 @@ def _grow(mesh: Any, welcome: Welcome) -> None:
         for _ in range(count - len(work.verts)):
             work.verts.new((0.0, 0.0, 0.0))
         work.verts.ensure_lookup_table()
-        for corners in triangles.tolist():
+        for corners in integers(welcome.triangles).tolist():
             work.faces.new([work.verts[corner] for corner in corners]).smooth = True
         work.to_mesh(mesh)
     finally:
@@ -107,15 +105,15 @@ def _rename(proxy: bpy.types.Object, name: str, found: list[str]) -> None:
     keys = proxy.data.shape_keys
     block = keys.key_blocks[name]
     block.name = found[0]
-    first, drivers = path_of(found[0]), keys.animation_data.drivers if keys.animation_data is not None else ()
+    first, drivers = slider_path(found[0]), keys.animation_data.drivers if keys.animation_data is not None else ()
     for heir in found[1:]:
         other = proxy.shape_key_add(name=heir, from_mix=False)
         other.slider_min, other.slider_max, other.value = block.slider_min, block.slider_max, block.value
         for curves in bags_of(keys):
             if (curve := curves.find(first)) is not None:
-                copy_curve(curves, curve, path_of(heir))
+                copy_curve(curves, curve, slider_path(heir))
         for driver in [driver for driver in drivers if driver.data_path == first]:
-            drivers.from_existing(src_driver=driver).data_path = path_of(heir)
+            drivers.from_existing(src_driver=driver).data_path = slider_path(heir)
 
 
 def _rename_unused(name: str, found: list[str]) -> None:
@@ -124,12 +122,7 @@ def _rename_unused(name: str, found: list[str]) -> None:
         if action.users > action.use_fake_user or action.library is not None:
             continue
         for curves in bags_in(action):
-            if (curve := curves.find(path_of(name))) is not None:
-                curve.data_path = path_of(found[0])
+            if (curve := curves.find(slider_path(name))) is not None:
+                curve.data_path = slider_path(found[0])
                 for heir in found[1:]:
-                    copy_curve(curves, curve, path_of(heir))
-
-
-def path_of(name: str) -> str:
-    """Returns the data path of a shape key's value."""
-    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+                    copy_curve(curves, curve, slider_path(heir))

@@ -42,6 +42,11 @@ def curves_of(data: Any) -> Any:
     return strip.channelbag(animation.action_slot, ensure=True).fcurves
 
 
+def slider_path(name: str) -> str:
+    """Returns the data path of the value of the shape key ``name``."""
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+
+
 def write_keys(data: Any, path: str, index: int, start: float, values: np.ndarray) -> None:
     """Keys ``values`` [N] at every frame from ``start`` on; the curve's other keys stay as they are."""
     curves = curves_of(data)

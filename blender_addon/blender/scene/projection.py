@@ -12,6 +12,8 @@ from typing import Any
 
 import bpy
 
+from . import own_modifiers
+
 NAME = "Effigy Projection"  # of the modifier and the texture coordinates
 _MARK = "effigy_projection"  # on what is ours; a material's says which coordinates were active before
 
@@ -35,17 +37,13 @@ def put_on(proxy: bpy.types.Object, plate: bpy.types.Object, material: bpy.types
 
 
 def is_on(proxy: bpy.types.Object) -> bool:
-    return bool(_modifiers(proxy)) and bool(_worn(proxy.data.materials))
+    return bool(own_modifiers.marked(proxy, _MARK)) and bool(_worn(proxy.data.materials))
 
 
 def take_off(proxy: bpy.types.Object) -> bool:
     """Removes the projection, or what is left of it, from the proxy; returns whether there was any."""
-    modifiers, layers, materials = _modifiers(proxy), proxy.data.uv_layers, proxy.data.materials
-    for modifier in modifiers:
-        group = modifier.node_group
-        proxy.modifiers.remove(modifier)
-        if group.users == 0:
-            bpy.data.node_groups.remove(group)
+    layers, materials = proxy.data.uv_layers, proxy.data.materials
+    was_modified = own_modifiers.remove(proxy, _MARK)
     layer, before = layers.get(NAME), ""
     if layer is not None:
         layers.remove(layer)
@@ -59,7 +57,7 @@ def take_off(proxy: bpy.types.Object) -> bool:
         _activate(layers, before)
     if worn and not materials:
         materials.clear()  # objects keep a slot whose material was popped, but none of a mesh that has none
-    return bool(modifiers or layer is not None or worn)
+    return bool(was_modified or layer is not None or worn)
 
 
 def _activate(layers: Any, name: str) -> None:
@@ -72,21 +70,12 @@ def _worn(materials: Any) -> list[int]:
     return [index for index, material in enumerate(materials) if material is not None and _MARK in material]
 
 
-def _modifiers(proxy: bpy.types.Object) -> list[Any]:
-    """Those of the proxy that are ours."""
-    modifiers: Any = proxy.modifiers
-    return [m for m in modifiers if m.type == "NODES" and m.node_group is not None and _MARK in m.node_group]
-
-
 def _coordinates_on(plate: bpy.types.Object) -> Any:
     """Builds nodes that write where on ``plate`` a point is.
 
     They name the plate themselves: how a modifier is given one differs between Blender's versions.
     """
-    group: Any = bpy.data.node_groups.new(f"{plate.name} Projection", "GeometryNodeTree")
-    group[_MARK] = ""
-    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    group = own_modifiers.new_group(f"{plate.name} Projection", _MARK)
     given, place, inverse, position, local, middle, store, result = nodes = [
         group.nodes.new(kind)
         for kind in (

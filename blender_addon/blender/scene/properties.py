@@ -19,6 +19,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from effigy_client.face import Anchor
 from effigy_client.mirror import Twin, twins_by_name
 
 # A linked face is animated as a library override, which keeps what was changed of these.
@@ -233,12 +234,10 @@ class EffigyFace(bpy.types.PropertyGroup):
     rest_x: FloatProperty(default=0.5, override=_OVERRIDABLE)
     rest_y: FloatProperty(default=0.5, override=_OVERRIDABLE)
 
-    def latent_bytes(self) -> bytes:
-        """Returns the identity's latent; empty when the stored text is damaged, which no service accepts."""
-        try:
-            return base64.b64decode(self.latent, validate=True)
-        except ValueError:
-            return b""
+    @property
+    def anchor(self) -> Anchor:
+        """Who the face is: its latent, and the model that this belongs to."""
+        return Anchor(self.model, self.latent)
 
     def set_latent(self, latent: bytes | memoryview) -> None:
         self.latent = base64.b64encode(latent).decode("ascii")

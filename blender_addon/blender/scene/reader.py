@@ -58,7 +58,7 @@ def read_face(
                 proxy.name,
             )
         )
-    view = seen or _seen_by(camera, head, depsgraph)
+    view = seen or view_by(camera, head, depsgraph)
     angles = angles_of(view)
     face = face_of(proxy)
     plate = plate_matrix(view, angles.roll, face.rest_roll, face.plate_size, face.plate_offset)
@@ -69,7 +69,8 @@ def read_face(
     return FaceState(asking, plate, angles.roll)
 
 
-def _seen_by(camera: Any, head: np.ndarray, depsgraph: bpy.types.Depsgraph) -> View:
+def view_by(camera: Any, head: np.ndarray, depsgraph: bpy.types.Depsgraph) -> View:
+    """Returns how the evaluated ``camera`` sees a head at ``head`` [4, 4]."""
     stands = np.array(camera.evaluated_get(depsgraph).matrix_world, dtype=np.float64)
     return View(head, stands, perspective=camera.data.type == "PERSP")
 

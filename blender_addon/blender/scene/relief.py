@@ -11,11 +11,11 @@ from typing import Any
 
 import bpy
 
-from . import rays
+from . import own_modifiers, rays
 from .properties import EffigyFace
 
 NAME = "Effigy Relief"  # of the modifier
-_MARK = "effigy_relief"  # on what is ours
+_MARK = "effigy_relief"  # on its node group
 _LEVEL = 6  # times that the plate is divided: into 64 × 64
 _SMOOTH = 8  # times that a point's depth is averaged with its neighbours'
 _FAR = 100.0  # plates: longer than any ray
@@ -23,7 +23,7 @@ _FAR = 100.0  # plates: longer than any ray
 
 def put_on(face: EffigyFace, proxy: bpy.types.Object, eye: bpy.types.Object | None) -> None:
     """Bends the plate to ``proxy`` as ``eye`` sees it, straight without one; calling it again changes nothing."""
-    found = _modifiers(face.plate)
+    found = own_modifiers.marked(face.plate, _MARK)
     if len(found) != 1 or rays.eye_of(found[0].node_group) != eye:
         take_off(face)
         modifier: Any = face.plate.modifiers.new(NAME, "NODES")
@@ -32,25 +32,12 @@ def put_on(face: EffigyFace, proxy: bpy.types.Object, eye: bpy.types.Object | No
 
 def take_off(face: EffigyFace) -> None:
     """Makes the plate flat again."""
-    for modifier in _modifiers(face.plate):
-        group = modifier.node_group
-        face.plate.modifiers.remove(modifier)
-        if group.users == 0:
-            bpy.data.node_groups.remove(group)
-
-
-def _modifiers(plate: bpy.types.Object | None) -> list[Any]:
-    """Those of the plate that are ours."""
-    modifiers: Any = plate.modifiers if plate is not None else ()
-    return [m for m in modifiers if m.type == "NODES" and m.node_group is not None and _MARK in m.node_group]
+    own_modifiers.remove(face.plate, _MARK)
 
 
 def _bent(plate: bpy.types.Object, proxy: bpy.types.Object, eye: bpy.types.Object | None) -> Any:
     """Builds nodes that subdivide a plate and move its points to where their rays meet ``proxy``."""
-    group: Any = bpy.data.node_groups.new(f"{plate.name} Relief", "GeometryNodeTree")
-    group[_MARK] = ""
-    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    group = own_modifiers.new_group(f"{plate.name} Relief", _MARK)
     given, finer, head, cast, parts, met, smooth, move, result = (
         group.nodes.new(kind)
         for kind in (

@@ -13,21 +13,17 @@ from mathutils import Vector
 
 from effigy_client.mirror import twins_of
 from effigy_client.pose import landmarks_to_local
-from effigy_protocol.messages import Array, Identity, Parameter, Welcome
+from effigy_protocol.messages import Identity, Parameter, Welcome
 
 from ..translation import rpt_
 from . import controls, conversion, display, placing
+from .arrays import floats, integers
 from .properties import EffigyFace, face_of
 from .queries import faces, is_shared, owns_plate, scene_of
 
 _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-up file has it
 ATTRIBUTES = "attributes"  # the group of controls that change looks and no expression
 _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
-
-
-def floats(array: Array) -> np.ndarray:
-    """Converts an array of a message to float64."""
-    return np.frombuffer(array.data, dtype="<f4").reshape(array.shape).astype(np.float64)
 
 
 def add_face(
@@ -124,9 +120,8 @@ def _is_default(camera: bpy.types.Object) -> bool:
 
 
 def _proxy_mesh(name: str, welcome: Welcome, identity: Identity) -> bpy.types.Mesh:
-    triangles = np.frombuffer(welcome.triangles.data, dtype="<i4").reshape(welcome.triangles.shape)
     mesh = bpy.data.meshes.new(f"{name} Proxy")
-    mesh.from_pydata(landmarks_to_local(floats(identity.rest)).tolist(), [], triangles.tolist())
+    mesh.from_pydata(landmarks_to_local(floats(identity.rest)).tolist(), [], integers(welcome.triangles).tolist())
     mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
     tell_twins(mesh, welcome)
     mesh.update()
@@ -138,7 +133,7 @@ def tell_twins(mesh: Any, welcome: Welcome) -> None:
     if len(mesh.vertices) != welcome.mirror.shape[0]:
         return
     told = mesh.attributes.get(controls.TWINS) or mesh.attributes.new(controls.TWINS, "INT", "POINT")
-    told.data.foreach_set("value", np.frombuffer(welcome.mirror.data, dtype="<i4"))
+    told.data.foreach_set("value", integers(welcome.mirror))
 
 
 def _add_controls(proxy: bpy.types.Object, welcome: Welcome) -> None:

@@ -16,7 +16,7 @@ from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles, head_rotation
 
 from ..scene import controls
-from ..scene.fcurves import write_keys
+from ..scene.fcurves import slider_path, write_keys
 from ..translation import rpt_
 from .capture_settings import CaptureSettings
 from .pose import CameraOperator
@@ -96,7 +96,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
         for name, channel in values.items():
             block = keys.key_blocks[name]
             smoothed = np.clip(smooth(channel, self.smoothing), block.slider_min, block.slider_max)
-            write_keys(keys, f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, self.start, smoothed)
+            write_keys(keys, slider_path(name), 0, self.start, smoothed)
         if angles is not None:
             self._write_head(proxy, scene, np.stack([smooth(column, self.smoothing) for column in angles.T], axis=1))
 

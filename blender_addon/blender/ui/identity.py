@@ -126,8 +126,8 @@ class EFFIGY_OT_mix_identities(FromDialog):
             raise ValueError(rpt_("There is no other face in this scene: add one to mix with"))
         if face_of(other).model != face_of(proxy).model:
             raise ValueError(rpt_("{} was made with another model", other.name))
-        face = face_of(proxy)
-        return OpenIdentity(Mix(face.latent_bytes(), face_of(other).latent_bytes(), self.share, face.model))
+        own, added = face_of(proxy).anchor, face_of(other).anchor
+        return OpenIdentity(Mix(own.latent_bytes(), added.latent_bytes(), self.share, own.model))
 
 
 _CLASSES = (

@@ -103,7 +103,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
         self._work: LongWork[Identity] | None = None
         self._is_made = False
         try:
-            link, self._request = photo.needs_backend().link, self.request(context)
+            link, self._request = session.connected().link, self.request(context)
             if self.number == 0:
                 self._counting = read_picture(link, self._file(), numbered=True)
             else:
@@ -120,7 +120,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
             if self._counting is not None:
                 return self._count(context)
             if self._work is None:
-                self._work = LongWork(photo.needs_backend().link, self._request)
+                self._work = LongWork(session.connected().link, self._request)
             identity = self._work.look()
         except (RequestError, ValueError) as error:
             return self._fail(error)
@@ -163,7 +163,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
         """Runs the operator for scripts, and waits until it is done."""
         try:
             request = self.request(context)
-            identities = session.ensure_ready() if bpy.app.background else photo.needs_backend()
+            identities = session.reachable()
             work: LongWork[Identity] = LongWork(identities.link, request)
             identity = work.wait(_PATIENCE_S)
         except (RequestError, ValueError) as error:

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 
 from effigy_client.errors import RequestError
 from effigy_client.face import OPEN_S
-from effigy_protocol.messages import FromLatent, Identity, OpenIdentity
+from effigy_protocol.messages import Identity
 
 from ..pictures.session import session
 from ..scene import controls, rig
 from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, scene_of
-from ..translation import rpt_
 from .opening import REDO_S
 from .operator import FaceOperator
 from .pose import PoseOperator
@@ -32,7 +33,7 @@ class EFFIGY_OT_relax(PoseOperator):
         try:
             if not face_of(proxy).own:
                 rig.tell_own(proxy, _ask_own(proxy))
-        except (RequestError, ValueError) as error:
+        except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return super().execute(context)
@@ -42,11 +43,9 @@ class EFFIGY_OT_relax(PoseOperator):
 
 
 def _ask_own(proxy: bpy.types.Object) -> dict[str, float]:
-    """Asks the backend for the own expression of a face of an earlier version. Raises RequestError or ValueError."""
-    identities, face = session.ensure_ready() if bpy.app.background else session.identities, face_of(proxy)
-    if identities is None:
-        raise ValueError(rpt_("Start the backend first, and wait until it is ready"))
-    request = OpenIdentity(FromLatent(face.latent_bytes(), face.model), own=True)
+    """Asks the backend for the own expression of a face of an earlier version. Raises RequestError."""
+    identities, anchor = session.reachable(), face_of(proxy).anchor
+    request = replace(anchor.request(), own=True)
     answer: Identity = identities.link.wait(identities.open(request), OPEN_S if bpy.app.background else REDO_S)
     return answer.own or {}
 

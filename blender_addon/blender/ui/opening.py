@@ -44,14 +44,10 @@ class OpeningOperator(WatchingOperator):
 
     def begin(self, context: bpy.types.Context) -> set[str]:
         """Asks for the identity, and goes on when the answer has come."""
-        identities = session.identities
         try:
-            request = self.request(context)
-        except ValueError as error:
+            request, identities = self.request(context), session.connected()
+        except (RequestError, ValueError) as error:
             self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if identities is None:
-            self.report({"ERROR"}, "Start the backend first, and wait until it is ready")
             return {"CANCELLED"}
         self._opening: Future[Identity] = identities.open(replace(request, own=True))
         return self.watch(context)
@@ -62,10 +58,7 @@ class OpeningOperator(WatchingOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Waits for the identity, for scripts and redo; in a window only for a moment."""
         try:
-            request = self.request(context)
-            identities = session.ensure_ready() if bpy.app.background else session.identities
-            if identities is None:
-                raise ValueError(rpt_("Start the backend first, and wait until it is ready"))
+            request, identities = self.request(context), session.reachable()
         except (RequestError, ValueError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

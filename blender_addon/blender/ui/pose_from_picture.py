@@ -135,7 +135,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         if activity.is_at_work:  # whose frames must not be changed
             return None
         try:
-            found = self._reading.look(photo.needs_backend())
+            found = self._reading.look(session.connected())
             if found is None:
                 return None
             proxy: Any = bpy.data.objects.get(self._face)
@@ -154,7 +154,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         """Waits for the reading, for scripts and redo; in a window only for a moment."""
         patience = preferences.get().timeout if bpy.app.background else REDO_S
         try:
-            identities = session.ensure_ready() if bpy.app.background else photo.needs_backend()
+            identities = session.reachable()
             found = self._begin(context).wait(identities, patience)
         except (RequestError, PictureError) as error:
             return self._fail(error)

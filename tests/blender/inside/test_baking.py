@@ -159,7 +159,7 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
         said, entry = json.loads(text), journal["frames"][str(frame)]
         assert said["model"] == face.effigy.model == entry["model"]
         assert said["digest"] == entry["digest"]
-        assert said["latent"] == hashlib.sha256(face.effigy.latent_bytes()).hexdigest()[:16]
+        assert said["latent"] == hashlib.sha256(face.effigy.anchor.latent_bytes()).hexdigest()[:16]
         scene.frame_set(frame)
         wanted = addon("blender.scene.reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
         assert (said["yaw"], said["pitch"]) == (wanted.asking.yaw, wanted.asking.pitch)

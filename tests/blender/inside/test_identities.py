@@ -113,21 +113,22 @@ def test_a_locked_identity_is_not_changed(scene, face):
 
 
 def test_a_mixture_lies_between_and_its_ends_are_exact(scene, face, settle):
-    own = face.effigy.latent_bytes()
+    own = face.effigy.anchor.latent_bytes()
     bpy.ops.effigy.add_face(seed=12)
     other = bpy.context.active_object
     bpy.context.view_layer.objects.active = face
     settle()
     assert bpy.ops.effigy.mix_identities(other=other.name, share=0.0) == {"FINISHED"}
-    assert face.effigy.latent_bytes() == own
+    assert face.effigy.anchor.latent_bytes() == own
     bpy.ops.effigy.mix_identities(other=other.name, share=0.5)
     assert face.effigy.seed == -1
     a, b, c = (
-        np.frombuffer(x, "<f4", offset=12) for x in (own, other.effigy.latent_bytes(), face.effigy.latent_bytes())
+        np.frombuffer(x, "<f4", offset=12)
+        for x in (own, other.effigy.anchor.latent_bytes(), face.effigy.anchor.latent_bytes())
     )
     np.testing.assert_allclose(c, (a + b) / 2, atol=1e-6)
     bpy.ops.effigy.mix_identities(other=other.name, share=1.0)
-    assert face.effigy.latent_bytes() == other.effigy.latent_bytes()
+    assert face.effigy.anchor.latent_bytes() == other.effigy.anchor.latent_bytes()
 
 
 def test_an_identity_is_saved_and_loaded(scene, face, settle, tmp_path):
@@ -154,11 +155,11 @@ def test_a_person_made_of_a_picture_is_loaded_and_kept_with_where_it_comes_from(
     first = next(folders / name for name in ("first-default.effigy", "default.effigy") if (folders / name).is_dir())
     generator = json.loads((first / "model.json").read_text())["generator"]["sha256"]
     bpy.ops.effigy.change_identity(seed=50)
-    own, path = face.effigy.latent_bytes(), tmp_path / "somebody.person"
+    own, path = face.effigy.anchor.latent_bytes(), tmp_path / "somebody.person"
     path.write_bytes(person_file(own, generator))
     assert bpy.ops.effigy.load_identity(filepath=str(path)) == {"FINISHED"}
-    assert own[12:] in face.effigy.latent_bytes()
-    assert b"provenance" in face.effigy.latent_bytes()
+    assert own[12:] in face.effigy.anchor.latent_bytes()
+    assert b"provenance" in face.effigy.anchor.latent_bytes()
     path.write_bytes(person_file(own, "f" * 64))
     with pytest.raises(RuntimeError, match="another generator"):
         bpy.ops.effigy.load_identity(filepath=str(path))

@@ -46,7 +46,7 @@ def test_a_person_is_made_of_a_picture_and_kept_in_the_file(scene, face, settle,
     picture.write_bytes(effigy_client.pixels.to_png(values, side, side))
     bpy.ops.effigy.change_identity(seed=51)
     assert bpy.ops.effigy.identity_from_photo(filepath=str(picture)) == {"FINISHED"}
-    assert b"provenance" in face.effigy.latent_bytes()
+    assert b"provenance" in face.effigy.anchor.latent_bytes()
     assert np.abs(painted(face) - values).mean() < 0.01
     latent = face.effigy.latent
     bpy.ops.wm.save_as_mainfile(filepath=str(kept))
@@ -96,7 +96,7 @@ def test_where_a_picture_shows_several_faces_the_artist_is_asked_which(faces, sc
     module = addon("blender.ui.identity_from_photo")
     asked, begun = [], []
     monkeypatch.setattr(module, "ask_which", lambda context, *rest: asked.append(rest))
-    monkeypatch.setattr(module.photo, "needs_backend", lambda: SimpleNamespace(link="link"))
+    monkeypatch.setattr(module.session, "connected", lambda: SimpleNamespace(link="link"))
     monkeypatch.setattr(module, "LongWork", lambda link, request: begun.append(request) or unfinished)
     unfinished = SimpleNamespace(look=lambda: None, stage="seen", share=0.5, preview=None)
     read = SimpleNamespace(faces=[None] * faces, numbered=b"a picture")
