@@ -3,34 +3,39 @@
 
 from __future__ import annotations
 
-from effigy_protocol.errors import RETRY, is_transient
+from typing import Literal, TypeAlias, get_args
+
+from effigy_protocol.errors import RETRY, ErrorCode, is_transient
 
 AGAIN = "stop, then start the backend again"
 MEND = "mend that (effigy doctor, in a terminal, says more), then stop and start the backend again"
 UPDATE = "press Stop; if Install Backend has made the backend, the panel then offers to update it"
 SAME_RELEASE = "install the add-on and the backend from the same release"
 
-# The service's codes are in effigy_protocol.errors; a link has six of its own.
-_LINK = {
+LinkCode = Literal[
     "lost",  # the connection ended while the request was on its way
     "no-backend",  # there is none, or not yet
     "refused",  # what answers is not the backend, or another release
     "timeout",  # no answer in time
     "closed",  # this side closed the link
     "unreadable",  # the answer breaks the protocol, or is of another kind
-}
+]
+"""How a request fails without an Error of the service."""
+
+Code: TypeAlias = ErrorCode | LinkCode
+
 # The same request may be sent again without waiting.
 _AT_ONCE = {code for code, retry in RETRY.items() if retry == "at once"}
 # The same request may succeed once the backend is back, or has answered others.
-_TRANSIENT = {code for code in RETRY if is_transient(code)} | _LINK - {"unreadable"}
+_TRANSIENT = {code for code in RETRY if is_transient(code)} | set(get_args(LinkCode)) - {"unreadable"}
 
 
 class RequestError(Exception):
     """A request that failed: refused by the service, or never answered. ``hint`` says what to do."""
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
+    def __init__(self, code: Code, message: str, hint: str) -> None:
         super().__init__(f"{message} ({hint})" if hint else message)
-        self.code = code
+        self.code: Code = code
         self.message = message
         self.hint = hint
 

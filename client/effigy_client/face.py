@@ -81,7 +81,7 @@ class Identities:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PendingPicture:
     """A picture that was asked for."""
 
     face: Face
@@ -169,10 +169,10 @@ class Face:
         encoding: Encoding = "rgba8",
         passes: tuple[PassName, ...] = (),
         metres: tuple[float, float] = (HEAD_UNIT, 0.0),
-    ) -> Asked:
+    ) -> PendingPicture:
         """Asks for the final picture of an open identity, and ``passes`` beside it; ``metres`` as in Asking.request."""
         request = asking.request(self.key, "final", encoding, passes=passes, metres=metres)
-        return Asked(self, asking, link.ask(request, timeout))
+        return PendingPicture(self, asking, link.ask(request, timeout))
 
     def paint(self, identities: Identities, anchor: Anchor, asking: Asking, timeout: float) -> Frame:
         """Asks for the final picture, waits, and returns it. Raises RequestError.

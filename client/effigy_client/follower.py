@@ -16,7 +16,7 @@ from effigy_protocol.messages import Frame
 
 from .asking import Asking
 from .errors import RequestError
-from .face import OPEN_S, Anchor, Asked, Face, Identities
+from .face import OPEN_S, Anchor, Face, Identities, PendingPicture
 from .link import Link
 from .memory import PictureMemory
 from .outbox import Preview
@@ -61,7 +61,7 @@ class _Tag:
 class _Refining:
     """An exact picture on its way."""
 
-    asked: Asked
+    asked: PendingPicture
     epoch: int
     anchor: Anchor
     number: int

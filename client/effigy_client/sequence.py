@@ -18,7 +18,7 @@ from effigy_protocol.messages import HEAD_UNIT, Cancel, Encoding, Frame, PassNam
 
 from .asking import Asking
 from .errors import RequestError
-from .face import OPEN_S, Anchor, Asked, Face, Identities
+from .face import OPEN_S, Anchor, Face, Identities, PendingPicture
 from .provision import Provision
 
 _AHEAD = 8  # requests on their way, twice what the backend paints at once
@@ -66,7 +66,7 @@ class Step(Generic[M]):
 class _Entry(Generic[M]):
     frame: int
     moment: M
-    asked: Asked | None = None  # None if it is skipped
+    asked: PendingPicture | None = None  # None if it is skipped
 
 
 class Sequence(Generic[M]):

@@ -24,7 +24,7 @@ from effigy.landmarks import registry as detector_registry
 from effigy.landmarks.fan import FanDetector
 from effigy.landmarks.mediapipe import MediapipeDetector
 from effigy.landmarks.photo import PhotoDetector
-from effigy.landmarks.registry import Asked, DetectorKind
+from effigy.landmarks.registry import DetectorKind, DetectorOptions
 from effigy.landmarks.registry import register as register_detector
 
 SIZE = 8
@@ -170,7 +170,7 @@ def corners(monkeypatch):
 
 def test_a_registered_detector_is_opened_by_its_name(corners, tmp_path):
     detector = load_detector("corners", tmp_path, "cpu")
-    assert detector.asked == Asked("corners", tmp_path, "cpu")
+    assert detector.asked == DetectorOptions("corners", tmp_path, "cpu")
     assert detector.detect(torch.zeros(3, 3, 8, 8)).shape == (3, 2, 2)
 
 

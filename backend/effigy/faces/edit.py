@@ -52,7 +52,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EditTarget:
     """What a face is to show, within the range of the data: degrees of yaw and pitch, offsets of controls, attributes.
 
     ``clamped`` names what was limited.
@@ -75,7 +75,7 @@ class Asked:
         controls: Mapping[str, float],
         attributes: Mapping[str, Attribute],
         relaxed: Mapping[str, float],
-    ) -> Asked:
+    ) -> EditTarget:
         """Limits what is asked to the largest |yaw| and |pitch| of ``pose_range`` and to the ranges of ``controls``.
 
         These may name ``attributes`` too. ``rest``, the identity's own pose, is always within, and so is the average
@@ -98,7 +98,7 @@ class Asked:
         }
         return cls(yaw, pitch, limited, tuple(clamped), looks)
 
-    def less(self, drift: Array, names: Collection[str]) -> Asked:
+    def less(self, drift: Array, names: Collection[str]) -> EditTarget:
         """Returns this less ``drift`` [2 + C]: of yaw, pitch and the controls ``names``."""
         yaw, pitch, *moved = drift.tolist()
         controls = {name: self.controls.get(name, 0.0) - by for name, by in zip(names, moved, strict=True)}

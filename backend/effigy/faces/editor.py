@@ -17,7 +17,7 @@ from ..geometry.camera import Array
 from ..geometry.expressions import Expression
 from ..threads import limited_threads
 from .attributes import Attribute
-from .edit import Asked, Edit
+from .edit import Edit, EditTarget
 from .identity import Identity, pose_of
 
 
@@ -33,7 +33,7 @@ class Editor:
     options: InverseOptions
     term: IdentityTerm | None
 
-    def edit(self, identity: Identity, asked: Asked) -> Edit:
+    def edit(self, identity: Identity, asked: EditTarget) -> Edit:
         """Returns the latent nearest to the identity's that shows what is ``asked``."""
         if asked.attributes:
             return self._edit_looks(identity, asked)
@@ -44,7 +44,7 @@ class Editor:
         pose = pose_of(identity.q + moved)
         return Edit(ws, pose, asked.clamped, asked.residual(pose, moved, self.controls))
 
-    def _edit_looks(self, identity: Identity, asked: Asked) -> Edit:
+    def _edit_looks(self, identity: Identity, asked: EditTarget) -> Edit:
         """Edits from the latent w1 that the asked attributes make of the identity's w0.
 
         φ reads another pose and expression in w1 than in w0. That difference is taken back together with what is

@@ -33,7 +33,7 @@ from ..relighting import Light
 from ..threads import limited_threads
 from .attributes import Attribute
 from .depth import DepthScale
-from .edit import Asked, Edit, error_weights
+from .edit import Edit, EditTarget, error_weights
 from .editor import Editor
 from .encoder import Encoder
 from .identity import Identity, no_face, pose_and_shape_of
@@ -232,7 +232,7 @@ class FaceModel:
         own. ``options`` choose the inverse; ``term`` adds what a recognition network sees change to its cost. Raises
         KeyError for a name that the model does not have.
         """
-        asked = Asked.within(
+        asked = EditTarget.within(
             self.pose_range, self.controls, identity.pose, yaw, pitch, controls, self.attributes,
             self._relaxed(identity),
         )  # fmt: skip

@@ -2,7 +2,7 @@
 """Learns attributes of a face model: directions that change looks, and neither pose nor expression.
 
 What φ says of pose and controls is taken out of a direction by φ's mean slope; edits then take back what is left of it
-in one person (``FaceModel._edit_looks``). φ errs a little, though, so what it says holds may move in pictures: that is
+in one person (``faces.editor``). φ errs a little, though, so what it says holds may move in pictures: that is
 measured in pictures of many people, by a reader of photographs that has no part in φ, and asked for less.
 """
 

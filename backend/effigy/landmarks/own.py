@@ -7,29 +7,29 @@ from pathlib import Path
 
 from .detector import Detector
 from .embedded import EmbeddedDetector
-from .registry import Asked, DetectorKind, register
+from .registry import DetectorKind, DetectorOptions, register
 
 
-def _embedded(asked: Asked) -> Detector:
-    return EmbeddedDetector(asked.embedded, asked.device)
+def _embedded(options: DetectorOptions) -> Detector:
+    return EmbeddedDetector(options.embedded, options.device)
 
 
-def _photo(asked: Asked) -> Detector:
+def _photo(options: DetectorOptions) -> Detector:
     from .photo import PhotoDetector
 
-    return PhotoDetector(asked.device)
+    return PhotoDetector(options.device)
 
 
-def _fan(asked: Asked) -> Detector:
+def _fan(options: DetectorOptions) -> Detector:
     from .fan import FanDetector
 
-    return FanDetector(asked.device)
+    return FanDetector(options.device)
 
 
-def _mediapipe(asked: Asked) -> Detector:
+def _mediapipe(options: DetectorOptions) -> Detector:
     from .mediapipe import MediapipeDetector
 
-    return MediapipeDetector(Path(asked.name))
+    return MediapipeDetector(Path(options.name))
 
 
 register(DetectorKind("embedded", "embedded", None, _embedded))

@@ -18,7 +18,7 @@ from .detector import Detector, DetectorError
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DetectorOptions:
     """The arguments with which a detector is opened."""
 
     name: str  # as the user gave it
@@ -38,7 +38,7 @@ class DetectorKind:
     name: str
     usage: str
     topology: str | None
-    open: Callable[[Asked], Detector]
+    open: Callable[[DetectorOptions], Detector]
 
     def is_meant_by(self, name: str) -> bool:
         """Returns whether a user who gives ``name`` means this detector."""
@@ -69,7 +69,7 @@ def load_detector(name: str, embedded: Path, device: str = "auto") -> Detector:
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     for kind in detectors():
         if kind.is_meant_by(name):
-            return kind.open(Asked(name, embedded, where))
+            return kind.open(DetectorOptions(name, embedded, where))
     *others, last = (kind.usage for kind in detectors())
     raise DetectorError(f"unknown detector {name!r}: use {', '.join(others)}, or {last}")
 

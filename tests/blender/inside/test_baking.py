@@ -220,7 +220,7 @@ def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
             return ask(link, asking, *arguments)
         failed = Future()
         failed.set_exception(error)
-        return effigy_client.face.Asked(handle, asking, failed)
+        return effigy_client.face.PendingPicture(handle, asking, failed)
 
     monkeypatch.setattr(handle, "ask", fail_second)
     go_on(cache)
