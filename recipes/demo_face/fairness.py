@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from effigy.faces.face import FaceModel
-from effigy.fitting.evaluation import FIRST_SEED, Judge, Part, Session
+from effigy.fitting.evaluation import FIRST_SEED, Judge, Part, Trial
 
 THIRDS = ("dark", "middle", "light")
 
@@ -33,7 +33,7 @@ def fairness(model: FaceModel, judge: Judge, progress: Callable[[int], None] = l
         picture = model.paint(anchor.ws[None])[0]
         middle = slice(picture.shape[0] * 3 // 8, picture.shape[0] * 5 // 8)
         lightness.append(float(picture[middle, middle].mean()))
-        turns.append(Session(model, judge, anchor).turn(random))
+        turns.append(Trial(model, judge, anchor).turn(random))
         progress(number + 1)
     parts = np.array_split(np.argsort(lightness), len(THIRDS))
     return {name: _third([turns[person] for person in part]) for name, part in zip(THIRDS, parts, strict=True)}

@@ -118,7 +118,7 @@ class FakeLink:
 
     asked: list[tuple[Request, Future[Any]]] = field(default_factory=list)
     previewed: list[tuple[Synthesize, Any]] = field(default_factory=list)
-    lives: int = 1
+    connections: int = 1
     is_ready: bool = True
     buffers: Buffers = field(default_factory=Buffers)
     keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))

@@ -112,7 +112,7 @@ def test_what_nobody_uses_is_released_but_not_while_another_opens(link, identiti
     assert link.of(Release) == [Release(second.key)], "it is released once"
 
 
-def test_what_an_earlier_life_of_the_link_held_is_not_released(link, identities):
+def test_what_an_earlier_connection_of_the_link_held_is_not_released(link, identities):
     open_face(link, identities)
     link.connections += 1
     identities.release_all_but(set())

@@ -100,12 +100,12 @@ def evaluate(
     random = np.random.default_rng(0)
     turns, moves, held, held_turned = [], [], [], []
     for number in range(judge.identities):
-        session = Session(model, judge, model.open_seed(judge.first_seed + number), options)
-        turns.append(session.turn(random))
-        moves.append(session.move())
+        trial = Trial(model, judge, model.open_seed(judge.first_seed + number), options)
+        turns.append(trial.turn(random))
+        moves.append(trial.move())
         if model.topology.patches:
-            held.append(session.hold(0.0, 0.0, judge.shading.frontal))
-            held_turned.append(session.hold(*TURN, judge.shading.turned))
+            held.append(trial.hold(0.0, 0.0, judge.shading.frontal))
+            held_turned.append(trial.hold(*TURN, judge.shading.turned))
         progress(number + 1, judge.identities)
     matrix = np.mean([move.matrix for move in moves], axis=0)
     spread = np.mean([np.abs(move.matrix) for move in moves], axis=0)
@@ -144,7 +144,7 @@ class Part:
     drift: Array = field(default_factory=lambda: np.zeros((0, 0)))  # [n, P], of 255
 
 
-class Session:
+class Trial:
     """Edits one identity, and measures the pictures."""
 
     def __init__(

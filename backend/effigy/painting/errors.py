@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""How painting without a service is refused."""
+
 from __future__ import annotations
 
 

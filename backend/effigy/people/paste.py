@@ -50,12 +50,15 @@ class Place:
     quad: Array
 
     def paste(self, reader: PhotoReader, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The photograph with the person as ``after`` shows them; ``before``: as they are in it. Both [h, h, 3]."""
+        """Returns the photograph with the person as in ``after``; in ``before`` they are as in it. Both [h, h, 3]."""
         return paste(reader, self.photograph, self.quad, before, after)
 
 
 def place_of(who: Identity, data: bytes | None) -> Place:
-    """``data``: the picture's file; None: the one in the person's own. Raises NoPlaceError or PictureFileError."""
+    """Returns where ``who`` goes in the picture's file ``data``; None: the file that the person's own file holds.
+
+    Raises NoPlaceError or PictureFileError.
+    """
     person = who.person
     if person is None or person.quad is None:
         raise NoPlaceError("this person was not made from a picture: there is nothing to paste into")

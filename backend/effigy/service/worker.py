@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 import zmq
 
-from effigy_protocol.messages import Phase, Synthesize, Welcome
+from effigy_protocol.messages import ServicePhase, Synthesize, Welcome
 
 from ..faces import BundleError, FaceModel
 from .answering import Answering
@@ -38,7 +38,7 @@ class Worker(threading.Thread):
         self._answering: Answering | None = None
         self.jobs = Jobs()
         # Read by the I/O thread; each is assigned whole.
-        self.phase: Phase = "loading"
+        self.phase: ServicePhase = "loading"
         self.detail = "the model is loading"
         self.welcome: Welcome | None = None
 

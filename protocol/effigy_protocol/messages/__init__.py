@@ -37,7 +37,7 @@ from .pictures import (
     Synthesize,
     Timings,
 )
-from .service import Done, Error, Hello, KnownModel, Phase, Ping, Pong, Status, StatusReport, Welcome
+from .service import Done, Error, Hello, KnownModel, Ping, Pong, ServicePhase, Status, StatusReport, Welcome
 from .values import ITEM_BYTES, MAX_DIMENSIONS, MAX_POSE, Array, Buffer, Parameter, Pose
 
 __all__ = [
@@ -75,7 +75,6 @@ __all__ = [
     "OpenIdentity",
     "Parameter",
     "PassName",
-    "Phase",
     "PictureRead",
     "Ping",
     "Pong",
@@ -85,6 +84,7 @@ __all__ = [
     "Release",
     "Reply",
     "Request",
+    "ServicePhase",
     "Source",
     "Status",
     "StatusReport",

@@ -10,7 +10,7 @@ from ..errors import ErrorCode
 from .pictures import MatteName, PassName
 from .values import Array, Parameter
 
-Phase = Literal["loading", "ready", "failed"]
+ServicePhase = Literal["loading", "ready", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Status:
 class StatusReport:
     """The service's state."""
 
-    phase: Phase
+    phase: ServicePhase
     detail: str  # the model's name, or why it could not be loaded
     device: str
     uptime_s: float
