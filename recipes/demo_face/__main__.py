@@ -186,11 +186,13 @@ def labels(
 def latents_command(
     out: Annotated[Path, typer.Argument(help="The .npz to write, for effigy fit --latents.")],
     count: Annotated[int, typer.Option(min=1)] = 20_000,
+    people: Annotated[int, typer.Option(min=1, help="Pictures of each person.")] = 4,
     seed: int = 11,
 ) -> None:
     """Writes latents of people with all expressions; of people drawn at random, only three in a hundred show any."""
     random = torch.Generator().manual_seed(seed)
-    np.savez(out, z=latents_of(drawn_evenly(count, random), random).numpy())
+    z = latents_of(drawn_evenly(count, random, people), random).numpy()
+    np.savez(out, z=z, people=np.arange(count) // people)
 
 
 @app.command()

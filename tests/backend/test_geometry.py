@@ -28,7 +28,7 @@ from effigy.geometry import (
     surface,
 )
 from effigy.geometry.camera import nearest_rotation
-from effigy.geometry.expressions import mirror_twins, name_expressions
+from effigy.geometry.expressions import departures, mirror_twins, name_expressions
 from effigy.geometry.gauge import contour_visibility, fix_gauge, pivot, remove_rigid_motions, rigidity, shift_origin
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -243,6 +243,35 @@ def test_controls_are_uncorrelated_and_read_back_what_they_set(fitted, topology)
     np.testing.assert_allclose(readings @ directions.T, np.eye(len(expressions)), atol=1e-9)
 
 
+def test_whom_the_data_shows_keeps_looks_out_of_controls(fitted, topology):
+    """Ten people, one brow apart in height from person to person, who all raise both alike."""
+    random = np.random.default_rng(3)
+    left, both = np.zeros((3, 68)), np.zeros((3, 68))
+    left[1, 22:27], both[1, 17:27] = -0.05, -0.05
+    model = replace(fitted.model, basis=np.stack([left, both]))
+    people = np.repeat(np.arange(500), 4)
+    alpha = np.stack([2 * random.normal(size=500)[people], random.exponential(size=2000)], axis=1)
+    alpha -= alpha.mean(axis=0)
+    brows = replace(topology, actions={"browUp": topology.actions["browUp"]})
+    assert [e.name for e in name_expressions(model, alpha, brows)] == ["browUpLeft", "browUpRight"]
+    (raised,) = name_expressions(model, alpha, brows, people)
+    assert raised.name == "browUp"
+    assert abs(raised.reading[0]) < 0.05 * abs(raised.reading[1]), "the height of a brow at rest is no expression"
+    assert raised.reading @ raised.direction == pytest.approx(1)
+
+
+def test_departures_have_the_variance_of_moves_however_often_a_person_is_seen():
+    random = np.random.default_rng(4)
+    people = np.repeat(np.arange(4000), np.tile([2, 5], 2000))
+    alpha = 10 * random.normal(size=(4000, 1))[people] + random.normal(size=(len(people), 1))
+    moves = departures(alpha, people)
+    for count in (2, 5):
+        rows = np.bincount(people)[people] == count
+        assert moves[rows].var() == pytest.approx(1, rel=0.05)
+    alone = np.arange(3)
+    assert (departures(alpha[:3], alone) == 0).all(), "whoever is seen once shows no move"
+
+
 def test_an_expression_moves_its_own_measure_and_no_other(fitted, topology):
     expressions = name_expressions(fitted.model, fitted.alpha, topology)
     # These faces hardly pucker apart from other actions, so no such control is found.
@@ -310,7 +339,7 @@ def test_the_irises_are_two_more_points_of_the_68_and_tell_where_eyes_look(topol
     with_irises = load_topology("ibug70")
     np.testing.assert_array_equal(with_irises.mirror[:68], topology.mirror)
     assert with_irises.mirror[68:].tolist() == [69, 68]
-    assert topology.actions.items() <= with_irises.actions.items()
+    assert topology.actions.keys() <= with_irises.actions.keys()
     triangles = {frozenset(t) for t in with_irises.triangles.tolist()}
     assert {frozenset(with_irises.mirror[list(t)].tolist()) for t in triangles} == triangles
     assert {i for t in triangles for i in t} == set(range(70))

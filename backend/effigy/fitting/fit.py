@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
@@ -27,7 +28,7 @@ from ..recognition import Embedder
 from .encoder_learning import PICTURES, learn_people
 from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
-from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
+from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, read_people, sample
 
 _HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
 _FACES = 0.8  # share of the pictures in which a face must be found
@@ -38,7 +39,8 @@ class FitPlan:
     """What to fit.
 
     ``latents`` is an .npz file with an array z [N, z_dim], to sample instead of normally distributed latents. Controls
-    reach as far as the samples do, so a generator that rarely paints open mouths is fitted to latents that do.
+    reach as far as the samples do, so a generator that rarely paints open mouths is fitted to latents that do. If the
+    file says whom they show, in an array people [N], controls are found in what people change by moving.
     """
 
     name: str = "face"  # as users see it
@@ -83,7 +85,9 @@ def fit_face_model(
     topology = load_topology(detector.topology)
     given, drawn = (None, "normal") if plan.latents is None else (read_latents(plan.latents), sha256(plan.latents))
     recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
-    samples = with_faces(sample(generator, detector, embedder, recipe, plan.samples, work, progress, given))
+    people = None if plan.latents is None else read_people(plan.latents, plan.samples)
+    sampled = sample(generator, detector, embedder, recipe, plan.samples, work, progress, given)
+    samples = with_faces(sampled)
     latents, W = samples.latents, samples.points
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
@@ -91,7 +95,8 @@ def fit_face_model(
     regressor, _ = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n)
     )
-    controls = name_expressions(shape, fitted.alpha, topology)
+    people = None if people is None else people[has_face(sampled)]
+    controls = name_expressions(shape, fitted.alpha, topology, people)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s
     yaw, pitch, _ = angles(parameters.camera.R)
     pose_range = [float(np.degrees(np.percentile(np.abs(a), 99.0))) for a in (yaw, pitch)]
@@ -165,9 +170,14 @@ def fingerprint(embedder: Embedder | None) -> str:
     return NO_NETWORK if embedder is None else embedder.fingerprint
 
 
+def has_face(samples: Samples) -> NDArray[np.bool_]:
+    """Returns for each sample whether a face was found in it, [N]."""
+    return np.asarray(np.isfinite(samples.points).all(axis=(1, 2)))
+
+
 def with_faces(samples: Samples) -> Samples:
     """Returns the samples in which a face was found. Raises SamplesError if most show none."""
-    seen = np.asarray(np.isfinite(samples.points).all(axis=(1, 2)))
+    seen = has_face(samples)
     if seen.mean() < _FACES:
         raise SamplesError(
             f"the detector sees a face in only {seen.sum()} of {len(seen)} pictures: "

@@ -160,6 +160,21 @@ def read_latents(path: Path) -> NDArray[np.float32]:
     return z.astype(np.float32)
 
 
+def read_people(path: Path, count: int) -> NDArray[np.integer] | None:
+    """Returns whom the first ``count`` latents of an .npz file show, an array ``people`` of numbers, or None.
+
+    Raises SamplesError.
+    """
+    people = read_arrays(path).get("people")
+    if people is None:
+        return None
+    if people.ndim != 1 or people.dtype.kind not in "iu" or len(people) < count:
+        raise SamplesError(f"people in {path} must be an array [N] of whole numbers, one for each of its latents")
+    if 2 * len(np.unique(people[:count])) > count:
+        raise SamplesError(f"most people in {path} are shown once: show each at least twice, or leave the array out")
+    return people[:count]
+
+
 def _check(given: NDArray[np.float32], z_dim: int, count: int) -> None:
     """Raises SamplesError unless ``given`` has ``count`` rows or more, of ``z_dim`` numbers."""
     if given.shape[1] != z_dim:

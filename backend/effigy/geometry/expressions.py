@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .camera import Array
 from .shape import ShapeModel
@@ -28,6 +29,7 @@ _SAME = 0.75  # least correlation of a component with its template
 _TOGETHER = 0.6  # correlation above which left and right are one action
 _OWN = 0.5**0.5  # least length of a unit template orthogonal to earlier actions: half of its variance is its own
 _ROUNDS = 200
+_WITHIN = 0.5  # least share of a direction's variance that people's own moves make
 _LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions of one side
 
 
@@ -43,13 +45,21 @@ class Expression:
     high: float
 
 
-def name_expressions(model: ShapeModel, alpha: Array, topology: Topology) -> list[Expression]:
+def name_expressions(
+    model: ShapeModel, alpha: Array, topology: Topology, people: NDArray[np.integer] | None = None
+) -> list[Expression]:
     """Finds the topology's actions in the data ``alpha`` [N, K], as directions of ``model`` that are scaled to that
     data.
+
+    With ``people`` [N], the number of the person whom each row shows, actions are looked for in what persons change by
+    moving, so that no brow that somebody has, instead of raising it, counts as an action.
     """
     whitener, white = _whiten(alpha)
+    if people is not None:
+        alpha = departures(alpha, people)
+        whitener, white = _of_moves(whitener, departures(white, people))
     colour = np.linalg.pinv(whitener)
-    expressions, taken = [], np.zeros((0, alpha.shape[1]))
+    expressions, taken = [], np.zeros((0, white.shape[1]))
     for name, group, measure in _actions(model, alpha, topology):
         template = _apart(_unit(colour @ measure), taken)
         if np.linalg.norm(template) < _OWN:
@@ -132,6 +142,29 @@ def _whiten(alpha: Array) -> tuple[Array, Array]:
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(alpha.T)))  # of one coefficient, cov is a number
     whitener = vectors / np.sqrt(np.maximum(values, 1e-12))
     return whitener, (alpha - alpha.mean(axis=0)) @ whitener
+
+
+def departures(alpha: Array, people: NDArray[np.integer]) -> Array:
+    """Returns how far the rows of ``alpha`` [N, K] depart from the mean of their person (``people`` [N]).
+
+    They are multiplied by √(n / (n − 1)) for a person of n rows, so that their variance does not depend on n (Bessel).
+    """
+    _, person, count = np.unique(people, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(count), alpha.shape[1]))
+    np.add.at(sums, person, alpha)
+    bessel = np.sqrt(count / np.maximum(count - 1, 1))
+    return np.asarray((alpha - (sums / count[:, None])[person]) * bessel[person, None])
+
+
+def _of_moves(whitener: Array, moves: Array) -> tuple[Array, Array]:
+    """Keeps of the whitened data the directions that vary mostly by ``moves`` [N, K], persons' departures.
+
+    Returns a whitener [K, k] of them, and the moves in these coordinates, [N, k].
+    """
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(moves.T)))
+    kept = values >= min(_WITHIN, values[-1])
+    scaled = vectors[:, kept] / np.sqrt(values[kept])
+    return whitener @ scaled, moves @ scaled
 
 
 def _tails(white: Array, w: Array) -> Array:
