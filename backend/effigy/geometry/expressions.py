@@ -27,7 +27,12 @@ from .topology import Terms, Topology
 _LOW, _HIGH = 2.0, 98.0  # percentiles of the data that bound a control
 _SAME = 0.75  # least correlation of a component with its template
 _TOGETHER = 0.6  # correlation above which left and right are one action
-_OWN = 0.5**0.5  # least length of a unit template orthogonal to earlier actions: half of its variance is its own
+# Least length of a unit template orthogonal to earlier actions: half of its variance is its own. Where an independent
+# component of the data is found there, a quarter is enough: a pucker narrows a mouth as less of a smile does.
+_OWN, _OWN_AND_INDEPENDENT = 0.5**0.5, 0.5
+_SEEN = (
+    0.01  # of the topology's unit (a face's: the outer-eye distance), as detectors err: least deviation of a measure
+)
 _ROUNDS = 200
 _WITHIN = 0.5  # least share of a direction's variance that people's own moves make
 _LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions of one side
@@ -61,12 +66,18 @@ def name_expressions(
     colour = np.linalg.pinv(whitener)
     expressions, taken = [], np.zeros((0, white.shape[1]))
     for name, group, measure in _actions(model, alpha, topology):
+        if (alpha @ measure).std() < _SEEN:
+            continue
         template = _apart(_unit(colour @ measure), taken)
-        if np.linalg.norm(template) < _OWN:
-            continue  # the data shows this action only as a part of the others
+        own = np.linalg.norm(template)
+        if own < _OWN_AND_INDEPENDENT:
+            continue
         template = _unit(template)
         component = max((_independent(white, template, taken, c) for c in _CONTRASTS), key=template.dot)
-        unmixing = component if component @ template >= _SAME else template
+        is_independent = component @ template >= _SAME
+        if own < _OWN and not is_independent:
+            continue  # the data shows this action only as a part of the others
+        unmixing = component if is_independent else template
         taken = np.vstack([taken, unmixing])
         values = white @ unmixing
         low, middle, high = np.percentile(values, [_LOW, 50.0, _HIGH])
