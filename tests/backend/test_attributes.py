@@ -329,6 +329,8 @@ DAMAGE = {
     "a control's name": lambda e, a: e["attributes"][0].update(name="jawOpen"),
     "a name twice": lambda e, a: e["attributes"][1].update(name=e["attributes"][0]["name"]),
     "no list": lambda e, a: e.update(attributes=3),
+    "none, and no list": lambda e, a: e.update(attributes=0),
+    "retired ones that are no names": lambda e, a: e.update(attributes=[], retired=[3]),
     "too many": lambda e, a: e.update(attributes=e["attributes"] * (MOST + 1)),
     "a range without zero": lambda e, a: e["attributes"][0].update(low=1.0),
     "an endless range": lambda e, a: e["attributes"][0].update(high=1e300),

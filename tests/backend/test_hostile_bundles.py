@@ -40,12 +40,14 @@ from effigy_protocol import decode_reply, encode
 
 @pytest.fixture()
 def folder(tmp_path):
-    """Returns a copy of the embedded default whose generator is a link."""
+    """Returns a copy of the embedded default; what no test changes is a link."""
     copied = tmp_path / "copy.effigy"
     copied.mkdir()
-    for name in ("model.json", "model.safetensors", "correction.safetensors"):
-        shutil.copy(FIRST_BUNDLE / name, copied)
-    (copied / "generator.safetensors").symlink_to(FIRST_BUNDLE / "generator.safetensors")
+    for path in FIRST_BUNDLE.iterdir():
+        if path.name in ("model.json", "model.safetensors"):
+            shutil.copy(path, copied)
+        else:
+            (copied / path.name).symlink_to(path)
     return copied
 
 
@@ -112,7 +114,7 @@ def test_a_header_with_any_value_in_any_place_is_refused_or_describes_a_model(fo
     dice, good = random.Random(0), json.loads((folder / "model.json").read_text())
     tried = [(path, value) for path in leaves(good) if path for value in STRANGE]
     refused = 0
-    for path, value in dice.sample(tried, 250):
+    for path, value in dice.sample(tried, 120):
         header = copy.deepcopy(good)
         place = header
         for key in path[:-1]:
@@ -125,7 +127,7 @@ def test_a_header_with_any_value_in_any_place_is_refused_or_describes_a_model(fo
             refused += 1
         else:
             decode_reply(encode(0, welcome(model)))
-    assert refused > 150
+    assert 70 < refused < 110, "where it is no more than a name or a figure, it is read"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,7 @@ def test_a_header_with_any_value_in_any_place_is_refused_or_describes_a_model(fo
         lambda header: header.update(pose_range=[-3.0, 3.0]),
         lambda header: header["regressor"].update(depth=10**7),
         lambda header: header["regressor"].update(width=10**9),
+        lambda header: header["appearance"]["head"].update(width=0),
         lambda header: header["regressor"].update(rows=10**12),
         lambda header: header["regressor"].update(rows=3),
         lambda header: header.update(generator="sha256"),
@@ -184,10 +187,10 @@ def test_arrays_that_do_not_fit_each_other_are_refused(folder, quick, change):
 
 
 def test_the_papers_regressor_is_held_to_the_same(folder):
-    shutil.copy(FIRST_BUNDLE / "paper.safetensors", folder)
     assert load_paper_regressor(folder) is not None
     path = folder / "paper.safetensors"
     content = path.read_bytes()
+    path.unlink()  # the link
     assert content.count(b'\\"depth\\": ') == 1
     start = content.index(b'\\"depth\\": ') + len(b'\\"depth\\": ')
     path.write_bytes(content[:start] + b"9" + content[start + 1 :])

@@ -32,7 +32,8 @@ def architecture_of(description: dict[str, Any], most: int) -> Architecture:
     ``most`` is the number of arrays in the file, so that a damaged header cannot ask for more layers than there are.
     """
     architecture = Architecture(**description)
-    if architecture.activation not in ("silu", "relu") or not 1 <= architecture.depth < most:
+    possible = 1 <= architecture.depth < most and architecture.width >= 1
+    if architecture.activation not in ("silu", "relu") or not possible:
         raise ValueError(f"no network is {str(description)[:300]}")
     return architecture
 

@@ -82,6 +82,18 @@ def save_attributes(folder: Path, attributes: Sequence[Attribute]) -> None:
     write_tensors(folder / FILE, tensors)
 
 
+def listed(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the attributes that a header's ``entry`` lists. Raises KeyError, TypeError or ValueError for a damaged
+    one.
+    """
+    found, retired = entry["attributes"], entry["retired"]
+    if not isinstance(found, list) or len(found) > MOST:
+        raise ValueError(f"its attributes are no list of at most {MOST}")
+    if not isinstance(retired, list) or not all(isinstance(name, str) for name in retired):
+        raise ValueError("its retired attributes are no list of names")
+    return found
+
+
 def read_attributes(
     folder: Path, entry: dict[str, Any], num_ws: int, w_dim: int, controls: Sequence[str]
 ) -> list[Attribute]:
@@ -89,11 +101,9 @@ def read_attributes(
 
     Raises what damaged ones raise: KeyError, TypeError or ValueError.
     """
-    arrays, listed = read_tensors(folder / FILE), entry["attributes"]
-    if not isinstance(listed, list) or len(listed) > MOST:
-        raise ValueError(f"its attributes are no list of at most {MOST}")
+    arrays = read_tensors(folder / FILE)
     attributes: list[Attribute] = []
-    for number, told in enumerate(listed):
+    for number, told in enumerate(listed(entry)):
         name, low, high = told["name"], float(told["low"]), float(told["high"])
         check_name(name, [*controls, *(each.name for each in attributes)])
         if not -_LARGEST <= low <= 0 <= high <= _LARGEST:

@@ -36,7 +36,7 @@ from ..geometry import ShapeModel, load_topology
 from ..geometry.expressions import Expression
 from ..tensor_files import is_out_of_memory, read_tensors, write_tensors
 from .attributes import FILE as ATTRIBUTES_FILE
-from .attributes import Attribute, read_attributes, save_attributes
+from .attributes import Attribute, listed, read_attributes, save_attributes
 from .depth import depth_of
 from .embedded import bundle_with_generator
 from .encoder import FILE as ENCODER_FILE
@@ -284,7 +284,7 @@ def _read_encoder(folder: Path, header: dict[str, Any], regressor: Regressor, de
 
 
 def _read_attributes(folder: Path, header: dict[str, Any], generator: Generator) -> list[Attribute]:
-    if (entry := header.get("attributes")) is None or not entry["attributes"]:
+    if (entry := header.get("attributes")) is None or not listed(entry):
         return []
     check_sha256(folder / ATTRIBUTES_FILE, entry["sha256"], "learn them again with 'effigy bundle learn-attributes'")
     controls = [control["name"] for control in header["controls"]]
