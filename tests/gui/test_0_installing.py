@@ -46,7 +46,7 @@ def index(window, tmp_path_factory):
         file.write_text(json.dumps(told))
         window.ask(
             "import functools, os\n"
-            "module = addon('blender.ui.install')\n"
+            "module = addon('blender.ui.install_dialog')\n"
             "Addresses = module.make_plan.__globals__['Addresses']\n"
             f"places = Addresses(*('{served.address}/' + place for place in ('simple', 'cuda', 'cpu')))\n"
             "module.make_plan = functools.partial(module.make_plan, addresses=places)\n"
@@ -57,8 +57,9 @@ def index(window, tmp_path_factory):
         file.unlink()
         window.ask(
             "import os\n"
-            "module = addon('blender.ui.install')\n"
-            "module.make_plan, module.running = module.make_plan.func, None\n"
+            "module = addon('blender.ui.install_dialog')\n"
+            "module.make_plan = module.make_plan.func\n"
+            "addon('blender.ui.install').running = None\n"
             "os.environ['PATH'] = '/usr/local/bin:/usr/bin:/bin:/usr/sbin'\n"
             "bpy.context.preferences.system.use_online_access = False\n"
             "bpy.ops.wm.read_homefile(app_template='')"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install Backend: asks, shows how large it is, runs client/install on a thread, and sets the preferences' command.
-Remove Backend takes both back.
+"""The installation of the backend that runs, or ran last: its rows in the panel, its end, and its removal.
+
+``install_dialog`` starts it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, StringProperty
+from bpy.props import StringProperty
 
-from effigy_client.install import Folder, Installation, InstallError, Plan, Removal, carry_over, make_plan, read_wheel
+from effigy_client.install import Folder, Installation, Removal, read_wheel
 
 from .. import preferences
 from ..pictures.session import session
 from ..translation import iface_, rpt_
 from .rows import write
 
-_ADDON = Path(__file__).parents[2]  # where a release has put backend.json
+ADDON = Path(__file__).parents[2]  # where a release has put backend.json
 _LOOK_S = 0.25  # between two looks at a running installation
-_WIDTH = 460  # pixels of the dialog
-_LINE = 72  # characters that fit it
+_INSTALL = "effigy.install_backend"  # the operator of install_dialog, which imports this module
 
 running: Installation | Removal | None = None  # the one that runs, or the last one
 
@@ -57,7 +57,7 @@ def draw_rows(layout: Any) -> None:
     elif _is_found():
         _draw_update(layout)
         return
-    layout.operator(EFFIGY_OT_install_backend.bl_idname, icon="IMPORT")
+    layout.operator(_INSTALL, icon="IMPORT")
 
 
 def _is_found() -> bool:
@@ -78,13 +78,13 @@ def _draw_update(layout: Any) -> None:
     if chosen.source == "LOCAL" and (other := _of_another_release(chosen.command)):
         folder, said = other
         write(layout, said, "INFO")
-        layout.operator(EFFIGY_OT_install_backend.bl_idname, text="Update Backend", icon="IMPORT").folder = folder
+        layout.operator(_INSTALL, text="Update Backend", icon="IMPORT").folder = folder
 
 
 @lru_cache(maxsize=1)  # the panel is drawn at every movement of the mouse
 def _of_another_release(command: str) -> tuple[str, str] | None:
     """The folder of an installation that is not of this add-on's release, and what to say of it."""
-    belongs, parents = read_wheel(_ADDON / "backend.json"), Path(command).parents
+    belongs, parents = read_wheel(ADDON / "backend.json"), Path(command).parents
     if belongs is None or len(parents) < 3:
         return None
     folder = Folder(parents[2])  # of env/bin/effigy
@@ -94,123 +94,6 @@ def _of_another_release(command: str) -> tuple[str, str] | None:
     return str(folder.path), iface_(
         "The installed backend ({}) is not the one of this add-on ({})", there.version, belongs.version
     )
-
-
-class EFFIGY_OT_install_backend(bpy.types.Operator):
-    bl_idname = "effigy.install_backend"
-    bl_label = "Install Backend"
-    bl_description = (
-        "Install the process that paints, into a folder of its own: an environment of Blender's Python, PyTorch for "
-        "this machine, and the backend. It asks first, and can be cancelled and gone on with"
-    )
-
-    folder: StringProperty(
-        name="Folder",
-        description="Where it is installed. Empty: the add-on's own folder among Blender's user files",
-        subtype="DIR_PATH",
-        options={"SKIP_SAVE"},
-    )
-    flavour: EnumProperty(
-        name="PyTorch",
-        description="What the pictures are computed with",
-        items=(
-            ("auto", "What suits this machine", "For the NVIDIA card where there is one, else for the processor"),
-            ("cuda", "NVIDIA (CUDA)", "For NVIDIA cards: about 3 GB are downloaded"),
-            ("cpu", "Processor", "For any machine with Linux or Windows"),
-            ("mac", "Mac", "For Macs"),
-        ),
-    )
-    file: StringProperty(
-        name="Backend's File",
-        description="The .whl of the same release, where it lies on this machine. Empty: it is downloaded",
-        subtype="FILE_PATH",
-        options={"SKIP_SAVE"},
-    )
-    offline: StringProperty(
-        name="Folder of Wheels",
-        description="Install without a network, from a folder that was filled on another machine",
-        subtype="DIR_PATH",
-        options={"SKIP_SAVE"},
-    )
-    repair: BoolProperty(
-        name="Repair", description="Make the environment anew, whatever is there", options={"SKIP_SAVE"}
-    )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if is_running():
-            cls.poll_message_set("Wait until the backend is installed, or removed")
-            return False
-        if session.link is not None:
-            cls.poll_message_set("Stop the backend first")
-            return False
-        return True
-
-    def plan(self) -> Plan:
-        """Raises InstallError."""
-        return _plan(self.folder, self.flavour, self.file, self.offline)
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        _planned.cache_clear()  # what is on this machine may have changed since the last dialog
-        return context.window_manager.invoke_props_dialog(self, width=_WIDTH, confirm_text="Install")  # type: ignore[return-value]
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        for name in ("folder", "flavour", "file", "offline"):
-            layout.prop(self, name)
-        plan = _planned(self.folder, self.flavour, self.file, self.offline)
-        if isinstance(plan, InstallError):
-            write(layout, str(plan), "ERROR", width=_LINE)
-            return
-        there = plan.folder.installed()
-        if there.complete:
-            write(layout, iface_("Version {} is installed there.", there.version), "CHECKMARK", width=_LINE)
-            layout.prop(self, "repair")
-        size = iface_("About {:.1f} GB are downloaded, {:.1f} GB on disk.", plan.download_gb, plan.disk_gb)
-        write(layout, f"{iface_('Effigy')} {plan.wheel.version}, PyTorch ({plan.flavour}). {size}", "INFO", width=_LINE)
-        if plan.needs_network and not bpy.app.online_access:
-            write(layout, iface_(_NOT_ONLINE), "ERROR", width=_LINE)
-            layout.operator(EFFIGY_OT_carry_over.bl_idname).text = carry_over(plan)
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            plan = self.plan()
-        except InstallError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if plan.needs_network and not bpy.app.online_access:
-            self.report({"ERROR"}, rpt_(_NOT_ONLINE))
-            return {"CANCELLED"}
-        return _carry_out(
-            self, Installation(plan, repair=self.repair), rpt_("The backend is installed in {}", plan.folder.path)
-        )
-
-
-def _plan(folder: str, flavour: str, file: str, offline: str) -> Plan:
-    """The plan of what the dialog says. Raises InstallError."""
-    return make_plan(
-        folder_at(folder),
-        read_wheel(_ADDON / "backend.json"),
-        flavour=None if flavour == "auto" else flavour,  # type: ignore[arg-type]
-        file=Path(bpy.path.abspath(file)) if file else None,
-        offline=Path(bpy.path.abspath(offline)) if offline else None,
-    )
-
-
-@lru_cache(maxsize=1)
-def _planned(folder: str, flavour: str, file: str, offline: str) -> Plan | InstallError:
-    """The same for the dialog, drawn at every movement of the mouse: planning starts a program, and reads files."""
-    try:
-        return _plan(folder, flavour, file, offline)
-    except InstallError as error:
-        return error
-
-
-_NOT_ONLINE = (
-    "Blender may not go online: allow it in Preferences ▸ System ▸ Network, or choose a folder of wheels that was "
-    "filled on another machine"
-)
 
 
 class EFFIGY_OT_cancel_install(bpy.types.Operator):
@@ -250,25 +133,11 @@ class EFFIGY_OT_remove_backend(bpy.types.Operator):
         if not folder.is_ours:
             self.report({"ERROR"}, rpt_("Nothing is installed in {}", folder.path))
             return {"CANCELLED"}
-        return _carry_out(self, Removal(folder), rpt_("Removed what was in {}", folder.path))
+        return run(self, Removal(folder), rpt_("Removed what was in {}", folder.path))
 
 
-class EFFIGY_OT_carry_over(bpy.types.Operator):
-    bl_idname = "effigy.carry_over"
-    bl_label = "Copy What to Carry Over"
-    bl_description = "Copy to the clipboard how to fill a folder of wheels on a machine with a network"
-    bl_options = {"INTERNAL"}
-
-    text: StringProperty(options={"SKIP_SAVE"})
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        context.window_manager.clipboard = self.text
-        self.report({"INFO"}, rpt_("Copied: paste it into a mail or a text file"))
-        return {"FINISHED"}
-
-
-def _carry_out(operator: bpy.types.Operator, work: Installation | Removal, said: str) -> set[str]:
-    """Starts ``work``, which goes on beside the window; a script waits for it, and reports ``said`` at its end."""
+def run(operator: bpy.types.Operator, work: Installation | Removal, report: str) -> set[str]:
+    """Starts ``work``, which goes on beside the window; a script waits for it, and gets ``report`` at its end."""
     global running
     running = work
     work.start()
@@ -280,7 +149,7 @@ def _carry_out(operator: bpy.types.Operator, work: Installation | Removal, said:
     if done.outcome != "done":
         operator.report({"ERROR"}, done.error or rpt_("The installation was cancelled"))
         return {"CANCELLED"}
-    operator.report({"INFO"}, said)
+    operator.report({"INFO"}, report)
     return {"FINISHED"}
 
 
@@ -311,7 +180,7 @@ def _finish(work: Installation | Removal) -> None:
     bpy.context.preferences.is_dirty = True
 
 
-_CLASSES = (EFFIGY_OT_install_backend, EFFIGY_OT_cancel_install, EFFIGY_OT_remove_backend, EFFIGY_OT_carry_over)
+_CLASSES = (EFFIGY_OT_cancel_install, EFFIGY_OT_remove_backend)
 
 
 def register() -> None:
