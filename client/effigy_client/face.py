@@ -101,6 +101,14 @@ class PendingPicture:
             raise
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """An identity on its way."""
+
+    anchor: Anchor
+    answer: Future[Identity]
+
+
 class Face:
     """One face's identity: opened when it is first needed, kept, and opened again if the service forgets it.
 
@@ -111,7 +119,7 @@ class Face:
     def __init__(self) -> None:
         self.key = ""  # the service's name of the open identity
         self.refusal: RequestError | None = None  # why it is not open
-        self._opening: tuple[Future[Identity], Anchor] | None = None
+        self._opening: _Opening | None = None
         self._anchor: Anchor | None = None  # whom ``key`` or ``refusal`` belongs to; None: to be opened
 
     @property
@@ -135,17 +143,17 @@ class Face:
     def look(self, identities: Identities, anchor: Anchor) -> bool:
         """Opens ``anchor`` without waiting. Returns True when it has just become open. Raises RequestError."""
         opened = False
-        if self._opening is not None and self._opening[0].done():
-            (answer, wanted), self._opening = self._opening, None
-            if wanted == anchor:  # else the face became somebody else meanwhile
+        if self._opening is not None and self._opening.answer.done():
+            opening, self._opening = self._opening, None
+            if opening.anchor == anchor:  # else the face became somebody else meanwhile
                 try:
-                    self.key, self.refusal, opened = answer.result().identity, None, True
+                    self.key, self.refusal, opened = opening.answer.result().identity, None, True
                 except RequestError as error:
                     self._refuse(error)
                     raise
         if self._opening is None and self._anchor != anchor:
             self.key, self.refusal, self._anchor = "", None, anchor
-            self._opening = identities.open(anchor.request()), anchor
+            self._opening = _Opening(anchor, identities.open(anchor.request()))
         return opened
 
     def _refuse(self, error: RequestError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,13 +28,26 @@ class Remembered(NamedTuple):
     surface: Surface | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A picture in memory: a quarter of what it takes as Blender's images have it."""
+
+    rows: Bytes  # RGBA, bottom row first
+    clamped: tuple[str, ...]
+    surface: Surface | None
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + (self.surface.nbytes if self.surface is not None else 0)
+
+
 class PictureMemory:
     """Pictures as RGBA bytes, bottom row first; the least recently used is dropped first."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
         self.size = 0
-        self._pictures: OrderedDict[Hashable, tuple[Bytes, tuple[str, ...], Surface | None]] = OrderedDict()
+        self._pictures: OrderedDict[Hashable, _Stored] = OrderedDict()
 
     def resize(self, limit: int) -> None:
         """Holds at most ``limit`` bytes from now on."""
@@ -66,17 +80,17 @@ class PictureMemory:
         """
         rows = np.frombuffer(rgba, dtype=np.uint8).reshape(height, width * 4)[::-1].copy()
         self._forget(key)
-        self._pictures[key] = rows, clamped, surface
-        self.size += _size(rows, surface)
+        self._pictures[key] = stored = _Stored(rows, clamped, surface)
+        self.size += stored.nbytes
         self._make_room()
 
     def get(self, key: Hashable) -> Remembered | None:
         """Returns a picture as Blender's images have it, and what came with it; or None."""
         if not self.touch(key):
             return None
-        rows, clamped, surface = self._pictures[key]
-        pixels = np.multiply(rows, np.float32(1 / 255), dtype=np.float32).reshape(-1)
-        return Remembered(pixels, clamped, surface)
+        stored = self._pictures[key]
+        pixels = np.multiply(stored.rows, np.float32(1 / 255), dtype=np.float32).reshape(-1)
+        return Remembered(pixels, stored.clamped, stored.surface)
 
     def clear(self) -> None:
         self._pictures.clear()
@@ -87,13 +101,9 @@ class PictureMemory:
             self._forget(next(iter(self._pictures)))
 
     def _forget(self, key: Hashable) -> None:
-        picture = self._pictures.pop(key, None)
-        if picture is not None:
-            self.size -= _size(picture[0], picture[2])
-
-
-def _size(rows: Bytes, surface: Surface | None) -> int:
-    return rows.nbytes + (surface.nbytes if surface is not None else 0)
+        stored = self._pictures.pop(key, None)
+        if stored is not None:
+            self.size -= stored.nbytes
 
 
 class CachedRange:

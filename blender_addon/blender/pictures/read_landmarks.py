@@ -34,21 +34,29 @@ class Found:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ongoing:
+    """A picture that is being read."""
+
+    shown: _Shown
+    reading: Reading
+
+
 class ReadLandmarks:
     """Reads landmarks of one face at a time; call ``look`` from time to time."""
 
     def __init__(self) -> None:
         self._found: Found | None = None
-        self._reading: tuple[_Shown, Reading] | None = None
+        self._ongoing: _Ongoing | None = None
 
     def look(self, proxy: bpy.types.Object, identities: Identities) -> bool:
         """Makes the picture be read that the face shows at rest; returns True if something is new. Never blocks."""
-        if self._reading is not None:
-            return self._hear(*self._reading, identities)
+        if self._ongoing is not None:
+            return self._hear(self._ongoing, identities)
         shown = _shown_by(proxy)
         if shown is not None and (self._found is None or self._found.shown != shown):
-            self._reading = shown, Reading(proxy, [(_picture(proxy), 1)], painted=True)
-            return self._hear(*self._reading, identities)
+            self._ongoing = _Ongoing(shown, Reading(proxy, [(_picture(proxy), 1)], painted=True))
+            return self._hear(self._ongoing, identities)
         return False
 
     def of(self, proxy: bpy.types.Object) -> Found | None:
@@ -57,21 +65,22 @@ class ReadLandmarks:
         return found if found is not None and found.shown == _shown_by(proxy) else None
 
     def forget(self) -> None:
-        if self._reading is not None:
-            self._reading[1].cancel()
-        self._found = self._reading = None
+        if self._ongoing is not None:
+            self._ongoing.reading.cancel()
+        self._found = self._ongoing = None
 
-    def _hear(self, shown: _Shown, reading: Reading, identities: Identities) -> bool:
+    def _hear(self, ongoing: _Ongoing, identities: Identities) -> bool:
+        """Takes the reading, once it is there; returns whether it is."""
         try:
-            found = reading.look(identities)
+            found = ongoing.reading.look(identities)
             if found is None:
                 return False
             points = found[0].points
-            self._found = Found(shown, floats(points).T)
+            self._found = Found(ongoing.shown, floats(points).T)
         except RequestError as error:
-            reading.cancel()  # it may only have been late
-            self._found = Found(shown, np.zeros((0, 2)), error.message)
-        self._reading = None
+            ongoing.reading.cancel()  # it may only have been late
+            self._found = Found(ongoing.shown, np.zeros((0, 2)), error.message)
+        self._ongoing = None
         return True
 
 
