@@ -30,9 +30,9 @@ _TOGETHER = 0.6  # correlation above which left and right are one action
 # Least length of a unit template orthogonal to earlier actions: half of its variance is its own. Where an independent
 # component of the data is found there, a quarter is enough: a pucker narrows a mouth as less of a smile does.
 _OWN, _OWN_AND_INDEPENDENT = 0.5**0.5, 0.5
-_SEEN = (
-    0.01  # of the topology's unit (a face's: the outer-eye distance), as detectors err: least deviation of a measure
-)
+# Least standard deviation of a measure, in the topology's unit (a face's: the outer-eye distance): what moves less
+# cannot be told from the detector's errors.
+_SEEN = 0.01
 _ROUNDS = 200
 _WITHIN = 0.5  # least share of a direction's variance that people's own moves make
 _LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions of one side
