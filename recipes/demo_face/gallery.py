@@ -22,7 +22,7 @@ PEOPLE = (8, 25)  # seeds; one row each
 
 
 def gallery(model: FaceModel, out: Path) -> list[Path]:
-    """Writes a PNG for yaw, pitch, each control, an open mouth while turning, and people; returns their paths."""
+    """Writes a JPEG for yaw, pitch, each control, an open mouth while turning, and people; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
     yaw, pitch = (0.9 * limit for limit in model.pose_range)
     ramp = np.linspace(-1, 1, STEPS)
@@ -42,8 +42,8 @@ def gallery(model: FaceModel, out: Path) -> list[Path]:
     )
     paths = []
     for name, picture in strips.items():
-        paths.append(out / f"{name}.png")
-        iio.imwrite(paths[-1], picture)
+        paths.append(out / f"{name}.jpg")
+        iio.imwrite(paths[-1], picture, quality=92)
     return paths
 
 
