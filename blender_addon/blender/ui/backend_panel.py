@@ -44,9 +44,16 @@ def told() -> Told:
     if state is None:
         if session.problem:
             return Told("ERROR", iface_("Not running"), session.problem)
-        return Told("UNLINKED", iface_("Not running"), iface_("It takes some seconds to start."))
+        return Told("UNLINKED", iface_("Not running"), iface_(_to_start()))
     text = f"{state.detail} ({state.hint})" if state.hint else state.detail
     if state.phase is Phase.READY and state.welcome is not None:
         height, width = state.welcome.resolution
         text = f"{text} {iface_('{} × {} on {}', width, height, state.welcome.device)}"
     return Told(_ICONS[state.phase], state.phase.value.capitalize(), text)
+
+
+def _to_start() -> str:
+    """Tells what to expect, or to do first, before a backend that is not running can start."""
+    if install.is_running() or not install.is_found():
+        return "It must be installed first."
+    return "It takes some seconds to start."

@@ -19,7 +19,7 @@ from effigy_client.install import Folder, Installation, Removal, read_wheel
 from .. import preferences
 from ..pictures.session import session
 from ..translation import iface_, rpt_
-from .rows import write
+from .rows import Told, draw_text, write
 
 ADDON = Path(__file__).parents[2]  # where a release has put backend.json
 _LOOK_S = 0.25  # between two looks at a running installation
@@ -47,20 +47,20 @@ def draw_rows(layout: Any) -> None:
             layout.label(text="The installed backend is being removed", icon="TRASH")
             return
         layout.progress(factor=now.share, text=iface_("Installing: {}", iface_(now.step)))
-        write(layout, now.line[-72:])
-        layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")
+        layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")  # above what comes and goes: it stays
+        draw_text(layout, Told("INFO", "", now.line))
         return
     if session.link is not None:
         return
     if running is not None and running.progress.outcome == "failed":
         write(layout, running.progress.error, "ERROR")
-    elif _is_found():
+    elif is_found():
         _draw_update(layout)
         return
     layout.operator(_INSTALL, icon="IMPORT")
 
 
-def _is_found() -> bool:
+def is_found() -> bool:
     """Whether there is a backend to start, as far as can be known without starting it."""
     try:
         chosen = preferences.get()
