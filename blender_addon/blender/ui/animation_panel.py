@@ -26,7 +26,7 @@ class EFFIGY_PT_animation(FacePanel):
 
 def _cached(run: FaceRun) -> Told:
     """Describes whether the current frame's picture is in memory, and how many are."""
-    text = iface_("Exact pictures in memory: {}, {} MiB", len(runs.memory), runs.memory.size >> 20)
+    text = iface_("In memory: {} pictures, {:.1f} MiB", len(runs.memory), runs.memory.size / 2**20)
     if run.cached.state == "stale":
         return Told("ERROR", iface_("Stale: cached with {}", differing(run.cached.differs)), text)
     if run.cached.state == "fresh":
