@@ -9,6 +9,7 @@ from typing import Any
 
 import bpy
 import bpy.utils.previews
+import numpy as np
 
 from ..pictures import redraw
 from ..translation import iface_
@@ -18,9 +19,10 @@ _STAGES = {"seen": "Seen at a glance", "fitted": "Fitted", "tuned": "Tuned"}  # 
 
 
 class Shown:
-    """One picture that a panel or a menu shows, out of a PNG file's bytes."""
+    """One picture that a panel or a menu shows, out of a PNG file's bytes; or several, which lie in it side by side."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: int = 1) -> None:
+        self._parts = parts
         self._icons: Any = None
         self._number = 0
 
@@ -31,13 +33,26 @@ class Shown:
         path = Path(bpy.app.tempdir) / f"effigy-shown-{self._number}.png"
         try:
             path.write_bytes(data)
-            icon = self._icons.load(str(self._number), str(path), "IMAGE")
-            icon.image_size[:]  # read now, while its file is there
+            whole = self._icons.load(self._name(0), str(path), "IMAGE")
+            width, height = whole.image_size[:]  # read now, while its file is there
+            if self._parts > 1:
+                pixels = np.array(whole.image_pixels_float[:], np.float32).reshape(height, width, 4)
+                for place, part in enumerate(np.array_split(pixels, self._parts, axis=1), 1):
+                    self._cut(place, part)
         except OSError:  # the disk is full: then there is nothing to see
             self.forget()
         finally:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    def _cut(self, place: int, pixels: np.ndarray) -> None:
+        """Keeps the part at ``place``, from 1, whose pixels are [H, W, 4]."""
+        icon = self._icons.new(self._name(place))
+        icon.image_size = pixels.shape[1::-1]
+        icon.image_pixels_float = pixels.ravel()
+
+    def _name(self, place: int) -> str:
+        return f"{self._number}-{place}"
 
     def forget(self) -> None:
         if self._icons is not None:
@@ -45,15 +60,31 @@ class Shown:
         self._icons = None
 
     def draw(self, layout: Any, scale: float) -> None:
+        """Draws the whole picture into a square of ``scale`` rows, as Blender draws every icon."""
+        self._draw(layout, 0, scale)
+
+    def draw_parts(self, layout: Any, names: tuple[str, ...], scale: float) -> None:
+        """Draws the parts in one row, each above its name: in a square of its own a part leaves no rows empty."""
+        if self._icons is None:
+            return
+        row = layout.row()
+        for place, name in enumerate(names, 1):
+            column = row.column(align=True)
+            self._draw(column, place, scale)
+            label = column.row()
+            label.alignment = "CENTER"
+            label.label(text=name)
+
+    def _draw(self, layout: Any, place: int, scale: float) -> None:
         if self._icons is not None:
-            layout.template_icon(self._icons[str(self._number)].icon_id, scale=scale)
+            layout.template_icon(self._icons[self._name(place)].icon_id, scale=scale)
 
 
 class Portrait:
     """What is known of the person who is made, or was made last."""
 
     def __init__(self) -> None:
-        self.shown = Shown()
+        self.shown = Shown(parts=2)
         self.name = ""  # the picture's; empty: nobody is shown
         self.stage = ""
         self.share = 0.0
@@ -98,16 +129,15 @@ class EFFIGY_PT_portrait(FacePanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: Any = self.layout
-        layout.label(text=portrait.name, icon="IMAGE_DATA", translate=False)
-        portrait.shown.draw(layout, 9.0)
         row = layout.row(align=True)
         if portrait.is_under_way:
             told = iface_(_STAGES.get(portrait.stage, "Cut out"))
             row.progress(text=f"{told}, {round(100 * portrait.share)} %", factor=portrait.share)
             row.operator("effigy.stop_portrait", text="", icon="X")
         else:
-            row.label(text="Photograph and person")
+            row.label(text=portrait.name, icon="IMAGE_DATA", translate=False)
             row.operator("effigy.stop_portrait", text="", icon="CHECKMARK")
+        portrait.shown.draw_parts(layout, ("Photograph", "Person"), 5.5)
 
 
 class EFFIGY_OT_stop_portrait(bpy.types.Operator):

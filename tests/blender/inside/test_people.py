@@ -79,15 +79,25 @@ def test_a_picture_of_nobody_makes_no_person(scene, face, tmp_path):
     assert face.effigy.latent == latent
 
 
-def test_a_picture_of_bytes_becomes_an_icon():
-    shown = addon("blender.ui.portrait").Shown()
-    shown.show(effigy_client.pixels.to_png(np.full(64 * 32 * 4, 0.5, np.float32), 32, 64))
-    drawn = []
-    shown.draw(SimpleNamespace(template_icon=lambda icon_value, scale: drawn.append(icon_value)), 9.0)
-    assert drawn[0] > 0 or bpy.app.background
+def test_a_picture_of_bytes_becomes_icons():
+    """The whole, and its two halves, each with its own pixels."""
+    shown, drawn = addon("blender.ui.portrait").Shown(parts=2), []
+    halves = np.concatenate([np.full((64, 64, 4), level, np.float32) for level in (0.25, 1.0)], axis=1)
+    halves[..., 3] = 1
+    shown.show(effigy_client.pixels.to_png(halves.ravel(), 64, 128))
+    layout = SimpleNamespace(template_icon=lambda icon_value, scale: drawn.append(icon_value), label=lambda text: None)
+    layout.row = layout.column = lambda align=False: layout
+    shown.draw(layout, 9.0)
+    shown.draw_parts(layout, ("Left", "Right"), 5.0)
+    assert len(set(drawn)) == 3 or bpy.app.background
+    icons = [shown._icons[f"1-{place}"] for place in (1, 2)]
+    assert [icon.image_size[0] for icon in icons] == [icons[0].image_size[1]] * 2
+    for icon, level in zip(icons, (0.25, 1.0), strict=True):
+        np.testing.assert_allclose(np.reshape(icon.image_pixels_float[:], (-1, 4))[:, :3], level, atol=0.01)
     assert [each for each in os.listdir(bpy.app.tempdir) if each.startswith("effigy-shown")] == []
     shown.forget()
     shown.draw(None, 9.0)  # nothing
+    shown.draw_parts(None, (), 5.0)
 
 
 @pytest.mark.parametrize("faces", [1, 3])
