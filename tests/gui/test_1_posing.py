@@ -40,15 +40,16 @@ def test_the_panel_is_there(window):
 
 def test_the_preferences_say_where_the_backend_is(window):
     window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
-    window.find("Picture Memory")
-    window.shot("00-preferences", np.s_[290:600, 100:985])
-    right, top = window.ask(
+    _, y = window.find("Picture Memory")
+    left, right, top, bottom = window.ask(
         "opened = bpy.context.window_manager.windows[-1]\n"
-        f"result = [opened.x + opened.width, {SIZE[1]} - opened.y - opened.height]"
+        f"top = {SIZE[1]} - opened.y - opened.height\n"
+        "result = [max(opened.x, 0), opened.x + opened.width, top, top + opened.height]"
     )
+    window.shot("00-preferences", np.s_[max(round(y) - 240, top) : min(round(y) + 160, bottom), left:right])
     window.click(right - 19, top + 17)  # the arrow in its corner, under which the menu hides
     window.find("Install from Disk")
-    window.shot("00-install", np.s_[60:245, 100:985])
+    window.shot("00-install", np.s_[top : top + 185, left:right])
     window.keys("Escape")
     window.ask(
         "for opened in bpy.context.window_manager.windows[1:]:\n"
@@ -68,7 +69,7 @@ def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
     before = viewport(window)
     window.ask("bpy.ops.mesh.primitive_cube_add()")  # as Blender begins a scene
     window.press("^.{0,3}Add Face", PANEL)
-    until(lambda: SIZE[1] - 100 > window.find("stands in front of the face")[1], window.console)
+    until(lambda: SIZE[1] - 100 > window.find("stands in front of", slice(740, 1110))[1], window.console)
     window.shot("02a-cube")
     window.ask("bpy.data.objects.remove(bpy.data.objects['Cube'])\nbpy.ops.ed.undo_push(message='Cube')")
     hover(window)

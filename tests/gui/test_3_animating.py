@@ -216,7 +216,7 @@ for row in range(12):
     asked = np.zeros(len(names))
     asked[names.index("jawOpen")] = max(row - 6, 0) / 6  # the usual expression counts as neutral
     R = pose.head_rotation(pose.Angles(row - 6.0, 0.0, 0.0), pose.View(np.eye(4), np.eye(4), False))
-    seen = 200 * (shape.points(asked) @ R.T)[:, :2] + 400
+    seen = 200 * (shape.points(asked)[:68] @ R.T)[:, :2] + 400  # a model may know the irises too
     lines.append(",".join(map(str, [row / 24, 1, *seen[:, 0], *(-seen[:, 1])])))
 result = "\\n".join(lines)
 """

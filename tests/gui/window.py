@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = 1500, 1000
-PATIENCE = 300.0  # seconds: what an idle machine does in two, one with fifteen others at work does in a minute
+SIZE = 1500, 1200  # as high as the panel with its parts open: a row below the edge is not seen
+PATIENCE = 900.0  # seconds: what an idle machine does in two, one with fifteen others at work does in minutes
 _ENLARGED = 3  # for reading small letters
 _ROW = 12  # pixels above and below a text's middle
 
@@ -109,6 +109,7 @@ class Window:
         self._found: dict[tuple[str, int | None, int | None], tuple[tuple[float, float], np.ndarray]] = {}
         shots.mkdir(parents=True, exist_ok=True)
         (work / "effigy.zip").write_bytes(addon_zip.read_bytes())
+        (work / "temporary").mkdir()
         (work / "driver.py").write_bytes((ROOT / "tests/gui/driver.py").read_bytes())
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin",
@@ -116,6 +117,7 @@ class Window:
             "DISPLAY": display.name,
             "LIBGL_ALWAYS_SOFTWARE": "1",
             "BLENDER_USER_RESOURCES": str(work / "user"),
+            "TMPDIR": str(work / "temporary"),  # a folder that the backend, outside of the chroot, sees too
             "EFFIGY_GUI_BOX": str(work),
             "LANG": "C.UTF-8",
         }
@@ -269,17 +271,21 @@ class Window:
         """Where ``text`` stands, and the screen on which it stood there."""
         end = time.monotonic() + PATIENCE
         asked = text, columns.start, columns.stop
+        seen: list[tuple[str, float, float]] = []
+        read = None  # of the screen, what was read last
         while True:
             screen = self.look()
             if asked in self._found:  # reading takes long: what is there, pixel by pixel, need not be read again
                 place, row = self._found[asked]
                 if np.array_equal(screen[_row(place), columns], row):
                     return place, screen
-            seen = self._read(screen, columns)
+            if read is None or not np.array_equal(screen[:, columns], read):
+                seen, read = self._read(screen, columns), screen[:, columns]
             for line, x, y in seen:
                 if re.search(text, line, re.IGNORECASE):
                     self._found[asked] = (x, y), screen[_row((x, y)), columns]
                     return (x, y), screen
+            assert self.process.poll() is None, f"Blender ended:\n{self.console()}"
             assert time.monotonic() < end, f"no {text!r} on the screen: {[line for line, _, _ in seen]}"
             time.sleep(0.5)
 
