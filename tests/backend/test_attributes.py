@@ -26,6 +26,7 @@ from effigy.faces.welcome import controls_of, welcome
 from effigy.fitting.attribute_learning import held_slopes, learn
 from effigy.fitting.attribute_sources import SourceError, read_step
 from effigy.generators import GeneratorFileError
+from effigy.painting import Moment, PaintingError, Shot, paint_shots
 from effigy_protocol.messages import Error, FromSeed, Identity, OpenIdentity, Synthesize
 from tests.closeness import assert_same
 
@@ -104,6 +105,9 @@ def test_beyond_its_range_an_attribute_is_limited_and_named(model, person):
     assert edit.clamped == ("one",)
     with pytest.raises(KeyError, match="three"):
         edited(model, person, {"three": 1.0})
+    endless = Attribute("one", 1e5 * model.attributes["one"].direction, model.attributes["one"].seen)
+    with pytest.raises(PaintingError, match="no face of this model: .* try another pose or person"):
+        next(paint_shots(model.with_attributes([endless]), [Shot(person, Moment(controls={"one": 1.0}))]))
 
 
 def test_what_pictures_show_moved_is_asked_for_less(model, person):

@@ -230,7 +230,7 @@ class FaceModel:
         ``yaw`` and ``pitch`` are degrees, ``controls`` offsets from the identity's own expression by name, 0 where one
         is missing; they may name attributes too, which change looks alone. Roll, size and shift stay the identity's
         own. ``options`` choose the inverse; ``term`` adds what a recognition network sees change to its cost. Raises
-        KeyError for a name that the model does not have.
+        KeyError for a name that the model does not have, and LatentError where it leads to no face.
         """
         asked = EditTarget.within(
             self.pose_range, self.controls, identity.pose, yaw, pitch, controls, self.attributes,

@@ -17,7 +17,7 @@ from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
 from ..editing import InverseOptions
-from ..faces import Edit, FaceModel, Identity
+from ..faces import Edit, FaceModel, Identity, LatentError
 from ..faces.pictures import Pictures, needs_light
 from ..generators import PictureError
 from ..landmarks import DetectorError
@@ -138,11 +138,11 @@ def _painted(
 ) -> Iterator[Painted]:
     """Paints ``shots`` together."""
     records = [record_of(model, shot, depth, matte, layers) for shot in shots]
-    edits = [
-        model.edit(shot.person, record.yaw, record.pitch, dict(record.controls), InverseOptions(keep=record.keep))
-        for shot, record in zip(shots, records, strict=True)
-    ]
     try:
+        edits = [
+            model.edit(shot.person, record.yaw, record.pitch, dict(record.controls), InverseOptions(keep=record.keep))
+            for shot, record in zip(shots, records, strict=True)
+        ]
         painted = model.finals(torch.stack([edit.ws for edit in edits]))
         if layers is not None:
             pictures = [painted.only(row) for row in range(len(edits))]
@@ -150,7 +150,7 @@ def _painted(
                 yield _layered(model, *each)
             return
         pixels: NDArray[Any] = painted.words(matte) if depth == 16 else painted.bytes(matte)
-    except PictureError as error:
+    except (LatentError, PictureError) as error:
         raise PaintingError(f"{error}: try another pose or person") from None
     except DetectorError as error:
         raise PaintingError(str(error)) from None
