@@ -10,7 +10,7 @@ import bpy
 from effigy_client.mirror import twins_of
 from effigy_protocol.messages import Welcome
 
-from . import controls, display, rig
+from . import controls, display, identity, rig
 from .plate import remove_keys
 from .properties import EffigyFace, face_of
 from .queries import has_own_plate, is_shared, owns_plate
@@ -27,7 +27,7 @@ def mend(proxy: bpy.types.Object, welcome: Welcome | None) -> None:
     if image is not None and image.effigy_mesh is None and face.plate is not None:
         rig.own(face, image)
     if welcome is not None and controls.TWINS not in proxy.data.attributes:
-        rig.tell_twins(proxy.data, welcome)
+        identity.store_twins(proxy.data, welcome)
     if welcome is not None and welcome.model == face.model and not face.control_twins:
         face.set_twins(twins_of(welcome.controls))
 

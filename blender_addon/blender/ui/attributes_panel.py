@@ -7,9 +7,9 @@ import bpy
 
 from ..pictures.session import session
 from ..scene.controls import attributes_of
+from ..scene.identity import missing_attributes
 from ..scene.properties import face_of
 from ..scene.queries import face_in
-from ..scene.rig import missing_attributes
 from .panels import FacePanel
 
 

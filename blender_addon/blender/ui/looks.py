@@ -12,7 +12,7 @@ from effigy_client.face import OPEN_S
 from effigy_protocol.messages import Identity
 
 from ..pictures.session import session
-from ..scene import controls, rig
+from ..scene import controls, identity
 from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, scene_of
 from .opening import REDO_S
@@ -32,7 +32,7 @@ class EFFIGY_OT_relax(PoseOperator):
         proxy = face_in(context)
         try:
             if not face_of(proxy).own:
-                rig.tell_own(proxy, _ask_own(proxy))
+                identity.store_own(proxy, _ask_own(proxy))
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -77,7 +77,7 @@ class EFFIGY_OT_add_attributes(FaceOperator):
         proxy, welcome = active_face(context), session.welcome
         if not super().poll(context):
             return False
-        if proxy is None or welcome is None or not rig.missing_attributes(proxy, welcome):
+        if proxy is None or welcome is None or not identity.missing_attributes(proxy, welcome):
             cls.poll_message_set("The face has all attributes that the backend knows of")
             return False
         return True
@@ -85,7 +85,7 @@ class EFFIGY_OT_add_attributes(FaceOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         if session.welcome is None:
             return {"CANCELLED"}
-        rig.add_attributes(face_in(context), session.welcome)
+        identity.add_attributes(face_in(context), session.welcome)
         return {"FINISHED"}
 
 

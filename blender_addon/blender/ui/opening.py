@@ -16,7 +16,7 @@ from effigy_protocol.messages import Identity, OpenIdentity, Welcome
 
 from ..pictures.activity import changes
 from ..pictures.session import session
-from ..scene import rig
+from ..scene.identity import change_identity
 from ..scene.properties import face_of
 from ..scene.queries import Name, active_face, face_in, name_of
 from ..translation import rpt_
@@ -108,7 +108,7 @@ class ChangeOperator(OpeningOperator):
             raise ValueError(rpt_("{} was locked meanwhile", proxy.name))
         if context.mode != "OBJECT":
             raise ValueError(rpt_("Leave the edit mode first"))
-        rig.change_identity(proxy, welcome, identity, self.seed)
+        change_identity(proxy, welcome, identity, self.seed)
         self._face = name_of(proxy)  # which tells the number
         changes.mark()
 

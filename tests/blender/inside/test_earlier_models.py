@@ -82,13 +82,13 @@ def sided(welcome):
 
 def become_sided(proxy):
     """Changes the face to a model with such names, as a backend that serves it would."""
-    session, rig = addon("blender.pictures.session").session, addon("blender.scene.rig")
+    session, module = addon("blender.pictures.session").session, addon("blender.scene.identity")
     link = session.ensure_ready().link
     welcome, grown = sided(session.welcome)
     from effigy_protocol.messages import OpenIdentity
 
     identity = link.call(OpenIdentity(FromSeed(4)), 60)
-    rig.change_identity(proxy, welcome, replace(identity, rest=grown(identity.rest)), 4)
+    module.change_identity(proxy, welcome, replace(identity, rest=grown(identity.rest)), 4)
     bpy.context.view_layer.update()
 
 

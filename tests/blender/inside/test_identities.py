@@ -243,7 +243,7 @@ def test_two_quick_changes_open_the_last_person(scene, face, settle):
 
 
 def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
-    rig, session = addon("blender.scene.rig"), addon("blender.pictures.session").session
+    module, session = addon("blender.scene.identity"), addon("blender.pictures.session").session
     own = face.shape_key_add(name="tongueOut", from_mix=False)
     own.data[30].co.y -= 0.2
     bump = np.array(own.data[30].co) - np.array(face.data.shape_keys.key_blocks[0].data[30].co)
@@ -251,7 +251,7 @@ def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
     tongue = replace(welcome.controls[0], name="tongueOut")
     another = replace(welcome, controls=(tongue, *welcome.controls[1:]))  # a model with such a control
     identity = session.ensure_ready().link.call(addon("blender.pictures.runs").anchor_of(face).request(), 30)
-    rig.change_identity(face, another, identity, 4)
+    module.change_identity(face, another, identity, 4)
     keys = face.data.shape_keys.key_blocks
     kept = np.array(keys["tongueOut (own)"].data[30].co) - np.array(keys[0].data[30].co)
     np.testing.assert_allclose(kept, bump, atol=1e-5)
