@@ -16,6 +16,8 @@ import pytest
 from conftest import addon, ensure_open, follower_of
 from helpers import pixels
 
+from effigy_client.face import Anchor, _Opening
+
 
 def test_another_number_is_another_person_in_the_same_pose(scene, face, settle):
     block = face.data.shape_keys.key_blocks["jawOpen"]
@@ -218,7 +220,7 @@ def test_an_opening_that_comes_too_late_opens_nobody(scene, face, settle):
     late.set_result(SimpleNamespace(identity="somebody else's"))
     bpy.ops.effigy.change_identity(seed=21)
     own = ensure_open(face)
-    follower_of(face).face._opening = late, before
+    follower_of(face).face._opening = _Opening(before, late)
     preview.tick()
     assert follower_of(face).face.key == own
     settle()
@@ -231,7 +233,8 @@ def test_two_quick_changes_open_the_last_person(scene, face, settle):
     late, run = futures.Future(), follower_of(face).face
     late.set_result(SimpleNamespace(identity="somebody else's"))
     # The opening of the first person is answered when the face already is the second; nothing else happens.
-    run._anchor, run._opening, run.key = ("model", "first"), (late, ("model", "first")), ""
+    first = Anchor("model", "first")
+    run._anchor, run._opening, run.key = first, _Opening(first, late), ""
     addon("blender.pictures.activity").changes.take_live()
     for _ in range(200):
         assert preview.tick() < 1.0, "an exception"
