@@ -97,7 +97,7 @@ class PendingPicture:
         try:
             return self.answer.result()
         except RequestError as error:
-            self.face.heard(error)
+            self.face.note(error)
             raise
 
 
@@ -113,7 +113,7 @@ class Face:
     """One face's identity: opened when it is first needed, kept, and opened again if the service forgets it.
 
     An identity that is refused for good is not asked for again until the face becomes somebody else, or ``forget`` is
-    called. After a transient error it is asked for again at the next ``look``.
+    called. After a transient error it is asked for again at the next ``poll``.
     """
 
     def __init__(self) -> None:
@@ -128,19 +128,19 @@ class Face:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether ``look`` could change anything: it is being opened, or may be opened again."""
+        """Whether ``poll`` could change anything: it is being opened, or may be opened again."""
         return self.is_opening or (self.refusal is not None and self.refusal.is_transient)
 
     def forget(self) -> None:
         """Forgets the identity, because the service has, or is another one."""
         self.key, self.refusal, self._opening, self._anchor = "", None, None, None
 
-    def heard(self, error: RequestError) -> None:
+    def note(self, error: RequestError) -> None:
         """Notes the error of a request with ``key``."""
         if error.has_forgotten:
             self.forget()
 
-    def look(self, identities: Identities, anchor: Anchor) -> bool:
+    def poll(self, identities: Identities, anchor: Anchor) -> bool:
         """Opens ``anchor`` without waiting. Returns True when it has just become open. Raises RequestError."""
         opened = False
         if self._opening is not None and self._opening.answer.done():
@@ -193,7 +193,7 @@ class Face:
                 frame: Frame = identities.link.call(asking.request(key, "final"), timeout)
                 return frame
             except RequestError as error:
-                self.heard(error)
+                self.note(error)
                 if not error.has_forgotten or attempt == 2:
                     raise
         raise AssertionError("unreachable")

@@ -161,7 +161,7 @@ class Follower:
     def open(self, identities: Identities, anchor: Anchor, screen: Screen) -> bool:
         """Opens the identity without waiting; True when the scene must be read again."""
         try:
-            if self.face.look(identities, anchor):
+            if self.face.poll(identities, anchor):
                 self.problem, self.wanted = "", None
                 return True
         except RequestError as error:

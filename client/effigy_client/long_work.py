@@ -36,7 +36,7 @@ class Asks(Protocol):
 
 
 class LongWork(Generic[R]):
-    """Long work that was asked for. Call ``look`` from time to time; it asks the service for the progress."""
+    """Long work that was asked for. Call ``poll`` from time to time; it asks the service for the progress."""
 
     def __init__(self, link: Asks, request: Request) -> None:
         self.share = 0.0  # of it that is done
@@ -47,7 +47,7 @@ class LongWork(Generic[R]):
         self._answer: Future[Any] | None = link.ask(request, _ANSWER_S)
         self._asked = time.monotonic()
 
-    def look(self) -> R | None:
+    def poll(self) -> R | None:
         """Returns the result once, and None until then. Never blocks. Raises RequestError."""
         if self._answer is None:
             if self._job and time.monotonic() - self._asked > _EVERY_S:
@@ -72,7 +72,7 @@ class LongWork(Generic[R]):
         """Waits for the result. Raises RequestError, at the latest after ``seconds``."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if (result := self.look()) is not None:
+            if (result := self.poll()) is not None:
                 return result
             time.sleep(0.01)
         self.cancel()

@@ -110,7 +110,7 @@ class CachedRange:
     """Notes which frames of a face were painted into the memory, and from what."""
 
     def __init__(self) -> None:
-        self.state = ""  # of the frame that was looked at: "fresh", "stale", or "" where it was not painted
+        self.state = ""  # of the frame that was compared: "fresh", "stale", or "" where it was not painted
         self.differs: list[str] = []  # what a stale one has another of
         self._made_from: dict[int, tuple[Hashable, dict[str, Any]]] = {}
 
@@ -121,7 +121,7 @@ class CachedRange:
         """Notes that ``frame`` is in memory under ``key``; ``values`` is what it was made from, by name."""
         self._made_from[frame] = key, values
 
-    def look(self, frame: int, key: Hashable, values: dict[str, Any], memory: PictureMemory) -> None:
+    def compare(self, frame: int, key: Hashable, values: dict[str, Any], memory: PictureMemory) -> None:
         """Compares what ``frame`` was painted from with what it is asked for now."""
         kept, before = self._made_from.get(frame, (None, {}))
         self.state, self.differs = "", []

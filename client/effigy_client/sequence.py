@@ -174,7 +174,7 @@ class Sequence(Generic[M]):
             self._wait_for_backend(RequestError("no-backend", link.state.detail, link.state.hint))
             return False
         try:
-            self._face.look(identities, self._anchor)
+            self._face.poll(identities, self._anchor)
         except RequestError as error:
             self._wait_for_backend(error)
         return bool(self._face.key)

@@ -36,16 +36,16 @@ def test_what_is_at_rest_is_not_asked_for_and_values_are_named():
 
 def test_a_cached_frame_is_fresh_stale_or_gone():
     memory, cached, now = PictureMemory(), CachedRange(), {"model": "m", "yaw": 1.0}
-    cached.look(3, "key", now, memory)
+    cached.compare(3, "key", now, memory)
     assert (cached.state, cached.differs) == ("", [])
     cached.keep(3, "key", now)
-    cached.look(3, "key", now, memory)
+    cached.compare(3, "key", now, memory)
     assert cached.state == "", "other pictures have taken its place"
     memory.put("key", bytes(4), 1, 1)
-    cached.look(3, "key", now, memory)
+    cached.compare(3, "key", now, memory)
     assert cached.state == "fresh"
-    cached.look(3, "other", {"model": "m", "yaw": 2.0}, memory)
+    cached.compare(3, "other", {"model": "m", "yaw": 2.0}, memory)
     assert (cached.state, cached.differs) == ("stale", ["turn"])
-    cached.look(3, "other", {"model": "m", "yaw": 1.0, **Asking.of(1.0, 0.0, lit=True).named()}, memory)
+    cached.compare(3, "other", {"model": "m", "yaw": 1.0, **Asking.of(1.0, 0.0, lit=True).named()}, memory)
     assert "shading" in cached.differs
     assert len(cached) == 1

@@ -29,9 +29,9 @@ def identities(link):
 
 def open_face(link, identities, anchor=ANNA):
     face = Face()
-    face.look(identities, anchor)
+    face.poll(identities, anchor)
     link.answer()
-    assert face.look(identities, anchor)
+    assert face.poll(identities, anchor)
     return face
 
 
@@ -39,33 +39,33 @@ def test_it_is_opened_once_and_kept(link, identities):
     face = open_face(link, identities)
     assert face.key == "key1"
     for _ in range(3):
-        assert not face.look(identities, ANNA)
+        assert not face.poll(identities, ANNA)
     assert link.asked == []
 
 
 def test_another_person_is_opened_anew_and_the_answer_about_the_first_is_not_used(link, identities):
     face = Face()
-    face.look(identities, ANNA)
+    face.poll(identities, ANNA)
     link.answer()
-    assert not face.look(identities, BERT), "the key is of somebody else"
+    assert not face.poll(identities, BERT), "the key is of somebody else"
     assert face.key == ""
     assert link.answer() == BERT.request()
-    assert face.look(identities, BERT)
+    assert face.poll(identities, BERT)
     assert face.key == "key2"
 
 
 @pytest.mark.parametrize("code", sorted({*ERROR_CODES, "lost", "no-backend", "timeout", "refused", "unreadable"}))
 def test_what_may_pass_is_tried_again_and_what_is_final_is_not(link, identities, code):
     face = Face()
-    face.look(identities, ANNA)
+    face.poll(identities, ANNA)
     link.refuse(code)
     with pytest.raises(RequestError) as caught:
-        face.look(identities, ANNA)
-    face.look(identities, ANNA)
+        face.poll(identities, ANNA)
+    face.poll(identities, ANNA)
     assert bool(link.asked) == caught.value.is_transient == face.is_unsettled
     if not caught.value.is_transient:
         assert face.refusal is caught.value
-        face.look(identities, BERT)
+        face.poll(identities, BERT)
         assert link.asked, "somebody else is tried"
 
 
@@ -76,7 +76,7 @@ def test_what_the_service_forgot_is_opened_again(link, identities):
     with pytest.raises(RequestError):
         asked.result()
     assert face.key == ""
-    face.look(identities, ANNA)
+    face.poll(identities, ANNA)
     assert link.of(OpenIdentity) == [ANNA.request()]
 
 
@@ -101,11 +101,11 @@ def test_a_picture_that_is_waited_for_survives_one_forgetting_and_not_two(link, 
 def test_what_nobody_uses_is_released_but_not_while_another_opens(link, identities):
     first, second = open_face(link, identities), open_face(link, identities, BERT)
     third = Face()
-    third.look(identities, Anchor("m", "Yw=="))
+    third.poll(identities, Anchor("m", "Yw=="))
     identities.release_all_but({first.key})
     assert link.of(Release) == []
     link.answer()
-    third.look(identities, Anchor("m", "Yw=="))
+    third.poll(identities, Anchor("m", "Yw=="))
     identities.release_all_but({first.key, third.key})
     assert link.of(Release) == [Release(second.key)]
     identities.release_all_but({first.key, third.key})

@@ -200,14 +200,14 @@ def test_finals_do_not_wait_for_a_picture_and_are_the_same_beside_it(link, monke
 
     monkeypatch.setattr(readings, "read_picture", slowly)
     first, second = (read_picture(link, png(picture), painted=True) for _ in range(2))
-    wait_until(lambda: (first.look(), second.look(), first.stage == "reading" and second.stage == "waiting")[-1])
+    wait_until(lambda: (first.poll(), second.poll(), first.stage == "reading" and second.stage == "waiting")[-1])
     assert bytes(link.call(request, 60).data) == alone
     second.cancel()
     third = read_picture(link, png(picture), painted=True)
     held.set_result(None)
     assert isinstance(first.wait(120), PictureRead)
     assert isinstance(third.wait(120), PictureRead)
-    assert second.look() is None
+    assert second.poll() is None
 
 
 def test_pictures_that_wait_are_bounded_in_bytes(link, monkeypatch, picture):
@@ -217,13 +217,13 @@ def test_pictures_that_wait_are_bounded_in_bytes(link, monkeypatch, picture):
     waiting = []
     for stage in ("reading", "waiting"):
         waiting.append(read_picture(link, large))
-        wait_until(lambda: (waiting[-1].look(), waiting[-1].stage == stage)[-1])  # noqa: B023
+        wait_until(lambda: (waiting[-1].poll(), waiting[-1].stage == stage)[-1])  # noqa: B023
     with pytest.raises(RequestError, match="long jobs of this client for which 64 MiB were sent") as caught:
         read_picture(link, large).wait(120)
     assert caught.value.code == "busy"
     waiting.pop().cancel()
     waiting.append(read_picture(link, large))
-    wait_until(lambda: (waiting[-1].look(), waiting[-1]._job)[-1])
+    wait_until(lambda: (waiting[-1].poll(), waiting[-1]._job)[-1])
     held.set_exception(PictureFileError("enough"))
     for work in waiting:
         with pytest.raises(RequestError, match="enough"):
@@ -269,12 +269,12 @@ def test_work_is_looked_at_until_it_is_done_and_cancelled_whenever():
     with linked(reply) as (link, _):
         work: LongWork[Identity] = LongWork(link, ReadPicture(()))
         assert work.wait(60) == result
-        assert (work.share, work.stage, work.look()) == (0.5, "half", None)
+        assert (work.share, work.stage, work.poll()) == (0.5, "half", None)
         del heard[:]
         LongWork(link, ReadPicture(())).cancel()
         wait_until(lambda: CancelJob("job") in heard)
         begun: LongWork[Identity] = LongWork(link, ReadPicture(()))
-        wait_until(lambda: (begun.look(), begun._job)[-1] == "job")
+        wait_until(lambda: (begun.poll(), begun._job)[-1] == "job")
         del heard[:]
         begun.cancel()
         wait_until(lambda: heard == [CancelJob("job")])

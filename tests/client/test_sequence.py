@@ -157,10 +157,10 @@ def test_what_is_refused_for_good_ends_it(supply, what):
 
 def test_who_starts_it_has_a_refused_identity_tried_again(supply):
     face = Face()
-    face.look(supply.identities, WHO)
+    face.poll(supply.identities, WHO)
     supply.link.refuse("failed")
     with pytest.raises(Exception, match="no"):
-        face.look(supply.identities, WHO)
+        face.poll(supply.identities, WHO)
     Sequence(supply, face, WHO, FRAMES, lambda frame: Moment(Asking.of(1.0, 0.0)), lambda *_: False, lambda: 1.0).step()
     assert supply.link.of(OpenIdentity)
 

@@ -46,10 +46,10 @@ class FeatureExtractor:
         features = [F.interpolate(pictures.clamp(-1, 1), size=(_SMALL, _SMALL), mode="area")]
         points = vectors = None
         if self._detector is not None:
-            points, maps = self._detector.look(pictures)
+            points, maps = self._detector.detect_with_features(pictures)
             features += [points, F.adaptive_avg_pool2d(maps, _COARSE)]
         if self._identity is not None:
-            vectors, maps = self._identity.look(pictures)
+            vectors, maps = self._identity.embed_with_features(pictures)
             features += [vectors, maps]
         return PictureFeatures(tuple(part.flatten(1) for part in features), points, vectors)
 

@@ -57,9 +57,9 @@ class LandmarkNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures → points."""
-        return self.look(x)[0]
+        return self.with_features(x)[0]
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the landmarks [N, landmarks, 2] and the network's deepest features [N, 4 · width, 8, 8]."""
         quarter = self.quarter(self.stem(x))
         eighth = self.eighth(quarter)
@@ -118,11 +118,11 @@ class EmbeddedDetector:
     @torch.inference_mode()
     def detect(self, images: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [−1, 1] → points [N, 2, L] in [0, 1] (x right, y down)."""
-        return self.look(images)[0]
+        return self.detect_with_features(images)[0]
 
-    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def detect_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Returns points as ``detect`` does, differentiably, and the network's deepest features [N, C, 8, 8]."""
         if images.shape[-2:] != (INPUT, INPUT):
             images = F.interpolate(images, size=(INPUT, INPUT), mode="area")
-        points, features = self.network.look(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last))
+        points, features = self.network.with_features(images.clamp(-1, 1).contiguous(memory_format=torch.channels_last))
         return points.transpose(1, 2), features

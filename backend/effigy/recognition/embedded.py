@@ -39,9 +39,9 @@ class IdentityNetwork(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.look(x)[0]
+        return self.with_features(x)[0]
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns embeddings, unit vectors [N, 64], and the features they are computed from, [N, 4 · width, 4, 4]."""
         for stage in self.stages:
             x = stage(x)
@@ -82,6 +82,6 @@ class EmbeddedIdentity(EmbeddedEmbedder):
         self.network: IdentityNetwork
         super().__init__(IdentityNetwork(), INPUT, path, device)
 
-    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_with_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Returns embeddings as ``embed`` does, and the features [N, C, 4, 4] that they are computed from."""
-        return self.network.look(self._fit(images))
+        return self.network.with_features(self._fit(images))

@@ -63,11 +63,11 @@ class Cache:
         return key_of(self.walk.anchor, wanted.asking)
 
 
-def look(proxy: bpy.types.Object, frame: int, wanted: FaceState) -> None:
+def compare(proxy: bpy.types.Object, frame: int, wanted: FaceState) -> None:
     """Finds out whether ``frame`` was cached as it is now asked for."""
     anchor = anchor_of(proxy)
     key = key_of(anchor, wanted.asking)
-    run_of(proxy).cached.look(frame, key, _values(anchor, wanted), runs.memory)
+    run_of(proxy).cached.compare(frame, key, _values(anchor, wanted), runs.memory)
 
 
 def _values(anchor: Anchor, wanted: FaceState) -> dict[str, Any]:

@@ -127,21 +127,21 @@ class Reading:
         self._works: dict[_Key, LongWork[PictureRead]] = {}
         self._found: dict[_Key, PictureRead] = {}
 
-    def look(self, identities: Identities) -> list[PictureRead] | None:
+    def poll(self, identities: Identities) -> list[PictureRead] | None:
         """Returns what the pictures show, in order; None until all are read. Never blocks. Raises RequestError."""
         with self._hearing():
             for key in self._missing():
                 if key in self._works:
-                    self._remember(key, self._works[key].look())
+                    self._remember(key, self._works[key].poll())
                 elif self._face.key:
                     self._begin(key, identities)
-                elif self._face.look(identities, self._anchor):  # which the preview had not opened yet
+                elif self._face.poll(identities, self._anchor):  # which the preview had not opened yet
                     self._follower.begin_anew()
                     changes.mark()
         return None if self._missing() else [self._found[key] for key in self._keys]
 
     def wait(self, identities: Identities, seconds: float) -> list[PictureRead]:
-        """Waits until all are read; returns what ``look`` does. Raises RequestError."""
+        """Waits until all are read; returns what ``poll`` does. Raises RequestError."""
         with self._hearing():
             for key in self._missing():
                 self._face.open_now(identities, self._anchor)
@@ -164,7 +164,7 @@ class Reading:
         try:
             yield
         except RequestError as error:
-            self._face.heard(error)
+            self._face.note(error)
             raise
 
     def _begin(self, key: _Key, identities: Identities) -> None:

@@ -160,7 +160,7 @@ def is_busy(live: list[bpy.types.Object]) -> bool:
 def _check_baked(scene: bpy.types.Scene, baked: list[bpy.types.Object]) -> None:
     """Checks whether baked pictures are still what the scene asks for; needs no backend."""
     for proxy in baked:
-        stale.look(proxy, scene, bpy.context.evaluated_depsgraph_get())
+        stale.check(proxy, scene, bpy.context.evaluated_depsgraph_get())
         display.follow(proxy, scene)
 
 
@@ -172,7 +172,7 @@ def _ask(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.D
         follower.fail(str(error), screen)
         return
     if not viewpoint.counts:  # a cache is of what the camera sees
-        cache.look(proxy, scene.frame_current, wanted)
+        cache.compare(proxy, scene.frame_current, wanted)
     display.follow(proxy, scene)
     if wanted.asking == follower.shown:
         plate.place(proxy, wanted.plate)

@@ -43,20 +43,20 @@ class _Ongoing:
 
 
 class ReadLandmarks:
-    """Reads landmarks of one face at a time; call ``look`` from time to time."""
+    """Reads landmarks of one face at a time; call ``poll`` from time to time."""
 
     def __init__(self) -> None:
         self._found: Found | None = None
         self._ongoing: _Ongoing | None = None
 
-    def look(self, proxy: bpy.types.Object, identities: Identities) -> bool:
+    def poll(self, proxy: bpy.types.Object, identities: Identities) -> bool:
         """Makes the picture be read that the face shows at rest; returns True if something is new. Never blocks."""
         if self._ongoing is not None:
-            return self._hear(self._ongoing, identities)
+            return self._take(self._ongoing, identities)
         shown = _shown_by(proxy)
         if shown is not None and (self._found is None or self._found.shown != shown):
             self._ongoing = _Ongoing(shown, Reading(proxy, [(_picture(proxy), 1)], painted=True))
-            return self._hear(self._ongoing, identities)
+            return self._take(self._ongoing, identities)
         return False
 
     def of(self, proxy: bpy.types.Object) -> Found | None:
@@ -69,10 +69,10 @@ class ReadLandmarks:
             self._ongoing.reading.cancel()
         self._found = self._ongoing = None
 
-    def _hear(self, ongoing: _Ongoing, identities: Identities) -> bool:
+    def _take(self, ongoing: _Ongoing, identities: Identities) -> bool:
         """Takes the reading, once it is there; returns whether it is."""
         try:
-            found = ongoing.reading.look(identities)
+            found = ongoing.reading.poll(identities)
             if found is None:
                 return False
             points = found[0].points

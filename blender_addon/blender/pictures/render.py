@@ -210,7 +210,7 @@ def _warn_if_stale(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: b
     """Warns of a stale bake. It is rendered all the same, because that may be meant."""
     if scene.frame_current != _render.frame:
         return  # where only a shutter looks
-    found = stale.look(proxy, scene, depsgraph)
+    found = stale.check(proxy, scene, depsgraph)
     if found and name_of(proxy) not in _render.told:
         _render.told.add(name_of(proxy))
         _say(

@@ -85,10 +85,10 @@ def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.
     return ["place"] if moved else []
 
 
-_found: dict[Name, list[str]] = {}  # what the last look found, by the proxy's name
+_found: dict[Name, list[str]] = {}  # what the last check found, by the proxy's name
 
 
-def look(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
+def check(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> list[str]:
     """Returns what ``stale_parts`` does, and remembers it for ``parts``."""
     found = stale_parts(proxy, scene, depsgraph)
     _found[name_of(proxy)] = found
@@ -96,7 +96,7 @@ def look(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.D
 
 
 def parts(proxy: bpy.types.Object) -> list[str]:
-    """Returns what the last ``look`` found stale."""
+    """Returns what the last ``check`` found stale."""
     return _found.get(name_of(proxy), [])
 
 

@@ -121,7 +121,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
                 return self._count(context)
             if self._work is None:
                 self._work = LongWork(session.connected().link, self._request)
-            identity = self._work.look()
+            identity = self._work.poll()
         except (RequestError, ValueError) as error:
             return self._fail(error)
         work = self._work
@@ -140,7 +140,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
 
     def _count(self, context: bpy.types.Context) -> set[str] | None:
         """Goes on where there is one face; where there are several, the artist is asked first. Raises RequestError."""
-        read = self._counting.look() if self._counting is not None else None
+        read = self._counting.poll() if self._counting is not None else None
         if read is None:
             return None
         self._counting = None

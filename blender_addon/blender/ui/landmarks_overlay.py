@@ -112,7 +112,7 @@ def look() -> None:
     proxy = active_face(context) if context.scene is not None else None
     if proxy is None or session.identities is None or not session.is_ready or activity.is_at_work:
         return
-    if read_landmarks.look(proxy, session.identities):
+    if read_landmarks.poll(proxy, session.identities):
         redraw.side_panels()
         redraw.viewports()
 

@@ -135,7 +135,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         if activity.is_at_work:  # whose frames must not be changed
             return None
         try:
-            found = self._reading.look(session.connected())
+            found = self._reading.poll(session.connected())
             if found is None:
                 return None
             proxy: Any = bpy.data.objects.get(self._face)

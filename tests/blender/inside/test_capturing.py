@@ -341,10 +341,10 @@ def test_in_a_window_a_picture_is_read_without_waiting_by_a_face_that_nobody_ope
     photo._memory.clear()
     reading = photo.Reading(face, [(Path(pictures["shown"]).read_bytes(), 1)], painted=True)
     end = time.monotonic() + 120
-    while (found := reading.look(backend.identities)) is None:
+    while (found := reading.poll(backend.identities)) is None:
         assert time.monotonic() < end
         time.sleep(0.02)
     assert found[0].controls["jawOpen"] > 0.4
     assert found[0].own is not None
     again = photo.Reading(face, [(Path(pictures["shown"]).read_bytes(), 1)], painted=True)
-    assert again.look(backend.identities) == found, "asked for once more"
+    assert again.poll(backend.identities) == found, "asked for once more"

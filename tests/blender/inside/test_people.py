@@ -108,11 +108,11 @@ def test_where_a_picture_shows_several_faces_the_artist_is_asked_which(faces, sc
     monkeypatch.setattr(module, "ask_which", lambda context, *rest: asked.append(rest))
     monkeypatch.setattr(module.session, "connected", lambda: SimpleNamespace(link="link"))
     monkeypatch.setattr(module, "LongWork", lambda link, request: begun.append(request) or unfinished)
-    unfinished = SimpleNamespace(look=lambda: None, stage="seen", share=0.5, preview=None)
+    unfinished = SimpleNamespace(poll=lambda: None, stage="seen", share=0.5, preview=None)
     read = SimpleNamespace(faces=[None] * faces, numbered=b"a picture")
     make = module.EFFIGY_OT_make_person
     work = SimpleNamespace(
-        _counting=SimpleNamespace(look=lambda: read), _work=None, _request="request", filepath="/somewhere/us.jpg",
+        _counting=SimpleNamespace(poll=lambda: read), _work=None, _request="request", filepath="/somewhere/us.jpg",
         as_keywords=lambda ignore: {"tune": True}, tell=lambda context, text: None,
     )  # fmt: skip
     work._count = lambda context: make._count(work, context)
