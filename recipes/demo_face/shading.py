@@ -35,8 +35,12 @@ MOVES: Mapping[str, Mapping[str, float | tuple[float, float]]] = {
     "eyeBlinkLeft": {"lids": (0.0, 2.0)},
     "eyeBlinkRight": {"lids": (2.0, 0.0)},
     "browUp": {"brows": (1.8, 1.8)},
+    "browUpLeft": {"brows": (0.0, 1.8)},
+    "browUpRight": {"brows": (1.8, 0.0)},
     "mouthPucker": {"pucker": 2.2},
     "eyeBlink": {"lids": (2.0, 2.0)},
+    "gazeSide": {"gaze": (1.8, 0.0)},
+    "gazeUp": {"gaze": (0.0, 1.8)},
 }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -78,7 +79,7 @@ def main() -> None:
         "photographs": by_photographs(model),
     }
     if chosen.sheet is not None:
-        settings = {"quality": _QUALITY} if chosen.sheet.suffix == ".jpg" else {}
+        settings: dict[str, Any] = {"quality": _QUALITY} if chosen.sheet.suffix == ".jpg" else {}
         iio.imwrite(chosen.sheet, sheet(model), **settings)
     people = [model.open_seed(FIRST_SEED + number) for number in range(chosen.people)]
     print("| attribute | read by | yaw, pitch, roll | worst control, mean | controls |")

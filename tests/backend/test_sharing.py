@@ -10,16 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from effigy.cli import app
-from effigy.faces import DEFAULT_BUNDLE, BundleError, load_face_model
+from effigy.faces import FIRST_BUNDLE, BundleError, load_face_model
 from effigy.faces.sharing import add_bundle, export_bundle
 
-GENERATOR = DEFAULT_BUNDLE / "generator.safetensors"
+GENERATOR = FIRST_BUNDLE / "generator.safetensors"
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("shared") / "face.effigy.zip"
-    ran = CliRunner().invoke(app, ["bundle", "export", "default", "--out", str(path)])
+    ran = CliRunner().invoke(app, ["bundle", "export", "first-default", "--out", str(path)])
     assert ran.exit_code == 0, ran.output
     return path
 
@@ -42,7 +42,7 @@ def test_a_shared_fit_is_the_same_model(exported, default_model, tmp_path):
 
 def test_another_generator_is_refused_and_leaves_nothing(exported, tmp_path):
     with pytest.raises(BundleError, match="was fitted to another generator"):
-        add_bundle(exported, DEFAULT_BUNDLE / "detector.safetensors", tmp_path / "face.effigy")
+        add_bundle(exported, FIRST_BUNDLE / "detector.safetensors", tmp_path / "face.effigy")
     assert not list(tmp_path.iterdir())
 
 
@@ -81,7 +81,7 @@ def test_nothing_that_is_there_is_replaced(exported, tmp_path):
     with pytest.raises(BundleError, match="is not a face model"):
         export_bundle(tmp_path, tmp_path / "x.zip")
     before = exported.read_bytes()
-    ran = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["bundle", "export", "default", "--out", str(exported)])
+    ran = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["bundle", "export", "first-default", "--out", str(exported)])
     assert ran.exit_code == 2
     assert "is there already" in ran.output
     assert exported.read_bytes() == before

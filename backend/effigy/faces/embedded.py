@@ -11,8 +11,6 @@ from .header import HEADER, generator_path, read_header, sha256
 
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
 FIRST_BUNDLE = Path(__file__).parent / "first-default.effigy"  # the default of earlier versions
-if not FIRST_BUNDLE.is_dir():  # the default has not been replaced yet
-    FIRST_BUNDLE = DEFAULT_BUNDLE
 _NAMED = {"default": DEFAULT_BUNDLE, "first-default": FIRST_BUNDLE}
 
 

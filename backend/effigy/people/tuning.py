@@ -100,7 +100,7 @@ def _go_on(optimiser: torch.optim.Adam, state: Tensor | None) -> int:
     sizes = [value.numel() for value in values for _ in range(3)]
     if state is None or state.shape != (1 + sum(sizes),):
         return 0
-    steps, *parts = state.split([1, *sizes])
+    steps, *parts = torch.split(state, [1, *sizes])
     for value, weights, mean, square in zip(values, parts[::3], parts[1::3], parts[2::3], strict=True):
         value.copy_(weights.reshape(value.shape))
         moments = {
