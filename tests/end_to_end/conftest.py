@@ -42,7 +42,7 @@ class Service:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(300)
 
 
 def set_keys(socket: zmq.Socket[Any], keys: Any) -> None:
@@ -71,7 +71,7 @@ class RawClient:
             self.socket.send_multipart(encode(request_id, message))
         return request_id
 
-    def receive(self, timeout: float = 120.0) -> tuple[int, Any]:
+    def receive(self, timeout: float = 300.0) -> tuple[int, Any]:
         assert self.socket.poll(int(timeout * 1000)), "no reply"
         envelope = decode_reply(self.socket.recv_multipart())
         return envelope.id, envelope.message
