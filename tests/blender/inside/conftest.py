@@ -24,6 +24,10 @@ PACKAGE = "bl_ext.user_default.effigy"
 ROOT = Path(__file__).parents[3]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "newest: Blender's version has no part in it, so that the newest is enough")
+
+
 def pytest_sessionstart(session):
     bpy.ops.extensions.package_install_files(
         filepath=os.environ["EFFIGY_ZIP"], repo="user_default", enable_on_install=False
@@ -176,7 +180,7 @@ def face(scene, backend):
 def settle():
     """Runs the preview's timer by hand (timers never fire in the wheel) until the picture is up to date."""
 
-    def run(seconds=120.0):
+    def run(seconds=300.0):
         preview = addon("blender.pictures.preview")
         end = time.monotonic() + seconds
         quiet = 0

@@ -24,6 +24,8 @@ import effigy_client.provision
 import effigy_protocol.connection
 import effigy_protocol.messages
 
+pytestmark = pytest.mark.newest
+
 
 def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, monkeypatch):
     monkeypatch.setattr(effigy_client.exchange, "_SILENCE_S", 5.0)
@@ -68,7 +70,7 @@ def look_for():
         looking = effigy_client.link.Link(backend or effigy_client.provision.RunningBackend(path), "test")
         try:
             with pytest.raises(effigy_client.errors.RequestError) as caught:
-                looking.wait_ready(60)
+                looking.wait_ready(300)
         finally:
             looking.close()
         return str(caught.value)
@@ -97,11 +99,11 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
 
 def open_identities():
     session = addon("blender.pictures.session").session
-    return session.ensure_ready().link.call(effigy_protocol.messages.Status(), 10).identities
+    return session.ensure_ready().link.call(effigy_protocol.messages.Status(), 300).identities
 
 
 def wait_for_identities(count):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while (now := open_identities()) != count:
         assert time.monotonic() < end, f"{now} identities are open"
         addon("blender.pictures.preview").look()

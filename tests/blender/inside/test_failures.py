@@ -22,6 +22,7 @@ import effigy_client.errors
 import effigy_client.sequence
 
 
+@pytest.mark.newest
 def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settle, killable, nothing_waits):
     settle()
     assert (pixels(face.effigy.image) != error_pixels(face)).any()
@@ -37,6 +38,7 @@ def test_a_killed_backend_puts_the_error_picture_on_the_plate(scene, face, settl
     assert "start the backend" in state.hint
 
 
+@pytest.mark.newest
 def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable):
     settle()
     before = pixels(face.effigy.image)
@@ -51,6 +53,7 @@ def test_a_restarted_backend_brings_the_face_back(scene, face, settle, killable)
     np.testing.assert_array_equal(pixels(face.effigy.image), before)
 
 
+@pytest.mark.newest
 def test_a_final_after_a_restart_opens_the_identity_again(scene, face, settle, killable):
     settle()
     # As after a restart that was not noticed: the key belongs to the service before it.
@@ -60,6 +63,7 @@ def test_a_final_after_a_restart_opens_the_identity_again(scene, face, settle, k
     assert len(list(bake.folder_of(face).glob("*.png"))) == 4
 
 
+@pytest.mark.newest
 def test_a_missing_command_is_named_with_what_to_do(scene, preferences):
     bpy.ops.effigy.disconnect()
     command, preferences.command = preferences.command, "/nowhere/effigy"
@@ -72,6 +76,7 @@ def test_a_missing_command_is_named_with_what_to_do(scene, preferences):
         addon("blender.pictures.session").session.ensure_ready()
 
 
+@pytest.mark.newest
 def test_a_backend_that_cannot_load_its_model_says_why(scene, preferences):
     session = addon("blender.pictures.session").session
     bpy.ops.effigy.disconnect()
@@ -143,6 +148,7 @@ def test_a_bake_that_fails_keeps_what_is_written_and_leaves_nothing_half_written
     assert curves(face.effigy.plate) == 0, "a bake that failed has left its keys on the plate"
 
 
+@pytest.mark.newest
 def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
     scene.frame_end = scene.frame_start + 30
     bake = addon("blender.pictures.bake").Bake(face, scene)
@@ -152,7 +158,7 @@ def test_a_stopped_bake_takes_back_what_is_not_painted_yet(scene, face, settle):
     on_their_way = [entry.asked.answer for entry in bake.walk._sequence._asked]
     assert len(on_their_way) > 4, "the backend may have begun with four of them"
     bake.abandon()
-    errors = [answer.exception(20) for answer in on_their_way]
+    errors = [answer.exception(300) for answer in on_their_way]
     assert "cancelled" in {error.code for error in errors if error is not None}
     settle()  # a preview that was cancelled with them is asked for again
 
@@ -170,6 +176,7 @@ def curves(obj):
     return sum(len(curve.keyframe_points) for curve in found)
 
 
+@pytest.mark.newest
 def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, face, settle, killable, monkeypatch):
     settle()
     swing(face, scene, 20)
@@ -189,6 +196,7 @@ def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, fac
     assert not addon("blender.pictures.activity").activity.is_painting_range
 
 
+@pytest.mark.newest
 def test_a_bake_gives_up_on_a_backend_that_cannot_be_started(scene, face, settle, killable, preferences):
     settle()
     scene.frame_end = 500
@@ -389,6 +397,7 @@ def test_baking_an_unsaved_file_is_refused_with_a_reason(scene, face):
     assert not bpy.ops.effigy.bake.poll()
 
 
+@pytest.mark.newest
 def test_a_full_disk_ends_a_bake_with_what_to_do_and_leaves_no_part(scene, face, settle, monkeypatch):
     settle()
 

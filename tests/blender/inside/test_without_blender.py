@@ -12,6 +12,8 @@ import pytest
 from conftest import addon
 from helpers import key, swing
 
+pytestmark = pytest.mark.newest
+
 
 @pytest.mark.parametrize("depth", ["8", "16"])
 def test_exported_keys_are_painted_to_the_bytes_of_the_bake(scene, face, tmp_path, depth):
