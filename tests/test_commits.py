@@ -22,7 +22,7 @@ spec.loader.exec_module(check_commits)
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, SCRIPT, *arguments, folder]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300)
 
 
 def git(folder: Path, *arguments: str) -> str:

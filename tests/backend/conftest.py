@@ -52,7 +52,7 @@ def work():
     yield answers
     for scheduler, worker, inbox in running:
         scheduler.close()
-        worker.join(60)
+        worker.join(300)
         inbox.close()
     context.term()
 
@@ -62,7 +62,7 @@ def answered(requests, scheduler, inbox):
         scheduler.add(Queued(b"a", number, request))
     got = {}
     for _ in requests:
-        assert inbox.poll(120_000), "no answer came"
+        assert inbox.poll(300_000), "no answer came"
         envelope = decode_reply(inbox.recv_multipart()[1:])
         got[envelope.id] = envelope.message
     return [got[number] for number in range(len(got))]

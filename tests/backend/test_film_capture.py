@@ -311,7 +311,7 @@ def test_of_a_camera_the_newest_picture_is_next_and_one_that_is_unplugged_ends()
         raise OSError("unplugged")
 
     newest = _Newest(frames())
-    newest._thread.join(5)
+    newest._thread.join(300)
     _, picture = newest.wait(1.0)
     assert picture[0, 0, 0] == 49, "the others came too fast"
     assert newest.wait(1.0) is None
@@ -393,7 +393,7 @@ def test_a_capture_ends_with_its_input_or_when_nobody_reads_it(default_model, re
     told[1]()
     for thread in threading.enumerate():
         if thread.name == "effigy-input":
-            thread.join(60)
+            thread.join(300)
     assert list(ended.pictures) == []
 
 

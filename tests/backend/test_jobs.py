@@ -126,7 +126,7 @@ def test_work_is_cancelled_while_it_does_a_step():
     def slow():
         try:
             inside.set()
-            go_on.wait(60)
+            go_on.wait(300)
             yield Progress(0.5, "half")
         finally:
             ended.append(True)
@@ -135,11 +135,11 @@ def test_work_is_cancelled_while_it_does_a_step():
     job = jobs.begin(b"a", slow()).job
     worker = threading.Thread(target=jobs.step)
     worker.start()
-    assert inside.wait(60)
+    assert inside.wait(300)
     assert jobs.cancel(b"a", job)
     assert jobs.status(b"a", job).code == "unknown-job"
     go_on.set()
-    worker.join(60)
+    worker.join(300)
     assert (len(jobs), ended) == (0, [True])
 
 
@@ -163,14 +163,14 @@ def service(default_model, monkeypatch):
 
     def ask(number, request, client=b"a"):
         scheduler.add(Queued(client, number, request))
-        assert inbox.poll(60_000), "no answer came"
+        assert inbox.poll(300_000), "no answer came"
         envelope = decode_reply(inbox.recv_multipart()[1:])
         assert envelope.id == number
         return envelope.message
 
     yield worker, ask, held, scheduler, inbox
     scheduler.close()
-    worker.join(60)
+    worker.join(300)
     assert not worker.is_alive()
     inbox.close()
     context.term()

@@ -41,7 +41,7 @@ def test_a_preview_waits_for_no_matte_but_the_first(mattes, monkeypatch):
 
     def slow(colours):
         seen.append(float(colours.mean()))
-        assert len(seen) == 1 or release.wait(60)
+        assert len(seen) == 1 or release.wait(300)
         return np.full(colours.shape[:2], abs(colours.mean()), np.float32)
 
     monkeypatch.setattr(live_mattes, "head_alpha", slow)
@@ -50,12 +50,12 @@ def test_a_preview_waits_for_no_matte_but_the_first(mattes, monkeypatch):
         np.testing.assert_allclose(dressed.matte, 0.2, atol=0.01)
         assert not dressed.is_exact
     release.set()
-    mattes._at_work.result(60)
+    mattes._at_work.result(300)
     assert seen == pytest.approx([0.2, 0.4]), "while one is looked at, others are not kept waiting for it"
     half = mattes.dress(b"a", 1, preview(1.0, size=8))
     assert half.matte.shape == (8, 8)
     np.testing.assert_allclose(half.matte, 0.4, atol=0.01)
-    mattes._at_work.result(60)
+    mattes._at_work.result(300)
     other = mattes.dress(b"a", 2, preview(0.7))
     np.testing.assert_allclose(other.matte, 0.7, atol=0.01, err_msg="each face has its own")
 
@@ -65,16 +65,16 @@ def test_a_client_that_leaves_while_its_picture_is_looked_at_stays_forgotten(mat
 
     def slow(colours):
         began.set()
-        release.wait(60)
+        release.wait(300)
         return np.ones(colours.shape[:2], np.float32)
 
     mattes._keep((b"a", 1), live_mattes._Known(np.full((2, 2), 255, np.uint8)))
     monkeypatch.setattr(live_mattes, "head_alpha", slow)
     mattes.dress(b"a", 1, preview(0, size=2))
-    assert began.wait(60)
+    assert began.wait(300)
     mattes.forget(b"a")
     release.set()
-    mattes._at_work.result(60)
+    mattes._at_work.result(300)
     assert not mattes._known
 
 
@@ -84,7 +84,7 @@ def test_surfaces_wait_for_nothing_either(mattes, monkeypatch):
 
     def slow(points, alpha):
         found.append(float(points[0, 0]))
-        assert len(found) == 1 or release.wait(60)
+        assert len(found) == 1 or release.wait(300)
         height = np.full(alpha.shape, found[-1], np.float32)
         return Relief(np.stack([0 * height, 0 * height, 1 + 0 * height], axis=-1), height)
 
@@ -99,7 +99,7 @@ def test_surfaces_wait_for_nothing_either(mattes, monkeypatch):
     for u in (0.2, 0.4, 0.6):
         np.testing.assert_allclose(mattes.dress(b"a", 1, moved(u)).surface().height, 0.2)
     release.set()
-    mattes._at_work.result(60)
+    mattes._at_work.result(300)
     assert found == [0.2, 0.4]
     half = mattes.dress(b"a", 1, moved(0.8, size=8)).surface()
     assert half.normal.shape == (8, 8, 3)

@@ -55,14 +55,14 @@ def test_a_picture_that_waits_is_let_go_when_its_client_leaves(default_model, mo
 
     def slow(*_, **__):
         begun.set()
-        go_on.wait(60)
+        go_on.wait(300)
         yield from ()
 
     monkeypatch.setattr("effigy.service.portraits.make_person", slow)
     jobs, portraits = Jobs(), Portraits()
     jobs.begin(b"slow", portraits.begin(default_model, FromPhoto((b"one",)), lambda model, who: Done(1)))
     jobs.step()
-    assert begun.wait(60)
+    assert begun.wait(300)
     picture = np.zeros(8, np.uint8)
     held = weakref.ref(picture)
     request = FromPhoto((memoryview(picture),))

@@ -285,6 +285,6 @@ def test_closing_ends_a_waiting_worker_and_hands_back_what_waits():
     worker = threading.Thread(target=lambda: taken.append(queue.take()))
     worker.start()
     assert queue.close() == []
-    worker.join(5)
+    worker.join(300)
     assert taken == [None]
     assert queue.take() is None

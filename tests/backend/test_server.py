@@ -46,7 +46,7 @@ class Client:
         return self.ids
 
     def receive(self):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not self.socket.poll(0):
             assert time.monotonic() < end, "no answer"
             self.house.server.step()
@@ -91,7 +91,7 @@ class House:
         self.painted.send_multipart([job.client, *encode(job.id, frame)])
 
     def step_until(self, condition):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not condition():
             assert time.monotonic() < end, "it does not happen"
             self.server.step()
@@ -189,7 +189,7 @@ def test_an_outbox_gives_what_is_taken_and_counts_what_is_not(house):
     for number in range(2000):
         box.send(reader.address, [bytes(1000), b"%d" % number])
     got = []
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while len(got) < 2000:
         assert time.monotonic() < end
         assert list(box.flush()) == []

@@ -52,14 +52,14 @@ def work(model, default_model, together):
             worker.start()
         got = []
         for _ in jobs:
-            assert inbox.poll(30_000), "no answer came"
+            assert inbox.poll(300_000), "no answer came"
             client, *frames = inbox.recv_multipart()
             got.append((client, decode_reply(frames)))
         return got
 
     yield answers
     scheduler.close()
-    worker.join(10)
+    worker.join(300)
     inbox.close()
     context.term()
 

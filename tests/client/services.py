@@ -93,7 +93,7 @@ def linked(reply: Callable[[Request], Reply]) -> Iterator[tuple[Link, InProcess]
     transport = InProcess(respond)
     link = Link(Source(), "test", lambda _: transport)
     try:
-        link.wait_ready(60)
+        link.wait_ready(300)
         yield link, transport
     finally:
         link.close()
@@ -105,7 +105,7 @@ def in_process(model: Any) -> Iterator[Link]:
     service = InProcessService(model)
     link = Link(Source(), "test", lambda _: InProcess(service))
     try:
-        link.wait_ready(60)
+        link.wait_ready(300)
         yield link
     finally:
         link.close()
@@ -166,7 +166,7 @@ class FakeLink:
         return request
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it does not happen"

@@ -43,7 +43,7 @@ def test_what_it_says_is_heard_in_any_order_and_nonsense_is_passed_over(pretend,
         "say(written={'path': 'x', 'moments': 2, 'missing': 1, 'faces': 2, 'left_out': ['mouthSide']})\n",
         out=tmp_path / "take.csv",
     )
-    process.wait(60)
+    process.wait(300)
     assert not process.is_running
     assert (process.problem, process.name, process.is_camera) == ("", "film.mp4", False)
     assert (process.done, process.total, process.said, process.left_out) == (3, 3, "no face is seen", ("mouthSide",))
@@ -54,21 +54,21 @@ def test_what_it_says_is_heard_in_any_order_and_nonsense_is_passed_over(pretend,
 
 def test_it_is_told_what_to_read_and_where_that_goes(pretend, tmp_path):
     process = pretend("say(said=sys.argv[1:])", source="0", port=4711, face=2, neutral="none", model="m.effigy")
-    process.wait(60)
+    process.wait(300)
     for part in ("'capture', '0', '--report'", "'--to', '127.0.0.1:4711'", "'--face', '2'", "'--model', 'm.effigy'"):
         assert part in process.said
     process = pretend("say(said=sys.argv[1:])", out=tmp_path / "take.csv")
-    process.wait(60)
+    process.wait(300)
     assert "take.csv" in process.said
     assert "--to" not in process.said
 
 
 def test_why_it_ended_is_its_own_last_words(pretend):
     process = pretend("print('effigy: error: there is no camera 7: plug one in', file=sys.stderr); sys.exit(2)", "7")
-    process.wait(60)
+    process.wait(300)
     assert process.problem == "there is no camera 7: plug one in"
     process = pretend("sys.exit(3)")
-    process.wait(60)
+    process.wait(300)
     assert process.problem == "the capture ended with code 3"
     with pytest.raises(BackendError, match="there is no backend command"):
         CaptureProcess("/nowhere/effigy", "0")
@@ -78,7 +78,7 @@ def test_why_it_ended_is_its_own_last_words(pretend):
 def test_ended_it_is_gone_and_says_nothing(pretend, deaf):
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if deaf else ""
     process = pretend(ignore + "say(camera={'name': 'HD Webcam'})\ntime.sleep(600)", "0", port=4711)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not process.name:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -92,7 +92,7 @@ def test_ended_it_is_gone_and_says_nothing(pretend, deaf):
 
 def test_a_program_that_never_ends_its_line_takes_no_more_than_a_line_of_memory(pretend):
     process = pretend("sys.stdout.write('x' * (3 << 20)); say(said='still here')")
-    process.wait(60)
+    process.wait(300)
     assert process.problem == ""
     assert json.dumps(process.said)
 
@@ -110,7 +110,7 @@ def test_cameras_are_listed_or_it_is_said_why_not(tmp_path, text, found, problem
     script = tmp_path / "effigy.py"
     script.write_text("import sys\nassert sys.argv[1:] == ['capture', '--cameras']\n" + text, encoding="utf-8")
     cameras = CameraList(f'"{sys.executable}" "{script}"')
-    cameras.wait(60)
+    cameras.wait(300)
     assert len(cameras.found) == found
     assert problem in cameras.problem
     assert bool(problem) == bool(cameras.problem)

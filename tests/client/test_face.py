@@ -71,7 +71,7 @@ def test_what_may_pass_is_tried_again_and_what_is_final_is_not(link, identities,
 
 def test_what_the_service_forgot_is_opened_again(link, identities):
     face = open_face(link, identities)
-    asked = face.ask(link, ASKING, 5)
+    asked = face.ask(link, ASKING, 300)
     link.refuse("unknown-identity")
     with pytest.raises(RequestError):
         asked.result()

@@ -147,11 +147,11 @@ def test_what_cannot_be_removed_is_said_and_can_be_tried_again(tmp_path, monkeyp
         used.setattr(shutil, "rmtree", busy)
         first = Removal(folder)
         first.start()
-        assert first.wait(60).error == f"{folder.env} cannot be removed (it is in use)"
+        assert first.wait(300).error == f"{folder.env} cannot be removed (it is in use)"
     assert folder.is_ours
     again = Removal(folder)
     again.start()
-    assert again.wait(60).outcome == "done"
+    assert again.wait(300).outcome == "done"
     assert not folder.path.exists()
 
 
@@ -201,7 +201,7 @@ def test_what_is_cancelled_ends_at_once_and_leaves_no_process(served, tmp_path, 
         time.sleep(0.05)
     child = run._child
     run.cancel()
-    assert run.wait(60).outcome == "cancelled"
+    assert run.wait(300).outcome == "cancelled"
     assert child is not None
     assert child.poll() is not None
     assert not folder.installed().complete

@@ -49,11 +49,11 @@ def test_who_does_not_have_the_services_key_learns_nothing(connect, mechanism):
         if mechanism == "CURVE":
             impostor.curve_server, impostor.curve_secretkey = True, zmq.curve_keypair()[1]
         client = connect(at(impostor.bind_to_random_port("tcp://127.0.0.1")))
-        waiting = client.ask(OpenIdentity(FromLatent(b"a face", "m")), 20)
+        waiting = client.ask(OpenIdentity(FromLatent(b"a face", "m")), 300)
         wait_for(lambda: client.state.phase in (Phase.REFUSED, Phase.LOST))
         assert "the backend of the connection file" in client.state.detail
         with pytest.raises(RequestError):
-            waiting.result(20)
+            waiting.result(300)
         assert not impostor.poll(500)
         client.close()
 
@@ -81,9 +81,9 @@ def test_keys_that_are_none_are_told_and_hang_nothing(connect):
 def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_for_it(connect, impostor):
     client = connect(at(impostor.port))
     impostor.welcome()
-    client.wait_ready(20)
+    client.wait_ready(300)
     port = impostor.port
-    waiting = [client.ask(Synthesize("x", float(yaw), 0.0, {}, "final"), 20) for yaw in range(5)]
+    waiting = [client.ask(Synthesize("x", float(yaw), 0.0, {}, "final"), 300) for yaw in range(5)]
     impostor.asked(Synthesize)
     impostor.router.close()
     impostor.open(port, zmq.curve_keypair())
@@ -92,7 +92,7 @@ def test_who_takes_the_port_of_a_backend_that_ended_gets_nothing_that_was_meant_
         time.sleep(0.01)
     for answer in waiting:
         with pytest.raises(RequestError):
-            answer.result(60)
+            answer.result(300)
     assert not impostor.router.poll(500)
 
 

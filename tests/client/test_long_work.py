@@ -90,7 +90,7 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def test_a_picture_is_told_as_it_is_read(link, default_model, person, picture):
-    found = read_picture(link, png(picture), painted=True).wait(120)
+    found = read_picture(link, png(picture), painted=True).wait(300)
     expected = picture_reading.read_picture(default_model, PhotoReader(), picture, painted=True)
     assert isinstance(found, PictureRead)
     assert found.controls == pytest.approx(expected.controls, abs=1e-3)
@@ -108,20 +108,20 @@ def test_a_picture_is_told_as_it_is_read(link, default_model, person, picture):
 
 
 def test_a_photograph_counts_from_another_average_person_than_a_painting(link, picture):
-    photographed, painted = (read_picture(link, png(picture), painted=painted).wait(120) for painted in (False, True))
+    photographed, painted = (read_picture(link, png(picture), painted=painted).wait(300) for painted in (False, True))
     assert photographed.pose == painted.pose
     assert photographed.controls != painted.controls
 
 
 def test_what_a_picture_shows_is_carried_over_to_somebody_open(link, default_model, picture):
-    other = link.call(OpenIdentity(FromSeed(SEED + 1)), 60)
-    found = read_picture(link, png(picture), identity=other.identity, painted=True).wait(120)
+    other = link.call(OpenIdentity(FromSeed(SEED + 1)), 300)
+    found = read_picture(link, png(picture), identity=other.identity, painted=True).wait(300)
     assert found.own == pytest.approx(default_model.own_expression(default_model.open_seed(SEED + 1, 0.7)), abs=1e-6)
     own = Shown(other.pose.yaw, other.pose.pitch, 0.0, found.own)
     controls = link.state.welcome.controls
     wanted = transfer(Shown.of(found), own, controls, found.confidence)
-    frame = link.call(Synthesize(other.identity, wanted.yaw, wanted.pitch, wanted.controls, "final", "png"), 60)
-    again = read_picture(link, bytes(frame.data), painted=True).wait(120)
+    frame = link.call(Synthesize(other.identity, wanted.yaw, wanted.pitch, wanted.controls, "final", "png"), 300)
+    again = read_picture(link, bytes(frame.data), painted=True).wait(300)
     assert (again.pose.yaw, again.pose.pitch) == pytest.approx((found.pose.yaw, found.pose.pitch), abs=3)
     assert again.controls["jawOpen"] == pytest.approx(found.controls["jawOpen"], abs=0.3)
     for part in PARTS:
@@ -136,7 +136,7 @@ def test_what_a_picture_shows_is_carried_over_to_somebody_open(link, default_mod
 def test_faces_are_told_by_size_and_any_of_them_is_read(link, default_model, picture):
     other = default_model.paint(default_model.open_seed(SEED + 1).ws[None])[0][..., :3]
     both = png(side_by_side(picture, np.repeat(np.repeat(other, 2, axis=0), 2, axis=1)))
-    first, second = (read_picture(link, both, face, painted=True, numbered=face == 2).wait(120) for face in (1, 2))
+    first, second = (read_picture(link, both, face, painted=True, numbered=face == 2).wait(300) for face in (1, 2))
     assert first.faces == second.faces
     assert first.numbered is None
     small = Image.open(io.BytesIO(both))
@@ -151,7 +151,7 @@ def test_faces_are_told_by_size_and_any_of_them_is_read(link, default_model, pic
     assert first.faces[0].left > first.faces[1].right
     assert second.controls["jawOpen"] - first.controls["jawOpen"] > 0.3
     with pytest.raises(RequestError, match="there is no face 3 in it: it shows 2 faces") as caught:
-        read_picture(link, both, 3).wait(120)
+        read_picture(link, both, 3).wait(300)
     assert caught.value.code == "no-face"
 
 
@@ -169,7 +169,7 @@ def test_faces_are_told_by_size_and_any_of_them_is_read(link, default_model, pic
 )
 def test_a_picture_that_cannot_be_read_is_refused_in_a_sentence(link, data, code, says):
     with pytest.raises(RequestError, match=says) as caught:
-        read_picture(link, data).wait(120)
+        read_picture(link, data).wait(300)
     assert caught.value.code == code
     assert caught.value.hint
     assert not caught.value.is_transient
@@ -177,49 +177,49 @@ def test_a_picture_that_cannot_be_read_is_refused_in_a_sentence(link, data, code
 
 def test_an_identity_that_is_not_open_is_told_at_once(link):
     with pytest.raises(RequestError, match="'nobody' is not open here") as caught:
-        read_picture(link, b"x", identity="nobody").wait(120)
+        read_picture(link, b"x", identity="nobody").wait(300)
     assert caught.value.has_forgotten
 
 
 def test_a_model_that_cannot_read_pictures_says_which_command_teaches_it(link, model, monkeypatch):
     monkeypatch.setattr(model, "photo_map", None)
     with pytest.raises(RequestError, match="effigy bundle learn-photos"):
-        read_picture(link, b"x").wait(120)
+        read_picture(link, b"x").wait(300)
 
 
 def test_finals_do_not_wait_for_a_picture_and_are_the_same_beside_it(link, monkeypatch, picture):
-    face = link.call(OpenIdentity(FromSeed(SEED)), 60)
+    face = link.call(OpenIdentity(FromSeed(SEED)), 300)
     request = Synthesize(face.identity, 5.0, 0.0, {"jawOpen": 0.3}, "final")
-    alone = bytes(link.call(request, 60).data)
+    alone = bytes(link.call(request, 300).data)
     held: Future[None] = Future()
     read = readings.read_picture
 
     def slowly(*given, **named):
-        held.result(120)
+        held.result(300)
         return read(*given, **named)
 
     monkeypatch.setattr(readings, "read_picture", slowly)
     first, second = (read_picture(link, png(picture), painted=True) for _ in range(2))
     wait_until(lambda: (first.poll(), second.poll(), first.stage == "reading" and second.stage == "waiting")[-1])
-    assert bytes(link.call(request, 60).data) == alone
+    assert bytes(link.call(request, 300).data) == alone
     second.cancel()
     third = read_picture(link, png(picture), painted=True)
     held.set_result(None)
-    assert isinstance(first.wait(120), PictureRead)
-    assert isinstance(third.wait(120), PictureRead)
+    assert isinstance(first.wait(300), PictureRead)
+    assert isinstance(third.wait(300), PictureRead)
     assert second.poll() is None
 
 
 def test_pictures_that_wait_are_bounded_in_bytes(link, monkeypatch, picture):
     held: Future[None] = Future()
-    monkeypatch.setattr(readings, "decode_picture", lambda data: held.result(120))
+    monkeypatch.setattr(readings, "decode_picture", lambda data: held.result(300))
     large = bytes(MAX_FILE_BYTES - 4096)
     waiting = []
     for stage in ("reading", "waiting"):
         waiting.append(read_picture(link, large))
         wait_until(lambda: (waiting[-1].poll(), waiting[-1].stage == stage)[-1])  # noqa: B023
     with pytest.raises(RequestError, match="long jobs of this client for which 64 MiB were sent") as caught:
-        read_picture(link, large).wait(120)
+        read_picture(link, large).wait(300)
     assert caught.value.code == "busy"
     waiting.pop().cancel()
     waiting.append(read_picture(link, large))
@@ -227,9 +227,9 @@ def test_pictures_that_wait_are_bounded_in_bytes(link, monkeypatch, picture):
     held.set_exception(PictureFileError("enough"))
     for work in waiting:
         with pytest.raises(RequestError, match="enough"):
-            work.wait(120)
+            work.wait(300)
     monkeypatch.undo()
-    assert read_picture(link, png(picture)).wait(120)
+    assert read_picture(link, png(picture)).wait(300)
 
 
 def test_a_picture_travels_in_pieces_and_no_larger_one_does():
@@ -268,7 +268,7 @@ def test_work_is_looked_at_until_it_is_done_and_cancelled_whenever():
     result = Identity("i", "m", b"", STRAIGHT, Array("f4", (3, 0), b""))
     with linked(reply) as (link, _):
         work: LongWork[Identity] = LongWork(link, ReadPicture(()))
-        assert work.wait(60) == result
+        assert work.wait(300) == result
         assert (work.share, work.stage, work.poll()) == (0.5, "half", None)
         del heard[:]
         LongWork(link, ReadPicture(())).cancel()

@@ -47,9 +47,9 @@ def test_a_link_asks_and_previews_over_it():
         return frame(request) if isinstance(request, Synthesize) else Error("failed", "no", "ask for a picture")
 
     with linked(reply) as (link, _):
-        assert link.call(Synthesize("x", 7.0, 0.0, {}, "final"), 60).data == bytes([7]) * 64
+        assert link.call(Synthesize("x", 7.0, 0.0, {}, "final"), 300).data == bytes([7]) * 64
         with pytest.raises(RequestError, match="ask for a picture"):
-            link.call(OpenIdentity(FromSeed(1)), 60)
+            link.call(OpenIdentity(FromSeed(1)), 300)
         link.preview(Synthesize("x", 9.0, 0.0, {}, half=True), "tag")
         wait_until(lambda: link.has_previews)
         (preview,) = link.previews()
@@ -69,11 +69,11 @@ def test_the_end_of_the_service_is_a_loss_and_another_life_begins():
 
     link = Link(Source(), "test", connect)
     try:
-        waiting = link.ask(Synthesize("x", 0.0, 0.0, {}, "final"), 60)
+        waiting = link.ask(Synthesize("x", 0.0, 0.0, {}, "final"), 300)
         wait_until(lambda: bool(lives))
         lives[0].close()
         with pytest.raises(RequestError) as caught:
-            waiting.result(60)
+            waiting.result(300)
         assert caught.value.is_transient
         wait_until(lambda: link.connections == 2)
         assert link.state.phase in (Phase.LOST, Phase.CONNECTING)
@@ -86,7 +86,7 @@ def test_a_final_of_a_service_in_this_process_is_the_models_own_picture(default_
     anchor = default_model.open_seed(3, 0.7)
     with in_process(copy.copy(default_model)) as link:
         identities = Identities(link)
-        opened = identities.open(OpenIdentity(FromSeed(3, truncation=0.7))).result(120)
+        opened = identities.open(OpenIdentity(FromSeed(3, truncation=0.7))).result(300)
         who = Anchor(opened.model, base64.b64encode(opened.latent).decode())
         got = Face().paint(identities, who, asking, 120)
     edit = default_model.edit(anchor, asking.yaw, asking.pitch, dict(asking.controls))
@@ -96,7 +96,7 @@ def test_a_final_of_a_service_in_this_process_is_the_models_own_picture(default_
 
 def test_a_service_in_this_process_answers_and_refuses_as_any(default_model):
     with in_process(copy.copy(default_model)) as link:
-        key = link.call(OpenIdentity(FromSeed(3)), 60).identity
+        key = link.call(OpenIdentity(FromSeed(3)), 300).identity
         link.preview(Synthesize(key, 5.0, 0.0, {}), tag="seen")
         wait_until(lambda: link.has_previews)
         (preview,) = link.previews()
@@ -108,12 +108,12 @@ def test_a_service_in_this_process_answers_and_refuses_as_any(default_model):
             (JobStatus("nothing"), "unknown-job"),
         ):
             with pytest.raises(RequestError) as caught:
-                link.call(request, 60)
+                link.call(request, 300)
             assert caught.value.code == code
-        report = link.call(Status(), 60)
+        report = link.call(Status(), 300)
         assert (report.phase, report.identities, report.painted) == ("ready", 1, 1)
-        assert link.call(Release(key), 60).count == 1
-        assert link.call(Cancel(), 60).count == 0
+        assert link.call(Release(key), 300).count == 1
+        assert link.call(Cancel(), 300).count == 0
 
 
 def test_what_is_no_message_is_refused_by_a_service_in_this_process(default_model):

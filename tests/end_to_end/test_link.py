@@ -48,9 +48,9 @@ def finder(service):
 def test_it_finds_a_service_asks_and_gets_previews(shared_service, link):
     client = link(finder(shared_service))
     welcome = client.wait_ready(300)
-    before = client.call(Status(), 60).painted
+    before = client.call(Status(), 300).painted
     assert client.state.phase is Phase.READY
-    identity = client.call(OpenIdentity(FromSeed(1)), 60).identity
+    identity = client.call(OpenIdentity(FromSeed(1)), 300).identity
     for yaw in range(20):
         client.preview(Synthesize(identity, float(yaw), 0.0, {}), tag=yaw)
     got = []
@@ -59,14 +59,14 @@ def test_it_finds_a_service_asks_and_gets_previews(shared_service, link):
     assert got[-1].tag == 19
     assert len(got) < 10, "previews that nobody waits for were painted"
     assert got[-1].outcome.pixels.size == 4 * welcome.resolution[0] * welcome.resolution[1]
-    assert client.call(Status(), 60).painted - before == len([p for p in got if isinstance(p.outcome, Painted)])
+    assert client.call(Status(), 300).painted - before == len([p for p in got if isinstance(p.outcome, Painted)])
 
 
 def test_a_refused_request_raises_with_code_and_hint(shared_service, link):
     client = link(finder(shared_service))
     client.wait_ready(300)
     with pytest.raises(RequestError, match="not open here") as caught:
-        client.call(Synthesize("nobody", 0.0, 0.0, {}, "final"), 10)
+        client.call(Synthesize("nobody", 0.0, 0.0, {}, "final"), 300)
     assert caught.value.code == "unknown-identity"
     assert caught.value.hint
 
@@ -77,11 +77,11 @@ def test_a_killed_service_is_noticed_at_once_and_another_is_found(start, shared_
     lives = [service]
     client = link(lambda: read_connection(lives[-1].connection_file))
     client.wait_ready(300)
-    identity = client.call(OpenIdentity(FromSeed(1)), 60).identity
-    waiting = [client.ask(Synthesize(identity, float(yaw), 0.0, {}, "final"), 30) for yaw in range(30)]
+    identity = client.call(OpenIdentity(FromSeed(1)), 300).identity
+    waiting = [client.ask(Synthesize(identity, float(yaw), 0.0, {}, "final"), 300) for yaw in range(30)]
     service.process.send_signal(signal.SIGKILL)
     with pytest.raises(RequestError, match="closed the connection"):
-        waiting[-1].result(60)
+        waiting[-1].result(300)
     assert client.state.phase is Phase.LOST
     assert client.state.welcome is not None, "the controls are forgotten"
     lives.append(shared_service)
@@ -115,7 +115,7 @@ def test_a_slow_line_connects_all_the_same(link, shared_service):
     thread = threading.Thread(target=relay)
     thread.start()
     try:
-        link(at(port)).wait_ready(120)
+        link(at(port)).wait_ready(300)
     finally:
         stop.set()
         thread.join()
@@ -135,10 +135,10 @@ def test_a_backend_that_stands_still_is_told_and_ended(start, link, monkeypatch)
 
     client = link(finder(service), kill)
     client.wait_ready(300)
-    identity = client.call(OpenIdentity(FromSeed(1)), 60).identity
+    identity = client.call(OpenIdentity(FromSeed(1)), 300).identity
     service.process.send_signal(signal.SIGSTOP)
     with pytest.raises(RequestError, match="silent"):
-        client.call(Synthesize(identity, 5.0, 0.0, {}, "final"), 30)
+        client.call(Synthesize(identity, 5.0, 0.0, {}, "final"), 300)
     wait_for(lambda: service.process.poll() is not None)
     assert killed == [service.process.pid]
 
@@ -147,14 +147,14 @@ def test_identities_that_nobody_uses_are_released(shared_service, link):
     client = link(finder(shared_service))
     client.wait_ready(300)
     identities = Identities(client)
-    kept, other = (identities.open(OpenIdentity(FromSeed(seed))).result(60).identity for seed in (1, 2))
-    identities.open(OpenIdentity(FromSeed(1))).result(60)  # a second face of the same person
+    kept, other = (identities.open(OpenIdentity(FromSeed(seed))).result(300).identity for seed in (1, 2))
+    identities.open(OpenIdentity(FromSeed(1))).result(300)  # a second face of the same person
     opening = identities.open(OpenIdentity(FromSeed(3)))
     if not opening.done():
         identities.release_all_but({kept})
-    third = opening.result(60).identity
+    third = opening.result(300).identity
     identities.release_all_but({kept, third})
     with pytest.raises(RequestError, match="not open here"):
-        client.call(Synthesize(other, 0.0, 0.0, {}, "final"), 60)
+        client.call(Synthesize(other, 0.0, 0.0, {}, "final"), 300)
     for open_still in (kept, third):
-        assert client.call(Synthesize(open_still, 0.0, 0.0, {}, "final"), 60).identity == open_still
+        assert client.call(Synthesize(open_still, 0.0, 0.0, {}, "final"), 300).identity == open_still

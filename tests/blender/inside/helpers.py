@@ -75,7 +75,7 @@ def strike_in_a_bake(monkeypatch, painted, pid, with_signal) -> None:
 
 def go_on(work) -> None:
     """Steps a bake or a cache to its end."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not work.walk.is_done:
         assert time.monotonic() < end
         work.step()

@@ -167,15 +167,13 @@ def test_a_cached_range_asks_for_nothing_and_shows_the_exact_pictures(scene, fac
     scene.frame_end = 12
     assert bpy.ops.effigy.cache() == {"FINISHED"}
     settle()
-    painted = session.ensure_ready().link.call(effigy_protocol.messages.Status(), 5).painted
-    shown, spent = [], 0.0
+    painted = session.ensure_ready().link.call(effigy_protocol.messages.Status(), 300).painted
+    shown = []
     for frame in range(1, 13):
         scene.frame_set(frame)
-        started = time.perf_counter()
         preview.look()
-        spent += time.perf_counter() - started
         shown.append(pixels(face.effigy.image))
-    assert session.ensure_ready().link.call(effigy_protocol.messages.Status(), 5).painted == painted
+    assert session.ensure_ready().link.call(effigy_protocol.messages.Status(), 300).painted == painted
     bpy.ops.effigy.bake()
     folder = addon("blender.pictures.bake").folder_of(face)
     for frame, picture in enumerate(shown, 1):
@@ -197,7 +195,7 @@ def capture(face):
         for sent in (b"nonsense", packed(link, dict.fromkeys(link.ARKIT, 0.0) | values)):
             phone.sendto(sent, ("127.0.0.1", listener.port))
         packets = listener.packets
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while listener.packets == packets:
             assert time.monotonic() < end
             running.step(scene)

@@ -22,7 +22,7 @@ def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
     swing(face, scene, 20)
 
     def painted():
-        return session.ensure_ready().link.call(effigy_protocol.messages.Status(), 5).painted
+        return session.ensure_ready().link.call(effigy_protocol.messages.Status(), 300).painted
 
     before = painted()
     bpy.ops.effigy.bake()

@@ -41,8 +41,8 @@ def composited(scene, image, layer, path):
 def test_the_compositor_finds_every_layer_and_value(scene, face, tmp_path):
     link, identity = addon("blender.pictures.session").session.ensure_ready().link, ensure_open(face)
     asked = {"purpose": "final", "passes": NAMES, "matte": "head"}
-    file = link.call(Synthesize(identity, 9.0, 0.0, {}, encoding="exr", unit=UNIT, distance=DISTANCE, **asked), 60)
-    plain = link.call(Synthesize(identity, 9.0, 0.0, {}, encoding="rgba8", **asked), 60)
+    file = link.call(Synthesize(identity, 9.0, 0.0, {}, encoding="exr", unit=UNIT, distance=DISTANCE, **asked), 300)
+    plain = link.call(Synthesize(identity, 9.0, 0.0, {}, encoding="rgba8", **asked), 300)
     path = tmp_path / "face.exr"
     path.write_bytes(file.data)
     image = bpy.data.images.load(str(path))

@@ -252,7 +252,7 @@ def test_a_control_never_takes_an_artists_shape_key(scene, face, settle):
     welcome = session.welcome
     tongue = replace(welcome.controls[0], name="tongueOut")
     another = replace(welcome, controls=(tongue, *welcome.controls[1:]))  # a model with such a control
-    identity = session.ensure_ready().link.call(addon("blender.pictures.runs").anchor_of(face).request(), 30)
+    identity = session.ensure_ready().link.call(addon("blender.pictures.runs").anchor_of(face).request(), 300)
     module.change_identity(face, another, identity, 4)
     keys = face.data.shape_keys.key_blocks
     kept = np.array(keys["tongueOut (own)"].data[30].co) - np.array(keys[0].data[30].co)

@@ -71,10 +71,10 @@ def test_an_unchanged_scene_asks_for_nothing(scene, face, settle):
     settle()
     messages, session = effigy_protocol.messages, addon("blender.pictures.session").session
     client = session.ensure_ready().link
-    painted = client.call(messages.Status(), 5).painted
+    painted = client.call(messages.Status(), 300).painted
     for _ in range(20):
         assert addon("blender.pictures.preview").tick() >= 0.1
-    assert client.call(messages.Status(), 5).painted == painted
+    assert client.call(messages.Status(), 300).painted == painted
 
 
 def test_no_tick_waits_while_a_picture_is_on_its_way(scene, face, settle, nothing_waits):

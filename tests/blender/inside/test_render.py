@@ -169,7 +169,7 @@ def _about_view_axis(degrees):
 
 def _painted():
     messages = effigy_protocol.messages
-    return addon("blender.pictures.session").session.ensure_ready().link.call(messages.Status(), 5).painted
+    return addon("blender.pictures.session").session.ensure_ready().link.call(messages.Status(), 300).painted
 
 
 def test_a_view_layer_without_the_face_renders_too(scene, face, settle, monkeypatch):
