@@ -114,7 +114,7 @@ def test_frames_for_a_compositor_go_on_where_they_were_stopped(default_model, tm
 
 
 def test_the_command_line_writes_layers(tmp_path, monkeypatch, default_model):
-    monkeypatch.setattr(effigy.api, "load", lambda model, device="auto": default_model)
+    monkeypatch.setattr("effigy.api.stills.load", lambda model, device="auto": default_model)
 
     def run(*more):
         ran = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["paint", "--seed", "4", *more])
