@@ -93,8 +93,9 @@ def test_a_bundle_of_another_format_or_with_a_path_outside_is_refused(bundle):
 
 @pytest.mark.parametrize(("topology", "revision", "is_old"), [
     ("mediapipe478", None, True), ("mediapipe478", 2, False), ("mediapipe468", None, True), ("ibug68", None, False),
+    ("ibug70", 1, True), ("ibug70", 2, False),
 ])  # fmt: skip
-def test_bundles_of_478_points_that_were_pitched_wrong_are_told_apart(tmp_path, topology, revision, is_old):
+def test_bundles_of_earlier_definitions_of_landmarks_are_told_apart(tmp_path, topology, revision, is_old):
     header = json.loads((FIRST_BUNDLE / "model.json").read_text())
     header["topology"] = topology
     header.pop("topology_revision", None)
@@ -104,3 +105,4 @@ def test_bundles_of_478_points_that_were_pitched_wrong_are_told_apart(tmp_path, 
     note = landmarks_note(tmp_path)
     assert ("a new fit mends" in note) == is_old
     assert bool(note) == is_old
+    assert ("pitched" in note) == (is_old and topology != "ibug70")

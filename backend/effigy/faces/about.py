@@ -42,10 +42,12 @@ def landmarks_note(folder: Path) -> str:
     header = read_header(folder)
     if header.get("topology_revision", 1) == load_topology(header["topology"]).revision:
         return ""
-    return (
-        f"{folder} was fitted by an earlier Effigy, to which {header['topology']} faces were pitched by about 15°, and "
-        "which named fewer of their expressions: its edits work as they did, and a new fit mends both"
-    )
+    faces = f"{header['topology']} faces"
+    if header["topology"].startswith("mediapipe"):
+        before = f"to which {faces} were pitched by about 15°, and which named fewer of their expressions"
+    else:
+        before = f"which measured the expressions of {faces} in other ways"
+    return f"{folder} was fitted by an earlier Effigy, {before}: its edits work as they did, and a new fit mends that"
 
 
 def looks_network(folder: Path) -> str | None:
