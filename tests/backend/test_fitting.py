@@ -80,7 +80,12 @@ def test_what_is_no_latents_is_refused(tmp_path, arrays):
 
 @pytest.mark.parametrize(
     ("people", "wrong"),
-    [([0, 0, 1], "one for each"), ([0.5] * 4, "whole numbers"), ([[0, 0, 1, 1]], "array"), ([0, 1, 2, 3], "once")],
+    [
+        ([0, 0, 1], "one for each"),
+        ([0.5] * 4, "whole numbers"),
+        ([[0, 0, 1, 1]], "array"),
+        ([0, 1, 2, 2], "3 people, less than twice"),
+    ],
 )
 def test_whom_latents_show_is_read_or_refused(tmp_path, people, wrong):
     file = tmp_path / "z.npz"

@@ -244,7 +244,7 @@ def test_controls_are_uncorrelated_and_read_back_what_they_set(fitted, topology)
 
 
 def test_whom_the_data_shows_keeps_looks_out_of_controls(fitted, topology):
-    """Ten people, one brow apart in height from person to person, who all raise both alike."""
+    """500 people whose left brows lie at different heights, and who all raise both brows alike."""
     random = np.random.default_rng(3)
     left, both = np.zeros((3, 68)), np.zeros((3, 68))
     left[1, 22:27], both[1, 17:27] = -0.05, -0.05

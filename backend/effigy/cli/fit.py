@@ -30,7 +30,10 @@ def fit(
     identity: IdentityOption = "auto",
     latents: Annotated[
         Path | None,
-        typer.Option(help="An .npz with an array z: the people to sample, where random ones seldom show expressions."),
+        typer.Option(
+            help="An .npz with an array z: the people to sample, where random ones seldom show expressions. An array "
+            "people, numbers that say whom each shows, keeps looks out of controls."
+        ),
     ] = None,
 ) -> None:
     """Fit a face model to a generator: sample, detect landmarks, factor, regress, learn what keeps looks.

@@ -161,18 +161,23 @@ def read_latents(path: Path) -> NDArray[np.float32]:
 
 
 def read_people(path: Path, count: int) -> NDArray[np.integer] | None:
-    """Returns whom the first ``count`` latents of an .npz file show, an array ``people`` of numbers, or None.
+    """Returns whom the first ``count`` latents of an .npz file show, from its array ``people`` [N]; None without one.
 
-    Raises SamplesError.
+    ``path`` is a file that ``read_latents`` reads. Raises SamplesError.
     """
-    people = read_arrays(path).get("people")
+    arrays = read_arrays(path)
+    people = arrays.get("people")
     if people is None:
         return None
-    if people.ndim != 1 or people.dtype.kind not in "iu" or len(people) < count:
+    if people.ndim != 1 or people.dtype.kind not in "iu" or len(people) != len(arrays["z"]):
         raise SamplesError(f"people in {path} must be an array [N] of whole numbers, one for each of its latents")
-    if 2 * len(np.unique(people[:count])) > count:
-        raise SamplesError(f"most people in {path} are shown once: show each at least twice, or leave the array out")
-    return people[:count]
+    sampled = people[:count]
+    if 2 * len(np.unique(sampled)) > len(sampled):
+        raise SamplesError(
+            f"the first {len(sampled)} latents in {path} show {len(np.unique(sampled))} people, less than twice each: "
+            "show everybody at least twice, or leave the array people out"
+        )
+    return sampled
 
 
 def _check(given: NDArray[np.float32], z_dim: int, count: int) -> None:

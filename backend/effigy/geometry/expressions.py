@@ -7,7 +7,8 @@ as the gap between the inner lips. The template's direction correlates with othe
 of the data that is nearest to it is searched by a fixed-point iteration (FastICA, one unit, deflation: Hyvärinen, *Fast
 and Robust Fixed-Point Algorithms for Independent Component Analysis*, 1999). The idea is that people move by
 independent actions, most of which are at rest most of the time. If the component found correlates too little with the
-template, the template's own direction is kept.
+template, the template's own direction is kept. An action that the data hardly shows, or only as a part of others, is
+left out.
 
 Left and right become two expressions if they move separately in the data. Expressions are uncorrelated with each other.
 """
@@ -56,8 +57,8 @@ def name_expressions(
     """Finds the topology's actions in the data ``alpha`` [N, K], as directions of ``model`` that are scaled to that
     data.
 
-    With ``people`` [N], the number of the person whom each row shows, actions are looked for in what persons change by
-    moving, so that no brow that somebody has, instead of raising it, counts as an action.
+    With ``people`` [N], the number of the person whom each row shows, actions are looked for in the differences between
+    rows of one person. So high brows, which some people have, are not taken for raised ones.
     """
     whitener, white = _whiten(alpha)
     if people is not None:
@@ -174,7 +175,7 @@ def _of_moves(whitener: Array, moves: Array) -> tuple[Array, Array]:
     """
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(moves.T)))
     kept = values >= min(_WITHIN, values[-1])
-    scaled = vectors[:, kept] / np.sqrt(values[kept])
+    scaled = vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-12))  # nobody may have moved at all
     return whitener @ scaled, moves @ scaled
 
 
