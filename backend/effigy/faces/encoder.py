@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The encoder: a linear map from a picture's features to its whitened latent, where inversion starts.
 
-It is a ridge regression of v on the features of ``features``. Every kind of feature has the same weight, however many
+It is a ridge regression of v on what ``features`` computes. Every kind of feature has the same weight, however many
 numbers it has.
 """
 

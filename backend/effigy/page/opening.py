@@ -33,7 +33,11 @@ class Opening:
         self._shown = {"src": src, "words": words}
 
     def hand_over(self, page: App, life: AbstractAsyncContextManager[Any]) -> None:
-        """Makes ``page`` answer from now on, inside ``life``, which ends with the server."""
+        """Makes ``page`` answer from now on, inside ``life``, which ends with the server.
+
+        It is called from another thread than the server's. Raises what ``life`` raises as it begins, and TimeoutError
+        where the server does not run.
+        """
         begun: Future[None] = Future()
         if not self._runs.wait(_PATIENCE_S):
             raise TimeoutError("the page's server does not start")

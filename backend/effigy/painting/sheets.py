@@ -73,7 +73,10 @@ _Steps = list[tuple[tuple[str, float], ...]]
 
 
 def _two(axes: Mapping[str, Sequence[float]]) -> tuple[_Steps, _Steps]:
-    """Returns the axis to the right and the one downwards, of the axes that have several values."""
+    """Returns the steps to the right and the steps downwards, one (name, value) each, of the axes with several values.
+
+    An axis that is missing has one step, (). Raises PaintingError.
+    """
     if empty := [name for name, values in axes.items() if not len(values)]:
         raise PaintingError(f"{empty[0]} has no values")
     several = [name for name, values in axes.items() if len(values) > 1]

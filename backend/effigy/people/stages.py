@@ -78,7 +78,7 @@ class Unfinished:
         write_tensors(self.path, self._rows)
 
     def drop(self, key: str, /) -> None:
-        """It leaves the file, which soon is done, or else goes on from there."""
+        """Forgets the numbers. The file still has them until the next ``put`` or ``done``."""
         self._rows.pop(key, None)
 
     def done(self) -> None:

@@ -86,7 +86,7 @@ def bags_in(action: Any) -> list[Any]:
 
 
 def _leaves(strips: Any) -> list[Any]:
-    """Returns the strips in groups of strips, at any depth."""
+    """Returns the strips that are no groups; of a group the strips in it, at any depth."""
     return [leaf for strip in strips for leaf in (_leaves(strip.strips) if strip.type == "META" else [strip])]
 
 
