@@ -48,7 +48,7 @@ def test_one_of_two_people_in_a_picture_is_made(window, photograph):
     settle(window)
     window.find("^Person$", PANEL)
     window.shot("07l-made")
-    assert window.ask("result = b'provenance' in face().effigy.latent_bytes()")
+    assert window.ask("result = b'provenance' in face().effigy.anchor.latent_bytes()")
 
 
 def portrait(window):
