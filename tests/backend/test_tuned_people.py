@@ -95,10 +95,10 @@ def _final(who) -> Synthesize:
 
 def test_changes_of_nothing_change_nothing(default_model, layer):
     person = default_model.open_person(changed(default_model, *layer, 0.0))
-    painter = default_model.tuned_for(person)
-    assert painter is not default_model
-    assert painter is default_model.tuned_for(person), "it is kept"
-    assert np.array_equal(painter.paint(person.ws[None]), default_model.paint(person.ws[None]))
+    tuned = default_model.tuned_for(person)
+    assert tuned is not default_model
+    assert tuned is default_model.tuned_for(person), "it is kept"
+    assert np.array_equal(tuned.paint(person.ws[None]), default_model.paint(person.ws[None]))
 
 
 def test_changes_that_do_not_fit_are_refused_before_they_are_made(default_model, layer):

@@ -129,8 +129,8 @@ def paint_shots(
         raise PaintingError(f"layers are {', '.join(PASS_CHANNELS)}, not {', '.join(map(str, layers.passes))[:200]}")
     waiting = iter(shots)
     while some := list(islice(waiting, model.painter.batch)):
-        for painter, together in groupby(some, lambda shot: model.tuned_for(shot.person)):
-            yield from _painted(painter, list(together), depth, matte, layers)
+        for tuned, together in groupby(some, lambda shot: model.tuned_for(shot.person)):
+            yield from _painted(tuned, list(together), depth, matte, layers)
 
 
 def _painted(

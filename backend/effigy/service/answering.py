@@ -190,7 +190,7 @@ class Answering:
         if not isinstance(request, Synthesize):
             raise TypeError(f"a {type(request).__name__} asks for no picture")
         opened = self._opened(queued.client, request.identity)
-        model = opened.painter
+        model = opened.tuned
         if unknown := sorted(request.controls.keys() - set(model.sliders)):
             raise RefusedError(
                 "bad-field",

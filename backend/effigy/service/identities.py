@@ -26,8 +26,8 @@ class Opened:
     anchor: Identity
 
     @property
-    def painter(self) -> FaceModel:
-        """The model that paints it."""
+    def tuned(self) -> FaceModel:
+        """The model that edits and paints it: ``model``, or a copy with the person's own generator."""
         return self.model.tuned_for(self.anchor)
 
     @property
