@@ -56,7 +56,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """Gives the folder ``path``, which does not exist yet, for files of the moment; it is removed at the end.
+    """Gives the folder ``path``, which does not exist yet, for temporary files; it is removed at the end.
 
     What a killed run left there is removed first.
     """

@@ -170,7 +170,7 @@ def test_what_is_typical_is_the_best_linear_prediction():
     torch.testing.assert_close(related, torch.zeros_like(related), atol=1e-6, rtol=0)
 
 
-def test_only_what_no_parameter_explains_is_squeezed(regressor):
+def test_only_what_no_parameter_explains_is_scaled_down(regressor):
     guide = Guide.of(regressor.typical, regressor.q_scale, stretch=4.0)
     step = torch.randn(3, len(guide.typical), dtype=torch.float64)
     along = step @ guide.axes @ guide.axes.T

@@ -67,7 +67,7 @@ def test_a_long_render_and_a_viewport_take_turns():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["final", "preview"]), st.integers(0, 2), st.sampled_from([b"a", b"b"]))))
-def test_every_job_is_taken_or_handed_back_exactly_once(arrivals):
+def test_every_request_is_taken_or_handed_back_exactly_once(arrivals):
     queue = Scheduler()
     handed_back = []
     for number, (purpose, stream, client) in enumerate(arrivals):

@@ -95,7 +95,7 @@ class Stages:
 
     @staticmethod
     def begin(kept: Kept, data: bytes | memoryview, *others: object) -> Stages:
-        """Of a picture's file, and whatever else leads to its inversion."""
+        """Returns the stages of the inversion of a picture's file, whose result depends on ``others`` besides."""
         told = hashlib.sha256(data)
         told.update(repr((VERSION, *others)).encode())
         return Stages(kept, told.hexdigest())
@@ -104,7 +104,7 @@ class Stages:
         return Stages(self.kept, hashlib.sha256(f"{self.of} {name}".encode()).hexdigest())
 
     def recall(self, stage: str, objective: Objective) -> Judged | None:
-        """What the stage has found, if it was gone through before."""
+        """Returns what the stage has found, or None if it was not gone through before."""
         row = self.kept.get(self.part(stage).of)
         if row is None or row.shape != (objective.size + 1,):
             return None

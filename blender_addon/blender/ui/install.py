@@ -61,7 +61,7 @@ def draw_rows(layout: Any) -> None:
 
 
 def is_found() -> bool:
-    """Whether there is a backend to start, as far as can be known without starting it."""
+    """Returns whether there is a backend to start, as far as can be known without starting it."""
     try:
         chosen = preferences.get()
     except preferences.PreferencesError:
@@ -83,7 +83,7 @@ def _draw_update(layout: Any) -> None:
 
 @lru_cache(maxsize=1)  # the panel is drawn at every movement of the mouse
 def _of_another_release(command: str) -> tuple[str, str] | None:
-    """The folder of an installation that is not of this add-on's release, and what to say of it."""
+    """Returns the folder of an installation that is not of this add-on's release, and what to say of it; or None."""
     belongs, parents = read_wheel(ADDON / "backend.json"), Path(command).parents
     if belongs is None or len(parents) < 3:
         return None

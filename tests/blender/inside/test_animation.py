@@ -146,8 +146,8 @@ def test_a_landmark_track_brings_turn_and_expression_back(scene, face, tmp_path)
     for row, (yaw, jaw) in enumerate(zip(yaws, jaws, strict=True)):
         values = np.zeros(len(names))
         values[names.index("jawOpen")] = jaw
-        sight = pose.View(np.eye(4), np.eye(4), False)
-        R = pose.head_rotation(pose.Angles(yaw, 0.0, 0.0), sight)
+        view = pose.View(np.eye(4), np.eye(4), False)
+        R = pose.head_rotation(pose.Angles(yaw, 0.0, 0.0), view)
         seen = 200 * (shape.points(values) @ R.T)[:, :2] + 400
         lines.append(",".join(map(str, [row / 24, 1, *seen[:, 0], *(-seen[:, 1])])))
     path = tmp_path / "track.csv"

@@ -12,8 +12,8 @@ from helpers import open_mouth_as_a_step
 @pytest.fixture()
 def known(scene, monkeypatch):
     """Returns the names of the known faces; ``known.looks`` counts searches through all objects."""
-    census = addon("blender.scene.queries")
-    faces = census.faces
+    queries = addon("blender.scene.queries")
+    faces = queries.faces
 
     def look(scene):
         names.looks += 1
@@ -22,12 +22,12 @@ def known(scene, monkeypatch):
     def names():
         bpy.context.view_layer.update()
         current = bpy.context.scene
-        told = {proxy.name for proxy in census.known_faces(current)}
+        told = {proxy.name for proxy in queries.known_faces(current)}
         assert told == {proxy.name for proxy in faces(current)}
         return told
 
-    monkeypatch.setattr(census, "faces", look)
-    census.forget()
+    monkeypatch.setattr(queries, "faces", look)
+    queries.forget()
     names.looks = 0
     return names
 
@@ -90,13 +90,13 @@ def test_what_is_no_mesh_is_no_face(scene, face):
 
 def test_two_scenes_in_two_windows_are_both_known(scene, face, known):
     other = bpy.data.scenes.new("Other")
-    census = addon("blender.scene.queries")
+    queries = addon("blender.scene.queries")
     for each in (scene, other):
-        census.known_faces(each)
+        queries.known_faces(each)
     looks = known.looks
     for _ in range(5):
-        assert census.known_faces(scene) == [face]
-        assert census.known_faces(other) == []
+        assert queries.known_faces(scene) == [face]
+        assert queries.known_faces(other) == []
     assert known.looks == looks
     bpy.data.scenes.remove(other)
 
@@ -122,12 +122,12 @@ def test_faces_of_an_undo_and_of_another_scene_are_known(scene, face, settle, kn
 
 
 def test_the_active_face_is_found_by_its_plate_and_its_camera(scene, face, known):
-    census = addon("blender.scene.queries")
+    queries = addon("blender.scene.queries")
     bpy.ops.effigy.add_face(seed=5)
     for proxy in (bpy.context.active_object, face):
         for part in (proxy, proxy.effigy.plate, proxy.effigy.camera):
             bpy.context.view_layer.objects.active = part
-            assert census.active_face(bpy.context) == proxy
+            assert queries.active_face(bpy.context) == proxy
     bpy.context.view_layer.objects.active = None
-    assert census.active_face(bpy.context) is None, "there are two"
+    assert queries.active_face(bpy.context) is None, "there are two"
     assert len(known()) == 2
