@@ -44,7 +44,7 @@ def told() -> Told:
     if state is None:
         if session.problem:
             return Told("ERROR", iface_("Not running"), session.problem)
-        return Told("UNLINKED", iface_("Not running"), iface_(_to_start()))
+        return Told("UNLINKED", iface_("Not running"), _to_start())
     text = f"{state.detail} ({state.hint})" if state.hint else state.detail
     if state.phase is Phase.READY and state.welcome is not None:
         height, width = state.welcome.resolution
@@ -53,7 +53,7 @@ def told() -> Told:
 
 
 def _to_start() -> str:
-    """Tells what to expect, or to do first, before a backend that is not running can start."""
+    """Returns what to expect of the start of a backend that is not running, or what must be done before."""
     if install.is_running() or not install.is_found():
-        return "It must be installed first."
-    return "It takes some seconds to start."
+        return iface_("It must be installed first.")
+    return iface_("It takes some seconds to start.")

@@ -12,13 +12,13 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from effigy_client.install import Installation, InstallError, Plan, carry_over, make_plan, read_wheel
 
 from ..pictures.session import session
-from ..translation import iface_, rpt_
+from ..translation import iface_, n_, rpt_
 from . import install
 from .rows import write
 
 _WIDTH = 460  # pixels of the dialog
 _LINE = 72  # characters that fit it
-_NOT_ONLINE = (
+_NOT_ONLINE = n_(
     "Blender may not go online: allow it in Preferences ▸ System ▸ Network, or choose a folder of wheels that was "
     "filled on another machine"
 )

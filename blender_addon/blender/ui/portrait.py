@@ -12,10 +12,10 @@ import bpy.utils.previews
 import numpy as np
 
 from ..pictures import redraw
-from ..translation import iface_
+from ..translation import iface_, n_
 from .panels import FacePanel
 
-_STAGES = {"seen": "Seen at a glance", "fitted": "Fitted", "tuned": "Tuned"}  # what of the work is done
+_STAGES = {"seen": n_("Seen at a glance"), "fitted": n_("Fitted"), "tuned": n_("Tuned")}  # what of the work is done
 
 
 class Shown:
@@ -131,7 +131,7 @@ class EFFIGY_PT_portrait(FacePanel):
         layout: Any = self.layout
         row = layout.row(align=True)
         if portrait.is_under_way:
-            told = iface_(_STAGES.get(portrait.stage, "Cut out"))
+            told = iface_(_STAGES.get(portrait.stage, n_("Cut out")))
             row.progress(text=f"{told}, {round(100 * portrait.share)} %", factor=portrait.share)
             row.operator("effigy.stop_portrait", text="", icon="X")
         else:
