@@ -12,14 +12,15 @@ import torch
 from .latents import Z_DIM, parameters_of
 from .parameters import column
 
-# Of the parameters that change looks alone, those that are seen at the default's size: name → column.
+# Of the parameters that change looks alone, those that are seen at the default's size: name → column, with - where
+# the column counts the other way.
 LABELS = {
     "age": "age",
     "female": "woman",
     "skinTone": "tone.0",
     "stubble": "stubble",
     "hairColour": "hair_colour.0",
-    "greyHair": "hair_colour.2",
+    "greyHair": "-hair_colour.2",  # the column makes hair turn grey later
     "hairLength": "hair_length",
     "eyeColour": "eye_colour",
 }
@@ -28,7 +29,9 @@ LABELS = {
 def write_labels(path: Path, count: int) -> None:
     """Writes a table with ``seed`` and LABELS of the people 0 … count − 1, as FaceModel.open_seed draws them."""
     z = np.stack([np.random.RandomState(seed).randn(Z_DIM) for seed in range(count)])
-    values = parameters_of(torch.from_numpy(z).float())[:, [column(name) for name in LABELS.values()]].numpy()
+    columns = [column(name.removeprefix("-")) for name in LABELS.values()]
+    signs = np.array([-1.0 if name.startswith("-") else 1.0 for name in LABELS.values()])
+    values = signs * parameters_of(torch.from_numpy(z).float())[:, columns].numpy()
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["seed", *LABELS])
