@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from effigy.editing.patches import patch_names
 from effigy.faces.face import FaceModel
-from effigy.fitting.drift import TURN, Shading, changes
+from effigy.fitting.drift import TURN, Shading, changes, full_strength
 from effigy.geometry import infer
 from effigy.geometry.camera import Array
 from effigy.landmarks import Detector
@@ -62,20 +62,21 @@ def measure_shading(
 def _shares(
     model: FaceModel, detector: Detector, renderer: Renderer, yaw: float, pitch: float, progress: Callable[[int], None]
 ) -> dict[str, dict[str, float]]:
+    moves = {name: MOVES[name] for name in full_strength(dict.fromkeys(model.controls, 1.0), model.topology)}
     products, squares, readings = [], [], []
     for number, person in enumerate(people(yaw, pitch)):
-        vectors = [person, *(moved(person, move) for move in MOVES.values())]
+        vectors = [person, *(moved(person, move) for move in moves.values())]
         pictures = torch.from_numpy(np.stack([renderer(vector).picture[..., RGB] for vector in vectors]))
         pictures = pictures.permute(0, 3, 1, 2).float()
         views = infer(model.shape, detector.detect(pictures / 127.5 - 1).double().cpu().numpy())
         base, change = changes(pictures, views, model.topology, model.shape)
         products.append((change * base).sum(axis=2))
         squares.append(np.square(base).sum(axis=1))
-        readings.append([_reading(model, name, views.alpha[1 + i] - views.alpha[0]) for i, name in enumerate(MOVES)])
+        readings.append([_reading(model, name, views.alpha[1 + i] - views.alpha[0]) for i, name in enumerate(moves)])
         progress(number + 1)
     share = np.sum(products, axis=0) / np.sum(squares, axis=0) / np.mean(readings, axis=0)[:, None]
     places = patch_names(model.topology.patches)
-    return {name: dict(zip(places, row, strict=True)) for name, row in zip(MOVES, share.round(4).tolist(), strict=True)}
+    return {name: dict(zip(places, row, strict=True)) for name, row in zip(moves, share.round(4).tolist(), strict=True)}
 
 
 def people(yaw: float, pitch: float) -> NDArray[np.float32]:
