@@ -162,6 +162,7 @@ def test_a_backend_that_dies_shows_stripes_and_comes_back_by_two_clicks(window):
     window.find("Refused", PANEL)  # whose longer text moves the button
     window.shot("12-lost")
     window.press("^.{0,3}Stop$", PANEL)
+    window.find("Not running", PANEL)  # drawn again: what is grey cannot be pressed
     window.press("^.{0,3}Start Backend", PANEL)
     window.find("Ready", PANEL)
     settle(window)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LINE = 36  # characters that fit the side panel
+_SIGN = 2  # of them, what a sign before the text takes, or the dots behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,19 @@ def draw_word(layout: Any, told: Told) -> None:
 
 def draw_text(layout: Any, told: Told, icon: str = "NONE") -> None:
     """Draws the beginning of the text in one row."""
-    lines = _lines(told.text)
-    shown = lines[0] if lines else ""
-    layout.label(text=f"{shown} …" if is_cut(told) else shown, icon=icon, translate=False)
+    lines = textwrap.wrap(told.text, _LINE - _SIGN) if is_cut(told) else [told.text]
+    layout.label(text=f"{lines[0]} …" if len(lines) > 1 else lines[0], icon=icon, translate=False)
 
 
 def is_cut(told: Told) -> bool:
     """Returns whether the text does not fit into its row."""
-    return len(_lines(told.text)) > 1
+    return len(textwrap.wrap(told.text, _LINE)) > 1
 
 
 def write(layout: Any, text: str, icon: str = "NONE", *, width: int = _LINE) -> None:
     """Draws a text of any length, broken into lines of ``width`` characters, by default the panel's width."""
     column = layout.column(align=True)
-    for number, line in enumerate(textwrap.wrap(text, width)):
+    room = width if icon == "NONE" else width - _SIGN
+    for number, line in enumerate(textwrap.wrap(text, room)):
         sign = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
         column.label(text=line, icon=sign, translate=False)
-
-
-def _lines(text: str) -> list[str]:
-    return textwrap.wrap(text, _LINE)
