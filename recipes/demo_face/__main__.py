@@ -28,6 +28,7 @@ from .fairness import fairness
 from .gallery import gallery
 from .labels import write_labels
 from .latents import TRUNCATION, drawn, drawn_evenly, latents_of
+from .levels import levelled
 from .parameters import sample
 from .renderer import Renderer
 from .report import render as pictures_of
@@ -130,7 +131,7 @@ def train(
         if start is not None:
             training.begin(read_trainable(start))
     run(training, renders, checkpoint, compiled=compiled)
-    save_generator(training.finished(), out)
+    save_generator(levelled(training.finished()), out)
 
 
 @app.command()
@@ -139,7 +140,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="The generator to write (.safetensors).")],
 ) -> None:
     """Writes the generator of a training that has not ended, as train does at its end; train may go on afterwards."""
-    save_generator(Training.load(checkpoint).finished(), out)
+    save_generator(levelled(Training.load(checkpoint).finished()), out)
 
 
 @app.command()

@@ -17,7 +17,8 @@ from recipes.demo_face import gallery, latents
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.blend import blended
 from recipes.demo_face.fairness import THIRDS
-from recipes.demo_face.planes import PLANES
+from recipes.demo_face.levels import levelled
+from recipes.demo_face.planes import ALPHA, PLANES
 from recipes.demo_face.storage import read_trainable
 from recipes.demo_face.train_generator import Training
 from recipes.demo_face.widen import widened
@@ -61,6 +62,17 @@ def test_blocks_beyond_its_own_only_double_a_generators_picture():
     assert_same(painted(larger, z), doubled, roundings_of(larger))
     with pytest.raises(ValueError, match="do not fit"):
         widened(larger, small.config.channels)
+
+
+def test_levels_change_alpha_alone():
+    small = small_network()
+    z = torch.randn(3, latents.Z_DIM, generator=torch.Generator().manual_seed(2))
+    before, after = painted(small, z), painted(levelled(small, 0.2, 0.7), z)
+    others = [plane for plane in range(PLANES) if plane != ALPHA.start]
+    assert torch.equal(after[:, others], before[:, others])
+    alpha = (before[:, ALPHA] + 1) / 2
+    assert_same((after[:, ALPHA] + 1) / 2, (alpha - 0.2) / 0.5, 4 * roundings_of(small))
+    assert torch.equal(painted(small, z), before), "the generator that is given stays as it is"
 
 
 def test_a_blend_lies_between_two_generators(tmp_path: Path):
