@@ -49,6 +49,9 @@ def test_one_of_two_people_in_a_picture_is_made(window, photograph):
     window.find("^Person$", PANEL)
     window.shot("07l-made")
     assert window.ask("result = b'provenance' in face().effigy.anchor.latent_bytes()")
+    _, y = window.find_still("photograph.+two", PANEL)
+    window.click(1184, y)  # the tick at the row's end
+    until(lambda: not window.ask("result = addon('blender.ui.portrait').portrait.name"), window.console)
 
 
 def portrait(window):
