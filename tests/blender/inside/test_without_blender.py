@@ -26,9 +26,8 @@ def test_exported_keys_are_painted_to_the_bytes_of_the_bake(scene, face, tmp_pat
     exported = tmp_path / "keys.json"
     assert bpy.ops.effigy.export_keys(filepath=str(exported)) == {"FINISHED"}
     painted = tmp_path / "painted" / baked.name
-    ran = subprocess.run(
-        [os.environ["EFFIGY_COMMAND"], "film", exported, "--out", painted], capture_output=True, text=True, timeout=600
-    )
+    command = [os.environ["EFFIGY_COMMAND"], "film", exported, "--model", "first-default", "--out", painted]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "4 frames painted" in ran.stdout
     assert {path.name: path.read_bytes() for path in painted.iterdir()} == {
