@@ -241,7 +241,7 @@ class Window:
     def _read(self, screen: np.ndarray, columns: slice) -> list[tuple[str, float, float]]:
         """The same, of what ``look`` has returned."""
         left = columns.start or 0
-        picture = Image.fromarray(screen[:, columns]).convert("L")
+        picture = Image.fromarray(screen[:, columns].min(axis=2))  # white alone, on any slider's colour
         large = picture.resize((picture.width * _ENLARGED, picture.height * _ENLARGED), Image.Resampling.LANCZOS)
         path = self.work / "read.png"
         large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
