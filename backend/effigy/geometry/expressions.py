@@ -63,7 +63,8 @@ def name_expressions(
     whitener, white = _whiten(alpha)
     if people is not None:
         alpha = departures(alpha, people)
-        whitener, white = _of_moves(whitener, departures(white, people))
+        moves, white = _whiten(alpha @ whitener, _WITHIN)
+        whitener = whitener @ moves
     colour = np.linalg.pinv(whitener)
     expressions, taken = [], np.zeros((0, white.shape[1]))
     for name, group, measure in _actions(model, alpha, topology):
@@ -149,10 +150,14 @@ def _measure(basis: Array, terms: Terms) -> Array:
     return np.asarray(sum(weight * basis[:, axis, landmark] for landmark, axis, weight in terms))
 
 
-def _whiten(alpha: Array) -> tuple[Array, Array]:
-    """Returns the A [K, K] that makes the coefficients uncorrelated and of unit variance, and those coefficients."""
+def _whiten(alpha: Array, least: float = -np.inf) -> tuple[Array, Array]:
+    """Returns the A [K, k] that makes the coefficients uncorrelated and of unit variance, and those coefficients.
+
+    Directions whose variance is below ``least`` are left out, but never the widest.
+    """
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(alpha.T)))  # of one coefficient, cov is a number
-    whitener = vectors / np.sqrt(np.maximum(values, 1e-12))
+    kept = values >= min(least, values[-1])
+    whitener = vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-12))
     return whitener, (alpha - alpha.mean(axis=0)) @ whitener
 
 
@@ -166,17 +171,6 @@ def departures(alpha: Array, people: NDArray[np.integer]) -> Array:
     np.add.at(sums, person, alpha)
     bessel = np.sqrt(count / np.maximum(count - 1, 1))
     return np.asarray((alpha - (sums / count[:, None])[person]) * bessel[person, None])
-
-
-def _of_moves(whitener: Array, moves: Array) -> tuple[Array, Array]:
-    """Keeps of the whitened data the directions that vary mostly by ``moves`` [N, K], persons' departures.
-
-    Returns a whitener [K, k] of them, and the moves in these coordinates, [N, k].
-    """
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(moves.T)))
-    kept = values >= min(_WITHIN, values[-1])
-    scaled = vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-12))  # nobody may have moved at all
-    return whitener @ scaled, moves @ scaled
 
 
 def _tails(white: Array, w: Array) -> Array:
