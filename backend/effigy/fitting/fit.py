@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
@@ -87,7 +86,7 @@ def fit_face_model(
     recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
     people = None if plan.latents is None else read_people(plan.latents, plan.samples)
     sampled = sample(generator, detector, embedder, recipe, plan.samples, work, progress, given)
-    samples = with_faces(sampled)
+    samples = with_faces(replace(sampled, people=people))
     latents, W = samples.latents, samples.points
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
@@ -95,8 +94,7 @@ def fit_face_model(
     regressor, _ = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n)
     )
-    people = None if people is None else people[has_face(sampled)]
-    controls = name_expressions(shape, fitted.alpha, topology, people)
+    controls = name_expressions(shape, fitted.alpha, topology, samples.people)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s
     yaw, pitch, _ = angles(parameters.camera.R)
     pose_range = [float(np.degrees(np.percentile(np.abs(a), 99.0))) for a in (yaw, pitch)]
@@ -170,14 +168,9 @@ def fingerprint(embedder: Embedder | None) -> str:
     return NO_NETWORK if embedder is None else embedder.fingerprint
 
 
-def has_face(samples: Samples) -> NDArray[np.bool_]:
-    """Returns for each sample whether a face was found in it, [N]."""
-    return np.asarray(np.isfinite(samples.points).all(axis=(1, 2)))
-
-
 def with_faces(samples: Samples) -> Samples:
     """Returns the samples in which a face was found. Raises SamplesError if most show none."""
-    seen = has_face(samples)
+    seen = np.asarray(np.isfinite(samples.points).all(axis=(1, 2)))
     if seen.mean() < _FACES:
         raise SamplesError(
             f"the detector sees a face in only {seen.sum()} of {len(seen)} pictures: "

@@ -61,13 +61,15 @@ class Samples:
     points: Array  # [N, 2, L] landmarks in [0, 1], NaN where no face is seen; without a detector L is 0
     thumbnails: NDArray[np.uint8]  # [N, 3, THUMBNAIL, THUMBNAIL], sRGB
     vectors: Array  # [N, D] unit vectors of the identity network; without one D is 0
+    people: NDArray[np.integer] | None = None  # [N] whom each shows, where that is known
 
     def __len__(self) -> int:
         return len(self.latents)
 
     def where(self, rows: NDArray[np.bool_]) -> Samples:
         """Returns those for which ``rows`` [N] is true."""
-        return Samples(self.latents[rows], self.points[rows], self.thumbnails[rows], self.vectors[rows])
+        people = None if self.people is None else self.people[rows]
+        return Samples(self.latents[rows], self.points[rows], self.thumbnails[rows], self.vectors[rows], people)
 
 
 def sample(
