@@ -29,7 +29,7 @@ from .gallery import gallery
 from .labels import write_labels
 from .latents import TRUNCATION, drawn, drawn_evenly, latents_of
 from .levels import levelled
-from .parameters import sample
+from .parameters import people_of, sample
 from .renderer import Renderer
 from .report import render as pictures_of
 from .report import report as write_report
@@ -84,7 +84,7 @@ def render(
         task = progress.add_task("rendering", total=len(vectors))
         render_set(head, out, vectors, size, report=lambda done: progress.update(task, completed=done))
     if people:
-        np.save(out / "people.npy", np.repeat(np.arange(count // people), people))
+        np.save(out / "people.npy", people_of(len(vectors), people))
 
 
 @app.command()
@@ -171,7 +171,7 @@ def paint(
         renderer = Renderer(load_assets(head), network.resolution[0])
         paint_set(network, renderer, out, vectors, report=lambda done: progress.update(task, completed=done))
     if people:
-        np.save(out / "people.npy", np.repeat(np.arange(count // people), people))
+        np.save(out / "people.npy", people_of(len(vectors), people))
 
 
 @app.command()
@@ -193,7 +193,7 @@ def latents_command(
     """Writes latents of people with all expressions; of people drawn at random, only three in a hundred show any."""
     random = torch.Generator().manual_seed(seed)
     z = latents_of(drawn_evenly(count, random, people), random).numpy()
-    np.savez(out, z=z, people=np.arange(count) // people)
+    np.savez(out, z=z, people=people_of(count, people))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .bake import load_assets
 from .latents import gate, paint_vectors
-from .parameters import EXPRESSION, PERSONAL, sample
+from .parameters import EXPRESSION, sample, share_people
 from .planes import PLANES, planes_of
 from .renderer import LANDMARKS, Renderer
 
@@ -114,9 +114,7 @@ def pair_vectors(pairs: int, seed: int) -> NDArray[np.float32]:
 
 def people_vectors(people: int, pictures: int, seed: int) -> NDArray[np.float32]:
     """[people · pictures, COUNT]: one person's rows share what is theirs (see ``parameters.PERSONAL``)."""
-    vectors = sample(people * pictures, seed).reshape(people, pictures, -1)
-    vectors[:, :, PERSONAL] = vectors[:, :1, PERSONAL]
-    return vectors.reshape(people * pictures, -1)
+    return share_people(sample(people * pictures, seed), pictures)
 
 
 def to_pictures(images: Tensor) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
-from .parameters import COUNT, PERSONAL, ROWS
+from .parameters import COUNT, ROWS, share_people
 
 Z_DIM = 512
 TRUNCATION = 0.8  # at which people are mostly drawn
@@ -83,13 +83,13 @@ def parameters_of(z: Tensor) -> Tensor:
     return gate(unit @ _A.T.to(z.device))
 
 
-def drawn_evenly(count: int, random: torch.Generator, pictures: int = 1) -> Tensor:
+def drawn_evenly(count: int, random: torch.Generator, pictures: int) -> Tensor:
     """Draws p [count, COUNT]: what faces can do, and in every other row what users draw (see ``gate``).
 
     Each person has ``pictures`` rows, one after the other, that share what is theirs (see ``parameters.PERSONAL``).
     """
-    p = torch.randn(count, COUNT, generator=random, device=random.device)
-    p[:, PERSONAL] = p[::pictures, PERSONAL].repeat_interleave(pictures, dim=0)[:count]
+    p = torch.randn(count, COUNT, generator=random)
+    share_people(p.numpy(), pictures)
     p[::2] = gate(p[::2])
     return p
 

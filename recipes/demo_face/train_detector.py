@@ -35,7 +35,7 @@ HELD_OUT = 512  # of each data set
 EXPRESSIVE = 2.5  # weight of eyes and mouth over the rest
 # Distances that show a blink, an open mouth or a smile: lids, lips, mouth corners.
 GAPS = ((37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65), (51, 57), (48, 54))
-# Those that show a glance, a matter of one pixel: irises and corners of the eyes.
+# Those that show a glance: irises and corners of the eyes. They count twice, as a glance is a matter of one pixel.
 GLANCES = ((68, 36), (68, 39), (69, 42), (69, 45))
 GAP_WEIGHT = 2.0
 
