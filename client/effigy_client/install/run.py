@@ -44,21 +44,37 @@ class Progress:
     error: str = ""  # why it failed
 
 
-class Installation:
+class _Work:
+    """Work in a thread of its own, which goes on until ``progress`` has another outcome than "running"."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self.progress = progress
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> Progress:
+        """Waits until it has ended, at most ``seconds``."""
+        self._thread.join(seconds)
+        return self.progress
+
+    def _run(self) -> None:
+        """Does the work, and puts its outcome into ``progress``."""
+        raise NotImplementedError
+
+
+class Installation(_Work):
     """One run of a plan. Finished steps are kept; ``repair`` makes the environment anew."""
 
     def __init__(self, plan: Plan, *, repair: bool = False) -> None:
+        super().__init__("effigy-install", Progress(next(iter(_STEPS)), 0.0))
         self.plan = plan
-        self.progress = Progress(next(iter(_STEPS)), 0.0)
         self._repair = repair
         self._cancelled = threading.Event()
         self._child: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._telling = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="effigy-install", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def cancel(self) -> None:
         """Cancels it without waiting; finished steps stay for the next time."""
@@ -66,11 +82,6 @@ class Installation:
         with self._lock:
             if self._child is not None:
                 _end(self._child)
-
-    def wait(self, seconds: float | None = None) -> Progress:
-        """Waits until it has ended, at most ``seconds``."""
-        self._thread.join(seconds)
-        return self.progress
 
     def _run(self) -> None:
         try:
@@ -229,24 +240,15 @@ class Installation:
             )
 
 
-class Removal:
+class Removal(_Work):
     """Removes an installation in a thread: an environment has some 20 000 files.
 
     It cannot be cancelled, as half an environment is of no use. One that was ended can be begun again.
     """
 
     def __init__(self, folder: Folder) -> None:
+        super().__init__("effigy-remove", Progress("removal", 0.0))
         self.folder = folder
-        self.progress = Progress("removal", 0.0)
-        self._thread = threading.Thread(target=self._run, name="effigy-remove", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> Progress:
-        """Waits until it has ended, at most ``seconds``."""
-        self._thread.join(seconds)
-        return self.progress
 
     def _run(self) -> None:
         try:
