@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Redraws the side panels when something that they show has changed, and only then."""
+"""Redraws what shows the add-on's state: the side panels only when something that they show has changed."""
 
 from __future__ import annotations
 
@@ -40,18 +40,23 @@ def panels() -> None:
 
 def side_panels() -> None:
     """Redraws the side panels of all windows, because something that they show has changed."""
-    _tag("UI")
+    _tag("VIEW_3D", "UI")
 
 
 def viewports() -> None:
     """Redraws what is drawn over the scenes of all windows."""
-    _tag("WINDOW")
+    _tag("VIEW_3D", "WINDOW")
 
 
-def _tag(kind: str) -> None:
+def preferences() -> None:
+    """Redraws Blender's preferences where they are open."""
+    _tag("PREFERENCES", "WINDOW")
+
+
+def _tag(editor: str, kind: str) -> None:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
+            if area.type == editor:
                 for region in area.regions:
                     if region.type == kind:
                         region.tag_redraw()

@@ -17,6 +17,7 @@ from bpy.props import StringProperty
 from effigy_client.install import Folder, Installation, Removal, read_wheel
 
 from .. import preferences
+from ..pictures import redraw
 from ..pictures.session import session
 from ..translation import iface_, rpt_
 from .rows import Told, draw_text, write
@@ -157,14 +158,12 @@ def _look() -> float | None:
     """Shows how far it is; a timer of Blender's."""
     if running is None:
         return None
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES"):
-                area.tag_redraw()
-    if running.progress.outcome == "running":
-        return _LOOK_S
-    _finish(running)
-    return None
+    goes_on = is_running()
+    if not goes_on:
+        _finish(running)
+    redraw.side_panels()
+    redraw.preferences()
+    return _LOOK_S if goes_on else None
 
 
 def _finish(work: Installation | Removal) -> None:
