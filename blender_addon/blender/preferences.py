@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
@@ -12,6 +13,9 @@ PACKAGE = __package__.rpartition(".")[0]  # the add-on's own package, whatever B
 
 # Called when the size of the picture memory was changed; what holds pictures adds itself here.
 on_memory: list[Callable[[], None]] = []
+
+# Called to draw rows below the buttons that install the backend and remove it.
+on_draw: list[Callable[[Any], object]] = []
 
 
 def _on_memory(chosen: EffigyPreferences, context: bpy.types.Context) -> None:
@@ -103,6 +107,8 @@ class EffigyPreferences(bpy.types.AddonPreferences):
             row = layout.row(align=True)
             row.operator("effigy.install_backend", icon="IMPORT")
             row.operator("effigy.remove_backend", icon="TRASH")
+            for draw in on_draw:
+                draw(layout)
             row = layout.row(align=True)
             row.prop(self, "model")
             row.operator_menu_enum("effigy.choose_model", "model", text="", icon="DOWNARROW_HLT")

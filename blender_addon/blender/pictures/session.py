@@ -33,6 +33,7 @@ class Session:
         self.identities: Identities | None = None  # what the backend holds, over the link; None: nobody asked for one
         self.provision: Provision | None = None
         self.problem = ""  # why there is no connection, for the panel
+        self.held = ""  # why none may be made now
         self._leaving: list[Provision] = []  # stopped, not yet gone
 
     @property
@@ -63,10 +64,12 @@ class Session:
     def connect(self) -> Identities:
         """Starts the backend or looks for a running one, as the preferences say; returns at once.
 
-        Raises BackendError when the command cannot be started, or PreferencesError.
+        Raises BackendError when the command cannot be started, or must not be now, or PreferencesError.
         """
         if self.identities is not None:
             return self.identities
+        if self.held:
+            raise BackendError(rpt_(self.held))
         self.problem = ""
         self.provision = _provision()
         self.identities = identities = Identities(Link(self.provision, f"Blender {bpy.app.version_string}"))
@@ -81,6 +84,13 @@ class Session:
         except (BackendError, PreferencesError) as error:
             self.problem = str(error)
             raise
+
+    def hold(self, why: str) -> None:
+        """Lets nobody start the backend, for the reason ``why``, until ``release`` is called."""
+        self.held = why
+
+    def release(self) -> None:
+        self.held = ""
 
     def disconnect(self) -> None:
         """Closes the connection and stops the backend if this Blender started it; returns soon."""

@@ -18,6 +18,9 @@ class EFFIGY_OT_connect(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
+        if session.held:
+            cls.poll_message_set(session.held)
+            return False
         if session.link is not None:
             cls.poll_message_set("There is a connection already, or one that was lost: press Stop first")
             return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The installation of the backend that runs, or ran last: its rows in the panel, its end, and its removal.
+"""The installation of the backend that runs, or ran last: its rows, its end, and its removal.
 
 ``install_dialog`` starts it.
 """
@@ -19,11 +19,12 @@ from effigy_client.install import Folder, Installation, Removal, read_wheel
 from .. import preferences
 from ..pictures import redraw
 from ..pictures.session import session
-from ..translation import iface_, rpt_
+from ..translation import iface_, n_, rpt_
 from .rows import Told, draw_text, write
 
 ADDON = Path(__file__).parents[2]  # where a release has put backend.json
 _LOOK_S = 0.25  # between two looks at a running installation
+_WAIT = n_("Wait until the backend is installed, or removed")
 _INSTALL = "effigy.install_backend"  # the operator of install_dialog, which imports this module
 
 running: Installation | Removal | None = None  # the one that runs, or the last one
@@ -42,23 +43,29 @@ def is_running() -> bool:
 
 def draw_rows(layout: Any) -> None:
     """Draws the rows in the backend's panel; none once there is a command that works."""
-    if is_running() and running is not None:
-        now = running.progress
-        if isinstance(running, Removal):
-            layout.label(text="The installed backend is being removed", icon="TRASH")
-            return
+    has_failed = draw_work(layout)
+    if is_running() or session.link is not None:
+        return
+    if is_found() and not has_failed:
+        _draw_update(layout)
+    else:
+        layout.operator(_INSTALL, icon="IMPORT")
+
+
+def draw_work(layout: Any) -> bool:
+    """Draws how far the installation or removal is, or why it failed; returns whether it did."""
+    if running is None or session.link is not None:
+        return False
+    now = running.progress
+    if now.outcome == "failed":
+        write(layout, now.error, "ERROR")
+    elif now.outcome == "running" and isinstance(running, Removal):
+        layout.label(text="The installed backend is being removed", icon="TRASH")
+    elif now.outcome == "running":
         layout.progress(factor=now.share, text=iface_("Installing: {}", iface_(now.step)))
         layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")  # above what comes and goes: it stays
         draw_text(layout, Told("INFO", "", now.line))
-        return
-    if session.link is not None:
-        return
-    if running is not None and running.progress.outcome == "failed":
-        write(layout, running.progress.error, "ERROR")
-    elif is_found():
-        _draw_update(layout)
-        return
-    layout.operator(_INSTALL, icon="IMPORT")
+    return now.outcome == "failed"
 
 
 def is_found() -> bool:
@@ -121,8 +128,11 @@ class EFFIGY_OT_remove_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if is_running() or session.link is not None:
-            cls.poll_message_set("Stop the backend, or the installation, first")
+        if session.held:
+            cls.poll_message_set(session.held)
+            return False
+        if session.link is not None:
+            cls.poll_message_set("Stop the backend first")
             return False
         return True
 
@@ -141,6 +151,7 @@ def run(operator: bpy.types.Operator, work: Installation | Removal, report: str)
     """Starts ``work``, which goes on beside the window; a script waits for it, and gets ``report`` at its end."""
     global running
     running = work
+    session.hold(_WAIT)
     work.start()
     if not bpy.app.background:
         bpy.app.timers.register(_look, first_interval=_LOOK_S, persistent=True)  # whatever file is opened meanwhile
@@ -168,6 +179,7 @@ def _look() -> float | None:
 
 def _finish(work: Installation | Removal) -> None:
     """Sets the command of what was installed, or is no more, and has Blender keep it."""
+    session.release()
     if work.progress.outcome != "done":
         return
     _of_another_release.cache_clear()
@@ -185,6 +197,7 @@ _CLASSES = (EFFIGY_OT_cancel_install, EFFIGY_OT_remove_backend)
 def register() -> None:
     for each in _CLASSES:
         bpy.utils.register_class(each)
+    preferences.on_draw.append(draw_work)
 
 
 def unregister() -> None:
@@ -192,7 +205,9 @@ def unregister() -> None:
         if isinstance(running, Installation):
             running.cancel()
         running.wait(10.0)
+    session.release()
     if bpy.app.timers.is_registered(_look):
         bpy.app.timers.unregister(_look)
+    preferences.on_draw.remove(draw_work)
     for each in reversed(_CLASSES):
         bpy.utils.unregister_class(each)

@@ -66,8 +66,8 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if install.is_running():
-            cls.poll_message_set("Wait until the backend is installed, or removed")
+        if session.held:
+            cls.poll_message_set(session.held)
             return False
         if session.link is not None:
             cls.poll_message_set("Stop the backend first")

@@ -95,3 +95,26 @@ def test_what_goes_wrong_is_said_and_the_command_stays(apart, wheels, tmp_path):
     assert apart.command == "mine"
     with pytest.raises(RuntimeError, match="Nothing is installed in"):
         bpy.ops.effigy.remove_backend(folder=str(tmp_path))
+
+
+@pytest.mark.newest
+def test_nothing_starts_the_backend_while_it_is_removed(apart, wheels, tmp_path, monkeypatch):
+    """A bake would start what is half removed. In a background run the operator waits, so it is asked meanwhile."""
+    there = {"folder": str(tmp_path / "here"), "flavour": "cpu"}
+    bpy.ops.effigy.install_backend(**there, file=str(wheels), offline=str(wheels.parent))
+    module, said = addon("blender.ui.install"), []
+
+    class Asked(module.Removal):
+        def wait(self, seconds=None):
+            for starts in (bpy.ops.effigy.connect, bpy.ops.effigy.install_backend, session.ensure_ready):
+                with pytest.raises(Exception, match="Wait until the backend is installed, or removed") as refused:
+                    starts()
+                said.append(refused.value)
+            return super().wait(seconds)
+
+    session = addon("blender.pictures.session").session
+    monkeypatch.setattr(module, "Removal", Asked)
+    assert bpy.ops.effigy.remove_backend(folder=there["folder"]) == {"FINISHED"}
+    assert len(said) == 3
+    assert not session.held
+    assert bpy.ops.effigy.connect.poll()
