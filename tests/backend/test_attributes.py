@@ -290,7 +290,9 @@ def test_what_is_no_source_is_refused_and_nothing_runs(default_model, held, tmp_
     assert not (tmp_path / "it-ran").exists()
 
 
-@pytest.mark.parametrize("name", ["", " age", "1", "a" * 41, "yaw", "keep", "jawOpen", "a=b", "Ä", "a,b", 'a"', "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", " age", "1", "a" * 41, "yaw", "keep", "Basis", "jawOpen", "a=b", "Ä", "a,b", 'a"', "a\n"]
+)
 def test_what_cannot_name_a_slider_is_refused(name):
     with pytest.raises(ValueError, match=r"called|name of something"):
         check_name(name, ["jawOpen"])

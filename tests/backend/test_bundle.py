@@ -106,3 +106,13 @@ def test_bundles_of_earlier_definitions_of_landmarks_are_told_apart(tmp_path, to
     assert ("a new fit mends" in note) == is_old
     assert bool(note) == is_old
     assert ("pitched" in note) == (is_old and topology != "ibug70")
+
+
+def test_a_control_cannot_be_called_as_blender_calls_a_mesh_at_rest(bundle):
+    header = json.loads((bundle / "model.json").read_text())
+    header["controls"][0]["name"] = "Basis"
+    (bundle / "model.json").write_text(json.dumps(header))
+    with pytest.raises(
+        BundleError, match="no control can be called 'Basis', as Blender calls .*: give it another name"
+    ):
+        load_face_model(folder, "cpu")

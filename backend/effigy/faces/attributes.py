@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..geometry.camera import Array
+from ..geometry.expressions import REST
 from ..tensor_files import read_tensors, write_tensors
 
 FILE = "attributes.safetensors"
@@ -30,7 +31,7 @@ GROUP = "attributes"  # of the parameters that Welcome announces
 MOST = 64  # of a model: a message announces them beside the controls
 REACH = 3.0  # standard deviations to either side
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _.-]{0,39}")
-_TAKEN = {"yaw", "pitch", "roll", "frame", "keep", "seed", "truncation"}  # columns of keys, and what a page asks for
+_TAKEN = {"yaw", "pitch", "roll", "frame", "keep", "seed", "truncation", REST}  # columns of keys, what a page asks for
 _LARGEST = 1e6  # of a number in the file
 
 

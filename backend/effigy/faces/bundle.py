@@ -32,8 +32,8 @@ from ..editing.correction import Corrected
 from ..editing.regressor import Regressor
 from ..files import scratch_folder
 from ..generators import Generator, GeneratorFileError, PreviewPainter, load_generator
-from ..geometry import ShapeModel, load_topology
-from ..geometry.expressions import Expression
+from ..geometry import GeometryError, ShapeModel, load_topology
+from ..geometry.expressions import Expression, check_control_names
 from ..tensor_files import is_out_of_memory, read_tensors, write_tensors
 from .attributes import FILE as ATTRIBUTES_FILE
 from .attributes import Attribute, listed, read_attributes, save_attributes
@@ -89,6 +89,7 @@ def load_face_model(
         ArithmeticError,
         RuntimeError,
         MemoryError,
+        GeometryError,
     ) as error:
         if is_out_of_memory(error):
             where = "use --device cpu" if isinstance(error, torch.OutOfMemoryError) else "free some"
@@ -246,6 +247,7 @@ def _save_correction(folder: Path, corrected: Corrected | None) -> dict[str, Any
 
 
 def _read_controls(arrays: dict[str, Tensor], header: dict[str, Any]) -> list[Expression]:
+    check_control_names([control["name"] for control in header["controls"]])
     directions, readings = (arrays[f"controls.{name}"].double().numpy() for name in ("directions", "readings"))
     return [
         Expression(c["name"], c["group"], direction, reading, c["low"], c["high"])

@@ -20,7 +20,7 @@ from ..faces.paper import save_paper_regressor
 from ..generators import load_generator
 from ..geometry import FitOptions, FitResult, ShapeModel, Topology, angles, fit, load_topology
 from ..geometry.camera import Array
-from ..geometry.expressions import name_expressions
+from ..geometry.expressions import check_control_names, name_expressions
 from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
 from ..recognition import Embedder
@@ -82,6 +82,7 @@ def fit_face_model(
     """
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
+    check_control_names(topology.actions)
     given, drawn = (None, "normal") if plan.latents is None else (read_latents(plan.latents), sha256(plan.latents))
     recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
     people = None if plan.latents is None else read_people(plan.latents, plan.samples)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import Array
+from .factorize import GeometryError
 from .shape import ShapeModel
 from .topology import Terms, Topology
 
@@ -36,6 +37,7 @@ _OWN, _OWN_AND_INDEPENDENT = 0.5**0.5, 0.5
 _SEEN = 0.01
 _ROUNDS = 200
 _WITHIN = 0.5  # least share of a direction's variance that people's own moves make
+REST = "Basis"  # in Blender the name of a mesh at rest, among its shape keys: no control can be called so
 _LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions of one side
 
 
@@ -99,6 +101,15 @@ class Twin:
 
     name: str
     is_odd: bool
+
+
+def check_control_names(names: Collection[str]) -> None:
+    """Raises GeometryError where one of the ``names`` cannot be a control's."""
+    if REST in names:
+        raise GeometryError(
+            f"no control can be called {REST!r}, as Blender calls a mesh at rest among its shape keys: "
+            "give it another name"
+        )
 
 
 def mirror_twins(topology: Topology, names: Collection[str]) -> dict[str, Twin]:
