@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from effigy.editing.compensation import compensation
 from effigy.editing.parameters import ALPHA, POSE
 from effigy.faces import FIRST_BUNDLE, BundleError, load_face_model
 from effigy.faces.attributes import MOST, Attribute, check_name
-from effigy.faces.bundle import add_encoder, add_photo_map, replace_attributes
+from effigy.faces.bundle import replace_attributes
 from effigy.faces.header import model_id
 from effigy.faces.sharing import add_bundle, export_bundle
 from effigy.faces.welcome import controls_of, welcome
@@ -381,48 +380,6 @@ def test_a_missing_or_changed_file_of_attributes_is_told(folder, model, monkeypa
     path.unlink()
     with pytest.raises(BundleError, match="there is no"):
         load_face_model(folder, "cpu")
-
-
-PARTS = {
-    "photo": lambda folder, model: add_photo_map(folder, model.photo_map),
-    "encoder": lambda folder, model: add_encoder(folder, model.encoder),
-    "attributes": lambda folder, model: replace_attributes(folder, [*model.attributes.values()]),
-}
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_whoever_is_stopped_while_a_part_is_replaced_leaves_a_bundle_that_loads(folder, model, part, monkeypatch):
-    """Stopped at each of the moments at which a file of the bundle gets its name, over one with the part already."""
-    from effigy.faces import bundle
-
-    monkeypatch.setattr(bundle, "load_generator", lambda *_: model.generator)
-    (folder / "learnt.part").mkdir()  # a killed run's
-    PARTS[part](folder, model)
-    whole, rename = (folder / "model.json").read_bytes(), Path.replace
-    entries = []
-    for moment in range(5):
-        left = moment
-
-        def stopping(source, target):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-            return rename(source, target)
-
-        with monkeypatch.context() as stopped:
-            stopped.setattr(Path, "replace", stopping)
-            with pytest.raises(KeyboardInterrupt):
-                PARTS[part](folder, model)
-        load_face_model(folder, "cpu")
-        entries.append(json.loads((folder / "model.json").read_text())[part])
-    assert entries[:3] == [json.loads(whole)[part]] * 3, "what needs room on the disk changes nothing"
-    assert (
-        entries[3:]
-        == [{"sha256": "", "attributes": [], "retired": ["one", "two"]} if part == "attributes" else None] * 2
-    )
-    PARTS[part](folder, model)
-    assert not list(folder.glob("*.part"))
 
 
 def test_the_verb_learns_removes_and_never_gives_a_name_another_meaning(tmp_path):

@@ -115,4 +115,4 @@ def test_a_control_cannot_be_called_as_blender_calls_a_mesh_at_rest(bundle):
     with pytest.raises(
         BundleError, match="no control can be called 'Basis', as Blender calls .*: give it another name"
     ):
-        load_face_model(folder, "cpu")
+        load_face_model(bundle, "cpu")

@@ -3,7 +3,7 @@
 
 | file | what |
 |---|---|
-| ``model.json`` | the header (see ``header``); it is written last, and completes the bundle |
+| ``model.json`` | the header (see ``header``) |
 | ``model.safetensors`` | shape model, controls, and the regressor as samples taught it |
 | ``appearance.safetensors`` | the networks that keep looks, where there are any |
 | ``correction.safetensors`` | the regressor's output layer as its edits corrected it, where that is better |
@@ -13,7 +13,7 @@
 | ``paper.safetensors`` | the paper's regressor, to compare with (see ``paper``) |
 | ``report/`` | plots and pictures of the fit |
 
-Each tensor file has an entry in the header, with its checksum.
+Each tensor file has an entry in the header, with its checksum. What is written is replaced together (``replacing``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from torch import Tensor
 from ..editing.appearance import Appearance
 from ..editing.correction import Corrected
 from ..editing.regressor import Regressor
-from ..files import scratch_folder
 from ..generators import Generator, GeneratorFileError, PreviewPainter, load_generator
 from ..geometry import GeometryError, ShapeModel, load_topology
 from ..geometry.expressions import Expression, check_control_names
@@ -60,6 +59,7 @@ from .looks import Looks, read_appearance
 from .photo_map import FILE as PHOTO_FILE
 from .photo_map import PhotoMap, read_photo_map
 from .regressors import CORRECTION, apply_correction, arrays_of, describe, read_regressor, save_correction
+from .replacing import replaced_together
 from .welcome import check_model
 
 _REASON = 300  # characters
@@ -147,30 +147,31 @@ def save_face_model(
 ) -> None:
     """Writes a bundle into ``folder``; ``header`` has the entries that the other arguments do not give.
 
-    A ``generator`` that lies in the folder is referred to by its name, any other by its path. Raises OSError.
+    A ``generator`` that lies in the folder is referred to by its name, any other by its path. A bundle that is there is
+    replaced, or stays, whole. Raises OSError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     inside = generator.resolve().parent == folder.resolve()
     arrays = arrays_of(regressor)
     for name in ("mean", "basis", "noise"):
         arrays[f"shape.{name}"] = torch.from_numpy(getattr(shape, name)).float().contiguous()
     arrays["controls.directions"] = torch.from_numpy(np.stack([control.direction for control in controls])).float()
     arrays["controls.readings"] = torch.from_numpy(np.stack([control.reading for control in controls])).float()
-    write_tensors(folder / "model.safetensors", arrays)
-    full = {
-        "format": FORMAT,
-        "generator": {
-            "file" if inside else "path": generator.name if inside else str(generator.resolve()),
-            "sha256": sha256(generator),
-        },
-        "model_sha256": sha256(folder / "model.safetensors"),
-        "regressor": describe(regressor),
-        "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
-        "appearance": _save_looks(folder, looks),
-        "correction": _save_correction(folder, corrected),
-        **header,
-    }
-    write_header(folder, full)
+    with replaced_together(folder, HEADER) as new:
+        write_tensors(new / "model.safetensors", arrays)
+        full = {
+            "format": FORMAT,
+            "generator": {
+                "file" if inside else "path": generator.name if inside else str(generator.resolve()),
+                "sha256": sha256(generator),
+            },
+            "model_sha256": sha256(new / "model.safetensors"),
+            "regressor": describe(regressor),
+            "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
+            "appearance": _save_looks(new, looks),
+            "correction": _save_correction(new, corrected),
+            **header,
+        }
+        write_header(new, full)
 
 
 def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | None) -> None:
@@ -180,11 +181,12 @@ def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | Non
     OSError.
     """
     header = in_format(read_header(folder), FORMAT)
-    if looks is not None:
-        header["appearance"] = _save_looks(folder, looks)
-    if corrected is not None and corrected.is_better:
-        header["correction"] = _save_correction(folder, corrected)
-    write_header(folder, header)
+    with replaced_together(folder, HEADER) as new:
+        if looks is not None:
+            header["appearance"] = _save_looks(new, looks)
+        if corrected is not None and corrected.is_better:
+            header["correction"] = _save_correction(new, corrected)
+        write_header(new, header)
 
 
 def add_photo_map(folder: Path, photo_map: PhotoMap) -> None:
@@ -203,8 +205,7 @@ def replace_attributes(folder: Path, attributes: list[Attribute]) -> None:
     known = {*before["retired"], *(each["name"] for each in before["attributes"])}
     retired = known - {each.name for each in attributes}
     entry = {"attributes": [each.entry() for each in attributes], "retired": sorted(retired)}
-    none = {"sha256": "", "attributes": [], "retired": sorted(known)}
-    _replace_part(folder, "attributes", ATTRIBUTES_FILE, partial(save_attributes, attributes=attributes), entry, none)
+    _replace_part(folder, "attributes", ATTRIBUTES_FILE, partial(save_attributes, attributes=attributes), entry)
 
 
 def _replace_part(
@@ -213,21 +214,12 @@ def _replace_part(
     file: str,
     save: Callable[[Path], None],  # writes ``file`` into a folder
     entry: dict[str, Any],  # without the checksum
-    none: dict[str, Any] | None = None,  # the entry of a bundle that has learnt nothing of the kind
 ) -> None:
-    """Replaces one of the parts that a bundle learns later. Raises BundleError or OSError.
-
-    File and entry are written beside those before, so a full disk changes nothing. Whoever is stopped while they
-    change places leaves a bundle that has learnt nothing of the kind, and never one that asks for what it refuses.
-    """
+    """Replaces one of the parts that a bundle learns later. Raises BundleError or OSError."""
     header = read_header(folder)
-    with scratch_folder(folder / "learnt.part") as scratch:
-        scratch.mkdir()
-        save(scratch)
-        write_header(scratch, header | {name: {"sha256": sha256(scratch / file), **entry}})
-        write_header(folder, header | {name: none})
-        (scratch / file).replace(folder / file)
-        (scratch / HEADER).replace(folder / HEADER)
+    with replaced_together(folder, HEADER) as new:
+        save(new)
+        write_header(new, header | {name: {"sha256": sha256(new / file), **entry}})
 
 
 def _save_looks(folder: Path, looks: Looks | None) -> dict[str, Any] | None:

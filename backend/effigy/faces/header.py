@@ -18,6 +18,7 @@ from ..files import file_problem, is_file, read_json, whole_file
 from ..generators import GeneratorFileError
 from .looks import describe
 from .regressors import describe_correction
+from .replacing import complete
 
 HEADER = "model.json"
 FORMAT = 6
@@ -33,10 +34,19 @@ class BundleError(Exception):
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Returns the header of the bundle in ``folder``. Raises BundleError where it is missing, damaged or too new."""
+    """Returns the header of the bundle in ``folder``, whose replacement is completed first where one was stopped.
+
+    Raises BundleError where it is missing, damaged or too new.
+    """
     path = folder / HEADER
     if not is_file(path):
         raise BundleError(f"{folder} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
+    try:
+        complete(folder, HEADER)
+    except OSError as error:
+        raise BundleError(
+            f"what was learnt last cannot be moved to its place in {folder} ({error}): make that writable"
+        ) from None
     try:
         header = read_json(path)
         version = header["format"]

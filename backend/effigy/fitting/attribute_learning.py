@@ -22,6 +22,7 @@ from ..faces.attributes import MOST, REACH, Attribute, check_name
 from ..faces.bundle import replace_attributes
 from ..faces.header import read_header
 from ..faces.photo_map import Features, PhotoMap
+from ..faces.replacing import check_replaceable
 from ..geometry.camera import Array
 from ..landmarks.photo import PhotoDetector
 from .attribute_sources import SourceError, Step, read_step
@@ -61,6 +62,7 @@ def learn_attributes(
 
     Without any, what SeFa finds first: look1, look2, … Raises SourceError, GeneratorFileError, BundleError or OSError.
     """
+    check_replaceable(folder)
     model, remove = load_face_model(folder), set(remove)
     if unknown := remove - model.attributes.keys():
         raise SourceError(f"there is no attribute {min(unknown)}: there are {', '.join(model.attributes) or 'none'}")

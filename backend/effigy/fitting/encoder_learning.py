@@ -13,6 +13,7 @@ from ..faces import FaceModel, embedded_bundle, generator_of, load_face_model
 from ..faces.bundle import add_encoder
 from ..faces.encoder import Encoder
 from ..faces.features import extractor_of
+from ..faces.replacing import check_replaceable
 from ..generators import check_pictures
 from ..generators.planes import colour
 
@@ -54,6 +55,7 @@ def learn_people(
 
     Raises BundleError, GeneratorFileError, DetectorError, IdentityFileError or OSError.
     """
+    check_replaceable(folder)
     model = load_face_model(folder)
     found = learn_encoder(model, embedded_bundle(generator_of(str(folder))), pictures, progress)
     add_encoder(folder, found)

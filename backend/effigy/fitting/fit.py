@@ -17,6 +17,7 @@ from ..faces.face import FaceModel
 from ..faces.header import sha256
 from ..faces.looks import NO_NETWORK, Looks
 from ..faces.paper import save_paper_regressor
+from ..faces.replacing import check_replaceable
 from ..generators import load_generator
 from ..geometry import FitOptions, FitResult, ShapeModel, Topology, angles, fit, load_topology
 from ..geometry.camera import Array
@@ -80,6 +81,7 @@ def fit_face_model(
     Raises GeneratorFileError, PictureError, SamplesError, BundleError or OSError; and DetectorError where the networks
     that read photographs are missing.
     """
+    check_replaceable(out)
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
     check_control_names(topology.actions)

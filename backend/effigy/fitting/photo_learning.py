@@ -16,6 +16,7 @@ import torch
 from ..faces import FaceModel, load_face_model
 from ..faces.bundle import add_photo_map
 from ..faces.photo_map import Features, PhotoMap
+from ..faces.replacing import check_replaceable
 from ..geometry.camera import Array
 from ..geometry.expressions import mirror_twins
 from ..landmarks.photo import PhotoDetector
@@ -95,6 +96,7 @@ def learn_photos(
     Returns None, and changes nothing, if too few faces are found in its pictures. Raises BundleError, DetectorError or
     OSError.
     """
+    check_replaceable(folder)
     model = load_face_model(folder)
     found = learn_photo_map(model, PhotoDetector(model.generator.device), people, progress)
     if found is not None:

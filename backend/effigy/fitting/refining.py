@@ -14,6 +14,7 @@ from ..faces.embedded import generator_of
 from ..faces.face import FaceModel
 from ..faces.header import FORMAT, BundleError, sha256
 from ..faces.looks import NO_NETWORK, Looks
+from ..faces.replacing import check_replaceable
 from ..files import whole_folder
 from ..landmarks import Detector
 from ..recognition import Embedder
@@ -45,6 +46,7 @@ def refine(
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or name another folder")
+    check_replaceable(out)
     model = load_face_model(bundle, as_format=FORMAT)  # so that edits are those of the new bundle
     if not model.topology.patches:
         raise BundleError(f"{bundle} has {model.topology.name} landmarks, which are not a face's: nothing can be added")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replaces files of a bundle together: whoever is stopped leaves the bundle before or the new one, and no mixture.
+
+The new files are written into a folder beside those before. When that is complete it is renamed, and from then on the
+bundle counts as replaced: the files move to their places, the header last. What a stopped process has left to move, the
+next reader of the bundle moves (``complete``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..files import scratch_folder
+
+_PART, _WHOLE = "learnt.part", "learnt"  # folders in a bundle, of new files before and after they are complete
+
+
+@contextmanager
+def replaced_together(folder: Path, last: str) -> Iterator[Path]:
+    """Gives a folder to write into; at the end its files replace those of the same names in ``folder``, ``last`` last.
+
+    On an error nothing is replaced. Raises OSError.
+    """
+    complete(folder, last)
+    with scratch_folder(folder / _PART) as part:
+        part.mkdir(parents=True)
+        yield part
+        part.rename(folder / _WHOLE)
+    complete(folder, last)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises OSError unless files can be put into ``folder``, which need not be there yet: before hours of work."""
+    is_new = not folder.exists()
+    with scratch_folder(folder / _PART) as part:
+        part.mkdir(parents=True)
+    if is_new:
+        folder.rmdir()
+
+
+def complete(folder: Path, last: str) -> None:
+    """Moves files of ``folder`` to their places that are new and complete, if there are any. Raises OSError."""
+    whole = folder / _WHOLE
+    if not whole.is_dir():
+        return
+    for path in sorted(whole.iterdir(), key=lambda path: path.name == last):
+        with suppress(FileNotFoundError):  # another reader was faster
+            path.replace(folder / path.name)
+    with suppress(FileNotFoundError):
+        whole.rmdir()

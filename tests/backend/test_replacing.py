@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whoever is stopped while a bundle is replaced leaves the one before or the new one; what cannot be written is told
+before the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from effigy.cli import app
+from effigy.faces import FIRST_BUNDLE, bundle, load_face_model
+from effigy.faces.bundle import add_encoder, add_photo_map, replace_attributes, replace_learnt, save_face_model
+from effigy.faces.header import read_header
+from effigy.fitting import attribute_learning, encoder_learning, fit, photo_learning
+
+PARTS = ("model.json", "model.safetensors", "correction.safetensors", "appearance.safetensors")
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    """A copy of the first default's bundle, whose generator is a link."""
+    copied = tmp_path / "copy.effigy"
+    copied.mkdir()
+    for name in PARTS:
+        shutil.copy(FIRST_BUNDLE / name, copied)
+    header = json.loads((copied / "model.json").read_text())
+    (copied / "model.json").write_text(json.dumps(header | {"attributes": None, "photo": None, "encoder": None}))
+    (copied / "generator.safetensors").symlink_to(FIRST_BUNDLE / "generator.safetensors")
+    return copied
+
+
+def fitted(folder, model):
+    """Another fit over the one that is there: another regressor, other limits, and no networks that keep looks."""
+    header = {name: read_header(folder)[name] for name in ("name", "topology", "report")}
+    model.regressor.q_mean[0] += 0.01
+    generator = folder / "generator.safetensors"
+    controls = [*model.controls.values()]
+    save_face_model(
+        folder, header | {"pose_range": [1.0, 1.0]}, model.shape, model.regressor, controls, None, None, generator
+    )
+
+
+CHANGES = {
+    "model": fitted,
+    "photo": lambda folder, model: add_photo_map(folder, model.photo_map),
+    "encoder": lambda folder, model: add_encoder(folder, model.encoder),
+    "attributes": lambda folder, model: replace_attributes(folder, [*model.attributes.values()]),
+    "nothing": lambda folder, model: replace_learnt(folder, None, None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whoever_is_stopped_while_a_bundle_is_replaced_leaves_the_one_before_or_the_new_one(
+    folder, default_model, change, monkeypatch
+):
+    """Stopped at each moment at which a file or folder gets its name."""
+    model = load_face_model(FIRST_BUNDLE, "cpu")
+    monkeypatch.setattr(bundle, "load_generator", lambda *_: default_model.generator)
+    before = read_header(folder)
+    (folder / "learnt.part").mkdir()  # a killed run's
+    found = []
+    for moment in range(12):
+        copied = shutil.copytree(folder, folder.with_name(f"stopped-{moment}"), symlinks=True)
+        left = moment
+        with monkeypatch.context() as stopping:
+            for name in ("replace", "rename"):
+
+                def stop(source, target, rename=getattr(Path, name)):
+                    nonlocal left
+                    left -= 1
+                    if left < 0:
+                        raise KeyboardInterrupt
+                    return rename(source, target)
+
+                stopping.setattr(Path, name, stop)
+            with contextlib.suppress(KeyboardInterrupt):
+                CHANGES[change](copied, model)
+        load_face_model(copied, "cpu")
+        found.append(read_header(copied) != before)
+        assert not (copied / "learnt").exists()
+        if left >= 0:
+            break
+    assert left >= 0, "it is never done"
+    assert found == sorted(found), "first the one before, then the new one"
+    assert found[0] is False
+
+
+LEARN = {
+    "photos": (photo_learning, "learn_photo_map", ("learn-photos",)),
+    "people": (encoder_learning, "learn_encoder", ("learn-people",)),
+    "attributes": (attribute_learning, "learn", ("learn-attributes",)),
+    "fit": (fit, "sample", ()),
+}
+
+
+@pytest.mark.parametrize("what", LEARN)
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(folder, what, tmp_path, monkeypatch):
+    def refuse(path, *arguments, make=Path.mkdir, **keywords):
+        if path.parent == folder:
+            raise PermissionError(30, "Read-only file system", str(path))
+        make(path, *arguments, **keywords)
+
+    module, work, command = LEARN[what]
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(module, work, lambda *_, **__: pytest.fail("it began"))
+    asked = ["bundle", *command, str(folder)]
+    if not command:
+        asked = ["fit", "--generator", "first-default", "--out", str(folder), "--work", str(tmp_path / "samples")]
+    ran = CliRunner(env={"COLUMNS": "300"}).invoke(app, asked)
+    assert ran.exit_code == 2
+    assert "Read-only file system" in ran.output
