@@ -54,7 +54,7 @@ class PhotoSettings(ChangeOperator):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
-        for name in ("number", "tune", "alignment"):
+        for name in ("tune", "alignment"):  # which face is meant is asked once they are counted
             layout.prop(self, name)
         column = layout.column()
         column.scale_y = 0.8
@@ -127,8 +127,12 @@ class EFFIGY_OT_make_person(PhotoSettings):
         work = self._work
         portrait.tell(work.stage, work.share, None if work.preview is None else bytes(work.preview))
         if identity is None:
-            name = Path(self.filepath).name
-            self.tell(context, rpt_("Making a person of {}: {} % (Esc stops)", name, round(100 * work.share)))
+            name, percent = Path(self.filepath).name, round(100 * work.share)
+            if self.number:
+                text = rpt_("Making a person of face {} in {}: {} % (Esc stops)", self.number, name, percent)
+            else:
+                text = rpt_("Making a person of {}: {} % (Esc stops)", name, percent)
+            self.tell(context, text)
             return None
         result = self._use(context, lambda: identity)
         self._is_made = result == {"FINISHED"}
@@ -184,7 +188,8 @@ def ask_which(context: bpy.types.Context, numbered: bytes, faces: int, settings:
 
     def draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
         layout: Any = menu.layout
-        layout.label(text="Which of the faces is meant? The largest is number 1")  # as wide as the picture
+        text = iface_("{} faces are seen: which is meant? The largest is number 1", faces)
+        layout.label(text=text, translate=False)  # as wide as the picture
         _faces.draw(layout, 15.0)
         layout.operator_context = "INVOKE_DEFAULT"
         for number in range(1, faces + 1):

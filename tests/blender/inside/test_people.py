@@ -112,7 +112,8 @@ def test_where_a_picture_shows_several_faces_the_artist_is_asked_which(faces, sc
     read = SimpleNamespace(faces=[None] * faces, numbered=b"a picture")
     make = module.EFFIGY_OT_make_person
     work = SimpleNamespace(
-        _counting=SimpleNamespace(poll=lambda: read), _work=None, _request="request", filepath="/somewhere/us.jpg",
+        _counting=SimpleNamespace(poll=lambda: read), _work=None, _request="request",
+        filepath="/somewhere/us.jpg", number=0,
         as_keywords=lambda ignore: {"tune": True}, tell=lambda context, text: None,
     )  # fmt: skip
     work._count = lambda context: make._count(work, context)
