@@ -94,6 +94,7 @@ def test_inspect_says_what_a_file_is(run):
     found = json.loads(run("generators", "inspect", GENERATOR, "--json").output)
     assert found["architecture"] == "StyleGAN2"
     assert found["resolution"] == "128 × 128"
+    assert found["planes"] == "red, green, blue"
     assert found["layers"].startswith("4: ")
     assert found["layers"].count(",") == 5
     assert len(found["sha256"]) == 64

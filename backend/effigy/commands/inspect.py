@@ -22,6 +22,7 @@ def inspect_generator(path: Path) -> dict[str, Any]:
             "format": checkpoint.format,
             "architecture": architecture.name,
             "resolution": f"{width} × {height}",
+            "planes": ", ".join(config.planes),
             "z, w": f"{config.z_dim}, {config.w_dim}",
             "rows of w+": config.num_ws,
             **architecture.describe(config),
