@@ -269,7 +269,7 @@ def fairness_command(
     bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
     people: Annotated[int, typer.Option(min=3, help="Unseen people to turn.")] = 120,
 ) -> None:
-    """Measures turns of dark, medium and light faces: yaw and pitch error (°), landmark error (%), similarity."""
+    """Measures turns of thirds of people: yaw and pitch error (°), landmark error (%), similarity."""
     folder = resolve_bundle(bundle)
     detector = load_detector("embedded", embedded_detector(folder))
     recogniser = load_embedder("judge", embedded_bundle(generator_of(bundle)) or folder, torch.device("cpu"))
@@ -280,7 +280,7 @@ def fairness_command(
             model, Judge(detector, recogniser, people), lambda done: progress.update(task, completed=done)
         )
     for name, third in thirds.items():
-        typer.echo(f"{name:6}  {third.yaw:.2f}°  {third.pitch:.2f}°  {third.landmarks:.2f} %  {third.similarity:.2f}")
+        typer.echo(f"{name:7}  {third.yaw:.2f}°  {third.pitch:.2f}°  {third.landmarks:.2f} %  {third.similarity:.2f}")
 
 
 def main() -> None:

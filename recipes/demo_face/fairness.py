@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures whether dark and light faces are treated alike: figures for thirds of people, by lightness of skin."""
+"""Measures whether people are treated alike: figures for thirds of them by lightness of skin, and by the attribute
+``female`` where a model has it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from effigy.faces.face import FaceModel
+from effigy.faces.identity import Identity
 from effigy.fitting.evaluation import FIRST_SEED, Judge, Part, Trial
 
-THIRDS = ("dark", "middle", "light")
+BY_SKIN = ("dark", "middle", "light")
+BY_SEX = ("male", "between", "female")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +30,35 @@ class Third:
 
 
 def fairness(model: FaceModel, judge: Judge, progress: Callable[[int], None] = lambda done: None) -> dict[str, Third]:
-    """Turns ``judge.identities`` unseen people at truncation 1 (full variety); returns a result for each of THIRDS."""
+    """Turns ``judge.identities`` unseen people at truncation 1 (full variety).
+
+    Returns a result for each of BY_SKIN, and for each of BY_SEX if the model has an attribute ``female``.
+    """
     random = np.random.default_rng(0)
-    lightness, turns = [], []
+    anchors, turns = [], []
     for number in range(judge.identities):
         anchor = model.open_seed(FIRST_SEED + number, truncation=1.0)
-        picture = model.paint(anchor.ws[None])[0]
-        middle = slice(picture.shape[0] * 3 // 8, picture.shape[0] * 5 // 8)
-        lightness.append(float(picture[middle, middle].mean()))
+        anchors.append(anchor)
         turns.append(Trial(model, judge, anchor).turn(random))
         progress(number + 1)
-    parts = np.array_split(np.argsort(lightness), len(THIRDS))
-    return {name: _third([turns[person] for person in part]) for name, part in zip(THIRDS, parts, strict=True)}
+    thirds = _thirds(BY_SKIN, [_lightness(model, anchor) for anchor in anchors], turns)
+    if female := model.attributes.get("female"):
+        along = female.direction.mean(dim=0)
+        thirds |= _thirds(BY_SEX, [float(anchor.ws.mean(dim=0) @ along) for anchor in anchors], turns)
+    return thirds
+
+
+def _lightness(model: FaceModel, anchor: Identity) -> float:
+    """Returns the mean of the picture's middle, 0 … 255."""
+    picture: NDArray[np.uint8] = model.paint(anchor.ws[None])[0, ..., :3]
+    middle = slice(picture.shape[0] * 3 // 8, picture.shape[0] * 5 // 8)
+    return float(picture[middle, middle].mean())
+
+
+def _thirds(names: Sequence[str], values: list[float], turns: list[Part]) -> dict[str, Third]:
+    """Splits people by ``values``, in rising order, into as many parts as there are names."""
+    parts = np.array_split(np.argsort(values), len(names))
+    return {name: _third([turns[person] for person in part]) for name, part in zip(names, parts, strict=True)}
 
 
 def _third(turns: list[Part]) -> Third:

@@ -16,7 +16,7 @@ from effigy.generators.networks.resampling import fir_kernel, upsample2
 from recipes.demo_face import gallery, latents
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.blend import blended
-from recipes.demo_face.fairness import THIRDS
+from recipes.demo_face.fairness import BY_SEX, BY_SKIN
 from recipes.demo_face.levels import levelled
 from recipes.demo_face.planes import ALPHA, PLANES
 from recipes.demo_face.storage import read_trainable
@@ -91,11 +91,11 @@ def test_a_blend_lies_between_two_generators(tmp_path: Path):
         blended(one, widened(one, tuple(n + 1 for n in one.config.channels)), 0.5)
 
 
-def test_fairness_has_figures_for_dark_and_light_faces():
-    ran = CliRunner().invoke(app, ["fairness", "first-default", "--people", "3"])
+def test_fairness_has_figures_for_dark_and_light_faces_and_for_men_and_women():
+    ran = CliRunner().invoke(app, ["fairness", "default", "--people", "3"])
     assert ran.exit_code == 0, ran.output
-    rows = [line.split() for line in ran.output.splitlines() if line.startswith(THIRDS)]
-    assert [row[0] for row in rows] == list(THIRDS)
+    rows = [line.split() for line in ran.output.splitlines() if line.startswith((*BY_SKIN, *BY_SEX))]
+    assert [row[0] for row in rows] == [*BY_SKIN, *BY_SEX]
     for row in rows:
         yaw, pitch, landmarks, similarity = (float(row[column].rstrip("°")) for column in (1, 2, 3, 5))
         assert 0 < yaw < 6
