@@ -98,6 +98,11 @@ class Link:
     def is_ready(self) -> bool:
         return self.state.phase is Phase.READY
 
+    @property
+    def was_ready(self) -> bool:
+        """Whether the service has been ready at any time, even if it is lost now."""
+        return self.state.welcome is not None
+
     def preview(self, request: Synthesize, tag: Any = None) -> None:
         """Asks for a preview; replaces the one of the same stream that still waits to be sent."""
         self._outbox.want(request, tag)

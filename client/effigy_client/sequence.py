@@ -19,10 +19,9 @@ from effigy_protocol.messages import HEAD_UNIT, Cancel, Encoding, Frame, PassNam
 from .asking import Asking
 from .errors import RequestError
 from .face import OPEN_S, Anchor, Face, Identities, PendingPicture
-from .provision import Provision
+from .restarts import Restarts, Supply
 
 _AHEAD = 8  # requests on their way, twice what the backend paints at once
-_RESTARTS = 3  # of a backend that dies, after which it counts as broken
 _PAUSE_S = 0.002  # less than any picture takes
 
 
@@ -38,19 +37,6 @@ M = TypeVar("M", bound=Moment)
 
 class SequenceError(Exception):
     """The sequence cannot go on; the message says why."""
-
-
-class Supply(Protocol):
-    """The backend that a sequence asks; it may end and be replaced meanwhile."""
-
-    @property
-    def identities(self) -> Identities | None: ...
-
-    @property
-    def provision(self) -> Provision | None: ...
-
-    def restart(self) -> None:
-        """Starts a backend that has died again. Raises RequestError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +93,7 @@ class Sequence(Generic[M]):
         self._waiting = deque(frames)
         self._asked: deque[_Entry[M]] = deque()
         self._again: deque[_Entry[M]] = deque()  # frames that are read already, to be asked for again
-        self._restarts = 0
+        self._restarts = Restarts(supply)
         self._lost_since: float | None = None
         if face.refusal is not None:
             face.forget()  # a user who starts this wants a refused identity to be tried again
@@ -190,18 +176,14 @@ class Sequence(Generic[M]):
 
     def _wait_for_backend(self, error: RequestError) -> None:
         """Starts a backend again that has died. Raises SequenceError if waiting cannot help, or took too long."""
-        if not error.is_transient:
-            raise SequenceError(str(error)) from None
         now = time.monotonic()
         self._lost_since = self._lost_since or now
-        if now - self._lost_since > self._patience():
-            raise SequenceError(str(error)) from None
-        provision = self._supply.provision
-        if provision is not None and provision.has_died:
-            self._restarts += 1
-            if self._restarts > _RESTARTS:
-                raise SequenceError(f"the backend died {_RESTARTS} times: {provision.why_it_ended}") from None
-            self._supply.restart()
+        try:
+            if now - self._lost_since > self._patience():
+                raise error
+            self._restarts.recover(error)
+        except RequestError as final:
+            raise SequenceError(str(final)) from None
 
 
 def pause() -> None:

@@ -120,6 +120,7 @@ class FakeLink:
     previewed: list[tuple[Synthesize, Any]] = field(default_factory=list)
     connections: int = 1
     is_ready: bool = True
+    was_ready: bool = True
     buffers: Buffers = field(default_factory=Buffers)
     keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 

@@ -131,6 +131,15 @@ def test_one_that_dies_again_and_again_is_taken_for_broken(supply):
     assert supply.restarts == 3
 
 
+def test_one_that_dies_before_it_was_ready_is_not_started_again(supply):
+    sequence, supply.link.was_ready = sequence_of(supply), False
+    sequence.step()
+    supply.die()
+    with pytest.raises(SequenceError, match="no"):
+        sequence.step()
+    assert supply.restarts == 0
+
+
 def test_a_forgotten_identity_is_opened_again(supply):
     sequence = sequence_of(supply)
     sequence.step()

@@ -13,6 +13,8 @@ from effigy_client.errors import RequestError
 from effigy_client.follower import ScreenError
 from effigy_client.memory import Remembered
 from effigy_client.pixels import Surface, from_rgba8
+from effigy_client.provision import Provision
+from effigy_client.restarts import Restarts
 from effigy_protocol.messages import Frame
 
 from .. import preferences
@@ -29,7 +31,6 @@ from .screen import PlateScreen
 from .session import session
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
-_RESTARTS = 3  # of a backend that dies, in one render
 _DYING_S = 2.0  # of a process that was killed
 
 
@@ -58,28 +59,21 @@ def _painted(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
         try:
             return face.paint(session.ensure_ready(), anchor_of(proxy), wanted.asking, patience)
         except RequestError as error:
-            if not _start_again(error):
-                raise
+            lost = session.provision
+            if lost is not None and error.is_transient:
+                _wait_for_end(lost)
+            why = lost.why_it_ended if lost is not None else ""
+            if not _render.restarts.recover(error):
+                raise  # nobody watches a render: it does not wait for a backend that lives
+            _say(f"warning: the backend has ended ({why}), and is started again")
             face.forget()
 
 
-def _start_again(error: RequestError) -> bool:
-    """Starts this Blender's own backend again, if that was ready and has died. Raises RequestError.
-
-    Returns False where asking again is of no use, or after a few times, because nobody watches a render.
-    """
-    lost = session.provision
-    if not error.is_transient or lost is None or session.welcome is None or _render.restarts == _RESTARTS:
-        return False
+def _wait_for_end(backend: Provision) -> None:
+    """Waits a moment for the end of a backend that is lost, since one that hung was killed only just now."""
     end = time.monotonic() + _DYING_S
-    while not lost.has_died and session.link is not None and not session.is_ready and time.monotonic() < end:
-        time.sleep(0.05)  # it was killed just now, since it had hung
-    if not lost.has_died:
-        return False
-    _render.restarts += 1
-    _say(f"warning: the backend has ended ({lost.why_it_ended}), and is started again")
-    session.restart()
-    return True
+    while not backend.has_died and session.link is not None and not session.is_ready and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -118,7 +112,7 @@ class _Render:
     def __init__(self) -> None:
         self.frame = 0  # the one that renders; shutters look beside it
         self.told: set[Name] = set()  # faces whose stale bake was told
-        self.restarts = 0  # of the backend
+        self.restarts = Restarts(session)
         self.restore: tuple[str, bool, bool] | None = None  # the scene, and its settings before
 
 
@@ -130,7 +124,7 @@ def begin(scene: bpy.types.Scene) -> None:
     activity.begin_render()
     runs.followers.new_epoch()
     _render.told.clear()
-    _render.restarts = 0
+    _render.restarts = Restarts(session)
 
 
 def prepare(scene: bpy.types.Scene) -> None:
