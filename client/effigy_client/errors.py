@@ -9,8 +9,8 @@ from effigy_protocol.errors import RETRY, ErrorCode, is_transient
 
 AGAIN = "stop, then start the backend again"
 MEND = "mend that (effigy doctor, in a terminal, says more), then stop and start the backend again"
-UPDATE = "press Stop; if Install Backend has made the backend, the panel then offers to update it"
-SAME_RELEASE = "install the add-on and the backend from the same release"
+UPDATE = "stop the backend, update what is older, and start the backend again"
+SAME_RELEASE = "install client and backend from the same release"
 
 LinkCode = Literal[
     "lost",  # the connection ended while the request was on its way

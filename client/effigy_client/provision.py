@@ -41,6 +41,17 @@ class BackendError(Exception):
     """The backend could not be started; the message says what to do."""
 
 
+class NoProgramError(BackendError):
+    """The command of a backend names no program that is there."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(
+            f"there is no backend command {command!r}: install the backend, "
+            "or give the path of its program (for instance /home/me/effigy-env/bin/effigy)"
+        )
+        self.command = command
+
+
 class Provision(Protocol):
     """A backend, from its start to its end. A link calls ``find`` and ``fell_silent`` on its own thread."""
 
@@ -195,12 +206,12 @@ class LocalBackend:
         return False
 
     def stop_and_wait(self) -> None:
-        """Stops it and waits, a few seconds at most; for the end of Blender."""
+        """Stops it and waits, a few seconds at most; for the end of this process."""
         end_process(self._process, _STOP_S)
         self.reap()
 
     def last_words(self) -> str:
-        """Returns why it ended, for the panel: the error that it printed, or the last line with text, or ""."""
+        """Returns why it ended, for users: the error that it printed, or the last line with text, or ""."""
         if self._killed_for:
             return self._killed_for
         try:
@@ -220,7 +231,7 @@ def last_words(lines: list[str]) -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the output and connection files of backends whose Blender has ended, but for the newest few."""
+    """Removes the output and connection files of backends whose client has ended, but for the newest few."""
     printed = [(path, _NAME.fullmatch(path.name)) for path in folder.glob("printed-*.txt")]
     gone = [path for path, name in printed if name and not is_alive(int(name[1]))]
     for path in sorted(gone, key=_age)[: 1 - _KEPT]:
@@ -230,7 +241,7 @@ def _prune(folder: Path) -> None:
 
 
 def _age(path: Path) -> float:
-    with contextlib.suppress(OSError):  # another Blender may remove it just now
+    with contextlib.suppress(OSError):  # another client may remove it just now
         return path.stat().st_mtime
     return 0.0
 
@@ -250,10 +261,7 @@ def split_command(command: str) -> list[str]:
     if program is None and text and Path(text).is_dir():
         raise BackendError(f"the backend command {command!r} is a folder: give the program effigy in it")
     if program is None:
-        raise BackendError(
-            f"there is no backend command {command!r}: press Install Backend, "
-            "or set the command in the add-on's preferences (for instance /home/me/effigy-env/bin/effigy)"
-        )
+        raise NoProgramError(command)
     return [program, *arguments[1:]]
 
 
@@ -273,7 +281,7 @@ def spawn(arguments: list[str], printed: IO[bytes] | None = None, logs: Path | N
 
     ``logs`` is a folder for its log. Raises BackendError.
     """
-    # Blender's own Python settings must not leak into another interpreter.
+    # The host's own Python settings must not leak into another interpreter.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     if logs is not None:
         # Not a command-line option, because a backend of an earlier version would end instead of telling its version.

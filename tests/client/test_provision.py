@@ -59,7 +59,7 @@ def test_a_command_may_have_arguments_and_a_path_may_have_spaces(tmp_path):
     "command", ["", "  ", "/nowhere/effigy", "no-such-command-anywhere --x", "/home/o'brien/effigy"]
 )
 def test_a_command_that_is_none_says_what_to_do(command):
-    with pytest.raises(BackendError, match="preferences"):
+    with pytest.raises(BackendError, match="install the backend, or give the path"):
         split_command(command)
 
 

@@ -13,7 +13,7 @@ import bpy
 from effigy_client.errors import RequestError
 from effigy_client.face import Identities
 from effigy_client.link import Link
-from effigy_client.provision import BackendError, LocalBackend, Provision, RunningBackend
+from effigy_client.provision import BackendError, LocalBackend, NoProgramError, Provision, RunningBackend
 from effigy_client.state import Phase, State
 from effigy_protocol.messages import Welcome
 
@@ -155,7 +155,16 @@ def _provision() -> Provision:
     chosen = preferences.get()
     if chosen.source == "LOCAL":
         folder = Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="backend", create=True))
-        return LocalBackend(chosen.command, folder, bpy.path.abspath(chosen.model))
+        try:
+            return LocalBackend(chosen.command, folder, bpy.path.abspath(chosen.model))
+        except NoProgramError as error:
+            raise BackendError(
+                rpt_(
+                    "there is no backend command '{}': press Install Backend, or set the command in the add-on's "
+                    "preferences (for instance /home/me/effigy-env/bin/effigy)",
+                    error.command,
+                )
+            ) from None
     if not chosen.connection_file:
         raise BackendError(rpt_("no connection file is set: choose one in the add-on's preferences"))
     return RunningBackend(Path(bpy.path.abspath(chosen.connection_file)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import bpy
 
-from effigy_client.state import Phase
+from effigy_client.errors import UPDATE
+from effigy_client.state import Phase, State
 
 from ..pictures.session import session
 from ..translation import iface_
@@ -45,11 +46,19 @@ def told() -> Told:
         if session.problem:
             return Told("ERROR", iface_("Not running"), session.problem)
         return Told("UNLINKED", iface_("Not running"), _to_start())
-    text = f"{state.detail} ({state.hint})" if state.hint else state.detail
+    hint = _hint(state)
+    text = f"{state.detail} ({hint})" if hint else state.detail
     if state.phase is Phase.READY and state.welcome is not None:
         height, width = state.welcome.resolution
         text = f"{text} {iface_('{} × {} on {}', width, height, state.welcome.device)}"
     return Told(_ICONS[state.phase], state.phase.value.capitalize(), text)
+
+
+def _hint(state: State) -> str:
+    """Returns what to do about the connection's state; for another release, with the panel's own buttons."""
+    if state.hint == UPDATE:
+        return iface_("press Stop; if Install Backend has made the backend, the panel then offers to update it")
+    return state.hint
 
 
 def _to_start() -> str:

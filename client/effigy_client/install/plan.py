@@ -47,7 +47,7 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """The backend's wheel that belongs to an add-on."""
+    """The backend's wheel that belongs to a client, such as the add-on."""
 
     name: str
     version: str
@@ -131,22 +131,22 @@ def make_plan(
     addresses: Addresses = Addresses(),
     which: Callable[[str], str | None] = shutil.which,
 ) -> Plan:
-    """Makes the plan for this machine. ``python`` is Blender's own by default. Raises InstallError."""
+    """Makes the plan for this machine. ``python`` is the one that runs this by default. Raises InstallError."""
     if sys.version_info < _PYTHON:
         raise InstallError(
-            f"the backend needs Python {_PYTHON[0]}.{_PYTHON[1]}, and Blender has {platform.python_version()}"
+            f"the backend needs Python {_PYTHON[0]}.{_PYTHON[1]}, and this is {platform.python_version()}"
         )
     if not folder.is_free:
         raise InstallError(f"{folder.path} holds other things, or cannot be read: choose an empty folder")
     chosen = wheel_of(file) if wheel is None and file is not None else wheel
     if chosen is None:
-        raise InstallError("this add-on does not say which backend belongs to it: choose the backend's .whl file")
+        raise InstallError("this client does not say which backend belongs to it: choose the backend's .whl file")
     for place in (offline, file.parent if file else None):
         if file is None and place is not None and (place / chosen.name).is_file():
             file = place / chosen.name
     if file is None and (offline is not None or not chosen.address):
         where = offline or "the net"
-        raise InstallError(f"{where} has no {chosen.name}: choose that file, from the release that this add-on is of")
+        raise InstallError(f"{where} has no {chosen.name}: choose that file, from the release that this client is of")
     uv = which("uv")
     found = python or Path(sys.executable)
     return Plan(
@@ -169,7 +169,7 @@ def find_flavour(which: Callable[[str], str | None] = shutil.which) -> Flavour:
 
 
 def read_wheel(path: Path) -> Wheel | None:
-    """Reads ``backend.json``, in which an add-on names its backend; None if it is missing or damaged."""
+    """Reads ``backend.json``, in which a client names its backend; None if it is missing or damaged."""
     try:
         read = read_json(path)
         wheel = Wheel(*(read[name] for name in ("name", "version", "sha256", "size", "address")))

@@ -139,7 +139,7 @@ class Installation(_Work):
             return fetch(address, path, plan.wheel.size, plan.wheel.sha256, self._cancelled, self._downloaded)
         if digest(plan.file) != plan.wheel.sha256:
             raise InstallError(
-                f"{plan.file} is not the backend of this add-on (its sha256 differs): take that of its release"
+                f"{plan.file} is not the backend of this client's release (its sha256 differs): choose that one"
             )
         return plan.file
 
