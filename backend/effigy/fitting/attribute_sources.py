@@ -27,7 +27,6 @@ from ..array_files import read_array, read_arrays
 from ..faces import FaceModel
 from ..files import file_problem
 from ..generators.checkpoints.loose import read_loose_tensors
-from ..generators.networks.stylegan import StyleGAN
 from ..geometry.camera import Array
 
 _PARTS = re.compile(r"(?P<what>.+?)(?::(?P<part>[^:@/\\]+))?(?:@(?P<first>\d+)-(?P<last>\d+))?")
@@ -123,8 +122,10 @@ def _sefa(model: FaceModel, number: int, rows: Tensor, held: Tensor) -> Tensor:
     ``held`` see is left out before.
     """
     generator, basis = model.generator, model.regressor.whitening.basis.double()
-    if not isinstance(generator, StyleGAN):
-        raise SourceError("SeFa needs a StyleGAN, whose layers read styles from w: give a file or labels instead")
+    if not generator.has_styles:
+        raise SourceError(
+            "SeFa needs a generator such as a StyleGAN, whose layers read styles from w: give a file or labels instead"
+        )
     steps = torch.cat([torch.zeros_like(basis[:1]), basis]).float().to(generator.device)  # [1 + M, w_dim]
     ws = model.open_seed(0, truncation=0.0).ws.to(generator.device) + steps[:, None] * rows.float().to(generator.device)
     with torch.inference_mode():

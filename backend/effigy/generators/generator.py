@@ -47,6 +47,13 @@ class Generator(Protocol):
         """
 
     @property
+    def has_styles(self) -> bool:
+        """Whether its layers read styles from w, so that ``styles`` can be asked for."""
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """w+ [N, num_ws, w_dim] → the style of each layer [N, …], in order, where ``has_styles``."""
+
+    @property
     def paints_half(self) -> bool:
         """Whether pictures of half the width and height cost much less than whole ones."""
 

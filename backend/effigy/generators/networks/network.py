@@ -72,6 +72,15 @@ class Network(nn.Module):
         raise NotImplementedError
 
     @property
+    def has_styles(self) -> bool:
+        """Whether its layers read styles from w, so that ``styles`` can be asked for."""
+        return False
+
+    def styles(self, ws: Tensor) -> list[Tensor]:
+        """w+ [N, num_ws, w_dim] → the style of each layer [N, …], in order, where ``has_styles``."""
+        raise NotImplementedError
+
+    @property
     def paints_half(self) -> bool:
         """Whether pictures of half the width and height cost much less than whole ones."""
         return False

@@ -59,6 +59,10 @@ class StyleGAN(Network):
         """z [N, z_dim] → w+ [N, num_ws, w_dim], every row w_avg + psi (w − w_avg)."""
         return truncate(self.mapping(z), self.w_avg, truncation_psi, self.num_ws)
 
+    @property
+    def has_styles(self) -> bool:
+        return True
+
     def styles(self, ws: Tensor) -> list[Tensor]:
         """w+ [N, num_ws, w_dim] → what each layer gets of it (StyleSpace, Wu et al. 2021); see the synthesis."""
         return self.synthesis.styles(ws)
