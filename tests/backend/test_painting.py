@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 import effigy
 from effigy import api
 from effigy.cli import app
+from effigy.faces import DEFAULT_BUNDLE
+from effigy.faces.header import model_id
 from effigy.faces.latent import latent_to_bytes
 from effigy.painting import Moment, PaintingError, Shot, paint_shots, read_keys
 from effigy.painting.interpolation import between
@@ -197,6 +199,9 @@ def test_keys_of_another_person_or_model_are_refused(default_model, person, tmp_
     path = tmp_path / "other.json"
     path.write_text(json.dumps({"format": 1, "model": "0123", "frames": {"1": {"yaw": 0}}}))
     with pytest.raises(PaintingError, match="belong to model 0123"):
+        read_keys(path).check(default_model, person)
+    path.write_text(json.dumps({"format": 1, "model": model_id(DEFAULT_BUNDLE), "frames": {"1": {"yaw": 0}}}))
+    with pytest.raises(PaintingError, match="choose their own with --model default$"):
         read_keys(path).check(default_model, person)
 
 

@@ -24,6 +24,11 @@ def resolve_bundle(name: str) -> Path:
         return Path(name)
 
 
+def name_of_embedded(folder: Path) -> str:
+    """Returns the name by which users choose the embedded bundle in ``folder``, the inverse of ``resolve_bundle``."""
+    return next(name for name, named in _NAMED.items() if named == folder)
+
+
 def is_bundle(name: str) -> bool:
     """Returns whether ``name`` means the folder of a face model, damaged or not."""
     return is_file(resolve_bundle(name) / HEADER)

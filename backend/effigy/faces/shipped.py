@@ -13,7 +13,7 @@ from pathlib import Path
 from effigy_protocol.messages import KnownModel
 
 from .bundle import load_face_model
-from .embedded import DEFAULT_BUNDLE, FIRST_BUNDLE
+from .embedded import DEFAULT_BUNDLE, FIRST_BUNDLE, name_of_embedded
 from .face import FaceModel
 from .header import UNCORRECTED, WITHOUT_LOOKS, BundleError, model_id
 
@@ -42,6 +42,15 @@ def shipped() -> dict[str, Shipped]:
         with contextlib.suppress(BundleError, OSError):
             known[model_id(entry.folder, entry.as_format)] = entry
     return known
+
+
+def chosen_by(model: str) -> str | None:
+    """Returns the name by which users choose the shipped model with this id, as in ``--model``; None if there is none.
+
+    A bundle that is read as an earlier format was read has none: only faces that were made with it open it.
+    """
+    entry = shipped().get(model)
+    return name_of_embedded(entry.folder) if entry is not None and entry.as_format is None else None
 
 
 class FaceModels:

@@ -21,6 +21,7 @@ from effigy_protocol.messages import MatteName
 from effigy_protocol.record import latent_hash
 
 from ..faces import FaceModel, Identity
+from ..faces.shipped import chosen_by
 from ..files import file_problem, parse_json
 from .errors import PaintingError
 from .shots import MOMENT, Depth, Moment
@@ -50,9 +51,10 @@ class Keys:
     def check(self, model: FaceModel, person: Identity) -> None:
         """Raises PaintingError where the keys were made for another model, or another person."""
         if others := self.models - {model.model_id}:
+            own = min(others)
             raise PaintingError(
-                f"these keys belong to model {min(others)[:_SHOWN]}, and {model.model_id} ({model.name}) is to paint "
-                "them: choose their own with --model"
+                f"these keys belong to model {own[:_SHOWN]}, and {model.model_id} ({model.name}) is to paint them: "
+                f"choose their own with --model {chosen_by(own) or 'FOLDER'}"
             )
         if self.hashes - {latent_hash(person.latent)}:
             raise PaintingError(
