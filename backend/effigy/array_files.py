@@ -13,7 +13,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from .files import file_problem
+from effigy_protocol.files import file_problem
+
 from .zip_files import LongDirectoryError, open_zip
 
 _RATIO = 32  # bytes in memory for one in the file: numbers of measurements compress to half at best

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .files import file_problem
+from effigy_protocol.files import file_problem
 
 _MOST_BYTES = 64 << 20
 _MOST_PIXELS = 64_000_000  # 192 MB in RGB; cameras of telephones make 50 million

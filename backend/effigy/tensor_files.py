@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .files import file_problem, whole_file
+from effigy_protocol.files import file_problem, whole_file
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from effigy_protocol.connection import (
     read_connection,
     remove_connection,
 )
+from effigy_protocol.files import remove_older
 
 from .errors import UPDATE, GoneError
 from .processes import is_alive
@@ -234,16 +235,7 @@ def _prune(folder: Path) -> None:
     """Removes the output and connection files of backends whose client has ended, but for the newest few."""
     printed = [(path, _NAME.fullmatch(path.name)) for path in folder.glob("printed-*.txt")]
     gone = [path for path, name in printed if name and not is_alive(int(name[1]))]
-    for path in sorted(gone, key=_age)[: 1 - _KEPT]:
-        with contextlib.suppress(OSError):  # Windows keeps a file that is still written
-            path.unlink(missing_ok=True)
-            path.with_suffix(".json").unlink(missing_ok=True)
-
-
-def _age(path: Path) -> float:
-    with contextlib.suppress(OSError):  # another client may remove it just now
-        return path.stat().st_mtime
-    return 0.0
+    remove_older(gone, _KEPT - 1, lambda path: path.with_suffix(".json"))
 
 
 def split_command(command: str) -> list[str]:

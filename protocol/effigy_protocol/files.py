@@ -1,43 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes files whole or not at all, and reads only regular files of bounded size."""
+"""Files whose names users give: says what is wrong with one before it is opened, bounds what is read, and writes files
+whole or not at all.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import math
+import shutil
 import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-_JSON = 64 << 20  # bytes: the side-car of a hundred thousand baked frames
+_SHOWN = 300  # characters of a path
+_JSON = 16 << 20  # bytes
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Writes ``path`` so that it holds either the old or the whole new content at any time; text as UTF-8.
+def file_problem(path: Path, what: str = "file") -> str:
+    """Says why ``path`` cannot be read as a file, or returns "" if it can.
 
-    Raises OSError that names ``path``, and leaves no temporary file.
+    Only regular files can: reading a pipe or a device might never end.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    shown = str(path) if len(str(path)) <= _SHOWN else f"{str(path)[:_SHOWN]}…"
     try:
-        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        kind = _other_kind(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no {what} {shown}"
+    except (OSError, ValueError) as error:  # a name that is too long, has a zero in it, or leads into a circle
+        return f"{shown} cannot be a {what} ({getattr(error, 'strerror', None) or error})"
+    return f"{shown} is {kind}" if kind else ""
+
+
+def is_file(path: Path) -> bool:
+    """Returns whether ``path`` is a regular file; also false for a string that cannot be a path."""
+    return not file_problem(path)
 
 
 def check_regular(path: Path) -> None:
     """Raises OSError unless ``path`` is a regular file. Reading a pipe or a device could block Blender for ever."""
     try:
-        mode = path.stat().st_mode
+        kind = _other_kind(path)
     except ValueError as error:  # no path at all
         raise OSError(errno.EINVAL, str(error), str(path)) from None
-    if not stat.S_ISREG(mode):
-        kind = "it is a folder" if stat.S_ISDIR(mode) else "it is a pipe or a device, and no regular file"
-        raise OSError(errno.EINVAL, kind, str(path))
+    if kind:
+        raise OSError(errno.EINVAL, f"it is {kind}", str(path))
+
+
+def _other_kind(path: Path) -> str:
+    """Returns what ``path`` is, or "" for a regular file. Raises OSError, or ValueError if it cannot be a path."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "" if stat.S_ISREG(mode) else "a pipe or a device, and no regular file"
 
 
 class LargeFileError(ValueError):
@@ -52,11 +69,11 @@ def read_bytes(path: Path, most: int) -> bytes:
     return path.read_bytes()
 
 
-def read_json(path: Path) -> Any:
-    """Reads JSON with finite numbers from a file. Raises OSError, or ValueError for anything else."""
+def read_json(path: Path, most: int = _JSON) -> Any:
+    """Reads JSON with finite numbers from a file of at most ``most`` bytes. Raises OSError, or ValueError."""
     check_regular(path)
-    if path.stat().st_size > _JSON:
-        raise ValueError(f"it has more than {_JSON >> 20} MiB")
+    if path.stat().st_size > most:
+        raise ValueError(f"it has more than {most >> 20} MiB")
     return parse_json(path.read_text(encoding="utf-8"))
 
 
@@ -78,3 +95,67 @@ def _finite(text: str) -> float:
 def _whole(text: str) -> int:
     _finite(text)
     return int(text)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary name beside ``path`` to write to. On success it replaces ``path``; on an error it is
+    removed.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):  # the first error is the one to be told
+            temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Writes ``path`` so that it holds either the old or the whole new content at any time; text as UTF-8.
+
+    Raises OSError that names ``path``, and leaves no temporary file.
+    """
+    try:
+        with whole_file(path) as temporary:
+            temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Gives the folder ``path``, which does not exist yet, for temporary files; it is removed at the end.
+
+    What a killed run left there is removed first.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside ``path``, which does not exist yet, and renames it on success, as ``whole_file``
+    does.
+    """
+    with scratch_folder(path.with_name(path.name + ".part")) as temporary:
+        yield temporary
+        temporary.rename(path)
+
+
+def remove_older(paths: Iterable[Path], kept: int, beside: Callable[[Path], Path]) -> None:
+    """Removes all but the ``kept`` newest files, and the file ``beside`` each. What cannot be removed stays."""
+    oldest_first = sorted(paths, key=_age)
+    for path in oldest_first[: max(len(oldest_first) - kept, 0)]:
+        for file in (path, beside(path)):
+            with suppress(OSError):  # Windows keeps a file that is still written
+                file.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    with suppress(OSError):  # another process may remove it just now
+        return path.stat().st_mtime
+    return 0.0

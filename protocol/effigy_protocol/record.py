@@ -32,6 +32,7 @@ _DEFAULTS = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""
 _SAVE_S = 1.0  # between two savings of a journal, because each writes all frames
 _STORY = 1 << 20  # bytes of a person's header
 _SOURCES = 16  # pictures that are named of a mixture
+_SIDECAR = 64 << 20  # bytes of frames.json, which a hundred thousand frames need
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 
@@ -173,7 +174,7 @@ class Journal:
         self.frames: dict[int, dict[str, Any]] = {}
         self._saved = time.monotonic()
         try:
-            stored = read_json(path)
+            stored = read_json(path, _SIDECAR)
             if stored["format"] == _FORMAT:
                 self.frames = {int(frame): dict(entry) for frame, entry in stored["frames"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

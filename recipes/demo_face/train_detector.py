@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from effigy.files import whole_file
 from effigy.geometry import load_topology
 from effigy.landmarks.embedded import INPUT, LandmarkNetwork
+from effigy_protocol.files import whole_file
 
 from .planes import RGB
 from .renderer import LANDMARKS

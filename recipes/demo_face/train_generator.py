@@ -23,11 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from effigy.files import whole_file
 from effigy.generators.networks.configs import StyleGAN2Config
 from effigy.generators.networks.dense import initialize
 from effigy.generators.networks.operations import has_matrix_units
 from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy_protocol.files import whole_file
 
 from .latents import Z_DIM
 from .mapping import LAYERS, W_DIM, centred, code, with_mapping

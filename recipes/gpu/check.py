@@ -24,10 +24,10 @@ from torch import Tensor
 
 from effigy.commands.bench import BenchError, bench_synthesis
 from effigy.faces import DEFAULT_BUNDLE, load_face_model
-from effigy.files import whole_file
 from effigy.generators import GeneratorFileError, load_generator
 from effigy.generators.load import resolve_device
 from effigy.generators.previews.painter import Graphed
+from effigy_protocol.files import whole_file
 
 _SINGLE = 2e-3  # of [−1, 1]: what finals of two devices in float32 may differ by, most of it order of sums
 _HALF = 0.1  # the same for a preview of 16 bits a number

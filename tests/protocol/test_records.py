@@ -16,7 +16,7 @@ from PIL import Image
 from effigy_client.capture.tables import CaptureError, read_live_link, read_openface
 from effigy_client.memory import PictureMemory
 from effigy_client.pixels import Surface
-from effigy_protocol.files import parse_json, read_json
+from effigy_protocol.files import read_json
 from effigy_protocol.png import annotate, read_texts
 from effigy_protocol.record import Journal, Record, made_from, shows, what_differs
 
@@ -94,19 +94,6 @@ def test_a_picture_whose_text_is_nested_without_end_shows_nothing(tmp_path):
     picture = iio.imwrite("<bytes>", np.zeros((4, 4, 3), np.uint8), extension=".png")
     (tmp_path / "a.png").write_bytes(annotate(picture, {"Effigy": DEEP[:60_000]}))
     assert not shows(tmp_path / "a.png", record().digest)
-
-
-@pytest.mark.parametrize(
-    "text", [DEEP, '{"a":' * 100_000, "NaN", "[-Infinity]", "1e999", "9" * 400, "9" * 5000, "{", ""]
-)
-def test_json_that_is_none_of_ours_is_a_value_error(text):
-    with pytest.raises(ValueError):
-        parse_json(text)
-
-
-def test_json_of_finite_numbers_is_read(tmp_path):
-    (tmp_path / "a.json").write_text('{"a": [1, -2.5, "NaN", null, true]}')
-    assert read_json(tmp_path / "a.json") == {"a": [1, -2.5, "NaN", None, True]}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")

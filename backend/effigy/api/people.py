@@ -10,12 +10,12 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
+from effigy_protocol.files import whole_file
 from effigy_protocol.messages import Alignment
 from effigy_protocol.png import annotate
 
 from ..faces import Identity
 from ..faces.person import read_person, write_person
-from ..files import whole_file
 from ..landmarks.photo import PhotoReader
 from ..painting import Keys, Moment, PaintingError, Shot, open_person, paint_shots, read_keys
 from ..painting.outputs import check_apart, check_folder, check_suffix

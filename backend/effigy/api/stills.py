@@ -11,9 +11,9 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
+from effigy_protocol.files import whole_file
 from effigy_protocol.messages import MatteName
 
-from ..files import whole_file
 from ..painting import Depth, Layers, Moment, Shot, paint_shots
 from ..painting.outputs import check_suffix
 from ..painting.sheets import paint_sheet

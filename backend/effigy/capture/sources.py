@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import file_problem
+from effigy_protocol.files import file_problem
+
 from .cameras import find_camera
 from .ffmpeg import SourceError, ffmpeg
 

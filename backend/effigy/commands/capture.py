@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from effigy_protocol.files import whole_file
 from effigy_protocol.transfer import RELIABLE
 
 from ..capture import Moment, OneEuro, Pixels, Source, SourceError, csv_rows, packet, smooth_both_ways
@@ -26,7 +27,6 @@ from ..faces import FaceModel
 from ..faces.photo_map import Features, PhotoMap
 from ..faces.transfer import photo_map_of
 from ..faces.welcome import controls_of
-from ..files import whole_file
 from ..geometry.camera import Array
 from ..landmarks.photo import SCORES, Face, Film, PhotoReader
 

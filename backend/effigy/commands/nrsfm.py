@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from effigy_protocol.files import parse_json, whole_file
+
 from ..array_files import read_arrays
-from ..files import parse_json, whole_file
 from ..geometry import (
     Camera,
     FitOptions,

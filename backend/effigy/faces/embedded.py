@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..files import is_file
+from effigy_protocol.files import is_file
+
 from ..generators.catalogue import generator_file
 from .header import HEADER, generator_path, read_header, sha256
 

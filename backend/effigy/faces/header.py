@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..files import file_problem, is_file, read_json, whole_file
+from effigy_protocol.files import file_problem, is_file, read_json, whole_file
+
 from ..generators import GeneratorFileError
 from .looks import describe
 from .regressors import describe_correction

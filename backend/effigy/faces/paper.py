@@ -8,8 +8,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from effigy_protocol.files import is_file, parse_json
+
 from ..editing.regressor import Regressor
-from ..files import is_file, parse_json
 from ..tensor_files import read_tensors, write_tensors
 from .header import BundleError, sha256
 from .regressors import arrays_of, describe, read_regressor

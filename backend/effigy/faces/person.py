@@ -30,7 +30,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..files import file_problem, parse_json, whole_file
+from effigy_protocol.files import file_problem, parse_json, whole_file
+
 from ..geometry.camera import Array
 from ..tensor_files import check_finite
 from .latent import LatentError, mix

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..files import scratch_folder
+from effigy_protocol.files import scratch_folder
 
 _PART, _WHOLE = "learnt.part", "learnt"  # folders in a bundle, of new files before and after they are complete
 

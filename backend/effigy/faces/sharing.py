@@ -13,7 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ..files import file_problem, is_file, parse_json, read_json, whole_file, whole_folder
+from effigy_protocol.files import file_problem, is_file, parse_json, read_json, whole_file, whole_folder
+
 from ..generators import GeneratorFileError
 from ..zip_files import LongDirectoryError, open_zip
 from .attributes import FILE as ATTRIBUTES

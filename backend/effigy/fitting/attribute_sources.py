@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from effigy_protocol.files import file_problem
+
 from ..array_files import read_array, read_arrays
 from ..faces import FaceModel
-from ..files import file_problem
 from ..generators.checkpoints.loose import read_loose_tensors
 from ..geometry.camera import Array
 

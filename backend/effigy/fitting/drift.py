@@ -12,9 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from effigy_protocol.arkit import split_side
+from effigy_protocol.files import read_json
 
 from ..editing.patches import patch_colours, patch_names, patch_points
-from ..files import read_json
 from ..geometry import ShapeModel, Topology
 from ..geometry.camera import Array, Camera
 from ..geometry.expressions import mirror_twins

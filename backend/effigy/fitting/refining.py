@@ -7,6 +7,8 @@ import shutil
 import stat
 from pathlib import Path
 
+from effigy_protocol.files import whole_folder
+
 from ..editing.correction import Corrected, Seen, error_of
 from ..faces.about import fit_seed, looks_network
 from ..faces.bundle import load_face_model, replace_learnt
@@ -15,7 +17,6 @@ from ..faces.face import FaceModel
 from ..faces.header import FORMAT, BundleError, sha256
 from ..faces.looks import NO_NETWORK, Looks
 from ..faces.replacing import check_replaceable
-from ..files import whole_folder
 from ..landmarks import Detector
 from ..recognition import Embedder
 from .fit import fingerprint, learn_looks, with_faces

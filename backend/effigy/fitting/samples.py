@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from effigy_protocol.files import is_file, read_json, whole_file
+
 from ..array_files import read_arrays
 from ..editing.patches import THUMBNAIL
-from ..files import is_file, read_json, whole_file
 from ..generators import Generator, check_pictures
 from ..generators.planes import colour
 from ..geometry.camera import Array

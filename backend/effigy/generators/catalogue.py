@@ -20,7 +20,8 @@ from ssl import SSLError
 
 import platformdirs
 
-from ..files import is_file, read_json, whole_file
+from effigy_protocol.files import is_file, read_json, whole_file
+
 from .checkpoints import GeneratorFileError, open_checkpoint
 
 _NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"

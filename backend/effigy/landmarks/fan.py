@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import file_problem
+from effigy_protocol.files import file_problem
+
 from ..tensor_files import check_finite
 from .detector import DetectorError
 

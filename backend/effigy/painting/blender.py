@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..files import file_problem
+from effigy_protocol.files import file_problem
+
 from .errors import PaintingError
 
 _VARIABLE = "EFFIGY_BLENDER"

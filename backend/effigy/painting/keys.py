@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from effigy_protocol.files import file_problem, parse_json
 from effigy_protocol.messages import MatteName
 from effigy_protocol.record import latent_hash
 
 from ..faces import FaceModel, Identity
 from ..faces.shipped import chosen_by
-from ..files import file_problem, parse_json
 from .errors import PaintingError
 from .shots import MOMENT, Depth, Moment
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..files import is_file
+from effigy_protocol.files import is_file
+
 from .errors import PaintingError
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from effigy_protocol.files import file_problem
 from effigy_protocol.messages import SEEDS
 
 from ..array_files import read_arrays
 from ..faces import FaceModel, Identity, LatentError
 from ..faces.latent import latent_from_bytes, latent_to_bytes
 from ..faces.person import SUFFIX, read_person
-from ..files import file_problem
 from .errors import PaintingError
 
 _LARGEST = 1 << 20  # bytes of a latent's file: 128 rows of 1024 numbers are half of that

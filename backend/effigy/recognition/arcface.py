@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..files import file_problem
+from effigy_protocol.files import file_problem
+
 from ..tensor_files import check_finite
 from .embedder import IdentityFileError
 

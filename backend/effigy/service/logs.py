@@ -6,7 +6,6 @@ They go to standard error, or to a file of this process's own in a folder. What 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import psutil
 import structlog
+
+from effigy_protocol.files import remove_older
 
 _FILE_BYTES = 2**20  # of a log, then it is begun anew; the one before is kept as ….log.1
 _KEPT = 10  # logs in a folder
@@ -129,13 +130,4 @@ def _prune(folder: Path) -> None:
     """Removes all but the newest logs of backends that are gone."""
     logs = [(path, _NAME.fullmatch(path.name)) for path in folder.glob("backend-*.log")]
     gone = [path for path, name in logs if name and not psutil.pid_exists(int(name[1]))]
-    for old in sorted(gone, key=_age)[: 1 - _KEPT]:
-        for path in (old, old.with_name(f"{old.name}.1")):
-            with contextlib.suppress(OSError):  # Windows keeps a log that is still written
-                path.unlink(missing_ok=True)
-
-
-def _age(path: Path) -> float:
-    with contextlib.suppress(OSError):  # another backend may remove it just now
-        return path.stat().st_mtime
-    return 0.0
+    remove_older(gone, _KEPT - 1, lambda path: path.with_name(f"{path.name}.1"))

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...files import file_problem
+from effigy_protocol.files import file_problem
+
 from ..errors import ForeignError, MalformedError
 from .checkpoint import GeneratorFileError
 from .open import LEGACY_TORCH

@@ -13,7 +13,8 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from ...files import file_problem
+from effigy_protocol.files import file_problem
+
 from ...tensor_files import is_out_of_memory
 from ..errors import ForeignError, MalformedError
 from .checkpoint import Checkpoint, GeneratorFileError, Weight

@@ -14,7 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ...files import parse_json
+from effigy_protocol.files import parse_json
+
 from ...tensor_files import write_tensors
 from ..errors import ForeignError, MalformedError
 from ..registry import architecture_of, architectures

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from ...files import file_problem
+from effigy_protocol.files import file_problem
+
 from ...tflite import TFLiteError, TFLiteNetwork
 from ..detector import DetectorError
 

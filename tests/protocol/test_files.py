@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files are read within bounds, as JSON of finite numbers, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from effigy_protocol.files import parse_json, read_json, remove_older, whole_file
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 10**6, '{"a":' * 10**5, "NaN", "[1, Infinity]", "-Infinity", "1e400", "9" * 400, "9" * 5000, "{", ""],
+)
+def test_json_that_is_none_of_ours_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+def test_json_of_finite_numbers_is_read(tmp_path):
+    text, value = '{"a": [1, 2.5, -1e300, "NaN", null, true]}', {"a": [1, 2.5, -1e300, "NaN", None, True]}
+    assert parse_json(text) == value
+    (tmp_path / "a.json").write_text(text)
+    assert read_json(tmp_path / "a.json") == value
+
+
+def test_of_files_all_but_the_newest_are_removed_with_what_lies_beside_them(tmp_path):
+    for age, name in enumerate(("c", "a", "b")):
+        for suffix in (".txt", ".json"):
+            (tmp_path / name).with_suffix(suffix).touch()
+        os.utime(tmp_path / f"{name}.txt", (1e9 - age, 1e9 - age))
+    remove_older(tmp_path.glob("*.txt"), 1, lambda path: path.with_suffix(".json"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "c.txt"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    """A full disk leaves what was there before, and nothing else."""
+    path = tmp_path / "a.json"
+    with whole_file(path) as part:
+        part.write_text("first")
+
+    def fail(error):
+        with whole_file(path) as part:
+            part.write_text("sec")
+            raise error
+
+    for error in (OSError(28, "No space left on device"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            fail(error)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
