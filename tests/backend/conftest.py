@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import zmq
 
+from effigy.geometry import FitOptions, fit, load_topology
 from effigy.service.scheduler import Queued, Scheduler
 from effigy.service.worker import Worker
 from effigy_protocol import decode_reply
 from effigy_protocol.messages import FromSeed, OpenIdentity
 from tests.backend.people import PHOTO, SEED
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +37,35 @@ def photo() -> np.ndarray:
 def painted(default_model) -> np.ndarray:
     """The picture of SEED by itself, uint8 [128, 128, 3]."""
     return default_model.paint(default_model.open_seed(SEED).ws[None])[0]
+
+
+@pytest.fixture(scope="session")
+def topology():
+    """The 68 landmarks of iBUG."""
+    return load_topology("ibug68")
+
+
+@pytest.fixture(scope="session")
+def clean():
+    """Simulated faces with known truth and no noise; see fixtures/README.md."""
+    return dict(np.load(FIXTURES / "faces_clean.npz"))
+
+
+@pytest.fixture(scope="session")
+def fitted(clean, topology):
+    """The shape model of ``clean``, and its views."""
+    return fit(clean["W"], topology, FitOptions(basis=12, sweeps=30))
+
+
+@pytest.fixture(scope="session")
+def attributed(default_model):
+    """The first default with two looks, as SeFa finds them, whose pictures nobody has measured."""
+    from effigy.fitting.attribute_learning import learn
+
+    unmeasured = default_model.with_attributes([])
+    unmeasured.photo_map = None
+    found = learn(unmeasured, {"one": "sefa:1", "two": "sefa:2"})
+    return default_model.with_attributes([each.attribute for each in found])
 
 
 @pytest.fixture()

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Laws of cameras, fits and gauge; accuracy against simulated faces with known truth."""
+"""Camera, NRSfM and gauge: what projects, what is fitted, and in which frame."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,44 +10,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kurtosis
 
 from effigy.editing.training import rotation_matrix
 from effigy.geometry import (
     Camera,
     FitOptions,
     GeometryError,
-    ShapeModel,
     angles,
     fit,
     infer,
-    load_topology,
     project,
     rotation,
-    surface,
 )
 from effigy.geometry.camera import nearest_rotation
-from effigy.geometry.expressions import departures, mirror_twins, name_expressions
-from effigy.geometry.gauge import contour_visibility, fix_gauge, pivot, remove_rigid_motions, rigidity, shift_origin
+from effigy.geometry.gauge import contour_visibility, pivot, remove_rigid_motions, rigidity, shift_origin
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 FLIP = np.diag([1.0, -1.0, -1.0])  # the fixtures' camera has y down and z away
 degrees = st.floats(-80, 80)
-
-
-@pytest.fixture(scope="module")
-def topology():
-    return load_topology("ibug68")
-
-
-@pytest.fixture(scope="module")
-def clean():
-    return dict(np.load(FIXTURES / "faces_clean.npz"))
-
-
-@pytest.fixture(scope="module")
-def fitted(clean, topology):
-    return fit(clean["W"], topology, FitOptions(basis=12, sweeps=30))
 
 
 @given(degrees, degrees, degrees)
@@ -202,90 +181,6 @@ def test_a_turned_face_hides_the_contour_of_its_far_side(topology):
     assert (right[17:] == 1).all()
 
 
-def test_left_and_right_are_apart_where_the_data_moves_them_apart(fitted, topology):
-    random = np.random.default_rng(0)
-    left, right = (np.zeros((3, 68)) for _ in range(2))
-    left[1, [43, 44]], right[1, [37, 38]] = -0.05, -0.05
-    model = replace(fitted.model, basis=np.concatenate([fitted.model.basis[:4], [left, right]]))
-    alpha = random.normal(size=(2000, 6))
-    alpha[:, 4:] = random.exponential(size=(2000, 2)) - 1
-    names = [e.name for e in name_expressions(model, alpha, topology)]
-    assert "eyeBlinkLeft" in names
-    assert "eyeBlinkRight" in names
-    alpha[:, 5] = alpha[:, 4]
-    alpha += 1e-3 * random.normal(size=alpha.shape)
-    assert "eyeBlink" in [e.name for e in name_expressions(model, alpha, topology)]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_lids_are_found_although_only_skewness_shows_them(fitted, topology, seed):
-    random = np.random.default_rng(seed)
-    measures = {"eyeBlinkLeft": [43, 44], "eyeBlinkRight": [37, 38]}
-    basis = 0.002 * random.normal(size=(8, 3, 68))
-    for row, upper in enumerate(measures.values()):
-        basis[row] = 0
-        basis[row, 1, upper] = -0.05
-    # Lids are a smooth step of a normal number, more often open than closed; the other six have heavy tails.
-    lids = 1 / (1 + np.exp(-3.2 * (random.normal(size=(20_000, 2)) - 0.8)))
-    assert (np.abs(kurtosis(lids)) < 0.25).all()
-    alpha = np.concatenate([lids - lids.mean(axis=0), random.laplace(size=(20_000, 6))], axis=1)
-    lids_only = replace(topology, actions={"eyeBlink": topology.actions["eyeBlink"]})
-    found = {e.name: e for e in name_expressions(replace(fitted.model, basis=basis), alpha, lids_only)}
-    for column, name in enumerate(measures):
-        direction = found[name].direction / np.linalg.norm(found[name].direction)
-        assert direction[column] > 0.99, name
-
-
-def test_controls_are_uncorrelated_and_read_back_what_they_set(fitted, topology):
-    expressions = name_expressions(fitted.model, fitted.alpha, topology)
-    directions = np.stack([e.direction for e in expressions])
-    readings = np.stack([e.reading for e in expressions])
-    np.testing.assert_allclose(readings @ directions.T, np.eye(len(expressions)), atol=1e-9)
-
-
-def test_whom_the_data_shows_keeps_looks_out_of_controls(fitted, topology):
-    """500 people whose left brows lie at different heights, and who all raise both brows alike."""
-    random = np.random.default_rng(3)
-    left, both = np.zeros((3, 68)), np.zeros((3, 68))
-    left[1, 22:27], both[1, 17:27] = -0.05, -0.05
-    model = replace(fitted.model, basis=np.stack([left, both]))
-    people = np.repeat(np.arange(500), 4)
-    alpha = np.stack([2 * random.normal(size=500)[people], random.exponential(size=2000)], axis=1)
-    alpha -= alpha.mean(axis=0)
-    brows = replace(topology, actions={"browUp": topology.actions["browUp"]})
-    assert [e.name for e in name_expressions(model, alpha, brows)] == ["browUpLeft", "browUpRight"]
-    (raised,) = name_expressions(model, alpha, brows, people)
-    assert raised.name == "browUp"
-    assert abs(raised.reading[0]) < 0.05 * abs(raised.reading[1]), "the height of a brow at rest is no expression"
-    assert raised.reading @ raised.direction == pytest.approx(1)
-
-
-def test_departures_have_the_variance_of_moves_however_often_a_person_is_seen():
-    random = np.random.default_rng(4)
-    people = np.repeat(np.arange(4000), np.tile([2, 5], 2000))
-    alpha = 10 * random.normal(size=(4000, 1))[people] + random.normal(size=(len(people), 1))
-    moves = departures(alpha, people)
-    for count in (2, 5):
-        rows = np.bincount(people)[people] == count
-        assert moves[rows].var() == pytest.approx(1, rel=0.05)
-    alone = np.arange(3)
-    assert (departures(alpha[:3], alone) == 0).all(), "whoever is seen once shows no move"
-
-
-def test_an_expression_moves_its_own_measure_and_no_other(fitted, topology):
-    expressions = name_expressions(fitted.model, fitted.alpha, topology)
-    # These faces hardly pucker apart from other actions, so no such control is found.
-    assert [e.name for e in expressions] == ["jawOpen", "mouthSmile", "eyeBlink", "browUp"]
-    for expression in expressions:
-        assert expression.low < 0 < expression.high
-    jaw = expressions[0]
-    closed, opened = fitted.model.shape(np.stack([np.zeros(12), jaw.direction]))
-    gap = lambda X: X[1, [61, 62, 63]].mean() - X[1, [65, 66, 67]].mean()  # noqa: E731
-    lids = lambda X: X[1, [37, 38]].mean() - X[1, [40, 41]].mean()  # noqa: E731
-    assert gap(opened) - gap(closed) > 0.1
-    assert abs(lids(opened) - lids(closed)) < 0.02
-
-
 def test_views_without_turn_are_refused(topology):
     random = np.random.default_rng(0)
     face = random.normal(size=(3, 68))
@@ -307,17 +202,6 @@ def test_unusable_landmarks_are_refused_with_a_reason(topology, W, message):
         fit(W, topology, FitOptions(basis=4))
 
 
-def test_an_unknown_topology_names_the_known_ones():
-    with pytest.raises(ValueError, match="ibug68"):
-        load_topology("ibug69")
-
-
-def test_the_proxy_surface_is_closed_under_mirroring(topology):
-    triangles = {frozenset(t) for t in topology.triangles.tolist()}
-    assert {frozenset(topology.mirror[list(t)].tolist()) for t in triangles} == triangles
-    assert {i for t in triangles for i in t} == set(range(68))
-
-
 def rotation_error(found, truth):
     """Returns degrees per view after one rotation of the face frame."""
     turned = found @ nearest_rotation(np.einsum("nji,njk->ik", found, truth))
@@ -333,123 +217,3 @@ def shape_error(X, truth):
     scale = (turned * B).sum(axis=(1, 2)) / (turned**2).sum(axis=(1, 2))
     distance = np.linalg.norm(scale[:, None, None] * turned - B, axis=1).mean(axis=1)
     return 100 * (distance / truth["iod"]).mean()
-
-
-def test_the_irises_are_two_more_points_of_the_68_and_tell_where_eyes_look(topology):
-    with_irises = load_topology("ibug70")
-    np.testing.assert_array_equal(with_irises.mirror[:68], topology.mirror)
-    assert with_irises.mirror[68:].tolist() == [69, 68]
-    assert topology.actions.keys() <= with_irises.actions.keys()
-    triangles = {frozenset(t) for t in with_irises.triangles.tolist()}
-    assert {frozenset(with_irises.mirror[list(t)].tolist()) for t in triangles} == triangles
-    assert {i for t in triangles for i in t} == set(range(70))
-    for name, axis in (("gazeSide", 0), ("gazeUp", 1)):
-        action = with_irises.actions[name]
-        X = np.zeros((3, 70))
-        X[axis] += 7.0  # moving the head does not change the gaze
-        assert sum(w * X[a, p] for p, a, w in action.left + action.right) == pytest.approx(0)
-        X[axis, 68:] += 1.0
-        assert sum(w * X[a, p] for p, a, w in action.left + action.right) == pytest.approx(2)
-
-
-@pytest.mark.parametrize("name", ["ibug68", "ibug70", "mediapipe478"])
-def test_a_surface_is_found_over_any_landmarks(name):
-    """It is symmetric, faces the viewer, and covers all points except for a few that coincide."""
-    landmarks = load_topology(name)
-    random = np.random.default_rng(0)
-    mean = random.normal(size=(3, landmarks.count))
-    mean = 0.5 * (mean + mean[:, landmarks.mirror] * [[-1], [1], [1]])
-    own = landmarks.mirror == np.arange(landmarks.count)
-    mean[0, own] = 0
-    triangles = surface(mean, landmarks)
-    a, b, c = (mean[:2, triangles[:, i]] for i in range(3))
-    assert ((b - a)[0] * (c - a)[1] - (b - a)[1] * (c - a)[0] > 0).all()
-    mirrored = {tuple(sorted(t)) for t in landmarks.mirror[triangles]}
-    assert mirrored == {tuple(sorted(t)) for t in triangles}
-    assert len({tuple(sorted(t)) for t in triangles}) == len(triangles)
-    assert len(set(triangles.ravel())) > 0.9 * landmarks.count
-
-
-def test_points_in_a_line_have_no_surface(topology):
-    mean = np.zeros((3, topology.count))
-    mean[1] = np.linspace(0, 1, topology.count)
-    assert surface(mean, topology).shape == (0, 3)
-
-
-@pytest.mark.parametrize("name", ["ibug68", "ibug70", "mediapipe468", "mediapipe478", "blazepose33"])
-def test_every_landmark_set_says_how_what_it_marks_lies(name):
-    topology = load_topology(name)
-    assert topology.downwards
-    assert topology.rightwards
-    for chain in (*topology.downwards, *topology.rightwards):
-        landmarks = [landmark for group in chain for landmark in group]
-        assert len(set(landmarks)) == len(landmarks) >= 2
-        assert max(landmarks) < topology.count
-    for chain in topology.rightwards:  # a chain that continues on the other side uses the mirrored landmarks
-        twins = [{int(topology.mirror[landmark]) for landmark in group} for group in reversed(chain)]
-        assert twins == [set(group) for group in chain]
-
-
-@pytest.mark.parametrize("name", ["mediapipe468", "mediapipe478"])
-def test_the_mesh_of_photographs_is_symmetric_and_lies_over_all_points(name):
-    topology = load_topology(name)
-    irises = topology.count - 468
-    assert (topology.mirror != np.arange(topology.count)).sum() == 440 + irises
-    assert len(topology.triangles) == 898 + (8 if irises else 0)
-    triangles = {frozenset(t) for t in topology.triangles.tolist()}
-    assert {frozenset(topology.mirror[list(t)].tolist()) for t in triangles} == triangles
-    assert {i for t in triangles for i in t} == set(range(topology.count))
-    assert topology.actions.keys() >= load_topology("ibug68").actions.keys()
-    assert ("gazeSide" in topology.actions) == bool(irises)
-
-
-@pytest.mark.parametrize("name", ["mediapipe468", "mediapipe478"])
-def test_measures_of_the_mesh_know_neither_where_a_face_is_nor_its_sides(name):
-    topology = load_topology(name)
-    random = np.random.default_rng(0)
-    X = random.normal(size=(3, topology.count))
-    mirrored = X[:, topology.mirror] * [[-1], [1], [1]]
-
-    def measure(terms, shape):
-        return sum(weight * shape[axis, landmark] for landmark, axis, weight in terms)
-
-    for action, (name, sided) in zip(topology.actions.values(), topology.actions.items(), strict=True):
-        for terms in (sided.left, sided.right):
-            assert measure(terms, X + np.array([[3], [5], [7]])) == pytest.approx(measure(terms, X), abs=1e-4)
-        if action.left:
-            sign = -1 if name == "gazeSide" else 1  # both eyes look to one side
-            assert measure(action.left, X) == pytest.approx(sign * measure(action.right, mirrored), abs=1e-4)
-
-
-@pytest.mark.parametrize("name", ["ibug68", "ibug70", "mediapipe478"])
-def test_a_mirrored_face_shows_each_expression_as_its_twin(name):
-    topology = load_topology(name)
-    sides = [(action, "Left", terms.left) for action, terms in topology.actions.items() if terms.has_sides]
-    sides += [(action, "Right", terms.right) for action, terms in topology.actions.items() if terms.has_sides]
-    wholes = [(action, "", terms.left + terms.right) for action, terms in topology.actions.items()]
-    measures = {action + side: terms for action, side, terms in (*sides, *wholes)}
-    twins = mirror_twins(topology, measures)
-    X = np.random.default_rng(0).normal(size=(3, topology.count))
-    mirrored = X[:, topology.mirror] * [[-1], [1], [1]]
-    for expression, terms in measures.items():
-        twin = twins[expression]
-        shown = sum(weight * mirrored[axis, landmark] for landmark, axis, weight in terms)
-        was = sum(weight * X[axis, landmark] for landmark, axis, weight in measures[twin.name])
-        assert shown == pytest.approx(-was if twin.is_odd else was, abs=1e-9), expression
-        assert twins[twin.name].name == expression
-    odd = {expression for expression, twin in twins.items() if twin.is_odd}
-    assert odd >= {"jawSide", "mouthSide"} & topology.actions.keys()
-    assert mirror_twins(topology, ["eyeBlinkLeft"])["eyeBlinkLeft"].name == "eyeBlinkLeft"  # without the other side
-
-
-def test_the_canonical_face_looks_ahead(topology):
-    """By the convention of the 478 points it is neither turned nor pitched, and so it is of unit size."""
-    from effigy.landmarks.photo.pose import _canonical
-
-    mean = _canonical()[0]
-    mesh = load_topology("mediapipe468")
-    turn = rotation(*np.radians([[12.0], [-7.0], [3.0]]))
-    camera = Camera(np.eye(3)[None], np.ones(1), np.zeros((1, 2)))
-    shape = ShapeModel(turn[0] @ mean, np.zeros((0, *mean.shape)), np.ones(468))
-    found = fix_gauge(shape, camera, mesh, settle_pose=False)[0].mean
-    np.testing.assert_allclose(found, mean - mean.mean(axis=1, keepdims=True), atol=1e-3)

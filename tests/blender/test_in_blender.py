@@ -25,13 +25,16 @@ OLDER = ["-m", "not newest"]
 NOT_BETWEEN = (
     "test_alpha.py",
     "test_capturing.py",
+    "test_checking.py",
     "test_earlier_models.py",
     "test_evaluated.py",
+    "test_failing_bakes.py",
     "test_failures.py",
     "test_handling.py",
     "test_install.py",
     "test_lit.py",
     "test_people.py",
+    "test_waking.py",
 )
 BETWEEN = [*OLDER, *(f"--ignore-glob=*/{name}" for name in NOT_BETWEEN), "-k", "not EEVEE"]
 

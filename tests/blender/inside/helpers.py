@@ -16,6 +16,11 @@ import effigy_client.sequence
 from effigy_client.pose import Angles
 
 
+def look() -> float:
+    """Runs the preview's timer once; returns the seconds until it would look again."""
+    return addon("blender.pictures.preview").tick()
+
+
 def pixels(image) -> np.ndarray:
     """Returns an image data-block's pixels [H, W, 3] as bytes, bottom row first."""
     values = np.empty(len(image.pixels), dtype=np.float32)
