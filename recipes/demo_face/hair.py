@@ -14,7 +14,7 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from .kernels import add, clamp, dot, half_way, inlined, kernel, row, smooth, stroke, turned, unit
-from .skin import irradiance
+from .sampling import irradiance
 
 CLUMPS = 260  # locks that can be told apart
 CLUMPED = 0.86  # share of a strand's random numbers that its lock decides

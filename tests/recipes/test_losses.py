@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.demo_face import mapping, train_generator
+from recipes.demo_face import losses, mapping, train_generator
 from recipes.demo_face.planes import RGB
 from recipes.demo_face.train_generator import Renders, Training
 
@@ -19,21 +19,21 @@ from .small import PLAN
 
 def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surroundings():
     slope = torch.linspace(-1, 1, 8)[None, None, None].expand(1, 3, 8, 8)
-    sharp = train_generator.sharpened(slope, 0.35)
+    sharp = losses.sharpened(slope, 0.35)
     torch.testing.assert_close(sharp[..., 1:-1], slope[..., 1:-1])
     dot = torch.zeros(1, 3, 5, 5)
     dot[..., 2, 2] = 1
-    sharp = train_generator.sharpened(dot, 0.35)
+    sharp = losses.sharpened(dot, 0.35)
     assert sharp[0, 0, 2, 2] == pytest.approx(1.35)
     assert_same(sharp.sum(), dot.sum(), dot.numel())
-    assert torch.equal(train_generator.sharpened(dot, 0.0), dot)
+    assert torch.equal(losses.sharpened(dot, 0.0), dot)
 
 
 def test_attention_is_on_the_eyes_then_on_the_head(data: Path):
     landmarks = 128 / 16 * Renders([data]).landmarks[:4]
     alpha = torch.zeros(4, 128, 128)
     alpha[:, :64] = 1
-    weight = train_generator.attention(landmarks, alpha)
+    weight = losses.attention(landmarks, alpha)
     assert weight.shape == (4, 1, 128, 128)
     assert_same(weight.mean(dim=(1, 2, 3)), torch.ones(4), weight[0].numel())
     eye = landmarks[0, 36:42].mean(dim=0).long()
@@ -42,8 +42,8 @@ def test_attention_is_on_the_eyes_then_on_the_head(data: Path):
 
 def test_no_error_no_loss():
     picture, weight = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
-    assert train_generator.regression_loss(picture, picture, weight) == 0
-    assert train_generator.regression_loss(picture, 1 - picture, weight) > 0
+    assert losses.regression_loss(picture, picture, weight) == 0
+    assert losses.regression_loss(picture, 1 - picture, weight) > 0
 
 
 def test_only_changes_count_as_edits():
@@ -52,28 +52,28 @@ def test_only_changes_count_as_edits():
     wanted = torch.stack([still, moved_], dim=1).flatten(0, 1)
     weight = torch.ones(4, 1, 16, 16)
     another = wanted + torch.rand(2, 3, 16, 16, generator=random).repeat_interleave(2, dim=0)  # equally wrong in both
-    assert train_generator.edit_loss(another, wanted, weight) == pytest.approx(0, abs=1e-9)
+    assert losses.edit_loss(another, wanted, weight) == pytest.approx(0, abs=1e-9)
     frozen = wanted[::2].repeat_interleave(2, dim=0)
-    assert_same(train_generator.edit_loss(frozen, wanted, weight), torch.tensor(1.0), wanted.numel())
+    assert_same(losses.edit_loss(frozen, wanted, weight), torch.tensor(1.0), wanted.numel())
     half = wanted.clone()
     half[1::2] = (still + moved_) / 2
-    assert_same(train_generator.edit_loss(half, wanted, weight), torch.tensor(0.25), wanted.numel())
-    assert train_generator.edit_loss(frozen, frozen, weight) == 0, "nothing is asked"
+    assert_same(losses.edit_loss(half, wanted, weight), torch.tensor(0.25), wanted.numel())
+    assert losses.edit_loss(frozen, frozen, weight) == 0, "nothing is asked"
     elsewhere = wanted.clone()
     elsewhere[1::2, :, :8] += 1
     weight[:, :, :8] = 0
-    assert train_generator.edit_loss(elsewhere, wanted, weight) == pytest.approx(0, abs=1e-9)
+    assert losses.edit_loss(elsewhere, wanted, weight) == pytest.approx(0, abs=1e-9)
 
 
 def test_edits_have_their_weight_in_the_loss(data: Path):
     pictures, vectors, landmarks = Renders([data]).batch(0, 8)
     network, w = Training(PLAN).network, mapping.code(vectors)
-    wanted, weight = pictures, train_generator.attention(landmarks, torch.ones(8, 16, 16))
+    wanted, weight = pictures, losses.attention(landmarks, torch.ones(8, 16, 16))
     with torch.no_grad():
         without, counted = (
             train_generator.loss_of(network, w, wanted, weight, replace(PLAN, editing=editing))
             for editing in (0.0, 1.0)
         )
         painted = train_generator.paint(network, w, 16)
-        edits = train_generator.edit_loss(painted[:, RGB], wanted[:, RGB], weight)
+        edits = losses.edit_loss(painted[:, RGB], wanted[:, RGB], weight)
     assert_same(counted, without + edits, wanted.numel())

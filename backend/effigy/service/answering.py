@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
-
-import torch
-from numpy.typing import NDArray
 
 from effigy_protocol.messages import (
     SEEDS,
-    Buffer,
     Done,
     Error,
     Frame,
@@ -32,19 +26,15 @@ from effigy_protocol.messages import (
     Release,
     Reply,
     Synthesize,
-    Timings,
     Welcome,
 )
-from effigy_protocol.record import Record
 
 from ..editing import InverseOptions
-from ..faces import BundleError, Edit, FaceModel, LatentError
+from ..faces import BundleError, FaceModel, LatentError
 from ..faces import Identity as Anchor
-from ..faces.pictures import Pictures, needs_light
 from ..faces.shipped import FaceModels
-from ..faces.welcome import encode_floats, encode_halves, welcome
-from .encode import encode_picture
-from .exr import exr
+from ..faces.welcome import encode_floats, welcome
+from .frames import Edited, frames_of
 from .identities import Identities, Opened
 from .jobs import Jobs, Steps
 from .live_mattes import LiveMattes
@@ -176,16 +166,16 @@ class Answering:
     def _synthesize(self, queue: Sequence[Queued]) -> list[Reply]:
         """Paints a preview, or finals in one encoding together; each may be refused, or fail, by itself."""
         edits = [guarded(type(queued.request).__name__, partial(self._edit, queued)) for queued in queue]
-        edited = [edit for edit in edits if isinstance(edit, _Edited)]
+        edited = [edit for edit in edits if isinstance(edit, Edited)]
         frames: dict[int, Frame | Error] = {}
         for model in {id(each.model): each.model for each in edited}.values():
             own = [each for each in edited if each.model is model]
-            frames |= zip(map(id, own), _frames(model, queue[0], own, self._mattes), strict=True)
-        answers: list[Reply] = [frames[id(edit)] if isinstance(edit, _Edited) else edit for edit in edits]
+            frames |= zip(map(id, own), frames_of(model, queue[0], own, self._mattes), strict=True)
+        answers: list[Reply] = [frames[id(edit)] if isinstance(edit, Edited) else edit for edit in edits]
         self.painted += sum(isinstance(answer, Frame) for answer in answers)
         return answers
 
-    def _edit(self, queued: Queued) -> _Edited:
+    def _edit(self, queued: Queued) -> Edited:
         started, request = time.monotonic(), queued.request
         if not isinstance(request, Synthesize):
             raise TypeError(f"a {type(request).__name__} asks for no picture")
@@ -203,7 +193,7 @@ class Answering:
             raise RefusedError("bad-field", "a matte is an alpha, jpeg has none", "ask for rgba8 or png")
         options = InverseOptions(keep=request.keep)
         edit = model.edit(opened.anchor, request.yaw, request.pitch, request.controls, options)
-        return _Edited(model, request, opened.anchor, edit, started - queued.arrived, time.monotonic() - started)
+        return Edited(model, request, opened.anchor, edit, started - queued.arrived, time.monotonic() - started)
 
 
 def _model_of(known: str | None, models: FaceModels) -> FaceModel:
@@ -222,85 +212,3 @@ def _model_of(known: str | None, models: FaceModels) -> FaceModel:
             "start the backend with the face's own model, or give the face a new identity",
         )
     return model
-
-
-@dataclass(frozen=True, slots=True)
-class _Edited:
-    """A request whose latent was found, with the seconds that it waited and that the inverse took."""
-
-    model: FaceModel
-    request: Synthesize
-    anchor: Anchor
-    edit: Edit
-    queue: float
-    inverse: float
-
-
-def _frames(model: FaceModel, queued: Queued, edited: list[_Edited], mattes: LiveMattes) -> Sequence[Frame | Error]:
-    """Returns the pictures of ``edited``, whose first request is ``queued``. If painting them together fails, each is
-    painted alone.
-    """
-    if not edited:
-        return []
-    frames = guarded(type(queued.request).__name__, partial(_paint, model, queued, edited, mattes))
-    if not isinstance(frames, Error):
-        return frames
-    if len(edited) == 1:
-        return [frames]
-    return [
-        frame for each in edited for frame in _frames(model, queued, [each], mattes)
-    ]  # the others' may be other clients'
-
-
-def _paint(model: FaceModel, queued: Queued, edited: list[_Edited], mattes: LiveMattes) -> list[Frame]:
-    """Paints several finals in one encoding, or one preview."""
-    started, request = time.monotonic(), edited[0].request
-    ws = torch.stack([each.edit.ws for each in edited])
-    is_final = request.purpose == "final" or request.encoding in ("png16", "exr")
-    pictures = model.finals(ws) if is_final else model.preview(ws[0], half=request.half)
-    if not is_final and pictures.is_slow(request.passes, request.matte):
-        seen = model.see(ws[0]) if pictures.needs_surface(request.passes) else None
-        pictures = mattes.dress(queued.client, request.stream, replace(pictures, seen=seen))
-    synthesis = (time.monotonic() - started) / len(edited)
-    return [_frame(each, pictures.only(row), synthesis) for row, each in enumerate(edited)]
-
-
-def _frame(edited: _Edited, pictures: Pictures, synthesis: float) -> Frame:
-    """Encodes the one picture in ``pictures`` as it was asked for."""
-    request, edit, started = edited.request, edited.edit, time.monotonic()
-    model, passes = edited.model, {}
-    pictures = model.prepared(pictures, edit.ws, request.passes, request.matte)
-    light = model.light(edited.anchor) if needs_light(request.passes) else None
-    if request.encoding == "exr":
-        data: Buffer = exr(pictures, light, _record(edited))
-    else:
-        deep = request.encoding == "png16"
-        pixels: NDArray[Any] = pictures.words(request.matte) if deep else pictures.bytes(request.matte)
-        data = encode_picture(pixels[0], request.encoding)
-        passes = pictures.passes(request.passes, light, request.matte)
-    seconds = edited.queue, edited.inverse, synthesis, time.monotonic() - started
-    return Frame(
-        identity=request.identity,
-        purpose=request.purpose,
-        height=pictures.images.shape[2],
-        width=pictures.images.shape[3],
-        encoding=request.encoding,
-        data=data,
-        exact=pictures.is_exact,
-        pose=edit.pose,
-        clamped=edit.clamped,
-        residual=edit.residual,
-        timings=Timings(*(1e3 * each for each in seconds)),
-        half=pictures.is_half,
-        passes={name: encode_halves(array) for name, array in passes.items()},
-    )
-
-
-def _record(edited: _Edited) -> Record:
-    """Returns the record of what the picture is made from, the same that its client would make."""
-    request, controls = edited.request, tuple(edited.request.controls.items())
-    metres = request.unit, request.distance
-    return Record.of(
-        edited.model.model_id, bytes(edited.anchor.latent), request.yaw, request.pitch, controls,
-        request.encoding, request.matte, request.passes, metres, request.keep,
-    )  # fmt: skip

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal
 
 import bpy
 from bpy.props import (
@@ -22,9 +21,7 @@ from bpy.props import (
 from effigy_client.face import Anchor
 from effigy_client.mirror import Twin, twins_by_name
 
-# A linked face is animated as a library override, which keeps what was changed of these.
-_OVERRIDABLE: set[Literal["LIBRARY_OVERRIDABLE"]] = {"LIBRARY_OVERRIDABLE"}
-
+from .own_expression import OVERRIDABLE, EffigyOwn
 
 # Called with a proxy whose ``display``, ``matte``, ``relief`` or ``lit`` was changed; what shows pictures adds itself.
 on_display: list[Callable[[bpy.types.Object], None]] = []
@@ -42,58 +39,23 @@ def _on_keep(face: EffigyFace, context: bpy.types.Context) -> None:
     face.id_data.update_tag()
 
 
-def _absolute(own: EffigyOwn) -> float:
-    block = own.block()
-    return own.value if block is None else own.value + block.value
-
-
-def _set_absolute(own: EffigyOwn, value: float) -> None:
-    """Sets the shape key, within its range, and keys it when Auto Keying is on, as its own slider would."""
-    block, scene = own.block(), bpy.context.scene
-    if block is None:
-        return
-    block.value = min(max(value - own.value, block.slider_min), block.slider_max)
-    if scene is not None and scene.tool_settings.use_keyframe_insert_auto:
-        block.keyframe_insert("value", frame=scene.frame_current)
-
-
-class EffigyOwn(bpy.types.PropertyGroup):
-    """What of an expression a face shows by itself; ``name`` is the control's."""
-
-    value: FloatProperty(override=_OVERRIDABLE)
-    absolute: FloatProperty(
-        description="This expression, counted from the average face's: 0 is at rest, whoever the face is",
-        soft_min=-1.0,
-        soft_max=1.0,
-        get=_absolute,
-        set=_set_absolute,
-        options=set(),  # the shape key is what is animated
-    )
-
-    def block(self) -> bpy.types.ShapeKey | None:
-        """Returns the control's shape key, or None if there is none."""
-        proxy = self.id_data
-        keys = proxy.data.shape_keys if isinstance(proxy, bpy.types.Object) and proxy.type == "MESH" else None
-        return None if keys is None else keys.key_blocks.get(self.name)
-
-
 class EffigyFace(bpy.types.PropertyGroup):
     """One face. The shape keys of the proxy mesh are its controls; the latent is its identity."""
 
-    is_face: BoolProperty(override=_OVERRIDABLE)
+    is_face: BoolProperty(override=OVERRIDABLE)
     owner: PointerProperty(
-        type=bpy.types.Object, description="On a plate: the proxy whose picture it shows", override=_OVERRIDABLE
+        type=bpy.types.Object, description="On a plate: the proxy whose picture it shows", override=OVERRIDABLE
     )
-    is_plate: BoolProperty(override=_OVERRIDABLE)
-    was_left: BoolProperty(description="On a plate: hidden because its proxy was deleted", override=_OVERRIDABLE)
+    is_plate: BoolProperty(override=OVERRIDABLE)
+    was_left: BoolProperty(description="On a plate: hidden because its proxy was deleted", override=OVERRIDABLE)
     seed: IntProperty(
-        name="Seed", description="The number of this identity; −1 when it is nobody's", min=-1, override=_OVERRIDABLE
+        name="Seed", description="The number of this identity; −1 when it is nobody's", min=-1, override=OVERRIDABLE
     )
     wanted_seed: IntProperty(
         name="Seed",
         description="The number of an identity: press Change to give it to this face",
         min=0,
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     truncation: FloatProperty(
         name="Truncation",
@@ -101,9 +63,9 @@ class EffigyFace(bpy.types.PropertyGroup):
         default=0.7,
         min=0.0,
         max=1.5,
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
-    locked: BoolProperty(name="Lock", description="Protect this identity from being changed", override=_OVERRIDABLE)
+    locked: BoolProperty(name="Lock", description="Protect this identity from being changed", override=OVERRIDABLE)
     display: EnumProperty(
         name="Picture",
         description="Where the picture is seen",
@@ -118,7 +80,7 @@ class EffigyFace(bpy.types.PropertyGroup):
         ),
         default="PLATE",
         update=_on_display,
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     matte: EnumProperty(
         name="Matte",
@@ -129,34 +91,34 @@ class EffigyFace(bpy.types.PropertyGroup):
         ),
         default="NONE",  # of files from before there were mattes; Add Face sets the preferences' choice
         update=_on_display,
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     relief: BoolProperty(
         name="Relief",
         description="Bend the plate to the head's depth, so that things can cross the face: before one part of it and "
         "behind another. The scene's camera sees the same picture",
         update=_on_display,
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     lit: BoolProperty(
         name="Lit",
         description="Take the light out of the picture, and let the scene light the face. The slider beside it goes "
         "from as painted (0) to lit by the scene (1), and can be keyed",
         update=_on_display,
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
-    latent: StringProperty(description="The identity's latent, base64", override=_OVERRIDABLE)
-    model: StringProperty(description="The face model that the latent belongs to", override=_OVERRIDABLE)
+    latent: StringProperty(description="The identity's latent, base64", override=OVERRIDABLE)
+    model: StringProperty(description="The face model that the latent belongs to", override=OVERRIDABLE)
     control_names: StringProperty(
-        description="Which shape keys are its controls, a line each; empty: all", override=_OVERRIDABLE
+        description="Which shape keys are its controls, a line each; empty: all", override=OVERRIDABLE
     )
     control_twins: StringProperty(
         description="What a mirror makes of each control: its twin's name, and whether the sign changes, as JSON; "
         "empty in files of earlier versions",
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     attribute_names: StringProperty(
-        description="Which of them change looks and no expression, a line each", override=_OVERRIDABLE
+        description="Which of them change looks and no expression, a line each", override=OVERRIDABLE
     )
     own: CollectionProperty(
         type=EffigyOwn,
@@ -167,7 +129,7 @@ class EffigyFace(bpy.types.PropertyGroup):
         name="Absolute Values",
         description="Let sliders count from the average face instead of this face's own expression: of somebody who "
         "smiles by themselves the smile then stands above 0 at rest, and 0 takes it away. Keys are the same either way",
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     keep: FloatProperty(
         name="Likeness",
@@ -178,21 +140,21 @@ class EffigyFace(bpy.types.PropertyGroup):
         max=1.0,
         subtype="FACTOR",
         update=_on_keep,
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
-    model_name: StringProperty(name="Model", override=_OVERRIDABLE)
-    plate: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
-    camera: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
-    image: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
-    baked: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
+    model_name: StringProperty(name="Model", override=OVERRIDABLE)
+    plate: PointerProperty(type=bpy.types.Object, override=OVERRIDABLE)
+    camera: PointerProperty(type=bpy.types.Object, override=OVERRIDABLE)
+    image: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
+    baked: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
     normal_map: PointerProperty(
-        type=bpy.types.Image, description="Where the surface in the picture looks, for Lit", override=_OVERRIDABLE
+        type=bpy.types.Image, description="Where the surface in the picture looks, for Lit", override=OVERRIDABLE
     )
     light_map: PointerProperty(
-        type=bpy.types.Image, description="The light in the picture, for Lit", override=_OVERRIDABLE
+        type=bpy.types.Image, description="The light in the picture, for Lit", override=OVERRIDABLE
     )
-    baked_normal: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
-    baked_light: PointerProperty(type=bpy.types.Image, override=_OVERRIDABLE)
+    baked_normal: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
+    baked_light: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
     source: EnumProperty(
         name="Picture",
         items=(
@@ -200,39 +162,39 @@ class EffigyFace(bpy.types.PropertyGroup):
             ("BAKED", "Baked", "The plate shows the baked sequence; no backend is needed"),
         ),
         default="LIVE",
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     bake_depth: EnumProperty(
         name="Depth",
         description="Bits of every colour channel of baked pictures",
         items=(("8", "8 bits", "What the preview shows, exactly"), ("16", "16 bits", "For grading: no banding")),
         default="8",
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     neutral_picture: StringProperty(
         name="Neutral",
         description="A picture of the person whose photographs drive this face, at rest and looking ahead: "
         "Pose from Picture, relative, counts from there",
         subtype="FILE_PATH",
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
     source_photo: StringProperty(
         name="Photograph",
         description="The photograph that this person was made from, into which the posed face is pasted",
         subtype="FILE_PATH",
-        override=_OVERRIDABLE,
+        override=OVERRIDABLE,
     )
-    photograph: PointerProperty(type=bpy.types.Object, override=_OVERRIDABLE)
-    shown: StringProperty(description="What the file's picture was made from; empty: unknown", override=_OVERRIDABLE)
-    baked_start: IntProperty(override=_OVERRIDABLE)
-    baked_end: IntProperty(override=_OVERRIDABLE)
+    photograph: PointerProperty(type=bpy.types.Object, override=OVERRIDABLE)
+    shown: StringProperty(description="What the file's picture was made from; empty: unknown", override=OVERRIDABLE)
+    baked_start: IntProperty(override=OVERRIDABLE)
+    baked_end: IntProperty(override=OVERRIDABLE)
     # The camera of the identity's own picture (see docs/protocol.md, Pose).
-    rest_yaw: FloatProperty(override=_OVERRIDABLE)
-    rest_pitch: FloatProperty(override=_OVERRIDABLE)
-    rest_roll: FloatProperty(override=_OVERRIDABLE)
-    rest_scale: FloatProperty(default=0.3, override=_OVERRIDABLE)
-    rest_x: FloatProperty(default=0.5, override=_OVERRIDABLE)
-    rest_y: FloatProperty(default=0.5, override=_OVERRIDABLE)
+    rest_yaw: FloatProperty(override=OVERRIDABLE)
+    rest_pitch: FloatProperty(override=OVERRIDABLE)
+    rest_roll: FloatProperty(override=OVERRIDABLE)
+    rest_scale: FloatProperty(default=0.3, override=OVERRIDABLE)
+    rest_x: FloatProperty(default=0.5, override=OVERRIDABLE)
+    rest_y: FloatProperty(default=0.5, override=OVERRIDABLE)
 
     @property
     def anchor(self) -> Anchor:
@@ -288,7 +250,7 @@ def register() -> None:
     bpy.utils.register_class(EffigyOwn)
     bpy.utils.register_class(EffigyFace)
     bpy.types.Object.effigy = PointerProperty(  # type: ignore[attr-defined]
-        type=EffigyFace, override=_OVERRIDABLE
+        type=EffigyFace, override=OVERRIDABLE
     )
     # A mesh and not the plate itself: who appends a picture or a material does not get a whole rig with it.
     bpy.types.Image.effigy_mesh = PointerProperty(  # type: ignore[attr-defined]
