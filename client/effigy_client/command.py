@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A command of the backend that runs to its end by itself, while its caller does other things."""
+"""Runs a command of the backend in a process, without blocking the caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TAIL = 16384  # bytes of what it printed that are looked through
 
 
 class Command:
-    """A command of the backend that runs. Its owner looks at it from time to time, and ends it."""
+    """A running command of the backend, which its owner polls, and ends if need be."""
 
     def __init__(self, command: str, *arguments: str) -> None:
         """``command``: the backend's program, as in the preferences. Raises BackendError where there is none."""

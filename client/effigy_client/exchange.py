@@ -113,10 +113,10 @@ class Exchange:
     def _receive(self) -> None:
         frames = self._transport.receive(0.05 if self._pending else 0.2)
         while frames is not None and not self._over:
-            self._heard(frames)
+            self._decode(frames)
             frames = None if self._over else self._transport.receive(0.0)
 
-    def _heard(self, frames: Frames) -> None:
+    def _decode(self, frames: Frames) -> None:
         self._silent = 0.0
         try:
             envelope = decode_reply(list(frames))

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from effigy_protocol.messages import HEAD_UNIT, Encoding, Frame, FromLatent, Identity, OpenIdentity, PassName, Release
 
-from .asking import Asking
 from .errors import RequestError
 from .link import Link
+from .parameters import PictureParameters
 
 OPEN_S = 30.0  # timeout of opening an identity
 _RELEASE_S = 30.0
@@ -33,13 +33,13 @@ def _decoded(latent: str) -> bytes:
 
 
 class Anchor(NamedTuple):
-    """Who a face is: a latent, and the model that it belongs to."""
+    """An identity as files keep it: its anchor latent, and the id of the model that this belongs to."""
 
     model: str
     latent: str  # base64, as files keep it
 
     def latent_bytes(self) -> bytes:
-        """Returns the latent's bytes; a damaged text gives none, which no service accepts."""
+        """Returns the latent's bytes; b"" where the base64 is damaged, which every service refuses."""
         return _decoded(self.latent)
 
     def request(self) -> OpenIdentity:
@@ -57,7 +57,7 @@ class Identities:
         self._opening = 0  # open requests that are not answered yet
 
     def open(self, request: OpenIdentity) -> Future[Identity]:
-        """Opens an identity. The future yields it, and it is then held, or raises RequestError."""
+        """Opens an identity and holds it. The future yields it, or raises RequestError."""
         with self._lock:
             self._opening += 1
         answer: Future[Identity] = self.link.ask(request, OPEN_S)
@@ -85,7 +85,7 @@ class PendingPicture:
     """A picture that was asked for."""
 
     face: Face
-    asking: Asking
+    parameters: PictureParameters
     answer: Future[Frame]
 
     @property
@@ -132,7 +132,7 @@ class Face:
         return self.is_opening or (self.refusal is not None and self.refusal.is_transient)
 
     def forget(self) -> None:
-        """Forgets the identity, because the service has, or is another one."""
+        """Forgets the open identity, because the service has lost it or was replaced by another one."""
         self.key, self.refusal, self._opening, self._anchor = "", None, None, None
 
     def note(self, error: RequestError) -> None:
@@ -172,17 +172,20 @@ class Face:
     def ask(
         self,
         link: Link,
-        asking: Asking,
+        parameters: PictureParameters,
         timeout: float,
         encoding: Encoding = "rgba8",
         passes: tuple[PassName, ...] = (),
         metres: tuple[float, float] = (HEAD_UNIT, 0.0),
     ) -> PendingPicture:
-        """Asks for the final picture of an open identity, and ``passes`` beside it; ``metres`` as in Asking.request."""
-        request = asking.request(self.key, "final", encoding, passes=passes, metres=metres)
-        return PendingPicture(self, asking, link.ask(request, timeout))
+        """Asks for the final picture of an open identity, and ``passes`` beside it.
 
-    def paint(self, identities: Identities, anchor: Anchor, asking: Asking, timeout: float) -> Frame:
+        ``metres`` as in PictureParameters.request.
+        """
+        request = parameters.request(self.key, "final", encoding, passes=passes, metres=metres)
+        return PendingPicture(self, parameters, link.ask(request, timeout))
+
+    def paint(self, identities: Identities, anchor: Anchor, parameters: PictureParameters, timeout: float) -> Frame:
         """Asks for the final picture, waits, and returns it. Raises RequestError.
 
         If the service has forgotten the identity, because it was started again, it is opened once more.
@@ -190,7 +193,7 @@ class Face:
         for attempt in (1, 2):
             key = self.open_now(identities, anchor)
             try:
-                frame: Frame = identities.link.call(asking.request(key, "final"), timeout)
+                frame: Frame = identities.link.call(parameters.request(key, "final"), timeout)
                 return frame
             except RequestError as error:
                 self.note(error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps one face's picture up to date while it moves: from wanted to shown to exact. Late answers change nothing.
+"""Keeps one face's picture up to date while it moves. Late answers change nothing.
 
 While something moves, pictures are the fastest that the service has; at rest the exact one takes their place. Exact
 pictures stay in memory under what they were made from, so that going back to a pose asks for nothing.
@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from effigy_protocol.messages import Frame
 
-from .asking import Asking
 from .errors import RequestError
 from .face import OPEN_S, Anchor, Face, Identities, PendingPicture
 from .link import Link
 from .memory import PictureMemory
 from .outbox import Preview
+from .parameters import PictureParameters
 from .pixels import Pixels, Surface, from_rgba8
 
 # Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
@@ -53,7 +53,7 @@ class _Tag:
     epoch: int
     anchor: Anchor
     number: int
-    asking: Asking
+    parameters: PictureParameters
     place: Any
 
 
@@ -76,13 +76,13 @@ class Shared:
 
 
 class Follower:
-    """One face that is followed. Only its own methods change what it knows."""
+    """Follows one face: what is wanted, what is shown, and whether that is exact. Only its own methods change that."""
 
     def __init__(self, stream: int, shared: Shared, clock: Callable[[], float] = time.monotonic) -> None:
         self.stream = stream
         self.face = Face()
-        self.wanted: Asking | None = None  # what was asked for last
-        self.shown: Asking | None = None  # what the picture on the screen was made from; None: nothing valid
+        self.wanted: PictureParameters | None = None  # what was asked for last
+        self.shown: PictureParameters | None = None  # what the picture on the screen was made from; None: nothing valid
         self.is_exact = False  # whether that is what a final would be
         self.is_known = False  # whether this program knows what the screen shows
         self.problem = ""
@@ -97,7 +97,7 @@ class Follower:
         self._drawn = 0.0  # when a picture came last
         self._gap = 0.0  # seconds between two pictures while moving
         self._refining: _Refining | None = None
-        self._refused = -1  # the asking whose exact picture could not be had
+        self._refused = -1  # the pose whose exact picture could not be had
         self._painting = 0.0  # the service's own milliseconds for a picture of full size
         self._took = 0.0  # milliseconds from asking to the answer, of the last preview
 
@@ -130,11 +130,11 @@ class Follower:
     # --- what its host says -----------------------------------------------------------------------
 
     def begin_anew(self) -> None:
-        """Forgets what is on the screen, which an undo may have changed; a lasting problem is reported again."""
+        """Forgets what is on the screen, which an undo may have changed. A problem that lasts is reported again."""
         self.wanted, self.shown, self.problem = None, None, ""
 
     def lose(self) -> None:
-        """Makes the identity be opened again, because the service has forgotten it, or is another one."""
+        """Has the identity opened again, because the service has lost it or was replaced by another one."""
         self.face.forget()
         self.wanted, self._refining, self.milliseconds = None, None, 0.0
 
@@ -145,15 +145,15 @@ class Follower:
             self.problem, self.shown = problem, None
             screen.show_error()
 
-    def take_over(self, asking: Asking | None) -> None:
-        """Notes that the host shows the picture of ``asking``, or for None an unknown one."""
+    def take_over(self, parameters: PictureParameters | None) -> None:
+        """Notes that the host shows the picture with ``parameters``, or for None an unknown one."""
         self.is_known = True
-        if asking is not None:
-            self.shown, self.problem = asking, ""
+        if parameters is not None:
+            self.shown, self.problem = parameters, ""
 
-    def take_final(self, asking: Asking, clamped: tuple[str, ...]) -> None:
+    def take_final(self, parameters: PictureParameters, clamped: tuple[str, ...]) -> None:
         """Notes that the host shows a final that it has asked for itself."""
-        self.shown = self.wanted = asking
+        self.shown = self.wanted = parameters
         self.is_exact, self.is_known, self.problem, self.clamped = True, True, "", clamped
 
     # --- what a look does -------------------------------------------------------------------------
@@ -168,22 +168,22 @@ class Follower:
             self.fail(str(error), screen)
         return False
 
-    def want(self, link: Link, anchor: Anchor, asking: Asking, place: Any, screen: Screen) -> None:
-        """Shows ``asking`` from memory, or asks for it, unless that was done already."""
-        if not self.face.key or asking == self.wanted or self.recall(anchor, asking, place, screen):
+    def want(self, link: Link, anchor: Anchor, parameters: PictureParameters, place: Any, screen: Screen) -> None:
+        """Shows the picture with ``parameters`` from memory, or asks for it, unless that was done already."""
+        if not self.face.key or parameters == self.wanted or self.recall(anchor, parameters, place, screen):
             return
-        self._ask_for(asking)
-        request = asking.request(self.face.key, "preview", stream=self.stream, half=self._painting > _SLOW_MS)
-        link.preview(request, _Tag(self._shared.epoch, anchor, self._number, asking, place))
+        self._ask_for(parameters)
+        request = parameters.request(self.face.key, "preview", stream=self.stream, half=self._painting > _SLOW_MS)
+        link.preview(request, _Tag(self._shared.epoch, anchor, self._number, parameters, place))
 
-    def recall(self, anchor: Anchor, asking: Asking, place: Any, screen: Screen) -> bool:
+    def recall(self, anchor: Anchor, parameters: PictureParameters, place: Any, screen: Screen) -> bool:
         """Shows the exact picture if it is remembered; returns whether it is."""
-        remembered = self._shared.memory.get(key_of(anchor, asking))
+        remembered = self._shared.memory.get(key_of(anchor, parameters))
         if remembered is None:
             return False
-        self._ask_for(asking)
+        self._ask_for(parameters)
         self.clamped = remembered.clamped
-        self._show(asking, place, self._number, remembered.pixels, remembered.surface, screen, exact=True)
+        self._show(parameters, place, self._number, remembered.pixels, remembered.surface, screen, exact=True)
         return True
 
     def receive(self, preview: Preview, anchor: Anchor, height: int | None, screen: Screen) -> bool:
@@ -195,7 +195,7 @@ class Follower:
             return self._refuse(preview.outcome, screen)
         tag: _Tag = preview.tag
         frame, pixels, surface = preview.outcome.frame, preview.outcome.pixels, preview.outcome.surface
-        self._remember(tag.anchor, tag.asking, frame, surface)
+        self._remember(tag.anchor, tag.parameters, frame, surface)
         if tag.epoch != self._shared.epoch or tag.anchor != anchor:
             # Asked before a render or an undo, or of somebody else.
             self.wanted = None
@@ -211,7 +211,7 @@ class Follower:
             self._gap = self._gap + 0.2 * (gap - self._gap) if self._gap else gap
             self.rate = 1 / self._gap
         self._drawn = now
-        if self._show(tag.asking, tag.place, tag.number, pixels, surface, screen, exact=frame.exact):
+        if self._show(tag.parameters, tag.place, tag.number, pixels, surface, screen, exact=frame.exact):
             self.clamped = frame.clamped
         return False
 
@@ -227,7 +227,7 @@ class Follower:
         return False
 
     def _refined(self, refining: _Refining, anchor: Anchor, screen: Screen) -> bool:
-        asking = refining.asked.asking
+        parameters = refining.asked.parameters
         try:
             frame = refining.asked.result()
         except RequestError as error:
@@ -238,11 +238,11 @@ class Follower:
             self.problem = str(error)
             return False
         surface = Surface.of(frame)
-        self._remember(refining.anchor, asking, frame, surface)
+        self._remember(refining.anchor, parameters, frame, surface)
         if (refining.epoch, refining.anchor, refining.number) == (self._shared.epoch, anchor, self._number):
             # The picture stays where it is: the head may have moved in its plane meanwhile.
             pixels = from_rgba8(frame.data, frame.height, frame.width)
-            if self._show(asking, None, refining.number, pixels, surface, screen, exact=True):
+            if self._show(parameters, None, refining.number, pixels, surface, screen, exact=True):
                 self.clamped, self._painting = frame.clamped, 0.0  # the next movement measures anew
         return False
 
@@ -255,18 +255,18 @@ class Follower:
             self.lose()
         return True
 
-    def _ask_for(self, asking: Asking) -> None:
-        self.wanted, self._changed, self._number = asking, self._clock(), self._number + 1
+    def _ask_for(self, parameters: PictureParameters) -> None:
+        self.wanted, self._changed, self._number = parameters, self._clock(), self._number + 1
 
-    def _remember(self, anchor: Anchor, asking: Asking, frame: Frame, surface: Surface | None) -> None:
+    def _remember(self, anchor: Anchor, parameters: PictureParameters, frame: Frame, surface: Surface | None) -> None:
         """Keeps an exact picture under what it was made from."""
         if frame.exact:
-            key, size = key_of(anchor, asking), (frame.height, frame.width)
+            key, size = key_of(anchor, parameters), (frame.height, frame.width)
             self._shared.memory.put(key, frame.data, *size, frame.clamped, surface)
 
     def _show(
         self,
-        asking: Asking,
+        parameters: PictureParameters,
         place: Any,
         number: int,
         pixels: Pixels,
@@ -280,14 +280,14 @@ class Follower:
         except ScreenError as error:
             self.fail(str(error), screen)
             return False
-        self.shown, self._showing, self.is_exact, self.problem = asking, number, exact, ""
+        self.shown, self._showing, self.is_exact, self.problem = parameters, number, exact, ""
         self.is_known = True
         return True
 
 
-Key = tuple[Anchor, Asking]
+Key = tuple[Anchor, PictureParameters]
 
 
-def key_of(anchor: Anchor, asking: Asking) -> Key:
+def key_of(anchor: Anchor, parameters: PictureParameters) -> Key:
     """Returns the key under which the exact picture of a face is remembered."""
-    return anchor, asking
+    return anchor, parameters

@@ -45,7 +45,7 @@ class Followers:
         self._shared.epoch += 1
 
     def begin_anew(self) -> None:
-        """Forgets what the screens show, as an undo may have changed that."""
+        """Forgets what the screens show, because an undo may have changed it."""
         self.new_epoch()
         for follower in self:
             follower.begin_anew()

@@ -21,7 +21,7 @@ LIMIT = 512 << 20  # bytes: 300 frames of 512 × 512
 
 
 class Remembered(NamedTuple):
-    """A picture as Blender's images take it, what was clamped for it, and what lights it anew if that came with it."""
+    """A picture in the form of Blender's images, the parameters that were clamped, and its maps for relighting."""
 
     pixels: Pixels
     clamped: tuple[str, ...]

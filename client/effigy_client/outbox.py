@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Passes requests from asking threads to the sending one: in order, but of previews only the newest of each stream."""
+"""Hands requests from any thread to the sending thread, in order; of previews only the newest of each stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .pixels import Pixels, Surface
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """What a preview led to: the answer, its picture as it is shown, and what lights that anew where it is lit."""
+    """A painted preview: the answer, its pixels as they are shown, and its maps for relighting where it is lit."""
 
     frame: Frame
     pixels: Pixels

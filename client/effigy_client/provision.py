@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Provides a backend: a process that is started here, or one that runs already.
 
-Both have the interface ``Provision``, which one that is started over ssh or on a farm could have too.
+Both implement ``Provision``; a backend on a farm or behind ssh could, too.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Provision(Protocol):
         """Begins to stop it; returns at once. Call ``reap`` until that returns True."""
 
     def reap(self) -> bool:
-        """Returns True when it is gone, or was started by somebody else."""
+        """Returns True once it is gone; at once if somebody else started it."""
 
     def stop_and_wait(self) -> None:
         """Stops it and waits, a few seconds at most; for the end of this process."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Goes through a frame range and gets its exact pictures, for baking and caching.
 
-Several are asked for ahead, so that the service is never idle. A backend that dies on the way is started again, if this
-program started it, or waited for; then what it had not answered is asked again.
+Several requests are sent ahead, so that the service is never idle. If the backend dies, it is started again where this
+program started it, and waited for otherwise; then the requests that it left unanswered are sent again.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Generic, Protocol, TypeVar
 
 from effigy_protocol.messages import HEAD_UNIT, Cancel, Encoding, Frame, PassName
 
-from .asking import Asking
 from .errors import RequestError
 from .face import OPEN_S, Anchor, Face, Identities, PendingPicture
+from .parameters import PictureParameters
 from .restarts import Restarts, Supply
 
 _AHEAD = 8  # requests on their way, twice what the backend paints at once
 _PAUSE_S = 0.002  # less than any picture takes
 
 
-class Moment(Protocol):
-    """What a frame asks for, and whatever else its reader wants to get back with the picture."""
+class HasParameters(Protocol):
+    """What is read of a frame: the picture's parameters, and whatever its reader wants back with the picture."""
 
     @property
-    def asking(self) -> Asking: ...
+    def parameters(self) -> PictureParameters: ...
 
 
-M = TypeVar("M", bound=Moment)
+M = TypeVar("M", bound=HasParameters)
 
 
 class SequenceError(Exception):
@@ -83,7 +83,7 @@ class Sequence(Generic[M]):
             patience: seconds that a picture may take, and a backend until it is back.
             encoding: of the pictures.
             passes: that come with every picture.
-            metres: of a frame, as in ``Asking.request``.
+            metres: of a frame, as in ``PictureParameters.request``.
         """
         self.total = len(frames)
         self.done = 0
@@ -145,7 +145,7 @@ class Sequence(Generic[M]):
             entry = self._again.popleft() if self._again else self._next(self._waiting.popleft())
             if not self._skip(entry.frame, entry.moment):
                 entry.asked = self._face.ask(
-                    identities.link, entry.moment.asking, self._patience(), self._encoding, self._passes,
+                    identities.link, entry.moment.parameters, self._patience(), self._encoding, self._passes,
                     self._metres(entry.frame),
                 )  # fmt: skip
             self._asked.append(entry)

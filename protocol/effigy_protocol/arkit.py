@@ -4,7 +4,7 @@
 A recording is a table (CSV) with a row for each moment: the timecode, how many values follow, 52 shapes from 0 to 1,
 and angles of the head and of both eyes in radians.
 
-A packet, numbers with their high byte first: VERSION (one byte); the device's id and the subject's name, each as its
+A packet (big-endian): VERSION (one byte); the device's id and the subject's name, each as its
 LENGTH and so many bytes; TIME: frame, its fraction and the rate as numerator and denominator; how many values follow
 (one byte), and VALUES, in the order of NAMES. One without values saw no face.
 """
@@ -87,8 +87,8 @@ CLOCK = 60  # frames per second of the timecodes that are written here, and of t
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A face at one time.
+class CapturedFrame:
+    """What a face shows at one time.
 
     Angles are degrees: yaw > 0 turns the nose to the picture's right, pitch > 0 lifts it, roll > 0 is
     counter-clockwise.
@@ -114,7 +114,7 @@ class Moment:
         return [*named.values(), *head, *eyes]
 
 
-def csv_rows(moments: Iterable[Moment], own: tuple[str, ...] = ()) -> Iterator[list[str]]:
+def csv_rows(moments: Iterable[CapturedFrame], own: tuple[str, ...] = ()) -> Iterator[list[str]]:
     """Yields the table's rows, the header first. The controls ``own`` get further columns."""
     yield ["Timecode", "BlendShapeCount", *map(_capital, NAMES), *(OWN + _capital(name) for name in own)]
     for moment in moments:

@@ -37,7 +37,7 @@ class Envelope(Generic[M]):
 def encode(request_id: int, message: Request | Reply) -> list[Buffer]:
     """Encodes ``message`` to frames, header first. A reply has the id of the request that it answers.
 
-    The frames are decoded once, so it raises ProtocolError for whatever the other side would refuse.
+    The frames are decoded again as a check: what the other side would refuse raises ProtocolError here.
     """
     payload: list[Buffer] = []
     kind = type(message).__name__

@@ -9,7 +9,7 @@ _MAGIC, _VERSION = b"\x76\x2f\x31\x01", 4  # bytes
 
 
 def read_text(exr: bytes, name: str) -> str:
-    """Returns the text attribute ``name`` from a file's beginning; "" if there is none, or it is no OpenEXR file."""
+    """Returns the text attribute ``name``; "" if there is none, or ``exr``, a file's first bytes, is no OpenEXR."""
     place = len(_MAGIC) + _VERSION if exr.startswith(_MAGIC) else len(exr)
     while place < len(exr) and exr[place]:  # a header ends with an empty name
         key, _, rest = exr[place : place + 512].partition(b"\0")

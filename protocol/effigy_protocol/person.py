@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bytes of a person tell those who have no PyTorch: where in the picture they were found."""
+"""Reads from a person's bytes, without PyTorch, where in the picture their face was found."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records what a picture was made from, to tell whether it still is the picture that a scene asks for."""
+"""Records what a picture was made from, to tell whether it is still what the scene asks for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The parameters of one picture. ``latent`` is a hash, so that a picture does not give its identity away.
+    """The parameters of one picture. ``latent`` is a hash, so that a picture does not disclose its identity's latent.
 
     ``passes`` are the layers of an exr file, ``metres`` the unit and distance of its depth. ``made_from``: the SHA-256
     of the picture that the person was made from, if they were, or of several. ``keep``: of Synthesize. Fields at their
@@ -72,7 +72,7 @@ class Record:
         metres: tuple[float, float] = (HEAD_UNIT, 0.0),
         keep: float = 1.0,
     ) -> Record:
-        """Makes a record with values rounded to what a float32 scene can hold, as a preview's are."""
+        """Makes a record with values rounded to what a float32 scene can hold, as for previews."""
         values = tuple(sorted((name, round(value, CONTROL_DIGITS)) for name, value in controls))
         turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
         known = tuple(round(each, METRE_DIGITS) for each in metres) if "depth" in passes else ()
@@ -166,7 +166,8 @@ def picture_file(folder: Path, frame: int, encoding: Encoding = "png") -> Path:
 class Journal:
     """The side-car of a baked sequence: a JSON file that says for each frame what its picture was made from.
 
-    It is for people, and tells what is stale without opening pictures. A file that cannot be read counts as empty.
+    People can read it, and it tells which pictures are stale without opening them. A file that cannot be read counts as
+    empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -190,6 +191,6 @@ class Journal:
         self._saved = time.monotonic()
 
     def save_when_due(self) -> None:
-        """Saves it if that is a second ago."""
+        """Saves it unless that was done within the last second."""
         if time.monotonic() - self._saved > _SAVE_S:
             self.save()

@@ -104,7 +104,7 @@ def asked_yaw(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
     for frame in range(1, FRAMES + 1):
         scene.frame_set(frame)
         state = addon("blender.scene.reader").read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
-        asked.append(round(state.asking.yaw, 3))
+        asked.append(round(state.parameters.yaw, 3))
     return asked
 
 

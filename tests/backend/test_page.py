@@ -25,7 +25,6 @@ from effigy.generators import PictureError
 from effigy.landmarks import load_detector
 from effigy.page import curves, markup
 from effigy.page import serve as serving
-from effigy.page.asked import Asked
 from effigy.page.basis import basis_of
 from effigy.page.loopback import Loopback
 from effigy.page.methods import asked_points, compare, read
@@ -34,7 +33,8 @@ from effigy.page.photographs import PhotographError, read_photograph, taken_over
 from effigy.page.portraits import FAILURES, PortraitMaker, save
 from effigy.page.studio import Studio, visible
 from effigy.page.uploads import LARGEST, Uploads
-from effigy.painting import PaintingError
+from effigy.page.view import PageView
+from effigy.painting import Moment, PaintingError
 from effigy_protocol.png import read_texts
 
 FACE = Path(__file__).parents[1] / "fixtures" / "photo" / "networks.npz"
@@ -51,7 +51,7 @@ def file_of(look):
 
 def test_the_picture_is_the_file_that_the_api_writes(studio, default_model, tmp_path):
     controls = {"jawOpen": 0.5, "skinTone": 1.0}
-    asked = Asked(seed=3, yaw=20.0, pitch=-5.0, controls=controls, keep=0.5)
+    asked = PageView(3, moment=Moment(20.0, -5.0, controls, 0.5))
     look = studio.look(json.loads(json.dumps(asked.as_sent())))
     who = effigy.person(3, model=default_model)
     effigy.paint(who, yaw=20, pitch=-5, controls=controls, keep=0.5, out=tmp_path / "a.png", model=default_model)
@@ -62,7 +62,7 @@ def test_the_picture_is_the_file_that_the_api_writes(studio, default_model, tmp_
 
 
 def test_at_rest_it_shows_the_persons_own_pose(studio, default_model):
-    look = studio.look(Asked(seed=3).as_sent())
+    look = studio.look(PageView(seed=3).as_sent())
     pose = default_model.open_seed(3).pose
     assert (look["yaw"], look["pitch"]) == (pose.yaw, pose.pitch)
 
@@ -82,8 +82,8 @@ def test_what_a_browser_should_not_send_is_answered_in_words(studio, sent):
 
 
 def test_what_is_asked_survives_the_browser(default_model):
-    asked = Asked(7, 0.5, -3.0, None, {"browUp": 0.25})
-    assert Asked.read(default_model, json.loads(json.dumps(asked.as_sent()))) == asked
+    asked = PageView(7, 0.5, Moment(-3.0, None, {"browUp": 0.25}))
+    assert PageView.read(default_model, json.loads(json.dumps(asked.as_sent()))) == asked
 
 
 def test_a_picture_that_cannot_be_painted_is_answered_in_words(studio, monkeypatch):
@@ -92,14 +92,14 @@ def test_a_picture_that_cannot_be_painted_is_answered_in_words(studio, monkeypat
 
     monkeypatch.setattr(studio.model, "finals", burst)
     for show in ("picture", "depth"):
-        assert "overflows" in studio.look(Asked(show=show).as_sent())["problem"]
+        assert "overflows" in studio.look(PageView(show=show).as_sent())["problem"]
 
 
 @pytest.mark.parametrize("paints_planes", [True, False])
 def test_passes_are_shown_of_every_model(planes_bundle, default_model, paints_planes):
     model = load_face_model(planes_bundle, "cpu") if paints_planes else default_model
     studio = Studio(planes_bundle, model, None)
-    pictures = {show: studio.look(Asked(show=show).as_sent()) for show in ("picture", "head", "normal", "depth")}
+    pictures = {show: studio.look(PageView(show=show).as_sent()) for show in ("picture", "head", "normal", "depth")}
     shapes = {show: iio.imread(io.BytesIO(file_of(look))).shape for show, look in pictures.items()}
     colours = {"picture": 3, "head": 4, "normal": 3, "depth": 3}
     assert shapes == {show: (128, 128, channels) for show, channels in colours.items()}
@@ -112,7 +112,7 @@ def test_a_flat_pass_is_shown_too():
 
 
 def test_chance_takes_a_calm_person(studio):
-    assert 0 <= studio.chance(Asked().as_sent()) < 2**32
+    assert 0 <= studio.chance(PageView().as_sent()) < 2**32
 
 
 def test_methods_answer_the_same_question(studio, default_model):
@@ -173,9 +173,9 @@ def test_a_photographs_pose_is_taken_over(studio, default_model, tmp_path):
     text = markup.photograph_markup(photograph, default_model)
     assert text.count("<circle") == 478
     assert text.count("<tr") == 1 + 3 + len(default_model.controls)
-    asked = taken_over(studio, Asked(seed=9), photograph.reading)
+    asked = taken_over(studio, PageView(seed=9), photograph.reading)
     assert asked.seed == 9
-    assert asked.controls.keys() == default_model.controls.keys()
+    assert asked.moment.controls.keys() == default_model.controls.keys()
     assert studio.look(asked.as_sent())["clamped"] == []
 
 
@@ -302,10 +302,10 @@ def test_a_page_that_does_not_begin_says_why_to_who_hands_it_over():
 
 def test_bad_questions_are_refused_with_words(default_model):
     with pytest.raises(PaintingError, match="whole number"):
-        Asked.read(default_model, {"seed": "three"})
+        PageView.read(default_model, {"seed": "three"})
     for value in (float("nan"), 10**400, True, "1", [0]):  # JSON of a browser has all of these
         with pytest.raises(PaintingError, match="must be a number"):
-            Asked.read(default_model, {"seed": 3, "yaw": value})
+            PageView.read(default_model, {"seed": 3, "yaw": value})
 
 
 def test_a_port_that_is_taken_and_a_missing_gradio_are_said(studio, monkeypatch):

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import pytest
 
-from effigy_client.asking import Asking
 from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Face, Identities
+from effigy_client.parameters import PictureParameters
 from effigy_protocol.errors import ERROR_CODES
 from effigy_protocol.messages import OpenIdentity, Release, Synthesize
 
 from .services import FakeLink
 
 ANNA, BERT = Anchor("m", "YQ=="), Anchor("m", "Yg==")
-ASKING = Asking.of(1.0, 2.0)
+ASKING = PictureParameters.of(1.0, 2.0)
 
 
 @pytest.fixture()

@@ -6,13 +6,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from effigy_client.asking import Asking
 from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Identities
 from effigy_client.follower import Follower, ScreenError, Shared
 from effigy_client.followers import Followers
 from effigy_client.memory import PictureMemory
 from effigy_client.outbox import Painted, Preview
+from effigy_client.parameters import PictureParameters
 from effigy_client.pixels import from_rgba8
 from effigy_protocol.messages import Synthesize
 
@@ -49,7 +49,7 @@ class Scene:
         assert self.follower.open(self.identities, WHO, self.screen)
 
     def want(self, yaw):
-        self.follower.want(self.link, WHO, Asking.of(yaw, 0.0), f"at {yaw}", self.screen)
+        self.follower.want(self.link, WHO, PictureParameters.of(yaw, 0.0), f"at {yaw}", self.screen)
 
     def arrive(self, index=0, *, exact=False, seconds=0.01, error=None, who=WHO, **changes):
         """The preview that was asked for as the ``index``-th of those that wait comes."""
@@ -245,7 +245,7 @@ def test_a_lost_link_opens_everything_again(scene):
 
 
 def test_a_final_of_the_host_counts_as_exact(scene):
-    scene.follower.take_final(Asking.of(5, 0.0), ())
+    scene.follower.take_final(PictureParameters.of(5, 0.0), ())
     assert scene.follower.is_right
     scene.now += 1
     scene.refine()
@@ -258,7 +258,7 @@ def test_an_undo_forgets_what_is_shown_and_nothing_that_was_asked_before_comes_u
     first, second = followers.of("Anna"), followers.of("Bert")
     assert first.stream != second.stream
     assert followers.of("Anna") is first
-    first.take_final(Asking.of(5, 0.0), ())
+    first.take_final(PictureParameters.of(5, 0.0), ())
     first.fail("something", screen)
     followers.begin_anew()
     assert (first.shown, first.wanted, first.problem) == (None, None, "")

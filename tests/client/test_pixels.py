@@ -9,7 +9,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from effigy_client.asking import Asking
+from effigy_client.parameters import PictureParameters
 from effigy_client.pixels import (
     BRIGHTEST,
     Buffers,
@@ -125,7 +125,7 @@ def test_what_lights_a_picture_is_the_same_in_memory_and_in_a_file():
     normal[0] = (0.6, 0.0, 0.8)  # the other row shows nothing
     light = np.full((2, 3, 3), 1.5, "<f2")
     beside = {"normal": Array("f2", (2, 3, 3), normal.tobytes()), "light": Array("f2", (2, 3, 3), light.tobytes())}
-    asked = Asking.of(0.0, 0.0, lit=True).request("x", "preview")
+    asked = PictureParameters.of(0.0, 0.0, lit=True).request("x", "preview")
     assert set(asked.passes) == beside.keys()
     painted = replace(frame(asked), height=2, width=3, data=bytes(24), passes=beside)
     surface = Surface.of(painted)

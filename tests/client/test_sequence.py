@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from effigy_client.asking import Asking
 from effigy_client.face import Anchor, Face, Identities
+from effigy_client.parameters import PictureParameters
 from effigy_client.sequence import Sequence, SequenceError
 from effigy_protocol.messages import Cancel, OpenIdentity, Synthesize
 
@@ -20,7 +20,7 @@ FRAMES = range(1, 21)
 
 @dataclass(frozen=True)
 class Moment:
-    asking: Asking
+    parameters: PictureParameters
 
 
 class Provision:
@@ -58,7 +58,7 @@ def supply():
 
 
 def sequence_of(supply, *, skip=lambda frame, moment: False, patience=60.0, frames=FRAMES, read=None):
-    read = read or (lambda frame: Moment(Asking.of(float(frame), 0.0)))
+    read = read or (lambda frame: Moment(PictureParameters.of(float(frame), 0.0)))
     return Sequence(supply, Face(), WHO, frames, read, skip, lambda: patience)
 
 
@@ -78,7 +78,7 @@ def test_every_frame_comes_once_in_order_with_its_own_picture(supply):
     steps = go_on(sequence_of(supply), supply)
     assert [step.frame for step in steps] == list(FRAMES)
     assert [step.picture.data[0] for step in steps] == list(FRAMES)
-    assert all(step.moment.asking.yaw == step.frame for step in steps)
+    assert all(step.moment.parameters.yaw == step.frame for step in steps)
 
 
 def test_eight_are_on_their_way_and_no_more(supply):
@@ -103,7 +103,7 @@ def test_a_backend_that_dies_is_started_again_and_no_frame_is_read_twice(supply,
 
     def note(frame):
         read.append(frame)
-        return Moment(Asking.of(float(frame), 0.0))
+        return Moment(PictureParameters.of(float(frame), 0.0))
 
     sequence, steps = sequence_of(supply, read=note), []
     while len(steps) < after:
@@ -170,7 +170,9 @@ def test_who_starts_it_has_a_refused_identity_tried_again(supply):
     supply.link.refuse("failed")
     with pytest.raises(Exception, match="no"):
         face.poll(supply.identities, WHO)
-    Sequence(supply, face, WHO, FRAMES, lambda frame: Moment(Asking.of(1.0, 0.0)), lambda *_: False, lambda: 1.0).step()
+    Sequence(
+        supply, face, WHO, FRAMES, lambda frame: Moment(PictureParameters.of(1.0, 0.0)), lambda *_: False, lambda: 1.0
+    ).step()
     assert supply.link.of(OpenIdentity)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from effigy.service.in_process import InProcessService
-from effigy_client.asking import Asking
 from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Face, Identities
 from effigy_client.link import Link
+from effigy_client.parameters import PictureParameters
 from effigy_client.state import Phase
 from effigy_client.transport import ClosedError, InProcess
 from effigy_protocol import decode_reply
@@ -82,14 +82,14 @@ def test_the_end_of_the_service_is_a_loss_and_another_life_begins():
 
 
 def test_a_final_of_a_service_in_this_process_is_the_models_own_picture(default_model):
-    asking = Asking.of(12.0, -3.0, [("jawOpen", 0.4)])
+    parameters = PictureParameters.of(12.0, -3.0, [("jawOpen", 0.4)])
     anchor = default_model.open_seed(3, 0.7)
     with in_process(copy.copy(default_model)) as link:
         identities = Identities(link)
         opened = identities.open(OpenIdentity(FromSeed(3, truncation=0.7))).result(300)
         who = Anchor(opened.model, base64.b64encode(opened.latent).decode())
-        got = Face().paint(identities, who, asking, 120)
-    edit = default_model.edit(anchor, asking.yaw, asking.pitch, dict(asking.controls))
+        got = Face().paint(identities, who, parameters, 120)
+    edit = default_model.edit(anchor, parameters.yaw, parameters.pitch, dict(parameters.controls))
     pixels = np.frombuffer(got.data, np.uint8).reshape(got.height, got.width, 4)
     np.testing.assert_array_equal(pixels[..., :3], default_model.paint(edit.ws[None])[0][..., :3])
 

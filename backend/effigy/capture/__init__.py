@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Films and cameras as sequences of pictures, and ARKit captures read from them."""
 
-from effigy_protocol.arkit import Moment, csv_rows
+from effigy_protocol.arkit import CapturedFrame, csv_rows
 
 from .arkit import packet
 from .cameras import Camera, list_cameras
@@ -11,7 +11,7 @@ from .sources import Pixels, Source, open_camera, open_film
 
 __all__ = [
     "Camera",
-    "Moment",
+    "CapturedFrame",
     "OneEuro",
     "Pixels",
     "Source",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from effigy_protocol.arkit import LENGTH, NAMES, SHAPES, TIME, VALUES, VERSION, Moment, sources
+from effigy_protocol.arkit import LENGTH, NAMES, SHAPES, TIME, VALUES, VERSION, CapturedFrame, sources
 from effigy_protocol.messages import Parameter
 
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ def _spread(value: float, low: float, high: float) -> float:
     return min(max(value / end, -1.0), 1.0) if end > 0 else 0.0
 
 
-def packet(moment: Moment | None, frame: int, rate: float, subject: str) -> bytes:
+def packet(moment: CapturedFrame | None, frame: int, rate: float, subject: str) -> bytes:
     """Encodes one packet of the app, without values if no face is visible. ``rate``: frames per second."""
     names = [name.encode("ascii", errors="replace")[:64] for name in (f"effigy-{subject}", subject)]
     head = bytes([VERSION]) + b"".join(LENGTH.pack(len(name)) + name for name in names)

@@ -36,7 +36,7 @@ app.add_typer(generators.generators, name="models", hidden=True)  # its name bef
 app.add_typer(bench.bench, name="bench")
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"effigy {VERSION}")
         raise typer.Exit
@@ -45,7 +45,7 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def prepare(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version, and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version, and end.")
     ] = False,
 ) -> None:
     keep_freed_memory()

@@ -77,7 +77,7 @@ def paint(
             who, yaw=yaw, pitch=pitch, controls=read_sets(sets), keep=keep, depth=_depth(depth), matte=_matte(matte),
             layers=_layers(out.suffix.lower() == ".exr", passes, distance), out=out, model=chosen,
         )  # fmt: skip
-        _tell(out)
+        _echo(out)
 
 
 def sheet(
@@ -109,7 +109,7 @@ def sheet(
         api.sheet(
             people, **turn, controls=axes, tile=tile, captions=captions, matte=_matte(matte), out=out, model=chosen
         )
-        _tell(out)
+        _echo(out)
 
 
 def film(
@@ -152,7 +152,7 @@ def film(
             matte=None if matte is None else _matte(matte), layers=_layers(exr, passes, distance),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
         )  # fmt: skip
-    _tell(written)
+    _echo(written)
 
 
 def interpolate(
@@ -183,7 +183,7 @@ def interpolate(
             yaw=yaw, pitch=pitch, controls=read_sets(sets), keep=keep, depth=_depth(depth), matte=_matte(matte),
             model=chosen, progress=lambda done, of: progress("paint", done, of),
         )  # fmt: skip
-    _tell(written)
+    _echo(written)
 
 
 def bake(
@@ -203,7 +203,7 @@ def bake(
     from ..painting.blender import bake_blend
 
     try:
-        bake_blend(blend, blender, save=save, model=model, matte=None if matte is None else _matte(matte), tell=_tell)
+        bake_blend(blend, blender, save=save, model=model, matte=None if matte is None else _matte(matte), tell=_echo)
     except PaintingError as error:
         raise fail(error) from None
 
@@ -292,5 +292,5 @@ def _layers(is_exr: bool, passes: str, distance: float) -> Any:
     return Layers(names, distance=distance)
 
 
-def _tell(text: object) -> None:
+def _echo(text: object) -> None:
     Console(soft_wrap=True, highlight=False).print(str(text), markup=False)

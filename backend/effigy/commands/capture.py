@@ -21,7 +21,7 @@ import numpy as np
 from effigy_protocol.files import whole_file
 from effigy_protocol.transfer import RELIABLE
 
-from ..capture import Moment, OneEuro, Pixels, Source, SourceError, csv_rows, packet, smooth_both_ways
+from ..capture import CapturedFrame, OneEuro, Pixels, Source, SourceError, csv_rows, packet, smooth_both_ways
 from ..capture.arkit import ShapeFinder
 from ..faces import FaceModel
 from ..faces.photo_map import Features, PhotoMap
@@ -102,14 +102,14 @@ class Performer:
         row[:3] = 0.0
         return row
 
-    def moment(self, seconds: float, row: Array, rest: Array) -> Moment:
+    def moment(self, seconds: float, row: Array, rest: Array) -> CapturedFrame:
         """Returns the moment at ``seconds``: the difference of ``row`` to the row ``rest``."""
         beyond = row - rest
         C = len(self.controls)
         controls = dict(zip(self.controls, beyond[3 : 3 + C].tolist(), strict=True))
         scores = dict(zip(SCORES, beyond[3 + C :].tolist(), strict=True))
         yaw, pitch, roll = beyond[:3].tolist()
-        return Moment(seconds, self._shapes.find(controls, scores), yaw, pitch, roll)
+        return CapturedFrame(seconds, self._shapes.find(controls, scores), yaw, pitch, roll)
 
 
 def read_take(

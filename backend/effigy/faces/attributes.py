@@ -6,7 +6,7 @@ any other, so they hold (``FaceModel.edit``). One unit is a standard deviation o
 direction. ``attributes.safetensors`` has, for entry N of the header, ``direction.N`` [1 or num_ws, w_dim] and
 ``seen.N`` [2, 2 + C].
 
-A name means one direction for as long as there is the bundle: a picture's record names its attributes and not their
+Within a bundle, a name always means the same direction: a picture's record names its attributes and not their
 directions. So names of attributes that were removed stay in the header as ``retired``.
 """
 
@@ -41,7 +41,7 @@ class Attribute:
     ``high``. ``source`` says for people where it comes from.
 
     ``seen`` [2, 2 + C]: of the value and of its square, how far pictures show yaw and pitch (degrees) and the controls
-    moved although φ says that they hold. That is asked for less.
+    moved although φ says that they hold. An edit asks for that much less.
     """
 
     name: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of an identity as a change of q, limited to the range of the data; and what an edit gave.
+"""The target of an edit as a change of q, limited to the range of the data; and the result of an edit.
 
 The limits, the change and the weights of its errors are plain arithmetic; ``editing.inverse`` finds the latent.
 """
@@ -53,7 +53,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class EditTarget:
-    """What a face is to show, within the range of the data: degrees of yaw and pitch, offsets of controls, attributes.
+    """The target of an edit, within the range of the data: yaw and pitch in degrees, offsets of controls, attributes.
 
     ``clamped`` names what was limited.
     """
@@ -99,7 +99,7 @@ class EditTarget:
         return cls(yaw, pitch, limited, tuple(clamped), looks)
 
     def less(self, drift: Array, names: Collection[str]) -> EditTarget:
-        """Returns this less ``drift`` [2 + C]: of yaw, pitch and the controls ``names``."""
+        """Returns the target minus ``drift`` [2 + C], the drift of yaw, pitch and the controls ``names``."""
         yaw, pitch, *moved = drift.tolist()
         controls = {name: self.controls.get(name, 0.0) - by for name, by in zip(names, moved, strict=True)}
         return replace(self, yaw=self.yaw - yaw, pitch=self.pitch - pitch, controls=controls)

@@ -221,7 +221,7 @@ class Pictures:
 
 
 def needs_light(names: Collection[PassName]) -> bool:
-    """Returns whether the light in a picture tells any of these passes."""
+    """Returns whether any of these passes is computed from the light in the identity's own picture."""
     return "albedo" in names or "light" in names
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a face model's landmarks are in a picture that it painted, as its regressor reads them."""
+"""The landmarks in a painted picture, as the face model's regressor reads them from its latent."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ import gradio as gr
 from ..generators import PictureError
 from ..painting import PaintingError
 from . import markup
-from .asked import Asked
 from .basis import basis_of
 from .methods import compare
 from .person_tab import person_tab
 from .photographs import PhotographError, read_photograph, taken_over
 from .studio import Studio
+from .view import PageView
 
 _CLAY = gr.themes.Color(
     name="clay", c50="#fbf3ef", c100="#f6e3da", c200="#ecc7b6", c300="#e1a88d", c400="#d68963", c500="#c05a35",
@@ -78,7 +78,7 @@ def _studio(studio: Studio, first: dict[str, Any]) -> gr.HTML:
         return studio.chance(sent)
 
     return gr.HTML(
-        Asked().as_sent(), html_template=markup.studio_markup(studio.model), apply_default_css=False,
+        PageView().as_sent(), html_template=markup.studio_markup(studio.model), apply_default_css=False,
         js_on_load=markup.static("studio.js"), server_functions=[look, chance], first=first, elem_id="studio",
     )  # fmt: skip
 
@@ -90,12 +90,11 @@ def _methods(studio: Studio, rig: gr.HTML) -> None:
 
     def run(sent: Any) -> str:
         try:
-            asked = Asked.read(studio.model, sent)
+            asked = PageView.read(studio.model, sent)
             with studio.lock:
                 person = studio.person(asked.seed, asked.truncation)
-                yaw = person.pose.yaw if asked.yaw is None else asked.yaw
-                pitch = person.pose.pitch if asked.pitch is None else asked.pitch
-                compared = compare(studio.model, studio.detector, person, yaw, pitch, asked.controls)
+                yaw, pitch = asked.moment.turn(person.pose)
+                compared = compare(studio.model, studio.detector, person, yaw, pitch, dict(asked.moment.controls))
             return markup.methods_markup(compared, asked.words(yaw, pitch))
         except (PaintingError, PictureError) as error:
             return markup.problem_markup(str(error))
@@ -126,7 +125,7 @@ def _photograph(studio: Studio, rig: gr.HTML, tabs: gr.Tabs) -> None:
         return photograph.reading, markup.photograph_markup(photograph, studio.model), gr.update(visible=True)
 
     def take_over(sent: Any, reading: Any) -> tuple[Any, ...]:
-        return taken_over(studio, Asked.read(studio.model, sent), reading).as_sent(), gr.update(selected="pose")
+        return taken_over(studio, PageView.read(studio.model, sent), reading).as_sent(), gr.update(selected="pose")
 
     source.change(run, source, [read, shown, take], api_visibility="private")
     take.click(take_over, [rig, read], [rig, tabs], api_visibility="private")

@@ -18,11 +18,11 @@ from ..faces.attributes import GROUP
 from ..geometry.camera import Array
 from ..painting.shots import over_white
 from ..service.encode import png
-from .asked import HEAD, PICTURE, SHOWS
 from .methods import Compared
 from .photographs import Photograph
 from .portraits import shown
 from .studio import as_source
+from .view import HEAD, PICTURE, SHOWS
 
 _STATIC = Path(__file__).parent / "static"
 _TITLES = {PICTURE: "Picture", HEAD: "Head", "normal": "Normals", "depth": "Depth"}

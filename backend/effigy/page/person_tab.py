@@ -65,7 +65,7 @@ def person_tab(studio: Studio) -> None:
         try:
             picture, found = maker.faces(Path(path))
         except FAILURES as error:
-            return markup.problem_markup(_said(error, path)), *nothing[1:]
+            return markup.problem_markup(_message(error, path)), *nothing[1:]
         several = found > 1
         shown = markup.picture_markup(picture, f"{found} faces, numbered by size") if several else ""
         choices = gr.update(visible=several, choices=list(range(1, found + 1)), value=1)
@@ -87,7 +87,7 @@ def person_tab(studio: Studio) -> None:
                 file = gr.update(value=str(save(made, folder)), visible=True)
                 yield shown, made, hidden, file, gr.update(visible=True), ""
         except (*FAILURES, OSError) as error:
-            yield markup.problem_markup(_said(error, path)), None, hidden, hidden, hidden, ""
+            yield markup.problem_markup(_message(error, path)), None, hidden, hidden, hidden, ""
 
     def pose(made: Made | None, turn: float, nod: float, *values: float) -> str:
         if made is None:
@@ -121,5 +121,5 @@ def _words(made: Made) -> str:
     return f"{where} is met to {met:.1f} dB"
 
 
-def _said(error: Exception, path: str) -> str:
+def _message(error: Exception, path: str) -> str:
     return str(error).replace(path, "the picture")

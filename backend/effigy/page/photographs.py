@@ -16,8 +16,8 @@ from ..faces.transfer import UnreadableModelError
 from ..landmarks import DetectorError
 from ..picture_files import PictureFileError
 from ..picture_files import read_picture as open_picture
-from .asked import Asked
 from .studio import Studio
+from .view import PageView
 
 _SHOWN = 720  # pixels of the longer side, in the browser
 
@@ -54,7 +54,7 @@ def read_photograph(studio: Studio, path: Path, face: int = 1) -> Photograph:
         raise PhotographError(str(error)) from None
 
 
-def taken_over(studio: Studio, asked: Asked, reading: PictureReading) -> Asked:
+def taken_over(studio: Studio, asked: PageView, reading: PictureReading) -> PageView:
     """Poses the current person like the face in a photograph, within the range of the model."""
     model = studio.model
     controls = {
@@ -65,4 +65,4 @@ def taken_over(studio: Studio, asked: Asked, reading: PictureReading) -> Asked:
         min(max(round(angle, 1), -reach), reach)
         for angle, reach in zip((reading.yaw, reading.pitch), model.pose_range, strict=True)
     )
-    return replace(asked, yaw=yaw, pitch=pitch, controls=controls)
+    return replace(asked, moment=replace(asked.moment, yaw=yaw, pitch=pitch, controls=controls))

@@ -25,7 +25,7 @@ from ..landmarks import Detector, DetectorError
 from ..landmarks.photo import PhotoReader
 from ..painting import PaintingError, Shot, paint_shots
 from ..service.encode import png
-from .asked import HEAD, Asked
+from .view import HEAD, PageView
 
 _PEOPLE = 64  # that stay open
 _CALM = 8  # seeds, of which chance takes the calmest: as Add Face does in Blender
@@ -63,17 +63,16 @@ class Studio:
         ``src`` holds the same PNG file that Blender bakes, so that the browser's Save writes that.
         """
         try:
-            asked = Asked.read(self.model, sent)
+            asked = PageView.read(self.model, sent)
             with self.lock:
                 return self._look(asked)
         except (DetectorError, PaintingError, PictureError) as error:
             return {"problem": str(error)}
 
-    def _look(self, asked: Asked) -> dict[str, Any]:
+    def _look(self, asked: PageView) -> dict[str, Any]:
         started = time.perf_counter()
         person = self.person(asked.seed, asked.truncation)
-        yaw = person.pose.yaw if asked.yaw is None else asked.yaw
-        pitch = person.pose.pitch if asked.pitch is None else asked.pitch
+        yaw, pitch = asked.moment.turn(person.pose)
         if (name := asked.pass_name) is None:
             matte: MatteName = "head" if asked.show == HEAD else "none"
             painted = next(paint_shots(self.model, [Shot(person, asked.moment)], matte=matte))
@@ -91,17 +90,17 @@ class Studio:
         }
 
     def _pass(
-        self, person: Identity, yaw: float, pitch: float, asked: Asked, name: PassName
+        self, person: Identity, yaw: float, pitch: float, asked: PageView, name: PassName
     ) -> tuple[bytes, tuple[str, ...]]:
         """Returns a pass as a picture that can be looked at, and what was asked beyond the data's range."""
-        edit = self.model.edit(person, yaw, pitch, asked.controls, InverseOptions(keep=asked.keep))
+        edit = self.model.edit(person, yaw, pitch, asked.moment.controls, InverseOptions(keep=asked.moment.keep))
         pictures = replace(self.model.finals(edit.ws[None]), seen=self.model.see(edit.ws)).matted()
         values = pictures.passes((name,))[name].astype(np.float32)
         return png(visible(values)), edit.clamped
 
     def chance(self, sent: object) -> int:
         """Draws a random seed whose person neither laughs nor winks."""
-        truncation = Asked.read(self.model, sent).truncation
+        truncation = PageView.read(self.model, sent).truncation
         with self.lock:
             return self.model.calmest(secrets.randbelow(1_000_000), _CALM, truncation)
 

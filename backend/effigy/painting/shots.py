@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import HEAD_UNIT, PASS_CHANNELS, Encoding, MatteName, PassName
+from effigy_protocol.messages import HEAD_UNIT, PASS_CHANNELS, Encoding, MatteName, PassName, Pose
 from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
@@ -43,6 +43,10 @@ class Moment:
     pitch: float | None = None
     controls: Mapping[str, float] = field(default_factory=dict)
     keep: float = 1.0
+
+    def turn(self, rest: Pose) -> tuple[float, float]:
+        """Returns yaw and pitch in degrees; those of ``rest``, the person's own pose, where they are not given."""
+        return rest.yaw if self.yaw is None else self.yaw, rest.pitch if self.pitch is None else self.pitch
 
     @classmethod
     def named(cls, values: Mapping[str, float]) -> Moment:
@@ -98,8 +102,7 @@ def record_of(
             raise PaintingError(f"{name} {value} is out of range")
     if not 0 <= asked.keep <= 1:
         raise PaintingError(f"keep {asked.keep} is out of range: it runs from 0 to 1")
-    yaw = rest.yaw if asked.yaw is None else float(asked.yaw)  # 20 is written as 20.0
-    pitch = rest.pitch if asked.pitch is None else float(asked.pitch)
+    yaw, pitch = map(float, asked.turn(rest))  # 20 is written as 20.0
     if abs(yaw - rest.yaw) < SAME_POSE and abs(pitch - rest.pitch) < SAME_POSE:
         yaw, pitch = _single(rest.yaw), _single(rest.pitch)
     controls = tuple((name, _single(value)) for name, value in asked.controls.items())

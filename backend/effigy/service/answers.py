@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encodes answers. Whatever was asked, the frames that leave follow the protocol's rules."""
+"""Encodes answers. Whatever the request, the frames that are sent follow the protocol's rules."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Authenticator:
         self.asked.bind(_ASKED_AT)
 
     def answer(self) -> None:
-        """Answers one of ZeroMQ's questions, which come on the socket ``asked``."""
+        """Answers one of ZeroMQ's authentication requests (ZAP), which come on the socket ``asked``."""
         version, number, _domain, _address, _routing_id, _mechanism, key = self.asked.recv_multipart()
         self.asked.send_multipart([version, number, *(_ADMITTED if key == self._admitted else _REFUSED)])
 

@@ -94,7 +94,7 @@ class Jobs:
                 return
             job, work = found
             self._works.move_to_end(job)
-        told = None if work.is_cancelled else guarded("long work", lambda: _told(job, work.steps))
+        told = None if work.is_cancelled else guarded("long work", lambda: _status_of(job, work.steps))
         with self._lock:
             if told is None or work.is_cancelled:
                 work.steps.close()
@@ -103,7 +103,7 @@ class Jobs:
                 work.told, work.is_running = told, isinstance(told, Working)
 
     def status(self, client: bytes, job: str) -> Reply:
-        """Returns the job's progress or its result. A result is told once, then the job is forgotten."""
+        """Returns the job's progress or its result. A result is returned once, then the job is forgotten."""
         with self._lock:
             work = self._works.get(job)
             if work is None or work.client != client or work.is_cancelled:
@@ -143,7 +143,7 @@ class Jobs:
             del self._works[job]
 
 
-def _told(job: str, steps: Steps) -> Reply:
+def _status_of(job: str, steps: Steps) -> Reply:
     """Runs the next step; returns its progress, or the reply that the work ends with."""
     try:
         progress = next(steps)

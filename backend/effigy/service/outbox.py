@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that clients have not taken yet. ZeroMQ gets only a few of each client's in advance; the others wait here,
-counted.
+"""Answers that clients have not taken yet. ZeroMQ is given only a few for each client in advance; the others wait here,
+where they are counted.
 """
 
 from __future__ import annotations

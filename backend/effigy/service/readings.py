@@ -56,14 +56,14 @@ class PictureReadings:
             raise RefusedError("failed", str(error), "run: effigy doctor") from None
         height, width, _ = picture.shape
         shown = png(numbered(picture, found.boxes)) if request.numbered else None
-        return _told(model, found, own, width, height, shown)
+        return _finished(model, found, own, width, height, shown)
 
     def close(self) -> None:
         """Ends the thread after its present work, without waiting for that."""
         self._lane.close()
 
 
-def _told(
+def _finished(
     model: FaceModel,
     found: PictureReading,
     own: dict[str, float] | None,

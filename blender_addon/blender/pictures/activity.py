@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is under way in this Blender, and whether anything has changed since the preview looked last."""
+"""Tracks bakes, caches and renders under way, and whether the scene has changed since the last preview."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bake: the exact pictures of a frame range as PNG files, and a plate that shows them without any backend.
 
-Beside the pictures lies a journal that says what each was made from, so that a bake goes on where it was
-stopped, paints only what has changed, and can tell when a picture is no more what the scene asks for.
+Beside the pictures lies a journal that says what each was made from, so that a bake resumes where it was
+stopped, paints only what has changed, and tells when a picture is outdated.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Bake:
         )
 
     def _record(self, wanted: FaceState, passes: tuple[PassName, ...] = ()) -> Record:
-        return record_of(self.walk.lookup()[0], wanted.asking, self._encoding, passes)
+        return record_of(self.walk.lookup()[0], wanted.parameters, self._encoding, passes)
 
     def _path(self, frame: int) -> Path:
         return picture_file(self.folder, frame)

@@ -60,15 +60,15 @@ class Cache:
         self.walk.go_back()
 
     def _key(self, wanted: FaceState) -> Key:
-        return key_of(self.walk.anchor, wanted.asking)
+        return key_of(self.walk.anchor, wanted.parameters)
 
 
 def compare(proxy: bpy.types.Object, frame: int, wanted: FaceState) -> None:
     """Finds out whether ``frame`` was cached as it is now asked for."""
     anchor = anchor_of(proxy)
-    key = key_of(anchor, wanted.asking)
+    key = key_of(anchor, wanted.parameters)
     run_of(proxy).cached.compare(frame, key, _values(anchor, wanted), runs.memory)
 
 
 def _values(anchor: Anchor, wanted: FaceState) -> dict[str, Any]:
-    return {**anchor._asdict(), **wanted.asking.named()}
+    return {**anchor._asdict(), **wanted.parameters.named()}

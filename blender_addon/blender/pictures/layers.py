@@ -44,9 +44,9 @@ class Layers:
         return shows(picture_file(self.folder, frame, "exr"), self._record(frame, wanted).digest)
 
     def _record(self, frame: int, wanted: FaceState) -> Record:
-        anchor, asking = self.walk.anchor, wanted.asking
-        made_of = anchor.model, anchor.latent_bytes(), asking.yaw, asking.pitch, asking.controls
-        return Record.of(*made_of, "exr", asking.matte, _PASSES, self._metres[frame], asking.keep)
+        anchor, parameters = self.walk.anchor, wanted.parameters
+        made_of = anchor.model, anchor.latent_bytes(), parameters.yaw, parameters.pitch, parameters.controls
+        return Record.of(*made_of, "exr", parameters.matte, _PASSES, self._metres[frame], parameters.keep)
 
     def step(self) -> int:
         """Writes files that have come; returns how many frames are done. Never blocks."""

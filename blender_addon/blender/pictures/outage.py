@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Without a backend: no outdated picture passes for a new one, but the picture that a file keeps may stay."""
+"""Marks outdated pictures while there is no backend. A picture saved in the .blend stays if it is still right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .stale import record_of
 
 
 def show(live: list[bpy.types.Object], scene: bpy.types.Scene) -> None:
-    """Shows at every live face with an outdated picture why there is no other."""
+    """Shows the error picture, and why, on every live face whose picture is outdated."""
     state = session.state
     lost = state is not None and state.phase in (Phase.LOST, Phase.REFUSED)
     for proxy in live:
@@ -40,15 +40,15 @@ def _is_of_this_pose(proxy: bpy.types.Object, follower: Follower, scene: bpy.typ
         return True  # as it was: what is wrong with the scene is told when there is a backend
     face, was_known = face_of(proxy), follower.is_known
     follower.take_over(None)
-    if follower.shown == wanted.asking:
+    if follower.shown == wanted.parameters:
         return True
-    if face.shown and face.shown == record_of(proxy, wanted.asking, "rgba8").digest:
+    if face.shown and face.shown == record_of(proxy, wanted.parameters, "rgba8").digest:
         for image in (face.image, face.normal_map, face.light_map):
             if image is not None and image.packed_file is not None:
                 image.reload()
-        follower.take_over(wanted.asking)
+        follower.take_over(wanted.parameters)
         return True
     if was_known or face.shown:
         return False
-    follower.take_over(wanted.asking)  # a file of an earlier version does not say what its picture shows
+    follower.take_over(wanted.parameters)  # a file of an earlier version does not say what its picture shows
     return True

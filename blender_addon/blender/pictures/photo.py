@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Has the backend read photographs, and remembers what was read for a redo."""
+"""Has the backend read photographs, and keeps the results for a redo."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Reading:
 
     def poll(self, identities: Identities) -> list[PictureRead] | None:
         """Returns what the pictures show, in order; None until all are read. Never blocks. Raises RequestError."""
-        with self._hearing():
+        with self._noting_errors():
             for key in self._missing():
                 if key in self._works:
                     self._remember(key, self._works[key].poll())
@@ -142,7 +142,7 @@ class Reading:
 
     def wait(self, identities: Identities, seconds: float) -> list[PictureRead]:
         """Waits until all are read; returns what ``poll`` does. Raises RequestError."""
-        with self._hearing():
+        with self._noting_errors():
             for key in self._missing():
                 self._face.open_now(identities, self._anchor)
                 self._begin(key, identities)
@@ -159,7 +159,7 @@ class Reading:
         return [key for key in self._keys if key not in self._found]
 
     @contextmanager
-    def _hearing(self) -> Iterator[None]:
+    def _noting_errors(self) -> Iterator[None]:
         """Notes errors within it, so that an identity that the backend has forgotten is opened again the next time."""
         try:
             yield

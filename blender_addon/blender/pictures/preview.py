@@ -174,9 +174,9 @@ def _ask(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.types.D
     if not viewpoint.counts:  # a cache is of what the camera sees
         cache.compare(proxy, scene.frame_current, wanted)
     display.follow(proxy, scene)
-    if wanted.asking == follower.shown:
+    if wanted.parameters == follower.shown:
         plate.place(proxy, wanted.plate)
-    follower.want(link, anchor_of(proxy), wanted.asking, wanted.plate, screen)
+    follower.want(link, anchor_of(proxy), wanted.parameters, wanted.plate, screen)
 
 
 def recall_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
@@ -186,10 +186,10 @@ def recall_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
             follower = run_of(proxy).follower
             with contextlib.suppress(UnreadableError):  # the next look says it
                 wanted = read_face(proxy, scene, depsgraph, viewpoint)
-                if wanted.asking == follower.shown:
+                if wanted.parameters == follower.shown:
                     plate.place(proxy, wanted.plate)
                 else:
-                    follower.recall(anchor_of(proxy), wanted.asking, wanted.plate, PlateScreen(proxy))
+                    follower.recall(anchor_of(proxy), wanted.parameters, wanted.plate, PlateScreen(proxy))
 
 
 def _receive(live: list[bpy.types.Object], link: Link) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from effigy_client.asking import Asking
 from effigy_client.errors import RequestError
 from effigy_client.face import Anchor, Identities
+from effigy_client.parameters import PictureParameters
 from effigy_client.pixels import to_png
 
 from ..scene.arrays import floats
@@ -22,7 +22,7 @@ from .runs import anchor_of, run_of
 
 _LONGEST = 512  # pixels of a picture that is read: faces are read at 256
 
-_Shown = tuple[Name, Anchor, Asking]
+_Shown = tuple[Name, Anchor, PictureParameters]
 
 
 @dataclass(frozen=True, slots=True)

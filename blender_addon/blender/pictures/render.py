@@ -57,7 +57,7 @@ def _painted(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
     face, patience = run_of(proxy).follower.face, preferences.get().timeout
     while True:
         try:
-            return face.paint(session.ensure_ready(), anchor_of(proxy), wanted.asking, patience)
+            return face.paint(session.ensure_ready(), anchor_of(proxy), wanted.parameters, patience)
         except RequestError as error:
             lost = session.provision
             if lost is not None and error.is_transient:
@@ -103,7 +103,7 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
         if clamped and clamped != follower.clamped:
             asked = ", ".join(clamped)
             _say(f"warning: frame {scene.frame_current} of {proxy.name} asks beyond the model's range: {asked}")
-        follower.take_final(wanted.asking, clamped)
+        follower.take_final(wanted.parameters, clamped)
 
 
 class _Render:

@@ -90,7 +90,7 @@ def earlier_model(proxy: bpy.types.Object) -> str:
 
 def memory_key(proxy: bpy.types.Object, wanted: FaceState) -> Key:
     """Returns the key under which the exact picture of a face is remembered."""
-    return key_of(anchor_of(proxy), wanted.asking)
+    return key_of(anchor_of(proxy), wanted.parameters)
 
 
 def forget_gone_faces() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from effigy_client.asking import Asking
+from effigy_client.parameters import PictureParameters
 from effigy_client.pixels import SURFACE_PASSES
 from effigy_protocol.messages import Encoding, PassName
 from effigy_protocol.record import JOURNAL, Journal, Record, picture_file, what_differs
@@ -22,12 +22,14 @@ from .runs import anchor_of
 _MOVED = 1e-4  # relative: keys hold a place, a turn and a size in float32
 
 
-def record_of(proxy: bpy.types.Object, asking: Asking, encoding: Encoding, passes: tuple[PassName, ...] = ()) -> Record:
+def record_of(
+    proxy: bpy.types.Object, parameters: PictureParameters, encoding: Encoding, passes: tuple[PassName, ...] = ()
+) -> Record:
     """Returns the record of what this moment's picture, or the file of a pass beside it, is made from, lit or not."""
     anchor = anchor_of(proxy)
     latent = anchor.latent_bytes()
-    made_of = anchor.model, latent, asking.yaw, asking.pitch, asking.controls
-    return Record.of(*made_of, encoding, asking.matte, passes, keep=asking.keep)
+    made_of = anchor.model, latent, parameters.yaw, parameters.pitch, parameters.controls
+    return Record.of(*made_of, encoding, parameters.matte, passes, keep=parameters.keep)
 
 
 def baked_folder(proxy: bpy.types.Object) -> Path:
@@ -72,10 +74,10 @@ def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.
     if entry is None or scene.frame_subframe:
         return []  # a bake of an earlier version, another frame range, or between two frames: nothing is known
     encoding: Encoding = "png16" if entry.get("encoding") == "png16" else "png"
-    record = record_of(proxy, wanted.asking, encoding)
+    record = record_of(proxy, wanted.parameters, encoding)
     if entry.get("digest") != record.digest:
         return what_differs(entry, json.loads(record.as_text())) or ["other"]
-    if wanted.asking.lit and face_of(proxy).baked_normal is None:
+    if wanted.parameters.lit and face_of(proxy).baked_normal is None:
         return ["shading"]
     shown = face_of(proxy).plate
     if shown is None or not is_evaluated(shown, depsgraph):

@@ -2,7 +2,7 @@
 """*Background*: draws the plate behind the head in viewports, at the same apparent size.
 
 So objects at the head are in front of the picture, and objects behind the head are hidden by it. A modifier does this,
-which is off in renders: these show the plate where it is.
+which is off in renders, which show the plate in its real place.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Any
 import bmesh
 import bpy
 
+from effigy_client.control_names import equivalents
 from effigy_client.mirror import twins_of
-from effigy_client.succession import heirs
 from effigy_protocol.messages import Welcome
 
 from . import controls
@@ -31,8 +31,8 @@ def fits(proxy: bpy.types.Object, landmarks: int) -> bool:
 def convert(proxy: bpy.types.Object, welcome: Welcome) -> None:
     """Gives the mesh the landmarks and the shape keys the names of the model that ``welcome`` describes.
 
-    The keys' animation and what is driven by them follow; a key that has no heir keeps its name. An artist's own key
-    that has a new control's name is renamed: it is not to become the model's.
+    The keys' animation and what is driven by them follow; a key without an equivalent keeps its name. An artist's own
+    key that has a new control's name is renamed: it is not to become the model's.
     """
     face, count = face_of(proxy), welcome.mean.shape[1]
     twins, were = twins_of(welcome.controls), {block.name for block in controls.sliders_of(proxy)}
@@ -47,7 +47,7 @@ def convert(proxy: bpy.types.Object, welcome: Welcome) -> None:
         if name in keys:
             keys[name].name = f"{name} (own)"
     for name in sorted(were - known):
-        found = [heir for heir in heirs(name, twins) if heir not in keys]
+        found = [equivalent for equivalent in equivalents(name, twins) if equivalent not in keys]
         if found:
             _rename(proxy, name, found)
             if is_last:
@@ -99,21 +99,21 @@ def _grow(mesh: Any, welcome: Welcome) -> None:
 
 
 def _rename(proxy: bpy.types.Object, name: str, found: list[str]) -> None:
-    """Renames a shape key to its first heir, and copies it to the others. Blender renames it in F-curves and drivers
-    too.
+    """Renames a shape key to its first equivalent, and copies it to the others. Blender renames it in F-curves and
+    drivers, too.
     """
     keys = proxy.data.shape_keys
     block = keys.key_blocks[name]
     block.name = found[0]
     first, drivers = slider_path(found[0]), keys.animation_data.drivers if keys.animation_data is not None else ()
-    for heir in found[1:]:
-        other = proxy.shape_key_add(name=heir, from_mix=False)
+    for equivalent in found[1:]:
+        other = proxy.shape_key_add(name=equivalent, from_mix=False)
         other.slider_min, other.slider_max, other.value = block.slider_min, block.slider_max, block.value
         for curves in bags_of(keys):
             if (curve := curves.find(first)) is not None:
-                copy_curve(curves, curve, slider_path(heir))
+                copy_curve(curves, curve, slider_path(equivalent))
         for driver in [driver for driver in drivers if driver.data_path == first]:
-            drivers.from_existing(src_driver=driver).data_path = slider_path(heir)
+            drivers.from_existing(src_driver=driver).data_path = slider_path(equivalent)
 
 
 def _rename_unused(name: str, found: list[str]) -> None:
@@ -124,5 +124,5 @@ def _rename_unused(name: str, found: list[str]) -> None:
         for curves in bags_in(action):
             if (curve := curves.find(slider_path(name))) is not None:
                 curve.data_path = slider_path(found[0])
-                for heir in found[1:]:
-                    copy_curve(curves, curve, slider_path(heir))
+                for equivalent in found[1:]:
+                    copy_curve(curves, curve, slider_path(equivalent))

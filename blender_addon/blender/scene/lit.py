@@ -60,7 +60,7 @@ def slider_of(materials: list[Any]) -> Any:
 
 
 def write(face: EffigyFace, surface: Surface) -> None:
-    """Writes what lights the picture that is shown."""
+    """Writes the maps for relighting the picture that is shown."""
     height, width, _ = surface.normal.shape
     for image, pixels in zip((face.normal_map, face.light_map), surface.pixels(), strict=True):
         if image is None:  # a map that was removed comes back when Lit is switched

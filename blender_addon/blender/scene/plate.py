@@ -21,7 +21,7 @@ _FLOAT32 = 4e-6  # a few roundings, relative
 
 
 def show(proxy: bpy.types.Object, pixels: Pixels, surface: Surface | None = None) -> None:
-    """Writes a picture into the face's image, and what lights it anew into its maps. Raises ScreenError when the
+    """Writes a picture into the face's image, and its maps for relighting into its maps. Raises ScreenError when the
     picture cannot be seen any more.
     """
     image = face_of(proxy).image
@@ -40,7 +40,7 @@ def show(proxy: bpy.types.Object, pixels: Pixels, surface: Surface | None = None
 
 
 def show_error(proxy: bpy.types.Object) -> None:
-    """Writes the picture that nobody takes for a face."""
+    """Writes the error picture, which cannot be mistaken for a face."""
     image = face_of(proxy).image
     if image is not None:
         width, height = image.size

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a scene asks of a face. The same function serves preview, bake and render.
+"""Reads a face's pose and expression from a scene. The same function serves preview, bake and render.
 
 It reads evaluated objects only: while rendering, the originals are not animated.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from effigy_client.asking import Asking
+from effigy_client.parameters import PictureParameters
 from effigy_client.pose import Angles, View, angles_of, plate_matrix
 from effigy_protocol.messages import MatteName
 from effigy_protocol.record import SAME_POSE
@@ -26,9 +26,9 @@ from .viewing import Viewpoint
 
 @dataclass(frozen=True, slots=True)
 class FaceState:
-    """A face at one moment: what the generator is asked for, and where the plate belongs."""
+    """A face at one moment: the parameters of its picture, and where the plate belongs."""
 
-    asking: Asking
+    parameters: PictureParameters
     plate: np.ndarray  # [4, 4] world matrix
     roll: float  # degrees, as the camera sees the head: the plate carries it
 
@@ -65,8 +65,8 @@ def read_face(
     yaw, pitch = _snap(angles, face)
     matte: MatteName = "head" if face.matte == "HEAD" else "none"
     keep = face_of(proxy.evaluated_get(depsgraph)).keep
-    asking = Asking.of(yaw, pitch, _controls(proxy, depsgraph), matte, lit=face.lit, keep=keep)
-    return FaceState(asking, plate, angles.roll)
+    parameters = PictureParameters.of(yaw, pitch, _controls(proxy, depsgraph), matte, lit=face.lit, keep=keep)
+    return FaceState(parameters, plate, angles.roll)
 
 
 def view_by(camera: Any, head: np.ndarray, depsgraph: bpy.types.Depsgraph) -> View:

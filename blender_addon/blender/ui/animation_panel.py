@@ -9,7 +9,7 @@ from ..pictures.runs import FaceRun, run_of, runs
 from ..scene.queries import face_in, scene_of
 from ..translation import differing, iface_
 from .panels import FacePanel
-from .rows import Told, draw_told
+from .rows import Status, draw_status
 
 
 class EFFIGY_PT_animation(FacePanel):
@@ -21,14 +21,14 @@ class EFFIGY_PT_animation(FacePanel):
         layout, settings = self.layout, scene_of(context).tool_settings
         layout.prop(settings, "use_keyframe_insert_auto", text="Auto Keying", icon="RECORD_OFF")
         layout.operator("effigy.cache", icon="MEMORY")
-        draw_told(layout, _cached(run_of(face_in(context))))
+        draw_status(layout, _cached(run_of(face_in(context))))
 
 
-def _cached(run: FaceRun) -> Told:
+def _cached(run: FaceRun) -> Status:
     """Describes whether the current frame's picture is in memory, and how many are."""
     text = iface_("In memory: {} pictures, {:.1f} MiB", len(runs.memory), runs.memory.size / 2**20)
     if run.cached.state == "stale":
-        return Told("ERROR", iface_("Stale: cached with {}", differing(run.cached.differs)), text)
+        return Status("ERROR", iface_("Stale: cached with {}", differing(run.cached.differs)), text)
     if run.cached.state == "fresh":
-        return Told("CHECKMARK", iface_("This frame is in memory"), text)
-    return Told("BLANK1", iface_("This frame is not cached"), text)
+        return Status("CHECKMARK", iface_("This frame is in memory"), text)
+    return Status("BLANK1", iface_("This frame is not cached"), text)

@@ -12,7 +12,7 @@ from ..pictures.session import session
 from ..translation import iface_
 from . import install
 from .panels import SidePanel
-from .rows import Told, draw_text, draw_word
+from .rows import Status, draw_text, draw_word
 
 # Every state has a sign and a word of its own: none is told by its colour alone.
 _ICONS = {
@@ -28,30 +28,30 @@ class EFFIGY_PT_backend(SidePanel):
     bl_label = "Backend"
 
     def draw_header_preset(self, context: bpy.types.Context) -> None:
-        draw_word(self.layout, told())
+        draw_word(self.layout, status())
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         row = layout.row(align=True)
         row.operator("effigy.connect", icon="PLAY")
         row.operator("effigy.disconnect", icon="SNAP_FACE")
-        draw_text(layout, told())
+        draw_text(layout, status())
         install.draw_rows(layout)
 
 
-def told() -> Told:
+def status() -> Status:
     """Returns the state of the connection, for the panel."""
     state = session.state
     if state is None:
         if session.problem:
-            return Told("ERROR", iface_("Not running"), session.problem)
-        return Told("UNLINKED", iface_("Not running"), _to_start())
+            return Status("ERROR", iface_("Not running"), session.problem)
+        return Status("UNLINKED", iface_("Not running"), _to_start())
     hint = _hint(state)
     text = f"{state.detail} ({hint})" if hint else state.detail
     if state.phase is Phase.READY and state.welcome is not None:
         height, width = state.welcome.resolution
         text = f"{text} {iface_('{} × {} on {}', width, height, state.welcome.device)}"
-    return Told(_ICONS[state.phase], state.phase.value.capitalize(), text)
+    return Status(_ICONS[state.phase], state.phase.value.capitalize(), text)
 
 
 def _hint(state: State) -> str:

@@ -22,7 +22,7 @@ from ..translation import rpt_
 
 
 class LiveCapture:
-    """A capture that runs: what it hears, whom it moves and how."""
+    """A running live capture: its source, the face that it moves, and its settings."""
 
     def __init__(
         self,

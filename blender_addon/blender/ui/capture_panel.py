@@ -9,7 +9,7 @@ from ..scene.properties import face_of
 from ..scene.queries import face_in
 from . import capture_process, landmarks_overlay, live_capture
 from .panels import FacePanel
-from .rows import draw_told, write
+from .rows import draw_status, write
 
 
 class EFFIGY_PT_capture(FacePanel):
@@ -28,7 +28,7 @@ class EFFIGY_PT_capture(FacePanel):
             column.operator("effigy.live_capture", icon="OUTLINER_OB_CAMERA")
         else:
             column.operator("effigy.stop_capture", icon="PAUSE")
-        draw_told(layout, capture_process.told())
+        draw_status(layout, capture_process.status())
         column = layout.column(align=True)
         column.operator("effigy.import_arkit", icon="IMPORT")
         column.operator("effigy.import_landmarks", icon="IMPORT")

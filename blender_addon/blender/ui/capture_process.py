@@ -13,12 +13,12 @@ from effigy_client.provision import BackendError
 from .. import preferences
 from ..pictures import redraw
 from ..translation import iface_, rpt_
-from .rows import Told
+from .rows import Status
 from .seen import Corner
 
 _running: CaptureProcess | None = None
 _corner: Corner | None = None
-_told: Told | None = None
+_told: Status | None = None
 
 
 def is_running() -> bool:
@@ -44,7 +44,7 @@ def look() -> None:
         return
     if _corner.show(_running.seen, _running.name):
         redraw.viewports()
-    if _told != (now := told()):
+    if _told != (now := status()):
         _told = now
         redraw.side_panels()
 
@@ -62,15 +62,15 @@ def end() -> None:
         redraw.side_panels()
 
 
-def told() -> Told:
-    """Returns what is read, for the panel; a camera is on as long as its name is shown."""
+def status() -> Status:
+    """Returns the status of the film or camera for the panel; a camera is on as long as its name is shown."""
     if _running is None:
-        return Told("HIDE_ON", iface_("No camera is on"))
+        return Status("HIDE_ON", iface_("No camera is on"))
     if not _running.name:
-        return Told("SORTTIME", iface_("Starting"), iface_("The networks are loaded."))
+        return Status("SORTTIME", iface_("Starting"), iface_("The networks are loaded."))
     if _running.is_camera:
-        return Told("HIDE_OFF", iface_("On: {}", _running.name), _running.said or iface_("No picture is kept."))
-    return Told("FILE_MOVIE", _running.name, _running.said or iface_("No picture is kept."))
+        return Status("HIDE_OFF", iface_("On: {}", _running.name), _running.said or iface_("No picture is kept."))
+    return Status("FILE_MOVIE", _running.name, _running.said or iface_("No picture is kept."))
 
 
 def register() -> None:

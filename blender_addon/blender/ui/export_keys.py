@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A keyed face as a file: who it is and what every frame asks of it, for ``effigy film``; or ARKit's shapes."""
+"""Exports a keyed face: its identity and every frame's pose and expression, for ``effigy film``; or ARKit's shapes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | Non
     """
     face = face_of(proxy)
     states = read_range(proxy, scene, frames)
-    lines = [f'"{frame}": {json.dumps(state.asking.named())}' for frame, state in states.items()]
+    lines = [f'"{frame}": {json.dumps(state.parameters.named())}' for frame, state in states.items()]
     encoding = "png16" if face.bake_depth == "16" else "png"
     head = {"format": _FORMAT, "model": face.model, "encoding": encoding, "person": face.latent}
     rows = ",\n".join(lines)
@@ -53,12 +53,12 @@ def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | Non
 def recording_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Recording:
     """Records the scene's frame range as the Live Link Face app would. Raises UnreadableError."""
     states = list(read_range(proxy, scene).values())
-    expressions = [dict(state.asking.controls) for state in states]
+    expressions = [dict(state.parameters.controls) for state in states]
     values = {
         block.name: np.array([expression.get(block.name, 0.0) for expression in expressions])
         for block in controls.blocks_of(proxy)
     }
-    angles = [Angles(state.asking.yaw, state.asking.pitch, state.roll) for state in states]
+    angles = [Angles(state.parameters.yaw, state.parameters.pitch, state.roll) for state in states]
     return record(values, controls.targets_of(proxy), angles, scene.render.fps / scene.render.fps_base)
 
 

@@ -14,7 +14,7 @@ from ..scene.queries import active_face, known_faces, scene_of
 from ..scene.viewing import viewpoint
 from ..translation import differing, iface_
 from .panels import SidePanel
-from .rows import Told, draw_told, write
+from .rows import Status, draw_status, write
 
 
 class EFFIGY_PT_face(SidePanel):
@@ -34,10 +34,10 @@ class EFFIGY_PT_face(SidePanel):
             some = iface_("Select a face to see its expressions.")
             write(layout, some if known_faces(scene_of(context)) else none)
             return
-        draw_told(layout, told(proxy))
+        draw_status(layout, status(proxy))
 
 
-def told(proxy: bpy.types.Object) -> Told:
+def status(proxy: bpy.types.Object) -> Status:
     """Returns whether the picture is right, and how fast it follows; or by which earlier model it is painted."""
     face, run = face_of(proxy), run_of(proxy).follower
     speed = iface_("{:.0f} ms behind the hand", run.milliseconds) if run.milliseconds else ""
@@ -46,23 +46,23 @@ def told(proxy: bpy.types.Object) -> Told:
     if earlier := earlier_model(proxy):
         speed = iface_("By {}: Identity has the new one.", earlier)
     if activity.is_painting_range:  # the frames go by, and no picture follows
-        return Told("SORTTIME", iface_("At rest while frames are painted"), iface_("Esc stops."))
+        return Status("SORTTIME", iface_("At rest while frames are painted"), iface_("Esc stops."))
     if run.problem:
-        return Told("ERROR", iface_("No picture"), run.problem)
+        return Status("ERROR", iface_("No picture"), run.problem)
     if face.source == "BAKED":
         if parts := stale.parts(proxy):
-            return Told("ERROR", iface_("Stale: bake again"), iface_("Now {}", differing(parts)))
-        return Told("FILE_IMAGE", iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end))
+            return Status("ERROR", iface_("Stale: bake again"), iface_("Now {}", differing(parts)))
+        return Status("FILE_IMAGE", iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end))
     if not session.is_ready:
-        return Told("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
+        return Status("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
     if run.clamped:  # what is shown is less than what was asked: nothing to be called exact
         limits = iface_("Beyond the model's range: {}", ", ".join(run.clamped))
         word = iface_("Limited preview")
         if run.is_right:
             by_view, by_camera = iface_("Limited, as the viewport sees it"), iface_("Limited, as a render shows it")
             word = by_view if viewpoint.counts else by_camera
-        return Told("INFO", word, limits)
+        return Status("INFO", word, limits)
     if run.is_right:
         word = iface_("Exact, as the viewport sees it") if viewpoint.counts else iface_("Exact: what a render shows")
-        return Told("CHECKMARK", word, speed)
-    return Told("SORTTIME", iface_("Preview: exact when you stop"), speed)
+        return Status("CHECKMARK", word, speed)
+    return Status("SORTTIME", iface_("Preview: exact when you stop"), speed)

@@ -22,7 +22,7 @@ SEEDS = 8  # of so many the one whose face is most at rest, where the number doe
 
 
 class ByNumber(ChangeOperator):
-    """Somebody by a number."""
+    """The properties of operators that choose a person by seed."""
 
     seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
     truncation: FloatProperty(

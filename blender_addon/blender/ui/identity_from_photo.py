@@ -28,7 +28,7 @@ _PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp"
 
 
 class PhotoSettings(ChangeOperator):
-    """What is asked of a picture."""
+    """The settings for making a person of a picture."""
 
     filepath: StringProperty(name="Picture", subtype="FILE_PATH")
     number: IntProperty(
@@ -125,14 +125,14 @@ class EFFIGY_OT_make_person(PhotoSettings):
         except (RequestError, ValueError) as error:
             return self._fail(error)
         work = self._work
-        portrait.tell(work.stage, work.share, None if work.preview is None else bytes(work.preview))
+        portrait.update(work.stage, work.share, None if work.preview is None else bytes(work.preview))
         if identity is None:
             name, percent = Path(self.filepath).name, round(100 * work.share)
             if self.number:
                 text = rpt_("Making a person of face {} in {}: {} % (Esc stops)", self.number, name, percent)
             else:
                 text = rpt_("Making a person of {}: {} % (Esc stops)", name, percent)
-            self.tell(context, text)
+            self.show_status(context, text)
             return None
         result = self._use(context, lambda: identity)
         self._is_made = result == {"FINISHED"}
@@ -160,7 +160,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
             if work is not None:
                 work.cancel()
         super().cancel(context)
-        self.tell(context, None)
+        self.show_status(context, None)
         portrait.end(made=self._is_made)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -38,7 +38,7 @@ class FilmError(Exception):
 
 
 class FilmSettings(KeyingOperator):
-    """What is asked of a film."""
+    """The settings for reading a film."""
 
     filepath: StringProperty(subtype="FILE_PATH")
     smoothing: FloatProperty(
@@ -184,7 +184,7 @@ class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
         process = self._reading.process
         if process.total:
             context.window_manager.progress_update(process.done / process.total)
-        self.tell(context, rpt_("Import Film: {} of {} pictures. ESC stops", process.done, process.total or "…"))
+        self.show_status(context, rpt_("Import Film: {} of {} pictures. ESC stops", process.done, process.total or "…"))
         capture_process.look()
         return None
 
@@ -192,7 +192,7 @@ class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
         self._reading.end()
         context.window_manager.progress_end()
         super().cancel(context)
-        self.tell(context, None)
+        self.show_status(context, None)
 
     def _finish(self, context: bpy.types.Context) -> set[str]:
         try:

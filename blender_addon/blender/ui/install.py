@@ -20,7 +20,7 @@ from .. import preferences
 from ..pictures import redraw
 from ..pictures.session import session
 from ..translation import iface_, n_, rpt_
-from .rows import Told, draw_text, write
+from .rows import Status, draw_text, write
 
 ADDON = Path(__file__).parents[2]  # where a release has put backend.json
 _LOOK_S = 0.25  # between two looks at a running installation
@@ -64,7 +64,7 @@ def draw_work(layout: Any) -> bool:
     elif now.outcome == "running":
         layout.progress(factor=now.share, text=iface_("Installing: {}", iface_(now.step)))
         layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")  # above what comes and goes: it stays
-        draw_text(layout, Told("INFO", "", now.line))
+        draw_text(layout, Status("INFO", "", now.line))
     return now.outcome == "failed"
 
 

@@ -16,9 +16,9 @@ import bpy.utils.previews
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
+from effigy_client.control_names import translate
 from effigy_client.mirror import mirrored
 from effigy_client.pixels import Pixels
-from effigy_client.succession import succeed
 from effigy_protocol.files import read_json, write_whole
 
 from .. import preferences
@@ -227,7 +227,7 @@ class EFFIGY_OT_apply_expression(StoredOperator):
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         now, twins = controls.values_of(proxy), controls.twins_of(proxy)
-        wanted = succeed(self._wanted, twins)  # it may have been stored from a face of another model
+        wanted = translate(self._wanted, twins)  # it may have been stored from a face of another model
         if self.mirror:
             wanted = mirrored(wanted, twins)
         # What the library's face did not have goes to rest.

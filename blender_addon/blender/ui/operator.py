@@ -113,7 +113,7 @@ class WatchingOperator(bpy.types.Operator):
         """Ends looking at it; also when Blender takes the operator away: another file, or the end."""
         context.window_manager.event_timer_remove(self._timer)
 
-    def tell(self, context: bpy.types.Context, text: str | None) -> None:
+    def show_status(self, context: bpy.types.Context, text: str | None) -> None:
         """Shows ``text`` in the window's status bar; None restores it."""
         if (workspace := context.workspace) is not None:
             workspace.status_text_set(text)

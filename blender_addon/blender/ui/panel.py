@@ -22,7 +22,7 @@ from .library_panel import EFFIGY_PT_library
 from .panels import SidePanel
 from .pose_panel import EFFIGY_PT_pose
 from .render_panel import EFFIGY_PT_render
-from .rows import Told, is_cut, write
+from .rows import Status, is_cut, write
 from .shot_panel import EFFIGY_PT_shot
 
 
@@ -37,15 +37,15 @@ class EFFIGY_PT_messages(SidePanel):
         return bool(_cut(context))
 
     def draw(self, context: bpy.types.Context) -> None:
-        for told in _cut(context):
-            write(self.layout, f"{told.word}: {told.text}", told.icon)
+        for status in _cut(context):
+            write(self.layout, f"{status.word}: {status.text}", status.icon)
 
 
-def _cut(context: bpy.types.Context) -> list[Told]:
+def _cut(context: bpy.types.Context) -> list[Status]:
     """Returns the states whose texts are cut."""
     proxy = active_face(context) if context.scene is not None else None
-    every = [backend_panel.told(), *([face_panel.told(proxy)] if proxy is not None else [])]
-    return [told for told in every if is_cut(told)]
+    every = [backend_panel.status(), *([face_panel.status(proxy)] if proxy is not None else [])]
+    return [status for status in every if is_cut(status)]
 
 
 _CLASSES = (

@@ -96,7 +96,7 @@ class Portrait:
         self.name, self.is_under_way = name, True
         redraw.side_panels()
 
-    def tell(self, stage: str, share: float, preview: bytes | None) -> None:
+    def update(self, stage: str, share: float, preview: bytes | None) -> None:
         if (stage, share) == (self.stage, self.share):
             return
         self.stage, self.share = stage, share
@@ -131,8 +131,8 @@ class EFFIGY_PT_portrait(FacePanel):
         layout: Any = self.layout
         row = layout.row(align=True)
         if portrait.is_under_way:
-            told = iface_(_STAGES.get(portrait.stage, n_("Cut out")))
-            row.progress(text=f"{told}, {round(100 * portrait.share)} %", factor=portrait.share)
+            status = iface_(_STAGES.get(portrait.stage, n_("Cut out")))
+            row.progress(text=f"{status}, {round(100 * portrait.share)} %", factor=portrait.share)
             row.operator("effigy.stop_portrait", text="", icon="X")
         else:
             row.label(text=portrait.name, icon="IMAGE_DATA", translate=False)

@@ -34,7 +34,7 @@ _PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.exr;*.hdr;*.tga"
 
 
 class PictureSettings(CameraOperator):
-    """What is asked of a picture."""
+    """The settings for reading a picture."""
 
     filepath: StringProperty(name="Picture", subtype="FILE_PATH")
     image: StringProperty(

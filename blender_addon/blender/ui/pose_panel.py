@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel's part that every session needs: through whose eyes a face is seen, its controls, its pose."""
+"""The panel's part that every session needs: which camera or viewport sees a face, its controls, its pose."""
 
 from __future__ import annotations
 

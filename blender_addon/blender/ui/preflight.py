@@ -159,7 +159,7 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
                 where.append(frame)
             if text := _of_roll(proxy, scene, wanted.plate):
                 found.setdefault(("warning", text), []).append(frame)
-            turn = {"yaw": wanted.asking.yaw, "pitch": wanted.asking.pitch}
+            turn = {"yaw": wanted.parameters.yaw, "pitch": wanted.parameters.pitch}
             for known in welcome.pose if welcome is not None else ():
                 if known.name in turn and not known.low <= turn[known.name] <= known.high:
                     text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, known.name, known.high)

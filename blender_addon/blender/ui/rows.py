@@ -12,34 +12,34 @@ _SIGN = 2  # of them, what a sign before the text takes, or the dots behind it
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """How something stands: a sign, a word, and a text that may be long."""
+class Status:
+    """A status for the panel: an icon, a word, and a text that may be long."""
 
     icon: str
     word: str
     text: str = ""
 
 
-def draw_told(layout: Any, told: Told) -> None:
+def draw_status(layout: Any, status: Status) -> None:
     """Draws a state in a constant number of rows, so that what is below does not move under the pointer."""
     column = layout.column(align=True)
-    draw_word(column, told)
-    draw_text(column, told, "BLANK1")
+    draw_word(column, status)
+    draw_text(column, status, "BLANK1")
 
 
-def draw_word(layout: Any, told: Told) -> None:
-    layout.label(text=told.word, icon=told.icon, translate=False)
+def draw_word(layout: Any, status: Status) -> None:
+    layout.label(text=status.word, icon=status.icon, translate=False)
 
 
-def draw_text(layout: Any, told: Told, icon: str = "NONE") -> None:
+def draw_text(layout: Any, status: Status, icon: str = "NONE") -> None:
     """Draws the beginning of the text in one row."""
-    lines = textwrap.wrap(told.text, _LINE - _SIGN) if is_cut(told) else [told.text]
+    lines = textwrap.wrap(status.text, _LINE - _SIGN) if is_cut(status) else [status.text]
     layout.label(text=f"{lines[0]} …" if len(lines) > 1 else lines[0], icon=icon, translate=False)
 
 
-def is_cut(told: Told) -> bool:
+def is_cut(status: Status) -> bool:
     """Returns whether the text does not fit into its row."""
-    return len(textwrap.wrap(told.text, _LINE)) > 1
+    return len(textwrap.wrap(status.text, _LINE)) > 1
 
 
 def write(layout: Any, text: str, icon: str = "NONE", *, width: int = _LINE) -> None:

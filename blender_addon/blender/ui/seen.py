@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a camera or film shows now, small in a corner of the viewport, with the points that were found in it.
+"""Draws the current picture of a camera or film small in a corner of the viewport, with the points found in it.
 
-From memory to the screen: no image, and no file, has it.
+It is drawn from memory: no image data-block and no file holds it.
 """
 
 from __future__ import annotations

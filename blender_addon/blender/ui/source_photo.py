@@ -83,13 +83,13 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         if not self._command.is_running:
             return self._show()
         written = sum(path.stat().st_mtime >= self._began for path in self._folder.glob("*.png"))
-        self.tell(context, rpt_("Pasting into the photograph: {} of {} (Esc stops)", written, len(self._range)))
+        self.show_status(context, rpt_("Pasting into the photograph: {} of {} (Esc stops)", written, len(self._range)))
         return None
 
     def cancel(self, context: bpy.types.Context) -> None:
         self._end()
         super().cancel(context)
-        self.tell(context, None)
+        self.show_status(context, None)
 
     def _begin(self, context: bpy.types.Context) -> bool:
         """Starts the work; False, after saying why, where it cannot."""

@@ -45,7 +45,7 @@ class Written:
 
 
 class CaptureProcess:
-    """One film or camera that is read. Its owner looks at its attributes from time to time, and ends it."""
+    """A process that reads one film or camera. Its owner polls its attributes, and ends it."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class CaptureProcess:
         self._asked_to_end = False
         self._process = spawn(arguments)
         self._threads = [
-            threading.Thread(target=self._hear, args=(self._process.stdout,), name="effigy-capture", daemon=True),
+            threading.Thread(target=self._read_lines, args=(self._process.stdout,), name="effigy-capture", daemon=True),
             threading.Thread(
                 target=self._keep, args=(self._process.stderr,), name="effigy-capture-errors", daemon=True
             ),
@@ -118,30 +118,30 @@ class CaptureProcess:
 
     # --- the threads -----------------------------------------------------------------------------
 
-    def _hear(self, stream: IO[bytes]) -> None:
+    def _read_lines(self, stream: IO[bytes]) -> None:
         with stream:
             while line := stream.readline(_LINE):
                 with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # from another version
-                    for kind, told in json.loads(line).items():
-                        self._told(kind, told)
+                    for kind, value in json.loads(line).items():
+                        self._receive(kind, value)
         if self._process.stdin is not None:  # kept open until now, because the process ends when its input does
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
 
-    def _told(self, kind: str, told: Any) -> None:
-        """Takes what one line says. Raises ValueError, KeyError, TypeError or AttributeError for an unknown line."""
+    def _receive(self, kind: str, value: Any) -> None:
+        """Stores the value of one line. Raises ValueError, KeyError, TypeError or AttributeError for unknown ones."""
         if kind in ("camera", "film"):
-            self.left_out = tuple(map(str, told.get("left_out", ())))
-            self.name, self.is_camera = str(told["name"]), kind == "camera"
+            self.left_out = tuple(map(str, value.get("left_out", ())))
+            self.name, self.is_camera = str(value["name"]), kind == "camera"
         elif kind == "reading":
-            self.done, self.total = int(told["done"]), int(told["total"])
+            self.done, self.total = int(value["done"]), int(value["total"])
         elif kind == "said":
-            self.said = str(told)
+            self.said = str(value)
         elif kind == "seen":
-            self.seen = _seen(told)
+            self.seen = _seen(value)
         elif kind == "written":
-            self.left_out = tuple(map(str, told["left_out"]))
-            self.written = Written(int(told["moments"]), int(told["missing"]), int(told["faces"]))
+            self.left_out = tuple(map(str, value["left_out"]))
+            self.written = Written(int(value["moments"]), int(value["missing"]), int(value["faces"]))
 
     def _keep(self, stream: IO[bytes]) -> None:
         with stream:
@@ -149,10 +149,10 @@ class CaptureProcess:
                 self._printed.append(line.decode("utf-8", "replace"))
 
 
-def _seen(told: dict[str, Any]) -> Seen:
-    height, width = int(told["height"]), int(told["width"])
+def _seen(value: dict[str, Any]) -> Seen:
+    height, width = int(value["height"]), int(value["width"])
     if not (0 < height <= _LARGEST and 0 < width <= _LARGEST):
         raise ValueError
-    picture = np.frombuffer(base64.b64decode(told["rgb"], validate=True), np.uint8).reshape(height, width, 3)
-    points = np.array(told["points"] or np.zeros((0, 2)), np.float64).reshape(-1, 2)
+    picture = np.frombuffer(base64.b64decode(value["rgb"], validate=True), np.uint8).reshape(height, width, 3)
+    points = np.array(value["points"] or np.zeros((0, 2)), np.float64).reshape(-1, 2)
     return Seen(picture, points[np.isfinite(points).all(axis=1)])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from effigy_protocol.arkit import SHAPES, Moment, csv_rows, sources
+from effigy_protocol.arkit import SHAPES, CapturedFrame, csv_rows, sources
 
 from ..pose import Angles
 from .retarget import Array, Target
@@ -40,7 +40,7 @@ def record(values: Mapping[str, Array], targets: Sequence[Target], angles: Seque
     said = {name: sum((weight * shapes[shape] for shape, weight in terms[name]), np.zeros(())) for name in wanted}
     beyond = tuple(name for name in wanted if np.abs(said[name] - wanted[name]).max(initial=0.0) > _SAID)
     moments = [
-        Moment(
+        CapturedFrame(
             row / rate,
             {shape: float(column[row]) for shape, column in shapes.items()},
             turn.yaw, turn.pitch, turn.roll,

@@ -86,7 +86,7 @@ def read_live_link(path: Path, rate: float | None = None) -> Capture:
             channels[name] = np.interp(times, times[there], values[there]) if there.any() else np.zeros(len(rows))
     if lost.any():
         notes.append(f"{lost.sum()} of {len(rows)} moments lack values: bridged")
-    _tell_gaps(times, notes)
+    _note_gaps(times, notes)
     return arkit_capture(times, channels, tuple(notes))
 
 
@@ -123,7 +123,7 @@ def read_openface(path: Path) -> LandmarkTrack:
             spots = zip(x, y, strict=True)
             points[index] = [[_number(row, a, path, line), -_number(row, b, path, line)] for a, b in spots]
     times = _track_times(column, rows, path, notes)
-    _tell_gaps(times, notes)
+    _note_gaps(times, notes)
     return LandmarkTrack(times, points, tuple(notes))
 
 
@@ -197,7 +197,7 @@ def _from_start(times: Array, rows: list[_Row], path: Path, notes: list[str]) ->
     return times
 
 
-def _tell_gaps(times: Array, notes: list[str]) -> None:
+def _note_gaps(times: Array, notes: list[str]) -> None:
     """Adds a note on gaps, if there are any."""
     if gaps := gaps_of(times):
         begins, longest = max(gaps, key=lambda gap: gap[1])

@@ -86,21 +86,23 @@ class Installation(_Work):
     def _run(self) -> None:
         try:
             self._work()
-            self._tell(share=1.0, outcome="done")
+            self._report(share=1.0, outcome="done")
         except CancelledError:
-            self._tell(outcome="cancelled")
+            self._report(outcome="cancelled")
         except InstallError as error:
-            self._tell(outcome="failed", error=str(error))
+            self._report(outcome="failed", error=str(error))
         except OSError as error:
-            self._tell(outcome="failed", error=f"{error.strerror or error}: {error.filename or self.plan.folder.path}")
+            self._report(
+                outcome="failed", error=f"{error.strerror or error}: {error.filename or self.plan.folder.path}"
+            )
         except Exception as error:  # noqa: BLE001 any error must be shown, or the panel would wait for ever
-            self._tell(outcome="failed", error=f"{type(error).__name__}: {error}")
+            self._report(outcome="failed", error=f"{type(error).__name__}: {error}")
 
     def _work(self) -> None:
         plan, folder = self.plan, self.plan.folder
         self._check_room()
         if self._repair:
-            self._tell(line="the old environment is removed")
+            self._report(line="the old environment is removed")
             folder.clear()
         there = replace(folder.installed(), complete=False)
         folder.remember(there)
@@ -144,7 +146,7 @@ class Installation(_Work):
         return plan.file
 
     def _downloaded(self, done: int, size: int) -> None:
-        self._tell(line=f"{done / 2**20:.0f} of {size / 2**20:.0f} MiB")
+        self._report(line=f"{done / 2**20:.0f} of {size / 2**20:.0f} MiB")
 
     def _check_room(self) -> None:
         there = next(parent for parent in (self.plan.folder.path, *self.plan.folder.path.parents) if parent.exists())
@@ -185,7 +187,7 @@ class Installation(_Work):
             for line in child.stdout or ():
                 log.write(line)
                 said = [*said[-20:], line.strip()]
-                self._tell(line=line.strip()[:_TOLD])
+                self._report(line=line.strip()[:_TOLD])
         with self._lock:
             self._child = None
         if self._cancelled.is_set():
@@ -196,7 +198,7 @@ class Installation(_Work):
     def _begin(self, step: str) -> None:
         if self._cancelled.is_set():
             raise CancelledError
-        self._tell(step=step, share=_STEPS[step], line="")
+        self._report(step=step, share=_STEPS[step], line="")
 
     @contextlib.contextmanager
     def _share_by_disk(self, step: str, following: str, gigabytes: float) -> Iterator[None]:
@@ -211,7 +213,7 @@ class Installation(_Work):
             while not ended.wait(_LOOK_S):
                 with contextlib.suppress(OSError):  # the folder is gone, of which the command tells
                     taken = (before - shutil.disk_usage(self.plan.folder.path).free) / (gigabytes * _GIGABYTE)
-                    self._tell(share=max(self.progress.share, begin + length * min(taken, 1.0)))
+                    self._report(share=max(self.progress.share, begin + length * min(taken, 1.0)))
 
         looking = threading.Thread(target=look, name="effigy-install-disk", daemon=True)
         looking.start()
@@ -221,7 +223,7 @@ class Installation(_Work):
             ended.set()
             looking.join()
 
-    def _tell(
+    def _report(
         self,
         step: str | None = None,
         share: float | None = None,

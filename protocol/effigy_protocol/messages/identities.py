@@ -111,6 +111,6 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Forgets an identity that this client opened. Answered by Done."""
+    """Gives up an identity that this client opened. Answered by Done."""
 
     identity: str

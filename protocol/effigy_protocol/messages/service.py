@@ -22,7 +22,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A face model."""
+    """A face model by its id and its name for people."""
 
     model: str  # its id
     name: str  # for users

@@ -48,7 +48,7 @@ def painted(proxy, encoding="rgba8", passes=()):
     """The backend's own final of what the scene asks for now."""
     session, scene = addon("blender.pictures.session").session, bpy.context.scene
     wanted = addon("blender.scene.reader").read_face(proxy, scene, bpy.context.evaluated_depsgraph_get())
-    request = wanted.asking.request(ensure_open(proxy), "final", encoding, passes=passes)
+    request = wanted.parameters.request(ensure_open(proxy), "final", encoding, passes=passes)
     return session.ensure_ready().link.call(request, 300)
 
 

@@ -162,8 +162,8 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
         assert said["latent"] == hashlib.sha256(face.effigy.anchor.latent_bytes()).hexdigest()[:16]
         scene.frame_set(frame)
         wanted = addon("blender.scene.reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
-        assert (said["yaw"], said["pitch"]) == (wanted.asking.yaw, wanted.asking.pitch)
-        assert said["controls"] == dict(wanted.asking.controls)
+        assert (said["yaw"], said["pitch"]) == (wanted.parameters.yaw, wanted.parameters.pitch)
+        assert said["controls"] == dict(wanted.parameters.controls)
         assert said["controls"]["jawOpen"] >= 0.25
 
 
@@ -214,13 +214,13 @@ def test_a_held_pose_survives_a_failing_backend(scene, face, monkeypatch):
     handle = follower_of(face).face
     asked, ask = [], handle.ask
 
-    def fail_second(link, asking, *arguments):
-        asked.append(asking)
+    def fail_second(link, parameters, *arguments):
+        asked.append(parameters)
         if len(asked) != 2:
-            return ask(link, asking, *arguments)
+            return ask(link, parameters, *arguments)
         failed = Future()
         failed.set_exception(error)
-        return effigy_client.face.PendingPicture(handle, asking, failed)
+        return effigy_client.face.PendingPicture(handle, parameters, failed)
 
     monkeypatch.setattr(handle, "ask", fail_second)
     go_on(cache)

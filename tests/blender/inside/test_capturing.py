@@ -14,9 +14,9 @@ from conftest import addon
 from helpers import key, swing
 from test_evaluated import assert_drawn
 
-import effigy_client.asking
 import effigy_client.capture.live_link
 import effigy_client.capture.tables
+import effigy_client.parameters
 import effigy_client.pixels
 import effigy_client.processes
 import effigy_protocol.png
@@ -147,14 +147,14 @@ def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene
         "time.sleep(600)"
     )
     source, live = addon("blender.ui.capture_process"), addon("blender.ui.live_capture")
-    assert source.told().word == "No camera is on"
+    assert source.status().word == "No camera is on"
     process = source.start("0", port=4711)
-    assert source.told().word == "Starting"
+    assert source.status().word == "Starting"
     end = time.monotonic() + 300
     while process.seen is None:
         assert time.monotonic() < end
         time.sleep(0.01)
-    assert source.told().word == "On: HD Webcam"
+    assert source.status().word == "On: HD Webcam"
     assert addon("blender.ui.seen").with_points(process.seen).tolist() == [[[1, 2, 3], [255, 200, 40]]]
     before = {kind: len(getattr(bpy.data, kind)) for kind in ("images", "textures", "brushes")}
     source.look()
@@ -170,7 +170,7 @@ def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene
     live._begin(capture)
     live.stop()
     assert not effigy_client.processes.is_alive(process.pid)
-    assert source.told().word == "No camera is on"
+    assert source.status().word == "No camera is on"
 
 
 # Pictures that the model painted stand for photographs.
@@ -181,9 +181,9 @@ SHOWN = {"jawOpen": 0.8, "eyeBlinkLeft": 0.9, "eyeBlinkRight": 0.9}
 def pictures(face, tmp_path):
     """Files of a person at rest, of the same one with SHOWN and turned by 15°, and of no face at all."""
     render, reader = addon("blender.pictures.render"), addon("blender.scene.reader")
-    asking = effigy_client.asking.Asking
-    rest = asking.of(face.effigy.rest_yaw, face.effigy.rest_pitch)
-    shown = asking.of(rest.yaw + 15.0, rest.pitch, SHOWN.items())
+    parameters = effigy_client.parameters.PictureParameters
+    rest = parameters.of(face.effigy.rest_yaw, face.effigy.rest_pitch)
+    shown = parameters.of(rest.yaw + 15.0, rest.pitch, SHOWN.items())
     files = {}
     for name, wanted in (("rest", rest), ("shown", shown)):
         values = render.paint(face, reader.FaceState(wanted, np.eye(4), 0.0)).pixels

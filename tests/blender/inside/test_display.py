@@ -165,7 +165,7 @@ def test_a_projected_face_is_painted_in_every_rendered_frame(scene, face, monkey
     scene.frame_set(scene.frame_end)
     wanted = addon("blender.scene.reader").read_face(face, scene, bpy.context.evaluated_depsgraph_get())
     assert len(painted) == len(frames)
-    assert painted[-1].asking == wanted.asking
+    assert painted[-1].parameters == wanted.parameters
 
 
 def drawn(plate) -> np.ndarray:

@@ -127,7 +127,7 @@ def test_it_says_what_it_was_made_with_and_offers_the_new_one(old, backend, sett
     settle()
     panel, runs = addon("blender.ui.face_panel"), addon("blender.pictures.runs")
     assert runs.earlier_model(old) == NAME
-    assert NAME in panel.told(old).text
+    assert NAME in panel.status(old).text
     assert bpy.ops.effigy.use_new_default.poll()
     assert not any("belongs to the model" in f.text for f in addon("blender.ui.preflight").findings(bpy.context.scene))
     assert bpy.ops.effigy.add_face(seed=5) == {"FINISHED"}

@@ -228,7 +228,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         new = bpy.context.active_object
         wanted = read(new, scene, bpy.context.evaluated_depsgraph_get())
         # A new face shows its own picture.
-        assert (wanted.asking.yaw, wanted.asking.pitch) == pytest.approx(
+        assert (wanted.parameters.yaw, wanted.parameters.pitch) == pytest.approx(
             (new.effigy.rest_yaw, new.effigy.rest_pitch), abs=1e-3
         )
     settle()
@@ -239,7 +239,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         assert seen[:, :2].max() < 1.01
         wanted = read(proxy, scene, bpy.context.evaluated_depsgraph_get())
         # A camera that steps back for others sees the first face from a slightly different angle.
-        assert (wanted.asking.yaw, wanted.asking.pitch) == pytest.approx(
+        assert (wanted.parameters.yaw, wanted.parameters.pitch) == pytest.approx(
             (proxy.effigy.rest_yaw, proxy.effigy.rest_pitch), abs=7
         )
         assert not follower_of(proxy).clamped

@@ -72,7 +72,7 @@ def test_attributes_and_likeness_are_keyed_and_go_into_records(scene, face, tmp_
     asked = {}
     for frame in (1, 3):
         scene.frame_set(frame)
-        asked[frame] = read_face(face, scene, bpy.context.evaluated_depsgraph_get()).asking
+        asked[frame] = read_face(face, scene, bpy.context.evaluated_depsgraph_get()).parameters
     assert (dict(asked[1].controls), asked[1].keep) == ({name: 1.5}, 0.25)
     assert (dict(asked[3].controls), asked[3].keep) == ({}, 1.0)
     path = tmp_path / "keys.json"

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from conftest import addon
 
-import effigy_client.asking
+import effigy_client.parameters
 import effigy_client.pixels
 
 
 def painted(face) -> np.ndarray:
     """The exact picture of a face at rest, flat RGBA."""
     render, reader = addon("blender.pictures.render"), addon("blender.scene.reader")
-    rest = effigy_client.asking.Asking.of(face.effigy.rest_yaw, face.effigy.rest_pitch)
+    rest = effigy_client.parameters.PictureParameters.of(face.effigy.rest_yaw, face.effigy.rest_pitch)
     return render.paint(face, reader.FaceState(rest, np.eye(4), 0.0)).pixels
 
 
@@ -114,7 +114,7 @@ def test_where_a_picture_shows_several_faces_the_artist_is_asked_which(faces, sc
     work = SimpleNamespace(
         _counting=SimpleNamespace(poll=lambda: read), _work=None, _request="request",
         filepath="/somewhere/us.jpg", number=0,
-        as_keywords=lambda ignore: {"tune": True}, tell=lambda context, text: None,
+        as_keywords=lambda ignore: {"tune": True}, show_status=lambda context, text: None,
     )  # fmt: skip
     work._count = lambda context: make._count(work, context)
     results = [make.look(work, bpy.context) for _ in range(1 if faces > 1 else 2)]

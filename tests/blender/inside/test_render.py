@@ -120,8 +120,8 @@ def test_roll_turns_the_plate_and_not_the_picture(scene, face):
     face.matrix_world = _about_view_axis(-20) @ face.matrix_world
     bpy.context.view_layer.update()
     after = reader.read_face(face, scene, bpy.context.evaluated_depsgraph_get())
-    assert abs(after.asking.yaw - before.asking.yaw) < 1e-3
-    assert abs(after.asking.pitch - before.asking.pitch) < 1e-3
+    assert abs(after.parameters.yaw - before.parameters.yaw) < 1e-3
+    assert abs(after.parameters.pitch - before.parameters.pitch) < 1e-3
     turned = after.plate[:3, :3] @ np.linalg.inv(before.plate[:3, :3])
     assert abs(np.degrees(np.arccos((np.trace(turned) - 1) / 2)) - 20) < 1e-3
 

@@ -33,7 +33,9 @@ def test_a_parent_turns_the_face_as_its_own_turn_does(scene, face):
     rest = face.matrix_world.copy()
     parent.matrix_world = rest @ Matrix.Rotation(math.radians(20), 4, "Z") @ rest.inverted()
     found = read(face, scene)
-    assert (found.asking.yaw, found.asking.pitch) == pytest.approx((own.asking.yaw, own.asking.pitch), abs=0.01)
+    assert (found.parameters.yaw, found.parameters.pitch) == pytest.approx(
+        (own.parameters.yaw, own.parameters.pitch), abs=0.01
+    )
 
 
 def test_a_constraint_turns_the_face(scene, face):
@@ -43,7 +45,7 @@ def test_a_constraint_turns_the_face(scene, face):
     before = read(face, scene)
     face.constraints.new("COPY_ROTATION").target = target
     after = read(face, scene)
-    assert abs(after.asking.yaw - before.asking.yaw) == pytest.approx(25, abs=1.5)
+    assert abs(after.parameters.yaw - before.parameters.yaw) == pytest.approx(25, abs=1.5)
 
 
 def test_a_bone_carries_the_face(scene, face):
@@ -64,7 +66,7 @@ def test_a_bone_carries_the_face(scene, face):
     pose.rotation_mode = "XYZ"
     pose.rotation_euler.y = math.radians(20)  # a bone's own axis is Y
     after = read(face, scene)
-    assert abs(after.asking.yaw - before.asking.yaw) == pytest.approx(20, abs=1.5)
+    assert abs(after.parameters.yaw - before.parameters.yaw) == pytest.approx(20, abs=1.5)
 
 
 def test_an_orthographic_camera_sees_the_face_where_the_plate_is(scene, face):
@@ -75,8 +77,8 @@ def test_an_orthographic_camera_sees_the_face_where_the_plate_is(scene, face):
     # Parallel rays: moving to the side does not turn the head.
     face.location.x += 2
     moved = read(face, scene)
-    assert (moved.asking.yaw, moved.asking.pitch) == pytest.approx(
-        (straight.asking.yaw, straight.asking.pitch), abs=1e-3
+    assert (moved.parameters.yaw, moved.parameters.pitch) == pytest.approx(
+        (straight.parameters.yaw, straight.parameters.pitch), abs=1e-3
     )
     np.testing.assert_allclose(moved.plate[:3, :3], straight.plate[:3, :3], atol=1e-5)
     assert moved.plate[0, 3] - straight.plate[0, 3] == pytest.approx(2, abs=1e-5)
@@ -89,9 +91,9 @@ def test_the_artists_own_camera_counts_and_the_faces_only_without_one(scene, fac
     by_rig = read(face, scene)
     scene.camera = own
     by_own = read(face, scene)
-    assert abs(by_own.asking.yaw - by_rig.asking.yaw) == pytest.approx(30, abs=2)
+    assert abs(by_own.parameters.yaw - by_rig.parameters.yaw) == pytest.approx(30, abs=2)
     scene.camera = None
-    assert read(face, scene).asking.yaw == pytest.approx(by_rig.asking.yaw, abs=1e-3)
+    assert read(face, scene).parameters.yaw == pytest.approx(by_rig.parameters.yaw, abs=1e-3)
 
 
 def test_every_scene_sees_its_own_face(scene, face, settle):
@@ -110,15 +112,17 @@ def test_every_scene_sees_its_own_face(scene, face, settle):
 def test_a_mirrored_and_stretched_parent_does_no_harm(scene, face):
     before = read(face, scene)
     face.scale = (1.0, 3.0, 0.5)
-    assert read(face, scene).asking.yaw == pytest.approx(before.asking.yaw, abs=8)
+    assert read(face, scene).parameters.yaw == pytest.approx(before.parameters.yaw, abs=8)
     face.scale = (-1, 1, 1)
     found = read(face, scene)
-    assert (found.asking.yaw, found.asking.pitch) == pytest.approx((before.asking.yaw, before.asking.pitch), abs=1e-3)
+    assert (found.parameters.yaw, found.parameters.pitch) == pytest.approx(
+        (before.parameters.yaw, before.parameters.pitch), abs=1e-3
+    )
     assert np.isfinite(found.plate).all()
     # Its buttons turn it as they do any other, and it stays mirrored.
     bpy.ops.effigy.face_camera()
     found = read(face, scene)
-    assert (found.asking.yaw, found.asking.pitch) == pytest.approx((0, 0), abs=1e-3)
+    assert (found.parameters.yaw, found.parameters.pitch) == pytest.approx((0, 0), abs=1e-3)
     assert face.matrix_world.determinant() < 0
 
 

@@ -27,9 +27,9 @@ def asked(scene) -> dict[str, tuple[float, float]]:
     read, found = addon("blender.scene.reader").read_face, {}
     bpy.context.view_layer.update()
     for proxy in addon("blender.scene.queries").faces(scene):
-        asking = read(proxy, scene, bpy.context.evaluated_depsgraph_get()).asking
-        assert asking.matte == "head"
-        found[proxy.name] = asking.yaw, asking.pitch
+        parameters = read(proxy, scene, bpy.context.evaluated_depsgraph_get()).parameters
+        assert parameters.matte == "head"
+        found[proxy.name] = parameters.yaw, parameters.pitch
     return found
 
 

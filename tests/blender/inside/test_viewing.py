@@ -58,9 +58,9 @@ def test_orbiting_turns_the_face_and_the_scene_stays_as_it_is(scene, face, view,
     towards = np.array(face.effigy.plate.matrix_world)[:3, 2]
     eye = np.array((view.view_matrix.inverted().translation - face.location).normalized())
     np.testing.assert_allclose(towards / np.linalg.norm(towards), eye, atol=1e-4)
-    assert "viewport sees" in addon("blender.ui.face_panel").told(face).word
+    assert "viewport sees" in addon("blender.ui.face_panel").status(face).word
     # A render, a bake and a cache are seen by the camera all the same.
-    assert read(face, scene, bpy.context.evaluated_depsgraph_get()).asking == by_camera
+    assert read(face, scene, bpy.context.evaluated_depsgraph_get()).parameters == by_camera
     for obj, place in zip((face, scene.camera), stood, strict=True):
         np.testing.assert_array_equal(np.array(obj.matrix_world), place)
     assert not drawn(view), "what stands still is asked for again and again"

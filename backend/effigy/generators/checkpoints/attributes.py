@@ -31,7 +31,7 @@ def check_attributes(file: TensorFile, modules: Iterable[tuple[str, dict[str, An
         for name, wanted in expected.get(path, {}).items():
             if name in attributes and not _same(found := _read(file, attributes[name]), wanted):
                 place = f"{path}.{name}" if path else name
-                raise ForeignError(f"its {place} is {_said(found)}, where Effigy's network has {_said(wanted)}")
+                raise ForeignError(f"its {place} is {_as_text(found)}, where Effigy's network has {_as_text(wanted)}")
 
 
 def expected_attributes(config: Config) -> dict[str, dict[str, Any]]:
@@ -59,7 +59,7 @@ def _same(found: Any, wanted: Any) -> bool:
     return isinstance(found, int | float) and abs(found) < _LARGEST and abs(found - wanted) <= _CLOSE * abs(wanted)
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, list) and len(value) <= _MOST:
         return f"[{', '.join(brief(item) for item in value)}]"
     return brief(value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page asks for: a person, a pose, an expression, and what is to be seen of it."""
+"""What the page shows: a person, a pose and expression, and whether picture, head, normals or depth."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ SHOWS = (PICTURE, HEAD, "normal", "depth")  # what can be seen of a face
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One look at a face. ``yaw`` and ``pitch`` in degrees, None for the person's own; ``show``: see ``shows``."""
+class PageView:
+    """One view of a face."""
 
     seed: int = 0
     truncation: float = 0.7
-    yaw: float | None = None
-    pitch: float | None = None
-    controls: dict[str, float] = field(default_factory=dict)
-    show: str = PICTURE
-    keep: float = 1.0  # likeness: how firmly looks are held
+    moment: Moment = field(default_factory=Moment)
+    show: str = PICTURE  # one of SHOWS
 
     @classmethod
-    def read(cls, model: FaceModel, sent: object) -> Asked:
+    def read(cls, model: FaceModel, sent: object) -> PageView:
         """Reads what a browser has sent, which may be anything. Raises PaintingError."""
         if not isinstance(sent, dict):
             raise PaintingError("the page has sent no person and pose: load it again")
@@ -43,23 +40,22 @@ class Asked:
         return cls(
             seed,
             min(max(_number("truncation", sent.get("truncation", 0.7)), 0.0), 2.0),
-            _angle("yaw", sent),
-            _angle("pitch", sent),
-            {name: _number(name, value) for name, value in controls.items()},
+            Moment(
+                _angle("yaw", sent),
+                _angle("pitch", sent),
+                {name: _number(name, value) for name, value in controls.items()},
+                min(max(_number("keep", sent.get("keep", 1.0)), 0.0), 1.0),
+            ),
             str(show),
-            min(max(_number("keep", sent.get("keep", 1.0)), 0.0), 1.0),
         )
 
     def as_sent(self) -> dict[str, Any]:
         """Returns it as a browser sends it, the inverse of ``read``."""
+        moment = self.moment
         return {
-            "seed": self.seed, "truncation": self.truncation, "yaw": self.yaw, "pitch": self.pitch,
-            "controls": self.controls, "show": self.show, "keep": self.keep,
+            "seed": self.seed, "truncation": self.truncation, "yaw": moment.yaw, "pitch": moment.pitch,
+            "controls": dict(moment.controls), "show": self.show, "keep": moment.keep,
         }  # fmt: skip
-
-    @property
-    def moment(self) -> Moment:
-        return Moment(self.yaw, self.pitch, self.controls, self.keep)
 
     @property
     def pass_name(self) -> PassName | None:
@@ -68,7 +64,7 @@ class Asked:
 
     def words(self, yaw: float, pitch: float) -> str:
         """Describes the picture at this pose in words, for screen readers."""
-        moved = [f"{name} {value:.2f}" for name, value in self.controls.items() if value]
+        moved = [f"{name} {value:.2f}" for name, value in self.moment.controls.items() if value]
         what = "" if self.show == PICTURE else f"{self.show} of "
         return ", ".join([f"{what}the face of seed {self.seed}", f"yaw {yaw:.0f}°, pitch {pitch:.0f}°", *moved])
 

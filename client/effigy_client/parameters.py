@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a picture is asked with: the head's turn and the expression, as named parameters."""
+"""The parameters of a picture: the head's turn, the expression, and how it is painted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .pixels import SURFACE_PASSES
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """What a request asks for: pose, expression and matte. Equal ones give the same picture.
+class PictureParameters:
+    """The parameters of one identity's picture. Equal parameters give equal pictures.
 
-    Make one with ``of``, which rounds.
+    Make them with ``of``, which rounds.
     """
 
     yaw: float  # degrees, as docs/protocol.md has them
     pitch: float
     controls: tuple[tuple[str, float], ...] = ()  # the ones that are not zero, by name
     matte: MatteName = "none"
-    lit: bool = False  # with what lights the picture anew beside it, a pixels.Surface
+    lit: bool = False  # with the maps for relighting beside the picture: see pixels.Surface
     keep: float = 1.0  # how firmly looks are held
 
     @classmethod
@@ -37,15 +37,15 @@ class Asking:
         *,
         lit: bool = False,
         keep: float = 1.0,
-    ) -> Asking:
-        """Rounds to what a float32 scene can hold, and leaves out the controls at rest."""
+    ) -> PictureParameters:
+        """Rounds the values to what a float32 scene can hold, and leaves out controls that are 0."""
         rounded = ((name, round(value, CONTROL_DIGITS)) for name, value in controls)
         moved = tuple((name, value) for name, value in rounded if value != 0.0)
         turn = round(yaw, ANGLE_DIGITS), round(pitch, ANGLE_DIGITS)
         return cls(*turn, moved, matte, lit, round(keep, CONTROL_DIGITS))
 
     def named(self) -> dict[str, Any]:
-        """Returns JSON-ready values by name, for files and to compare. As in a record, defaults are left out."""
+        """Returns the values by name, ready for JSON. As in a record, defaults are left out."""
         values: dict[str, Any] = {"yaw": self.yaw, "pitch": self.pitch, "controls": dict(self.controls)}
         values |= {"matte": self.matte} if self.matte != "none" else {}
         values |= {"lit": True} if self.lit else {}
@@ -64,9 +64,8 @@ class Asking:
     ) -> Synthesize:
         """Returns the message that asks for this picture of ``identity``, the service's key, and for ``passes``.
 
-        Without any it asks for the passes of a lit picture where this is one.
-
-        ``metres``: of a head unit, and from the camera to the head, for the depth in an exr file.
+        Without ``passes``, a lit picture comes with those that relighting needs. ``metres`` are the length of a head
+        unit and the distance from the camera to the head, for the depth in an exr file.
         """
         controls, passes = dict(self.controls), passes or (SURFACE_PASSES if self.lit else ())
         return Synthesize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from effigy_client.control_names import equivalents, translate
 from effigy_client.mirror import twins_by_name
-from effigy_client.succession import heirs, succeed
 
 FIRST = ("jawOpen", "mouthSmile", "eyeBlinkLeft", "eyeBlinkRight", "browUp", "mouthPucker")
 SIDES = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "eyeBlink", "browUpLeft", "browUpRight", "browInnerUp")
@@ -29,7 +29,7 @@ SIDES = ("jawOpen", "mouthSmileLeft", "mouthSmileRight", "eyeBlink", "browUpLeft
     ],
 )
 def test_the_heirs_of_a_control(name, known, expected):
-    assert heirs(name, twins_by_name(known)) == expected
+    assert equivalents(name, twins_by_name(known)) == expected
 
 
 def test_values_go_to_the_heirs():
@@ -41,13 +41,13 @@ def test_values_go_to_the_heirs():
         "browUp": -0.3,
         "mouthPucker": 0.4,
     }
-    assert succeed(old, twins_by_name(SIDES)) == {
+    assert translate(old, twins_by_name(SIDES)) == {
         "jawOpen": 0.5, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2, "eyeBlink": 0.5, "browUpLeft": -0.3,
         "browUpRight": -0.3,
     }  # fmt: skip
-    assert succeed(old, twins_by_name(FIRST)) == old
-    assert succeed({}, twins_by_name(FIRST)) == {}
+    assert translate(old, twins_by_name(FIRST)) == old
+    assert translate({}, twins_by_name(FIRST)) == {}
 
 
 def test_a_control_of_the_same_name_goes_before_relatives():
-    assert succeed({"browUp": 1.0, "browInnerUp": 0.2}, twins_by_name(("browInnerUp",))) == {"browInnerUp": 0.2}
+    assert translate({"browUp": 1.0, "browInnerUp": 0.2}, twins_by_name(("browInnerUp",))) == {"browInnerUp": 0.2}

@@ -15,7 +15,7 @@ from .mirror import Twin, side_by_name, sides_of
 _ALIKE = (("browUp", "browOuterUp", "browInnerUp"),)
 
 
-def heirs(name: str, known: Mapping[str, Twin]) -> tuple[str, ...]:
+def equivalents(name: str, known: Mapping[str, Twin]) -> tuple[str, ...]:
     """Returns the controls among ``known`` that together do what another model's control ``name`` does, if any."""
     side, base = side_by_name(name)
     every = sides_of(known)
@@ -31,11 +31,14 @@ def heirs(name: str, known: Mapping[str, Twin]) -> tuple[str, ...]:
     return ()
 
 
-def succeed(values: Mapping[str, float], known: Mapping[str, Twin]) -> dict[str, float]:
+def translate(values: Mapping[str, float], known: Mapping[str, Twin]) -> dict[str, float]:
     """Translates another model's ``values`` to the controls ``known``; where several become one, it gets their mean."""
     found: dict[str, list[float]] = {}
     for name, value in values.items():
-        for heir in (name,) if name in known else heirs(name, known):
-            found.setdefault(heir, []).append(value)
+        for equivalent in (name,) if name in known else equivalents(name, known):
+            found.setdefault(equivalent, []).append(value)
     # A control of the same name gets its own value alone, and no mean with related ones.
-    return {heir: values[heir] if heir in values else sum(given) / len(given) for heir, given in found.items()}
+    return {
+        equivalent: values[equivalent] if equivalent in values else sum(given) / len(given)
+        for equivalent, given in found.items()
+    }
