@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import struct
 import sys
 import zipfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from effigy.landmarks import DetectorError
 from effigy.landmarks.photo import weights
 from effigy.landmarks.photo.weights import NETWORKS, load_networks
 from effigy.tflite import TFLiteError, TFLiteNetwork
+from recipes.photo.hostile import damaged
 
 from .tflite_files import Builder, Scalar, convolution
 
@@ -159,22 +159,8 @@ def test_the_pictures_axis_stays_where_one_picture_is_taken():
 def hostile(intact: bytes, count: int, seed: int):
     """``count`` files that differ from an intact one by bytes, numbers of extreme size, or their end."""
     random = np.random.default_rng(seed)
-    extreme = [0, 1, -1, 2**15, 2**16, 2**31 - 1, -(2**31), 0x7F7F7F7F]
     for number in range(count):
-        data = bytearray(intact)
-        kind = number % 4
-        if kind == 0:
-            for _ in range(random.integers(1, 8)):
-                data[random.integers(len(data))] = random.integers(256)
-        elif kind == 1:
-            where = random.integers(0, len(data) - 4)
-            data[where : where + 4] = struct.pack("<i", extreme[random.integers(len(extreme))])
-        elif kind == 2:
-            data = data[: random.integers(len(data))]
-        else:
-            a, b = sorted(random.integers(0, len(data), 2))
-            data[a:b] = random.bytes(b - a)
-        yield bytes(data)
+        yield damaged(intact, random, number % 4)
 
 
 @torch.inference_mode()

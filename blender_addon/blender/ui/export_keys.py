@@ -21,7 +21,7 @@ from ..scene.properties import face_of
 from ..scene.queries import face_in, scene_of
 from ..scene.reader import FaceState, UnreadableError, read_face
 from ..translation import rpt_
-from .operator import FaceOperator
+from .operator import FaceOperator, registration_in_menu
 
 _FORMAT = 1
 
@@ -124,13 +124,4 @@ def _draw(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator("effigy.bake_layers", text="Effigy: OpenEXR Layers (beside the .blend)")
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-    bpy.types.TOPBAR_MT_file_export.append(_draw)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_export.remove(_draw)
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = registration_in_menu(_CLASSES, "TOPBAR_MT_file_export", _draw)

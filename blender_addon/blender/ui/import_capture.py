@@ -22,6 +22,7 @@ from ..scene import controls
 from ..scene.queries import face_in, scene_of
 from ..translation import rpt_
 from .capture_keys import KeyingOperator
+from .operator import registration_in_menu
 
 
 class CaptureImport(ImportHelper, KeyingOperator):
@@ -136,13 +137,4 @@ def _menu(self: Any, context: bpy.types.Context) -> None:
     self.layout.operator(EFFIGY_OT_import_landmarks.bl_idname, text="Effigy: Landmark Track (.csv)")
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-    bpy.types.TOPBAR_MT_file_import.append(_menu)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_menu)
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = registration_in_menu(_CLASSES, "TOPBAR_MT_file_import", _menu)

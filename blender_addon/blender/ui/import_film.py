@@ -27,7 +27,7 @@ from ..translation import rpt_
 from . import capture_process
 from .capture_keys import KeyingOperator
 from .import_capture import channels_of
-from .operator import WatchingOperator, hand_over
+from .operator import WatchingOperator, hand_over, registration_in_menu
 from .pose import has_camera
 
 _FILMS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.wmv;*.ogv;*.gif"
@@ -230,13 +230,4 @@ def _menu(self: Any, context: bpy.types.Context) -> None:
     self.layout.operator(EFFIGY_OT_import_film.bl_idname, text="Effigy: Film")
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-    bpy.types.TOPBAR_MT_file_import.append(_menu)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_menu)
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = registration_in_menu(_CLASSES, "TOPBAR_MT_file_import", _menu)

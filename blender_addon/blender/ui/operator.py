@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import bpy
@@ -52,6 +53,24 @@ def is_ours(cls: Any, proxy: bpy.types.Object) -> bool:
         return True
     cls.poll_message_set("This face is another file's: make a library override (Object ▸ Library Override ▸ Make)")
     return False
+
+
+def registration_in_menu(
+    classes: Sequence[type], menu: str, draw: Callable[[Any, bpy.types.Context], None]
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Returns the functions that register ``classes`` and what draws them in Blender's ``menu``, and that undo it."""
+
+    def register() -> None:
+        for cls in classes:
+            bpy.utils.register_class(cls)
+        getattr(bpy.types, menu).append(draw)
+
+    def unregister() -> None:
+        getattr(bpy.types, menu).remove(draw)
+        for cls in reversed(classes):
+            bpy.utils.unregister_class(cls)
+
+    return register, unregister
 
 
 def hand_over(chooser: Any, context: bpy.types.Context, worker: str) -> set[str]:

@@ -27,7 +27,7 @@ from ..scene.reader import UnreadableError, read_face
 from ..translation import rpt_
 from . import library
 from .opening import REDO_S
-from .operator import WatchingOperator, can_ask, hand_over
+from .operator import WatchingOperator, can_ask, hand_over, registration_in_menu
 from .pose import CameraOperator, has_camera
 
 _PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp;*.exr;*.hdr;*.tga"
@@ -261,13 +261,4 @@ def _menu(self: Any, context: bpy.types.Context) -> None:
         row.image = image.name
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-    bpy.types.IMAGE_MT_image.append(_menu)
-
-
-def unregister() -> None:
-    bpy.types.IMAGE_MT_image.remove(_menu)
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = registration_in_menu(_CLASSES, "IMAGE_MT_image", _menu)

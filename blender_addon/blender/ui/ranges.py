@@ -51,6 +51,17 @@ class RangeOperator(bpy.types.Operator):
     """An operator that does its work while the window lives on. ESC stops it; what is done is kept."""
 
     noun = ""  # how its messages begin
+    writes_files = True
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        proxy = active_face(context)
+        if cls.writes_files and not is_saved(cls):
+            return False
+        if proxy is None:
+            cls.poll_message_set("Select a face")
+            return False
+        return is_ours(cls, proxy) and is_idle(cls) and can_ask(cls)
 
     def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
         raise NotImplementedError
@@ -135,18 +146,6 @@ class RangeOperator(bpy.types.Operator):
         context.workspace.status_text_set(None)
 
 
-def _can_walk(cls: Any, context: bpy.types.Context) -> bool:
-    proxy = active_face(context)
-    if proxy is None:
-        cls.poll_message_set("Select a face")
-        return False
-    return is_ours(cls, proxy) and is_idle(cls) and can_ask(cls)
-
-
-def _can_write(cls: Any, context: bpy.types.Context) -> bool:
-    return is_saved(cls) and _can_walk(cls, context)
-
-
 class EFFIGY_OT_bake(RangeOperator):
     bl_idname = "effigy.bake"
     bl_label = "Bake"
@@ -157,10 +156,6 @@ class EFFIGY_OT_bake(RangeOperator):
     )
     bl_options = {"UNDO"}  # it switches the plate to its pictures
     noun = "Bake"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _can_write(cls, context)
 
     def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
         return Bake(proxy, scene)
@@ -183,10 +178,6 @@ class EFFIGY_OT_bake_layers(RangeOperator):
     )
     noun = "Bake Layers"
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _can_write(cls, context)
-
     def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
         return Layers(proxy, scene)
 
@@ -202,10 +193,7 @@ class EFFIGY_OT_cache(RangeOperator):
         "What changes is painted again by itself. ESC stops"
     )
     noun = "Cache"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _can_walk(cls, context)
+    writes_files = False
 
     def begin(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> Work:
         return Cache(proxy, scene)
