@@ -48,7 +48,7 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """What a preview was asked with."""
+    """What belongs to a preview's request."""
 
     epoch: int
     anchor: Anchor
@@ -86,12 +86,12 @@ class Follower:
         self.is_exact = False  # whether that is what a final would be
         self.is_known = False  # whether this program knows what the screen shows
         self.problem = ""
-        self.clamped: tuple[str, ...] = ()  # what was asked beyond the model's range
+        self.clamped: tuple[str, ...] = ()  # parameters that exceed the model's range
         self.milliseconds = 0.0  # from asking to pixels, of the last preview
         self.rate = 0.0  # pictures per second while moving
         self._shared = shared
         self._clock = clock
-        self._number = 0  # counts what was asked
+        self._number = 0  # counts requests
         self._showing = 0  # which of them the screen shows: an answer that comes late must not replace a newer one
         self._changed = 0.0  # when something was asked for last
         self._drawn = 0.0  # when a picture came last

@@ -3,7 +3,7 @@
 
 Face frame: +X to the picture's right, +Y up, +Z out of the face. The proxy's local frame is
 (x, y, z) = (X, −Z, Y): the face looks along −Y, as rigs do. A Blender camera's local frame (x right, y up,
-z towards the viewer) is the camera frame of the face model as it stands.
+z towards the viewer) is the camera frame of the face model.
 """
 
 from __future__ import annotations

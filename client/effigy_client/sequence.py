@@ -36,7 +36,7 @@ M = TypeVar("M", bound=HasParameters)
 
 
 class SequenceError(Exception):
-    """The sequence cannot go on; the message says why."""
+    """The sequence cannot continue; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

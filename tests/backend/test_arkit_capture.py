@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from effigy.capture import (
-    Moment,
+    CapturedFrame,
     OneEuro,
     csv_rows,
     packet,
@@ -59,7 +59,9 @@ def test_what_no_control_is_made_of_is_as_it_was_scored():
 
 
 def test_packets_and_rows_say_what_was_read(tmp_path):
-    moments = [Moment(t / 24, {"jawOpen": 0.25 * t, "eyeLookOutLeft": 0.5}, 10.0 * t, -5.0, 2.0) for t in range(4)]
+    moments = [
+        CapturedFrame(t / 24, {"jawOpen": 0.25 * t, "eyeLookOutLeft": 0.5}, 10.0 * t, -5.0, 2.0) for t in range(4)
+    ]
     for number, moment in enumerate(moments):
         found = decode(packet(moment, number, 24.0, "film"))
         assert found.channels["jawopen"][0] == pytest.approx(0.25 * number)

@@ -296,7 +296,7 @@ def test_a_gap_of_seconds_is_told_and_may_be_closed(tmp_path):
 def test_a_clock_that_stands_still_is_replaced_by_the_rate(tmp_path):
     capture = read_live_link(live_link(tmp_path, ["10:00:00:00.0,61,0,0,0.5,0,0"] * 4))
     np.testing.assert_allclose(capture.times, np.arange(4) / 60)
-    assert capture.notes == ("its clock stands still: 60 moments per second are taken",)
+    assert capture.notes == ("its clock stands still: 60 moments per second are assumed",)
 
 
 def test_an_image_sequence_is_spaced_by_its_frames():

@@ -34,7 +34,7 @@ def film(
         keys: a .csv or .json file of keys, or moments by frame; None: a turntable of ``frames`` frames.
         who: the person; may be left out if the file of keys names one.
         out: an .mp4, or a folder. Its PNG files are those that Blender's Bake writes for the same keys, and painting
-            goes on there where it was stopped.
+            resumes where an earlier run was stopped.
         frames: of a turntable.
         fps: frames per second of an .mp4.
         depth: as in ``paint``; None: that of the file of keys, or 8.

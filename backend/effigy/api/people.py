@@ -43,8 +43,8 @@ def photo(
 ) -> Made:
     """Makes a person of a face in a picture; ``identity`` of the result can be painted.
 
-    One that is stopped goes on where it was when the same is asked for again. Until then, what was found is beside
-    ``out`` in NAME.person.unfinished.
+    One that is stopped resumes when it is called again with the same arguments. Until then, intermediate results are
+    beside ``out`` in NAME.person.unfinished.
 
     Args:
         picture: a PNG or JPEG file's path, or its bytes.

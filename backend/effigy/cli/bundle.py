@@ -32,7 +32,7 @@ def refine(
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and learn from.")] = 20_000,
     work: Annotated[
         Path | None,
-        typer.Option(help="Folder for what is sampled, so that a run that was stopped goes on; OUT.samples."),
+        typer.Option(help="Folder for the samples, so that a stopped run can resume; OUT.samples."),
     ] = None,
 ) -> None:
     """Give a face model of an earlier Effigy what keeps colours and the person in edits, without a new fit.

@@ -30,7 +30,7 @@ def evaluate(
     keep: Annotated[float, typer.Option(min=0, help="Weight of the identity term in alternating and gradient.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the first of the people.")] = 1_000_000,
 ) -> None:
-    """Compare what was asked of a face model with what its pictures show."""
+    """Compare the requested poses and expressions with what the pictures show."""
     from ..commands.evaluate import EvaluationError, evaluate_bundle
     from ..commands.tables import drift_table, scores_table
     from ..faces import BundleError

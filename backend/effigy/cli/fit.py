@@ -19,7 +19,7 @@ def fit(
     landmarks: LandmarksOption = "embedded",
     work: Annotated[
         Path | None,
-        typer.Option(help="Folder for the pictures' landmarks, so that a fit that was stopped goes on; OUT.samples."),
+        typer.Option(help="Folder for the pictures' landmarks, so that a stopped fit can resume; OUT.samples."),
     ] = None,
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,

@@ -59,7 +59,7 @@ def read(
             table.add_row(name, *(f"{found.controls[name]:.2f}" for _, found in readings), known[name])
         Console().print(table)
     if weak := unreliable(reading):
-        note(f"photographs tell too little of {', '.join(weak)}: transfers leave them alone")
+        note(f"photographs do not show {', '.join(weak)} reliably: transfers leave them alone")
     for outcome in outcomes:
         if outcome.reading is not None:
             _note_several(outcome.path, len(outcome.reading.boxes), face)
@@ -118,7 +118,7 @@ def transfer(
         raise fail(f"{out} cannot be written ({error}): choose another place with --out") from None
     _note_several(picture, faces, face)
     if found.left_out:
-        note(f"photographs tell too little of {', '.join(found.left_out)}: left as it is")
+        note(f"photographs do not show {', '.join(found.left_out)} reliably: left as it is")
     console = Console(soft_wrap=True, highlight=False)
     asked = ", ".join(f"{name} {value:.2f}" for name, value in found.controls.items())
     console.print(f"{out}: yaw {found.yaw:.1f}°, pitch {found.pitch:.1f}°, {asked}", markup=False)

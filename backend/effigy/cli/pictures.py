@@ -139,7 +139,7 @@ def film(
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
-    """Paint every frame of a file of keys: the files of Blender's bake, or a film. It goes on where it was stopped."""
+    """Paint every frame of a file of keys: the files of Blender's bake, or a film. It resumes where it was stopped."""
     from .. import api
 
     if (keys is None) == (turntable is None):

@@ -154,7 +154,7 @@ def check_neutral(neutral: str) -> None:
     """Raises CaptureError for what ``rest_of`` cannot understand."""
     if neutral not in ("median", "none") and not neutral.isdecimal():
         raise CaptureError(
-            f"the neutral picture {neutral!r} is none: use median, none, or a picture's number from 0 on"
+            f"there is no neutral picture {neutral!r}: use median, none, or a picture's number from 0 on"
         )
 
 

@@ -42,7 +42,7 @@ class Terminal(Audience):
 
     def begun(self, source: Source, left_out: tuple[str, ...]) -> None:
         if left_out:
-            self._note(f"photographs tell too little of {', '.join(left_out)}: their shapes are as scored")
+            self._note(f"photographs do not show {', '.join(left_out)} reliably: their shapes are as scored")
 
     def read(self, done: int, total: int, picture: Pixels, face: Face | None) -> None:
         if self._progress is not None:
@@ -65,7 +65,7 @@ class Report(Audience):
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
-        self._is_left = False  # by whoever read the lines
+        self._is_left = False  # nobody reads the lines any more
         self._every = _LIVE_S
         self._seen = self._reading = -1e9  # when it was told last
 

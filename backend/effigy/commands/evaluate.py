@@ -28,7 +28,7 @@ _EMBEDDED = ("judge", "embedded")  # networks that know the embedded generator's
 
 
 class EvaluationError(Exception):
-    """Something that cannot be judged as it was asked; the message says what to do."""
+    """An evaluation that is impossible with these arguments; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

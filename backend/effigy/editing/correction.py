@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Corrects φ with pictures of the edits that its own inverse makes.
 
-The inverse searches for latents of which φ reads what was asked. Among them are latents that are unlike all samples and
-of which φ is wrong. So φ also learns from pictures of its own edits, as in imitation learning an agent learns from the
-states that its own actions lead to (Ross, Gordon & Bagnell, *A Reduction of Imitation Learning and Structured
+The inverse searches for latents of which φ reads the requested q*. Among them are latents that are unlike all samples
+and of which φ is wrong. So φ also learns from pictures of its own edits, as in imitation learning an agent learns from
+the states that its own actions lead to (Ross, Gordon & Bagnell, *A Reduction of Imitation Learning and Structured
 Prediction to No-Regret Online Learning*, AISTATS 2011). Only the output layer learns, which is a linear least-squares
 problem with one solution.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local inverse Ω: (w0, q*) → w+, found on φ in the whitened latent space.
 
-v0 is the anchor's whitened latent, d = v − v0 the displacement that is looked for, and Δ = q* − φ(v0) what is asked.
+v0 is the anchor's whitened latent, d = v − v0 the unknown displacement, and Δ = q* − φ(v0) the requested change.
 ``newton`` minimises, over u,
 
     |W (q* − φ(v0 + d))|² + |h(v0 + d) − h(v0)|² + pull · |u|²,    d = T Δ' + S u.

@@ -39,10 +39,10 @@ _GIVE = 0.1  # of a range: how far beyond it a value can get
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The latent that an edit led to, the camera it shows, and how that differs from what was asked.
+    """The result of an edit: its latent, the camera that it shows, and how far it missed the target.
 
-    ``clamped`` names what was asked beyond the data's range; ``residual`` is asked (so limited) minus reached: degrees
-    of "yaw" and "pitch", and units of each control that was not at rest.
+    ``clamped`` names the parameters that exceeded the data's range; ``residual`` is the limited target minus the
+    result: degrees of "yaw" and "pitch", and units of each control that was not at rest.
     """
 
     ws: Tensor  # [num_ws, w_dim]
@@ -76,7 +76,7 @@ class EditTarget:
         attributes: Mapping[str, Attribute],
         relaxed: Mapping[str, float],
     ) -> EditTarget:
-        """Limits what is asked to the largest |yaw| and |pitch| of ``pose_range`` and to the ranges of ``controls``.
+        """Limits the request to the largest |yaw| and |pitch| of ``pose_range`` and to the ranges of ``controls``.
 
         These may name ``attributes`` too. ``rest``, the identity's own pose, is always within, and so is the average
         expression, at ``relaxed``. Raises KeyError for a name that is neither a ``known`` control's nor an attribute's.

@@ -67,6 +67,8 @@ def describe(entry: dict[str, Any]) -> str:
     """Describes the heads of a header's entry, for users."""
     text = f"colours ({100 * entry['colours']:.0f} % of their variance is known)"
     if entry["identity"] is None:
-        why = "no identity network was given" if entry["network"] == NO_NETWORK else "the samples tell too little of it"
+        why = (
+            "no identity network was given" if entry["network"] == NO_NETWORK else "the samples do not show it reliably"
+        )
         return f"{text}, but not the person: {why}"
     return f"{text} and the person ({100 * entry['identity']:.0f} %, learnt with {entry['network']})"

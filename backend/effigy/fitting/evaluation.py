@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluates edits: whether the pictures of edited, unseen identities show what was asked.
+"""Evaluates edits: whether the pictures of edited, unseen identities show the requested pose and expression.
 
 Every figure comes from landmarks that a detector finds in painted pictures, to which the shape model is fitted. The
 regressor's own readings are not used.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Learns a face model's photo map (``faces.photo_map``) from pictures that it paints, of people at rest and edited.
 
-A reading shall give the controls to ask for, so the truth is what was asked of the model.
+A reading shall give the controls to request, so the truth is what was requested of the model.
 """
 
 from __future__ import annotations

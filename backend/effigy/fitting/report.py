@@ -180,5 +180,5 @@ Errors are mean landmark distances in percent of the outer-eye distance.
 ![Error of every sample](reprojection.png)
 ![Deformations](basis.png)
 ![Turns asked and measured](calibration.png)
-![Turns and controls on unseen people; what is asked grows to the right](controls.png)
+![Turns and controls on unseen people; requested values grow to the right](controls.png)
 """

@@ -118,7 +118,7 @@ def fetch(model: PublicGenerator, progress: Callable[[int, int], None] = lambda 
     except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException, SSLError) as error:
         reason = getattr(error, "reason", error)
         raise FetchError(
-            f"{model.address} cannot be reached ({reason}): run this again to go on, or download it elsewhere "
+            f"{model.address} cannot be reached ({reason}): run this again to resume, or download it elsewhere "
             f"and put it at {path}"
         ) from None
     except OSError as error:

@@ -5,4 +5,4 @@ from __future__ import annotations
 
 
 class PaintingError(Exception):
-    """What was asked cannot be painted; the message says what is wrong and what to do."""
+    """A request that cannot be painted; the message says what is wrong and what to do."""

@@ -25,7 +25,7 @@ _FILM = ".mp4"
 class Written:
     """What was written: ``painted`` frames are new, ``kept`` ones existed already and are still up to date.
 
-    ``clamped``: new frames for which more was asked than the model's range.
+    ``clamped``: new frames whose parameters exceeded the model's range.
     """
 
     path: Path
@@ -74,7 +74,7 @@ def write_frames(
 ) -> Written:
     """Writes ``FOLDER/<its name>_<frame>.png`` (with ``layers`` .exr) and ``frames.json``, as a bake does.
 
-    It goes on where one was stopped. Raises PaintingError, or OSError.
+    It resumes where an earlier run was stopped. Raises PaintingError, or OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(folder / JOURNAL)

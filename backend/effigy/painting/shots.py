@@ -27,13 +27,13 @@ from .errors import PaintingError
 
 Depth = Literal[8, 16]  # bits of a channel
 
-MOMENT = ("yaw", "pitch", "keep")  # what is asked besides controls, by name
-_LARGEST = 1e6  # of what is asked: far beyond every angle and control
+MOMENT = ("yaw", "pitch", "keep")  # the parameters besides controls, by name
+_LARGEST = 1e6  # of a parameter: far beyond every angle and control
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is asked of one picture.
+    """The pose and expression of one picture.
 
     ``yaw`` and ``pitch`` in degrees, None for the person's own; ``controls``: offsets from the person's own
     expression, and attributes, by name; a missing one is 0. ``keep``: how firmly looks are held (0 … 1).
@@ -76,7 +76,7 @@ class Layers:
 class Painted:
     """One picture [H, W, 3, or 4 with a matte], uint8 or uint16, linear float32 of ``exr``, and what it was made from.
 
-    ``clamped`` names what was asked beyond the data's range.
+    ``clamped`` names the parameters that exceeded the data's range.
     """
 
     picture: NDArray[Any]

@@ -41,7 +41,7 @@ Steps = Generator[Progress, None, Judged]
 
 
 class _SpentError(Exception):
-    """All pictures that may be painted are painted, in the midst of a line search."""
+    """The limit of painted pictures was reached within a line search."""
 
 
 def invert(objective: Objective, stages: Stages) -> Steps:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an inversion has found already, so that one that was stopped goes on from there, to the same bits.
+"""Keeps the finished stages of an inversion, so that a stopped one resumes with the same bits.
 
 A stage's result is the latent that it ends with, kept under a hash of all that leads to it: the picture, the model,
 and what was asked. So what is kept never has to be thrown away, and is taken for nothing else. Tuning, the longest,

@@ -41,7 +41,7 @@ from .walk import Step, Walk
 
 
 class BakeError(Exception):
-    """A bake that cannot start or go on; the message says what to do."""
+    """A bake that cannot start or continue; the message says what to do."""
 
 
 # What may end a bake; each message says why.

@@ -24,7 +24,7 @@ Step: TypeAlias = sequence.Step[FaceState]
 
 
 class WalkError(SequenceError):
-    """The walk cannot go on; the message says why."""
+    """The walk cannot continue; the message says why."""
 
 
 class Walk:

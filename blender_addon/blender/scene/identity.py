@@ -24,7 +24,7 @@ _SHAPE_KEY_LIMIT = 10.0  # Blender's own for slider ranges
 
 
 def describe(face: EffigyFace, welcome: Welcome, identity: Identity, seed: int) -> None:
-    """Stores who the face is. ``seed`` −1: nobody's number, a mixture or a saved identity."""
+    """Stores who the face is. ``seed`` −1: no seed, as for a mixture or a saved identity."""
     _store_identity(face, identity, seed)
     face.model_name = welcome.model_name
     _name_controls(face, welcome)

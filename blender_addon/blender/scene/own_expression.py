@@ -32,7 +32,7 @@ class EffigyOwn(bpy.types.PropertyGroup):
 
     value: FloatProperty(override=OVERRIDABLE)
     absolute: FloatProperty(
-        description="This expression, counted from the average face's: 0 is at rest, whoever the face is",
+        description="This expression, counted from the average face's: 0 is at rest, for every person",
         soft_min=-1.0,
         soft_max=1.0,
         get=_absolute,

@@ -49,11 +49,14 @@ class EffigyFace(bpy.types.PropertyGroup):
     is_plate: BoolProperty(override=OVERRIDABLE)
     was_left: BoolProperty(description="On a plate: hidden because its proxy was deleted", override=OVERRIDABLE)
     seed: IntProperty(
-        name="Seed", description="The number of this identity; −1 when it is nobody's", min=-1, override=OVERRIDABLE
+        name="Seed",
+        description="The seed of this identity; −1 if it was not made from one",
+        min=-1,
+        override=OVERRIDABLE,
     )
     wanted_seed: IntProperty(
         name="Seed",
-        description="The number of an identity: press Change to give it to this face",
+        description="The seed of an identity: press Change to give it to this face",
         min=0,
         override=OVERRIDABLE,
     )
@@ -86,8 +89,8 @@ class EffigyFace(bpy.types.PropertyGroup):
         name="Matte",
         description="What is shown of the picture",
         items=(
-            ("NONE", "Whole Picture", "With the background that was painted: a square"),
-            ("HEAD", "Head", "The head alone, cut out: what stands behind it is seen around it"),
+            ("NONE", "Whole Picture", "The square, with its generated background"),
+            ("HEAD", "Head", "The head alone, cut out, with the scene visible around it"),
         ),
         default="NONE",  # of files from before there were mattes; Add Face sets the preferences' choice
         update=_on_display,
@@ -95,8 +98,8 @@ class EffigyFace(bpy.types.PropertyGroup):
     )
     relief: BoolProperty(
         name="Relief",
-        description="Bend the plate to the head's depth, so that things can cross the face: before one part of it and "
-        "behind another. The scene's camera sees the same picture",
+        description="Bend the plate to the head's depth, so that objects can cross the face: in front of one part of "
+        "it and behind another. The scene's camera sees the same picture",
         update=_on_display,
         override=OVERRIDABLE,
     )
@@ -122,19 +125,19 @@ class EffigyFace(bpy.types.PropertyGroup):
     )
     own: CollectionProperty(
         type=EffigyOwn,
-        description="What the face shows by itself beyond the average face; empty in files of earlier versions",
+        description="How the face's own expression differs from the average one; empty in files of earlier versions",
         override={"LIBRARY_OVERRIDABLE", "USE_INSERTION"},
     )
     absolute: BoolProperty(
         name="Absolute Values",
-        description="Let sliders count from the average face instead of this face's own expression: of somebody who "
-        "smiles by themselves the smile then stands above 0 at rest, and 0 takes it away. Keys are the same either way",
+        description="Let sliders count from the average face instead of this face's own expression: if the person "
+        "smiles by nature, the smile then stands above 0 at rest, and 0 takes it away. Keys are the same either way",
         override=OVERRIDABLE,
     )
     keep: FloatProperty(
         name="Likeness",
-        description="How firmly colours and the person are held while pose and expression change. 1 holds them; less "
-        "lets expressions go as this model's own people make them",
+        description="How firmly colours and the person are kept while pose and expression change. 1 keeps them; with "
+        "less, expressions look as they do among this model's own people",
         default=1.0,
         min=0.0,
         max=1.0,

@@ -48,7 +48,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
     start: IntProperty(name="First Frame", description="Where the first captured moment goes", default=1)
     set_end: BoolProperty(
         name="Set the Scene's End",
-        description="Have the scene end with the capture, or later where something goes on for longer",
+        description="End the scene with the capture, or later if other animation is longer",
         default=True,
     )
     smoothing: FloatProperty(

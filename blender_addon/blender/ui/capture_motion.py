@@ -43,7 +43,7 @@ class LiveCapture:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The controls of which pictures tell too little: they stay as they are."""
+        """The controls that pictures do not show reliably: they stay as they are."""
         return self.process.left_out if self.process is not None else ()
 
     @property

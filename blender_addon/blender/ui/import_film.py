@@ -148,7 +148,7 @@ def _remarks(written: Written, left_out: tuple[str, ...], face: int) -> str:
     if written.faces > 1:
         text += rpt_("; up to {} faces are seen, face {} by size was followed", written.faces, face)
     if left_out:
-        text += rpt_("; pictures tell too little of {}: not keyed", ", ".join(left_out))
+        text += rpt_("; pictures do not show {} reliably: not keyed", ", ".join(left_out))
     return text
 
 

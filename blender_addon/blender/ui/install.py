@@ -107,7 +107,7 @@ def _of_another_release(command: str) -> tuple[str, str] | None:
 class EFFIGY_OT_cancel_install(bpy.types.Operator):
     bl_idname = "effigy.cancel_install"
     bl_label = "Cancel"
-    bl_description = "Stop installing; what is finished is kept, and the next time goes on from there"
+    bl_description = "Stop installing; what is finished is kept, and the next installation resumes there"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

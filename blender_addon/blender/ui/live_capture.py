@@ -178,7 +178,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
             self.report({"ERROR"}, rpt_("Live Capture stopped: {}", capture.process.problem))
         elif capture.left_out:
             names = ", ".join(capture.left_out)
-            self.report({"INFO"}, rpt_("Pictures tell too little of {}: left as they are", names))
+            self.report({"INFO"}, rpt_("Pictures do not show {} reliably: left as they are", names))
         self.cancel(context)
         return {"FINISHED"}
 

@@ -24,7 +24,7 @@ class EFFIGY_OT_relax(PoseOperator):
     bl_idname = "effigy.relax"
     bl_label = "Relax"
     bl_description = (
-        "Give the face the average expression: whoever smiles by themselves, as on their photograph, stops. "
+        "Give the face the average expression: a smile of the person's own, as in their photograph, goes away. "
         "Neutral is the face's own expression"
     )
 

@@ -200,7 +200,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         if len(read.faces) > 1:
             text += rpt_("; {} faces are seen, this is face {} by size", len(read.faces), read.face)
         if asked.left_out:
-            text += rpt_("; pictures tell too little of {}: left as they are", ", ".join(asked.left_out))
+            text += rpt_("; pictures do not show {} reliably: left as they are", ", ".join(asked.left_out))
         if self.store:
             text += self._store(proxy, scene)
         self.report({"INFO"}, text)

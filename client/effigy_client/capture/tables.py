@@ -143,7 +143,7 @@ def _unrolled(codes: Array, rate: float | None, path: Path, rows: list[_Row], no
         notes.append(f"its timecode counts {counted:g} frames per second")
     times = np.unwrap(whole + frames / counted, period=86400.0)  # recordings may cross midnight
     if len(times) > 1 and not np.ptp(times):
-        notes.append(f"its clock stands still: {counted:g} moments per second are taken")
+        notes.append(f"its clock stands still: {counted:g} moments per second are assumed")
         times = np.arange(len(times)) / counted
     return _from_start(times, rows, path, notes)
 

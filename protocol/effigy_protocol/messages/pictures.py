@@ -92,7 +92,7 @@ class Frame:
     data: Buffer  # rgba8: height × width × 4 bytes, top row first; other encodings: a whole file
     exact: bool  # whether a final would be the same; a preview may be computed by a faster approximation
     pose: Pose  # the camera that the latent reached
-    clamped: tuple[str, ...]  # what was asked for beyond the data's range, and limited to it
+    clamped: tuple[str, ...]  # parameters that exceeded the data's range, and were limited to it
     residual: dict[str, float]  # asked (so limited) minus reached: degrees of "yaw" and "pitch", units of controls
     timings: Timings
     half: bool = False  # whether it has half the width and height of the model's pictures

@@ -100,9 +100,14 @@ def test_a_film_becomes_keys_and_all_that_is_to_know_of_it_is_said(scene, face, 
     keys = [(1, 0.25), (10, 0), (11, 0.5 * high), (12, high), (100, 0.75)]
     np.testing.assert_allclose(jaws_of(face), keys, atol=1e-3)
     curves = addon("blender.scene.fcurves").curves_of(face.data.shape_keys)
-    assert curves.find('key_blocks["mouthSmile"].value') is None, "driven by what tells too little of it"
+    assert curves.find('key_blocks["mouthSmile"].value') is None, "driven although pictures do not show it reliably"
     said = capsys.readouterr().out
-    for part in ("2 pictures show no face", "up to 3 faces", "face 1 by size", "too little of mouthSmile: not keyed"):
+    for part in (
+        "2 pictures show no face",
+        "up to 3 faces",
+        "face 1 by size",
+        "do not show mouthSmile reliably: not keyed",
+    ):
         assert part in said
     assert not addon("blender.ui.capture_process").is_running()
 
@@ -166,7 +171,7 @@ def test_a_camera_is_named_while_it_is_on_and_what_it_sees_is_kept_nowhere(scene
     capture.apply(face, scene, effigy_client.capture.tables.arkit_capture(np.zeros(1), channels))
     blocks = face.data.shape_keys.key_blocks
     assert blocks["jawOpen"].value == blocks["jawOpen"].slider_max
-    assert blocks["mouthSmile"].value == 0, "driven by what tells too little of it"
+    assert blocks["mouthSmile"].value == 0, "driven although pictures do not show it reliably"
     live._begin(capture)
     live.stop()
     assert not effigy_client.processes.is_alive(process.pid)
@@ -244,7 +249,10 @@ def test_several_faces_and_what_is_read_badly_are_told(scene, face, pictures, tm
         assert bpy.ops.effigy.pose_from_picture(filepath=str(path), number=number, painted=True) == {"FINISHED"}
         said = capsys.readouterr().out
         assert f"2 faces are seen, this is face {number} by size" in said
-        assert "too little of mouthSmile, eyeBlinkLeft, eyeBlinkRight, browUp, mouthPucker: left as they are" in said
+        assert (
+            "do not show mouthSmile, eyeBlinkLeft, eyeBlinkRight, browUp, mouthPucker reliably: left as they are"
+            in said
+        )
         jaws.append(read_of(face, scene)[0]["jawOpen"])
     assert abs(jaws[0] - jaws[1]) > 0.3, "one face was read twice"
     values, _ = read_of(face, scene)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors and arrays by themselves, as ``torch.save`` and pickles hold them: directions and components of latents."""
+"""Reads single tensors and arrays, as ``torch.save`` and pickles hold them: directions and components of latents."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files of ``torch.save``: snapshots, whole networks, and state dicts, by themselves or in encoders."""
+"""Reads files of ``torch.save``: snapshots, whole networks, and state dicts, alone or in encoders."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _read_state(file: TensorFile, root: dict[Any, Any], name: str, state: dict[s
     refuse_relatives({key: weight.shape for key, weight in tensors.items()})
     config = state_dict_config(tensors)
     kept, more = regular(config, tensors)
-    remarks = (*remarks, "it holds no settings: those that NVIDIA's programs have by themselves are assumed")
+    remarks = (*remarks, "it holds no settings: the defaults of NVIDIA's programs are assumed")
     return Checkpoint("NVIDIA state dict (.pt)", config, kept, LICENCE, remarks + more)
 
 
