@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where attributes come from: the generator's own weights, files of directions, and one's own labels.
+"""Reads directions of attributes: from the generator's own weights, files of directions, or labels.
 
 | written as | what |
 |---|---|

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the fit is, measured while one waits: turns asked and read, errors of unseen people, steps of an inverse."""
+"""Measures how good the fit is: turns requested and read, errors of unseen people, steps of an inverse."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _INK = "#857c73"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Turns asked [n] and read in the pictures of unseen people [people, n], degrees; by axis."""
+    """Turns requested [n] and read in the pictures of unseen people [people, n], degrees; by axis."""
 
     asked: Array
     read: Array
@@ -51,7 +51,7 @@ class Calibration:
 
 
 def calibrate(model: FaceModel, detector: Detector, people: int = _PEOPLE, angles: int = _ANGLES) -> list[Calibration]:
-    """Measures the turns in pictures of asked turns; returns the calibrations of yaw and of pitch."""
+    """Measures the turns in pictures of requested turns; returns the calibrations of yaw and of pitch."""
     found = []
     for axis, reach in enumerate(model.pose_range):
         asked = np.linspace(-_REACH * reach, _REACH * reach, angles)
@@ -122,7 +122,7 @@ def measure_and_draw(model: FaceModel, detector: Detector | None) -> str:
 
 
 def draw_calibration(found: list[Calibration]) -> str:
-    """Draws turns asked against turns measured, as SVG."""
+    """Draws turns requested against turns measured, as SVG."""
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     for axes, name, turn in zip(figure.subplots(1, 2), ("yaw", "pitch"), found, strict=True):
         axes.plot(turn.asked, turn.asked, color=_INK, linewidth=0.8)
@@ -150,7 +150,7 @@ def draw_errors(of_shape: Array, of_phi: Array) -> str:
 
 
 def draw_approach(found: dict[str, list[tuple[int, float]]]) -> str:
-    """Draws how fast each inverse gets there, as SVG."""
+    """Draws how fast each inverse converges, as SVG."""
     figure = Figure(figsize=(7.2, 3.0), layout="constrained")
     axes = figure.subplots()
     for method, points in found.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the page on this machine: it answers no other site's questions, and its browser asks no other site."""
+"""Keeps the page on this machine: it refuses requests from other sites, and its browser contacts no other site."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inverses side by side: the same edit by each, with the landmarks that were asked for and those that are seen."""
+"""The inverses side by side: the same edit by each, with the requested landmarks and those in the picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..landmarks import Detector
 class Read:
     """What a picture shows: ``points`` [2, L] in [0, 1], the turn in degrees.
 
-    ``error``: the mean distance from the points that were asked for, in percent of the outer-eye distance. Size and
+    ``error``: the mean distance from the requested points, in percent of the outer-eye distance. Size and
     shift do not count, because the plate carries them.
     """
 
@@ -34,7 +34,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The result of one method: its picture [H, W, 3 or 4], what was asked and what was read in it, and its time."""
+    """The result of one method: its picture [H, W, 3 or 4], landmarks requested and read in it, and its time."""
 
     method: Method
     picture: NDArray[np.uint8]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tab that makes a person of a photograph: progress, a look at both side by side, and then their pose."""
+"""The tab that makes a person of a photograph: progress, both faces side by side, and sliders for the result."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A photograph becomes a person: step by step, so that others are painted meanwhile; then the person is posed."""
+"""Makes a person of a photograph step by step, so that the page can paint meanwhile; then poses the person."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Look:
 
 
 class PortraitMaker:
-    """Makes people of photographs with a studio's model. What was found of one is not searched for again."""
+    """Makes people of photographs with a studio's model. Stages that were finished before are not repeated."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model behind the page: one at work for all that the page shows, one question at a time."""
+"""The model behind the page, which answers one request of the page at a time."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Studio:
     def _pass(
         self, person: Identity, yaw: float, pitch: float, asked: PageView, name: PassName
     ) -> tuple[bytes, tuple[str, ...]]:
-        """Returns a pass as a picture that can be looked at, and what was asked beyond the data's range."""
+        """Returns a pass as a visible picture, and the parameters that exceeded the data's range."""
         edit = self.model.edit(person, yaw, pitch, asked.moment.controls, InverseOptions(keep=asked.moment.keep))
         pictures = replace(self.model.finals(edit.ws[None]), seen=self.model.see(edit.ws)).matted()
         values = pictures.passes((name,))[name].astype(np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds what is given to the page: Gradio keeps every upload until the page ends, however many there are."""
+"""Bounds the uploads to the page: Gradio keeps every upload until the page ends, however many there are."""
 
 from __future__ import annotations
 

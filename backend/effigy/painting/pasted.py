@@ -25,7 +25,8 @@ _HEAD = 1 << 20  # bytes at a file's beginning, among which its texts lie
 def write_pasted(
     model: FaceModel, place: Place, who: Identity, shots: Mapping[int, Shot], folder: Path, progress: Progress
 ) -> Written:
-    """Writes ``FOLDER/<its name>_<frame>.png``, the whole photograph in each. Goes on where it was stopped.
+    """Writes ``FOLDER/<its name>_<frame>.png``, the whole photograph in each. It resumes where an
+    earlier run was stopped.
 
     Raises PaintingError, or OSError.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares what layers in NVIDIA's files say of themselves, besides their weights, with what our network computes.
+"""Compares the settings that layers in NVIDIA's files store beside their weights with what our network computes.
 
 Otherwise a layer with another filter, activation, gain or size would silently be painted wrong.
 """

@@ -3,7 +3,7 @@
 
 What a layer makes of a 1024 picture is up to 134 MB. Where freed memory is not kept (``effigy.memory``), the system is
 asked for as much every time and clears every page of it; and no cache holds it from one step to the next. A strip of a
-few megabytes stays with the process and nearer to the processor. The price are the rows that neighbours both compute.
+few megabytes stays with the process and nearer to the processor. The price is the rows that neighbours both compute.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ class Film:
     """Follows one face through the pictures of a film: each search starts where the face was in the picture before."""
 
     def __init__(self, reader: PhotoReader, number: int = 0) -> None:
-        """Follows the face ``number``, counted from the largest, 0, wherever at least so many are seen."""
+        """Follows the face ``number``, counted from the largest, 0, wherever at least that many are seen."""
         self._reader, self._number = reader, number
         self._crop: Crop | None = None
         self.faces = 0  # how many there were when it was last looked for
