@@ -109,7 +109,7 @@ def _is_taken(name: str) -> bool:
 
 def _write_thumbnail(pixels: Pixels, width: int, height: int, path: Path) -> None:
     small = pixels.reshape(height, width, 4)[:: max(1, height // _THUMBNAIL), :: max(1, width // _THUMBNAIL)]
-    thumbnail = bpy.data.images.new("Effigy Thumbnail", small.shape[1], small.shape[0])
+    thumbnail = bpy.data.images.new("Effigy Thumbnail", small.shape[1], small.shape[0], alpha=True)
     try:
         thumbnail.pixels.foreach_set(np.ascontiguousarray(small).reshape(-1))  # type: ignore[attr-defined]
         thumbnail.filepath_raw, thumbnail.file_format = str(path), "PNG"

@@ -279,6 +279,7 @@ def test_a_head_that_a_constraint_carries_is_turned_in_its_place(scene, face, ca
 
 def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
     library = addon("blender.ui.library")
+    face.effigy.matte = "HEAD"
     bpy.ops.effigy.randomise(seed=5, strength=1.0)
     bpy.context.view_layer.update()
     settle()
@@ -286,7 +287,9 @@ def test_the_library_keeps_applies_and_removes_expressions(scene, face, settle):
     assert bpy.ops.effigy.store_expression(name="Überrascht!?") == {"FINISHED"}
     (name,) = library.names()
     assert name == "Überrascht!_"
-    assert (library.folder() / f"{name}.png").stat().st_size > 500, "there is no thumbnail"
+    thumbnail = bpy.data.images.load(str(library.folder() / f"{name}.png"))
+    assert (thumbnail.channels, thumbnail.pixels[3]) == (4, 0.0), "the head is not cut out"
+    bpy.data.images.remove(thumbnail)
     with pytest.raises(RuntimeError, match="already: choose another name"):
         bpy.ops.effigy.store_expression(name=name)
     assert bpy.ops.effigy.store_expression(name=name, replace=True) == {"FINISHED"}
