@@ -93,7 +93,7 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         description="What new faces show of their pictures",
         items=(
             ("HEAD", "Head", "The head alone, cut out"),
-            ("NONE", "None", "The whole picture, with the background that was painted"),
+            ("NONE", "Whole Picture", "With the background that was painted: a square"),
         ),
         default="HEAD",
     )
