@@ -63,6 +63,8 @@ def _hint(state: State) -> str:
 
 def _to_start() -> str:
     """Returns what to expect of the start of a backend that is not running, or what must be done before."""
-    if install.is_running() or not install.is_found():
+    if session.held:
+        return iface_("Wait until that is done.")
+    if not install.is_found():
         return iface_("It must be installed first.")
     return iface_("It takes some seconds to start.")

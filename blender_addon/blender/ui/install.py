@@ -60,7 +60,7 @@ def draw_work(layout: Any) -> bool:
     if now.outcome == "failed":
         write(layout, now.error, "ERROR")
     elif now.outcome == "running" and isinstance(running, Removal):
-        layout.label(text="The installed backend is being removed", icon="TRASH")
+        layout.label(text="The backend is being removed", icon="TRASH")
     elif now.outcome == "running":
         layout.progress(factor=now.share, text=iface_("Installing: {}", iface_(now.step)))
         layout.operator(EFFIGY_OT_cancel_install.bl_idname, icon="CANCEL")  # above what comes and goes: it stays
