@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever is stopped while a bundle is replaced leaves the one before or the new one; what cannot be written is told
+"""A process that is killed while a bundle is replaced leaves the old one or the new one; what cannot be written is told
 before the work.
 """
 
@@ -89,6 +89,15 @@ def test_whoever_is_stopped_while_a_bundle_is_replaced_leaves_the_one_before_or_
     assert left >= 0, "it is never done"
     assert found == sorted(found), "first the one before, then the new one"
     assert found[0] is False
+
+
+def test_no_link_in_a_bundle_is_followed(folder, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "notes.txt").write_text("mine")
+    (folder / "learnt").symlink_to(own, target_is_directory=True)
+    read_header(folder)
+    assert (own / "notes.txt").read_text() == "mine"
 
 
 LEARN = {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replaces files of a bundle together: whoever is stopped leaves the bundle before or the new one, and no mixture.
+"""Replaces files of a bundle together: a process that is killed leaves the old bundle or the new one, never a mixture.
 
-The new files are written into a folder beside those before. When that is complete it is renamed, and from then on the
-bundle counts as replaced: the files move to their places, the header last. What a stopped process has left to move, the
-next reader of the bundle moves (``complete``).
+The new files are written into a folder within the bundle. When that is complete it is renamed, and from then on the
+bundle counts as replaced: the files move to their places, the header last. If the process is killed in between, the
+next reader of the bundle moves the rest (``complete``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def replaced_together(folder: Path, last: str) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raises OSError unless files can be put into ``folder``, which need not be there yet: before hours of work."""
+    """Raises OSError unless files can be put into ``folder``, which need not exist yet. Call it before long work."""
     is_new = not folder.exists()
     with scratch_folder(folder / _PART) as part:
         part.mkdir(parents=True)
@@ -41,9 +41,12 @@ def check_replaceable(folder: Path) -> None:
 
 
 def complete(folder: Path, last: str) -> None:
-    """Moves files of ``folder`` to their places that are new and complete, if there are any. Raises OSError."""
+    """Moves the new files of a replacement that was stopped to their places in ``folder``. Raises OSError.
+
+    A symbolic link is not followed: in a bundle from somebody else it could lead to the reader's own files.
+    """
     whole = folder / _WHOLE
-    if not whole.is_dir():
+    if whole.is_symlink() or not whole.is_dir():
         return
     for path in sorted(whole.iterdir(), key=lambda path: path.name == last):
         with suppress(FileNotFoundError):  # another reader was faster
