@@ -10,7 +10,7 @@ from effigy_protocol.errors import RETRY, ErrorCode, is_transient
 AGAIN = "stop, then start the backend again"
 MEND = "mend that (effigy doctor, in a terminal, says more), then stop and start the backend again"
 UPDATE = "stop the backend, update what is older, and start the backend again"
-SAME_RELEASE = "install client and backend from the same release"
+SAME_RELEASE = "update the backend, or what uses it: both must be of the same release"
 
 LinkCode = Literal[
     "lost",  # the connection ended while the request was on its way

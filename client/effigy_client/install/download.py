@@ -60,7 +60,7 @@ def fetch(
         if digest(part) != sha256:
             part.unlink()
             raise InstallError(
-                f"{address} is not the backend of this client's release (its sha256 differs): nothing was installed"
+                f"{address} is not the backend of this release (its sha256 differs): nothing was installed"
             )
         part.replace(path)
         return path

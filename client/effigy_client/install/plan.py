@@ -106,7 +106,7 @@ class Plan:
         return [*self._install(self.addresses.packages), str(wheel)]
 
     def removal(self) -> list[str]:
-        """Returns the command that removes the backend, since pip takes another wheel of the same version for it."""
+        """Returns the command that removes the backend: pip would not replace it by another wheel of its version."""
         if self.uv is not None:
             return [str(self.uv), "pip", "uninstall", "--python", str(self.folder.python), "effigy-faces"]
         return [str(self.folder.python), "-I", "-m", "pip", "uninstall", "--yes", "effigy-faces"]
@@ -140,13 +140,13 @@ def make_plan(
         raise InstallError(f"{folder.path} holds other things, or cannot be read: choose an empty folder")
     chosen = wheel_of(file) if wheel is None and file is not None else wheel
     if chosen is None:
-        raise InstallError("this client does not say which backend belongs to it: choose the backend's .whl file")
+        raise InstallError("it is not known here which backend belongs to this release: choose the backend's .whl file")
     for place in (offline, file.parent if file else None):
         if file is None and place is not None and (place / chosen.name).is_file():
             file = place / chosen.name
     if file is None and (offline is not None or not chosen.address):
         where = offline or "the net"
-        raise InstallError(f"{where} has no {chosen.name}: choose that file, from the release that this client is of")
+        raise InstallError(f"{where} has no {chosen.name}: choose that file, from the same release")
     uv = which("uv")
     found = python or Path(sys.executable)
     return Plan(

@@ -140,9 +140,7 @@ class Installation(_Work):
             path = plan.folder.downloads / plan.wheel.name
             return fetch(address, path, plan.wheel.size, plan.wheel.sha256, self._cancelled, self._downloaded)
         if digest(plan.file) != plan.wheel.sha256:
-            raise InstallError(
-                f"{plan.file} is not the backend of this client's release (its sha256 differs): choose that one"
-            )
+            raise InstallError(f"{plan.file} is not the backend of this release (its sha256 differs): choose that one")
         return plan.file
 
     def _downloaded(self, done: int, size: int) -> None:
