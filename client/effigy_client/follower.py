@@ -38,8 +38,9 @@ class Screen(Protocol):
     """What shows one face's picture: a plate in a scene, a page, a list in a test."""
 
     def show(self, pixels: Pixels, place: Any, surface: Surface | None) -> None:
-        """Shows a picture at ``place``, which is what it was wanted with; None: where it is. ``surface`` lights it
-        anew; None: it is not lit. Raises ScreenError.
+        """Shows a picture at ``place``, the argument of ``Follower.want``; None leaves it where it is.
+
+        ``surface`` are the maps for relighting it; None: it is not lit. Raises ScreenError.
         """
 
     def show_error(self) -> None:

@@ -30,7 +30,7 @@ class Remembered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A picture in memory: a quarter of what it takes as Blender's images have it."""
+    """A picture in memory, as bytes: a quarter of the size that it has as float32 in Blender's images."""
 
     rows: Bytes  # RGBA, bottom row first
     clamped: tuple[str, ...]
@@ -75,8 +75,8 @@ class PictureMemory:
         clamped: tuple[str, ...] = (),
         surface: Surface | None = None,
     ) -> None:
-        """Keeps a picture given top row first, as the service sends it, with what was clamped for it and what lights it
-        anew.
+        """Keeps a picture given top row first, as the service sends it, with the parameters that were clamped and its
+        maps for relighting.
         """
         rows = np.frombuffer(rgba, dtype=np.uint8).reshape(height, width * 4)[::-1].copy()
         self._forget(key)

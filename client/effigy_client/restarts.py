@@ -22,13 +22,13 @@ class Supply(Protocol):
     def provision(self) -> Provision | None: ...
 
     def restart(self) -> None:
-        """Starts a backend that has died again. Raises RequestError."""
+        """Restarts a backend that has died. Raises RequestError."""
 
 
 class Restarts:
     """Counts how often the backend was started again during one render or one frame range.
 
-    Only a backend that was ready is started again: one that dies while it starts would die again.
+    The first one must have been ready: a backend that dies while it starts would do so again.
     """
 
     def __init__(self, supply: Supply) -> None:

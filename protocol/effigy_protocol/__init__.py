@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract between the Blender add-on and the backend.
+"""The contract between a client, such as the Blender add-on, and the backend.
 
 Pure Python and msgpack; docs/protocol.md describes the same bytes for someone who writes another client.
 """

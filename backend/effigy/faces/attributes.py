@@ -38,10 +38,10 @@ _LARGEST = 1e6  # of a number in the file
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribute:
     """One look. ``direction`` [1 or num_ws, w_dim] is what a value of 1 adds to w+; values run from ``low`` to
-    ``high``. ``source`` says for people where it comes from.
+    ``high``. ``source`` tells users where the direction comes from.
 
-    ``seen`` [2, 2 + C]: of the value and of its square, how far pictures show yaw and pitch (degrees) and the controls
-    moved although φ says that they hold. An edit asks for that much less.
+    ``seen`` [2, 2 + C] are the coefficients, of the value and of its square, by which yaw and pitch (degrees) and the C
+    controls change in pictures although φ reads no change (see ``drift``). An edit's target is reduced by that.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Attribute:
 
 
 def check_name(name: str, taken: Iterable[str]) -> None:
-    """Raises ValueError where no attribute can be called so: a name is a slider's, a column's and an option's too.
+    """Raises ValueError unless an attribute can have this ``name``, which sliders, columns and options have, too.
 
-    ``taken``: what a face is asked for already.
+    ``taken``: the names of the model's controls and other attributes.
     """
     if not _NAME.fullmatch(name) or name != name.strip():
         raise ValueError(

@@ -200,7 +200,7 @@ def add_encoder(folder: Path, encoder: Encoder) -> None:
 
 
 def replace_attributes(folder: Path, attributes: list[Attribute]) -> None:
-    """Makes ``attributes`` those of the bundle in ``folder``. Raises BundleError or OSError."""
+    """Replaces the attributes of the bundle in ``folder``. Raises BundleError or OSError."""
     before = read_header(folder).get("attributes") or {"attributes": [], "retired": []}
     known = {*before["retired"], *(each["name"] for each in before["attributes"])}
     retired = known - {each.name for each in attributes}

@@ -23,7 +23,7 @@ from .identity import Identity, pose_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Editor:
-    """What edits with one model need."""
+    """Finds the latents of edits with one model."""
 
     regressor: Regressor
     controls: Mapping[str, Expression]

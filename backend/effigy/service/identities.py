@@ -36,7 +36,7 @@ class Opened:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes: its latent's, and for a person as many again as arrays, and the picture's."""
+        """Its size in bytes: of the latent and, for a person, also of the arrays decoded from it and of the picture."""
         latent, person = len(self.anchor.latent), self.anchor.person
         return latent if person is None else 2 * latent + len(person.picture or b"")
 

@@ -18,7 +18,7 @@ from effigy_protocol.messages import Buffer, Error, Job, Reply, Working
 from .refusals import RefusedError, guarded
 from .scheduler import MAX_BYTES, MAX_BYTES_IN_ALL
 
-MAX_OF_CLIENT = 4  # jobs that it has begun and not been told the end of
+MAX_OF_CLIENT = 4  # jobs that it has begun and whose result it has not been sent
 MAX_IN_ALL = 64
 
 
@@ -40,7 +40,7 @@ class _Work:
     client: bytes
     steps: Steps
     size: int  # bytes that its client sent for it, held until it is done
-    told: Reply  # what its client is told: how far it is, or what it led to
+    reply: Reply  # to the next JobStatus: the progress, or the result
     is_running: bool = True
     is_cancelled: bool = False
 
@@ -94,13 +94,13 @@ class Jobs:
                 return
             job, work = found
             self._works.move_to_end(job)
-        told = None if work.is_cancelled else guarded("long work", lambda: _status_of(job, work.steps))
+        reply = None if work.is_cancelled else guarded("long work", lambda: _run_step(job, work.steps))
         with self._lock:
-            if told is None or work.is_cancelled:
+            if reply is None or work.is_cancelled:
                 work.steps.close()
                 self._works.pop(job, None)
             else:
-                work.told, work.is_running = told, isinstance(told, Working)
+                work.reply, work.is_running = reply, isinstance(reply, Working)
 
     def status(self, client: bytes, job: str) -> Reply:
         """Returns the job's progress or its result. A result is returned once, then the job is forgotten."""
@@ -110,7 +110,7 @@ class Jobs:
                 return Error("unknown-job", f"no job {job[:40]!r} of this client is known here", "begin it again")
             if not work.is_running:
                 del self._works[job]
-            return work.told
+            return work.reply
 
     def cancel(self, client: bytes, job: str) -> bool:
         """Cancels the client's job; returns whether there was one."""
@@ -143,7 +143,7 @@ class Jobs:
             del self._works[job]
 
 
-def _status_of(job: str, steps: Steps) -> Reply:
+def _run_step(job: str, steps: Steps) -> Reply:
     """Runs the next step; returns its progress, or the reply that the work ends with."""
     try:
         progress = next(steps)

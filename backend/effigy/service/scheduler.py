@@ -240,7 +240,7 @@ class Scheduler:
         return queued
 
     def _count(self, queued: Queued, superseded: Queued | None) -> None:
-        """Books what ``queued`` holds, in place of the one that it supersedes. Raises QueueFullError."""
+        """Counts the bytes of ``queued``, less those of the request that it replaces. Raises QueueFullError."""
         more = _bytes(queued) - (_bytes(superseded) if superseded else 0)
         if self._bytes[queued.client] + more > MAX_BYTES:
             raise QueueFullError(f"requests of {MAX_BYTES >> 20} MiB of this client wait")
