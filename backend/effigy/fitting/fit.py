@@ -78,8 +78,8 @@ def fit_face_model(
 ) -> FitReport:
     """Fits a face model to a generator and writes its bundle. Takes minutes on a CPU, mostly for sampling.
 
-    Raises GeneratorFileError, PictureError, SamplesError, BundleError or OSError; and DetectorError where the networks
-    that read photographs are missing.
+    Raises GeneratorFileError, PictureError, SamplesError, GeometryError, BundleError or OSError; and DetectorError
+    where the networks that read photographs are missing.
     """
     check_replaceable(out)
     generator = load_generator(generator_path)

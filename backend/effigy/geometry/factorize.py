@@ -19,7 +19,7 @@ _TURN = 1.3  # of the third singular value to the fourth: up to 1.2 where nothin
 
 
 class GeometryError(Exception):
-    """Landmarks that do not determine a shape; the message says why."""
+    """Landmarks, or names of expressions, that give no shape model; the message says why."""
 
 
 def rigid_start(W: Array, weights: Array) -> tuple[Array, Camera, dict[str, Any]]:
