@@ -17,6 +17,7 @@ from effigy.cli import app
 from effigy.faces import FIRST_BUNDLE, bundle, load_face_model
 from effigy.faces.bundle import add_encoder, add_photo_map, replace_attributes, replace_learnt, save_face_model
 from effigy.faces.header import read_header
+from effigy.faces.replacing import check_replaceable
 from effigy.fitting import attribute_learning, encoder_learning, fit, photo_learning
 
 PARTS = ("model.json", "model.safetensors", "correction.safetensors", "appearance.safetensors")
@@ -98,6 +99,13 @@ def test_no_link_in_a_bundle_is_followed(folder, tmp_path):
     (folder / "learnt").symlink_to(own, target_is_directory=True)
     read_header(folder)
     assert (own / "notes.txt").read_text() == "mine"
+
+
+def test_trying_a_folder_leaves_nothing_behind(folder, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    check_replaceable(tmp_path / "new" / "folders" / "my.effigy")
+    check_replaceable(folder)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 LEARN = {

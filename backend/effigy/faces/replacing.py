@@ -32,12 +32,13 @@ def replaced_together(folder: Path, last: str) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raises OSError unless files can be put into ``folder``, which need not exist yet. Call it before long work."""
-    is_new = not folder.exists()
+    """Raises OSError unless files can be put into ``folder``, which need not exist yet. Leaves nothing behind."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     with scratch_folder(folder / _PART) as part:
         part.mkdir(parents=True)
-    if is_new:
-        folder.rmdir()
+    with suppress(OSError):  # somebody else may use one by now
+        for each in missing:
+            each.rmdir()
 
 
 def complete(folder: Path, last: str) -> None:

@@ -71,7 +71,7 @@ class Identities:
                 self.release(holder, oldest)
 
     def get(self, client: bytes, key: str) -> Opened | None:
-        """Returns the identity if the client may use it, else None."""
+        """Returns the open identity with this key, or None. Any client may use it; ``client`` does so now."""
         if key not in self._open:
             return None
         self._use(client, key)
