@@ -106,9 +106,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
-    finally:
+    except BaseException:  # after a success the name may be another writer's
         with suppress(OSError):  # the first error is the one to be told
             temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

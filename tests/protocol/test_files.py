@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,14 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
             fail(error)
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_after_a_success_what_another_writer_has_begun_stays(tmp_path, monkeypatch):
+    def replace(source, target, rename=Path.replace):
+        rename(source, target)
+        source.write_text("another's")
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with whole_file(tmp_path / "a.json") as part:
+        part.write_text("mine")
+    assert part.read_text() == "another's"
