@@ -25,7 +25,7 @@ from effigy_protocol.connection import (
     read_connection,
     remove_connection,
 )
-from effigy_protocol.files import remove_older
+from effigy_protocol.files import is_file, is_folder, remove_older
 
 from .errors import UPDATE, GoneError
 from .processes import is_alive
@@ -242,16 +242,19 @@ def split_command(command: str) -> list[str]:
     """Splits ``command`` into its program and arguments. Raises BackendError if there is no such program."""
     command = command.strip()
     if command.startswith("~"):
-        command = str(Path(command).expanduser())
+        with contextlib.suppress(RuntimeError):  # nobody is called so
+            command = str(Path(command).expanduser())
     text = command.strip('"')
     try:
-        arguments = [text] if Path(text).is_file() else shlex.split(command, posix=os.name == "posix")
+        arguments = [text] if is_file(Path(text)) else shlex.split(command, posix=os.name == "posix")
     except ValueError:  # an open quote
         arguments = []
     arguments = [argument.strip('"') for argument in arguments]
     program = shutil.which(arguments[0]) if arguments else None
-    if program is None and text and Path(text).is_dir():
+    if program is None and text and is_folder(Path(text)):
         raise BackendError(f"the backend command {command!r} is a folder: give the program effigy in it")
+    if program is None and arguments and is_file(Path(arguments[0])):
+        raise BackendError(f"{arguments[0]} is a file that may not be run: choose the program, or permit it (chmod +x)")
     if program is None:
         raise NoProgramError(command)
     return [program, *arguments[1:]]

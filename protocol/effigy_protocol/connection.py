@@ -19,7 +19,7 @@ from .codec import PROTOCOL_VERSION
 
 _MAX_BYTES = 16 * 1024
 _MAX_PID = 2**32  # of any system
-_ENDPOINT = re.compile(r"tcp://[^/\s]+:\d{1,5}")
+_ENDPOINT = re.compile(r"tcp://[!-.0-~]+:[0-9]{1,5}")  # printable ASCII without a slash
 _KEY = re.compile(r"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")  # 32 bytes as ZeroMQ writes them (Z85, its RFC 32)
 
 

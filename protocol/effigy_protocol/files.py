@@ -39,6 +39,14 @@ def is_file(path: Path) -> bool:
     return not file_problem(path)
 
 
+def is_folder(path: Path) -> bool:
+    """Returns whether ``path`` is a folder; also false for a string that cannot be a path."""
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, or in a folder that may not be looked into
+        return False
+
+
 def check_regular(path: Path) -> None:
     """Raises OSError unless ``path`` is a regular file. Reading a pipe or a device could block Blender for ever."""
     try:

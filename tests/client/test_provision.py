@@ -56,7 +56,18 @@ def test_a_command_may_have_arguments_and_a_path_may_have_spaces(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "  ", "/nowhere/effigy", "no-such-command-anywhere --x", "/home/o'brien/effigy"]
+    "command",
+    [
+        *(
+            "",
+            "  ",
+            "/nowhere/effigy",
+            "no-such-command-anywhere --x",
+            "/home/o'brien/effigy",
+            "~nobody-is-called-so/effigy",
+        ),
+        *("x" * 300, "/" + "x" * 300),  # longer than the name of any file
+    ],
 )
 def test_a_command_that_is_none_says_what_to_do(command):
     with pytest.raises(BackendError, match="install the backend, or give the path"):
@@ -72,6 +83,15 @@ def test_a_command_may_begin_at_home_and_a_folder_is_told(tmp_path, monkeypatch)
     assert [Path(part).name for part in split_command("~/effigy")] == ["effigy"]
     with pytest.raises(BackendError, match="is a folder: give the program effigy in it"):
         split_command(str(tmp_path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a name's ending decides what may be run")
+def test_a_file_that_may_not_be_run_says_so(tmp_path):
+    program = tmp_path / "effigy"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o644)
+    with pytest.raises(BackendError, match=r"may not be run.*chmod \+x"):
+        split_command(f"{program} --device cpu")
 
 
 def test_a_file_that_cannot_run_says_so(tmp_path):

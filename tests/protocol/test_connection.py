@@ -64,7 +64,9 @@ def test_anything_else_is_not_a_connection_file(tmp_path, text):
         read_connection(path)
 
 
-@pytest.mark.parametrize("endpoint", ["nonsense", "http://127.0.0.1:80", "tcp://127.0.0.1", "ipc:///tmp/x", "tcp://:1"])
+@pytest.mark.parametrize(
+    "endpoint", ["nonsense", "http://127.0.0.1:80", "tcp://127.0.0.1", "ipc:///tmp/x", "tcp://:1", "tcp://\ud800:1"]
+)
 def test_an_endpoint_that_is_none_is_named(tmp_path, endpoint):
     path = tmp_path / "connection.json"
     Connection(endpoint, 1, *KEYS).write(path)
