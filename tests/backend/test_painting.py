@@ -168,6 +168,12 @@ def test_lines_without_frames_are_counted(tmp_path):
         ("a.csv", "frame,yaw\n1\n", "line 2 has 1 cells"),
         ("a.csv", "frame,yaw\n1,x\n", "line 2, yaw: 'x' is no finite number"),
         ("a.csv", "frame,yaw\n1,nan\n", "'nan' is no finite number"),
+        ("a.csv", "frame;yaw\n1;0\n", "separated by ';': save it with commas"),
+        ("a.csv", "frame\tyaw\n1\t0\n", r"separated by '\t'"),
+        ("a.csv", "frame,yaw\n1,0\n".encode("utf-16"), "no text in UTF-8"),
+        ("a.csv", "frame," + "x" * 70_000, "line 1: there can be"),
+        ("a.csv", "frame,yaw,pitch,a,b,c,d\n1,0,0,0,0,0,0\n1000000,1,1,1,1,1,1\n", "split it"),
+        ("a.csv", 'frame,yaw\n"1,0\n2,3\n', "line 2 has 1 cells"),
         ("a.csv", "frame,yaw\n1.5,0\n", "must be a whole number"),
         ("a.csv", "frame,yaw\n,0\n", "must be a whole number"),
         ("a.csv", "frame,yaw\n1,0\n1,0\n", "stands there twice"),
@@ -185,9 +191,15 @@ def test_lines_without_frames_are_counted(tmp_path):
     ],
 )
 def test_keys_that_are_none_say_why(tmp_path, name, text, said):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(PaintingError, match=re.escape(said)):
         read_keys(tmp_path / name)
+
+
+def test_keys_take_bounded_memory(tmp_path):
+    (tmp_path / "a.json").write_text('{"format": 1, "x": [' + "[]," * 5_000_000 + '0], "frames": {"1": {}}}')
+    with pytest.raises(PaintingError, match="more than 5000000 values"):
+        read_keys(tmp_path / "a.json")
 
 
 def test_keys_of_another_person_or_model_are_refused(default_model, person, tmp_path):

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from .shots import MOMENT, Depth, Moment
 
 _BYTES = 64 << 20  # of a file
 FRAMES = 1_000_000  # from the first to the last
+_VALUES = 5_000_000  # of all frames together, each some 80 bytes in memory
+_LINES, _LINE = 2 * FRAMES, 1 << 16  # of a table, and characters of a line
 _FORMAT = 1
 _SHOWN = 60  # characters of what is refused
 
@@ -70,8 +72,10 @@ def read_keys(path: Path) -> Keys:
     try:
         if path.stat().st_size > _BYTES:
             raise ValueError(f"it has more than {_BYTES >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-        return _from_json(text) if path.suffix.lower() == ".json" else _from_csv(text)
+        with path.open(encoding="utf-8-sig") as file:
+            return _from_json(file.read()) if path.suffix.lower() == ".json" else _from_csv(file)
+    except UnicodeDecodeError:
+        raise PaintingError(f"{path} cannot be read as keys: it is no text in UTF-8, save it as that") from None
     except (OSError, ValueError, csv.Error) as error:
         raise PaintingError(f"{path} cannot be read as keys: {error}") from None
 
@@ -87,19 +91,21 @@ def turntable(model: FaceModel, count: int) -> Keys:
     return Keys({frame: Moment(yaw=float(yaw)) for frame, yaw in enumerate(yaws, start=1)})
 
 
-def _from_csv(text: str) -> Keys:
+def _from_csv(file: IO[str]) -> Keys:
     """Reads a table with the header ``frame,yaw,pitch,keep,<controls>``. An empty cell is no key. Without ``frame``,
     lines are frames.
     """
-    reader = csv.reader(text.splitlines())
-    header = [name.strip() for name in next(reader, [])]
+    table = _cells(file)
+    header = [name.strip() for name in next(table, (1, []))[1]]
+    if len(header) == 1 and (separator := next((each for each in ";\t" if each in header[0]), "")):
+        raise ValueError(f"its columns are separated by {separator!r}: save it with commas between them")
     if not header or not all(header) or len(set(header)) < len(header):
         raise ValueError("its first line must name the columns, each once: frame, yaw, pitch and controls")
     if not set(header) - {"frame"}:
         raise ValueError("its first line names no column but frame: add yaw, pitch or a control")
     rows: dict[int, _Row] = {}
-    for number, cells in enumerate((cells for cells in reader if any(cell.strip() for cell in cells)), start=1):
-        where = f"line {reader.line_num}"
+    for number, (line, cells) in enumerate(table, start=1):
+        where = f"line {line}"
         if len(cells) != len(header):
             raise ValueError(f"{where} has {len(cells)} cells, and the first one names {len(header)} columns")
         row = {
@@ -110,10 +116,22 @@ def _from_csv(text: str) -> Keys:
     return Keys(_moments(rows, lambda frame: ()))
 
 
+def _cells(file: IO[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yields number and cells of each line that is not empty; a cell ends with its line, so memory is bounded."""
+    for number, line in enumerate(iter(lambda: file.readline(_LINE + 1), ""), start=1):
+        if number > _LINES or len(line) > _LINE:
+            raise ValueError(f"line {number}: there can be {_LINES} lines of {_LINE} characters")
+        cells = next(csv.reader([line]), [])
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
 def _from_json(text: str) -> Keys:
     """Reads ``{"format": 1, "frames": {"1": {"yaw": …, "pitch": …, "controls": {…}}}}``; a control not in them is 0
     there.
     """
+    if sum(map(text.count, ",{[")) > _VALUES:
+        raise ValueError(f"it holds more than {_VALUES} values")
     read = parse_json(text)
     if not isinstance(read, dict) or read.get("format") != _FORMAT or not isinstance(read.get("frames"), dict):
         raise ValueError(f'it must be an object with "format": {_FORMAT} and "frames"')
@@ -180,10 +198,13 @@ def _moments(rows: dict[int, _Row], named: Callable[[int], tuple[str, ...]]) -> 
     first, last = min(rows), max(rows)
     if last - first >= FRAMES:
         raise ValueError(f"it runs from frame {first} to {last}, more than {FRAMES}")
+    names = sorted({name for row in rows.values() for name in row})
+    if len(names) * (last - first + 1) > _VALUES:
+        raise ValueError(
+            f"its {last - first + 1} frames of {len(names)} columns are more than {_VALUES} values: split it"
+        )
     frames = np.arange(first, last + 1)
-    columns = {
-        name: np.interp(frames, *_keyed(rows, name)) for name in sorted({n for row in rows.values() for n in row})
-    }
+    columns = {name: np.interp(frames, *_keyed(rows, name)) for name in names}
     return dict(_each(frames.tolist(), columns, named))
 
 
