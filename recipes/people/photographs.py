@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ import torch.nn.functional as F
 
 from effigy import api
 from effigy.faces import FaceModel, Identity
-from effigy.faces.person import Person
 from effigy.faces.photo_map import Features
 from effigy.faces.picture_reading import NoFaceError, find_faces
 from effigy.faces.transfer import photo_map_of
@@ -42,8 +42,9 @@ def measure(model: FaceModel, reader: PhotoReader, file: Path) -> dict[str, Any]
     began = time.process_time()
     made = finish(make_person(model, reader, file.read_bytes(), tuned=True, name=file.name))
     row: dict[str, Any] = dict(made.figures) | {"seconds": round(time.process_time() - began, 1)}
-    untuned = Person(**{key: getattr(made.person, key) for key in Person.__slots__} | {"deltas": {}})
-    for name, person in (("tuned", made.person), ("found", untuned)):
+    uncounted = replace(made.person, turns=None)  # as φ reads turns
+    untuned = replace(uncounted, deltas={})
+    for name, person in (("tuned", made.person), ("tuned, uncounted", uncounted), ("found", untuned)):
         row[name] = follows(model, reader, model.open_person(person))
     return row
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -18,6 +19,7 @@ from effigy.people import making
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
 from effigy.people.making import Made, make_person, psnr, target_of
 from effigy.people.stages import Kept, Unfinished
+from effigy.people.turning import measure_turns
 from tests.backend.people import SEED, tensor
 
 
@@ -141,6 +143,16 @@ def test_a_mirror_image_tells_how_far_readings_can_be_trusted(default_model, rea
         apart.append(making._mirrored(target, target.face))
     assert 0 < apart[0] < 3, "a clear photograph"
     assert apart[1] == pytest.approx(apart[0], abs=0.5)
+
+
+def test_how_far_pictures_turn_is_read_in_them(default_model, reader):
+    who = default_model.open_seed(SEED)
+    turns = measure_turns(default_model, who, reader)
+    assert turns == pytest.approx(1, abs=0.15), "of the model's own people φ reads turns without bias"
+    half = measure_turns(default_model, replace(who, turns=2.0), reader)  # it is asked for half, and told that all came
+    assert half == pytest.approx(turns / 2, rel=0.15)
+    blind = SimpleNamespace(read_each=lambda pictures: [None] * len(pictures))
+    assert measure_turns(default_model, who, blind) is None
 
 
 def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, painted, monkeypatch):

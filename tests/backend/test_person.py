@@ -19,6 +19,7 @@ from effigy_protocol.messages import FromLatent, OpenIdentity
 from effigy_protocol.png import read_texts
 from effigy_protocol.record import KEYWORD, is_person
 from tests.backend.people import SEED
+from tests.closeness import assert_same
 
 
 @pytest.fixture()
@@ -64,6 +65,37 @@ def test_a_bias_moves_the_pose_and_what_is_asked_from_there(default_model, perso
     biased = default_model.open_person(replace(person, bias=bias))
     assert abs(biased.pose.yaw - plain.pose.yaw) + abs(biased.pose.pitch - plain.pose.pitch) > 4
     assert torch.equal(default_model.edit(biased, biased.pose.yaw, biased.pose.pitch, {}).ws, plain.ws)
+
+
+def test_who_turns_less_than_is_read_is_turned_further(default_model, person):
+    plain, measured = (default_model.open_person(replace(person, turns=turns)) for turns in (None, 0.8))
+    assert measured.key != plain.key
+    assert torch.equal(default_model.edit(measured, measured.pose.yaw, measured.pose.pitch, {}).ws, plain.ws)
+    yaw, asked = plain.pose.yaw, {"mouthSmile": 0.5}
+    as_asked = default_model.edit(measured, yaw + 8.0, plain.pose.pitch, asked)
+    further = default_model.edit(plain, yaw + 10.0, plain.pose.pitch, asked)
+    assert_same(as_asked.ws, further.ws, 1000, torch.float32)
+    assert as_asked.pose.yaw - yaw == pytest.approx(0.8 * (further.pose.yaw - yaw), abs=1e-6)
+    assert as_asked.residual["yaw"] == pytest.approx(0.8 * further.residual["yaw"], abs=1e-6)
+    far = default_model.edit(measured, 80.0, plain.pose.pitch, {})
+    assert far.clamped == ("yaw",)
+    assert far.pose.yaw < 80
+    # In another model of the same generator φ errs otherwise.
+    elsewhere = replace(person, turns=0.8, story={**person.story, "model": "another"})
+    assert default_model.open_person(elsewhere).turns == 1
+
+
+def test_files_of_before_keep_their_bytes_and_turns_have_a_format_of_their_own(person):
+    assert Person.from_bytes(person.to_bytes()).turns is None
+    assert b'\\"format\\": 1' in person.to_bytes()
+    measured = Person.from_bytes(replace(person, turns=0.875).to_bytes())
+    assert measured.turns == 0.875
+    assert measured.to_bytes() == replace(person, turns=0.875).to_bytes()
+    assert b'\\"format\\": 2' in measured.to_bytes()
+    assert measured.mixed(person, 0.5).turns is None
+    for wrong in (0.0, 3.0, -1.0):
+        with pytest.raises(PersonError, match="times as far"):
+            Person.from_bytes(replace(person, turns=wrong).to_bytes())
 
 
 def test_mixing_keeps_where_people_come_from(default_model, person):

@@ -205,14 +205,16 @@ class FaceModel:
         anchor = torch.from_numpy(ws.copy())
         with limited_threads(1):
             q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
-        # The bias is an error of this model's regressor; that of another model of the same generator errs otherwise.
-        if person is not None and person.bias is not None and person.story["model"] == self.model_id:
-            if person.bias.shape != q.shape:
+        # What was measured of a person is this model's regressor's error; that of another model errs otherwise.
+        mine = person if person is not None and person.story["model"] == self.model_id else None
+        if mine is not None and mine.bias is not None:
+            if mine.bias.shape != q.shape:
                 raise no_face()
-            q = q + person.bias
+            q = q + mine.bias
+        turns = 1.0 if mine is None or mine.turns is None else mine.turns
         pose, rest = pose_and_shape_of(q, self.shape)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
-        identity = Identity(key, anchor, latent, q, pose, rest, person)
+        identity = Identity(key, anchor, latent, q, pose, rest, person, turns)
         self.tuned_for(identity)  # so that tuning that does not fit is refused here, and not when it is painted
         return identity
 
@@ -233,11 +235,15 @@ class FaceModel:
         KeyError for a name that the model does not have, and LatentError where it leads to no face.
         """
         asked = EditTarget.within(
-            self.pose_range, self.controls, identity.pose, yaw, pitch, controls, self.attributes,
+            self.pose_range, self.controls, identity.pose, identity.read_for(yaw), pitch, controls, self.attributes,
             self._relaxed(identity),
         )  # fmt: skip
         editor = Editor(self.regressor, self.controls, self.attributes, self._weights, self.appearance, options, term)
-        return editor.edit(identity, asked)
+        edit = editor.edit(identity, asked)
+        if identity.turns == 1:
+            return edit
+        missing = {n: value * identity.turns if n == "yaw" else value for n, value in edit.residual.items()}
+        return replace(edit, pose=replace(edit.pose, yaw=identity.shown_for(edit.pose.yaw)), residual=missing)
 
     def _relaxed(self, identity: Identity) -> dict[str, float]:
         """Returns the controls of the average expression, which is always within range, for this identity.

@@ -35,6 +35,15 @@ class Identity:
     pose: Pose  # the camera in q
     rest: Array  # the shape in q, [3, L]: the face with all controls at 0
     person: Person | None = None
+    turns: float = 1.0  # degrees of yaw from its own that pictures show for each that φ reads
+
+    def read_for(self, yaw: float) -> float:
+        """Returns the yaw that φ is to read so that pictures show ``yaw``; degrees."""
+        return yaw if self.turns == 1 else self.pose.yaw + (yaw - self.pose.yaw) / self.turns
+
+    def shown_for(self, yaw: float) -> float:
+        """Returns the yaw that pictures show where φ reads ``yaw``; degrees."""
+        return yaw if self.turns == 1 else self.pose.yaw + (yaw - self.pose.yaw) * self.turns
 
 
 def pose_of(q: Array) -> Pose:

@@ -7,6 +7,7 @@ It is a safetensors file with these tensors, of which all but the first may be m
 |---|---|
 | ``latent`` | the anchor, [rows, w_dim] |
 | ``bias`` | q of the picture minus φ(latent), [Q] |
+| ``turns`` | degrees that this person's pictures turn for each that φ reads, [1]; only in files of format 2 |
 | ``quad`` | the corners of the square that was cut out of the picture, [4, 2], in its widths and heights |
 | ``delta.LAYER.up``, ``.down`` | the change of a layer's weights in this person's generator, up · down |
 | ``picture`` | the bytes of the picture's file |
@@ -37,10 +38,11 @@ from ..tensor_files import check_finite
 from .latent import LatentError, mix
 
 SUFFIX = ".person"
-FORMAT = 1
+FORMAT, UNMEASURED = 2, 1  # with ``turns``, and without
 MOST_BYTES = 8 << 20
 _KEY = "effigy.person"  # the only key of the metadata: safetensors writes several in any order
 _MOST_STORY = 256 << 10  # bytes
+TURNS = 0.5, 2.0  # the range of ``turns``
 _FARTHEST = 100.0  # widths and heights of a picture, within which the square's corners lie
 _NUMBERS = (torch.float16, torch.float32, torch.float64)
 
@@ -56,6 +58,7 @@ class Person:
     ws: NDArray[np.float32]  # [rows, w_dim]
     story: Mapping[str, Any]  # the metadata
     bias: Array | None = None
+    turns: float | None = None
     quad: Array | None = None
     deltas: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by layer: up [out, R], down [R, …]
     picture: bytes | None = None
@@ -65,13 +68,16 @@ class Person:
         tensors = {"latent": torch.from_numpy(self.ws.astype(np.float32))}
         if self.bias is not None:
             tensors["bias"] = torch.from_numpy(self.bias).float()
+        if self.turns is not None:
+            tensors["turns"] = torch.tensor([self.turns], dtype=torch.float64)
         if self.quad is not None:
             tensors["quad"] = torch.from_numpy(self.quad).double()
         for name, (up, down) in self.deltas.items():
             tensors |= {f"delta.{name}.up": up.half(), f"delta.{name}.down": down.half()}
         if self.picture is not None:
             tensors["picture"] = torch.frombuffer(bytearray(self.picture), dtype=torch.uint8)
-        story = json.dumps({"format": FORMAT, **self.story}, sort_keys=True, allow_nan=False)
+        version = UNMEASURED if self.turns is None else FORMAT  # files of before keep their bytes, and so their keys
+        story = json.dumps({**self.story, "format": version}, sort_keys=True, allow_nan=False)
         if len(story) > _MOST_STORY:  # ASCII, so that characters are bytes
             raise PersonError("this person is a mixture of too many: a file cannot tell where all of them come from")
         data = save({name: value.contiguous() for name, value in tensors.items()}, {_KEY: story})
@@ -109,7 +115,7 @@ class Person:
         return np.broadcast_to(self.ws, (num_ws, w_dim)).astype(np.float32)
 
     def mixed(self, other: Person, share: float) -> Person:
-        """Returns the person with the latent (1 − share) · ws + share · other.ws, without tuning, bias and picture.
+        """Returns the person with the latent (1 − share) · ws + share · other.ws, without what was measured or tuned.
 
         The mixture is added to the story, after the earlier ones.
         """
@@ -149,9 +155,10 @@ def _story(raw: bytes) -> dict[str, Any]:
     if len(metadata[_KEY]) > _MOST_STORY:
         raise PersonError("this person's story is longer than any that Effigy writes")
     story = parse_json(metadata[_KEY])
-    if not isinstance(story, dict) or story.get("format") != FORMAT:
+    if not isinstance(story, dict) or story.get("format") not in (UNMEASURED, FORMAT):
         version = story.get("format") if isinstance(story, dict) else None
-        raise PersonError(f"this person's file has format {str(version)[:20]}, this Effigy reads {FORMAT}: update it")
+        known = f"{UNMEASURED} and {FORMAT}"
+        raise PersonError(f"this person's file has format {str(version)[:20]}, this Effigy reads {known}: update it")
     for name in ("model", "generator"):
         if not isinstance(story.get(name), str):
             raise PersonError(f"this person's file does not say of which {name} it is: make it again")
@@ -187,6 +194,9 @@ def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
     quad = array("quad", 4, 2)
     if quad is not None and np.abs(quad).max() > _FARTHEST:
         raise ValueError("its square lies far away from its picture")
+    turns = array("turns", 1)
+    if turns is not None and not TURNS[0] <= turns[0] <= TURNS[1]:
+        raise ValueError(f"its pictures turn {turns[0]:.3g} times as far as they should")
     picture = tensors.get("picture")
     if picture is not None and (picture.dtype != torch.uint8 or picture.ndim != 1):
         raise ValueError("its picture is no file")
@@ -194,6 +204,7 @@ def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
         ws=latent.astype(np.float32),
         story=story,
         bias=array("bias", None),
+        turns=None if turns is None else float(turns[0]),
         quad=quad,
         deltas=deltas,
         picture=None if picture is None else picture.numpy().tobytes(),

@@ -32,6 +32,7 @@ from .masks import face_mask
 from .objective import Judged, Objective, PhotoFace, Target, mesh_of
 from .stages import Kept, Remembered, Stages
 from .tuning import tune
+from .turning import measure_turns
 
 _SOURCE = "a picture that its user gave"
 _OUTER_EYES = 33, 263  # their corners, among the points of MediaPipe's mesh
@@ -104,6 +105,7 @@ def make_person(
             steps = tune(model, model.open_person(person), target, stages)
             person = replace(person, deltas=(yield from _scaled(steps, fitting, 1.0)))
             found |= {f"tuned_{key}": value for key, value in _met(_painted(model, person), target).items()}
+        person = replace(person, turns=measure_turns(model, model.open_person(person), reader))
     person = replace(person, story={**person.story, "figures": found})
     return Made(person, model.open_person(person), aligned, found)
 
