@@ -83,6 +83,8 @@ DAMAGE = {
     "more rows": lambda e, a: a.update({"direction.0": a["direction.0"].repeat(5, 1)}),
     "a missing one": lambda e, a: a.pop("direction.1"),
     "not measured": lambda e, a: a.pop("seen.1"),
+    "more shown than all": lambda e, a: a["shown.0"].fill_(1.5),
+    "another number of controls": lambda e, a: a.update({"shown.0": a["shown.0"][1:].clone()}),
     "beyond all bounds": lambda e, a: a["seen.0"].fill_(1e30),
     "NaN": lambda e, a: a["direction.0"].fill_(float("nan")),
 }

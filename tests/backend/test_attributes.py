@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from effigy.editing import InverseOptions
 from effigy.editing.compensation import compensation
 from effigy.editing.parameters import ALPHA, POSE
 from effigy.faces.attributes import Attribute
+from effigy.fitting.attribute_learning import share_shown
 from effigy.painting import Moment, PaintingError, Shot, paint_shots
 from effigy_protocol.messages import Error, FromSeed, Identity, OpenIdentity, Synthesize
 
@@ -71,7 +74,8 @@ def test_beyond_its_range_an_attribute_is_limited_and_named(model, person):
     assert edit.clamped == ("one",)
     with pytest.raises(KeyError, match="three"):
         edited(model, person, {"three": 1.0})
-    endless = Attribute("one", 1e5 * model.attributes["one"].direction, model.attributes["one"].seen)
+    first = model.attributes["one"]
+    endless = Attribute("one", 1e5 * first.direction, first.seen, first.shown)
     with pytest.raises(PaintingError, match="no face of this model: .* try another pose or person"):
         next(paint_shots(model.with_attributes([endless]), [Shot(person, Moment(controls={"one": 1.0}))]))
 
@@ -80,7 +84,7 @@ def test_what_pictures_show_moved_is_asked_for_less(model, person):
     seen = np.zeros((2, 2 + len(model.controls)))
     seen[0, 0], seen[1, 2] = 3.0, 0.1  # degrees of yaw with the value, of the first control with its square
     attribute = model.attributes["one"]
-    bent = model.with_attributes([Attribute("one", attribute.direction, seen)])
+    bent = model.with_attributes([Attribute("one", attribute.direction, seen, attribute.shown)])
     plain, less = edited(model, person, {"one": 1.0}), edited(bent, person, {"one": 1.0})
     q, other = model.regressor.of_latents(torch.stack([plain.ws, less.ws]).double()).numpy()
     first = next(iter(model.controls.values()))
@@ -93,13 +97,46 @@ def test_taking_back_leaves_no_pose_and_no_expression(default_model):
     random = np.random.default_rng(0)
     controls = list(default_model.controls.values())
     moved = random.standard_normal(POSE + len(default_model.shape.basis))
-    left = moved + compensation(moved, controls)
+    all_of_it = np.ones(len(controls))
+    left = moved + compensation(moved, controls, all_of_it)
     assert not left[:POSE].any()
     read = np.stack([control.reading for control in controls])
     assert np.abs(read @ left[ALPHA]).max() < 1e-9
     assert np.abs(left[ALPHA]).max() > 0.1  # the face's own shape may change
-    again = left + compensation(left, controls)
+    again = left + compensation(left, controls, all_of_it)
     assert np.abs(again - left).max() < 1e-9
+
+
+def test_of_what_is_read_only_the_share_that_pictures_show_is_taken_back(default_model, model, person):
+    controls = list(default_model.controls.values())
+    moved = np.random.default_rng(1).standard_normal(POSE + len(default_model.shape.basis))
+    share = np.linspace(0, 1, len(controls))
+    read = np.stack([control.reading for control in controls])
+    taken = compensation(moved, controls, share)
+    assert np.abs(read @ taken[ALPHA] + share * (read @ moved[ALPHA])).max() < 1e-9
+    assert (taken[:POSE] == -moved[:POSE]).all()
+    # Of two attributes the share lies between both, nearer to that of the one which is moved further.
+    one, two = model.attributes.values()
+    without = replace(two, shown=np.zeros(len(controls)))
+    ws = [
+        edited(model.with_attributes([one, other]), person, {"one": 2.0, "two": value}).ws
+        for other in (two, without)
+        for value in (0.0, 1.0)
+    ]
+    assert torch.equal(ws[0], ws[2])
+    assert not torch.equal(ws[1], ws[3])
+
+
+def test_the_share_that_pictures_show_is_the_slope_over_people():
+    random = np.random.default_rng(0)
+    read, share = random.standard_normal((50, 2, 3)), np.array([0.0, 0.3, 1.0])
+    pictures = share * read + [[5.0], [-3.0]]  # and what moves in everybody
+    assert share_shown(pictures, read) == pytest.approx(share, abs=1e-9)
+    pictures[7, 1] = np.nan
+    assert share_shown(pictures, read) == pytest.approx(share, abs=1e-9)
+    assert share_shown(-pictures, read) == pytest.approx(0, abs=1e-9)
+    assert share_shown(2 * pictures, read)[2] == 1
+    assert (share_shown(pictures, 0 * read) == 0).all()
 
 
 def test_likeness_of_one_is_what_was_and_of_none_is_without_heads(default_model, person):

@@ -137,7 +137,7 @@ def learn_attributes(
         ),
     ] = None,
     remove: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Take one out; several times.")] = None,
-    people: Annotated[int, typer.Option(min=4, help="People to paint and read, five pictures of each.")] = 32,
+    people: Annotated[int, typer.Option(min=4, help="People to paint, seven pictures of each for an attribute.")] = 32,
 ) -> None:
     """Let a face model learn attributes: sliders that change looks, and neither pose nor expression.
 

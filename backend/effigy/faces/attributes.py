@@ -3,8 +3,8 @@
 
 At the value a the anchor w0 becomes w0 + a · direction; pose and controls are then asked of that latent as they are of
 any other, so they hold (``FaceModel.edit``). One unit is a standard deviation of the model's latents along the
-direction. ``attributes.safetensors`` has, for entry N of the header, ``direction.N`` [1 or num_ws, w_dim] and
-``seen.N`` [2, 2 + C].
+direction. ``attributes.safetensors`` has, for entry N of the header, ``direction.N`` [1 or num_ws, w_dim], ``seen.N``
+[2, 2 + C] and ``shown.N`` [C]; without the last, which earlier versions did not write, all of it is 1.
 
 Within a bundle, a name always means the same direction: a picture's record names its attributes and not their
 directions. So names of attributes that were removed stay in the header as ``retired``.
@@ -42,11 +42,15 @@ class Attribute:
 
     ``seen`` [2, 2 + C] are the coefficients, of the value and of its square, by which yaw and pitch (degrees) and the C
     controls change in pictures although φ reads no change (see ``drift``). An edit's target is reduced by that.
+
+    ``shown`` [C], 0 … 1: pictures show only this share of the movement of each control that φ reads along the
+    direction and that differs between people. The rest is an error of φ, and edits do not compensate it.
     """
 
     name: str
     direction: Tensor
     seen: Array
+    shown: Array
     low: float = -REACH
     high: float = REACH
     source: str = ""
@@ -80,6 +84,7 @@ def save_attributes(folder: Path, attributes: Sequence[Attribute]) -> None:
     for number, each in enumerate(attributes):
         tensors[f"direction.{number}"] = each.direction.float().clone()
         tensors[f"seen.{number}"] = torch.from_numpy(each.seen).float()
+        tensors[f"shown.{number}"] = torch.from_numpy(each.shown).float()
     write_tensors(folder / FILE, tensors)
 
 
@@ -110,9 +115,15 @@ def read_attributes(
         if not -_LARGEST <= low <= 0 <= high <= _LARGEST:
             raise ValueError(f"its attribute {name} runs from {low} to {high}")
         direction, seen = arrays[f"direction.{number}"], arrays[f"seen.{number}"]
-        if direction.shape not in ((1, w_dim), (num_ws, w_dim)) or seen.shape != (2, 2 + len(controls)):
-            raise ValueError(f"its attribute {name} is {list(direction.shape)} and {list(seen.shape)}")
+        shown = arrays.get(f"shown.{number}", torch.ones(len(controls)))
+        C = len(controls)
+        if direction.shape not in ((1, w_dim), (num_ws, w_dim)) or (*seen.shape, *shown.shape) != (2, 2 + C, C):
+            shapes = ", ".join(str(list(each.shape)) for each in (direction, seen, shown))
+            raise ValueError(f"its attribute {name} is {shapes}")
         if max(float(direction.abs().max()), float(seen.abs().max())) > _LARGEST:
             raise ValueError(f"its attribute {name} leads beyond all bounds")
-        attributes.append(Attribute(name, direction.float(), seen.double().numpy(), low, high, str(told["source"])))
+        if ((shown < 0) | (shown > 1)).any():
+            raise ValueError(f"of its attribute {name} pictures show {shown.tolist()} of what is read, and no share")
+        numbers = seen.double().numpy(), shown.double().numpy()
+        attributes.append(Attribute(name, direction.float(), *numbers, low, high, str(told["source"])))
     return attributes

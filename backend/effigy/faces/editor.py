@@ -47,19 +47,23 @@ class Editor:
     def _edit_looks(self, identity: Identity, asked: EditTarget) -> Edit:
         """Edits from the latent w1 that the asked attributes make of the identity's w0.
 
-        φ reads another pose and expression in w1 than in w0. That difference is taken back together with what is
-        asked, and so is what pictures showed to move although φ does not read it. So looks change alone.
+        φ reads another pose and expression in w1 than in w0. As far as pictures show that, it is taken back together
+        with what is asked, and so is what pictures showed to move although φ does not read it. So looks change alone.
         """
         start, drift = identity.ws.double(), np.zeros(2 + len(self.controls))
+        shown, far = np.zeros(len(self.controls)), 0.0  # of several attributes, the mean by how far each is moved
         for name, value in asked.attributes.items():
-            start = start + value * self.attributes[name].direction.double()
-            drift += self.attributes[name].drift(value)
+            attribute = self.attributes[name]
+            start = start + value * attribute.direction.double()
+            drift += attribute.drift(value)
+            shown += abs(value) * attribute.shown
+            far += abs(value)
         with limited_threads(1):  # as in ``_invert``
             before, after = self.regressor.of_latents(torch.stack([identity.ws.double(), start])).numpy()
         less = asked.less(drift, self.controls)
-        change = less.change(identity, self.controls) + compensation(after - before, list(self.controls.values()))
-        ws, reached = self._invert(start, change)
-        moved = after - before + reached
+        taken = compensation(after - before, list(self.controls.values()), shown / far)
+        ws, reached = self._invert(start, less.change(identity, self.controls) + taken)
+        moved = reached - taken  # as pictures show it
         read = pose_of(identity.q + moved)
         missing = less.residual(read, moved, self.controls)
         pose = replace(read, yaw=read.yaw + float(drift[0]), pitch=read.pitch + float(drift[1]))

@@ -2,8 +2,9 @@
 """Learns attributes of a face model: directions that change looks, and neither pose nor expression.
 
 What φ says of pose and controls is taken out of a direction by φ's mean slope; edits then take back what is left of it
-in one person (``faces.editor``). φ errs a little, though, so what it says holds may move in pictures: that is
-measured in pictures of many people, by a reader of photographs that has no part in φ, and asked for less.
+in one person (``faces.editor``). φ errs, though, which pictures of many people show to a reader of photographs that has
+no part in φ. What φ reads to move in one person otherwise than in another may not move at all: only the share of it
+that pictures show is taken back. And what φ says holds may move: that is asked for less.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..faces import FaceModel, load_face_model
 from ..faces.attributes import MOST, REACH, Attribute, check_name
 from ..faces.bundle import replace_attributes
 from ..faces.header import read_header
+from ..faces.identity import pose_of
 from ..faces.photo_map import Features, PhotoMap
 from ..faces.replacing import check_replaceable
 from ..geometry.camera import Array
@@ -31,7 +33,6 @@ from .evaluation import seen
 PEOPLE = 32
 _LOOKS = 6  # of SeFa's, where nothing is named
 _SLOPES = 512  # people of whose slopes the mean is taken
-_ROUNDS = 2  # of measuring: what is asked for less is missed by as much again
 _VALUES = (-2.0, 2.0)  # at which it is measured
 _FIRST_SEED = 6_000_000  # nobody's that fits sample or evaluations judge
 _TRUNCATION = 0.7
@@ -99,7 +100,9 @@ def learn(
     reader = None if model.photo_map is None or not steps else _Reader(model, model.photo_map, people)
     for number, (name, step) in enumerate(steps.items()):
         none = np.zeros((2, 2 + len(model.controls)))
-        attribute = Attribute(name, directions[name], none, -REACH, REACH, Path(sources[name]).name)
+        attribute = Attribute(
+            name, directions[name], none, np.ones(len(model.controls)), -REACH, REACH, Path(sources[name]).name
+        )
         found.append(Learnt(attribute, step.note) if reader is None else _steadied(reader, attribute, step.note))
         progress(number + 1, len(steps))
     return found
@@ -131,17 +134,33 @@ def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
 
 
 def _steadied(reader: _Reader, attribute: Attribute, note: str) -> Learnt:
-    """Returns the attribute with its drift in pose and controls that pictures show and φ does not."""
-    moved = reader.moved(attribute)
-    for _ in range(_ROUNDS):
+    """Returns the attribute with what pictures show of its drift in pose and controls, and φ does not."""
+    pictures, read = reader.steps(attribute)
+    shown = share_shown(pictures[..., 2:], read[..., 2:])
+    attribute = replace(attribute, shown=np.asarray(shown, np.float32).astype(np.float64))  # as it is read again
+    moved = pictures - read * [1.0, 1.0, *attribute.shown]
+    for _ in range(2):  # what is asked for less is missed by as much again
         low, high = _VALUES
         at_low, at_high = np.nanmean(moved, axis=0)
         bent = np.stack([(at_high - at_low) / (high - low), (at_high + at_low) / (low**2 + high**2)])
-        seen_ = np.asarray(attribute.seen + bent, np.float32).astype(np.float64)  # as it is read again
-        attribute = replace(attribute, seen=seen_)
-        moved = reader.moved(attribute)
+        attribute = replace(attribute, seen=np.asarray(attribute.seen + bent, np.float32).astype(np.float64))
+        moved = reader.edits(attribute)
     size = np.nanmean(np.abs(moved), axis=(0, 1))
     return Learnt(attribute, note, float(size[:2].mean()), float(size[2:].mean()))
+
+
+def share_shown(pictures: Array, read: Array) -> Array:
+    """Returns, for each of C controls, the share of what is ``read`` [people, values, C] that ``pictures`` show, 0 … 1.
+
+    That is the slope of the one by the other over people, apart from their means at each value; 0 where nothing is
+    read. nan in ``pictures``: nothing was seen.
+    """
+    apart = read - np.nanmean(np.where(np.isnan(pictures), np.nan, read), axis=0)
+    together, size = (
+        np.nansum(pictures * apart, axis=(0, 1)),
+        np.nansum(np.where(np.isnan(pictures), np.nan, apart**2), axis=(0, 1)),
+    )
+    return np.clip(np.divide(together, size, out=np.zeros_like(size), where=size > 0), 0.0, 1.0)
 
 
 class _Reader:
@@ -155,19 +174,39 @@ class _Reader:
         if not any(self._rest):
             raise SourceError(f"no face is seen in what {model.name} paints: nothing can be measured")
 
-    def moved(self, attribute: Attribute) -> Array:
-        """Measures how far yaw, pitch and controls move at _VALUES, [people, 2, 2 + C]; NaN where no face is found."""
+    def steps(self, attribute: Attribute) -> tuple[Array, Array]:
+        """Measures how far yaw, pitch and controls move along the direction alone, at _VALUES, and what φ reads of it.
+
+        Both are [people, 2, 2 + C]; nan where no face is found in a picture.
+        """
+        readings = np.stack([control.reading for control in self._model.controls.values()])
+        steps, read = [], []
+        for person in self._people:
+            steps.append([person.ws + value * attribute.direction for value in _VALUES])
+            q = self._model.regressor.of_latents(torch.stack(steps[-1]).double()).numpy()
+            turned = [[pose.yaw - person.pose.yaw, pose.pitch - person.pose.pitch] for pose in map(pose_of, q)]
+            read.append(np.concatenate([turned, (q - person.q)[:, ALPHA] @ readings.T], axis=1))
+        return self._moved(attribute.name, steps), np.stack(read)
+
+    def edits(self, attribute: Attribute) -> Array:
+        """Measures how far yaw, pitch and controls move in edits at _VALUES, [people, 2, 2 + C], nan as above."""
         model = self._model.with_attributes([attribute])
-        moved = np.full((len(self._people), len(_VALUES), 2 + len(model.controls)), np.nan)
-        for person, rest, rows in zip(self._people, self._rest, moved, strict=True):
-            turn = person.pose.yaw, person.pose.pitch
-            found = self._read([model.edit(person, *turn, {attribute.name: value}).ws for value in _VALUES])
-            for row, features in zip(rows, found, strict=True):
+        edits = [
+            [model.edit(who, who.pose.yaw, who.pose.pitch, {attribute.name: value}).ws for value in _VALUES]
+            for who in self._people
+        ]
+        return self._moved(attribute.name, edits)
+
+    def _moved(self, name: str, latents: list[list[Tensor]]) -> Array:
+        """Measures what pictures of w+, by person and value, show to have moved from the person's own."""
+        moved = np.full((len(self._people), len(_VALUES), 2 + len(self._model.controls)), np.nan)
+        for ws, rest, rows in zip(latents, self._rest, moved, strict=True):
+            for row, features in zip(rows, self._read(ws), strict=True):
                 if rest is not None and features is not None:
                     turned = np.subtract(self._photos.read_pose(features)[:2], self._photos.read_pose(rest)[:2])
                     row[:] = [*turned, *self._photos.read_controls(features, rest).values()]
         if np.isnan(moved).all(axis=(0, 2)).any():
-            raise SourceError(f"no face is seen in pictures with {attribute.name}: it leads too far away")
+            raise SourceError(f"no face is seen in pictures with {name}: it leads too far away")
         return moved
 
     def _read(self, ws: list[Tensor]) -> list[Features | None]:
