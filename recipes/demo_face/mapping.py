@@ -39,6 +39,11 @@ def code(p: Tensor) -> Tensor:
     return SIZE * p @ _columns().T.to(p.device)
 
 
+def parameters_of_code(w: Tensor) -> Tensor:
+    """Maps w [N, W_DIM], as the default's mapping gives it, to the parameters p [N, COUNT] that it means."""
+    return (w - OFFSET) @ _columns().to(w) / SIZE
+
+
 @cache
 def _columns() -> Tensor:
     """S: waves of COUNT / 2 frequencies, each as cosine and sine, so that all of w's entries vary alike."""
