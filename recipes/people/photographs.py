@@ -42,9 +42,9 @@ def measure(model: FaceModel, reader: PhotoReader, file: Path) -> dict[str, Any]
     began = time.process_time()
     made = finish(make_person(model, reader, file.read_bytes(), tuned=True, name=file.name))
     row: dict[str, Any] = dict(made.figures) | {"seconds": round(time.process_time() - began, 1)}
-    uncounted = replace(made.person, turns=None)  # as φ reads turns
-    untuned = replace(uncounted, deltas={})
-    for name, person in (("tuned", made.person), ("tuned, uncounted", uncounted), ("found", untuned)):
+    as_read = replace(made.person, turns=None)  # as φ reads turns
+    untuned = replace(as_read, deltas={})
+    for name, person in (("tuned", made.person), ("tuned, turns as read", as_read), ("found", untuned)):
         row[name] = follows(model, reader, model.open_person(person))
     return row
 

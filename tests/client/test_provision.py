@@ -58,15 +58,14 @@ def test_a_command_may_have_arguments_and_a_path_may_have_spaces(tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        *(
-            "",
-            "  ",
-            "/nowhere/effigy",
-            "no-such-command-anywhere --x",
-            "/home/o'brien/effigy",
-            "~nobody-is-called-so/effigy",
-        ),
-        *("x" * 300, "/" + "x" * 300),  # longer than the name of any file
+        "",
+        "  ",
+        "/nowhere/effigy",
+        "no-such-command-anywhere --x",
+        "/home/o'brien/effigy",
+        "~nobody-is-called-so/effigy",
+        "x" * 300,  # longer than the name of any file
+        "/" + "x" * 300,
     ],
 )
 def test_a_command_that_is_none_says_what_to_do(command):
