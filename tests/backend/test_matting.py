@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effigy.faces.pictures import Pictures
-from effigy.matting import cut_out, refine
+from effigy.matting import cut_out, refine, without_haze
 from effigy.matting.foreground import to_linear, to_srgb
 from effigy.matting.spread import spread
 
@@ -59,6 +59,32 @@ def test_a_head_is_freed_of_what_was_behind_it(shape):
     assert np.abs(found - head)[edge].max() < 0.02
     assert np.abs(to_linear((colour + 1) / 2) - head)[edge].max() > 0.3, "this picture has a fringe to be cut"
     assert np.abs(found - head)[alpha == 0].max() < 0.02, "whoever filters it must find no fringe"
+
+
+@pytest.mark.parametrize("bright", [0.7, 1.0])
+def test_dark_hair_cut_from_a_bright_picture_has_no_black_dots(bright):
+    """A painted alpha is a little wrong, and so is the background that is taken out; dark colours show it most."""
+    alpha, random = disc(90, 90), np.random.default_rng(1)
+    hair = np.float32(0.015)
+    wrong = (alpha * (1 - 0.03 * random.random(alpha.shape, np.float32))).astype(np.float32)
+    light = alpha * hair + (1 - alpha) * np.float32(bright)
+    colour = 2 * to_srgb(np.repeat(light[..., None], 3, axis=2)) - 1
+    edge = (alpha > 0.9) & (alpha < 1)
+    found = to_linear((cut_out(colour, wrong, is_painted=True) + 1) / 2)[edge]
+    assert found.min() > 0.9 * hair
+    solid = wrong >= 0.995
+    np.testing.assert_array_equal(cut_out(colour, wrong, is_painted=True)[solid], colour[solid])
+
+
+def test_faint_parts_beside_a_head_are_cleared_and_nothing_else():
+    alpha = disc(40, 50)
+    hazy = alpha.copy()
+    hazy[0, 0], hazy[0, -2:], hazy[3, 3] = 0.1, 0.2, 0.6
+    cleared = without_haze(hazy)
+    assert not cleared[0].any()
+    assert cleared[3, 3] == hazy[3, 3]
+    np.testing.assert_array_equal(cleared[4:], alpha[4:])
+    np.testing.assert_array_equal(without_haze(0.1 * alpha), 0.1 * alpha)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])

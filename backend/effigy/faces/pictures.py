@@ -15,7 +15,7 @@ from torch import Tensor
 from effigy_protocol.messages import MatteName, PassName
 
 from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, colour
-from ..matting import cut_out
+from ..matting import cut_out, without_haze
 from ..matting.foreground import to_linear
 from ..matting.spread import Plane
 from ..relighting import Light, Relief, estimate_light, relief
@@ -83,7 +83,8 @@ class Pictures:
             return colour(self.images, self.planes)
         colours, opacity = self.colours(), self.opacity()
         if self.is_exact:
-            colours = np.stack([cut_out(*pair) for pair in zip(colours, opacity, strict=True)])
+            pairs = zip(colours, opacity, strict=True)
+            colours = np.stack([cut_out(*pair, is_painted=self.has_alpha) for pair in pairs])
         return torch.from_numpy(np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)).permute(0, 3, 1, 2)
 
     def opacity(self) -> Plane:
@@ -93,7 +94,7 @@ class Pictures:
         DetectorError where that network cannot be loaded.
         """
         if self.has_alpha:
-            return alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
+            return np.stack([without_haze(each) for each in self._painted_opacity()])
         if self.matte is not None:
             return self.matte[None].repeat(len(self.images), 0)
         with limited_threads(1):  # one thread rounds alike however many cores there are
@@ -180,7 +181,11 @@ class Pictures:
 
     def _times(self, is_straight: bool) -> Plane | float:
         """Returns what painted passes are divided by: alpha [H, W, 1] if straight passes are wanted, or else 1."""
-        return np.maximum(self.opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
+        return np.maximum(self._painted_opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
+
+    def _painted_opacity(self) -> Plane:
+        """Returns the alpha that the generator paints, as painted, [N, H, W]."""
+        return alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
 
     @property
     def _landmarks(self) -> Seen:
@@ -214,7 +219,7 @@ class Pictures:
     def _depth(self, surface: Relief | None) -> Plane:
         """Returns the depth, [H, W, 1] in head units."""
         if DEPTH in self.planes and self.depth is not None:
-            opacity = alpha(self.images, self.planes)[0, 0].cpu().float().numpy()[..., None]
+            opacity = self._painted_opacity()[0, ..., None]
             return self.depth.scale * self._painted((DEPTH,)) + self.depth.offset * opacity
         surface = surface or self.surface()
         return (surface.height / self._landmarks.scale).clip(-LARGEST, LARGEST)[..., None]

@@ -3,5 +3,6 @@
 
 from .foreground import cut_out
 from .guided import refine
+from .haze import without_haze
 
-__all__ = ["cut_out", "refine"]
+__all__ = ["cut_out", "refine", "without_haze"]

@@ -17,19 +17,27 @@ _CLEAR = 0.02  # alpha up to which a pixel shows the background alone
 # the least error of colour: 4 of 255, where C itself is wrong by 13.
 _TRUSTED = 0.85
 _SOLID = 0.98  # alpha from which a pixel is the head's own
+_SOLID_PAINTED = 0.995  # the same of an alpha that was painted with the colours
 
 
-def cut_out(colour: Plane, alpha: Plane) -> Plane:
+def cut_out(colour: Plane, alpha: Plane, *, is_painted: bool = False) -> Plane:
     """Estimates the head's own colours F [H, W, 3] in ``colour`` C [H, W, 3], which mixes with the background at edges.
 
     Both are sRGB in [−1, 1]; ``alpha`` [H, W] is in [0, 1]. Where alpha is 1, F equals C, bit for bit. Where it is 0, F
     continues the head's colours, so that filters that do not weight colours by alpha show no fringe.
+
+    ``is_painted``: alpha was painted with the colours. Then F also stays between C and the colours of the solid parts
+    beside it, as otherwise dark hair before something bright gets an edge of black dots, where B is estimated a little
+    too bright. (Mattes that are found keep the bits that they have always had.)
     """
     light, mixed = to_linear((colour.clip(-1, 1) + 1) / 2), alpha[..., None]
     background = spread(light, (alpha < _CLEAR).astype(np.float32))
     head = ((light - (1 - mixed) * background) / np.maximum(mixed, _TRUSTED)).clip(0, 1)
+    if is_painted:
+        solid = spread(light, (alpha >= _SOLID_PAINTED).astype(np.float32))
+        head = head.clip(np.minimum(light, solid), np.maximum(light, solid))
     head = spread(head, ((alpha - _TRUSTED) / (1 - _TRUSTED)).clip(0, 1))
-    return np.where(mixed >= _SOLID, colour, 2 * to_srgb(head) - 1)
+    return np.where(mixed >= (_SOLID_PAINTED if is_painted else _SOLID), colour, 2 * to_srgb(head) - 1)
 
 
 def to_linear(colour: Plane) -> Plane:
