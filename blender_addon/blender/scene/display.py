@@ -8,8 +8,9 @@ from typing import Any, cast
 import bpy
 import numpy as np
 
-from . import backdrop, controls, lit, projection, relief
+from . import backdrop, controls, lit, projection, relief, sharpen
 from .properties import EffigyFace, face_of, on_display
+from .sharpen import PICTURE
 from .viewing import viewpoint
 
 _WITH_ALPHA = (32, 128)  # bits of a pixel
@@ -68,13 +69,14 @@ def renew(proxy: bpy.types.Object) -> None:
 def show_source(proxy: bpy.types.Object) -> None:
     """Points all that shows the face's picture, and what lights it, at the live ones or at the baked sequences."""
     face = face_of(proxy)
+    sharpen.fit(face, materials_of(proxy))
     lit.fit(face, proxy.name, materials_of(proxy), list(proxy.data.materials))
     baked = face.source == "BAKED" and face.baked is not None
     for material in materials_of(proxy):
-        nodes = {lit.PICTURE: material.node_tree.nodes[lit.PICTURE], **lit.map_nodes(material)}
-        live = {lit.PICTURE: face.image, lit.NORMAL: face.normal_map, lit.LIGHT: face.light_map}
-        kept = {lit.PICTURE: face.baked, lit.NORMAL: face.baked_normal, lit.LIGHT: face.baked_light}
-        for name, node in nodes.items():
+        nodes = {PICTURE: material.node_tree.nodes[PICTURE], **lit.map_nodes(material)}
+        live = {PICTURE: face.image, lit.NORMAL: face.normal_map, lit.LIGHT: face.light_map}
+        kept = {PICTURE: face.baked, lit.NORMAL: face.baked_normal, lit.LIGHT: face.baked_light}
+        for name, node in [*nodes.items(), *((PICTURE, texture) for texture in sharpen.beside(material))]:
             image = (kept if baked else live)[name]
             if node.image != image:
                 node.image = image
@@ -114,7 +116,7 @@ def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types
     tree = material.node_tree
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexImage")
-    texture.name = lit.PICTURE
+    texture.name = PICTURE
     texture.image = image
     texture.interpolation = "Linear"  # Exact Pixels sets "Closest": a pixel of the picture then stays a pixel
     texture.extension = "EXTEND"
@@ -166,7 +168,7 @@ def _mix_in_clear(material: Any) -> None:
     x = shown.node.location.x
     clear.location, mix.location, output.location = (x, 120), (x + 200, 0), (x + 400, 0)
     for start, end in (
-        (tree.nodes[lit.PICTURE].outputs["Alpha"], mix.inputs[0]),
+        (sharpen.shown(tree.nodes).outputs["Alpha"], mix.inputs[0]),
         (clear.outputs[0], mix.inputs[1]),
         (shown, mix.inputs[2]),
         (mix.outputs[0], output.inputs["Surface"]),
@@ -176,7 +178,7 @@ def _mix_in_clear(material: Any) -> None:
 
 
 def shows_picture(material: bpy.types.Material) -> bool:
-    return material.node_tree is not None and lit.PICTURE in material.node_tree.nodes
+    return material.node_tree is not None and PICTURE in material.node_tree.nodes
 
 
 def shows_its_picture(proxy: bpy.types.Object) -> bool:
@@ -192,7 +194,7 @@ def shows_its_picture(proxy: bpy.types.Object) -> bool:
 
 def picture_nodes(proxy: bpy.types.Object) -> list[bpy.types.ShaderNodeTexImage]:
     """Returns the texture nodes that show the face's picture: the plate's, and the proxy's if the proxy shows it."""
-    return [material.node_tree.nodes[lit.PICTURE] for material in materials_of(proxy)]
+    return [material.node_tree.nodes[PICTURE] for material in materials_of(proxy)]
 
 
 def materials_of(proxy: bpy.types.Object) -> list[Any]:

@@ -17,9 +17,10 @@ import bpy
 
 from effigy_client.pixels import BRIGHTEST, Surface
 
+from . import sharpen
 from .properties import EffigyFace
+from .sharpen import PICTURE
 
-PICTURE = "Picture"  # the texture node of every material that shows a face's picture
 EMISSION = "Emission"  # the node that shows it as it was painted
 MIX = "Lit"
 NORMAL, LIGHT = "Normal", "Light"  # the texture nodes of the maps
@@ -42,7 +43,7 @@ def fit(face: EffigyFace, name: str, materials: list[Any], worn: list[Any]) -> N
         if shown and MIX not in nodes and EMISSION in nodes:
             _put_in(material, mapped=material not in worn)
             if material != materials[0]:
-                _follow(nodes[MIX].inputs[0], materials[0])
+                sharpen.follow(nodes[MIX].inputs[0], materials[0], MIX)
         if MIX in nodes and nodes[MIX].mute == shown:
             nodes[MIX].mute = not shown  # which leaves Emission alone in what is rendered
 
@@ -97,7 +98,7 @@ def _put_in(material: Any, *, mapped: bool) -> None:
     for following in [each.to_socket for each in emission.outputs[0].links]:
         link(mix.outputs[0], following)
     for start, end in (
-        (picture.outputs["Color"], divide.inputs[0]),
+        (sharpen.shown(nodes).outputs["Color"], divide.inputs[0]),
         (light.outputs["Color"], divide.inputs[1]),
         (divide.outputs[0], scale.inputs[0]),
         (scale.outputs[0], diffuse.inputs["Color"]),
@@ -123,12 +124,3 @@ def _put_in(material: Any, *, mapped: bool) -> None:
             other.location.x += 200
     light.location, divide.location, scale.location = (x - 300, y - 280), (x, y - 140), (x, y - 280)
     diffuse.location, mix.location = (x + 200, y - 140), (x + 200, y)
-
-
-def _follow(slider: Any, material: Any) -> None:
-    """Drives a slider by that of ``material``."""
-    curve = slider.driver_add("default_value")
-    curve.driver.type = "AVERAGE"  # of one: what is no script needs nobody's permission
-    target = curve.driver.variables.new().targets[0]
-    target.id_type, target.id = "MATERIAL", material
-    target.data_path = f'node_tree.nodes["{MIX}"].inputs[0].default_value'

@@ -16,8 +16,9 @@ from mathutils import Matrix
 
 from effigy_protocol.person import Corner
 
-from . import display, lit
+from . import display
 from .properties import face_of
+from .sharpen import PICTURE
 
 _BEFORE = 2e-3  # of the plate's side, towards the viewer: it covers the plate
 
@@ -60,7 +61,7 @@ def show(
     plane.matrix_world = plate.matrix_world @ Matrix.Translation((0, 0, _BEFORE))
     plane.data.vertices.foreach_set("co", corners(quad, width, height).ravel().tolist())
     plane.data.update()
-    node = plane.data.materials[0].node_tree.nodes[lit.PICTURE]
+    node = plane.data.materials[0].node_tree.nodes[PICTURE]
     before, node.image = node.image, image
     if before is not None and before != image and before.users == 0:
         bpy.data.images.remove(before)

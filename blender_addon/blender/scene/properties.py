@@ -23,7 +23,8 @@ from effigy_client.mirror import Twin, twins_by_name
 
 from .own_expression import OVERRIDABLE, EffigyOwn
 
-# Called with a proxy whose ``display``, ``matte``, ``relief`` or ``lit`` was changed; what shows pictures adds itself.
+# Called with a proxy whose ``display``, ``matte``, ``relief``, ``lit`` or ``sharpen`` was changed; what shows pictures
+# adds itself.
 on_display: list[Callable[[bpy.types.Object], None]] = []
 
 
@@ -107,6 +108,13 @@ class EffigyFace(bpy.types.PropertyGroup):
         name="Lit",
         description="Take the light out of the picture, and let the scene light the face. The slider beside it goes "
         "from as painted (0) to lit by the scene (1), and can be keyed",
+        update=_on_display,
+        override=OVERRIDABLE,
+    )
+    sharpen: BoolProperty(
+        name="Sharpen",
+        description="Enlarge the picture smoothly, and sharpen it as far as the slider beside it says, which can be "
+        "keyed. Otherwise every pixel has the colour that was painted",
         update=_on_display,
         override=OVERRIDABLE,
     )

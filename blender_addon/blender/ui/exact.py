@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import bpy
 from bpy.props import EnumProperty
@@ -188,22 +188,18 @@ class EFFIGY_OT_exact_view(FaceOperator):
             tears = self._frame(proxy, face.camera, context)
         if face.image is not None and self.size == "PICTURE":
             scene.render.resolution_x, scene.render.resolution_y = face.image.size
-        for node in display.picture_nodes(proxy):
-            node.interpolation = self._interpolation(scene, face.image, tears=tears)
+        face.sharpen = self._enlarges(scene, face.image)
+        if not face.sharpen:
+            for node in display.picture_nodes(proxy):
+                node.interpolation = "Linear" if tears or self.size == "SCENE" else "Closest"  # pixels as squares
         if write(scene, focus=own):  # a colour configuration of the studio's own
             text = "This colour configuration has no Standard view: choose the one that shows textures as they are"
             self.report({"WARNING"}, text)
         return {"FINISHED"}
 
-    def _interpolation(
-        self, scene: bpy.types.Scene, image: bpy.types.Image | None, *, tears: bool
-    ) -> Literal["Linear", "Closest", "Cubic"]:
-        """Returns how its pixels are drawn: as squares where each is one of the render's, smoothly where it is
-        enlarged.
-        """
-        if image is not None and self.size == "SCENE" and scene.render.resolution_y > image.size[1]:
-            return "Cubic"
-        return "Linear" if tears or self.size == "SCENE" else "Closest"
+    def _enlarges(self, scene: bpy.types.Scene, image: bpy.types.Image | None) -> bool:
+        """Returns whether the render shows the picture larger than it is."""
+        return image is not None and self.size == "SCENE" and scene.render.resolution_y > image.size[1]
 
     def _frame(self, proxy: bpy.types.Object, camera: bpy.types.Object, context: bpy.types.Context) -> bool:
         """Fills the camera's picture with the plate; whether its pixels tear there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..scene import display, lit
+from ..scene import display, lit, sharpen
 from ..scene.properties import face_of
 from ..scene.queries import carrier_of, face_in
 from .panels import FacePanel
@@ -21,12 +21,14 @@ class EFFIGY_PT_shot(FacePanel):
         face, shown = face_of(proxy), carrier_of(proxy)
         layout.row(align=True).prop(face, "display", expand=True)
         layout.row(align=True).prop(face, "matte", expand=True)
-        row, slider = layout.row(align=True), lit.slider_of(display.materials_of(proxy))
-        row.prop(face, "lit", toggle=True)
-        if face.lit and slider is not None:
-            row.prop(slider, "default_value", text="", slider=True)
-        else:
-            row.label(text="As painted")
+        materials = display.materials_of(proxy)
+        for name, slider in (("lit", lit.slider_of(materials)), ("sharpen", sharpen.slider_of(materials))):
+            row = layout.row(align=True)
+            row.prop(face, name, toggle=True)
+            if getattr(face, name) and slider is not None:
+                row.prop(slider, "default_value", text="", slider=True)
+            else:
+                row.label(text="As painted")
         grid = layout.grid_flow(columns=2, align=True)
         grid.prop(face, "relief")
         if shown is not None:
