@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the matte of pictures without an alpha: its error where the truth is known, its flicker, and what it costs.
+Or the alpha that the default paints.
 
-python recipes/bench/matte.py head.npz [people]     head.npz: what ``python -m recipes.demo_face bake`` wrote
+python recipes/bench/matte.py head.npz [--people 48] [--painted]
+
+head.npz is what ``python -m recipes.demo_face bake`` wrote.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,13 +21,15 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from effigy.faces import DEFAULT_BUNDLE, load_face_model
+from effigy.faces import DEFAULT_BUNDLE, FaceModel, load_face_model
 from effigy.faces.mattes import head_alpha
+from effigy.generators.planes import alpha
 from effigy_protocol.messages import PassName
 from recipes.demo_face.bake import load_assets
-from recipes.demo_face.latents import drawn
+from recipes.demo_face.latents import drawn, paint_vectors
 from recipes.demo_face.parameters import YAW, column
 from recipes.demo_face.renderer import Renderer
+from recipes.demo_face.storage import read_trainable
 
 SIZE, SEED, SPREAD = 256, 4243, 0.8  # people whom nothing was chosen by
 EDGE = 9  # pixels of 256: within half of that of an alpha between 5 % and 95 % is the edge band
@@ -32,48 +37,57 @@ TURN = np.arange(-10.0, 10.0, 0.5)  # degrees, a frame each
 ROUNDS = 15
 
 Plane = NDArray[np.float32]
+Vector = NDArray[np.float32]
 
 
-def main(head: Path, people: int) -> None:
+def main(head: Path, people: int, *, painted: bool) -> None:
     torch.set_num_threads(1)
-    renderer = Renderer(load_assets(head), SIZE)
-    errors = np.array([error(renderer, vector) for vector in drawn(people, SEED, SPREAD)])
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    size = model.generator.resolution[0] if painted else SIZE
+    renderer = Renderer(load_assets(head), size)
+    network = read_trainable(DEFAULT_BUNDLE / "generator.safetensors") if painted else None
+
+    def both(vector: Vector) -> tuple[Plane, Plane]:
+        """Alpha as it is found, and as it is."""
+        rendering = renderer(vector)
+        if network is not None:
+            return alpha(paint_vectors(network, vector[None]), model.generator.planes)[
+                0, 0
+            ].numpy(), rendering.film.alpha
+        return head_alpha((rendering.picture / 127.5 - 1).astype(np.float32)), rendering.film.alpha
+
+    errors = np.array([error(both(vector)) for vector in drawn(people, SEED, SPREAD)])
     for name, each in zip(("whole picture", "edge band"), errors.T, strict=True):
         print(f"error of alpha, {name}: mean {each.mean():.4f}, median {np.median(each):.4f}, worst {each.max():.4f}")
-    flicker(renderer)
-    cost()
+    flicker(both)
+    if not painted:
+        cost(model)
 
 
-def error(renderer: Renderer, vector: NDArray[np.float32]) -> tuple[float, float]:
-    """The mean |error| of alpha in all of a render, and in the band around its edge."""
-    found, true = both(renderer, vector)
-    band = (maximum_filter(true, EDGE) > 0.05) & (minimum_filter(true, EDGE) < 0.95)
+def error(pair: tuple[Plane, Plane]) -> tuple[float, float]:
+    """The mean |error| of alpha in all of a picture, and in the band around its edge."""
+    found, true = pair
+    width = 2 * round((EDGE - 1) / 2 * len(true) / SIZE) + 1
+    band = (maximum_filter(true, width) > 0.05) & (minimum_filter(true, width) < 0.95)
     away = np.abs(found - true)
     return float(away.mean()), float(away[band].mean())
 
 
-def both(renderer: Renderer, vector: NDArray[np.float32]) -> tuple[Plane, Plane]:
-    """Alpha as it is found, and as it is."""
-    rendering = renderer(vector)
-    return head_alpha((rendering.picture / 127.5 - 1).astype(np.float32)), rendering.film.alpha
-
-
-def flicker(renderer: Renderer) -> None:
+def flicker(both: Callable[[Vector], tuple[Plane, Plane]]) -> None:
     """A slow turn: how much alpha goes on from frame to frame, and how much it goes to and fro."""
     vector = drawn(1, SEED, SPREAD)[0]
     pairs = []
     for yaw in TURN:
         vector[column("yaw")] = YAW.parameter(np.radians(yaw))
-        pairs.append(both(renderer, vector))
+        pairs.append(both(vector))
     for name, frames in zip(("found", "true"), map(np.stack, zip(*pairs, strict=True)), strict=True):
         step = np.abs(np.diff(frames, axis=0)).mean()
         swing = np.abs(frames[1:-1] - (frames[:-2] + frames[2:]) / 2).mean()
         print(f"half a degree a frame, alpha {name}: changes by {step:.5f} a frame, of it to and fro {swing:.5f}")
 
 
-def cost() -> None:
+def cost(model: FaceModel) -> None:
     """Processor time of a final with and without, and of the matte alone in larger pictures."""
-    model = load_face_model(DEFAULT_BUNDLE, "cpu")
     person = model.open_seed(1)
     ws, light = person.ws[None], model.light(person)
 
@@ -109,4 +123,9 @@ def alternately(ways: list[Callable[[], object]]) -> list[float]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 48)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("head", type=Path)
+    parser.add_argument("--people", type=int, default=48)
+    parser.add_argument("--painted", action="store_true", help="the default's own alpha, of the same people")
+    arguments = parser.parse_args()
+    main(arguments.head, arguments.people, painted=arguments.painted)
