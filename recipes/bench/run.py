@@ -55,12 +55,14 @@ def main(blender: Path, size: int) -> None:
     window = measured["window_ms"]
     console.print(
         f"in a window         {window['total']:.1f} ms, {window['total'] - window['synthesis']:.1f} beyond synthesis; "
-        f"main thread {window['main_thread']:.2f} ms of a picture, its longest tick {window['longest_tick']:.2f}"
+        f"main thread {window['main_thread']:.2f} ms of a picture, its longest tick {window['longest_tick']:.2f} "
+        f"({window['tick_processor']:.2f} of processor time)"
     )
     lit = measured["lit_ms"]
     console.print(
         f"lit by the scene    {lit['total']:.1f} ms, {lit['total'] / window['total']:.2f} × as painted; "
-        f"main thread {lit['main_thread']:.2f} ms, {lit['main_thread'] / window['main_thread']:.2f} ×"
+        f"main thread {lit['main_thread']:.2f} ms, {lit['main_thread'] / window['main_thread']:.2f} ×, "
+        f"its longest tick {lit['longest_tick']:.2f} ({lit['tick_processor']:.2f} of processor time)"
     )
     console.print(f"add-on zip          {addon_zip.stat().st_size / 2**20:.1f} MB")
     console.print(
