@@ -95,6 +95,8 @@ def _put_in(material: Any, *, mapped: bool) -> None:
     divide.operation, scale.operation = "DIVIDE", "SCALE"
     scale.inputs["Scale"].default_value = 1 / BRIGHTEST
     mix.inputs[0].default_value = 1.0
+    if hasattr(material, "cycles"):  # which would darken what lights a plate from more than 60° to the side
+        material.cycles.use_bump_map_correction = False
     for following in [each.to_socket for each in emission.outputs[0].links]:
         link(mix.outputs[0], following)
     for start, end in (

@@ -76,6 +76,17 @@ def test_light_from_the_left_brightens_the_left_cheek(scene, lit, engine):
     assert min(left.mean(), -right.mean()) > 0.05
 
 
+@pytest.mark.parametrize("degrees", [65, 80])
+def test_light_from_the_side_is_as_bright_in_cycles_as_its_angle_says(scene, lit, degrees):
+    shine(degrees)
+    wanted, solid = expected(lit, degrees)
+    solid[:1] = solid[-1:] = solid[:, :1] = solid[:, -1:] = False
+    found = light_of(shoot(scene, "CYCLES", 4))[solid]
+    # Bytes of the render, and of the picture that the light falls on: half a level each, in linear light.
+    assert np.abs(found - wanted[solid]).mean() < 2 / 255
+    assert found.mean() == pytest.approx(wanted[solid].mean(), rel=0.01)
+
+
 @pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
 def test_at_0_and_switched_off_a_render_is_as_painted(scene, lit, engine):
     shine(30)
