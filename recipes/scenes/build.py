@@ -16,27 +16,28 @@ from mathutils import Matrix, Vector
 
 from .props import add_ball, add_box, add_camera, add_light, add_person, empty_scene, paint, turned
 
-SIZE, SAMPLES = (480, 270), 20
+SIZE, SAMPLES = (480, 270), 32
 
 
 def portrait() -> bpy.types.Scene:
     """A portrait: key light, fill and rim before a painted cloth, all of which the face is lit by."""
     scene = empty_scene(SIZE, SAMPLES)
-    add_camera(scene, (0.13, -1.6, 1.5), (0.13, 0, 1.455), 80)
-    add_person(scene, 11, (0, 0, 1.5), -14, (0.035, 0.05, 0.09), mouthSmile=0.45).effigy.lit = True
-    add_box(scene, "Cloth", (0, 1.3, 1.4), (4, 0.02, 3), paint("Cloth", (0.16, 0.13, 0.11), 0.95))
-    add_light(scene, "Key", (-1.1, -1.2, 2.2), (0, 0, 1.45), 45, 0.7, (1, 0.93, 0.85))
-    add_light(scene, "Fill", (1.4, -1.3, 1.6), (0, 0, 1.4), 9, 1.2, (0.8, 0.88, 1))
-    add_light(scene, "Rim", (0.9, 0.9, 2.1), (0, 0, 1.45), 40, 0.4, (1, 0.85, 0.7))
-    add_light(scene, "On the Cloth", (0.3, 0.5, 0.7), (0.3, 1.3, 1.5), 14, 0.4, (1, 0.8, 0.6))
+    add_camera(scene, (0.1, -1.6, 1.5), (0.1, 0, 1.455), 84)
+    add_person(scene, 37, (0, 0, 1.5), 14, (0.035, 0.05, 0.09), mouthSmile=0.45).effigy.lit = True
+    add_box(scene, "Cloth", (0, 1.3, 1.4), (4, 0.02, 3), paint("Cloth", (0.07, 0.065, 0.06), 0.95))
+    add_light(scene, "Key", (1.0, -1.5, 2.0), (0, 0, 1.47), 42, 0.7, (1, 0.93, 0.85))
+    add_light(scene, "Fill", (-1.3, -1.6, 1.5), (0, 0, 1.45), 14, 1.2, (0.8, 0.88, 1))
+    add_light(scene, "Rim", (-0.9, 0.9, 2.1), (0, 0, 1.35), 30, 0.4, (1, 0.85, 0.7))
+    add_light(scene, "On the Cloth", (0.7, 0.5, 0.7), (0.55, 1.3, 1.45), 16, 0.4, (1, 0.8, 0.6))
     return scene
 
 
 def room() -> bpy.types.Scene:
     """A room with daylight: a ring of beads goes round the head, and things stand before and behind it."""
     scene = empty_scene(SIZE, SAMPLES)
-    add_camera(scene, (0.25, -1.7, 1.36), (0.1, 0, 1.24), 55)
-    person = add_person(scene, 23, (0, 0, 1.28), 18, (0.42, 0.1, 0.06), jawOpen=0.15, mouthSmile=0.35)
+    add_camera(scene, (0.25, -1.7, 1.34), (0.1, 0, 1.25), 62)
+    person = add_person(scene, 17, (0, 0, 1.28), 12, (0.42, 0.1, 0.06), mouthSmile=0.45)
+    person.effigy.lit = True
     wall, wood = paint("Wall", (0.55, 0.5, 0.42), 0.9), paint("Wood", (0.32, 0.17, 0.08), 0.45)
     add_box(scene, "Wall", (0, 1.6, 1.3), (6, 0.05, 3.2), wall)
     add_box(scene, "Floor", (0, 0, -0.02), (6, 6, 0.04), wood)
@@ -58,7 +59,8 @@ def room() -> bpy.types.Scene:
         foot = stands.location + Vector((0, 0, 0.2))
         stem = turned(scene, "Stem", ((0.003, 0.0), (0.002, (leaf.location - foot).length)), leaf.data.materials[0])
         stem.matrix_world = Matrix.LocRotScale(foot, (leaf.location - foot).to_track_quat("Z", "Y"), None)
-    add_light(scene, "Window", (-2.2, -0.6, 2.1), (0, 0.3, 1.1), 90, 1.3, (0.85, 0.93, 1))
+    add_light(scene, "Window", (-1.6, -1.8, 2.0), (0, 0, 1.2), 80, 1.3, (0.85, 0.93, 1))
+    add_light(scene, "Bounce", (1.2, -1.7, 1.5), (0, 0, 1.25), 12, 1.2, (1, 0.95, 0.9))
     add_light(scene, "Lamp", (1.6, 0.9, 1.9), (0.7, 1.5, 1.4), 16, 0.2, (1, 0.75, 0.5))
     return scene
 
@@ -76,9 +78,9 @@ def _ring_of_beads(scene: bpy.types.Scene, middle: Vector) -> None:
 def interview() -> bpy.types.Scene:
     """A two-shot: two people at a table, lit by the studio, each with a microphone."""
     scene = empty_scene(SIZE, SAMPLES)
-    add_camera(scene, (0, -2.2, 1.34), (0, 0, 1.2), 60)
-    add_person(scene, 11, (-0.36, 0, 1.28), 26, (0.3, 0.27, 0.22), jawOpen=0.35).effigy.lit = True
-    add_person(scene, 4, (0.36, 0.02, 1.3), -26, (0.04, 0.09, 0.12), mouthSmile=0.6).effigy.lit = True
+    add_camera(scene, (0, -2.2, 1.34), (0, 0, 1.215), 72)
+    add_person(scene, 50, (-0.3, 0, 1.28), 20, (0.3, 0.27, 0.22), jawOpen=0.35).effigy.lit = True
+    add_person(scene, 51, (0.3, 0.02, 1.28), -20, (0.04, 0.09, 0.12), mouthSmile=0.4).effigy.lit = True
     add_box(scene, "Table", (0, -0.45, 0.84), (1.9, 0.6, 0.05), paint("Table", (0.06, 0.05, 0.045), 0.25))
     steel, foam = paint("Steel", (0.5, 0.5, 0.5), 0.3, metal=1.0), paint("Foam", (0.02, 0.02, 0.02), 0.95)
     for side in (-1, 1):
@@ -90,7 +92,7 @@ def interview() -> bpy.types.Scene:
         place = (-1.2 + 0.4 * number, 1.46, 1.2)
         add_box(scene, "Slat", place, (0.05, 0.04, 2.4), paint("Slat", (0.3, 0.18, 0.09), 0.6))
     for side, tone in ((-1, (1, 0.92, 0.82)), (1, (0.9, 0.95, 1))):
-        add_light(scene, "Softbox", (1.5 * side, -1.6, 2.2), (-0.2 * side, 0, 1.2), 38, 0.8, tone)
+        add_light(scene, "Softbox", (1.5 * side, -1.6, 2.2), (-0.2 * side, 0, 1.2), 50, 0.8, tone)
         add_light(scene, "Rim", (0.9 * side, 0.9, 2.3), (0.4 * side, 0, 1.3), 22, 0.3)
     return scene
 

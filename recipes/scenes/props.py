@@ -12,13 +12,16 @@ from mathutils import Matrix, Vector
 
 Colour = tuple[float, float, float]
 _SIDES = 40  # of what is turned on a lathe
-# A turtleneck: radius and height from the head's middle, from the collar to below what cameras see.
-_TURTLENECK = (
-    *((0.074, -0.140), (0.082, -0.128), (0.089, -0.133), (0.091, -0.150), (0.094, -0.172), (0.115, -0.192)),
-    *((0.165, -0.214), (0.205, -0.252), (0.222, -0.330), (0.228, -0.480), (0.232, -0.700)),
+# A jumper: radius and height from the head's middle, from within its high collar to below what cameras see.
+_JUMPER = (
+    *((0.070, -0.165), (0.070, -0.140), (0.071, -0.122), (0.077, -0.117), (0.083, -0.122), (0.087, -0.133)),
+    *((0.095, -0.144), (0.109, -0.156), (0.130, -0.168), (0.160, -0.181), (0.190, -0.200), (0.212, -0.238)),
+    *((0.223, -0.300), (0.228, -0.400), (0.230, -0.560), (0.230, -0.800)),
 )
+_COLLAR = (-0.15, -0.135)  # heights between which it becomes shoulders
+_RIBS = 72  # of knitted wool, around a body
 _NECK, _DEEP = 0.1, 0.6  # beyond this radius a body is less deep than wide
-_BEHIND = 0.045  # from a head's middle back to its neck's
+_BEHIND = 0.015  # from a head's middle back to its neck's
 
 
 def empty_scene(size: tuple[int, int], samples: int) -> bpy.types.Scene:
@@ -26,6 +29,7 @@ def empty_scene(size: tuple[int, int], samples: int) -> bpy.types.Scene:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene: Any = bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", samples
+    scene.cycles.caustics_reflective = scene.cycles.caustics_refractive = False  # which need far more samples
     scene.render.resolution_x, scene.render.resolution_y = size
     scene.render.image_settings.file_format = "PNG"
     scene.view_settings.view_transform = "Standard"  # which leaves faces as they are painted
@@ -76,7 +80,8 @@ def add_person(
     proxy.matrix_world = Matrix.LocRotScale(Vector(place), Matrix.Rotation(math.radians(turn), 3, "Z"), proxy.scale)
     for name, value in controls.items():
         proxy.data.shape_keys.key_blocks[name].value = value
-    body = turned(scene, f"{proxy.name} Jumper", _TURTLENECK, paint("Wool", cloth, 0.9), deep=_DEEP)
+    proxy.effigy.sharpen = True
+    body = turned(scene, f"{proxy.name} Jumper", _JUMPER, wool(cloth), deep=_DEEP)
     neck = Vector(place) + Matrix.Rotation(math.radians(turn), 3, "Z") @ Vector((0, _BEHIND, 0))
     body.matrix_world = Matrix.LocRotScale(neck, Matrix.Rotation(math.radians(turn / 2), 3, "Z"), None)
     return proxy
@@ -104,6 +109,11 @@ def turned(
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(points, [], quads)
     mesh.polygons.foreach_set("use_smooth", [True] * len(mesh.polygons))
+    around = mesh.uv_layers.new(name="Around")  # u once around, v in metres upwards
+    for quad in range(len(quads)):
+        ring, side = divmod(quad, _SIDES)
+        for corner, (right, down) in enumerate(((0, 0), (0, 1), (1, 1), (1, 0))):
+            around.data[4 * quad + corner].uv = ((side + right) / _SIDES, profile[ring + down][1])
     mesh.materials.append(material)
     obj = _link(scene, bpy.data.objects.new(name, mesh))
     smooth: Any = obj.modifiers.new("Smooth", "SUBSURF")
@@ -134,6 +144,30 @@ def add_ball(
     bpy.ops.object.shade_smooth()
     obj.data.materials.append(material)
     return obj
+
+
+def wool(colour: Colour) -> Any:
+    """Wool for what is ``turned``: ribs along its UV map, down to where the collar ends."""
+    material = paint("Wool", colour, 0.95)
+    tree = material.node_tree
+    kinds = ("UVMap", "TexWave", "Bump", "SeparateXYZ", "MapRange")
+    place, ribs, bump, parts, height = (tree.nodes.new(f"ShaderNode{kind}") for kind in kinds)
+    ribs.inputs["Scale"].default_value = math.pi * _RIBS / 10  # whose wave is sin(20 · scale · u)
+    ribs.inputs["Distortion"].default_value, ribs.inputs["Detail"].default_value = 0.6, 1.0
+    bump.inputs["Distance"].default_value = 0.004
+    for name, value in zip(("From Min", "From Max", "To Min", "To Max"), (*_COLLAR, 0.04, 0.5), strict=True):
+        height.inputs[name].default_value = value
+    for start, end in (
+        (place.outputs["UV"], ribs.inputs["Vector"]),
+        (place.outputs["UV"], parts.inputs[0]),
+        (parts.outputs["Y"], height.inputs["Value"]),
+        (height.outputs[0], bump.inputs["Strength"]),
+        (ribs.outputs["Fac" if "Fac" in ribs.outputs else "Factor"], bump.inputs["Height"]),
+        (bump.outputs["Normal"], tree.nodes["Principled BSDF"].inputs["Normal"]),
+    ):
+        tree.links.new(start, end)
+    tree.nodes["Principled BSDF"].inputs["Sheen Weight"].default_value = 0.25
+    return material
 
 
 def paint(name: str, colour: Colour, roughness: float = 0.5, metal: float = 0.0, shine: float = 0.0) -> Any:
