@@ -7,6 +7,7 @@ from the screen.
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -65,5 +66,6 @@ def answer():
     return 0.05
 
 
+faulthandler.enable()  # where Blender ends without a word, its log says at least which operator ran
 bpy.context.preferences.view.show_splash = False  # before it shows
 bpy.app.timers.register(answer, first_interval=1.0, persistent=True)

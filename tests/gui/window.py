@@ -18,7 +18,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 1500, 1200  # as high as the panel with its parts open: a row below the edge is not seen
 PATIENCE = 900.0  # seconds: what an idle machine does in two, one with fifteen others at work does in minutes
-_ENLARGED = 3  # for reading small letters
+_ENLARGED = 3, 4, 2  # for reading small letters; what one size misses, as in grey on grey, another finds
 _ROW = 12  # pixels above and below a text's middle
 
 
@@ -147,9 +147,13 @@ class Window:
     def _wait(self, holds: Callable[[], bool], question: str) -> None:
         end = time.monotonic() + PATIENCE
         while not holds():
-            assert self.process.poll() is None, f"Blender ended:\n{self.console()}"
+            self._check_it_runs()
             assert time.monotonic() < end, f"Blender does not answer:\n{question}\n{self.console()}"
             time.sleep(0.02)
+
+    def _check_it_runs(self) -> None:
+        code = self.process.poll()
+        assert code is None, f"Blender ended with code {code}:\n{self.console()}"
 
     def background(self, *arguments: object) -> str:
         """What Blender says that runs without a window, with the same preferences; its code must be 0."""
@@ -236,13 +240,16 @@ class Window:
 
     def words(self, columns: slice) -> list[tuple[str, float, float]]:
         """What can be read in these columns of the screen: (line of text, x, y of its middle)."""
-        return self._read(self.look(), columns)
+        return self._read(self.look(), columns, _ENLARGED[0])
 
-    def _read(self, screen: np.ndarray, columns: slice) -> list[tuple[str, float, float]]:
-        """The same, of what ``look`` has returned."""
+    def _read(self, screen: np.ndarray, columns: slice, enlarged: int) -> list[tuple[str, float, float]]:
+        """The same, of what ``look`` has returned, with letters so many times as large."""
         left = columns.start or 0
-        picture = Image.fromarray(screen[:, columns].min(axis=2))  # white alone, on any slider's colour
-        large = picture.resize((picture.width * _ENLARGED, picture.height * _ENLARGED), Image.Resampling.LANCZOS)
+        part = screen[:, columns].astype(int)
+        warns = (part[..., 0] - part[..., 1] > 40) & (np.abs(part[..., 1] - part[..., 2]) < 16)  # Blender's red letters
+        light = np.where(warns, part[..., 0], part.min(axis=2))  # and white ones, on any slider's colour
+        picture = Image.fromarray(light.astype(np.uint8))
+        large = picture.resize((picture.width * enlarged, picture.height * enlarged), Image.Resampling.LANCZOS)
         path = self.work / "read.png"
         large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
         table = subprocess.run(
@@ -258,8 +265,8 @@ class Window:
         found = []
         for cells in lines.values():
             boxes = np.array([[int(value) for value in cell[6:10]] for cell in cells])
-            x = (boxes[:, 0].min() + (boxes[:, 0] + boxes[:, 2]).max()) / 2 / _ENLARGED + left
-            y = (boxes[:, 1] + boxes[:, 3] / 2).mean() / _ENLARGED
+            x = (boxes[:, 0].min() + (boxes[:, 0] + boxes[:, 2]).max()) / 2 / enlarged + left
+            y = (boxes[:, 1] + boxes[:, 3] / 2).mean() / enlarged
             found.append((" ".join(cell[11] for cell in cells), float(x), float(y)))
         return found
 
@@ -273,6 +280,7 @@ class Window:
         asked = text, columns.start, columns.stop
         seen: list[tuple[str, float, float]] = []
         read = None  # of the screen, what was read last
+        sizes: list[int] = []  # in which it was not read yet
         while True:
             screen = self.look()
             if asked in self._found:  # reading takes long: what is there, pixel by pixel, need not be read again
@@ -280,12 +288,14 @@ class Window:
                 if np.array_equal(screen[_row(place), columns], row):
                     return place, screen
             if read is None or not np.array_equal(screen[:, columns], read):
-                seen, read = self._read(screen, columns), screen[:, columns]
+                read, sizes = screen[:, columns], list(_ENLARGED)
+            if sizes:
+                seen = self._read(screen, columns, sizes.pop(0))
             for line, x, y in seen:
                 if re.search(text, line, re.IGNORECASE):
                     self._found[asked] = (x, y), screen[_row((x, y)), columns]
                     return (x, y), screen
-            assert self.process.poll() is None, f"Blender ended:\n{self.console()}"
+            self._check_it_runs()
             assert time.monotonic() < end, f"no {text!r} on the screen: {[line for line, _, _ in seen]}"
             time.sleep(0.5)
 
