@@ -20,7 +20,6 @@ bpy.context.preferences.system.viewport_aa = "FXAA"  # what is drawn in software
 window, area, region = view3d()
 area.spaces.active.show_region_ui = True
 area.spaces.active.overlay.show_stats = False
-addon('blender.preferences').get().matte = "NONE"  # whole pictures, whose bytes are compared
 """
 CATEGORY = """
 window, area, region = view3d()
@@ -82,6 +81,16 @@ def viewport(window):
 
 
 @contextlib.contextmanager
+def whole_picture(window):
+    """While the face shows its whole picture, as it was painted, rather than the head alone as new faces do."""
+    window.ask("face().effigy.matte = 'NONE'")
+    settle(window)
+    yield
+    window.ask("face().effigy.matte = 'HEAD'")
+    settle(window)
+
+
+@contextlib.contextmanager
 def opened(window, name):
     """While a closed part of the panel is open: what stands below it is where it was before and afterwards."""
     toggle(window, name)
@@ -129,6 +138,15 @@ _BROWSER = """
 areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
 browser = next((area for area in areas if area.type == "FILE_BROWSER"), None)
 """
+
+
+def put_tool_away(window):
+    """Activates Blender's own first tool, as the toolbar does."""
+    window.ask(
+        "window, area, region = view3d()\n"
+        "with bpy.context.temp_override(window=window, area=area, region=region):\n"
+        "    bpy.ops.wm.tool_set_by_id(name='builtin.select_box')"
+    )
 
 
 def hover(window):

@@ -16,6 +16,7 @@ from .steps import (
     landmark,
     opened,
     picture,
+    put_tool_away,
     settle,
     shows_face,
     until,
@@ -183,7 +184,7 @@ def test_the_picture_behind_the_camera_lies_where_the_plate_was(window):
 def test_another_person_takes_the_place_and_leaves_it(window):
     before, seed = picture(window), window.ask("result = face().effigy.seed")
     with opened(window, "Identity"):
-        window.press("^.{0,3}Random$", PANEL)
+        window.press("andom$", PANEL)
         until(lambda: window.ask("result = face().effigy.seed") != seed, window.console)
         settle(window)
         assert np.abs(picture(window).astype(int) - before).mean() > 3
@@ -217,6 +218,7 @@ def test_a_point_of_the_face_is_dragged_by_the_mouse(window):
     window.keys("ctrl+z")
     settle(window)
     assert values(window) == pytest.approx(before, abs=1e-4)
+    put_tool_away(window)
 
 
 def test_an_expression_is_kept_in_the_library_and_given_back(window):

@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from .steps import PANEL, choose_file, hover, opened, picture, settle, toggle, until, viewport
+from .steps import PANEL, choose_file, hover, opened, picture, settle, toggle, until, viewport, whole_picture
 
 MENU = slice(350, 950)  # the columns of what pops up at the file browser
 LATENT = "result = face().effigy.latent"
@@ -23,8 +23,8 @@ def photograph(window):
     canvas = np.full((320, 640, 3), 96, np.uint8)
     for number, left in ((seed, 40), (50, 330)):
         window.ask(SEED.format(number))
-        settle(window)
-        canvas[32:288, left : left + 256] = picture(window)[::-1].repeat(2, axis=0).repeat(2, axis=1)
+        with whole_picture(window):
+            canvas[32:288, left : left + 256] = picture(window)[::-1].repeat(2, axis=0).repeat(2, axis=1)
     path = window.work / "photograph-of-two.png"
     iio.imwrite(path, canvas)
     window.ask(SEED.format(seed))

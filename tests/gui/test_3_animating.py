@@ -13,7 +13,7 @@ import pytest
 from effigy_client.capture.live_link import ARKIT, PORT
 from tests.client.test_live_link import packet
 
-from .steps import CATEGORY, PANEL, choose_file, hover, opened, picture, settle, until, values
+from .steps import CATEGORY, PANEL, choose_file, hover, opened, picture, settle, until, values, whole_picture
 
 
 def test_the_face_follows_a_live_capture_until_escape(window):
@@ -49,8 +49,8 @@ def test_the_face_follows_a_live_capture_until_escape(window):
 def test_a_face_looks_as_the_one_in_a_picture_and_that_is_undone(window):
     path = window.work / "photograph.png"
     window.ask("face().data.shape_keys.key_blocks['jawOpen'].value = 0.8")
-    settle(window)
-    path.write_bytes(bytes(window.ask(PHOTOGRAPH)))
+    with whole_picture(window):
+        path.write_bytes(bytes(window.ask(PHOTOGRAPH)))
     window.press("Neutral", PANEL)
     settle(window)
     with opened(window, "Capture"):
