@@ -14,10 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from effigy.cli import app
-from effigy.faces import FIRST_BUNDLE, bundle, load_face_model
+from effigy.faces import FIRST_BUNDLE, bundle, is_bundle, load_face_model
 from effigy.faces.bundle import add_encoder, add_photo_map, replace_attributes, replace_learnt, save_face_model
 from effigy.faces.header import read_header
 from effigy.faces.replacing import check_replaceable
+from effigy.faces.sharing import export_bundle
 from effigy.fitting import attribute_learning, encoder_learning, fit, photo_learning
 
 PARTS = ("model.json", "model.safetensors", "correction.safetensors", "appearance.safetensors")
@@ -106,6 +107,16 @@ def test_trying_a_folder_leaves_nothing_behind(folder, tmp_path):
     check_replaceable(tmp_path / "new" / "folders" / "my.effigy")
     check_replaceable(folder)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_first_fit_that_is_stopped_while_its_files_move_is_a_face_model(folder):
+    whole = folder / "learnt"
+    for use in (read_header, load_face_model, lambda folder: export_bundle(folder, folder.with_name("shared.zip"))):
+        whole.mkdir()
+        (folder / "model.json").rename(whole / "model.json")  # the last that moves
+        assert is_bundle(str(folder))
+        use(folder)
+        assert not whole.exists()
 
 
 LEARN = {

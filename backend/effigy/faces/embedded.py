@@ -8,7 +8,7 @@ from pathlib import Path
 from effigy_protocol.files import is_file
 
 from ..generators.catalogue import generator_file
-from .header import HEADER, generator_path, read_header, sha256
+from .header import generator_path, has_header, read_header, sha256
 
 DEFAULT_BUNDLE = Path(__file__).parent / "default.effigy"
 FIRST_BUNDLE = Path(__file__).parent / "first-default.effigy"  # the default of earlier versions
@@ -32,7 +32,7 @@ def name_of_embedded(folder: Path) -> str:
 
 def is_bundle(name: str) -> bool:
     """Returns whether ``name`` means the folder of a face model, damaged or not."""
-    return is_file(resolve_bundle(name) / HEADER)
+    return has_header(resolve_bundle(name))
 
 
 def generator_of(name: str) -> Path:
@@ -69,6 +69,6 @@ def embedded_detector(folder: Path) -> Path:
     """
     if folder in _NAMED.values():
         return folder / "detector.safetensors"
-    topology = read_header(folder)["topology"] if is_file(folder / HEADER) else None
+    topology = read_header(folder)["topology"] if has_header(folder) else None
     fit = (bundle for bundle in _NAMED.values() if read_header(bundle)["topology"] == topology)
     return next(fit, DEFAULT_BUNDLE) / "detector.safetensors"

@@ -19,7 +19,7 @@ from effigy_protocol.files import file_problem, is_file, read_json, whole_file
 from ..generators import GeneratorFileError
 from .looks import describe
 from .regressors import describe_correction
-from .replacing import complete
+from .replacing import complete, is_there
 
 HEADER = "model.json"
 FORMAT = 6
@@ -34,13 +34,18 @@ class BundleError(Exception):
     """A bundle that cannot be loaded; the message says what is wrong and what to do."""
 
 
+def has_header(folder: Path) -> bool:
+    """Returns whether ``folder`` holds a face model, damaged or not."""
+    return is_there(folder, HEADER)
+
+
 def read_header(folder: Path) -> dict[str, Any]:
     """Returns the header of the bundle in ``folder``, whose replacement is completed first where one was stopped.
 
     Raises BundleError where it is missing, damaged or too new.
     """
     path = folder / HEADER
-    if not is_file(path):
+    if not has_header(folder):
         raise BundleError(f"{folder} is not a face model (no model.json): choose a folder that 'effigy fit' wrote")
     try:
         complete(folder, HEADER)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from effigy_protocol.files import scratch_folder
+from effigy_protocol.files import is_file, scratch_folder
 
 _PART, _WHOLE = "learnt.part", "learnt"  # folders in a bundle, of new files before and after they are complete
 
@@ -49,8 +49,13 @@ def complete(folder: Path, last: str) -> None:
     whole = folder / _WHOLE
     if whole.is_symlink() or not whole.is_dir():
         return
-    for path in sorted(whole.iterdir(), key=lambda path: path.name == last):
-        with suppress(FileNotFoundError):  # another reader was faster
-            path.replace(folder / path.name)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # another reader was faster
+        for path in sorted(whole.iterdir(), key=lambda path: path.name == last):
+            with suppress(FileNotFoundError):
+                path.replace(folder / path.name)
         whole.rmdir()
+
+
+def is_there(folder: Path, last: str) -> bool:
+    """Returns whether ``folder`` has the file ``last``, or will have it when it is complete."""
+    return is_file(folder / last) or is_file(folder / _WHOLE / last)

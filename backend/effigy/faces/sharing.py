@@ -13,14 +13,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from effigy_protocol.files import file_problem, is_file, parse_json, read_json, whole_file, whole_folder
+from effigy_protocol.files import file_problem, is_file, parse_json, whole_file, whole_folder
 
 from ..generators import GeneratorFileError
 from ..zip_files import LongDirectoryError, open_zip
 from .attributes import FILE as ATTRIBUTES
 from .bundle import load_face_model
 from .encoder import FILE as ENCODER
-from .header import HEADER, BundleError, sha256
+from .header import HEADER, BundleError, read_header, sha256
 from .photo_map import FILE as PHOTO_MAP
 from .regressors import CORRECTION
 
@@ -46,7 +46,7 @@ def export_bundle(folder: Path, out: Path) -> None:
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or write another")
-    header = _read(folder)
+    header = read_header(folder)
     header["generator"] = {"sha256": header["generator"]["sha256"]}
     entries = [(name, folder / name) for name in _TENSORS if is_file(folder / name)]
     with whole_file(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -78,13 +78,6 @@ def add_bundle(file: Path, generator: Path, out: Path) -> None:
         header["generator"] = {"path": str(generator.resolve()), "sha256": wanted}
         (partial / HEADER).write_text(json.dumps(header, indent=1), encoding="utf-8")
         load_face_model(partial, "cpu")
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        return _checked(read_json(folder / HEADER))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{folder} is not a face model ({error}): choose a folder that 'effigy fit' wrote") from None
 
 
 def _unpack(file: Path, folder: Path) -> dict[str, Any]:
