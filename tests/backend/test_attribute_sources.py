@@ -139,6 +139,12 @@ def _hostile(folder, width):
     (folder / "far.csv").write_text("seed,value\n99999999999,2\n")
     (folder / "inf.csv").write_text("seed,value\n1,inf\n")
     (folder / "bytes.csv").write_bytes(b"seed,value\n\xff\xfe,1\n")
+    (folder / "large.csv").write_bytes(b"seed,value\n" + b"\n" * (9 << 20))
+    (folder / "beyond.csv").write_text("seed,value\n" + "".join(f"{n},{1e308 * (-1) ** n}\n" for n in range(30)))
+    np.save(folder / "zeros.npy", np.zeros(width))
+    np.save(folder / "vast.npy", np.full(width, 1e300))
+    np.savez(folder / "point.npz", comp=np.float64(1))
+    torch.save(torch.zeros(()), folder / "point.pt")
     (folder / "note.txt").write_text("age")
     return sorted(path.name for path in folder.iterdir())
 
@@ -148,6 +154,8 @@ def test_what_is_no_source_is_refused_and_nothing_runs(default_model, held, tmp_
     whole = [str(tmp_path / name) for name in names]
     others = ["sefa", "sefa:0", "sefa:x", "sefa:9999", "", "sefa:1@3-2", "sefa:1@0-99", str(tmp_path), "missing.npy"]
     others += [f"{tmp_path / 'other.npz'}:1", f"{tmp_path / 'inf.pt'}:7"]
+    others += ["sefa:" + "9" * 5000, "sefa:1@0-" + "9" * 5000, "~nobody-is-called-so/a.npy"]
+    others += [f"{tmp_path / 'point.npz'}:0", f"{tmp_path / 'point.pt'}:0"]
     for source in [*whole, *others]:
         with pytest.raises((SourceError, GeneratorFileError)) as caught:
             learn(quiet(default_model), {"a": source})

@@ -9,6 +9,7 @@ that pictures show is taken back. And what φ says holds may move: that is asked
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,10 +125,12 @@ def held_slopes(model: FaceModel) -> Tensor:
 def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
     """Removes from the step what ``held`` sees, and scales it to a standard deviation of w+ [1 or num_ws, w_dim]."""
     moved = step.v * step.rows
+    if not 0 < float(moved.square().sum()) < math.inf:  # NaN, too
+        raise SourceError(f"{name} has no direction: its source holds zeros alone, or numbers beyond all bounds")
     mean = moved.sum(dim=0) / step.rows.sum()
     left = (moved - torch.linalg.pinv(held) @ (held @ mean)) * step.rows
     length = left.square().sum(dim=1).sum().div(step.rows.sum()).sqrt()
-    if not length > _SMALL * moved.norm():  # NaN, too
+    if not length > _SMALL * moved.norm():
         raise SourceError(f"{name} is pose and expression alone: there are sliders for these")
     w = (left / length) @ model.regressor.whitening.basis.double()
     return (w[:1] if (w == w[0]).all() else w).float()

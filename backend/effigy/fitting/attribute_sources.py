@@ -27,13 +27,17 @@ from effigy_protocol.files import file_problem
 
 from ..array_files import read_array, read_arrays
 from ..faces import FaceModel
+from ..generators import Generator
 from ..generators.checkpoints.loose import read_loose_tensors
 from ..geometry.camera import Array
 
-_PARTS = re.compile(r"(?P<what>.+?)(?::(?P<part>[^:@/\\]+))?(?:@(?P<first>\d+)-(?P<last>\d+))?")
+_PARTS = re.compile(r"(?P<what>.+?)(?::(?P<part>[^:@/\\]+))?(?:@(?P<first>\d{1,6})-(?P<last>\d{1,6}))?")
 _COMPONENTS = ("lat_comp", "comp", "components", "act_comp")  # in GANSpace's files, the best first
 _LARGEST = 256 << 20  # bytes of a file
-_FEWEST = 20  # people with a label
+_LARGEST_TABLE = 8 << 20
+_FEWEST, _MOST = 20, 100_000  # people with a label
+_TOGETHER = 1024  # of whom latents are made
+_COMPONENT = re.compile(r"\d{1,6}")
 _TRUNCATION = 0.7  # at which people are mostly seen, and so labelled
 _LEAST = 0.2  # correlation of what is told of people left out with their labels: less is chance
 _RIDGES = np.geomspace(1e-3, 1e2, 11)  # times the number of people
@@ -64,11 +68,14 @@ def read_step(model: FaceModel, source: str, held: Tensor) -> Step:
     rows = _rows(model, found["first"], found["last"])
     if what == "sefa":
         return Step(_spread(model, _sefa(model, _number(part, source), rows, held)), rows)
-    path = Path(what).expanduser()
+    try:
+        path = Path(what).expanduser()
+    except RuntimeError:
+        raise SourceError(f"there is no home of {what[:100]!r}: give the file's whole path") from None
     if problem := file_problem(path, "source of an attribute"):
         raise SourceError(problem)
-    if path.stat().st_size > _LARGEST:
-        raise SourceError(f"{path} has more than {_LARGEST >> 20} MiB, which no directions or labels need")
+    if path.stat().st_size > (most := _LARGEST_TABLE if path.suffix.lower() == ".csv" else _LARGEST):
+        raise SourceError(f"{path} has more than {most >> 20} MiB, which no directions or labels need")
     try:
         match path.suffix.lower():
             case ".csv":
@@ -109,7 +116,7 @@ def _spread(model: FaceModel, v: Tensor) -> Tensor:
 
 
 def _number(part: str | None, source: str) -> int:
-    if part is None or not part.isdecimal():
+    if part is None or not _COMPONENT.fullmatch(part):
         raise SourceError(f"{source[:100]!r} names no component: write its number behind a colon")
     return int(part)
 
@@ -160,7 +167,7 @@ def _component(model: FaceModel, tensors: dict[str, Tensor], part: str | None, s
     found = next((tensors[name] for name in (*_COMPONENTS, "") if name in tensors), None)
     if found is None:
         raise ValueError(f"it holds no components, which would be called {' or '.join(_COMPONENTS)}")
-    if found.shape[-1] != width or found.numel() % width:
+    if found.ndim == 0 or found.shape[-1] != width:
         raise ValueError(f"its components are {list(found.shape)}, where this generator's latents have {width} numbers")
     components = found.reshape(-1, width)
     if number >= len(components):
@@ -188,7 +195,9 @@ def _table(model: FaceModel, path: Path, column: str) -> tuple[Tensor, Array]:
             raise ValueError(
                 f"its first line names no column {missing[0]!r}, but {', '.join(names)[:200] or 'nothing'}"
             )
-        found, values = [], []
+        seeds: list[int] = []
+        truncations: list[float] = []
+        values: list[float] = []
         for row in reader:
             if (cell := (row[column] or "").strip()) == "":
                 continue
@@ -199,14 +208,30 @@ def _table(model: FaceModel, path: Path, column: str) -> tuple[Tensor, Array]:
                 raise ValueError(f"line {reader.line_num} holds no seed and number: {str(row)[:100]}") from None
             if not 0 <= seed < 2**32 or not 0 <= truncation <= 2 or not np.isfinite(value):
                 raise ValueError(f"line {reader.line_num} is out of range: {str(row)[:100]}")
-            z = torch.from_numpy(np.random.RandomState(seed).randn(1, model.generator.z_dim)).float()
-            found.append(model.generator.map(z.to(model.generator.device), truncation)[0, 0].cpu().double())
+            if len(seeds) == _MOST:
+                raise ValueError(f"it labels more than {_MOST} people: some thousand are enough")
+            seeds.append(seed)
+            truncations.append(truncation)
             values.append(value)
-    if not found:
+    if not seeds:
         raise ValueError(f"its column {column} holds no labels")
-    return model.regressor.whitening(torch.stack(found)), np.array(values)
+    return model.regressor.whitening(_mapped(model.generator, seeds, truncations)), np.array(values)
 
 
+def _mapped(generator: Generator, seeds: list[int], truncations: list[float]) -> Tensor:
+    """Maps people by seed and truncation to w [N, w_dim], some at a time."""
+    found = []
+    with torch.no_grad():
+        mean = generator.map(torch.zeros(1, generator.z_dim, device=generator.device), 0.0)[:, 0].cpu().double()
+        for start in range(0, len(seeds), _TOGETHER):
+            some = slice(start, start + _TOGETHER)
+            z = np.stack([np.random.RandomState(seed).randn(generator.z_dim) for seed in seeds[some]])
+            w = generator.map(torch.from_numpy(z).float().to(generator.device))[:, 0].cpu().double()
+            found.append(mean + torch.tensor(truncations[some], dtype=torch.float64)[:, None] * (w - mean))
+    return torch.cat(found)
+
+
+@np.errstate(all="ignore")  # what overflows tells nobody apart, and is refused
 def _labelled(v: Tensor, values: Array) -> tuple[Tensor, str]:
     """Returns the step [M] of v along which labels grow, by ridge regression, and the correlation of its predictions.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,4 +23,6 @@ def load_embedder(name: str, embedded: Path, device: torch.device) -> Embedder:
         return EmbeddedIdentity(embedded / "identity.safetensors", device)
     if name == "judge":
         return EmbeddedJudge(embedded / "judge.safetensors", device)
-    return ArcFace(Path(name).expanduser(), device)
+    with suppress(RuntimeError):  # ~NAME of a user who does not exist
+        name = str(Path(name).expanduser())
+    return ArcFace(Path(name), device)
