@@ -30,7 +30,7 @@ _FORMAT = 1
 # Values that a record leaves out.
 _DEFAULTS = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""), ("keep", 1.0))
 _SAVE_S = 1.0  # between two savings of a journal, because each writes all frames
-_STORY = 1 << 20  # bytes of a person's header
+_METADATA = 1 << 20  # bytes of a person's header
 _SOURCES = 16  # pictures that are named of a mixture
 _SIDECAR = 64 << 20  # bytes of frames.json, which a hundred thousand frames need
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
@@ -128,21 +128,21 @@ def made_from(latent: bytes) -> str:
     """
     if not is_person(latent):
         return ""
-    end = 8 + min(int.from_bytes(latent[:8], "little"), _STORY)
+    end = 8 + min(int.from_bytes(latent[:8], "little"), _METADATA)
     try:
-        story = parse_json(parse_json(latent[8:end].decode())["__metadata__"]["effigy.person"])
-        found = dict.fromkeys(_sources(story))
+        metadata = parse_json(parse_json(latent[8:end].decode())["__metadata__"]["effigy.person"])
+        found = dict.fromkeys(_sources(metadata))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
     return " ".join(islice(found, _SOURCES))
 
 
-def _sources(story: dict[str, Any]) -> Iterator[str]:
-    """Yields the SHA-256 of the picture that ``story`` names, and of those of everybody who was mixed in."""
-    digest = story.get("source", {}).get("sha256")
+def _sources(metadata: dict[str, Any]) -> Iterator[str]:
+    """Yields the SHA-256 of the picture that ``metadata`` names, and of those of everybody who was mixed in."""
+    digest = metadata.get("source", {}).get("sha256")
     if isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest):
         yield digest
-    for mixture in story.get("mixed", ()):
+    for mixture in metadata.get("mixed", ()):
         yield from _sources(mixture["with"])
 
 

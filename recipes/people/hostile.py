@@ -182,8 +182,8 @@ def _too_much(whole: Person) -> Iterator[bytes]:
     yield (2**63).to_bytes(8, "little") + b"{}"
     yield pickle.dumps(print)
     yield b""
-    story = json.dumps({"effigy.person": json.dumps({"format": 1, "mixed": [[[]]] * 1000})})
-    header = f'{{"__metadata__":{story}}}'
+    metadata = json.dumps({"effigy.person": json.dumps({"format": 1, "mixed": [[[]]] * 1000})})
+    header = f'{{"__metadata__":{metadata}}}'
     yield len(header).to_bytes(8, "little") + header.encode()
 
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from effigy.editing import InverseOptions, Parameters, Regressor, invert
-from effigy.editing.correction import Seen, correct_regressor, error_of
+from effigy.editing.correction import Detected, correct_regressor, error_of
 from effigy.editing.network import Architecture, Network
 from effigy.editing.regressor import Whitening
 from effigy.faces import FIRST_BUNDLE, BundleError, describe_correction, load_face_model, load_paper_regressor
@@ -50,7 +50,7 @@ def world(request):
 
     edited = drawn(200, 2.0)
     views = Parameters.from_vector(truth(truth.read(torch.from_numpy(edited))).numpy())
-    return truth, wrong, shape, drawn(400, 0.01), Seen(edited, project(shape.shape(views.alpha), views.camera))
+    return truth, wrong, shape, drawn(400, 0.01), Detected(edited, project(shape.shape(views.alpha), views.camera))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_what_is_mistaken_in_edits_is_learnt_and_samples_are_known_as_before(wor
 def test_a_regressor_that_knows_edits_stays_itself(world):
     truth, _, shape, untouched, edits = world
     noise = 0.02 * np.random.default_rng(1).normal(size=edits.points[:40].shape)
-    stayed = correct_regressor(truth, Seen(edits.latents[:40], edits.points[:40] + noise), untouched, shape)
+    stayed = correct_regressor(truth, Detected(edits.latents[:40], edits.points[:40] + noise), untouched, shape)
     assert not stayed.is_better, "nothing can be learnt of noise"
     assert stayed.regressor is truth
     assert stayed.edits == stayed.edits_before

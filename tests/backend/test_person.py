@@ -50,7 +50,7 @@ def test_a_persons_file_keeps_all_that_it_holds(tmp_path, person):
     again = read_person(tmp_path / "a.person")
     assert again.to_bytes() == whole.to_bytes()
     assert again.picture == b"some file"
-    assert again.story["provenance"] == person.story["provenance"]
+    assert again.metadata["provenance"] == person.metadata["provenance"]
     assert np.array_equal(again.quad, whole.quad)
 
 
@@ -81,7 +81,7 @@ def test_who_turns_less_than_is_read_is_turned_further(default_model, person):
     assert far.clamped == ("yaw",)
     assert far.pose.yaw < 80
     # In another model of the same generator φ errs otherwise.
-    elsewhere = replace(person, turns=0.8, story={**person.story, "model": "another"})
+    elsewhere = replace(person, turns=0.8, metadata={**person.metadata, "model": "another"})
     assert default_model.open_person(elsewhere).turns == 1
 
 
@@ -101,11 +101,11 @@ def test_files_of_before_keep_their_bytes_and_turns_have_a_format_of_their_own(p
 def test_mixing_keeps_where_people_come_from(default_model, person):
     other = default_model.open_seed(5).latent
     mixed = default_model.open_latent(person.to_bytes(), other, 0.5)
-    assert mixed.person.story["provenance"] == person.story["provenance"]
+    assert mixed.person.metadata["provenance"] == person.metadata["provenance"]
     back = default_model.open_latent(other, person.to_bytes(), 0.5)
-    assert back.person.story["mixed"][0]["with"]["provenance"] == person.story["provenance"]
+    assert back.person.metadata["mixed"][0]["with"]["provenance"] == person.metadata["provenance"]
     twice = default_model.open_latent(back.latent, other, 0.25)
-    shares = [each["share"] for each in Person.from_bytes(twice.latent).story["mixed"]]
+    shares = [each["share"] for each in Person.from_bytes(twice.latent).metadata["mixed"]]
     assert shares == [0.5, 0.25], "and the first mixture, from which the picture came, is still told"
     assert default_model.open_latent(person.to_bytes(), other, 0.0).latent == person.to_bytes()
 
@@ -113,7 +113,7 @@ def test_mixing_keeps_where_people_come_from(default_model, person):
 def test_every_picture_of_a_person_tells_from_which_picture_they_are(default_model, person):
     shots = [Shot(default_model.open_person(person)), Shot(default_model.open_seed(SEED))]
     told = [json.loads(read_texts(painted.file())[KEYWORD]) for painted in paint_shots(default_model, shots)]
-    assert told[0]["made_from"] == person.story["source"]["sha256"]
+    assert told[0]["made_from"] == person.metadata["source"]["sha256"]
     assert "made_from" not in told[1]
 
 
@@ -132,12 +132,12 @@ def test_a_square_far_away_from_its_picture_is_refused(person):
 @pytest.mark.parametrize("source", ["a photograph", [1], None])
 def test_a_source_that_tells_nothing_is_refused(person, source):
     with pytest.raises(PersonError, match="source"):
-        Person.from_bytes(replace(person, story={**person.story, "source": source}).to_bytes())
+        Person.from_bytes(replace(person, metadata={**person.metadata, "source": source}).to_bytes())
 
 
 def test_numbers_beyond_float32_are_refused(person):
     """They are finite in the file, and would be infinite in the latent that a scene keeps."""
-    text = json.dumps({"format": 1, **person.story})
+    text = json.dumps({"format": 1, **person.metadata})
     latent = torch.full(person.ws.shape, 1e300, dtype=torch.float64)
     with pytest.raises(PersonError, match="infinite"):
         Person.from_bytes(save({"latent": latent}, {"effigy.person": text}))
@@ -149,9 +149,9 @@ def test_a_latent_is_no_person_whatever_its_width():
 
 
 def test_another_generators_person_is_refused_by_name(default_model, person):
-    story = {**person.story, "generator": "f" * 64, "name": "Somebody's model"}
+    metadata = {**person.metadata, "generator": "f" * 64, "name": "Somebody's model"}
     with pytest.raises(LatentError, match="Somebody's model"):
-        default_model.open_latent(replace(person, story=story).to_bytes())
+        default_model.open_latent(replace(person, metadata=metadata).to_bytes())
 
 
 def test_a_broken_persons_file_gives_one_error(person):
@@ -177,4 +177,4 @@ def test_a_broken_persons_file_gives_one_error(person):
             Person.from_bytes(each)
         except PersonError:
             refused += 1
-    assert refused > 0.8 * len(broken), "what is left changed a letter of the story"
+    assert refused > 0.8 * len(broken), "what is left changed a letter of the metadata"

@@ -151,9 +151,9 @@ def test_memory_stays_within_its_limit_and_forgets_what_was_not_used_for_longest
 MIXED = "b" * 64 + " " + "a" * 64
 
 
-def person_of(story: object) -> bytes:
+def person_of(metadata: object) -> bytes:
     """The beginning of a person's file."""
-    header = json.dumps({"__metadata__": {"effigy.person": story}}).encode()
+    header = json.dumps({"__metadata__": {"effigy.person": metadata}}).encode()
     return len(header).to_bytes(8, "little") + header
 
 

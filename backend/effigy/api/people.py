@@ -21,7 +21,7 @@ from ..painting import Keys, Moment, PaintingError, Shot, open_person, paint_sho
 from ..painting.outputs import check_apart, check_folder, check_suffix
 from ..painting.pasted import write_pasted
 from ..painting.sequences import Progress, Written
-from ..people import ALIGNMENTS, Made, finish, make_person, place_of, told
+from ..people import ALIGNMENTS, Made, finish, make_person, place_of, provenance_texts
 from ..people.numbering import beside
 from ..people.stages import Unfinished
 from ..picture_files import read_picture_file
@@ -113,7 +113,7 @@ def paste(
     result = place.paste(PhotoReader(chosen.generator.device), before, after)
     if out is not None:
         with whole_file(Path(out)) as temporary:
-            temporary.write_bytes(annotate(png(result), told(who)))
+            temporary.write_bytes(annotate(png(result), provenance_texts(who)))
     return result
 
 

@@ -29,7 +29,7 @@ _RIDGE = 1e-3  # of the mean square of a feature
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Detected:
     """Latents [N, rows, w_dim] and the landmarks [N, 2, L] that a detector found in their pictures, all finite."""
 
     latents: Array
@@ -54,7 +54,7 @@ class Corrected:
         return {"edits_nme_percent_before": round(self.edits_before, 3), "edits_nme_percent": round(self.edits, 3)}
 
 
-def correct_regressor(regressor: Regressor, edits: Seen, untouched: Array, shape: ShapeModel) -> Corrected:
+def correct_regressor(regressor: Regressor, edits: Detected, untouched: Array, shape: ShapeModel) -> Corrected:
     """Changes φ's output layer so that it reads what was seen in ``edits``, and the same as before in ``untouched``.
 
     With f(v) [F] the features that φ's output is linear in, and q* the camera and shape that ``shape`` fits to the
@@ -66,7 +66,9 @@ def correct_regressor(regressor: Regressor, edits: Seen, untouched: Array, shape
     of ``edits`` is held out; if φ reads that no better than before, it is returned unchanged.
     """
     count = len(edits.latents) - max(1, int(_HELD_OUT * len(edits.latents)))
-    taught, held_out = (Seen(edits.latents[part], edits.points[part]) for part in (slice(count), slice(count, None)))
+    taught, held_out = (
+        Detected(edits.latents[part], edits.points[part]) for part in (slice(count), slice(count, None))
+    )
     v = regressor.read(torch.from_numpy(taught.latents))
     views = infer(shape, taught.points)
     missed = torch.from_numpy(Parameters(views.camera, views.alpha).to_vector()) - regressor(v)
@@ -82,7 +84,7 @@ def correct_regressor(regressor: Regressor, edits: Seen, untouched: Array, shape
     return Corrected(learnt if after < before else regressor, before, min(before, after))
 
 
-def error_of(regressor: Regressor, seen: Seen, shape: ShapeModel) -> float:
+def error_of(regressor: Regressor, seen: Detected, shape: ShapeModel) -> float:
     """Returns the mean distance of φ's landmarks from those seen, in percent of the outer-eye distance (NME)."""
     mean, basis = (torch.from_numpy(a) for a in (shape.mean, shape.basis))
     q: Tensor = regressor(regressor.read(torch.from_numpy(seen.latents)))

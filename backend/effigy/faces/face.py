@@ -187,10 +187,10 @@ class FaceModel:
         except GeneratorFileError as error:
             raise LatentError(f"what was changed for this person does not fit: {error}") from None
 
-    def person(self, ws: NDArray[np.float32], story: Mapping[str, Any] | None = None) -> Person:
-        """Returns the person that w+ [rows, w_dim] anchors; its story is ``story`` and what names this model."""
+    def person(self, ws: NDArray[np.float32], metadata: Mapping[str, Any] | None = None) -> Person:
+        """Returns the person that w+ [rows, w_dim] anchors; with ``metadata`` and what names this model."""
         whose = {"model": self.model_id, "name": self.name, "generator": self.generator_sha256}
-        return Person(ws, {**(story or {}), **whose})
+        return Person(ws, {**(metadata or {}), **whose})
 
     def _read(self, latent: bytes | memoryview) -> tuple[NDArray[np.float32], Person | None]:
         """Returns the w+ [num_ws, w_dim] in an identity's bytes, and the person where they are of one."""
@@ -206,7 +206,7 @@ class FaceModel:
         with limited_threads(1):
             q = self.regressor.of_latents(anchor[None].double()).numpy()[0]
         # What was measured of a person is this model's regressor's error; that of another model errs otherwise.
-        mine = person if person is not None and person.story["model"] == self.model_id else None
+        mine = person if person is not None and person.metadata["model"] == self.model_id else None
         if mine is not None and mine.bias is not None:
             if mine.bias.shape != q.shape:
                 raise no_face()

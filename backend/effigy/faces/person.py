@@ -12,8 +12,8 @@ It is a safetensors file with these tensors, of which all but the first may be m
 | ``delta.LAYER.up``, ``.down`` | the change of a layer's weights in this person's generator, up · down |
 | ``picture`` | the bytes of the picture's file |
 
-The metadata hold the person's story as JSON: which model and picture they come from, how they were made, and who was
-mixed in. It stays with the person through all that is done with them.
+The metadata, as JSON, say which model and picture the person comes from, how they were made, and who was
+mixed in. They stay with the person through all edits and mixtures.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SUFFIX = ".person"
 FORMAT, UNMEASURED = 2, 1  # with ``turns``, and without
 MOST_BYTES = 8 << 20
 _KEY = "effigy.person"  # the only key of the metadata: safetensors writes several in any order
-_MOST_STORY = 256 << 10  # bytes
+_MOST_METADATA = 256 << 10  # bytes
 TURNS = 0.5, 2.0  # the range of ``turns``
 _FARTHEST = 100.0  # widths and heights of a picture, within which the square's corners lie
 _NUMBERS = (torch.float16, torch.float32, torch.float64)
@@ -56,7 +56,7 @@ class Person:
     """What a person's file holds: see the module."""
 
     ws: NDArray[np.float32]  # [rows, w_dim]
-    story: Mapping[str, Any]  # the metadata
+    metadata: Mapping[str, Any]  # see the module
     bias: Array | None = None
     turns: float | None = None
     quad: Array | None = None
@@ -77,10 +77,10 @@ class Person:
         if self.picture is not None:
             tensors["picture"] = torch.frombuffer(bytearray(self.picture), dtype=torch.uint8)
         version = UNMEASURED if self.turns is None else FORMAT  # files of before keep their bytes, and so their keys
-        story = json.dumps({**self.story, "format": version}, sort_keys=True, allow_nan=False)
-        if len(story) > _MOST_STORY:  # ASCII, so that characters are bytes
+        metadata = json.dumps({**self.metadata, "format": version}, sort_keys=True, allow_nan=False)
+        if len(metadata) > _MOST_METADATA:  # ASCII, so that characters are bytes
             raise PersonError("this person is a mixture of too many: a file cannot tell where all of them come from")
-        data = save({name: value.contiguous() for name, value in tensors.items()}, {_KEY: story})
+        data = save({name: value.contiguous() for name, value in tensors.items()}, {_KEY: metadata})
         if len(data) > MOST_BYTES:
             raise PersonError(
                 f"this person takes {len(data) / 2**20:.1f} MiB, more than {MOST_BYTES >> 20}: leave the picture out"
@@ -94,10 +94,10 @@ class Person:
         if len(raw) > MOST_BYTES:
             raise PersonError(f"a person's file has at most {MOST_BYTES >> 20} MiB, and this has {len(raw) >> 20}")
         try:
-            tensors, story = load(raw), _story(raw)
+            tensors, metadata = load(raw), _metadata(raw)
             # Checked as float32, which they become: a large float64 is infinite there.
             check_finite({name: value.float() for name, value in tensors.items() if value.is_floating_point()})
-            return _person(tensors, story)
+            return _person(tensors, metadata)
         except PersonError:
             raise
         except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
@@ -105,10 +105,10 @@ class Person:
 
     def rows_for(self, generator: str, num_ws: int, w_dim: int) -> NDArray[np.float32]:
         """Returns w+ [num_ws, w_dim] for the ``generator`` with this sha256. Raises PersonError for any other one."""
-        if self.story["generator"] != generator:
+        if self.metadata["generator"] != generator:
             raise PersonError(
-                f"this person is of another generator ({self.story['generator'][:12]}…, of the model "
-                f"{str(self.story.get('name', self.story['model']))[:80]}): open it with that model"
+                f"this person is of another generator ({self.metadata['generator'][:12]}…, of the model "
+                f"{str(self.metadata.get('name', self.metadata['model']))[:80]}): open it with that model"
             )
         if self.ws.shape not in ((1, w_dim), (num_ws, w_dim)):
             raise PersonError(f"this person's latent is {self.ws.shape}, which no latent of its generator is")
@@ -117,12 +117,12 @@ class Person:
     def mixed(self, other: Person, share: float) -> Person:
         """Returns the person with the latent (1 − share) · ws + share · other.ws, without what was measured or tuned.
 
-        The mixture is added to the story, after the earlier ones.
+        The mixture is added to the metadata, after the earlier ones.
         """
         rows = max(len(self.ws), len(other.ws))
         one, two = (np.broadcast_to(each.ws, (rows, self.ws.shape[1])) for each in (self, other))
-        mixture = {"share": share, "with": dict(other.story)}
-        return Person(mix(one, two, share), {**self.story, "mixed": [*self.story.get("mixed", ()), mixture]})
+        mixture = {"share": share, "with": dict(other.metadata)}
+        return Person(mix(one, two, share), {**self.metadata, "mixed": [*self.metadata.get("mixed", ()), mixture]})
 
 
 def read_person(path: Path) -> Person:
@@ -144,32 +144,32 @@ def write_person(person: Person, path: Path) -> None:
         temporary.write_bytes(data)
 
 
-def _story(raw: bytes) -> dict[str, Any]:
-    """Reads and checks the story in a file's bytes. Raises PersonError, ValueError or UnicodeDecodeError."""
+def _metadata(raw: bytes) -> dict[str, Any]:
+    """Reads and checks the metadata in a file's bytes. Raises PersonError, ValueError or UnicodeDecodeError."""
     length = int.from_bytes(raw[:8], "little")
-    if length > _MOST_STORY + (1 << 20):
+    if length > _MOST_METADATA + (1 << 20):
         raise PersonError("this person's file has a header larger than any that Effigy writes")
-    metadata = parse_json(raw[8 : 8 + length].decode()).get("__metadata__", {})
-    if _KEY not in metadata:
+    texts = parse_json(raw[8 : 8 + length].decode()).get("__metadata__", {})
+    if _KEY not in texts:
         raise PersonError("this is a safetensors file, and no person that Effigy made")
-    if len(metadata[_KEY]) > _MOST_STORY:
-        raise PersonError("this person's story is longer than any that Effigy writes")
-    story = parse_json(metadata[_KEY])
-    if not isinstance(story, dict) or story.get("format") not in (UNMEASURED, FORMAT):
-        version = story.get("format") if isinstance(story, dict) else None
+    if len(texts[_KEY]) > _MOST_METADATA:
+        raise PersonError("this person's metadata are longer than any that Effigy writes")
+    metadata = parse_json(texts[_KEY])
+    if not isinstance(metadata, dict) or metadata.get("format") not in (UNMEASURED, FORMAT):
+        version = metadata.get("format") if isinstance(metadata, dict) else None
         known = f"{UNMEASURED} and {FORMAT}"
         raise PersonError(f"this person's file has format {str(version)[:20]}, this Effigy reads {known}: update it")
     for name in ("model", "generator"):
-        if not isinstance(story.get(name), str):
+        if not isinstance(metadata.get(name), str):
             raise PersonError(f"this person's file does not say of which {name} it is: make it again")
-    if not isinstance(story.get("source", {}), dict):
+    if not isinstance(metadata.get("source", {}), dict):
         raise PersonError("this person's file does not tell its source as Effigy does: make it again")
-    if not isinstance(story.get("mixed", []), list):
+    if not isinstance(metadata.get("mixed", []), list):
         raise PersonError("this person's file does not list who was mixed: make it again")
-    return story
+    return metadata
 
 
-def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
+def _person(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Person:
     """Puts a person together; raises ValueError or KeyError for tensors of wrong shapes or types."""
 
     def array(name: str, *shape: int | None) -> Array | None:
@@ -202,7 +202,7 @@ def _person(tensors: dict[str, Tensor], story: dict[str, Any]) -> Person:
         raise ValueError("its picture is no file")
     return Person(
         ws=latent.astype(np.float32),
-        story=story,
+        metadata=metadata,
         bias=array("bias", None),
         turns=None if turns is None else float(turns[0]),
         quad=quad,

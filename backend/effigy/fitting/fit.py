@@ -10,7 +10,7 @@ import numpy as np
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
-from ..editing.correction import Corrected, Seen, error_of
+from ..editing.correction import Corrected, Detected, error_of
 from ..faces.bundle import save_face_model
 from ..faces.depth import measure_depth
 from ..faces.face import FaceModel
@@ -114,7 +114,7 @@ def fit_face_model(
         None if looks is None else looks.appearance,
     )  # fmt: skip
     corrected = correct_by_edits(model, detector, latents[:EDITS], plan.seed, progress)
-    unseen = Seen(latents[-held_out:], W[-held_out:])
+    unseen = Detected(latents[-held_out:], W[-held_out:])
     regressor_nme = error_of(corrected.regressor, unseen, shape)
     header = {
         "name": plan.name,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..editing.correction import Corrected, Seen, correct_regressor
+from ..editing.correction import Corrected, Detected, correct_regressor
 from ..faces.face import FaceModel
 from ..faces.latent import LatentError, latent_to_bytes
 from ..generators import check_pictures
@@ -46,7 +46,7 @@ def correct_by_edits(
     found = np.concatenate(points)
     seen = np.isfinite(found).all(axis=(1, 2))
     return correct_regressor(
-        model.regressor, Seen(np.concatenate(ws)[seen], found[seen]), np.concatenate(people), model.shape
+        model.regressor, Detected(np.concatenate(ws)[seen], found[seen]), np.concatenate(people), model.shape
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from effigy_protocol.files import whole_folder
 
-from ..editing.correction import Corrected, Seen, error_of
+from ..editing.correction import Corrected, Detected, error_of
 from ..faces.about import fit_seed, looks_network
 from ..faces.bundle import load_face_model, replace_learnt
 from ..faces.embedded import generator_of
@@ -89,7 +89,7 @@ def refine(
 
 def _check_detector(model: FaceModel, samples: Samples) -> None:
     """Raises BundleError unless the model's regressor predicts the points in ``samples`` about as in its fit."""
-    error = error_of(model.regressor, Seen(samples.latents, samples.points), model.shape)
+    error = error_of(model.regressor, Detected(samples.latents, samples.points), model.shape)
     if error > _WORST:
         raise BundleError(
             f"this detector sees other points than the model was fitted to ({error:.0f} % of the outer-eye distance "

@@ -12,7 +12,7 @@ from effigy_protocol.record import picture_file
 
 from ..faces import FaceModel, Identity
 from ..landmarks.photo import PhotoReader
-from ..people import Place, told
+from ..people import Place, provenance_texts
 from ..service.encode import png
 from .errors import PaintingError
 from .sequences import Progress, Written
@@ -43,7 +43,7 @@ def write_pasted(
     before = next(paint_shots(model, [Shot(who)])).picture[..., :3]
     for frame, painted in zip(missing, paint_shots(model, (shots[frame] for frame in missing)), strict=True):
         file = png(place.paste(reader, before, painted.picture[..., :3]))
-        write_whole(picture_file(folder, frame), annotate(file, {_SHOWS: made_of[frame], **told(who)}))
+        write_whole(picture_file(folder, frame), annotate(file, {_SHOWS: made_of[frame], **provenance_texts(who)}))
         clamped += bool(painted.clamped)
         done += 1
         progress(done, len(shots))

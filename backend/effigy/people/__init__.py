@@ -5,7 +5,7 @@ from .alignment import ALIGNMENTS, UnfitModelError, pixels_of
 from .inversion import Progress
 from .making import Made, finish, make_person
 from .paste import NoPlaceError, Place, place_of
-from .provenance import told
+from .provenance import provenance_texts
 
 __all__ = [
     "ALIGNMENTS",
@@ -18,5 +18,5 @@ __all__ = [
     "make_person",
     "pixels_of",
     "place_of",
-    "told",
+    "provenance_texts",
 ]

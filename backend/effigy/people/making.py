@@ -88,14 +88,14 @@ def make_person(
     found, target = _figures(objective, best), objective.target
     if target.face is not None:
         found["mirror_apart"] = _mirrored(target, target.face)
-    story = {
+    metadata = {
         "source": {"sha256": hashlib.sha256(data).hexdigest(), "face": number, "framed": aligned.framed},
         "provenance": [
             {"made": f"by Effigy {VERSION}", "from": _SOURCE, "shows": "what a model makes of a real person"}
         ],
     }
     person = replace(
-        model.person(objective.latents(best.v).cpu().numpy().astype(np.float32), story),
+        model.person(objective.latents(best.v).cpu().numpy().astype(np.float32), metadata),
         quad=aligned.quad / [picture.shape[1], picture.shape[0]],
         picture=bytes(data) if keep_picture else None,
     )
@@ -106,7 +106,7 @@ def make_person(
             person = replace(person, deltas=(yield from _scaled(steps, fitting, 1.0)))
             found |= {f"tuned_{key}": value for key, value in _met(_painted(model, person), target).items()}
         person = replace(person, turns=measure_turns(model, model.open_person(person), reader))
-    person = replace(person, story={**person.story, "figures": found})
+    person = replace(person, metadata={**person.metadata, "figures": found})
     return Made(person, model.open_person(person), aligned, found)
 
 

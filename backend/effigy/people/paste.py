@@ -65,7 +65,7 @@ def place_of(who: Identity, data: bytes | None) -> Place:
     found = person.picture if data is None else data
     if found is None:
         raise NoPlaceError("this person's file does not hold the picture that it was made from: name it with --picture")
-    wanted = person.story.get("source", {}).get("sha256")
+    wanted = person.metadata.get("source", {}).get("sha256")
     if hashlib.sha256(found).hexdigest() != wanted:
         raise NoPlaceError("this is not the picture that the person was made from: its checksum is another")
     return Place(decode_picture(found, largest=_WHOLE), person.quad)

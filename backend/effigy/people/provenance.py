@@ -13,13 +13,15 @@ from ..faces import Identity
 _SOURCE_TYPE = "compositeWithTrainedAlgorithmicMedia"
 
 
-def told(who: Identity) -> dict[str, str]:
+def provenance_texts(who: Identity) -> dict[str, str]:
     """Returns the PNG text entries for pictures of ``who``; none unless they were made from a picture."""
     if who.person is None:
         return {}
-    story = {key: who.person.story[key] for key in ("source", "provenance", "mixed") if key in who.person.story}
+    metadata = {
+        key: who.person.metadata[key] for key in ("source", "provenance", "mixed") if key in who.person.metadata
+    }
     return {
         "Software": f"Effigy {VERSION}",
         "DigitalSourceType": _SOURCE_TYPE,
-        "Effigy person": json.dumps(story, sort_keys=True),
+        "Effigy person": json.dumps(metadata, sort_keys=True),
     }

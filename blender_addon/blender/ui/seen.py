@@ -14,7 +14,7 @@ import gpu
 import numpy as np
 from gpu_extras.batch import batch_for_shader
 
-from effigy_client.capture.process import Seen
+from effigy_client.capture.process import CameraPicture
 
 _POINT = (255, 200, 40)  # RGB of a point that was found
 _WIDTH = 200  # pixels on the screen
@@ -26,12 +26,12 @@ class Corner:
     """Draws it in every 3D viewport until it is closed."""
 
     def __init__(self) -> None:
-        self._shown: Seen | None = None
+        self._shown: CameraPicture | None = None
         self._name = ""
         self._texture: Any = None  # of what is shown
         self._handle: Any = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
 
-    def show(self, seen: Seen | None, name: str) -> bool:
+    def show(self, seen: CameraPicture | None, name: str) -> bool:
         """Shows what the camera sees; returns whether that is new."""
         if seen is self._shown and name == self._name:
             return False
@@ -61,7 +61,7 @@ class Corner:
         blf.draw(0, self._name)
 
 
-def with_points(seen: Seen) -> np.ndarray:
+def with_points(seen: CameraPicture) -> np.ndarray:
     """Returns the picture [H, W, 3] with a pixel for each point."""
     picture = seen.picture.copy()
     height, width = picture.shape[:2]

@@ -28,7 +28,7 @@ _END_S = 2.0  # to end when asked, before it is killed
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CameraPicture:
     """A small picture of the camera, and the points of the face that were found in it."""
 
     picture: NDArray[np.uint8]  # [H, W, 3], top row first
@@ -72,7 +72,7 @@ class CaptureProcess:
         self.done, self.total = 0, 0  # pictures of a film that were read, and all
         self.said = ""  # its last message for the user
         self.left_out: tuple[str, ...] = ()  # controls that cannot be read reliably
-        self.seen: Seen | None = None  # the newest picture
+        self.seen: CameraPicture | None = None  # the newest picture
         self.written: Written | None = None
         self._printed: deque[str] = deque(maxlen=_KEPT)
         self._asked_to_end = False
@@ -138,7 +138,7 @@ class CaptureProcess:
         elif kind == "said":
             self.said = str(value)
         elif kind == "seen":
-            self.seen = _seen(value)
+            self.seen = _camera_picture(value)
         elif kind == "written":
             self.left_out = tuple(map(str, value["left_out"]))
             self.written = Written(int(value["moments"]), int(value["missing"]), int(value["faces"]))
@@ -149,10 +149,10 @@ class CaptureProcess:
                 self._printed.append(line.decode("utf-8", "replace"))
 
 
-def _seen(value: dict[str, Any]) -> Seen:
+def _camera_picture(value: dict[str, Any]) -> CameraPicture:
     height, width = int(value["height"]), int(value["width"])
     if not (0 < height <= _LARGEST and 0 < width <= _LARGEST):
         raise ValueError
     picture = np.frombuffer(base64.b64decode(value["rgb"], validate=True), np.uint8).reshape(height, width, 3)
     points = np.array(value["points"] or np.zeros((0, 2)), np.float64).reshape(-1, 2)
-    return Seen(picture, points[np.isfinite(points).all(axis=1)])
+    return CameraPicture(picture, points[np.isfinite(points).all(axis=1)])

@@ -145,10 +145,10 @@ def test_an_identity_is_saved_and_loaded(scene, face, settle, tmp_path):
 
 def person_file(latent: bytes, generator: str) -> bytes:
     """Somebody as 'effigy photo' writes them: a safetensors file, of the first row of a latent's bytes."""
-    story = {"format": 1, "model": "0", "name": "a model", "generator": generator, "provenance": [{"made": "here"}]}
+    metadata = {"format": 1, "model": "0", "name": "a model", "generator": generator, "provenance": [{"made": "here"}]}
     row = latent[12 : 12 + 4 * int.from_bytes(latent[8:12], "little")]
     entry = {"dtype": "F32", "shape": [1, len(row) // 4], "data_offsets": [0, len(row)]}
-    header = json.dumps({"__metadata__": {"effigy.person": json.dumps(story)}, "latent": entry}).encode()
+    header = json.dumps({"__metadata__": {"effigy.person": json.dumps(metadata)}, "latent": entry}).encode()
     return len(header).to_bytes(8, "little") + header + row
 
 
