@@ -31,7 +31,7 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         description="Where the pictures are made",
         items=(
             ("LOCAL", "Start it here", "Start the backend on this computer and stop it with Blender"),
-            ("FILE", "Connection file", "Use a backend that runs already: 'effigy serve' writes a connection file"),
+            ("FILE", "Connection file", "Use a running backend: 'effigy serve' writes a connection file"),
         ),
         default="LOCAL",
     )
@@ -42,8 +42,8 @@ class EffigyPreferences(bpy.types.AddonPreferences):
     )
     model: StringProperty(
         name="Model",
-        description="The face model to start it with: a folder that 'effigy fit' wrote, or first-default, the default "
-        "before. Empty: the default. Faces of either default are painted whatever is chosen",
+        description="The face model to start it with: a folder that 'effigy fit' wrote, or first-default, the "
+        "earlier default. Empty: the default. Faces of either default are painted in any case",
         subtype="DIR_PATH",
     )
     connection_file: StringProperty(
@@ -79,8 +79,8 @@ class EffigyPreferences(bpy.types.AddonPreferences):
 
     head_height: FloatProperty(
         name="Head Height",
-        description="How high the head of a scene's first face is, from chin to crown. Further faces are as large as "
-        "those that are there",
+        description="Height of the head of a scene's first face, from chin to crown. Further faces are as large as "
+        "the existing ones",
         default=0.24,
         min=0.001,
         soft_max=10.0,
@@ -93,7 +93,7 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         description="What new faces show of their pictures",
         items=(
             ("HEAD", "Head", "The head alone, cut out"),
-            ("NONE", "Whole Picture", "With the background that was painted: a square"),
+            ("NONE", "Whole Picture", "The square, with its generated background"),
         ),
         default="HEAD",
     )
@@ -131,7 +131,11 @@ class EFFIGY_OT_choose_model(bpy.types.Operator):
         name="Model",
         items=(
             ("default", "Effigy's Default", "The face model for new faces"),
-            ("first-default", "Effigy's First Default", "The default before: to add more faces that are like its own"),
+            (
+                "first-default",
+                "Effigy's First Default",
+                "The earlier default: to add more faces like those made with it",
+            ),
         ),
     )
 

@@ -52,7 +52,7 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> Remembered:
 def _painted(proxy: bpy.types.Object, wanted: FaceState) -> Frame:
     if session.link is None and bpy.app.background and not preferences.get().autostart:
         raise PreferencesError(
-            "no backend is connected, and the preferences forbid to connect when rendering in the background"
+            "no backend is connected, and the preferences forbid connecting when rendering in the background"
         )
     face, patience = run_of(proxy).follower.face, preferences.get().timeout
     while True:

@@ -121,15 +121,15 @@ class EffigyFace(bpy.types.PropertyGroup):
     latent: StringProperty(description="The identity's latent, base64", override=OVERRIDABLE)
     model: StringProperty(description="The face model that the latent belongs to", override=OVERRIDABLE)
     control_names: StringProperty(
-        description="Which shape keys are its controls, a line each; empty: all", override=OVERRIDABLE
+        description="The shape keys that are its controls, one per line; empty: all", override=OVERRIDABLE
     )
     control_twins: StringProperty(
-        description="What a mirror makes of each control: its twin's name, and whether the sign changes, as JSON; "
-        "empty in files of earlier versions",
+        description="Each control's mirror partner, and whether the sign changes, as JSON; empty in files of earlier "
+        "versions",
         override=OVERRIDABLE,
     )
     attribute_names: StringProperty(
-        description="Which of them change looks and no expression, a line each", override=OVERRIDABLE
+        description="Those that change looks and not the expression, one per line", override=OVERRIDABLE
     )
     own: CollectionProperty(
         type=EffigyOwn,
@@ -159,7 +159,7 @@ class EffigyFace(bpy.types.PropertyGroup):
     image: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
     baked: PointerProperty(type=bpy.types.Image, override=OVERRIDABLE)
     normal_map: PointerProperty(
-        type=bpy.types.Image, description="Where the surface in the picture looks, for Lit", override=OVERRIDABLE
+        type=bpy.types.Image, description="The normals of the surface in the picture, for Lit", override=OVERRIDABLE
     )
     light_map: PointerProperty(
         type=bpy.types.Image, description="The light in the picture, for Lit", override=OVERRIDABLE

@@ -37,7 +37,7 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
     )
     matte: StringProperty(
         name="Matte",
-        description="What all faces show of their pictures from now on: none or head. Empty: each its own",
+        description="The matte of all faces from now on: none or head. Empty: each face's own",
         options={"SKIP_SAVE"},
     )
     save: BoolProperty(
@@ -58,7 +58,7 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
             self.report({"ERROR"}, rpt_("{} holds no face of its own", bpy.path.basename(bpy.data.filepath)))
             return {"CANCELLED"}
         if self.matte not in ("", "none", "head"):
-            self.report({"ERROR"}, rpt_("There is no matte {}: say none or head", self.matte))
+            self.report({"ERROR"}, rpt_("There is no matte {}: choose none or head", self.matte))
             return {"CANCELLED"}
         before = _chosen()
         try:

@@ -52,7 +52,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
         default=True,
     )
     smoothing: FloatProperty(
-        name="Smoothing", description="Frames that are averaged (a Gaussian's deviation); 0 leaves every jitter",
+        name="Smoothing", description="Standard deviation of the smoothing, in frames; 0 does not smooth",
         default=1.0, min=0.0, max=20.0,
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
         head = angles if self.head else None
         rows = [len(channel) for channel in values.values()] + ([] if head is None else [len(head)])
         if not rows:
-            raise CaptureError(rpt_("the capture says nothing of what this face can do: all its channels are zero"))
+            raise CaptureError(rpt_("the capture has no data for this face's controls: all its channels are zero"))
         last = self.start + max(rows) - 1
         if last > _LAST_FRAME:
             raise CaptureError(rpt_("the capture would end at frame {}, Blender's last is {}", last, _LAST_FRAME))
@@ -81,7 +81,7 @@ class KeyingOperator(CaptureSettings, CameraOperator):
         left = [block.name for block in controls.blocks_of(proxy) if block.name not in values]
         left += turn if self.head and head is None else []
         if left:
-            text += rpt_("; of {} it says nothing: left as before", ", ".join(left))
+            text += rpt_("; it has no data for {}: left as before", ", ".join(left))
         if was != scene.frame_end:
             text += rpt_("; the scene now ends at {}, not at {}", scene.frame_end, was)
         return text

@@ -14,4 +14,4 @@ class CaptureSettings:
         default=1.0, min=0.0, max=4.0,
     )  # fmt: skip
     head: BoolProperty(name="Head", description="Turn the head as well", default=True)
-    flip: BoolProperty(name="Mirrored", description="Change left and right: the capture shows a mirror's picture")
+    flip: BoolProperty(name="Mirrored", description="Swap left and right: the capture shows a mirror image")

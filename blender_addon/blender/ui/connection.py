@@ -14,7 +14,7 @@ from ..preferences import PreferencesError
 class EFFIGY_OT_connect(bpy.types.Operator):
     bl_idname = "effigy.connect"
     bl_label = "Start Backend"
-    bl_description = "Start the backend, or connect to a running one, as the add-on's preferences say"
+    bl_description = "Start the backend, or connect to a running one, as set in the add-on's preferences"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -66,8 +66,8 @@ class EFFIGY_OT_export_keys(FaceOperator, ExportHelper):
     bl_idname = "effigy.export_keys"
     bl_label = "Export Keys"
     bl_description = (
-        "Write who the face is, and its turn and controls in every frame of the scene's range, to a JSON file: "
-        "'effigy film' paints from it, without Blender, the very files that Bake writes"
+        "Write the face's identity, and its turn and controls in every frame of the scene's range, to a JSON file: "
+        "'effigy film' paints from it, without Blender, the same files that Bake writes"
     )
     bl_options = {"REGISTER"}
 
@@ -90,8 +90,9 @@ class EFFIGY_OT_export_arkit(FaceOperator, ExportHelper):
     bl_idname = "effigy.export_arkit"
     bl_label = "Export ARKit CSV"
     bl_description = (
-        "Write the face's expression and turn in every frame of the scene's range as the Live Link Face app records: "
-        "52 shapes of ARKit, and the head as the camera sees it. Programs that read the app's recordings read it"
+        "Write the face's expression and turn in every frame of the scene's range in the format of the Live Link Face "
+        "app: 52 ARKit shapes, and the head as the camera sees it. Programs that read the app's recordings can read "
+        "it"
     )
     bl_options = {"REGISTER"}
 
@@ -110,7 +111,7 @@ class EFFIGY_OT_export_arkit(FaceOperator, ExportHelper):
         text = rpt_("Wrote frames {} to {} to {}", scene.frame_start, scene.frame_end, self.filepath)
         if recording.beyond:
             names = ", ".join(recording.beyond)
-            text += rpt_("; no shape of ARKit says all of {}: columns of Effigy's own do, for its import", names)
+            text += rpt_("; ARKit's shapes cannot express all of {}: columns of Effigy's own do, for its import", names)
         self.report({"INFO"}, text)
         return {"FINISHED"}
 

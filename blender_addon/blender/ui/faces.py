@@ -28,11 +28,11 @@ class EFFIGY_OT_add_face(OpeningOperator):
     bl_idname = "effigy.add_face"
     bl_label = "Add Face"
     bl_description = (
-        "Add somebody new at the 3D cursor: proxy mesh with expression sliders, camera and picture plate. "
-        "Another number for the same face can be given afterwards, at the lower left"
+        "Add a new person at the 3D cursor: proxy mesh with expression sliders, camera and picture plate. The seed "
+        "can be changed afterwards, at the lower left"
     )
 
-    seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
+    seed: IntProperty(name="Seed", description="The seed of the identity", default=0, min=0)
     truncation: FloatProperty(
         name="Truncation",
         description="0 is the average face, 1 the full variety",
@@ -118,7 +118,7 @@ class EFFIGY_OT_hide(bpy.types.Operator):
 class EFFIGY_OT_remove_face(FaceOperator):
     bl_idname = "effigy.remove_face"
     bl_label = "Remove Face"
-    bl_description = "Take away the whole rig of this face: proxy, plate and its camera. Baked files are kept"
+    bl_description = "Remove the whole rig of this face: proxy, plate and its camera. Baked files are kept"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod

@@ -87,7 +87,7 @@ class EFFIGY_TOOL_grab(bpy.types.WorkSpaceTool):
 class EFFIGY_OT_use_grab(bpy.types.Operator):
     bl_idname = "effigy.use_grab"
     bl_label = "Grab"
-    bl_description = "Take the tool that drags points of the face"
+    bl_description = "Activate the tool that drags points of the face"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

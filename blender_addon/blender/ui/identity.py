@@ -24,7 +24,7 @@ SEEDS = 8  # of so many the one whose face is most at rest, where the number doe
 class ByNumber(ChangeOperator):
     """The properties of operators that choose a person by seed."""
 
-    seed: IntProperty(name="Seed", description="The number of the identity", default=0, min=0)
+    seed: IntProperty(name="Seed", description="The seed of the identity", default=0, min=0)
     truncation: FloatProperty(
         name="Truncation", description="0 is the average face, 1 the full variety", default=0.7, min=0.0, max=1.5
     )
@@ -51,7 +51,7 @@ class ByNumber(ChangeOperator):
 class EFFIGY_OT_change_identity(ByNumber):
     bl_idname = "effigy.change_identity"
     bl_label = "Change Identity"
-    bl_description = "Give this face the identity of a number; pose, expression and animation stay"
+    bl_description = "Give this face the identity of a seed; pose, expression and animation stay"
 
     def number(self, face: EffigyFace) -> tuple[int, int]:
         return int(face.wanted_seed), 1
@@ -60,7 +60,7 @@ class EFFIGY_OT_change_identity(ByNumber):
 class EFFIGY_OT_random_identity(ByNumber):
     bl_idname = "effigy.random_identity"
     bl_label = "Random Identity"
-    bl_description = "Give this face somebody new, with a calm face; pose, expression and animation stay"
+    bl_description = "Make this face a new person with a calm expression; pose, expression and animation stay"
 
     def number(self, face: EffigyFace) -> tuple[int, int]:
         return int(np.random.default_rng().integers(LAST_SEED - SEEDS)), SEEDS
@@ -70,8 +70,8 @@ class EFFIGY_OT_use_new_default(ByNumber):
     bl_idname = "effigy.use_new_default"
     bl_label = "Use the New Default"
     bl_description = (
-        "Paint this face with the backend's model instead of the earlier default that it was made with. Its number "
-        "is another person there; pose, expression, keys and drivers stay"
+        "Paint this face with the backend's model instead of the earlier default that it was made with. The same seed "
+        "gives another person there; pose, expression, keys and drivers stay"
     )
 
     @classmethod

@@ -32,21 +32,26 @@ class PhotoSettings(ChangeOperator):
 
     filepath: StringProperty(name="Picture", subtype="FILE_PATH")
     number: IntProperty(
-        name="Face", description="Which, where the picture shows several: 1 is the largest; 0 shows them, and asks",
+        name="Face", description="Which face, if the picture shows several: 1 is the largest; 0 shows them to choose "
+        "from",
         default=0, min=0, max=MOST_FACES, options={"SKIP_SAVE"},
     )  # fmt: skip
     tune: BoolProperty(
         name="Tune",
-        description="Change the generator for this person alone, until it paints them: comes much nearer to a "
-        "photograph, takes minutes, and a MiB in the .blend. Not for pictures that the model painted itself",
+        description="Tune the generator for this person alone: comes much closer to a photograph, takes minutes, and "
+        "adds a MiB to the .blend. Not for pictures that the model painted itself",
     )
     alignment: EnumProperty(
         name="Cut Out",
         description="How the face is cut out of the picture",
         items=(
-            ("auto", "Automatic", "As the model's own faces are, unless the picture is cut so already"),
+            ("auto", "Automatic", "Like the model's own faces, unless the picture is already cut like that"),
             ("model", "As the Model's", "So that it lies where the model's average face would"),
-            ("ffhq", "As FFHQ's", "By eyes and mouth, as the faces of FFHQ were, of which most public models are"),
+            (
+                "ffhq",
+                "As FFHQ's",
+                "By eyes and mouth, like the faces of FFHQ, on which most public models were trained",
+            ),
             ("whole", "Not at All", "The picture is cut out already"),
         ),
     )
@@ -66,8 +71,8 @@ class EFFIGY_OT_identity_from_photo(ImportHelper, PhotoSettings):
     bl_idname = "effigy.identity_from_photo"
     bl_label = "Identity from Photo"
     bl_description = (
-        "Make somebody of the face in a picture, and give this face that identity; pose, expression and animation "
-        "stay. It is done on this computer"
+        "Make a person of the face in a picture, and give this face that identity; pose, expression and animation "
+        "stay. Everything runs on this computer"
     )
     bl_options = {"REGISTER"}  # what follows is the undo step
 
@@ -80,7 +85,7 @@ class EFFIGY_OT_identity_from_photo(ImportHelper, PhotoSettings):
 class EFFIGY_OT_make_person(PhotoSettings):
     bl_idname = "effigy.make_person"
     bl_label = "Identity from Photo"
-    bl_description = "Make somebody of a picture, as Identity from Photo asks"
+    bl_description = "Make a person of a picture, for Identity from Photo"
     bl_options = {"UNDO", "INTERNAL"}
     look_s = 0.1
 

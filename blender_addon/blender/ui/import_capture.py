@@ -32,7 +32,7 @@ class CaptureImport(ImportHelper, KeyingOperator):
     filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
     filepath: StringProperty(subtype="FILE_PATH")
     close_gaps: BoolProperty(
-        name="Close Gaps", description="Leave out the time of gaps of more than a second, in which nothing was captured"
+        name="Close Gaps", description="Remove gaps of more than a second, in which nothing was captured"
     )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -73,7 +73,7 @@ class EFFIGY_OT_import_arkit(CaptureImport):
 
     capture_rate: FloatProperty(
         name="Capture Rate",
-        description="Frames per second of the recording's timecode; 0 takes as many as it counts to",
+        description="Frames per second of the recording's timecode; 0 infers them",
         default=0.0,
         min=0.0,
         max=240.0,
@@ -94,7 +94,7 @@ class EFFIGY_OT_import_landmarks(CaptureImport):
     bl_description = "Turn a track of 68 landmarks (OpenFace's CSV) into keyframes of the controls and the head"
 
     calibrate: BoolProperty(
-        name="Calibrate", description="Take the track's most usual expression for the neutral one", default=True
+        name="Calibrate", description="Use the track's most frequent expression as the neutral one", default=True
     )
 
     def read(

@@ -43,12 +43,12 @@ class FilmSettings(KeyingOperator):
     filepath: StringProperty(subtype="FILE_PATH")
     smoothing: FloatProperty(
         name="Smoothing",
-        description="Frames that are averaged (a Gaussian's deviation), beside the filter that all films pass",
+        description="Standard deviation of the smoothing, in frames, besides the filter applied to all films",
         default=0.0, min=0.0, max=20.0,
     )  # fmt: skip
     face: IntProperty(
         name="Face",
-        description="Which is followed, where there are several; the largest is 1",
+        description="Which face to follow, if there are several; the largest is 1",
         default=1,
         min=1,
         max=99,
@@ -67,7 +67,7 @@ class FilmSettings(KeyingOperator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if capture_process.is_running():
-            cls.poll_message_set("A film or camera is read already: stop that first")
+            cls.poll_message_set("A film or camera is already being read: stop that first")
             return False
         return has_camera(cls, context)
 
@@ -122,7 +122,7 @@ class Reading:
         if self.process.problem:
             raise FilmError(self.process.problem)
         if self.process.written is None:
-            raise FilmError(rpt_("the backend says nothing of it: is it of this release?"))
+            raise FilmError(rpt_("the backend has not answered: is it of the same release?"))
         scene: Any = bpy.data.scenes.get(self._scene)
         proxy: Any = bpy.data.objects.get(self._proxy)
         gone = scene is None or proxy is None or scene not in proxy.users_scene or not face_of(proxy).is_face
@@ -155,7 +155,7 @@ def _remarks(written: Written, left_out: tuple[str, ...], face: int) -> str:
 class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
     bl_idname = "effigy.read_film"
     bl_label = "Import Film"
-    bl_description = "Read a film, as Import Film asks"
+    bl_description = "Read a film, for Import Film"
     bl_options = {"UNDO", "INTERNAL"}
 
     def begin(self, context: bpy.types.Context) -> Reading:

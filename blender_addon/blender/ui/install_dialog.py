@@ -28,8 +28,8 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
     bl_idname = "effigy.install_backend"
     bl_label = "Install Backend"
     bl_description = (
-        "Install the process that paints, into a folder of its own: an environment of Blender's Python, PyTorch for "
-        "this machine, and the backend. It asks first, and can be cancelled and gone on with"
+        "Install the process that paints, into a folder of its own: an environment with Blender's Python, PyTorch for "
+        "this machine, and the backend. It asks first, and can be cancelled and resumed"
     )
 
     folder: StringProperty(
@@ -60,9 +60,7 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         subtype="DIR_PATH",
         options={"SKIP_SAVE"},
     )
-    repair: BoolProperty(
-        name="Repair", description="Make the environment anew, whatever is there", options={"SKIP_SAVE"}
-    )
+    repair: BoolProperty(name="Repair", description="Make the environment again from scratch", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -40,7 +40,7 @@ def state(proxy: bpy.types.Object) -> str:
     found = read_landmarks.of(proxy)
     if found is None:
         return iface_("They are read when the face is at rest.")
-    return found.problem or iface_("Large: asked. Small: read.")
+    return found.problem or iface_("Large: requested. Small: read.")
 
 
 def on_plate(places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -132,7 +132,7 @@ def _toggled(manager: Any, context: bpy.types.Context) -> None:
 def register() -> None:
     bpy.types.WindowManager.effigy_read_landmarks = BoolProperty(  # type: ignore[attr-defined]
         name="Show Read Landmarks",
-        description="Over the plate: where the landmarks were asked to be, and where they are read in the picture",
+        description="Over the plate: where the landmarks should be, and where they are in the picture",
         update=_toggled,
         options={"SKIP_SAVE"},
     )

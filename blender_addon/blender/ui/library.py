@@ -162,8 +162,8 @@ class EFFIGY_OT_store_expression(FaceOperator):
     bl_description = "Keep this expression in your library, with the picture as it is shown now"
     bl_options = {"REGISTER"}
 
-    name: StringProperty(name="Name", description="How the library calls it", default="Expression")
-    replace: BoolProperty(name="Replace", description="Take the place of the expression that has this name")
+    name: StringProperty(name="Name", description="Its name in the library", default="Expression")
+    replace: BoolProperty(name="Replace", description="Replace the expression that has this name")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not self.properties.is_property_set("name"):
@@ -210,12 +210,12 @@ class EFFIGY_OT_apply_expression(StoredOperator):
     bl_label = "Apply Expression"
     bl_description = "Give the active face an expression of your library"
 
-    name: StringProperty(name="Expression", description="How the library calls it")
+    name: StringProperty(name="Expression", description="Its name in the library")
     share: FloatProperty(
         name="Share", description="0 leaves the face as it is, 1 takes the whole expression",
         default=1.0, min=0.0, max=1.0, subtype="FACTOR",
     )  # fmt: skip
-    mirror: BoolProperty(name="Mirrored", description="Change its left and right over")
+    mirror: BoolProperty(name="Mirrored", description="Swap its left and right")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -241,7 +241,7 @@ class EFFIGY_OT_remove_expression(StoredOperator):
     bl_description = "Delete an expression from your library"
     bl_options = {"REGISTER"}
 
-    name: StringProperty(name="Expression", description="How the library calls it", options={"SKIP_SAVE"})
+    name: StringProperty(name="Expression", description="Its name in the library", options={"SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return set(context.window_manager.invoke_confirm(self, event, title=rpt_("Remove {}?", self.name)))

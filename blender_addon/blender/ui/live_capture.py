@@ -66,7 +66,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     film: StringProperty(name="Film", description="The film's file", subtype="FILE_PATH")
     face: IntProperty(
         name="Face",
-        description="Which is followed, where a camera or film shows several; the largest is 1",
+        description="Which face to follow, if a camera or film shows several; the largest is 1",
         default=1,
         min=1,
         max=99,
@@ -80,7 +80,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
         ),
         default="LOCAL",
     )
-    port: IntProperty(name="Port", description="As it is set in the app", default=PORT, min=1024, max=65535)
+    port: IntProperty(name="Port", description="The port that is set in the app", default=PORT, min=1024, max=65535)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -88,7 +88,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
             cls.poll_message_set("A capture needs a window")
             return False
         if is_running() or capture_process.is_running():
-            cls.poll_message_set("A capture runs already: stop it first")
+            cls.poll_message_set("A capture is already running: stop it first")
             return False
         return has_camera(cls, context)
 
@@ -191,7 +191,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
 class EFFIGY_OT_stop_capture(bpy.types.Operator):
     bl_idname = "effigy.stop_capture"
     bl_label = "Stop Capture"
-    bl_description = "End the capture: nobody is listened to, a camera is off. The face stays as it is"
+    bl_description = "End the capture: stop listening, and switch the camera off. The face stays as it is"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

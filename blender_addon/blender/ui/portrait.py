@@ -143,7 +143,7 @@ class EFFIGY_PT_portrait(FacePanel):
 class EFFIGY_OT_stop_portrait(bpy.types.Operator):
     bl_idname = "effigy.stop_portrait"
     bl_label = "Stop or Close From Photo"
-    bl_description = "Stop making a person of the picture; or, when that is done, put the comparison away"
+    bl_description = "Stop making a person of the picture; or, when that is done, close the comparison"
     bl_options = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:

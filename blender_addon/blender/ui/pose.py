@@ -67,7 +67,7 @@ class EFFIGY_OT_neutral(PoseOperator):
 class EFFIGY_OT_mirror(CameraOperator):
     bl_idname = "effigy.mirror"
     bl_label = "Mirror"
-    bl_description = "Change the face's left and right over: its controls, its turn and its tilt"
+    bl_description = "Swap the face's left and right: its controls, its turn and its tilt"
 
     def change(self, proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
         camera = controls.eye_on(proxy, scene)
@@ -102,9 +102,9 @@ class EFFIGY_OT_face_camera(CameraOperator):
 class EFFIGY_OT_randomise(PoseOperator):
     bl_idname = "effigy.randomise"
     bl_label = "Randomise"
-    bl_description = "Draw an expression by chance, within the controls' ranges"
+    bl_description = "Set a random expression within the controls' ranges"
 
-    seed: IntProperty(name="Seed", description="Another number, another expression", default=0, min=0)
+    seed: IntProperty(name="Seed", description="Another seed gives another expression", default=0, min=0)
     strength: FloatProperty(
         name="Strength", description="0 is neutral, 1 uses the whole range", default=0.6, min=0.0, max=1.0
     )
@@ -128,7 +128,7 @@ class EFFIGY_OT_randomise(PoseOperator):
 class EFFIGY_OT_key_all(PoseOperator):
     bl_idname = "effigy.key_all"
     bl_label = "Key All"
-    bl_description = "Keyframe the head's place and turn and every control at the current frame"
+    bl_description = "Keyframe the head's location and rotation and every control at the current frame"
 
     shape = False  # keyed already
 
@@ -144,7 +144,7 @@ class EFFIGY_OT_follow_view(bpy.types.Operator):
     bl_label = "Follow View"
     bl_description = (
         "Let faces be seen by the viewport instead of the scene's camera: orbit, and they turn. The viewport that was "
-        "moved last counts. Renders, bakes and caches go by the camera as always"
+        "moved last counts. Renders, bakes and caches always use the camera"
     )
     bl_options = {"INTERNAL"}
 

@@ -53,16 +53,20 @@ class PictureSettings(CameraOperator):
         ),
     )
     strength: FloatProperty(
-        name="Strength", description="0 takes nothing of it, 1 as much as is seen", default=1.0, min=0.0, max=2.0
+        name="Strength",
+        description="0 changes nothing, 1 gives the face what the picture shows",
+        default=1.0,
+        min=0.0,
+        max=2.0,
     )
     number: IntProperty(
-        name="Face", description="Which, where the picture shows several: 1 is the largest", default=1, min=1,
+        name="Face", description="Which face, if the picture shows several: 1 is the largest", default=1, min=1,
         max=MOST_FACES, options={"SKIP_SAVE"},
     )  # fmt: skip
     relative: BoolProperty(
         name="Relative",
         description="Add what differs between the picture and the neutral one, of the same person at rest, to the "
-        "face's own expression and turn. Off: the face looks as the picture, whatever its own expression is",
+        "face's own expression and turn. Off: the face gets the picture's expression, whatever its own is",
     )
     neutral: StringProperty(
         name="Neutral",
@@ -71,7 +75,7 @@ class PictureSettings(CameraOperator):
         options={"SKIP_SAVE"},
     )
     painted: BoolProperty(
-        name="Rendered", description="A generator painted the picture: such faces are read otherwise than photographs"
+        name="Rendered", description="A generator painted the picture: such faces are read differently from photographs"
     )
     store: BoolProperty(
         name="To the Library",
@@ -97,8 +101,8 @@ class EFFIGY_OT_pose_from_picture(ImportHelper, PictureSettings):
     bl_idname = "effigy.pose_from_picture"
     bl_label = "Pose from Picture"
     bl_description = (
-        "Turn the head as it is turned in a photograph or another picture, with that expression. "
-        "It is read on this computer. With Auto Keying on, what it moves is keyed"
+        "Give the face the head's turn and the expression in a photograph or another picture, which is read on this "
+        "computer. With Auto Keying on, what it moves is keyed"
     )
     bl_options = {"REGISTER"}  # what follows is the undo step
 
@@ -119,7 +123,7 @@ class EFFIGY_OT_pose_from_picture(ImportHelper, PictureSettings):
 class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
     bl_idname = "effigy.read_picture"
     bl_label = "Pose from Picture"
-    bl_description = "Read a picture, as Pose from Picture asks"
+    bl_description = "Read a picture, for Pose from Picture"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
     look_s = 0.05
 

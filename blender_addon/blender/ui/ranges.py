@@ -150,9 +150,8 @@ class EFFIGY_OT_bake(RangeOperator):
     bl_idname = "effigy.bake"
     bl_label = "Bake"
     bl_description = (
-        "Paint the scene's frame range to PNG files beside the .blend and show them on the plate: "
-        "they render anywhere, without a backend and without this add-on. Frames that are there already and "
-        "still right are kept. ESC stops"
+        "Paint the scene's frame range to PNG files beside the .blend and show them on the plate: they render "
+        "anywhere, without a backend and without this add-on. Frames that are up to date are kept. ESC stops"
     )
     bl_options = {"UNDO"}  # it switches the plate to its pictures
     noun = "Bake"
@@ -189,8 +188,8 @@ class EFFIGY_OT_cache(RangeOperator):
     bl_idname = "effigy.cache"
     bl_label = "Cache"
     bl_description = (
-        "Paint the scene's frame range into memory, so that scrubbing and playback show exact pictures at once. "
-        "What changes is painted again by itself. ESC stops"
+        "Paint the scene's frame range into memory, so that scrubbing and playback show exact pictures at once. What "
+        "changes is painted again automatically. ESC stops"
     )
     noun = "Cache"
     writes_files = False

@@ -119,7 +119,7 @@ def test_what_a_capture_lacks_stays_as_it_is_keyed(scene, face, capsys, name):
     pucker = keys_of(face.data.shape_keys, 'key_blocks["mouthPucker"].value')
     np.testing.assert_array_equal(pucker, [[1, 0.25], [36, 0.75]])
     assert len(keys_of(face.data.shape_keys, 'key_blocks["jawOpen"].value')) > 2
-    assert "of mouthPucker, the head's turn it says nothing: left as before" in capsys.readouterr().out
+    assert "no data for mouthPucker, the head's turn: left as before" in capsys.readouterr().out
 
 
 def test_a_capture_in_which_nothing_moves_changes_nothing(scene, face, tmp_path):

@@ -120,7 +120,7 @@ def test_a_film_becomes_keys_and_all_that_is_to_know_of_it_is_said(scene, face, 
             "is no film that",
         ),
         ("sys.exit(5)", "ended with code 5"),
-        ("open(out, 'w').write('x')", "of this release"),
+        ("open(out, 'w').write('x')", "of the same release"),
         (
             "open(out, 'w').write('x'); say(written={'moments': 1, 'missing': 0, 'faces': 1, 'left_out': []})",
             "no Live Link",
@@ -324,7 +324,7 @@ def test_landmarks_that_were_asked_and_read_lie_at_the_same_places_of_the_pictur
             assert overlay.tick() > 0
             time.sleep(0.02)
         found = overlay.read_landmarks.of(face)
-        assert "asked" in overlay.state(face)
+        assert "requested" in overlay.state(face)
         matrix = plate.matrix(face)
         asked = overlay.asked_places(face, matrix, bpy.context.evaluated_depsgraph_get())
         assert asked.shape == (len(face.data.vertices), 2)
