@@ -18,7 +18,7 @@ from ..memory import keep_freed_memory
 from . import bench, bundle, capture, doctor, evaluate, fit, generators, nrsfm, page, people, photos, pictures, serve
 
 app = typer.Typer(
-    help="Poses the faces of a StyleGAN in 3D. Blender's add-on starts 'effigy serve' by itself; begin with "
+    help="Poses the faces of a StyleGAN in 3D. Blender's add-on starts 'effigy serve' automatically; begin with "
     "'effigy doctor'. For a generator of your own: 'generators fetch' or a file, then 'fit', then 'evaluate'.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,7 +45,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def prepare(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version, and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     keep_freed_memory()

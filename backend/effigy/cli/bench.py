@@ -12,7 +12,7 @@ from rich.table import Table
 from .console import fail, stage_progress
 from .options import GENERATOR, JsonOption
 
-bench = typer.Typer(help="Measure this machine.", no_args_is_help=True)
+bench = typer.Typer(help="Measure the speed of this machine.", no_args_is_help=True)
 
 
 @bench.callback()
@@ -27,7 +27,7 @@ def synthesis(
         typer.Option(help=f"{GENERATOR} Or stylegan2-256, stylegan2-1024, stylegan3-r-256: random weights."),
     ] = "stylegan2-256",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")] = "auto",
-    compiled: Annotated[bool, typer.Option(help="Compile as well, which takes a minute or more.")] = True,
+    compiled: Annotated[bool, typer.Option(help="Also compile, which takes a minute or more.")] = True,
     json: JsonOption = False,
 ) -> None:
     """How fast a generator paints here, beside the fastest convolution that this machine does."""

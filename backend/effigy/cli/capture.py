@@ -23,17 +23,22 @@ def capture(
     out: Annotated[
         Path | None, typer.Option(help="The CSV to write, as the Live Link Face app records. Without it: packets.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(min=1, max=240, help="Pictures a second; a film's own.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1, max=240, help="Pictures per second; by default the film's own.")
+    ] = None,
     neutral: Annotated[
-        str, typer.Option(help="Where the person is at rest: median, none (an average person), or a picture's number.")
+        str,
+        typer.Option(
+            help="What counts as the person at rest: median, none (an average person), or a picture's number."
+        ),
     ] = "median",
     to: Annotated[str, typer.Option(help="Where Blender listens for packets: HOST:PORT.")] = "127.0.0.1:11111",
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="No more than so much of it.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="At most this many seconds of it.")] = None,
     model: ModelOption = "default",
     face: FaceOption = 1,
-    cameras: Annotated[bool, typer.Option("--cameras", help="List the cameras of this computer, and end.")] = False,
+    cameras: Annotated[bool, typer.Option("--cameras", help="List the cameras of this computer and exit.")] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="For programs: say how it goes in lines of JSON; end when the input ends.")
+        bool, typer.Option("--report", help="For programs: report progress in lines of JSON; end when the input ends.")
     ] = False,
 ) -> None:
     """Capture a face from a film or a camera: to a CSV that importers read, or live to a Blender that listens.

@@ -13,7 +13,7 @@ from .options import ModelOption
 
 def doctor(
     model: ModelOption = "default",
-    port: Annotated[int, typer.Option(help="The port that you mean to use; 0: any.")] = 0,
+    port: Annotated[int, typer.Option(help="The port that you plan to use; 0: any.")] = 0,
 ) -> None:
     """Say what works here, and how to mend what does not."""
     from ..commands.doctor import examine

@@ -17,18 +17,19 @@ def evaluate(
     identities: Annotated[int, typer.Option(min=1, help="Unseen people to edit.")] = 24,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     methods: Annotated[
-        str | None, typer.Option(help="Inverses to compare, by commas; the first is the product's. All by default.")
+        str | None,
+        typer.Option(help="Inverses to compare, separated by commas; the first is the product's. All by default."),
     ] = None,
     landmarks: LandmarksOption = "embedded",
     identity: Annotated[
         str | None,
         typer.Option(
-            help="What tells people apart: ArcFace's weights; judge (by default, where the generator is the embedded "
-            "one) or embedded."
+            help="The network that compares people: ArcFace's weights; judge (by default, where the generator is the "
+            "embedded one) or embedded."
         ),
     ] = None,
     keep: Annotated[float, typer.Option(min=0, help="Weight of the identity term in alternating and gradient.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first of the people.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the first person.")] = 1_000_000,
 ) -> None:
     """Compare the requested poses and expressions with what the pictures show."""
     from ..commands.evaluate import EvaluationError, evaluate_bundle

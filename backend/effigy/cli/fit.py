@@ -24,15 +24,15 @@ def fit(
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and measure.")] = 8000,
     basis: Annotated[int, typer.Option(min=1, help="Deformations of the shape model.")] = 16,
     latent: Annotated[str, typer.Option(help="What the regressor reads: w, or w+ for real photos.")] = "w",
-    paper: Annotated[bool, typer.Option(help="Train the paper's regressor too, to compare with.")] = False,
-    name: Annotated[str | None, typer.Option(help="The model's name as users see it.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampled latents.")] = 0,
+    paper: Annotated[bool, typer.Option(help="Also train the paper's regressor, for comparison.")] = False,
+    name: Annotated[str | None, typer.Option(help="The model's name for users.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the sampled latents.")] = 0,
     identity: IdentityOption = "auto",
     latents: Annotated[
         Path | None,
         typer.Option(
-            help="An .npz with an array z: the people to sample, where random ones seldom show expressions. An array "
-            "people, numbers that say whom each shows, keeps looks out of controls."
+            help="An .npz with an array z: the latents to sample, if random ones seldom show expressions. An optional "
+            "array people numbers the person that each shows, which keeps looks out of controls."
         ),
     ] = None,
 ) -> None:

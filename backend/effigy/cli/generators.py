@@ -31,7 +31,7 @@ def list_generators() -> None:
 
 @generators.command()
 def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOption = False) -> None:
-    """What a generator file holds, and of a bundle what its edits hold. Nothing in it is executed."""
+    """What a generator file contains, and for a bundle what its edits keep. Nothing in it is executed."""
     from ..commands.inspect import inspect_generator
     from ..faces import BundleError, describe_correction, describe_looks, generator_of, is_bundle, resolve_bundle
     from ..generators import GeneratorFileError
@@ -79,8 +79,8 @@ def convert(
 
 @generators.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name of effigy generators list.")],
-    accept_licence: Annotated[bool, typer.Option(help="You have read the licence and accept it.")] = False,
+    name: Annotated[str, typer.Argument(help="A name listed by 'effigy generators list'.")],
+    accept_licence: Annotated[bool, typer.Option(help="Confirm that you have read and accept the licence.")] = False,
 ) -> None:
     """Download a public generator from its publisher; an interrupted download resumes."""
     from ..generators.catalogue import CATALOGUE, FetchError

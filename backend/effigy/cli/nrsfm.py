@@ -19,10 +19,13 @@ def nrsfm(
     out: Annotated[Path, typer.Option(help="The .npz to write.")] = Path("fit.npz"),
     basis: Annotated[int, typer.Option(min=1, help="Deformations K.")] = 24,
     mode: Annotated[str, typer.Option(help="linear, rankone or rankone-paper.")] = "linear",
-    calibration: Annotated[str, typer.Option(help="Of rankone-paper: meanrot, quan, x45, z45 or none.")] = "meanrot",
-    sweeps: Annotated[int, typer.Option(min=1, help="Of EM, or of alternating least squares.")] = 50,
+    calibration: Annotated[str, typer.Option(help="For rankone-paper: meanrot, quan, x45, z45 or none.")] = "meanrot",
+    sweeps: Annotated[int, typer.Option(min=1, help="Sweeps of EM, or of alternating least squares.")] = 50,
     robust: Annotated[
-        bool | None, typer.Option("--robust/--plain", help="Bear outliers, or not; by default looks for them.")
+        bool | None,
+        typer.Option(
+            "--robust/--plain", help="Whether to tolerate outliers; by default this is decided by a test for them."
+        ),
     ] = None,
     topology: Annotated[str | None, typer.Option(help="The landmark set; by default the one with L landmarks.")] = None,
     infer: Annotated[Path | None, typer.Option(help="A fit whose basis is held fixed for these views.")] = None,

@@ -27,7 +27,7 @@ ModelOption = Annotated[str, typer.Option(help=f"A bundle's folder, {EMBEDDED}."
 IdentityOption = Annotated[
     str,
     typer.Option(
-        help="The network by which edits keep a person: the path of ArcFace's weights, embedded (for the embedded "
+        help="The network with which edits keep the person: the path of ArcFace's weights, embedded (for the embedded "
         "default's people alone), none, or auto: embedded where the generator is, else none."
     ),
 ]

@@ -19,9 +19,10 @@ def page(
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes any free one.")] = 7860,
     landmarks: LandmarksOption = "embedded",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")] = "auto",
-    browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open a page on this machine: pose, compare methods, read photographs, look at basis and fit. Ctrl-C ends it."""
+    """Open a page in this machine's browser: pose, compare methods, read photographs, inspect basis and fit. Ctrl-C"""
+    "ends it."
     from ..page.serve import PageError, serve
 
     def load() -> Studio:

@@ -33,19 +33,20 @@ def photo(
     align: Annotated[
         str,
         typer.Option(
-            help="How the face is cut out: model (as the model's own), ffhq, whole (it is cut already), or auto: model "
-            "unless it is cut already."
+            help="How the face is cut out: model (like the model's own pictures), ffhq, whole (it is already cut "
+            "out), or auto: model unless it is already cut out."
         ),
     ] = "auto",
     tune: Annotated[
         bool,
         typer.Option(
-            help="Of a photograph: change the generator for this person alone, until it paints them. Takes minutes, "
-            "and a MiB in the file."
+            help="For photographs: tune the generator for this person alone. Takes minutes, and adds a MiB to the file."
         ),
     ] = False,
     keep_picture: Annotated[bool, typer.Option(help="Keep the picture itself in the file, for 'paste'.")] = False,
-    preview: Annotated[Path | None, typer.Option(help="A PNG to write besides: the face cut out, and painted.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help="A PNG to write as well: the cut-out face and the painted one.")
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Make a person of the face in a picture, who can then be posed like any other: --latent NAME.person."""
@@ -85,25 +86,29 @@ def photo(
 
 
 def paste(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG file to write; of --keys a folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The PNG file to write; with --keys, a folder.")],
     person: Annotated[
         Path | None,
-        typer.Argument(metavar="NAME.person", help="What 'effigy photo' wrote; --keys may name somebody themselves."),
+        typer.Argument(
+            metavar="NAME.person",
+            help="A file that 'effigy photo' wrote; a file of --keys may name the person instead.",
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="The picture that it was made from, unless the file holds it.")
+        Path | None, typer.Option(help="The picture that the person was made from, unless the file holds it.")
     ] = None,
     yaw: YawOption = None,
     pitch: PitchOption = None,
     sets: SetOption = None,
     keep: KeepOption = 1.0,
     keys: Annotated[
-        Path | None, typer.Option(help="A .csv or .json of keys, as film's: a picture for each frame, in a folder.")
+        Path | None, typer.Option(help="A .csv or .json of keys, as for 'film': a picture for each frame, in a folder.")
     ] = None,
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
-    """Put a posed person back into the picture that it was made from, at full size. Around the face nothing changes."""
+    """Put a posed person back into the picture that they were made from, at full size. Nothing changes around the"""
+    "face."
     from .. import api
 
     if person is None and keys is None:

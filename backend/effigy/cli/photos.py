@@ -13,7 +13,7 @@ from rich.table import Table
 from .console import fail, note
 from .options import ModelOption
 
-FaceOption = Annotated[int, typer.Option(min=1, help="Which face, where there are several; the largest is 1.")]
+FaceOption = Annotated[int, typer.Option(min=1, help="Which face, if there are several; the largest is 1.")]
 NeutralOption = Annotated[
     Path | None, typer.Option(help="A picture of the same person at rest: expressions count from there.")
 ]
@@ -36,7 +36,7 @@ def read(
     painted: PaintedOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """Read how the faces in photographs are turned, and what they express, in a face model's controls."""
+    """Read the turn and the expression of faces in photographs, in a face model's controls."""
     from ..commands.photos import PhotoError, as_csv, read_pictures, reliability, unreliable
     from ..faces import BundleError, load_face_model, resolve_bundle
     from ..faces.transfer import UnreadableModelError
@@ -78,16 +78,18 @@ def _note_several(path: Path, faces: int, face: int) -> None:
 def transfer(
     picture: Annotated[Path, typer.Argument(help="PNG or JPEG.")],
     out: Annotated[Path, typer.Option(help="The PNG to write.")],
-    seed: Annotated[int | None, typer.Option(min=0, help="Whom to paint, by number.")] = None,
-    latent: Annotated[Path | None, typer.Option(help="Whom to paint: a latent's file, or a projector's .npz.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The person to paint, by seed.")] = None,
+    latent: Annotated[
+        Path | None, typer.Option(help="The person to paint: a latent's file, or a projector's .npz.")
+    ] = None,
     model: ModelOption = "default",
     neutral: NeutralOption = None,
     painted: PaintedOption = False,
     face: FaceOption = 1,
     part: Annotated[str, typer.Option(help="all, expression, turn, mouth, eyes or brows.")] = "all",
-    strength: Annotated[float, typer.Option(min=0, max=2, help="How much of it; 1 is as much as is seen.")] = 1.0,
+    strength: Annotated[float, typer.Option(min=0, max=2, help="The strength; 1 is what the photograph shows.")] = 1.0,
 ) -> None:
-    """Paint somebody else as the face in a photograph looks: turned as it is, with its expression."""
+    """Paint another person with the turn and the expression of the face in a photograph."""
     from effigy_protocol.transfer import PARTS
 
     from .. import api

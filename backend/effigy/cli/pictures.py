@@ -20,29 +20,33 @@ from .options import ModelOption
 _SEEDS = 1000  # of one list
 _STEPS = 1000  # of one axis
 
-SeedOption = Annotated[int | None, typer.Option(help="The person: a number, as Blender's Seed.")]
+SeedOption = Annotated[int | None, typer.Option(help="The person: a number, like Blender's Seed.")]
 LatentOption = Annotated[
     Path | None,
     typer.Option(help="The person: a file with a latent, as an Identity carries it, or an .npz with an array w."),
 ]
-TruncationOption = Annotated[float, typer.Option(help="Draws a seed's person towards the mean face: 1 not, 0 all.")]
+TruncationOption = Annotated[
+    float, typer.Option(help="How far a seed's person is from the mean face: 1 is unchanged, 0 the mean face.")
+]
 SeedsOption = Annotated[str, typer.Option(help="The people: numbers and ranges, for instance 1,5,9 or 0-24.")]
 YawOption = Annotated[float | None, typer.Option(help="Degrees; > 0 turns the nose to the picture's right.")]
 PitchOption = Annotated[float | None, typer.Option(help="Degrees; > 0 lifts the nose.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="A control or attribute, NAME=VALUE; several times.")
+    list[str] | None, typer.Option("--set", help="A control or attribute, NAME=VALUE; may be repeated.")
 ]
 KeepOption = Annotated[
     float, typer.Option(min=0, max=1, help="Likeness: how firmly looks are held while pose and expression change.")
 ]
-DepthOption = Annotated[int, typer.Option(help="Bits of a channel: 8 or 16.")]
+DepthOption = Annotated[int, typer.Option(help="Bits per channel: 8 or 16.")]
 MatteOption = Annotated[str, typer.Option(help="none: the whole picture; head: the head alone, cut out.")]
-PassesOption = Annotated[str, typer.Option(help="Layers of an .exr, by commas: normal, depth, albedo, light.")]
+PassesOption = Annotated[
+    str, typer.Option(help="Layers of an .exr, separated by commas: normal, depth, albedo, light.")
+]
 DistanceOption = Annotated[float, typer.Option(help="Metres from the camera to the head, for an .exr's depth.")]
 FpsOption = Annotated[float, typer.Option(help="Frames per second of an .mp4.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")]
-FolderOption = Annotated[Path, typer.Option("--out", "-o", help="A folder of PNG files, as a bake's, or an .mp4.")]
-PictureOption = Annotated[Path, typer.Option("--out", "-o", help="The PNG (or, of paint, .exr) file to write.")]
+FolderOption = Annotated[Path, typer.Option("--out", "-o", help="A folder of PNG files, like a bake's, or an .mp4.")]
+PictureOption = Annotated[Path, typer.Option("--out", "-o", help="The PNG file to write (for 'paint', also .exr).")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,7 +71,7 @@ def paint(
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
-    """Paint one exact picture. Its file is the one that Blender bakes for the same."""
+    """Paint one exact picture, the same file that Blender bakes."""
     from .. import api
 
     with _failures():
@@ -83,14 +87,16 @@ def paint(
 def sheet(
     out: PictureOption,
     seeds: SeedsOption = "0-15",
-    yaw: Annotated[str | None, typer.Option(help="Degrees: one value, FROM:TO:COUNT, or values by commas.")] = None,
+    yaw: Annotated[
+        str | None, typer.Option(help="Degrees: one value, FROM:TO:COUNT, or values separated by commas.")
+    ] = None,
     pitch: Annotated[str | None, typer.Option(help="As --yaw.")] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A control, an attribute or keep, NAME=VALUES as --yaw's; several times."),
+        typer.Option("--set", help="A control, an attribute or keep, NAME=VALUES as for --yaw; may be repeated."),
     ] = None,
     tile: Annotated[int | None, typer.Option(min=8, max=4096, help="Width of each picture, in pixels.")] = None,
-    captions: Annotated[bool, typer.Option(help="Write above each picture what it shows.")] = True,
+    captions: Annotated[bool, typer.Option(help="Write a caption above each picture.")] = True,
     matte: MatteOption = "none",
     truncation: TruncationOption = 0.7,
     model: ModelOption = "default",
@@ -117,19 +123,19 @@ def film(
     keys: Annotated[
         Path | None,
         typer.Argument(
-            help="A .csv with columns frame, yaw, pitch, keep, controls, or a .json as a bake's frames.json."
+            help="A .csv with columns frame, yaw, pitch, keep, controls, or a .json like a bake's frames.json."
         ),
     ] = None,
     turntable: Annotated[
-        int | None, typer.Option(help="Instead of keys: look from side to side in so many frames.")
+        int | None, typer.Option(help="Instead of keys: look from side to side in this many frames.")
     ] = None,
     seed: SeedOption = None,
     latent: LatentOption = None,
     truncation: TruncationOption = 0.7,
     fps: FpsOption = 24,
-    depth: Annotated[int | None, typer.Option(help="Bits of a channel: 8 or 16; by default the keys' own.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Bits per channel: 8 or 16; by default those of the keys.")] = None,
     matte: Annotated[
-        str | None, typer.Option(help="none: the whole picture; head: the head alone; by default the keys' own.")
+        str | None, typer.Option(help="none: the whole picture; head: the head alone; by default that of the keys.")
     ] = None,
     exr: Annotated[
         bool, typer.Option("--exr", help="OpenEXR files instead of PNG: linear, colours times alpha.")
@@ -158,8 +164,8 @@ def film(
 def interpolate(
     out: FolderOption,
     seeds: SeedsOption = "0-3",
-    seconds: Annotated[float, typer.Option(help="How long it takes, in seconds.")] = 8,
-    loop: Annotated[bool, typer.Option(help="Lead back to the first person.")] = False,
+    seconds: Annotated[float, typer.Option(help="Its length in seconds.")] = 8,
+    loop: Annotated[bool, typer.Option(help="Return to the first person at the end.")] = False,
     yaw: YawOption = None,
     pitch: PitchOption = None,
     sets: SetOption = None,
@@ -171,7 +177,7 @@ def interpolate(
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
-    """Paint the way from person to person, on a smooth curve through their latents."""
+    """Paint a transition from person to person, on a smooth curve through their latents."""
     from .. import api
 
     with _failures(), stage_progress() as progress:
@@ -194,9 +200,9 @@ def bake(
     ] = None,
     save: Annotated[bool, typer.Option(help="Save the .blend, which then shows the pictures.")] = True,
     model: Annotated[
-        str | None, typer.Option(help="The faces' bundle; by default the add-on's preferences say.")
+        str | None, typer.Option(help="The faces' bundle; by default the one in the add-on's preferences.")
     ] = None,
-    matte: Annotated[str | None, typer.Option(help="none or head, for all faces; by default each one's own.")] = None,
+    matte: Annotated[str | None, typer.Option(help="none or head, for all faces; by default each face's own.")] = None,
 ) -> None:
     """Have Blender bake every face of a .blend, without a window, with this Effigy as its backend."""
     from ..painting import PaintingError

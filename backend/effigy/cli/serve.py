@@ -16,11 +16,11 @@ def serve(
     model: ModelOption = "default",
     host: Annotated[str, typer.Option(help="A loopback address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes any free one.")] = 0,
-    connection_file: Annotated[Path | None, typer.Option(help="Where to write how to connect (mode 0600).")] = None,
+    connection_file: Annotated[Path | None, typer.Option(help="The connection file to write (mode 0600).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")] = "auto",
-    parent_pid: Annotated[int | None, typer.Option(min=1, help="Leave when this process is gone.")] = None,
+    parent_pid: Annotated[int | None, typer.Option(min=1, help="Exit when this process is gone.")] = None,
     idle_exit: Annotated[
-        float, typer.Option(min=0, help="Leave after so many seconds without a client; 0: never.")
+        float, typer.Option(min=0, help="Exit after this many seconds without a client; 0: never.")
     ] = 0.0,
     log_folder: Annotated[
         Path | None,
