@@ -69,7 +69,7 @@ def main(blender: Path, out: Path) -> None:
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (out / "blender.json").unlink()
     check(report)
-    tell(report, out)
+    print_report(report, out)
 
 
 def clear(out: Path) -> None:
@@ -149,7 +149,7 @@ def check(report: dict[str, Any]) -> None:
         raise SystemExit("demo: the rendered pictures are not the baked ones")
 
 
-def tell(report: dict[str, Any], out: Path) -> None:
+def print_report(report: dict[str, Any], out: Path) -> None:
     asked, measured = np.array(report["yaw_asked_deg"]), np.array(report["yaw_measured_deg"])
     slope = np.polyfit(asked, measured, 1)[0]
     error = np.abs(measured - asked).mean()

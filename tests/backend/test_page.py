@@ -312,13 +312,13 @@ def test_a_port_that_is_taken_and_a_missing_gradio_are_said(studio, monkeypatch)
     monkeypatch.setattr(serving, "_prepare", lambda folder: None)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(serving.PageError, match=r"install Effigy with its extra, '\.\[page\]'"):
-        serving.serve(lambda: studio, 0, open_browser=False, tell=print)
+        serving.serve(lambda: studio, 0, open_browser=False, announce=print)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(serving.PageError, match=f"port {port} cannot be used"):
-            serving.serve(lambda: studio, port, open_browser=False, tell=print)
+            serving.serve(lambda: studio, port, open_browser=False, announce=print)
 
 
 # --- a photograph becomes a person -------------------------------------------------------------------

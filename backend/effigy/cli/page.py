@@ -39,7 +39,7 @@ def page(
             raise fail(error) from None
 
     try:
-        serve(load, port, open_browser=browser, tell=lambda address: typer.echo(f"{address} (Ctrl-C ends it)"))
+        serve(load, port, open_browser=browser, announce=lambda address: typer.echo(f"{address} (Ctrl-C ends it)"))
     except PageError as error:
         raise fail(error) from None
     except KeyboardInterrupt:  # which is how it ends

@@ -209,7 +209,7 @@ def bake(
     from ..painting.blender import bake_blend
 
     try:
-        bake_blend(blend, blender, save=save, model=model, matte=None if matte is None else _matte(matte), tell=_echo)
+        bake_blend(blend, blender, save=save, model=model, matte=None if matte is None else _matte(matte), report=_echo)
     except PaintingError as error:
         raise fail(error) from None
 

@@ -31,8 +31,8 @@ class PageError(Exception):
     """The page cannot be served; the message says why and what to do."""
 
 
-def serve(load: Callable[[], Studio], port: int, *, open_browser: bool, tell: Callable[[str], None]) -> None:
-    """Serves the page of what ``load`` loads at ``port``, 0 for any free one, and ``tell``s its address.
+def serve(load: Callable[[], Studio], port: int, *, open_browser: bool, announce: Callable[[str], None]) -> None:
+    """Serves the page of what ``load`` loads at ``port``, 0 for any free one, and gives its address to ``announce``.
 
     Raises PageError, and what ``load`` raises.
     """
@@ -41,7 +41,7 @@ def serve(load: Callable[[], Studio], port: int, *, open_browser: bool, tell: Ca
         with tempfile.TemporaryDirectory(prefix="effigy-page-", ignore_cleanup_errors=True) as folder:
             _prepare(folder)
             _leave_in_order()
-            _run(load, listening, Path(folder), open_browser, tell)
+            _run(load, listening, Path(folder), open_browser, announce)
     finally:
         listening.close()
 
@@ -77,7 +77,11 @@ def _leave_in_order() -> None:
 
 
 def _run(
-    load: Callable[[], Studio], listening: socket.socket, folder: Path, open_browser: bool, tell: Callable[[str], None]
+    load: Callable[[], Studio],
+    listening: socket.socket,
+    folder: Path,
+    open_browser: bool,
+    announce: Callable[[str], None],
 ) -> None:
     """Answers from the start, on a thread: what the page needs takes seconds to load, and the model comes first."""
     try:
@@ -105,7 +109,7 @@ def _run(
 
     threading.Thread(target=answer, name="effigy-page").start()
     try:
-        tell(address := f"http://{_HOST}:{port}")
+        announce(address := f"http://{_HOST}:{port}")
         if open_browser:
             webbrowser.open(address)
         studio = load()

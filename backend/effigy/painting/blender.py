@@ -58,12 +58,13 @@ def bake_blend(
     save: bool = True,
     model: str | None = None,
     matte: str | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Bakes every face of every scene in ``blend`` with Blender; ``save`` keeps the .blend showing the pictures.
 
     ``model``: the faces' bundle, instead of the one in the add-on's preferences. ``matte``: for all faces, instead of
-    each face's own setting. ``tell`` is called with what the add-on prints. Raises PaintingError with Blender's error.
+    each face's own setting. ``report`` is called with what the add-on prints. Raises PaintingError with Blender's
+    error.
     """
     if problem := file_problem(blend, ".blend"):
         raise PaintingError(problem)
@@ -86,7 +87,7 @@ def bake_blend(
             for line in running.stdout or ():
                 last.append(line.rstrip())
                 if line.startswith(_SAID):
-                    tell(line.removeprefix(_SAID).rstrip())
+                    report(line.removeprefix(_SAID).rstrip())
         except BaseException:
             running.terminate()
             raise

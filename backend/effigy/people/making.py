@@ -128,11 +128,11 @@ def _fit(
 R = TypeVar("R")
 
 
-def finish(steps: Generator[Progress, None, R], tell: Callable[[Progress], object] = lambda step: None) -> R:
-    """Takes ``steps`` to their end, calling ``tell`` after each; returns what they lead to."""
+def finish(steps: Generator[Progress, None, R], report: Callable[[Progress], object] = lambda step: None) -> R:
+    """Takes ``steps`` to their end, calling ``report`` after each; returns what they lead to."""
     try:
         while True:
-            tell(next(steps))
+            report(next(steps))
     except StopIteration as end:
         result: R = end.value
         return result
