@@ -34,6 +34,7 @@ NOT_BETWEEN = (
     "test_install.py",
     "test_lit.py",
     "test_people.py",
+    "test_sharpen.py",
     "test_waking.py",
 )
 BETWEEN = [*OLDER, *(f"--ignore-glob=*/{name}" for name in NOT_BETWEEN), "-k", "not EEVEE"]

@@ -42,8 +42,7 @@ def fit(face: EffigyFace, name: str, materials: list[Any], worn: list[Any]) -> N
         nodes = material.node_tree.nodes
         if shown and MIX not in nodes and EMISSION in nodes:
             _put_in(material, mapped=material not in worn)
-            if material != materials[0]:
-                sharpen.follow(nodes[MIX].inputs[0], materials[0], MIX)
+            sharpen.follow(nodes[MIX].inputs[0], materials, MIX)
         if MIX in nodes and nodes[MIX].mute == shown:
             nodes[MIX].mute = not shown  # which leaves Emission alone in what is rendered
 

@@ -44,7 +44,7 @@ def fit(face: EffigyFace, materials: list[Any]) -> None:
     """Makes ``materials`` show the picture sharpened, or as painted, as ``face.sharpen`` says; calling it again changes
     nothing.
 
-    The first material has the slider.
+    The slider of the first material that can have one drives the others'.
     """
     for material in materials:
         if material.library is not None:
@@ -52,8 +52,7 @@ def fit(face: EffigyFace, materials: list[Any]) -> None:
         nodes = material.node_tree.nodes
         if face.sharpen and SHARPEN not in nodes:
             _put_in(material)
-            if material != materials[0]:
-                follow(nodes[SHARPEN].inputs["Sharpness"], materials[0], SHARPEN)
+            follow(nodes[SHARPEN].inputs["Sharpness"], materials, SHARPEN)
         if SHARPEN in nodes and nodes[SHARPEN].mute == face.sharpen:
             nodes[SHARPEN].mute = not face.sharpen
             for texture in [nodes[PICTURE], *beside(material)]:
@@ -67,8 +66,14 @@ def slider_of(materials: list[Any]) -> Any:
     return next((tree.nodes[SHARPEN].inputs["Sharpness"] for tree in trees if SHARPEN in tree.nodes), None)
 
 
-def follow(slider: Any, material: Any, node: str) -> None:
-    """Drives a slider by the input of its name in the ``node`` of ``material``."""
+def follow(slider: Any, materials: list[Any], node: str) -> None:
+    """Drives a slider by its namesake in the first of ``materials`` that has ``node``, unless it is that one's.
+
+    The first of all may be linked from a library where the node is missing.
+    """
+    material = next(each for each in materials if node in each.node_tree.nodes)
+    if material.node_tree == slider.id_data:
+        return
     curve = slider.driver_add("default_value")
     curve.driver.type = "AVERAGE"  # of one: what is no script needs nobody's permission
     target = curve.driver.variables.new().targets[0]
