@@ -18,7 +18,6 @@ LABELS = {
     "age": "age",
     "female": "woman",
     "skinTone": "tone.0",
-    "stubble": "stubble",
     "hairColour": "hair_colour.0",
     "greyHair": "-hair_colour.2",  # the column makes hair turn grey later
     "hairLength": "hair_length",
