@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -260,6 +261,26 @@ def test_a_film_has_its_frames(default_model, person, tmp_path):
     assert written.painted == 2
     assert ffmpeg.count_frames_and_secs(str(path))[0] == 2
     assert [each.name for each in tmp_path.iterdir()] == ["turn.mp4"]
+
+
+@pytest.mark.parametrize("missing", [1, 1000, None])
+def test_a_film_that_ffmpeg_could_not_end_is_none(default_model, person, tmp_path, monkeypatch, missing):
+    """As on a full disk, of which imageio-ffmpeg does not tell."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+
+    class Cut:
+        def __init__(self, path, *arguments, write=ffmpeg.write_frames, **options):
+            self.path, self.frames = path, write(path, *arguments, **options)
+            self.send = self.frames.send
+
+        def close(self):
+            self.frames.close()
+            os.truncate(self.path, 0 if missing is None else os.path.getsize(self.path) - missing)
+
+    monkeypatch.setattr(ffmpeg, "write_frames", Cut)
+    with pytest.raises(PaintingError, match="could not write .*has room"):
+        write_film(default_model, {1: Shot(person)}, tmp_path / "turn.mp4", fps=24)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_latent_is_read_from_both_kinds_of_file(default_model, person, tmp_path):

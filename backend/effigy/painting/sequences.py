@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -144,13 +145,28 @@ def write_film(
                 progress(done, len(shots))
         finally:
             writer.close()
-        if not partial.is_file():
-            raise PaintingError(f"ffmpeg wrote no {path}: see whether its folder is writable")
+        if not partial.is_file() or not _is_whole(partial):
+            raise PaintingError(f"ffmpeg could not write {path}: see whether its folder is writable, and has room")
         partial.replace(path)
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
     return Written(path, len(shots), 0, clamped)
+
+
+def _is_whole(film: Path) -> bool:
+    """Returns whether the boxes of an .mp4 (ISO/IEC 14496-12) fill the file, the index among them.
+
+    ffmpeg writes the index last, and imageio-ffmpeg does not say when it could not, as on a full disk.
+    """
+    size, place, names = film.stat().st_size, 0, set()
+    with film.open("rb") as file:
+        while place + 16 <= size:
+            file.seek(place)
+            length, name, long = struct.unpack(">I4sQ", file.read(16))
+            names.add(name)
+            place += max(long if length == 1 else length, 8)
+    return place == size and b"moov" in names
 
 
 def in_order(shots: Iterator[Shot]) -> dict[int, Shot]:
