@@ -108,9 +108,13 @@ def _whole(text: str) -> int:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside ``path`` to write to. On success it replaces ``path``; on an error it is
-    removed.
+    removed. Raises OSError where either is there already and no file, or the temporary one a link.
     """
     temporary = path.with_name(path.name + ".part")
+    if path.exists():
+        check_regular(path)  # a device would be lost
+    if temporary.is_symlink() or (temporary.exists() and not temporary.is_file()):  # a pipe may never be read
+        raise OSError(errno.EINVAL, f"{temporary.name} is in its way: remove that", str(path))
     try:
         yield temporary
         temporary.replace(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from effigy_protocol.files import parse_json, read_json, remove_older, whole_file
+from effigy_protocol.files import parse_json, read_json, remove_older, whole_file, write_whole
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,26 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
             fail(error)
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes by name")
+@pytest.mark.parametrize("name", ["a.json", "a.json.part"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_nothing_but_a_file_is_replaced_or_written_to(tmp_path, name, kind):
+    other = tmp_path / "other"
+    other.write_text("before")
+    path = tmp_path / name
+    make = {"pipe": lambda: os.mkfifo(path), "folder": path.mkdir, "link": lambda: path.symlink_to(other)}
+    make[kind]()
+    if (name, kind) == ("a.json", "link"):
+        write_whole(path, "new")
+        assert path.read_text() == "new"
+    else:
+        mode = path.lstat().st_mode
+        with pytest.raises(OSError, match=r"it is a|\.part is in its way"):
+            write_whole(tmp_path / "a.json", "new")
+        assert path.lstat().st_mode == mode
+    assert other.read_text() == "before"
 
 
 def test_after_a_success_what_another_writer_has_begun_stays(tmp_path, monkeypatch):
