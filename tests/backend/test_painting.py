@@ -24,6 +24,7 @@ from effigy.faces import DEFAULT_BUNDLE
 from effigy.faces.header import model_id
 from effigy.faces.latent import latent_to_bytes
 from effigy.painting import Moment, PaintingError, Shot, paint_shots, read_keys
+from effigy.painting.blender import bake_blend
 from effigy.painting.interpolation import between
 from effigy.painting.sequences import write_film, write_frames
 from effigy.painting.sheets import paint_sheet
@@ -281,6 +282,16 @@ def test_a_film_that_ffmpeg_could_not_end_is_none(default_model, person, tmp_pat
     with pytest.raises(PaintingError, match="could not write .*has room"):
         write_film(default_model, {1: Shot(person)}, tmp_path / "turn.mp4", fps=24)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the program is a script of the shell")
+def test_a_blender_that_ends_well_without_a_bake_is_told(tmp_path):
+    (tmp_path / "face.blend").write_text("no scene")
+    program = tmp_path / "blender"
+    program.write_text("#!/bin/sh\necho Error: Failed to read file\n")
+    program.chmod(0o755)
+    with pytest.raises(PaintingError, match="without a bake of .*face.blend:\nError: Failed to read file"):
+        bake_blend(tmp_path / "face.blend", program)
 
 
 def test_a_latent_is_read_from_both_kinds_of_file(default_model, person, tmp_path):

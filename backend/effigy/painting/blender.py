@@ -75,6 +75,7 @@ def bake_blend(
     # The add-on's own operator does it all: this is one line, and knows nothing of Blender but its name.
     command = [str(program), "--background", str(blend.resolve()), "--python-exit-code", "3", "--python-expr"]
     last: deque[str] = deque(maxlen=_LAST)
+    has_baked = False
     try:
         running = subprocess.Popen(  # noqa: S603 what its user names
             [*command, f"import bpy; bpy.ops.effigy.bake_all({arguments})"],
@@ -87,12 +88,15 @@ def bake_blend(
             for line in running.stdout or ():
                 last.append(line.rstrip())
                 if line.startswith(_SAID):
+                    has_baked = True
                     report(line.removeprefix(_SAID).rstrip())
         except BaseException:
             running.terminate()
             raise
     if running.returncode != 0:
         raise PaintingError(_why(program, running.returncode, list(last)))
+    if not has_baked:  # Blender may end with 0 where it cannot read a file
+        raise PaintingError(f"{program} ended without a bake of {blend}:\n" + "\n".join(last))
 
 
 def _why(program: Path, code: int, said: list[str]) -> str:
