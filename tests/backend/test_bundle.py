@@ -108,11 +108,17 @@ def test_bundles_of_earlier_definitions_of_landmarks_are_told_apart(tmp_path, to
     assert ("pitched" in note) == (is_old and topology != "ibug70")
 
 
-def test_a_control_cannot_be_called_as_blender_calls_a_mesh_at_rest(bundle):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Basis", "no control can be called 'Basis', as Blender calls .*: give it another name"),
+        ("mouthSmile", "two controls are called 'mouthSmile': give one another name"),
+    ],
+)
+def test_a_control_cannot_be_called_as_another_or_as_a_mesh_at_rest(bundle, name, said):
     header = json.loads((bundle / "model.json").read_text())
-    header["controls"][0]["name"] = "Basis"
+    header["controls"] = [control | {"name": "mouthSmile"} for control in header["controls"][:2]]
+    header["controls"][0]["name"] = name
     (bundle / "model.json").write_text(json.dumps(header))
-    with pytest.raises(
-        BundleError, match="no control can be called 'Basis', as Blender calls .*: give it another name"
-    ):
+    with pytest.raises(BundleError, match=said):
         load_face_model(bundle, "cpu")

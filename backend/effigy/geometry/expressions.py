@@ -15,6 +15,7 @@ Left and right become two expressions if they move separately in the data. Expre
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
@@ -110,6 +111,8 @@ def check_control_names(names: Collection[str]) -> None:
             f"no control can be called {REST!r}, as Blender calls a mesh at rest among its shape keys: "
             "give it another name"
         )
+    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+        raise GeometryError(f"two controls are called {twice[:60]!r}: give one another name")
 
 
 def mirror_twins(topology: Topology, names: Collection[str]) -> dict[str, Twin]:
