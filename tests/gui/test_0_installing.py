@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from effigy_protocol.version import VERSION
+
 from ..client.package_index import serve
 from ..client.wheels import write_wheel
 from .steps import CATEGORY, PANEL, PREPARE, hover, until
@@ -22,6 +24,7 @@ _APP = """import os, sys
 def app():
     os.execv("/usr/local/bin/effigy", ["effigy", *sys.argv[1:]])
 """
+WIDE = slice(0, 1215)  # all columns that a window over Blender's may take
 _STATE = """
 now = addon('blender.ui.install').running
 result = None if now is None else [now.progress.outcome, now.progress.error]
@@ -34,11 +37,11 @@ def index(window, tmp_path_factory):
     root = tmp_path_factory.mktemp("index")
     write_wheel(root, "torch", "2.7.0", "#" * 1_500_000)  # a slow index is at it for a quarter of an hour: see below
     needs = "Requires-Dist: torch>=2.6\n"
-    wheel = write_wheel(root, "effigy_faces", "9.0", _APP, needs=needs, script="effigy = effigy_faces:app")
+    wheel = write_wheel(root, "effigy_faces", VERSION, _APP, needs=needs, script="effigy = effigy_faces:app")
     data = wheel.read_bytes()
     with serve(root) as served:
         told = {
-            "format": 1, "name": wheel.name, "version": "9.0", "sha256": hashlib.sha256(data).hexdigest(),
+            "format": 1, "name": wheel.name, "version": VERSION, "sha256": hashlib.sha256(data).hexdigest(),
             "size": len(data), "address": f"{served.address}/files",
         }  # fmt: skip
         file = Path(window.ask("result = addon('blender.ui.install').__file__")).parents[2] / "backend.json"
@@ -66,11 +69,11 @@ def index(window, tmp_path_factory):
     time.sleep(1.0)
 
 
-def dialog(window):
-    """Opens the dialog; returns the part of the screen that it takes."""
+def dialog(window, below=185):
+    """Opens the dialog; returns the part of the screen that it takes, to so many pixels below the backend's file."""
     window.press("Install Backend", PANEL)
     x, y = map(round, window.find("Backend.s File", slice(640, 1110)))
-    return np.s_[y - 110 : y + 185, x - 160 : x + 365]
+    return np.s_[y - 110 : y + below, x - 160 : x + 365]
 
 
 def test_without_online_access_it_says_what_to_allow_or_carry_over(window, index):
@@ -79,7 +82,7 @@ def test_without_online_access_it_says_what_to_allow_or_carry_over(window, index
     window.ask(CATEGORY)
     window.find("Install Backend", PANEL)
     hover(window)
-    part = dialog(window)
+    part = dialog(window, below=265)
     window.find("may not go online", slice(640, 1110))
     window.shot("00-install-offline", part)
     window.keys("Escape")
@@ -114,18 +117,67 @@ def test_four_steps_lead_to_a_face(window, index):
     window.find("Ready", PANEL)
     window.press("^.{0,3}Add Face", PANEL)
     until(lambda: window.ask("result = any(o.effigy.is_face for o in bpy.context.scene.objects)"), window.console)
+    window.find("stands in front of", slice(640, 1110))  # the cube
+    window.shot("00-added")
+    hover(window)
+    window.keys("Escape")  # closes what popped up, as a hand does that moves away: that takes the next click
 
 
-def test_it_is_removed_by_a_click(window, index):
-    window.ask("bpy.ops.effigy.disconnect()")
+@pytest.fixture()
+def slow_removal(window):
+    """Lets the removal of a folder wait until a file is there: this small environment is gone at once."""
+    go = window.work / "go"
+    window.ask(
+        "import pathlib, shutil, time\n"
+        "remove = bpy.app.driver_namespace['rmtree'] = shutil.rmtree\n"
+        "def slowly(*arguments, **settings):\n"
+        f"    while not pathlib.Path({str(go)!r}).exists():\n"
+        "        time.sleep(0.05)\n"
+        "    remove(*arguments, **settings)\n"
+        "shutil.rmtree = slowly"
+    )
+    yield go
+    go.touch()
+    window.ask("import shutil\nshutil.rmtree = bpy.app.driver_namespace.pop('rmtree')")
+    go.unlink()
+
+
+def test_it_is_removed_by_a_click_while_the_window_lives(window, index, slow_removal):
+    window.press("^.{0,3}Stop$", PANEL)
+    window.find("Not running", PANEL)
     command = window.ask("result = addon('blender.preferences').get().command")
     window.ask("bpy.ops.preferences.addon_show(module='bl_ext.user_default.effigy')")
     window.press("Remove Backend")
     window.keys("Return")
-    until(lambda: window.ask("result = addon('blender.preferences').get().command") == "effigy", window.console)
-    assert not window.ask(f"import os\nresult = os.path.exists({command!r})")
+    window.find("being removed", WIDE)  # below the button that was pressed
+    window.ask("bpy.context.preferences.view.show_tooltips = True")
+    says_wait(window, "Install Backend", WIDE, "00-removing-preferences")
     window.ask(
         "for opened in bpy.context.window_manager.windows[1:]:\n"
         "    with bpy.context.temp_override(window=opened):\n"
         "        bpy.ops.wm.window_close()"
     )
+    hover(window)
+    window.find("being removed", PANEL)
+    says_wait(window, "^.{0,3}Start Backend", PANEL, "00-removing")
+    window.press("^.{0,3}Start Backend", PANEL)
+    assert window.ask("result = addon('blender.pictures.session').session.link is None")
+    hover(window)
+    window.keys("a")
+    until(lambda: window.ask("result = bool(bpy.context.selected_objects)"), lambda: "the window does not live")
+    assert window.ask(f"import os\nresult = os.path.exists({command!r})")
+    slow_removal.touch()
+    until(lambda: window.ask("result = addon('blender.preferences').get().command") == "effigy", window.console)
+    assert not window.ask(f"import os\nresult = os.path.exists({command!r})")
+    window.find("Install Backend", PANEL)
+    window.shot("00-removed")
+    window.ask("bpy.context.preferences.view.show_tooltips = False")
+
+
+def says_wait(window, button, columns, shot):
+    """Nothing can start or install what is half removed, and the grey button says why."""
+    x, y = window.find_still(button, columns)
+    window.move(x, y)
+    window.move(x + 2, y + 1)  # a tooltip waits for a hand that hardly moves
+    window.find("Wait until the backend", WIDE)
+    window.shot(shot)
