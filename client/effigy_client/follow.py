@@ -122,7 +122,7 @@ def _rotation(vector: Array) -> Array:
 
 
 def fit_view(
-    shape: Shape, controls: Array, rotation: Array, picture: Array, rounds: int = 4
+    shape: Shape, controls: Array, rotation: Array, picture: Array, rounds: int = 12
 ) -> tuple[Solution, float, Array]:
     """Fits pose, controls and a camera to all landmarks of a picture, ``picture`` [L, 2] (right, up; in any unit).
 

@@ -15,7 +15,7 @@ from bpy_extras.io_utils import ImportHelper
 from effigy_client.capture.retarget import fill_gaps, resample, retarget
 from effigy_client.capture.tables import Capture, CaptureError, LandmarkTrack, read_live_link, read_openface
 from effigy_client.capture.timeline import without_gaps
-from effigy_client.follow import fit_view
+from effigy_client.follow import Shape, fit_view
 from effigy_client.pose import FACE_TO_LOCAL, angles_from
 
 from ..scene import controls
@@ -23,6 +23,8 @@ from ..scene.queries import face_in, scene_of
 from ..translation import rpt_
 from .capture_keys import KeyingOperator
 from .operator import registration_in_menu
+
+_IRISES = 2  # landmarks that a face may have after iBUG's 68; no track has them, so none tells what moves them alone
 
 
 class CaptureImport(ImportHelper, KeyingOperator):
@@ -100,22 +102,29 @@ class EFFIGY_OT_import_landmarks(CaptureImport):
     def read(
         self, path: Path, proxy: bpy.types.Object, scene: bpy.types.Scene, rate: float
     ) -> tuple[dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
-        shape = controls.shape_of(proxy)
-        track = read_openface(path)
-        if len(shape.rest) != track.points.shape[1]:
-            raise CaptureError(rpt_("this face has {} landmarks, the track {}", len(shape.rest), track.points.shape[1]))
-        found, angles = _explain(track, proxy)
+        shape, track = controls.shape_of(proxy), read_openface(path)
+        count = track.points.shape[1]
+        if len(shape.rest) - count not in (0, _IRISES):
+            raise CaptureError(rpt_("this face has {} landmarks, the track {}", len(shape.rest), count))
+        is_seen = _is_seen(shape.directions, count)
+        part = Shape(shape.rest[:count], shape.directions[is_seen, :count], shape.low[is_seen], shape.high[is_seen])
+        found, angles = _explain(track, part)
         if self.calibrate:
             found = found - np.median(found, axis=0)
         times = without_gaps(track.times) if self.close_gaps else track.times
         found = resample(times, self.gain * found, rate)
-        names = [block.name for block in controls.blocks_of(proxy)]
+        names = [block.name for block, seen in zip(controls.blocks_of(proxy), is_seen, strict=True) if seen]
         return dict(zip(names, found.T, strict=True)), resample(times, angles, rate), track.notes
 
 
-def _explain(track: LandmarkTrack, proxy: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
+def _is_seen(directions: np.ndarray, count: int) -> np.ndarray:
+    """Returns which controls' ``directions`` [C, L, 3] move one of the first ``count`` landmarks the most, [C]."""
+    moved = np.linalg.norm(directions, axis=2)
+    return moved.argmax(axis=1) < count
+
+
+def _explain(track: LandmarkTrack, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     """Controls [N, C] and angles [N, 3] of every moment; gaps are bridged. Raises ValueError without any face."""
-    shape = controls.shape_of(proxy)
     rest, front = np.zeros(len(shape.low)), FACE_TO_LOCAL.T
     found = np.full((len(track.points), len(rest)), np.nan)
     angles = np.full((len(track.points), 3), np.nan)
