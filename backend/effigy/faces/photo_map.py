@@ -17,7 +17,7 @@ import torch
 
 from ..geometry import angles, load_topology
 from ..geometry.camera import Array
-from ..landmarks.photo import POINTS, SCORES, Face, Head, average_person, head
+from ..landmarks.photo import POINTS, SCORES, Face, Head, head, photographed
 from ..tensor_files import read_tensors, write_tensors
 
 FILE = "photo.safetensors"
@@ -88,15 +88,11 @@ class PhotoMap:
         """Returns the features of the model's average person, who looks ahead."""
         return Features(self.rest, self.rest_mesh, 0.0, 0.0, 0.0)
 
-    def photographed_rest(self) -> Features:
-        """Returns the features of an average photographed person, who looks ahead.
-
-        The irises are those of the model's average person, as that of photographs has none.
-        """
-        scores, mesh = average_person()
-        whole = self.rest_mesh.reshape(3, -1).copy()
-        whole[:, : mesh.shape[1]] = mesh
-        return Features(scores, whole.reshape(-1), 0.0, 0.0, 0.0)
+    @staticmethod
+    def photographed_rest() -> Features:
+        """Returns the features of an average photographed person at rest, who looks ahead. Raises DetectorError."""
+        people = photographed()
+        return Features(people.scores, people.mesh, 0.0, 0.0, 0.0)
 
     def read_controls(self, seen: Features, rest: Features) -> dict[str, float]:
         """Returns the controls by which ``seen`` differs from ``rest``, the same or an average person's at rest."""

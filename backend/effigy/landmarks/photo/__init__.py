@@ -4,7 +4,8 @@
 from .crop import Crop, cut
 from .detector import PhotoDetector
 from .matte import Matte
-from .pose import Head, average_person, head, onto
+from .photographed import Photographed, photographed
+from .pose import Head, head, onto
 from .reader import POINTS, SCORES, Face, Film, PhotoReader
 
 __all__ = [
@@ -17,8 +18,9 @@ __all__ = [
     "Matte",
     "PhotoDetector",
     "PhotoReader",
-    "average_person",
+    "Photographed",
     "cut",
     "head",
     "onto",
+    "photographed",
 ]

@@ -31,7 +31,7 @@ class Head:
 
 def head(points: Array) -> Head:
     """Fits the canonical face to ``points`` [478, 3] of a ``Face``. Raises DetectorError if its file is missing."""
-    mean, chosen, weights, _ = _canonical()
+    mean, chosen, weights = _canonical()
     seen = points.T * np.array([[1.0], [-1.0], [-1.0]])
     X, Y = mean[:, chosen], seen[:, chosen]
     x0, y0 = (values @ weights for values in (X, Y))
@@ -52,7 +52,7 @@ def onto(points: Array, wanted: Array) -> Crop:
     It is the similarity with the least weighted squares (Umeyama 1991) over the points that hardly move in a face.
     Raises DetectorError.
     """
-    _, chosen, weights, _ = _canonical()
+    _, chosen, weights = _canonical()
     X, Y = wanted[chosen, :2], points[chosen, :2]
     x0, y0 = weights @ X, weights @ Y
     X, Y = X - x0, Y - y0
@@ -63,15 +63,6 @@ def onto(points: Array, wanted: Array) -> Crop:
     return Crop(centre.real, centre.imag, max(abs(factor), 1e-6), math.atan2(factor.imag, factor.real))
 
 
-def average_person() -> tuple[Array, Array]:
-    """Returns scores [52] and points [3, 468] of an average photographed person, at rest and looking ahead.
-
-    The unit is the outer-eye distance. Raises DetectorError.
-    """
-    mean, _, _, scores = _canonical()
-    return scores, mean
-
-
 @cache
 def mirror() -> NDArray[np.int64]:
     """Returns the number of each point's mirror image on the other side of the face, [478]. Raises DetectorError.
@@ -79,22 +70,22 @@ def mirror() -> NDArray[np.int64]:
     The average face is symmetric. The points of each iris are its centre and its right, upper, left and lower edge, as
     the picture shows them.
     """
-    mean, _, _, _ = _canonical()
+    mean, _, _ = _canonical()
     apart = mean[:, :, None] * [[[-1.0]], [[1.0]], [[1.0]]] - mean[:, None]
     irises = [*(473 + edge for edge in (0, 3, 2, 1, 4)), *(468 + edge for edge in (0, 3, 2, 1, 4))]
     return np.concatenate([(apart**2).sum(axis=0).argmin(axis=1), irises])
 
 
 @cache
-def _canonical() -> tuple[Array, list[int], Array, Array]:
-    """Returns the average face [3, 468], its points that hardly move, their weights of sum 1, and its scores [52].
+def _canonical() -> tuple[Array, list[int], Array]:
+    """Returns the average face [3, 468], its points that hardly move, and their weights of sum 1.
 
     The unit is the outer-eye distance. Raises DetectorError.
     """
     try:
         arrays = read_arrays(_CANONICAL)
-        vertices, table, scores = (arrays[name].astype(np.float64) for name in ("vertices", "procrustes", "scores"))
+        vertices, table = (arrays[name].astype(np.float64) for name in ("vertices", "procrustes"))
     except (ValueError, KeyError) as error:
         raise DetectorError(f"{_CANONICAL} cannot be read ({error}): install Effigy again") from None
     vertices = vertices / np.linalg.norm(vertices[_EYES[1]] - vertices[_EYES[0]])
-    return vertices.T, [int(number) for number in table[:, 0]], table[:, 1] / table[:, 1].sum(), scores
+    return vertices.T, [int(number) for number in table[:, 0]], table[:, 1] / table[:, 1].sum()

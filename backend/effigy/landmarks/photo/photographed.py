@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What photographs show of people at rest, and how these differ: statistics of what is read in photographs.
+
+``recipes/photo/photographed.py`` makes the file, of official portraits in the public domain. It holds no one's face:
+only the mean of hundreds of people, and the directions in which they differ most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ...array_files import read_arrays
+from ..detector import DetectorError
+from .crop import Array
+from .reader import POINTS, SCORES
+
+FILE = Path(__file__).with_name("networks") / "photographed.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Photographed:
+    """Photographed people, as the networks read them; points in outer-eye distances, of a face turned to look ahead."""
+
+    scores: Array  # [52], of an average person at rest
+    mesh: Array  # [3 · 478]
+    spread: Array  # [m, 52 + 3 · 478]: people differ from them with the covariance spreadᵀ · spread
+
+
+@cache
+def photographed() -> Photographed:
+    """Returns the statistics that come with Effigy. Raises DetectorError where their file is missing or damaged."""
+    try:
+        arrays = read_arrays(FILE)
+        scores, mesh, spread = (arrays[name].astype(np.float64) for name in ("scores", "mesh", "spread"))
+        if (
+            scores.shape != (len(SCORES),)
+            or mesh.shape != (3 * POINTS,)
+            or spread.shape[1:] != (len(scores) + len(mesh),)
+        ):
+            raise ValueError("its arrays have other sizes")
+    except (ValueError, KeyError) as error:
+        raise DetectorError(f"{FILE} cannot be read ({error}): install Effigy again") from None
+    return Photographed(scores, mesh, spread)
