@@ -19,25 +19,28 @@ from ..faces.photo_map import Features, PhotoMap
 from ..faces.replacing import check_replaceable
 from ..geometry.camera import Array
 from ..geometry.expressions import mirror_twins
-from ..landmarks.photo import PhotoDetector
+from ..landmarks.photo import SCORES, PhotoDetector, photographed
 from .evaluation import seen
 
-PEOPLE = 120
+PEOPLE = 240
 _EDITS = 7  # pictures of each person, besides that at rest
 _REACH = 0.9  # share of the pose range that turns cover
 _MOVED = 0.5  # chance that a control moves
 _FACES = 0.8  # share of the pictures in which a face must be found
 _SOON = 3  # people without any face found, after whom learning ends
-_SHAPES = 80  # principal components of the mesh
+_SHAPES = 300  # principal components of the mesh, at most; much of a closing lid lies beyond the first hundred
+_DOUBT = 0.6  # the penalty of a component is as its standard deviation to the power of minus this
 _FOLDS = 5
-_RIDGES = (0.01, 0.1)  # penalties to choose from, in variances of a feature
+_RIDGES = (0.003, 0.01, 0.03)  # penalties to choose from, in variances of a feature
 _POSE_RIDGE = 1e-3
+_PEOPLE_RIDGE = 0.03  # penalty of how a reading differs between photographed people, in its variance
+_UNSURE, _SURE = 0.6, 0.9  # correlations at which none and all of a reading's shrinkage is taken back
 _LEAST_GAIN = 0.5
 _FIRST_SEED = 2_000_000  # apart from the seeds of fits and evaluations
 
 
 @dataclass(frozen=True, slots=True)
-class _Lesson:
+class Lesson:
     """N pictures of people at rest and edited: what was read in them, and the truth."""
 
     people: Array  # the number of each picture's person, [N]
@@ -59,31 +62,24 @@ def learn_photo_map(
     Returns None if too few faces are found in the model's pictures.
     """
     lesson = _paint_and_read(model, detector, people, progress)
-    if lesson is None:
-        return None
-    names = tuple(model.controls)
+    return None if lesson is None else map_of(lesson, tuple(model.controls))
+
+
+def map_of(lesson: Lesson, names: tuple[str, ...]) -> PhotoMap:
+    """Learns the photo map of the controls ``names`` from a lesson.
+
+    Every control is read by ridge regression on scores, mesh and turn. Its penalty grows with how much a reading would
+    differ between photographed people, so that it holds for faces that no generator painted.
+    """
     rest = Features.median(lesson.at_rest)
     shapes = _shapes(lesson, rest)
-    tables = {whose: _table(lesson, others, shapes) for whose, others in _comparisons(lesson, rest).items()}
-    truths = {"own": lesson.asked, "average": lesson.asked + lesson.own}
-    scores, turn = np.zeros((len(rest.scores), len(names))), np.zeros((len(rest.turn()), len(names)))
-    mesh, correlations = np.zeros((len(rest.mesh), len(names))), {}
-    for column, name in enumerate(names):
-        truth = {whose: values[:, column] for whose, values in truths.items()}
-        used, ridge, gain, correlations[name] = _choose(lesson.people, tables, truth)
-        X = np.concatenate([table.of(used) for table in tables.values()])
-        solved = dict(
-            zip(
-                used,
-                tables["own"].split(_solve(X, np.concatenate(list(truth.values())), ridge) / gain, used),
-                strict=True,
-            )
-        )
-        scores[:, column] = solved.get("scores", 0.0)
-        mesh[:, column] = shapes.T @ solved["shapes"] if "shapes" in solved else 0.0
-        turn[:, column] = solved["turn"]
-    pose, pose_mesh = _learn_pose(lesson, rest, shapes, correlations)
-    return PhotoMap(names, scores, mesh, turn, rest.scores, rest.mesh, pose, pose_mesh, correlations)
+    table = _table(lesson, rest, shapes)
+    weights, correlations = _learn_controls(lesson, table, names)
+    pose, pose_mesh = _learn_pose(lesson, rest, table, correlations)
+    scores, shape, turn = np.split(weights, np.cumsum([len(SCORES), len(shapes)]))
+    return PhotoMap(
+        names, scores, shapes.T @ shape, turn, rest.scores, rest.mesh, pose, shapes.T @ pose_mesh, correlations
+    )
 
 
 def learn_photos(
@@ -106,7 +102,7 @@ def learn_photos(
 
 def _paint_and_read(
     model: FaceModel, detector: PhotoDetector, people: int, progress: Callable[[int, int], None]
-) -> _Lesson | None:
+) -> Lesson | None:
     random = np.random.default_rng(0)
     people_, seen_, at_rest, asked, own, pose = [], [], [], [], [], []
     for number in range(people):
@@ -130,16 +126,16 @@ def _paint_and_read(
             return None
     if len(seen_) < _FACES * people * (1 + _EDITS):
         return None
-    lesson = _Lesson(np.array(people_), seen_, at_rest, np.array(asked), np.array(own), np.array(pose))
+    lesson = Lesson(np.array(people_), seen_, at_rest, np.array(asked), np.array(own), np.array(pose))
     return _with_mirrored(lesson, model)
 
 
-def _with_mirrored(lesson: _Lesson, model: FaceModel) -> _Lesson:
+def _with_mirrored(lesson: Lesson, model: FaceModel) -> Lesson:
     """Adds the mirror image of every picture, so that both sides of a face are read alike."""
     names, mirror = list(model.controls), mirror_twins(model.topology, model.controls)
     twins = [names.index(mirror[name].name) for name in names]
     signs = np.array([-1.0 if mirror[name].is_odd else 1.0 for name in names])
-    return _Lesson(
+    return Lesson(
         np.concatenate([lesson.people, lesson.people]),
         [*lesson.seen, *(features.mirrored() for features in lesson.seen)],
         [*lesson.at_rest, *(features.mirrored() for features in lesson.at_rest)],
@@ -161,97 +157,108 @@ def random_edit(model: FaceModel, random: np.random.Generator) -> tuple[float, f
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The difference of each picture's features to those of a face at rest, by kind, each [N, …]."""
+    """N pictures' features: scores, components of the mesh, and turn; F in all."""
 
-    kinds: dict[str, Array]
-
-    def of(self, used: tuple[str, ...]) -> Array:
-        return np.concatenate([self.kinds[kind] for kind in used], axis=1)
-
-    def split(self, weights: Array, used: tuple[str, ...]) -> list[Array]:
-        """Splits weights [F] for the columns of ``of`` by kind."""
-        return list(np.split(weights, np.cumsum([self.kinds[kind].shape[1] for kind in used])[:-1]))
+    own: Array  # their differences to the same person's at rest, [N, F]
+    average: Array  # to an average person's, [N, F]
+    shapes: slice  # which features are components of the mesh
+    people: Array  # how features differ between photographed people: directions [m, F], as long as their spread
 
 
-def _comparisons(lesson: _Lesson, rest: Features) -> dict[str, list[Features]]:
-    """Returns the face at rest that each picture is compared with: its own person's, or the average one's."""
-    return {"own": lesson.at_rest, "average": [rest] * len(lesson.seen)}
+def _table(lesson: Lesson, rest: Features, shapes: Array) -> _Table:
+    def features(several: list[Features]) -> Array:
+        scores, mesh, turn = (
+            np.stack(part) for part in zip(*((one.scores, one.mesh, one.turn()) for one in several), strict=True)
+        )
+        return np.concatenate([scores - rest.scores, (mesh - rest.mesh) @ shapes.T, turn], axis=1)
+
+    average = features(lesson.seen)
+    spread = photographed().spread
+    S = len(SCORES)
+    people = np.zeros((len(spread), average.shape[1]))
+    people[:, : S + len(shapes)] = np.concatenate([spread[:, :S], spread[:, S:] @ shapes.T], axis=1)
+    return _Table(average - features(lesson.at_rest), average, slice(S, S + len(shapes)), people)
 
 
-def _table(lesson: _Lesson, others: list[Features], shapes: Array) -> _Table:
-    pairs = list(zip(lesson.seen, others, strict=True))
-    return _Table(
-        {
-            "scores": np.stack([one.scores - other.scores for one, other in pairs]),
-            "shapes": np.stack([one.mesh - other.mesh for one, other in pairs]) @ shapes.T,
-            "turn": np.stack([one.turn() - other.turn() for one, other in pairs]),
-        }
-    )
-
-
-def _shapes(lesson: _Lesson, rest: Features) -> Array:
-    """Returns the principal components of the mesh's difference to an average face, [_SHAPES, 3 · 478]."""
+def _shapes(lesson: Lesson, rest: Features) -> Array:
+    """Returns the principal components of the mesh's difference to an average face, [≤ _SHAPES, 3 · 478]."""
     apart = np.stack([one.mesh for one in lesson.seen]) - rest.mesh
     return np.asarray(np.linalg.svd(apart, full_matrices=False)[2][:_SHAPES])
 
 
-def _choose(
-    people: Array, tables: dict[str, _Table], truth: dict[str, Array]
-) -> tuple[tuple[str, ...], float, float, float]:
-    """Chooses the features and the penalty that predict one control best, by cross-validation over people.
+def _learn_controls(lesson: Lesson, table: _Table, names: tuple[str, ...]) -> tuple[Array, dict[str, float]]:
+    """Learns the weights [F, C] of each control, with the penalty that predicts it best on held-out people.
 
-    Returns the kinds of features, the penalty, the gain, and the correlation with the truth on held-out people, which
-    is the worse one of both comparisons. Regression shrinks what it predicts badly. The gain is the slope of its
-    predictions over the truth; divided by it, a transferred expression is as strong as the one that was seen.
+    Also returns the correlations with the truth on held-out people: the worse one of a comparison with the same person
+    at rest and with an average one.
     """
+    X = np.concatenate([table.own, table.average])
+    Y = np.concatenate([lesson.asked, lesson.asked + lesson.own])
+    people, halves = np.tile(lesson.people, 2), np.split(np.arange(len(X)), 2)
     found = []
-    for used in (("scores", "turn"), ("shapes", "turn"), ("scores", "shapes", "turn")):
-        X = {whose: table.of(used) for whose, table in tables.items()}
-        for ridge in _RIDGES:
-            read = {whose: np.zeros(len(people)) for whose in X}
-            for fold in range(_FOLDS):
-                held = people % _FOLDS == fold
-                known, true = (np.concatenate([part[whose][~held] for whose in X]) for part in (X, truth))
-                weights = _solve(known, true, ridge)
-                for whose, values in X.items():
-                    read[whose][held] = values[held] @ weights
-            correlation = min(_correlation(read[whose], truth[whose]) for whose in X)
-            gain = float(np.polyfit(np.concatenate(list(truth.values())), np.concatenate(list(read.values())), 1)[0])
-            found.append((correlation, used, ridge, max(gain, _LEAST_GAIN)))
-    correlation, used, ridge, gain = max(found, key=lambda one: one[0])
-    return used, ridge, gain, correlation
+    for ridge in _RIDGES:
+        read = np.zeros_like(Y)
+        for fold in range(_FOLDS):
+            held = people % _FOLDS == fold
+            read[held] = X[held] @ _solve(X[~held], Y[~held], ridge, table)
+        found.append([min(_correlation(read[n, c], Y[n, c]) for n in halves) for c in range(len(names))])
+        found[-1] += [float(np.polyfit(y, x, 1)[0]) for x, y in zip(read.T, Y.T, strict=True)]
+    by_ridge = np.array(found).reshape(len(_RIDGES), 2, len(names))
+    weights, correlations = np.zeros((X.shape[1], len(names))), {}
+    for column, best in enumerate(by_ridge[:, 0].argmax(axis=0)):
+        correlation, gain = by_ridge[best, :, column].tolist()
+        weights[:, column] = _solve(X, Y[:, column], _RIDGES[best], table) / _taken_back(gain, correlation)
+        correlations[names[column]] = correlation
+    return weights, correlations
 
 
-def _learn_pose(lesson: _Lesson, rest: Features, shapes: Array, correlations: dict[str, float]) -> tuple[Array, Array]:
-    """Fits slope and offset of yaw and pitch, [2, 2], and how the mesh corrects them, [3 · 478, 2].
+def _taken_back(gain: float, correlation: float) -> float:
+    """Returns what a reading with this correlation is divided by, whose slope over the truth is ``gain``.
+
+    Regression shrinks what it predicts badly. Divided by the gain, a transferred expression is as strong as the one
+    that was seen, but so are the reading's errors. So what is read well is divided by all of it, and what is read badly
+    stays near rest.
+    """
+    sure = np.clip((correlation - _UNSURE) / (_SURE - _UNSURE), 0.0, 1.0)
+    return float(max(gain, _LEAST_GAIN) ** sure)
+
+
+def _learn_pose(lesson: Lesson, rest: Features, table: _Table, correlations: dict[str, float]) -> tuple[Array, Array]:
+    """Fits slope and offset of yaw and pitch, [2, 2], and how components of the mesh correct them, [K, 2].
 
     Adds their correlations with the truth, on held-out people, to ``correlations``.
     """
     read = np.array([(one.yaw, one.pitch) for one in lesson.seen])
-    shape = np.stack([one.mesh - rest.mesh for one in lesson.seen]) @ shapes.T
-    pose, pose_mesh = np.zeros((2, 2)), np.zeros((len(rest.mesh), 2))
+    pose = np.stack([np.polyfit(read[:, axis], lesson.pose[:, axis], 1) for axis in range(2)])
+    straight = read * pose[:, 0] + pose[:, 1]
+    missing = lesson.pose - straight
+    shape = _Table(
+        table.own[:, table.shapes], table.average[:, table.shapes], slice(0, None), table.people[:, table.shapes]
+    )
+    held_out = straight.copy()
+    for fold in range(_FOLDS):
+        held = lesson.people % _FOLDS == fold
+        held_out[held] += shape.average[held] @ _solve(shape.average[~held], missing[~held], _POSE_RIDGE, shape)
     for axis, name in enumerate(("yaw", "pitch")):
-        pose[axis] = np.polyfit(read[:, axis], lesson.pose[:, axis], 1)
-        straight = np.polyval(pose[axis], read[:, axis])
-        missing = lesson.pose[:, axis] - straight
-        held_out = straight.copy()
-        for fold in range(_FOLDS):
-            held = lesson.people % _FOLDS == fold
-            held_out[held] += shape[held] @ _solve(shape[~held], missing[~held], _POSE_RIDGE)
-        correlations[name] = _correlation(held_out, lesson.pose[:, axis])
-        pose_mesh[:, axis] = shapes.T @ _solve(shape, missing, _POSE_RIDGE)
-    return pose, pose_mesh
+        correlations[name] = _correlation(held_out[:, axis], lesson.pose[:, axis])
+    return pose, _solve(shape.average, missing, _POSE_RIDGE, shape)
 
 
-def _solve(X: Array, y: Array, ridge: float) -> Array:
-    """Solves ridge regression of y [N] on X [N, F], without an intercept, as all is 0 at rest; returns weights [F].
+def _solve(X: Array, y: Array, ridge: float, table: _Table) -> Array:
+    """Solves ridge regression of y [N, …] on X [N, F], without an intercept, as all is 0 at rest; returns weights.
 
-    Features are scaled to unit mean square.
+    Features are scaled to unit mean square. Components of the mesh of less variance are penalised more, as more of them
+    is noise, and so is what differs between photographed people.
     """
     spread = np.sqrt((X**2).mean(axis=0))
     spread[spread < 1e-6] = np.inf  # a constant feature gets weight 0
-    Z = X / spread
-    return np.asarray(np.linalg.solve(Z.T @ Z + ridge * len(Z) * np.eye(Z.shape[1]), Z.T @ y) / spread)
+    Z, people = X / spread, table.people / spread
+    penalty = np.ones(len(spread))
+    shapes = spread[table.shapes]
+    penalty[table.shapes] = (np.where(np.isfinite(shapes), shapes, 0.0).max(initial=1e-6) / shapes) ** _DOUBT
+    penalty[~np.isfinite(spread)] = 1.0
+    A = Z.T @ Z / len(Z) + ridge * np.diag(penalty) + _PEOPLE_RIDGE * people.T @ people
+    return np.asarray((np.linalg.solve(A, Z.T @ y / len(Z)).T / spread).T)
 
 
 def _correlation(a: Array, b: Array) -> float:
