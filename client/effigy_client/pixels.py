@@ -91,12 +91,9 @@ class Surface:
         maps = _words(0.5 * normal + 0.5), _words(light / BRIGHTEST)
         return cls(*((_twice(_twice(each, 0), 1) for each in maps) if frame.half else maps))
 
-    def pixels(self, buffers: Buffers | None = None) -> tuple[Pixels, Pixels]:
-        """Returns both maps as flat float32 values, as Blender reads them in files, in two of ``buffers``."""
-        buffers = buffers or Buffers()
-        normal, light = (buffers.take(each.size) for each in (self.normal, self.light))
-        for each, filled in ((self.normal, normal), (self.light, light)):
-            np.divide(each, _WHOLE, out=filled.reshape(each.shape), dtype=np.float32)
+    def pixels(self) -> tuple[Pixels, Pixels]:
+        """Returns both maps as flat float32 values, as Blender reads them in files."""
+        normal, light = (np.divide(each, _WHOLE, dtype=np.float32).reshape(-1) for each in (self.normal, self.light))
         return normal, light
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from effigy_client.pixels import BRIGHTEST, Buffers, Surface
+from effigy_client.pixels import BRIGHTEST, Surface
 
 from . import sharpen
 from .properties import EffigyFace
@@ -24,7 +24,6 @@ from .sharpen import PICTURE
 EMISSION = "Emission"  # the node that shows it as it was painted
 MIX = "Lit"
 NORMAL, LIGHT = "Normal", "Light"  # the texture nodes of the maps
-_buffers = Buffers()  # of the maps that are written last: new ones take longer to clear than to fill
 _MAPS = {NORMAL: (0.5, 0.5, 1.0), LIGHT: (1 / BRIGHTEST,) * 3}  # to the viewer; light from everywhere
 
 
@@ -63,8 +62,7 @@ def slider_of(materials: list[Any]) -> Any:
 def write(face: EffigyFace, surface: Surface) -> None:
     """Writes the maps for relighting the picture that is shown."""
     height, width, _ = surface.normal.shape
-    maps = surface.pixels(_buffers)
-    for image, pixels in zip((face.normal_map, face.light_map), maps, strict=True):
+    for image, pixels in zip((face.normal_map, face.light_map), surface.pixels(), strict=True):
         if image is None:  # a map that was removed comes back when Lit is switched
             continue
         if tuple(image.size) != (width, height):
@@ -72,8 +70,6 @@ def write(face: EffigyFace, surface: Surface) -> None:
         image.pixels.foreach_set(pixels)
         image.update()
         image.update_tag()  # see plate.show
-    for pixels in maps:
-        _buffers.give(pixels)
 
 
 def _make_maps(face: EffigyFace, name: str) -> None:
