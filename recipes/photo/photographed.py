@@ -60,7 +60,7 @@ def main() -> None:
     for file in sorted(options.folder.glob("*.jpg"))[:: options.every]:
         faces = reader.read(np.asarray(Image.open(file).convert("RGB")), most=1)
         people += [Features.of(face) for face in faces]
-    np.savez_compressed(FILE, **statistics(people))
+    np.savez_compressed(FILE, **statistics(people))  # type: ignore[arg-type]  # its stub takes them for allow_pickle
     print(f"{FILE}: of {len(people)} people, {FILE.stat().st_size} bytes")
 
 
