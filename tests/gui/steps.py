@@ -94,8 +94,10 @@ def whole_picture(window):
 def opened(window, name):
     """While a closed part of the panel is open: what stands below it is where it was before and afterwards."""
     toggle(window, name)
-    yield
-    toggle(window, name)
+    try:
+        yield
+    finally:  # or what stands below it is out of sight for all later tests
+        toggle(window, name)
 
 
 def toggle(window, name):

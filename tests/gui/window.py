@@ -18,7 +18,10 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 1500, 1200  # as high as the panel with its parts open: a row below the edge is not seen
 PATIENCE = 900.0  # seconds: what an idle machine does in two, one with fifteen others at work does in minutes
-_ENLARGED = 3, 4, 2  # for reading small letters; what one size misses, as in grey on grey, another finds
+# How the screen is read: how many times enlarged, and from which brightness to which. What one misses another finds:
+# the second reads the grey letters of what cannot be pressed.
+_READINGS = ((3, (0, 255)), (3, (40, 160)), (2, (0, 255)))
+_Reading = tuple[int, tuple[int, int]]
 _ROW = 12  # pixels above and below a text's middle
 
 
@@ -240,15 +243,16 @@ class Window:
 
     def words(self, columns: slice) -> list[tuple[str, float, float]]:
         """What can be read in these columns of the screen: (line of text, x, y of its middle)."""
-        return self._read(self.look(), columns, _ENLARGED[0])
+        return self._read(self.look(), columns, _READINGS[0])
 
-    def _read(self, screen: np.ndarray, columns: slice, enlarged: int) -> list[tuple[str, float, float]]:
-        """The same, of what ``look`` has returned, with letters so many times as large."""
+    def _read(self, screen: np.ndarray, columns: slice, reading: _Reading) -> list[tuple[str, float, float]]:
+        """The same, of what ``look`` has returned."""
+        enlarged, brightness = reading
         left = columns.start or 0
         part = screen[:, columns].astype(int)
         warns = (part[..., 0] - part[..., 1] > 40) & (np.abs(part[..., 1] - part[..., 2]) < 16)  # Blender's red letters
         light = np.where(warns, part[..., 0], part.min(axis=2))  # and white ones, on any slider's colour
-        picture = Image.fromarray(light.astype(np.uint8))
+        picture = Image.fromarray(np.interp(light, brightness, (0, 255)).astype(np.uint8))
         large = picture.resize((picture.width * enlarged, picture.height * enlarged), Image.Resampling.LANCZOS)
         path = self.work / "read.png"
         large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
@@ -280,7 +284,7 @@ class Window:
         asked = text, columns.start, columns.stop
         seen: list[tuple[str, float, float]] = []
         read = None  # of the screen, what was read last
-        sizes: list[int] = []  # in which it was not read yet
+        left: list[_Reading] = []  # in which it was not read yet
         while True:
             screen = self.look()
             if asked in self._found:  # reading takes long: what is there, pixel by pixel, need not be read again
@@ -288,9 +292,9 @@ class Window:
                 if np.array_equal(screen[_row(place), columns], row):
                     return place, screen
             if read is None or not np.array_equal(screen[:, columns], read):
-                read, sizes = screen[:, columns], list(_ENLARGED)
-            if sizes:
-                seen = self._read(screen, columns, sizes.pop(0))
+                read, left = screen[:, columns], list(_READINGS)
+            if left:
+                seen = self._read(screen, columns, left.pop(0))
             for line, x, y in seen:
                 if re.search(text, line, re.IGNORECASE):
                     self._found[asked] = (x, y), screen[_row((x, y)), columns]
