@@ -112,7 +112,8 @@ def test_four_steps_lead_to_a_face(window, index):
     window.keys("Return")
     until(lambda: window.ask(_STATE)[0] != "running", window.console)
     assert window.ask(_STATE) == ["done", ""]
-    assert window.ask("import os\nresult = os.path.isfile(addon('blender.preferences').get().command)")
+    command = "import os\nresult = os.path.isfile(addon('blender.preferences').get().command)"
+    until(lambda: window.ask(command), window.console)  # the panel takes the end in at its next look
     window.press("^.{0,3}Start Backend", PANEL)
     window.find("Ready", PANEL)
     window.press("^.{0,3}Add Face", PANEL)
