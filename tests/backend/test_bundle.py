@@ -113,9 +113,12 @@ def test_bundles_of_earlier_definitions_of_landmarks_are_told_apart(tmp_path, to
     [
         ("Basis", "no control can be called 'Basis', as Blender calls .*: give it another name"),
         ("mouthSmile", "two controls are called 'mouthSmile': give one another name"),
+        ("yaw", "no control can be called 'yaw', as a face is asked for that already: rename it"),
+        ("", "a control is called '', which is no name: give it one"),
+        (5, "a control is called '5', which is no name: give it one"),
     ],
 )
-def test_a_control_cannot_be_called_as_another_or_as_a_mesh_at_rest(bundle, name, said):
+def test_a_control_is_refused_by_a_name_that_it_cannot_have(bundle, name, said):
     header = json.loads((bundle / "model.json").read_text())
     header["controls"] = [control | {"name": "mouthSmile"} for control in header["controls"][:2]]
     header["controls"][0]["name"] = name

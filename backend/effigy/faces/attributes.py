@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..geometry.camera import Array
-from ..geometry.expressions import REST
+from ..geometry.expressions import ASKED_BESIDES, REST
 from ..tensor_files import read_tensors, write_tensors
 
 FILE = "attributes.safetensors"
@@ -31,7 +31,6 @@ GROUP = "attributes"  # of the parameters that Welcome announces
 MOST = 64  # of a model: a message announces them beside the controls
 REACH = 3.0  # standard deviations to either side
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _.-]{0,39}")
-_TAKEN = {"yaw", "pitch", "roll", "frame", "keep", "seed", "truncation", REST}  # columns of keys, what a page asks for
 _LARGEST = 1e6  # of a number in the file
 
 
@@ -74,7 +73,7 @@ def check_name(name: str, taken: Iterable[str]) -> None:
             f"no attribute can be called {name[:60]!r}: a name begins with a letter, and has at most 40 letters, "
             "digits, spaces, points, - and _"
         )
-    if name in {*_TAKEN, *taken}:
+    if name in {*ASKED_BESIDES, REST, *taken}:
         raise ValueError(f"{name!r} is the name of something that a face is asked for already: choose another")
 
 

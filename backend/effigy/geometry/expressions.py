@@ -39,6 +39,8 @@ _SEEN = 0.01
 _ROUNDS = 200
 _WITHIN = 0.5  # least share of a direction's variance that people's own moves make
 REST = "Basis"  # in Blender the name of a mesh at rest, among its shape keys: no control can be called so
+# What a face is asked for besides controls: columns of keys, options and fields of a page.
+ASKED_BESIDES = frozenset({"yaw", "pitch", "roll", "frame", "keep", "seed", "truncation"})
 _LEFT, _RIGHT = "Left", "Right"  # the face's own, in the names of expressions of one side
 
 
@@ -104,15 +106,20 @@ class Twin:
     is_odd: bool
 
 
-def check_control_names(names: Collection[str]) -> None:
+def check_control_names(names: Collection[object]) -> None:
     """Raises GeometryError where one of the ``names`` cannot be a control's."""
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise GeometryError(f"a control is called {str(name)[:60]!r}, which is no name: give it one")
+    if taken := next((name for name in names if name in ASKED_BESIDES), None):
+        raise GeometryError(f"no control can be called {taken!r}, as a face is asked for that already: rename it")
     if REST in names:
         raise GeometryError(
             f"no control can be called {REST!r}, as Blender calls a mesh at rest among its shape keys: "
             "give it another name"
         )
     if twice := next((name for name, count in Counter(names).items() if count > 1), None):
-        raise GeometryError(f"two controls are called {twice[:60]!r}: give one another name")
+        raise GeometryError(f"two controls are called {str(twice)[:60]!r}: give one another name")
 
 
 def mirror_twins(topology: Topology, names: Collection[str]) -> dict[str, Twin]:
