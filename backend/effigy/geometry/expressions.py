@@ -118,7 +118,7 @@ def check_control_names(names: Collection[object]) -> None:
             f"no control can be called {REST!r}, as Blender calls a mesh at rest among its shape keys: "
             "give it another name"
         )
-    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+    if twice := next((name for name, count in Counter(list(names)).items() if count > 1), None):
         raise GeometryError(f"two controls are called {str(twice)[:60]!r}: give one another name")
 
 

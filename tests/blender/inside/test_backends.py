@@ -94,7 +94,7 @@ def test_a_backend_that_is_gone_is_not_waited_for(look_for, tmp_path):
     path.write_text(json.dumps({"endpoint": endpoint, "pid": os.getpid(), "protocol": 3}))
     told = look_for(path)
     assert "update the backend" in told
-    assert "press Stop" in told, "what an artist does, who has no terminal"
+    assert "stop the backend, update what is older, and start the backend again" in told
 
 
 def open_identities():
