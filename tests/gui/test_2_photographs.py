@@ -9,7 +9,7 @@ import pytest
 
 from .steps import PANEL, choose_file, hover, opened, picture, settle, toggle, until, viewport, whole_picture
 
-MENU = slice(350, 950)  # the columns of what pops up at the file browser
+MENU = slice(250, 950)  # the columns of what pops up at the file browser
 LATENT = "result = face().effigy.latent"
 SHOWN = "result = face().effigy.photograph is not None"
 SEED = "bpy.ops.effigy.change_identity(seed={})"
