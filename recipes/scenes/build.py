@@ -16,7 +16,7 @@ from mathutils import Matrix, Vector
 
 from .props import add_ball, add_box, add_camera, add_light, add_person, empty_scene, paint, turned
 
-SIZE, SAMPLES = (480, 270), 32
+SIZE, SAMPLES = (480, 270), 14
 
 
 def portrait() -> bpy.types.Scene:
