@@ -20,6 +20,7 @@ from .. import preferences
 from ..pictures import redraw
 from ..pictures.session import session
 from ..translation import iface_, n_, rpt_
+from .operator import is_stopped
 from .rows import Status, draw_text, write
 
 ADDON = Path(__file__).parents[2]  # where a release has put backend.json
@@ -128,13 +129,7 @@ class EFFIGY_OT_remove_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.held:
-            cls.poll_message_set(session.held)
-            return False
-        if session.link is not None:
-            cls.poll_message_set("Stop the backend first")
-            return False
-        return True
+        return is_stopped(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_confirm(self, event)  # type: ignore[return-value]

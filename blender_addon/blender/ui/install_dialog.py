@@ -11,9 +11,9 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from effigy_client.install import Installation, InstallError, Plan, carry_over, make_plan, read_wheel
 
-from ..pictures.session import session
 from ..translation import iface_, n_, rpt_
 from . import install
+from .operator import is_stopped
 from .rows import write
 
 _WIDTH = 460  # pixels of the dialog
@@ -64,13 +64,7 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.held:
-            cls.poll_message_set(session.held)
-            return False
-        if session.link is not None:
-            cls.poll_message_set("Stop the backend first")
-            return False
-        return True
+        return is_stopped(cls)
 
     def plan(self) -> Plan:
         """Raises InstallError."""

@@ -23,6 +23,14 @@ def can_ask(cls: Any) -> bool:
     return False
 
 
+def is_stopped(cls: Any) -> bool:
+    """Returns whether no backend is connected, installed or removed; says so on the button if one is."""
+    if not session.held and session.link is None:
+        return True
+    cls.poll_message_set(session.held or "Stop the backend first")
+    return False
+
+
 def is_idle(cls: Any) -> bool:
     """Returns whether no bake, cache or render is running; says so on the button if one is."""
     if not activity.is_at_work:
