@@ -22,14 +22,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from effigy import api
 from effigy.faces import FaceModel, Identity
 from effigy.faces.photo_map import Features
 from effigy.faces.picture_reading import NoFaceError, find_faces
 from effigy.faces.transfer import photo_map_of
-from effigy.landmarks.photo import PhotoReader
+from effigy.landmarks.photo import PhotoReader, doubled
 from effigy.people.making import finish, make_person
 
 _TURNS = (-20.0, -10.0, 0.0, 10.0, 20.0)  # from where the photograph looks
@@ -69,10 +68,8 @@ def follows(model: FaceModel, reader: PhotoReader, who: Identity) -> dict[str, f
 
 def _read(reader: PhotoReader, picture: np.ndarray) -> Features | None:
     """What a picture [H, W, 3] shows, looked at twice as large."""
-    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
-    large = F.interpolate(pixels, scale_factor=2, mode="bicubic", align_corners=False).clamp(0, 255).byte()
     try:
-        return Features.of(find_faces(reader, large[0].permute(1, 2, 0).contiguous().numpy())[0])
+        return Features.of(find_faces(reader, doubled(torch.from_numpy(picture.copy())[None])[0].numpy())[0])
     except NoFaceError:
         return None
 

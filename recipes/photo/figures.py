@@ -16,7 +16,6 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from effigy.capture import open_film
 from effigy.commands.capture import Performer, read_take, rest_of, write_take
@@ -25,7 +24,7 @@ from effigy.faces.picture_reading import NoFaceError, PictureReading, read_pictu
 from effigy.faces.transfer import photo_map_of, transfer
 from effigy.faces.welcome import controls_of
 from effigy.fitting.photo_learning import random_edit
-from effigy.landmarks.photo import Film, PhotoReader
+from effigy.landmarks.photo import Film, PhotoReader, doubled
 from effigy_client.capture.retarget import Target, retarget
 from effigy_client.capture.tables import read_live_link
 
@@ -38,13 +37,6 @@ _Ask = tuple[float, float, dict[str, float]]
 def painted(model: FaceModel, person: Identity, asks: list[_Ask]) -> np.ndarray:
     """[n, H, W, 3]."""
     return model.paint(torch.stack([model.edit(person, *one).ws for one in asks]))[..., :3]
-
-
-def doubled(picture: np.ndarray) -> np.ndarray:
-    """A picture [H, W, 3] at twice its size."""
-    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
-    large = F.interpolate(pixels, scale_factor=2, mode="bicubic", align_corners=False)
-    return large[0].clamp(0, 255).byte().permute(1, 2, 0).numpy()
 
 
 def try_to_read(model: FaceModel, reader: PhotoReader, picture: np.ndarray) -> PictureReading | None:
@@ -69,9 +61,10 @@ def read(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, object
         asks: list[_Ask] = [(0.0, 0.0, {}), *(random_edit(model, random) for _ in range(_EDITS))]
         edits = [model.edit(person, *one) for one in asks]
         pictures = model.paint(torch.stack([edit.ws for edit in edits]))[..., :3]
-        for (yaw, pitch, asked), edit, picture in zip(asks, edits, pictures, strict=True):
+        enlarged = doubled(torch.from_numpy(pictures.copy())).numpy()
+        for (yaw, pitch, asked), edit, picture, twice in zip(asks, edits, pictures, enlarged, strict=True):
             count += 1
-            large += bool(reader.read(doubled(picture), most=1))
+            large += bool(reader.read(twice, most=1))
             if (reading := try_to_read(model, reader, picture)) is not None:
                 found += 1
                 poses.append((yaw, pitch, reading.yaw, reading.pitch))
@@ -169,7 +162,7 @@ def speed(model: FaceModel, reader: PhotoReader) -> dict[str, object]:
     """Milliseconds of one core, the best of some, for a photograph and a tracked frame of 640 × 480."""
     torch.set_num_threads(1)
     picture = np.full((480, 640, 3), 90, np.uint8)
-    face = doubled(painted(model, model.open_seed(_FIRST), [(0.0, 0.0, {})])[0])
+    face = doubled(torch.from_numpy(painted(model, model.open_seed(_FIRST), [(0.0, 0.0, {})]).copy()))[0].numpy()
     picture[100 : 100 + len(face), 200 : 200 + face.shape[1]] = face
     follow = Film(reader)
     follow.read(picture)

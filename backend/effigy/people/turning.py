@@ -2,24 +2,22 @@
 """Measures how far a person's pictures turn for each degree of yaw that the regressor φ reads.
 
 φ has learnt from the model's own people. The latent found for a photograph is unlike them, and tuning changes the
-generator besides, so pictures may turn less or more than φ reads, by a factor that hardly depends on the angle. The
-networks that read photographs see how far.
+generator besides, so pictures may turn less or more than φ reads. The networks that read photographs see how far. One
+factor stands for both sides, although some people turn further to one than to the other.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..faces import FaceModel, Identity
 from ..faces.person import TURNS
 from ..faces.photo_map import Features
-from ..landmarks.photo import PhotoReader
+from ..landmarks.photo import PhotoReader, doubled
 
 _TURNED = (-24.0, -12.0, 0.0, 12.0, 24.0)  # degrees from where the photograph looks
 _FEWEST = 4  # pictures with a face
-_ENLARGED = 2  # as pictures of 128 pixels are small for those networks
 
 
 def measure_turns(model: FaceModel, identity: Identity, reader: PhotoReader) -> float | None:
@@ -32,9 +30,7 @@ def measure_turns(model: FaceModel, identity: Identity, reader: PhotoReader) -> 
         return None
     edits = [model.edit(identity, identity.pose.yaw + turn, identity.pose.pitch, {}) for turn in _TURNED]
     pictures = model.tuned_for(identity).paint(torch.stack([edit.ws for edit in edits]))[..., :3]
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
-    large = F.interpolate(pixels, scale_factor=_ENLARGED, mode="bicubic", align_corners=False).clamp(0, 255).byte()
-    faces = reader.read_each(large.permute(0, 2, 3, 1).contiguous())
+    faces = reader.read_each(doubled(torch.from_numpy(pictures)))
     seen = [
         (edit.pose.yaw, photos.read_pose(Features.of(face))[0])
         for edit, face in zip(edits, faces, strict=True)

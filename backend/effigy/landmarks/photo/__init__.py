@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads faces in photographs and films: boxes, 478 points with irises, 52 expression scores, and mattes."""
 
-from .crop import Crop, cut
+from .crop import Crop, cut, doubled
 from .detector import PhotoDetector
 from .matte import Matte
 from .photographed import Photographed, photographed
@@ -20,6 +20,7 @@ __all__ = [
     "PhotoReader",
     "Photographed",
     "cut",
+    "doubled",
     "head",
     "onto",
     "photographed",
