@@ -158,11 +158,9 @@ def share_shown(pictures: Array, read: Array) -> Array:
     That is the slope of the one by the other over people, apart from their means at each value; 0 where nothing is
     read. nan in ``pictures``: nothing was seen.
     """
-    apart = read - np.nanmean(np.where(np.isnan(pictures), np.nan, read), axis=0)
-    together, size = (
-        np.nansum(pictures * apart, axis=(0, 1)),
-        np.nansum(np.where(np.isnan(pictures), np.nan, apart**2), axis=(0, 1)),
-    )
+    known = np.where(np.isnan(pictures), np.nan, read)
+    apart = known - np.nanmean(known, axis=0)
+    together, size = (np.nansum(product, axis=(0, 1)) for product in (pictures * apart, apart**2))
     return np.clip(np.divide(together, size, out=np.zeros_like(size), where=size > 0), 0.0, 1.0)
 
 

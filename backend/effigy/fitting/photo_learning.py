@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Learns a face model's photo map (``faces.photo_map``) from pictures that it paints, of people at rest and edited.
 
-A reading shall give the controls to request, so the truth is what was requested of the model.
+A reading shall give the controls to request. The truth is what the model reached of what was requested: a mouth that is
+shut cannot shut further.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Lesson:
     people: Array  # the number of each picture's person, [N]
     seen: list[Features]  # what was read in each picture
     at_rest: list[Features]  # what was read in the same person's picture at rest
-    asked: Array  # the change of controls from the person at rest, [N, C]
+    asked: Array  # the change of controls that the edit reached, from the person at rest, [N, C]
     own: Array  # the controls of the person at rest, relative to the average face, [N, C]
     pose: Array  # yaw and pitch in degrees, [N, 2]
 
