@@ -78,6 +78,20 @@ def strike_in_a_bake(monkeypatch, painted, pid, with_signal) -> None:
     monkeypatch.setattr(bake, "keep", keep_and_strike)
 
 
+def bake_while_struck(scene, proxy, backend, monkeypatch, painted, with_signal):
+    """Bakes 40 frames, in the midst of which the backend gets a signal and is replaced.
+
+    Returns the folder and the process id of the backend that was struck.
+    """
+    swing(proxy, scene, 20)
+    scene.frame_end = 40
+    pid = backend.provision.pid
+    strike_in_a_bake(monkeypatch, painted, pid, with_signal)
+    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    assert backend.provision.pid != pid
+    return addon("blender.pictures.bake").folder_of(proxy), pid
+
+
 def go_on(work) -> None:
     """Steps a bake or a cache to its end."""
     end = time.monotonic() + 300

@@ -14,7 +14,7 @@ from pathlib import Path
 import bpy
 import pytest
 from conftest import addon, follower_of
-from helpers import strike_in_a_bake, swing
+from helpers import bake_while_struck, swing
 
 import effigy_client.errors
 import effigy_client.exchange
@@ -30,13 +30,7 @@ pytestmark = pytest.mark.newest
 def test_a_bake_goes_on_when_its_backend_hangs(scene, face, settle, killable, monkeypatch):
     monkeypatch.setattr(effigy_client.exchange, "_SILENCE_S", 5.0)
     settle()
-    swing(face, scene, 20)
-    scene.frame_end = 40
-    pid = killable.provision.pid
-    strike_in_a_bake(monkeypatch, 10, pid, signal.SIGSTOP)
-    assert bpy.ops.effigy.bake() == {"FINISHED"}
-    assert killable.provision.pid != pid
-    folder = addon("blender.pictures.bake").folder_of(face)
+    folder, pid = bake_while_struck(scene, face, killable, monkeypatch, 10, signal.SIGSTOP)
     assert len(list(folder.glob("*.png"))) == 40
     assert len(json.loads((folder / "frames.json").read_text())["frames"]) == 40
     killable.reap()

@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import pytest
 from conftest import addon
-from helpers import begun_bake, give_ups, go_on, strike_in_a_bake, swing
+from helpers import bake_while_struck, begun_bake, give_ups, go_on
 
 import effigy_client.errors
 import effigy_client.sequence
@@ -64,14 +64,8 @@ def curves(obj):
 @pytest.mark.newest
 def test_a_bake_survives_a_killed_backend_with_no_frame_lost_or_wrong(scene, face, settle, killable, monkeypatch):
     settle()
-    swing(face, scene, 20)
-    scene.frame_end = 40
-    pid = killable.provision.pid
-    strike_in_a_bake(monkeypatch, 15, pid, signal.SIGKILL)
-    assert bpy.ops.effigy.bake() == {"FINISHED"}
+    folder, _ = bake_while_struck(scene, face, killable, monkeypatch, 15, signal.SIGKILL)
     monkeypatch.undo()
-    assert killable.provision.pid != pid
-    folder = addon("blender.pictures.bake").folder_of(face)
     files = [(folder / f"{folder.name}_{frame:04d}.png").read_bytes() for frame in range(1, 41)]
     for path in folder.glob("*.png"):
         path.unlink()
