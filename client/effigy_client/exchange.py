@@ -14,7 +14,7 @@ from effigy_protocol.messages import Error, Frame, Hello, Ping, Reply, Request, 
 
 from .errors import AGAIN, SAME_RELEASE, RequestError
 from .outbox import Outbox, Painted, Pending, Preview, Wanted
-from .pixels import Buffers, Surface, from_rgba8
+from .pixels import Buffers
 from .state import Phase, State
 from .transport import ClosedError, ForeignError, Frames, Transport
 
@@ -100,10 +100,8 @@ class Exchange:
             if frame.encoding != "rgba8":
                 fail(RequestError("unreadable", f"a preview came as {frame.encoding}", SAME_RELEASE))
                 return
-            pixels = from_rgba8(frame.data, frame.height, frame.width, doubled=frame.half, buffers=self._buffers)
-            self._outbox.finish(
-                Preview(stream, tag, asked, time.monotonic(), Painted(frame, pixels, Surface.of(frame)))
-            )
+            painted = Painted.of(frame, self._buffers)
+            self._outbox.finish(Preview(stream, tag, asked, time.monotonic(), painted))
 
         def fail(error: RequestError) -> None:
             self._outbox.finish(Preview(stream, tag, asked, time.monotonic(), error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,9 +19,9 @@ from .errors import RequestError
 from .face import OPEN_S, Anchor, Face, Identities, PendingPicture
 from .link import Link
 from .memory import PictureMemory
-from .outbox import Preview
+from .outbox import Painted, Preview, converted
 from .parameters import PictureParameters
-from .pixels import Pixels, Surface, from_rgba8
+from .pixels import Maps, Pixels, Surface
 
 # Without a change or a new picture, until the exact one is asked for: after a slow preview the hand may go on at once.
 _REST_S = 0.15
@@ -37,10 +38,11 @@ class ScreenError(Exception):
 class Screen(Protocol):
     """What shows one face's picture: a plate in a scene, a page, a list in a test."""
 
-    def show(self, pixels: Pixels, place: Any, surface: Surface | None) -> None:
+    def show(self, pixels: Pixels, place: Any, maps: Maps | None) -> None:
         """Shows a picture at ``place``, the argument of ``Follower.want``; None leaves it where it is.
 
-        ``surface`` are the maps for relighting it; None: it is not lit. Raises ScreenError.
+        ``maps`` are those for relighting it; None: it is not lit. The arrays are lent: after the call they will hold
+        other pictures. Raises ScreenError.
         """
 
     def show_error(self) -> None:
@@ -63,6 +65,7 @@ class _Refining:
     """An exact picture on its way."""
 
     asked: PendingPicture
+    painted: Future[Painted]
     epoch: int
     anchor: Anchor
     number: int
@@ -184,7 +187,8 @@ class Follower:
             return False
         self._ask_for(parameters)
         self.clamped = remembered.clamped
-        self._show(parameters, place, self._number, remembered.pixels, remembered.surface, screen, exact=True)
+        self._show(parameters, place, self._number, remembered.pixels, remembered.maps, screen, exact=True)
+        self._shared.memory.give_back(remembered)
         return True
 
     def receive(self, preview: Preview, anchor: Anchor, height: int | None, screen: Screen) -> bool:
@@ -195,8 +199,9 @@ class Follower:
         if isinstance(preview.outcome, RequestError):
             return self._refuse(preview.outcome, screen)
         tag: _Tag = preview.tag
-        frame, pixels, surface = preview.outcome.frame, preview.outcome.pixels, preview.outcome.surface
-        self._remember(tag.anchor, tag.parameters, frame, surface)
+        painted = preview.outcome
+        frame = painted.frame
+        self._remember(tag.anchor, tag.parameters, frame, painted.surface)
         if tag.epoch != self._shared.epoch or tag.anchor != anchor:
             # Asked before a render or an undo, or of somebody else.
             self.wanted = None
@@ -212,25 +217,26 @@ class Follower:
             self._gap = self._gap + 0.2 * (gap - self._gap) if self._gap else gap
             self.rate = 1 / self._gap
         self._drawn = now
-        if self._show(tag.parameters, tag.place, tag.number, pixels, surface, screen, exact=frame.exact):
+        if self._show(tag.parameters, tag.place, tag.number, painted.pixels, painted.maps, screen, exact=frame.exact):
             self.clamped = frame.clamped
         return False
 
     def refine(self, link: Link, anchor: Anchor, screen: Screen) -> bool:
         """Asks for the exact picture at rest, and shows it when it comes; True when the scene must be read again."""
-        if self._refining is not None and self._refining.asked.is_done:
+        if self._refining is not None and self._refining.painted.done():
             refining, self._refining = self._refining, None
             return self._refined(refining, anchor, screen)
         at_rest = self.shown == self.wanted and self._clock() - max(self._changed, self._drawn) > _REST_S
         if at_rest and self.may_refine and self._refining is None and self.face.key and self.shown is not None:
             asked = self.face.ask(link, self.shown, OPEN_S)
-            self._refining = _Refining(asked, self._shared.epoch, anchor, self._number)
+            painted = converted(asked.answer, Painted.of)
+            self._refining = _Refining(asked, painted, self._shared.epoch, anchor, self._number)
         return False
 
     def _refined(self, refining: _Refining, anchor: Anchor, screen: Screen) -> bool:
         parameters = refining.asked.parameters
         try:
-            frame = refining.asked.result()
+            frame, painted = refining.asked.result(), refining.painted.result()
         except RequestError as error:
             self._refused = refining.number  # not again before something changes
             if error.may_ask_at_once:
@@ -238,13 +244,12 @@ class Follower:
                 return True
             self.problem = str(error)
             return False
-        surface = Surface.of(frame)
-        self._remember(refining.anchor, parameters, frame, surface)
-        if (refining.epoch, refining.anchor, refining.number) == (self._shared.epoch, anchor, self._number):
-            # The picture stays where it is: the head may have moved in its plane meanwhile.
-            pixels = from_rgba8(frame.data, frame.height, frame.width)
-            if self._show(parameters, None, refining.number, pixels, surface, screen, exact=True):
-                self.clamped, self._painting = frame.clamped, 0.0  # the next movement measures anew
+        self._remember(refining.anchor, parameters, frame, painted.surface)
+        if (refining.epoch, refining.anchor, refining.number) != (self._shared.epoch, anchor, self._number):
+            return False
+        # The picture stays where it is: the head may have moved in its plane meanwhile.
+        if self._show(parameters, None, refining.number, painted.pixels, painted.maps, screen, exact=True):
+            self.clamped, self._painting = frame.clamped, 0.0  # the next movement measures anew
         return False
 
     def _refuse(self, error: RequestError, screen: Screen) -> bool:
@@ -271,13 +276,13 @@ class Follower:
         place: Any,
         number: int,
         pixels: Pixels,
-        surface: Surface | None,
+        maps: Maps | None,
         screen: Screen,
         *,
         exact: bool,
     ) -> bool:
         try:
-            screen.show(pixels, place, surface)
+            screen.show(pixels, place, maps)
         except ScreenError as error:
             self.fail(str(error), screen)
             return False

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from effigy_protocol.record import what_differs
 
-from .pixels import Pixels, Surface
+from .pixels import Buffers, Maps, Pixels, Surface
 
 Bytes = NDArray[np.uint8]
 
@@ -25,7 +25,7 @@ class Remembered(NamedTuple):
 
     pixels: Pixels
     clamped: tuple[str, ...]
-    surface: Surface | None
+    maps: Maps | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class PictureMemory:
         self.limit = limit
         self.size = 0
         self._pictures: OrderedDict[Hashable, _Stored] = OrderedDict()
+        self._buffers = Buffers()
 
     def resize(self, limit: int) -> None:
         """Holds at most ``limit`` bytes from now on."""
@@ -89,8 +90,14 @@ class PictureMemory:
         if not self.touch(key):
             return None
         stored = self._pictures[key]
-        pixels = np.multiply(stored.rows, np.float32(1 / 255), dtype=np.float32).reshape(-1)
-        return Remembered(pixels, stored.clamped, stored.surface)
+        pixels = self._buffers.take(stored.rows.size)
+        np.multiply(stored.rows, np.float32(1 / 255), out=pixels.reshape(stored.rows.shape), dtype=np.float32)
+        maps = stored.surface.pixels(self._buffers) if stored.surface is not None else None
+        return Remembered(pixels, stored.clamped, maps)
+
+    def give_back(self, shown: Remembered) -> None:
+        """Takes back the arrays of a picture that ``get`` returned and that nobody uses any more."""
+        self._buffers.give((shown.pixels, *(shown.maps or ())))
 
     def clear(self) -> None:
         self._pictures.clear()

@@ -10,21 +10,38 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from effigy_protocol.messages import ANSWER_OF, Frame, Reply, Request, Synthesize
 
 from .errors import RequestError
-from .pixels import Pixels, Surface
+from .pixels import Buffers, Maps, Pixels, Surface, from_rgba8
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A painted preview: the answer, its pixels as they are shown, and its maps for relighting where it is lit."""
+    """A painted picture in the forms that it is shown and kept in: its pixels, and where it is lit what relights it."""
 
     frame: Frame
     pixels: Pixels
     surface: Surface | None = None
+    maps: Maps | None = None  # ``surface`` as it is shown
+
+    @classmethod
+    def of(cls, frame: Frame, buffers: Buffers | None = None) -> Painted:
+        """Converts an answer of encoding "rgba8" into arrays of ``buffers``.
+
+        For the thread of the link: at 256 × 256 pixels a lit picture takes some milliseconds, which a window's thread
+        has not.
+        """
+        pixels = from_rgba8(frame.data, frame.height, frame.width, doubled=frame.half, buffers=buffers)
+        surface = Surface.of(frame)
+        return cls(frame, pixels, surface, surface.pixels(buffers) if surface is not None else None)
+
+    @property
+    def arrays(self) -> tuple[Pixels, ...]:
+        """What came from the buffers."""
+        return (self.pixels, *(self.maps or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +151,21 @@ class Outbox:
             waiting, self._wanted = self._wanted, {}
         for stream, wanted in waiting.items():
             self._finished.put(Preview(stream, wanted.tag, wanted.asked, time.monotonic(), error))
+
+
+_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
+
+
+def converted(answer: Future[_Answer], convert: Callable[[_Answer], _Result]) -> Future[_Result]:
+    """Returns a future of ``convert`` of an answer, which runs in the thread that delivers it."""
+    result: Future[_Result] = Future()
+
+    def deliver(answered: Future[_Answer]) -> None:
+        try:
+            result.set_result(convert(answered.result()))
+        except Exception as error:  # noqa: BLE001 whoever waits for the result is told
+            result.set_exception(error)
+
+    answer.add_done_callback(deliver)
+    return result

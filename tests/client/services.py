@@ -52,12 +52,15 @@ def welcome() -> Welcome:
 def frame(
     request: Synthesize, *, exact: bool = True, milliseconds: float = 1.0, clamped: tuple[str, ...] = ()
 ) -> Frame:
-    """Paints the picture that ``request`` asks for: every byte is its yaw, so that pictures can be told apart."""
+    """Paints the picture that ``request`` asks for: every byte is its yaw, so that pictures can be told apart; its
+    passes are 0.
+    """
     timings, size = Timings(0.0, 0.0, milliseconds, 0.0), SIZE // 2 if request.half else SIZE
     data = bytes([int(request.yaw) % 256]) * (4 * size * size)
+    passes = {name: Array("f2", (size, size, 3), bytes(6 * size * size)) for name in request.passes}
     return Frame(
         request.identity, request.purpose, size, size, request.encoding, data, exact, STRAIGHT, clamped, {}, timings,
-        request.half,
+        request.half, passes,
     )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from threading import Thread, get_ident
+
 import numpy as np
 import pytest
 
@@ -25,12 +27,13 @@ class ListScreen:
     """What was shown: the yaw of each picture, and where; "error" for the error picture."""
 
     def __init__(self):
-        self.shown, self.broken = [], False
+        self.shown, self.lit, self.broken = [], [], False
 
-    def show(self, pixels, place, surface):
+    def show(self, pixels, place, maps):
         if self.broken:
             raise ScreenError("the screen is broken")
         self.shown.append((round(float(pixels[0]) * 255), place))
+        self.lit.append(maps is not None)
 
     def show_error(self):
         self.shown.append("error")
@@ -86,6 +89,28 @@ def test_wanted_shown_exact(scene):
     scene.refine()
     assert scene.screen.shown == [(5, "at 5"), (5, None)], "the exact picture stays where the plate is"
     assert scene.follower.is_right
+
+
+def test_a_lit_picture_is_converted_by_the_thread_that_delivers_it(scene, monkeypatch):
+    """A window's thread has 1.5 ms for a look; the conversion of 256 × 256 pixels and two maps alone takes longer."""
+    threads, of = [], Painted.of
+    monkeypatch.setattr(Painted, "of", lambda *given: threads.append(get_ident()) or of(*given))
+    scene.follower.want(scene.link, WHO, PictureParameters.of(5, 0, lit=True), None, scene.screen)
+    scene.arrive()
+    scene.now += 1
+    scene.refine()
+    assert threads == []
+    delivering = Thread(target=scene.link.answer)
+    delivering.start()
+    delivering.join()
+    assert len(threads) == 1
+    assert threads != [get_ident()]
+    scene.refine()
+    assert scene.follower.is_right
+    assert scene.screen.lit == [False, True], "the first came without maps"
+    scene.follower.begin_anew()
+    scene.follower.want(scene.link, WHO, PictureParameters.of(5, 0, lit=True), None, scene.screen)
+    assert scene.screen.lit == [False, True, True], "from memory"
 
 
 def test_the_same_is_not_asked_for_twice_and_what_is_exact_at_once_is_not_refined(scene):

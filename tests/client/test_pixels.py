@@ -68,10 +68,10 @@ def test_pixels_that_were_shown_are_written_again_and_no_others():
     shown = from_rgba8(light, 2, 3, buffers=buffers)
     waiting = from_rgba8(dark, 2, 3, buffers=buffers)
     assert not np.shares_memory(shown, waiting)
-    buffers.give(shown)
+    buffers.give([shown])
     assert not np.shares_memory(from_rgba8(dark, 2, 3, buffers=buffers), waiting)
     assert np.shares_memory(from_rgba8(dark, 2, 3, doubled=True, buffers=buffers), shown) is False  # another size
-    buffers.give(waiting)
+    buffers.give([waiting])
     again = from_rgba8(light, 2, 3, buffers=buffers)
     assert np.shares_memory(again, waiting)
     assert again.min() == 1.0

@@ -132,7 +132,13 @@ def test_memory_gives_back_what_it_was_given_bottom_row_first():
     assert memory.get("b") is None
     surface = Surface(np.zeros((2, 4, 4), np.uint16), np.ones((2, 4, 4), np.uint16))
     memory.put("a", bytes(32), 2, 4, ("yaw",), surface)
-    assert memory.get("a")[1:] == (("yaw",), surface)
+    shown = memory.get("a")
+    assert shown.clamped == ("yaw",)
+    np.testing.assert_array_equal(shown.maps, [np.zeros(32), np.full(32, np.float32(1 / 65535))])
+    memory.give_back(shown)
+    again = memory.get("a")
+    assert np.shares_memory(shown.pixels, again.pixels), "a window's thread has no time to clear new arrays"
+    assert all(map(np.shares_memory, shown.maps, again.maps))
     assert memory.size == 32 + 2 * 64
 
 

@@ -201,7 +201,7 @@ def _receive(live: list[bpy.types.Object], link: Link) -> None:
             if run_of(proxy).follower.receive(preview, anchor_of(proxy), height, PlateScreen(proxy)):
                 changes.mark()
         if isinstance(preview.outcome, Painted):  # Blender has its own copy by now
-            link.buffers.give(preview.outcome.pixels)
+            link.buffers.give(preview.outcome.arrays)
 
 
 _drawn: Any = None  # the handler that Follow View has added

@@ -12,7 +12,7 @@ import bpy
 from effigy_client.errors import RequestError
 from effigy_client.follower import ScreenError
 from effigy_client.memory import Remembered
-from effigy_client.pixels import Surface, from_rgba8
+from effigy_client.outbox import Painted
 from effigy_client.provision import Provision
 from effigy_client.restarts import Restarts
 from effigy_protocol.messages import Frame
@@ -42,10 +42,10 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> Remembered:
     key = memory_key(proxy, wanted)
     remembered = runs.memory.get(key)
     if remembered is None:
-        frame = _painted(proxy, wanted)
-        size, surface = (frame.height, frame.width), Surface.of(frame)
-        runs.memory.put(key, frame.data, *size, frame.clamped, surface)
-        remembered = Remembered(from_rgba8(frame.data, *size), frame.clamped, surface)
+        painted = Painted.of(_painted(proxy, wanted))
+        frame = painted.frame
+        runs.memory.put(key, frame.data, frame.height, frame.width, frame.clamped, painted.surface)
+        remembered = Remembered(painted.pixels, frame.clamped, painted.maps)
     return remembered
 
 
@@ -93,8 +93,8 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
                 _warn_if_stale(proxy, scene, depsgraph)
                 continue
             wanted = read_face(proxy, scene, depsgraph)
-            pixels, clamped, surface = paint(proxy, wanted)
-            screen.show(pixels, wanted.plate, surface)
+            pixels, clamped, maps = paint(proxy, wanted)
+            screen.show(pixels, wanted.plate, maps)
         except (RequestError, UnreadableError, ScreenError, PreferencesError) as error:
             follower.begin_anew()
             follower.fail(str(error), screen)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from effigy_client.pixels import Pixels, Surface
+from effigy_client.pixels import Maps, Pixels
 
 from ..scene import plate
 
@@ -17,9 +17,9 @@ class PlateScreen:
     def __init__(self, proxy: bpy.types.Object) -> None:
         self._proxy = proxy
 
-    def show(self, pixels: Pixels, place: np.ndarray | None, surface: Surface | None) -> None:
+    def show(self, pixels: Pixels, place: np.ndarray | None, maps: Maps | None) -> None:
         """Shows a picture on the plate, which moves to ``place`` [4, 4] if that is given. Raises ScreenError."""
-        plate.show(self._proxy, pixels, surface)
+        plate.show(self._proxy, pixels, maps)
         if place is not None:
             plate.place(self._proxy, place)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from effigy_client.pixels import BRIGHTEST, Surface
+from effigy_client.pixels import BRIGHTEST, Maps
 
 from . import sharpen
 from .properties import EffigyFace
@@ -59,14 +59,14 @@ def slider_of(materials: list[Any]) -> Any:
     return next((tree.nodes[MIX].inputs[0] for tree in trees if MIX in tree.nodes), None)
 
 
-def write(face: EffigyFace, surface: Surface) -> None:
-    """Writes the maps for relighting the picture that is shown."""
-    height, width, _ = surface.normal.shape
-    for image, pixels in zip((face.normal_map, face.light_map), surface.pixels(), strict=True):
+def write(face: EffigyFace, maps: Maps) -> None:
+    """Writes the maps for relighting the picture that is shown, whose size they have."""
+    size = tuple(face.image.size)
+    for image, pixels in zip((face.normal_map, face.light_map), maps, strict=True):
         if image is None:  # a map that was removed comes back when Lit is switched
             continue
-        if tuple(image.size) != (width, height):
-            image.scale(width, height)
+        if tuple(image.size) != size:
+            image.scale(*size)
         image.pixels.foreach_set(pixels)
         image.update()
         image.update_tag()  # see plate.show

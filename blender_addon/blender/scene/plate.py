@@ -10,7 +10,7 @@ import numpy as np
 from mathutils import Matrix
 
 from effigy_client.follower import ScreenError
-from effigy_client.pixels import Pixels, Surface, error_picture
+from effigy_client.pixels import Maps, Pixels, error_picture
 
 from ..translation import rpt_
 from . import lit
@@ -20,7 +20,7 @@ _TRANSFORMS = ("location", "rotation_quaternion", "scale")  # which a bake keys
 _FLOAT32 = 4e-6  # a few roundings, relative
 
 
-def show(proxy: bpy.types.Object, pixels: Pixels, surface: Surface | None = None) -> None:
+def show(proxy: bpy.types.Object, pixels: Pixels, maps: Maps | None = None) -> None:
     """Writes a picture into the face's image, and its maps for relighting into its maps. Raises ScreenError when the
     picture cannot be seen any more.
     """
@@ -35,8 +35,8 @@ def show(proxy: bpy.types.Object, pixels: Pixels, surface: Surface | None = None
     image.update()
     # Without a tag, the viewport's anti-aliasing blends the old frame into the new one.
     image.update_tag()
-    if surface is not None:
-        lit.write(face_of(proxy), surface)
+    if maps is not None:
+        lit.write(face_of(proxy), maps)
 
 
 def show_error(proxy: bpy.types.Object) -> None:
