@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the matte of pictures without an alpha: its error where the truth is known, its flicker, and what it costs.
-Or the alpha that the default paints.
+Or the alpha that the default paints, and how it is cut out while a hand drags.
 
 python recipes/bench/matte.py head.npz [--people 48] [--painted]
 
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -24,6 +25,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from effigy.faces import DEFAULT_BUNDLE, FaceModel, load_face_model
 from effigy.faces.mattes import head_alpha
 from effigy.generators.planes import alpha
+from effigy.matting import cut_out, cut_out_moving
 from effigy_protocol.messages import PassName
 from recipes.demo_face.bake import load_assets
 from recipes.demo_face.latents import drawn, paint_vectors
@@ -60,7 +62,9 @@ def main(head: Path, people: int, *, painted: bool) -> None:
     for name, each in zip(("whole picture", "edge band"), errors.T, strict=True):
         print(f"error of alpha, {name}: mean {each.mean():.4f}, median {np.median(each):.4f}, worst {each.max():.4f}")
     flicker(both)
-    if not painted:
+    if painted:
+        cutting(model)
+    else:
         cost(model)
 
 
@@ -111,7 +115,27 @@ def cost(model: FaceModel) -> None:
         print(f"the network and its refinement at {size}: {alternately([lambda: head_alpha(large)])[0]:.1f} ms")  # noqa: B023
 
 
-def alternately(ways: list[Callable[[], object]]) -> list[float]:
+def cutting(model: FaceModel) -> None:
+    """A moving preview's edge: how far its colours are from the final's, and processor time of both."""
+    away = []
+    for seed in range(1, 13):
+        pictures = model.finals(model.open_seed(seed).ws[None])
+        colours, opacity = pictures.colours()[0], pictures.opacity()[0]
+        ways: list[Callable[[], Plane]] = [
+            partial(cut_out, colours, opacity, is_painted=True),
+            partial(cut_out_moving, colours, opacity),
+        ]
+        final, moving = (way() for way in ways)
+        edge = (opacity > 0) & (opacity < 1)
+        weight = 127.5 * opacity[edge][:, None]
+        away.append([float(np.abs(weight * (each - final)[edge]).mean()) for each in (moving, colours)])
+    cut, uncut = np.mean(away, axis=0)
+    print(f"a preview's colours at the edge, times alpha: {cut:.1f} of 255 from the final's, {uncut:.1f} as painted")
+    slow, fast = alternately(ways)
+    print(f"they take {fast:.1f} ms, a final's {slow:.1f}")
+
+
+def alternately(ways: Sequence[Callable[[], object]]) -> list[float]:
     """The median milliseconds of processor time of each, taken in turns."""
     times = np.zeros((ROUNDS, len(ways)))
     for round_ in range(-1, ROUNDS):  # the first is not counted

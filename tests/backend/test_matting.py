@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effigy.faces.pictures import Pictures
-from effigy.matting import cut_out, refine, without_haze
+from effigy.matting import cut_out, cut_out_moving, refine, without_haze
 from effigy.matting.foreground import to_linear, to_srgb
 from effigy.matting.spread import spread
 
@@ -87,16 +87,31 @@ def test_faint_parts_beside_a_head_are_cleared_and_nothing_else():
     np.testing.assert_array_equal(without_haze(0.1 * alpha), 0.1 * alpha)
 
 
+@pytest.mark.parametrize("cut", [cut_out, cut_out_moving])
 @pytest.mark.parametrize("level", [0.0, 1.0])
-def test_a_picture_without_an_edge_is_cut_out_too(level):
+def test_a_picture_without_an_edge_is_cut_out_too(cut, level):
     colour = np.random.default_rng(0).uniform(-1.2, 1.2, (9, 14, 3)).astype(np.float32)
-    found = cut_out(colour, np.full((9, 14), level, np.float32))
+    found = cut(colour, np.full((9, 14), level, np.float32))
     assert np.isfinite(found).all()
     if level:
         np.testing.assert_array_equal(found, colour)
 
 
-def test_exact_pictures_are_cut_out_each_by_itself_and_previews_are_not():
+@pytest.mark.parametrize("shape", [(24, 24), (61, 83), (160, 200)])
+def test_what_moves_is_freed_of_what_was_behind_it_too(shape):
+    alpha = disc(*shape)
+    head = np.broadcast_to(np.float32([0.5, 0.2, 0.1]), (*shape, 3))
+    behind = np.linspace(0.1, 0.9, shape[1], dtype=np.float32)[None, :, None] * np.ones((*shape, 3), np.float32)
+    colour = 2 * to_srgb(alpha[..., None] * head + (1 - alpha[..., None]) * behind) - 1
+    found = to_linear((cut_out_moving(colour, alpha) + 1) / 2)
+    near = disc(*shape, softness=5.0) > 0  # filters of enlarged pictures see so far
+    assert np.abs(found - head)[near].max() < 0.03
+    assert np.abs(to_linear((colour + 1) / 2) - head)[near].max() > 0.3, "this picture has a fringe to be cut"
+    changed = (cut_out_moving(colour, alpha) != colour).any(axis=-1)
+    assert not changed[(alpha == 1) | (disc(*shape, softness=12.0) == 0)].any()
+
+
+def test_exact_pictures_are_cut_out_each_by_itself_and_previews_faster():
     random = torch.Generator().manual_seed(0)
     images = torch.rand(3, len(PLANES), 24, 24, generator=random) * 2 - 1
     images[:, 3] = torch.from_numpy(2 * disc(24, 24) - 1)

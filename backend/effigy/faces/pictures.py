@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from effigy_protocol.messages import MatteName, PassName
 
 from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, colour
-from ..matting import cut_out, without_haze
+from ..matting import cut_out, cut_out_moving, without_haze
 from ..matting.foreground import to_linear
 from ..matting.spread import Plane
 from ..relighting import Light, Relief, estimate_light, relief
@@ -76,15 +77,14 @@ class Pictures:
     def _shown(self, matte: MatteName) -> Tensor:
         """Returns [N, 3, H, W] in [−1, 1] as painted, or [N, 4, H, W] with the head cut out.
 
-        Exact pictures have the head's own colours where its edge mixes with the background. Previews keep the painted
-        colours there, as separating them takes longer.
+        The head's own colours are found where its edge mixes with the background: in exact pictures with care, in
+        others fast.
         """
         if matte == "none":
             return colour(self.images, self.planes)
         colours, opacity = self.colours(), self.opacity()
-        if self.is_exact:
-            pairs = zip(colours, opacity, strict=True)
-            colours = np.stack([cut_out(*pair, is_painted=self.has_alpha) for pair in pairs])
+        cut = partial(cut_out, is_painted=self.has_alpha) if self.is_exact else cut_out_moving
+        colours = np.stack([cut(*pair) for pair in zip(colours, opacity, strict=True)])
         return torch.from_numpy(np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)).permute(0, 3, 1, 2)
 
     def opacity(self) -> Plane:

@@ -4,5 +4,6 @@
 from .foreground import cut_out
 from .guided import refine
 from .haze import without_haze
+from .moving import cut_out_moving
 
-__all__ = ["cut_out", "refine", "without_haze"]
+__all__ = ["cut_out", "cut_out_moving", "refine", "without_haze"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import label, maximum
+from scipy.ndimage import label
 
 from .spread import Plane
 
@@ -19,5 +19,6 @@ def without_haze(alpha: Plane) -> Plane:
     parts, count = label(alpha > 0, np.ones((3, 3)))
     if count < 2:  # a part alone is the head, however faint: a picture may show next to nothing of it
         return alpha
-    faint = maximum(alpha, parts, np.arange(count + 1)) < _FAINT
+    faint = np.ones(count + 1, np.bool_)
+    faint[parts[alpha >= _FAINT]] = False
     return np.where(faint[parts], 0, alpha)
