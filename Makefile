@@ -62,7 +62,7 @@ chaos: .venv/demo $(lastword $(BLENDERS))/ready
 gui-test: .venv/dev
 	@for suite in $(GUI_SUITES); do \
 	  echo "Setting up windowed Blender ($$suite) …" && bash tests/gui/chroot.sh $$suite .gui/$$suite && \
-	  EFFIGY_GUI_SUITE=$$suite $(BIN)/python -m pytest tests/gui --junitxml out/tests/gui-$$suite.xml || exit 1; \
+	  EFFIGY_GUI_SUITE=$$suite $(BIN)/python -m pytest tests/gui --maxfail 5 --junitxml out/tests/gui-$$suite.xml || exit 1; \
 	done
 
 # Gradio and what drives a browser stay out of make test's environment.

@@ -15,6 +15,15 @@ SUITE = os.environ.get("EFFIGY_GUI_SUITE", "")
 collect_ignore_glob = [] if SUITE else ["test_*.py"]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keeps what the window shows when a test fails, in out/gui/SUITE/failed-TEST.png."""
+    report = yield
+    if report.failed and "window" in item.funcargs:
+        item.funcargs["window"].shot(f"failed-{item.name}")
+    return report
+
+
 @pytest.fixture(scope="session")
 def window(addon_zip):
     """Starts windowed Blender with the add-on installed from its zip."""

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from .reading import READINGS, Line, Reading, read
+
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 1500, 1200  # as high as the panel with its parts open: a row below the edge is not seen
-PATIENCE = 900.0  # seconds: what an idle machine does in two, one with fifteen others at work does in minutes
-# How the screen is read: how many times enlarged, and from which brightness to which. What one misses another finds:
-# the second reads the grey letters of what cannot be pressed.
-_READINGS = ((3, (0, 255)), (3, (40, 160)), (2, (0, 255)))
-_Reading = tuple[int, tuple[int, int]]
+PATIENCE = 600.0  # seconds: what an idle machine does in two, one with fifteen others at work does in minutes
 _ROW = 12  # pixels above and below a text's middle
 
 
@@ -151,8 +150,15 @@ class Window:
         end = time.monotonic() + PATIENCE
         while not holds():
             self._check_it_runs()
-            assert time.monotonic() < end, f"Blender does not answer:\n{question}\n{self.console()}"
+            if time.monotonic() > end:
+                self._end(question)
             time.sleep(0.02)
+
+    def _end(self, question: str) -> None:
+        """Ends a Blender that hangs, so that what follows fails at once; its console says in which Python it hung."""
+        self.shot("hung")
+        self._stop(signal.SIGABRT)
+        raise AssertionError(f"Blender does not answer:\n{question}\n{self.console()}")
 
     def _check_it_runs(self) -> None:
         code = self.process.poll()
@@ -241,38 +247,12 @@ class Window:
         Image.fromarray(picture).save(self.shots / f"{name}.png")
         return picture
 
-    def words(self, columns: slice) -> list[tuple[str, float, float]]:
-        """What can be read in these columns of the screen: (line of text, x, y of its middle)."""
-        return self._read(self.look(), columns, _READINGS[0])
+    def words(self, columns: slice) -> list[Line]:
+        """What can be read in these columns of the screen."""
+        return self._read(self.look(), columns, READINGS[0])
 
-    def _read(self, screen: np.ndarray, columns: slice, reading: _Reading) -> list[tuple[str, float, float]]:
-        """The same, of what ``look`` has returned."""
-        enlarged, brightness = reading
-        left = columns.start or 0
-        part = screen[:, columns].astype(int)
-        warns = (part[..., 0] - part[..., 1] > 40) & (np.abs(part[..., 1] - part[..., 2]) < 16)  # Blender's red letters
-        light = np.where(warns, part[..., 0], part.min(axis=2))  # and white ones, on any slider's colour
-        picture = Image.fromarray(np.interp(light, brightness, (0, 255)).astype(np.uint8))
-        large = picture.resize((picture.width * enlarged, picture.height * enlarged), Image.Resampling.LANCZOS)
-        path = self.work / "read.png"
-        large.point(lambda value: 255 - value).save(path)  # dark letters on light ground read better
-        table = subprocess.run(
-            ["tesseract", path, "-", "--psm", "11", "tsv"],
-            env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # its threads spin, and on a busy machine wait for each other
-            check=True, capture_output=True, text=True, timeout=PATIENCE,
-        ).stdout  # fmt: skip
-        lines: dict[tuple[str, ...], list[list[str]]] = {}
-        for row in table.splitlines()[1:]:
-            cells = row.split("\t")
-            if len(cells) == 12 and cells[11].strip():
-                lines.setdefault(tuple(cells[1:5]), []).append(cells)
-        found = []
-        for cells in lines.values():
-            boxes = np.array([[int(value) for value in cell[6:10]] for cell in cells])
-            x = (boxes[:, 0].min() + (boxes[:, 0] + boxes[:, 2]).max()) / 2 / enlarged + left
-            y = (boxes[:, 1] + boxes[:, 3] / 2).mean() / enlarged
-            found.append((" ".join(cell[11] for cell in cells), float(x), float(y)))
-        return found
+    def _read(self, screen: np.ndarray, columns: slice, reading: Reading) -> list[Line]:
+        return read(screen, columns, reading, self.work / "read.png")
 
     def find(self, text: str, columns: slice = slice(None)) -> tuple[float, float]:
         """Where ``text`` (a regular expression) stands on the screen; waits for it."""
@@ -282,9 +262,9 @@ class Window:
         """Where ``text`` stands, and the screen on which it stood there."""
         end = time.monotonic() + PATIENCE
         asked = text, columns.start, columns.stop
-        seen: list[tuple[str, float, float]] = []
+        seen: list[Line] = []
         read = None  # of the screen, what was read last
-        left: list[_Reading] = []  # in which it was not read yet
+        left: list[Reading] = []  # in which it was not read yet
         while True:
             screen = self.look()
             if asked in self._found:  # reading takes long: what is there, pixel by pixel, need not be read again
@@ -292,7 +272,7 @@ class Window:
                 if np.array_equal(screen[_row(place), columns], row):
                     return place, screen
             if read is None or not np.array_equal(screen[:, columns], read):
-                read, left = screen[:, columns], list(_READINGS)
+                read, left = screen[:, columns], list(READINGS)
             if left:
                 seen = self._read(screen, columns, left.pop(0))
             for line, x, y in seen:
@@ -314,11 +294,14 @@ class Window:
             if np.array_equal(self.look()[_row(place), columns], screen[_row(place), columns]):
                 return place
 
+    def _stop(self, how: signal.Signals) -> None:
+        self.process.send_signal(how)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def close(self) -> None:
         if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self._stop(signal.SIGTERM)
