@@ -80,6 +80,18 @@ def viewport(window):
     return window.look()[120:850, 80 : PANEL.start].astype(float)
 
 
+def finished_viewport(window):
+    """Returns the viewport's pixels once two looks are equal: Material Preview refines them sample by sample."""
+    looks = [viewport(window)]
+
+    def rests():
+        looks.append(viewport(window))
+        return np.array_equal(*looks[-2:])
+
+    until(rests, lambda: "the viewport does not come to rest")
+    return looks[-1]
+
+
 @contextlib.contextmanager
 def whole_picture(window):
     """While the face shows its whole picture, as it was painted, rather than the head alone as new faces do."""

@@ -12,6 +12,7 @@ from .steps import (
     CATEGORY,
     PANEL,
     PREPARE,
+    finished_viewport,
     hover,
     landmark,
     opened,
@@ -143,6 +144,47 @@ def test_the_picture_is_shown_in_three_places(window):
             assert window.ask("result = face().effigy.display") == display
             assert shows_face(window), f"{label} shows no face"
             window.shot(f"05b-{display.lower()}")
+
+
+@pytest.fixture()
+def in_colours_as_painted(window):
+    """Lets Material Preview show colours as solid views do, at once, and puts the solid view back."""
+    window.ask(
+        "scene = bpy.context.scene\n"
+        "was = scene.view_settings.view_transform, scene.eevee.taa_samples\n"
+        "bpy.app.driver_namespace['settings'] = was\n"
+        "scene.view_settings.view_transform, scene.eevee.taa_samples = 'Standard', 1"
+    )
+    yield
+    window.ask(
+        "view3d()[1].spaces.active.shading.type, scene = 'SOLID', bpy.context.scene\n"
+        "scene.view_settings.view_transform, scene.eevee.taa_samples = bpy.app.driver_namespace.pop('settings')"
+    )
+
+
+def test_sharpen_changes_what_is_shown_and_not_the_picture(window, in_colours_as_painted):
+    stored = picture(window)
+    with opened(window, "In the Shot"):
+        window.press("^.{0,3}Sharpen$", PANEL)
+        window.find("choose Material", PANEL)
+        window.ask("view3d()[1].spaces.active.shading.type = 'MATERIAL'")
+        window.press("^.{0,3}Sharpen$", PANEL)
+        hover(window)
+        until(lambda: shows_face(window), lambda: "Material Preview shows no face")
+        painted = finished_viewport(window)
+        window.press("^.{0,3}Sharpen$", PANEL)
+        hover(window)
+        until(lambda: apart(viewport(window), painted) > 0.002, lambda: "it looks as before")
+        window.shot("05b-sharpened")
+        np.testing.assert_array_equal(picture(window), stored)
+        window.press("^.{0,3}Sharpen$", PANEL)
+        hover(window)
+        until(lambda: apart(viewport(window), painted) < 0.0005, lambda: "it does not look as painted again")
+
+
+def apart(one, other):
+    """Returns the share of pixels that differ visibly."""
+    return (np.abs(one - other).max(axis=2) > 8).mean()
 
 
 def test_the_picture_behind_the_camera_lies_where_the_plate_was(window):

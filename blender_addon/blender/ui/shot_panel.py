@@ -8,7 +8,9 @@ import bpy
 from ..scene import display, lit, sharpen
 from ..scene.properties import face_of
 from ..scene.queries import carrier_of, face_in
+from ..translation import iface_
 from .panels import FacePanel
+from .rows import write
 
 
 class EFFIGY_PT_shot(FacePanel):
@@ -35,3 +37,6 @@ class EFFIGY_PT_shot(FacePanel):
             grid.prop(shown, "visible_shadow", text="Casts Shadow")
             grid.prop(shown, "visible_diffuse", text="Lights")
             grid.prop(shown, "visible_glossy", text="Reflected")
+        space = context.space_data
+        if (face.lit or face.sharpen) and isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
+            write(layout, iface_("Solid views show it as painted: choose Material Preview"), "INFO")  # last: it goes
