@@ -1,78 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Capture, keys, cache, recordings, in the window of the steps before."""
+"""Keys, cache, recordings, in the window of the steps before."""
 
 from __future__ import annotations
-
-import socket
-import time
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from effigy_client.capture.live_link import ARKIT, PORT
-from tests.client.test_live_link import packet
-
-from .steps import CATEGORY, PANEL, choose_file, hover, opened, picture, settle, until, values, whole_picture
-
-
-def test_the_face_follows_a_live_capture_until_escape(window):
-    hover(window)
-    window.ask(
-        "window, area, region = view3d()\n"
-        "with bpy.context.temp_override(window=window, area=area, region=region):\n"
-        "    bpy.ops.effigy.live_capture('INVOKE_DEFAULT')"
-    )
-    time.sleep(0.5)
-    window.shot("07b-live-capture")
-    window.keys("Return")
-    running = "result = addon('blender.ui.live_capture').is_running()"
-    until(lambda: window.ask(running), window.console)
-    moment = packet([0.5 if name == "jawopen" else 0.0 for name in ARKIT])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-
-        def follows():
-            phone.sendto(moment, ("127.0.0.1", PORT))
-            return values(window)["jawOpen"] >= 0.4
-
-        until(follows, lambda: "the face does not follow")
-    settle(window)
-    window.shot("07c-captured")
-    hover(window)
-    window.keys("Escape")
-    time.sleep(0.5)
-    assert not window.ask(running)
-    window.press("Neutral", PANEL)
-    settle(window)
-
-
-def test_a_face_looks_as_the_one_in_a_picture_and_that_is_undone(window):
-    path = window.work / "photograph.png"
-    window.ask("face().data.shape_keys.key_blocks['jawOpen'].value = 0.8")
-    with whole_picture(window):
-        path.write_bytes(bytes(window.ask(PHOTOGRAPH)))
-    window.press("Neutral", PANEL)
-    settle(window)
-    with opened(window, "Capture"):
-        window.press("Pose from Pic", PANEL)
-        choose_file(window, path, shot="07g-picture")
-        until(lambda: values(window)["jawOpen"] > 0.4, window.console)
-        settle(window)
-        hover(window)
-        window.keys("ctrl+z")
-        settle(window)
-        assert values(window)["jawOpen"] == 0
-
-
-PHOTOGRAPH = """
-import numpy as np
-from effigy_client.pixels import to_png
-
-image = face().effigy.image
-pixels = np.empty(len(image.pixels), np.float32)
-image.pixels.foreach_get(pixels)
-result = list(to_png(pixels, image.size[1], image.size[0]))
-"""
+from .steps import CATEGORY, PANEL, choose_file, hover, opened, picture, settle, until, values
 
 
 def test_poses_are_keyed_and_played(window):
