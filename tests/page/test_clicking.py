@@ -49,6 +49,18 @@ def slide(view, name, value):
     )
 
 
+@pytest.mark.parametrize(
+    "view", [(1280, 900, "light"), (390, 844, "light"), (320, 568, "dark")], indirect=True,
+    ids=["desktop", "phone", "small-phone"],
+)  # fmt: skip
+def test_every_tab_is_seen(view):
+    """None is behind a menu, and none sticks out."""
+    names = ("Pose", "Methods", "Photo", "Person", "Basis", "Fit")
+    boxes = [view.get_by_role("tab", name=name, exact=True).bounding_box(timeout=5_000) for name in names]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= view.viewport_size["width"] for box in boxes)
+    assert view.get_by_role("button", name="More tabs").count() == 0
+
+
 @WINDOWS
 def test_a_face_is_posed(view):
     shoot(view, "start")

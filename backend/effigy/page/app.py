@@ -51,7 +51,7 @@ def build(studio: Studio, first: dict[str, Any]) -> gr.Blocks:
     """Returns the page, which begins with ``first``, what ``studio`` showed of seed 0."""
     with gr.Blocks(title="Effigy", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(markup.heading(studio.model), js_on_load=None)
-        with gr.Tabs() as tabs:
+        with gr.Tabs(overflow_behavior="wrap") as tabs:  # none behind a menu, however narrow the window
             with gr.Tab("Pose", id="pose"):
                 rig = _studio(studio, first)
             with gr.Tab("Methods", id="methods"):
