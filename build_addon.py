@@ -18,6 +18,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,6 @@ ROOT = Path(__file__).resolve().parent
 SOURCE = ROOT / "blender_addon"
 LOCK = SOURCE / "wheels.lock.json"
 CACHE = ROOT / "build" / "wheels"
-STAGE = ROOT / "build" / "effigy"
 
 # What Blender 4.2 to 5.2 run on. pyzmq's abi3 wheel serves every Python from 3.12 on.
 # Before 27.3 pyzmq's wheels for Linux and macOS hold an encryption that was compiled without optimisation.
@@ -64,13 +64,15 @@ def build(
     """
     manifest = (SOURCE / "blender_manifest.toml").read_text(encoding="utf-8")
     version = read_version()
-    stage(manifest, version, fetch(read_lock()))
-    if backend is not None:
-        (STAGE / "backend.json").write_text(describe_backend(backend, address), encoding="utf-8")
     path = out / f"effigy-{version}.zip"
     out.mkdir(parents=True, exist_ok=True)
-    staged = sorted(file for file in STAGE.rglob("*") if file.is_file())
-    pack({file.relative_to(STAGE).as_posix(): file.read_bytes() for file in staged}, path)
+    with tempfile.TemporaryDirectory() as temporary:  # its own: builds may run beside each other
+        stage = Path(temporary) / "effigy"
+        lay_out(stage, manifest, version, fetch(read_lock()))
+        if backend is not None:
+            (stage / "backend.json").write_text(describe_backend(backend, address), encoding="utf-8")
+        staged = sorted(file for file in stage.rglob("*") if file.is_file())
+        pack({file.relative_to(stage).as_posix(): file.read_bytes() for file in staged}, path)
     if blender_python is not None:
         validate(path, blender_python)
     return path
@@ -92,20 +94,19 @@ def describe_backend(wheel: Path, address: str) -> str:
     return json.dumps({**said, "address": address}, indent=1) + "\n"
 
 
-def stage(manifest: str, version: str, wheels: list[Path]) -> None:
-    """Lays the extension out in build/effigy as it is in the zip."""
-    shutil.rmtree(STAGE, ignore_errors=True)
-    shutil.copytree(SOURCE, STAGE, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    (STAGE / "wheels").mkdir()
+def lay_out(stage: Path, manifest: str, version: str, wheels: list[Path]) -> None:
+    """Lays the extension out in the new folder ``stage`` as it is in the zip."""
+    shutil.copytree(SOURCE, stage, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    (stage / "wheels").mkdir()
     for wheel in wheels:
-        shutil.copy(wheel, STAGE / "wheels")
-    pack_client(version, STAGE / "wheels")
-    listed = "".join(f'  "./wheels/{wheel.name}",\n' for wheel in sorted((STAGE / "wheels").iterdir()))
+        shutil.copy(wheel, stage / "wheels")
+    pack_client(version, stage / "wheels")
+    listed = "".join(f'  "./wheels/{wheel.name}",\n' for wheel in sorted((stage / "wheels").iterdir()))
     platforms = ", ".join(f'"{name}"' for name in PLATFORMS)
     head, section, permissions = manifest.partition("[permissions]")
     text = f'{head}version = "{version}"\n'
     text += f"platforms = [{platforms}]\nwheels = [\n{listed}]\n\n{section}{permissions}"
-    (STAGE / "blender_manifest.toml").write_text(text, encoding="utf-8")
+    (stage / "blender_manifest.toml").write_text(text, encoding="utf-8")
 
 
 def pack_client(version: str, folder: Path) -> Path:
@@ -202,6 +203,7 @@ def fetch(wheels: list[Wheel]) -> list[Path]:
 def download(name: str, version: str, python: str, platform: str) -> Path:
     """Gets one wheel into build/wheels with pip and returns it."""
     folder = CACHE / f".{name}-{python}-{platform}"
+    shutil.rmtree(folder, ignore_errors=True)  # what a download that was stopped has left
     platforms = [option for tag in PLATFORMS[platform] for option in ("--platform", tag)]
     command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary=:all:"]
     command += ["--python-version", python, *platforms, "--dest", str(folder), f"{name}=={version}"]

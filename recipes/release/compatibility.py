@@ -10,7 +10,8 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 BLENDERS = ("4.2", "4.5", "5.0", "5.2")  # that are meant to work
@@ -20,35 +21,34 @@ _NAMES = {"Darwin": "macOS", "AMD64": "x86_64"}
 
 
 @dataclass(slots=True)
-class Count:
-    """How tests of one row ended."""
+class Row:
+    """How tests of one row ended: by what they ran on and name, whether they passed when they last ran."""
 
-    passed: int = 0
-    failed: int = 0
     what: str = ""
+    passed: dict[tuple[str, str, str], bool] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        if not self.passed and not self.failed:
+        if not self.passed:
             return "untested"
-        return f"{self.passed} passed" + (f", **{self.failed} failed**" if self.failed else "")
+        passed = sum(self.passed.values())
+        failed = len(self.passed) - passed
+        return f"{passed} passed" + (f", **{failed} failed**" if failed else "")
 
 
 def table(reports: Iterable[Path], version: str) -> str:
-    """The page, in Markdown. ``reports``: JUnit files of test runs of this ``version``; others are left out."""
-    rows = {
-        f"Blender {blender}, as a module": Count(what="the add-on inside it, background renders")
-        for blender in BLENDERS
-    }
-    rows |= {
-        f"Blender {number}, in a window": Count(what=f"clicks; Debian {suite}") for suite, number in WINDOWED.items()
-    }
-    rows |= {_system(*system): Count() for system in SYSTEMS}
-    rows |= {"NVIDIA GPU (CUDA)": Count(), "Apple GPU (MPS)": Count()}
-    for report in reports:
-        for suite in ElementTree.parse(report).iter("testsuite"):  # noqa: S314 our own file
-            said = {each.get("name"): each.get("value") or "" for each in suite.iter("property")}
-            if said.get("effigy") == version:
-                _count(rows, suite, said)
+    """Returns the page, in Markdown.
+
+    ``reports`` are JUnit files of test runs; those of other versions than ``version`` are left out. A test that is in
+    several counts once, as it ended last. Raises SystemExit for a file that is no report.
+    """
+    rows = {f"Blender {blender}, as a module": Row("the add-on inside it, background renders") for blender in BLENDERS}
+    rows |= {f"Blender {number}, in a window": Row(f"clicks; Debian {suite}") for suite, number in WINDOWED.items()}
+    rows |= {_system(*system): Row() for system in SYSTEMS}
+    rows |= {"NVIDIA GPU (CUDA)": Row(), "Apple GPU (MPS)": Row()}
+    for suite in sorted((suite for report in reports for suite in _suites(report)), key=_began):
+        said = {each.get("name"): each.get("value") or "" for each in suite.iter("property")}
+        if said.get("effigy") == version:
+            _count(rows, suite, said)
     lines = [f"| {name} | {row} | {row.what or '–'} |" for name, row in rows.items()]
     return (
         f"# Compatibility\n\nWritten from the tests of Effigy {version} that ran; everything else is untested, which "
@@ -56,9 +56,27 @@ def table(reports: Iterable[Path], version: str) -> str:
     )
 
 
-def _count(rows: dict[str, Count], suite: ElementTree.Element, said: dict[str | None, str]) -> None:
-    system = rows.setdefault(_system(said["system"], said["machine"]), Count())
+def _suites(report: Path) -> list[ElementTree.Element]:
+    try:
+        return list(ElementTree.parse(report).iter("testsuite"))  # noqa: S314 our own file
+    except ElementTree.ParseError as error:
+        raise SystemExit(f"{report} is no report of tests ({error}): run them again, or remove it") from None
+
+
+def _began(suite: ElementTree.Element) -> datetime:
+    said = suite.get("timestamp")
+    return datetime.fromisoformat(said).astimezone(UTC) if said else datetime.min.replace(tzinfo=UTC)
+
+
+def _count(rows: dict[str, Row], suite: ElementTree.Element, said: dict[str | None, str]) -> None:
+    on = _system(said["system"], said["machine"])
+    system = rows.setdefault(on, Row())
     system.what = f"Python {said['python']}, PyTorch {said['torch']}"
+    for blender in BLENDERS:
+        if inside := said.get(f"inside {blender}"):
+            rows[
+                f"Blender {blender}, as a module"
+            ].what = f"{inside} of the add-on's tests inside it; background renders"
     for case in suite.iter("testcase"):
         if case.find("skipped") is not None:
             continue
@@ -66,7 +84,7 @@ def _count(rows: dict[str, Count], suite: ElementTree.Element, said: dict[str | 
         where = f"{case.get('classname')}.{case.get('name')}"
         counted = [system]
         if blender := re.search(r"tests\.blender\..*\[(\d\.\d)", where):
-            counted.append(rows.setdefault(f"Blender {blender[1]}, as a module", Count()))
+            counted.append(rows.setdefault(f"Blender {blender[1]}, as a module", Row()))
         if "tests.gui." in where and said.get("gui") in WINDOWED:
             counted.append(rows[f"Blender {WINDOWED[said['gui']]}, in a window"])
         if said.get("cuda") and "cuda" in where:
@@ -75,8 +93,7 @@ def _count(rows: dict[str, Count], suite: ElementTree.Element, said: dict[str | 
         if re.search(r"\bmps\b", where):
             counted.append(rows["Apple GPU (MPS)"])
         for row in counted:
-            row.passed += not failed
-            row.failed += failed
+            row.passed[on, said.get("gui", ""), where] = not failed
 
 
 def _system(system: str, machine: str) -> str:

@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -29,27 +30,57 @@ from .compatibility import table
 from .site import EPOCH, build_site
 
 _ZIP_MB, _WHEEL_MB = 9, 45
+_SUMS = "SHA256SUMS"
+_PARTS = ("effigy-*.zip", "effigy_faces-*.whl", "index.json", "compatibility.md", "site", _SUMS)
 _NEEDED = ("effigy/faces/default.effigy/model.json", "effigy/faces/default.effigy/generator.safetensors")
 
 
 def main(blender: Path, tests: Path, out: Path, address: str) -> None:
-    """Builds all of it anew into ``out``, which ``address`` will have. Raises SystemExit that says what is wrong."""
+    """Builds all of it anew as ``out``, which ``address`` will have: the whole release, or what was there before.
+
+    Raises SystemExit that says what is wrong.
+    """
+    out = out.resolve()
+    check_replaceable(out)
     version = build_addon.read_version()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    print(f"Effigy {version}\n  the backend …", flush=True)
-    wheel = build_wheel(out)
+    compatibility = table(sorted(tests.glob("*.xml")), version)
+    if "passed" not in compatibility:
+        print(f"{tests} has no report of Effigy {version}: the table will call everything untested (run make test)")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".release-", dir=out.parent) as temporary:
+        made = Path(temporary) / "release"
+        made.mkdir()
+        fill(made, blender, compatibility, address)
+        shutil.rmtree(out, ignore_errors=True)
+        made.replace(out)
+    print((out / _SUMS).read_text(encoding="utf-8"), end="")
+
+
+def check_replaceable(out: Path) -> None:
+    """Raises SystemExit if ``out`` is there and has anything in it that is no part of a release."""
+    if out.is_dir():
+        strangers = [path.name for path in out.iterdir() if not any(path.match(part) for part in _PARTS)]
+    else:
+        strangers = [out.name] if out.exists() else []
+    if strangers:
+        raise SystemExit(f"{out} is to be replaced, but {min(strangers)} is no part of a release: choose another --out")
+
+
+def fill(folder: Path, blender: Path, compatibility: str, address: str) -> None:
+    """Builds the parts of a release into ``folder``, their checksums last."""
+    print(f"Effigy {build_addon.read_version()}\n  the backend …", flush=True)
+    wheel = build_wheel(folder)
     check_size(wheel, _WHEEL_MB)
     print("  the add-on …", flush=True)
-    check_size(build_addon.build(blender, out, wheel, address), _ZIP_MB)
-    make_index(blender, out)
+    check_size(build_addon.build(blender, folder, wheel, address), _ZIP_MB)
+    make_index(blender, folder)
     print("  the documentation …", flush=True)
-    compatibility = table(sorted(tests.glob("*.xml")), version)
-    (out / "compatibility.md").write_text(compatibility, encoding="utf-8")
-    build_site(compatibility, out / "site")
-    sums = "".join(f"{build_addon.digest(path)}  {path.name}\n" for path in sorted(out.iterdir()) if path.is_file())
-    (out / "SHA256SUMS").write_text(sums, encoding="utf-8")
-    print(sums, end="")
+    (folder / "compatibility.md").write_text(compatibility, encoding="utf-8")
+    build_site(compatibility, folder / "site")
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    (folder / _SUMS).write_text(
+        "".join(f"{build_addon.digest(path)}  {path.name}\n" for path in files), encoding="utf-8"
+    )
 
 
 def build_wheel(out: Path) -> Path:
