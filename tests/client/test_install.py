@@ -170,9 +170,14 @@ def test_a_failed_step_says_why_and_the_next_run_goes_on(served, tmp_path, soon)
     assert (folder.env / "pyvenv.cfg").stat().st_mtime_ns == made, "the environment was kept"
 
 
-def test_all_of_it_can_come_from_a_folder(served, tmp_path, soon):
-    carried = tmp_path / "effigy-wheels"
-    carried.mkdir()
+def test_all_of_it_can_come_from_a_folder(served, tmp_path, soon, monkeypatch):
+    """Of any name, whatever pip is told to do elsewhere."""
+    (tmp_path / "pip.conf").write_text(f"[install]\nuser = true\n[global]\ncache-dir = {tmp_path / 'cache'}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    for name in ("PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    carried = tmp_path / "what's; to #carry% größer" / "effigy-wheels"
+    carried.mkdir(parents=True)
     write_wheel(carried, "torch", "2.7.0", "")
     write_wheel(carried, "helper_of_effigy", "1.0", "")
     shutil.copy(served.root / backend(served).name, carried)
@@ -222,6 +227,19 @@ def test_a_download_goes_on_where_it_was_cut_off(served, tmp_path, monkeypatch):
     served.asked.clear()
     fetch(f"{served.address}/files/{path.name}", got, of.size, of.sha256, threading.Event(), lambda done, size: None)
     assert served.asked == []
+
+
+def test_a_download_that_was_begun_of_another_file_begins_anew(served, tmp_path, monkeypatch):
+    """As after a release that was built again under the same name."""
+    monkeypatch.setattr("effigy_client.install.download._WAIT_S", 0.0)
+    path = write_wheel(served.root, "effigy_faces", "9.0", "x = 0\n" * 1000)
+    of, there = wheel(path), tmp_path / "got.whl"
+    for begun in (of.size // 2, of.size, of.size + 1):
+        there.with_name("got.whl.part").write_bytes(bytes(begun))
+        got = fetch(f"{served.address}/files/{path.name}", there, of.size, of.sha256, threading.Event(),
+                    lambda done, size: None)  # fmt: skip
+        assert got.read_bytes() == path.read_bytes()
+        there.unlink()
 
 
 def test_a_download_that_is_another_file_is_refused(served, tmp_path, monkeypatch):
@@ -277,9 +295,13 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
     folder = Folder(tmp_path)
     with pytest.raises(InstallError, match="choose an empty folder"):
         make_plan(folder, Wheel("e.whl", "1", "0" * 64, 9, "https://e.org"), which=no_tool)
-    folder.remove()
-    folder.clear()
-    assert (tmp_path / "mine.txt").exists()
+    (tmp_path / "env").mkdir()
+    for text in ('{"version": 3}', "[]", "3"):
+        (tmp_path / "install.json").write_text(text)  # another program's
+        folder.remove()
+        folder.clear()
+        assert not folder.is_free
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "env", "install.json"}
 
 
 def test_a_full_disk_is_said_before_anything_is_done(served, tmp_path, monkeypatch):
@@ -314,7 +336,7 @@ def test_the_plan_suits_the_machine(tmp_path):
     plan = make_plan(Folder(tmp_path / "b"), of, flavour="cuda", which=no_tool, python=Path("/blender/python"))
     assert plan.environment()[:2] == ["/blender/python", "-I"]
     assert "https://download.pytorch.org/whl/cu128" in plan.torch()
-    assert plan.backend(Path("/w/e.whl"))[-1] == "/w/e.whl"
+    assert plan.backend(Path("/w/e.whl"))[-1] == "file:///w/e.whl"
     assert (plan.download_gb, plan.disk_gb) == (3.0, 7.0)
     fast = make_plan(Folder(tmp_path / "b"), of, flavour="cpu", which={"uv": "/bin/uv"}.get)
     assert fast.environment()[:2] == ["/bin/uv", "venv"]
@@ -353,6 +375,10 @@ def test_proxies_of_the_system_are_handed_on(monkeypatch, tmp_path):
     monkeypatch.setenv("HTTPS_PROXY", "http://mine:1")
     assert "https_proxy" not in environment(tmp_path)
     assert environment(tmp_path)["TMPDIR"] == str(tmp_path), "large files go where there is room"
+    monkeypatch.setenv("PIP_CERT", "/company.pem")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://example.org/simple")
+    assert environment(tmp_path)["PIP_CERT"] == "/company.pem"
+    assert "PIP_EXTRA_INDEX_URL" not in environment(tmp_path)
 
 
 SAID = {"name": "a.whl", "version": "1", "sha256": "0" * 64, "size": 1, "address": ""}

@@ -42,6 +42,7 @@ def fetch(
     part = path.with_name(path.name + ".part")
     why = ""
     for attempt in range(_TRIES):
+        resumed = part.is_file()
         if attempt and cancelled.wait(_WAIT_S * 2 ** (attempt - 1)):
             raise CancelledError
         try:
@@ -59,6 +60,9 @@ def fetch(
             continue
         if digest(part) != sha256:
             part.unlink()
+            why = "what was there of it belongs to another file"
+            if resumed:
+                continue
             raise InstallError(
                 f"{address} is not the backend of this release (its sha256 differs): nothing was installed"
             )

@@ -57,8 +57,13 @@ class Folder:
 
     @property
     def is_ours(self) -> bool:
-        """Whether an installation was begun here."""
-        return self._state.is_file()
+        """Whether an installation was begun here: there is its record, or one that was damaged."""
+        try:
+            return {"format", "flavour", "wheel"} <= set(read_json(self._state))
+        except ValueError:
+            return True
+        except (OSError, TypeError):
+            return False
 
     @property
     def is_free(self) -> bool:

@@ -103,7 +103,8 @@ class Plan:
 
     def backend(self, wheel: Path) -> list[str]:
         """Returns the command that installs the backend and its other dependencies."""
-        return [*self._install(self.addresses.packages), str(wheel)]
+        # As an address: in a path pip takes what follows a semicolon for conditions.
+        return [*self._install(self.addresses.packages), wheel.absolute().as_uri()]
 
     def removal(self) -> list[str]:
         """Returns the command that removes the backend: pip would not replace it by another wheel of its version."""
@@ -117,7 +118,8 @@ class Plan:
             return [str(self.uv), "pip", "install", "--python", str(self.folder.python), *source]
         pip = [str(self.folder.python), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
         # Wheels alone: what must be compiled fails on an artist's machine, and runs code of strangers.
-        return [*pip, "--only-binary=:all:", "--retries", "5", *source]
+        # Into this environment, even if pip is configured to install for the user.
+        return [*pip, "--no-user", "--only-binary=:all:", "--retries", "5", *source]
 
 
 def make_plan(

@@ -30,6 +30,10 @@ _LOOK_S = 1.0  # between two looks at how full the disk is
 _FREE = 0.5  # gigabytes that must stay free on the disk
 _GIGABYTE = 1e9
 _LOG = 4 << 20  # bytes, above which the log starts anew
+_PIP_KEPT = {
+    *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TRUSTED_HOST", "PIP_CONFIG_FILE", "PIP_DEFAULT_TIMEOUT"),
+    *("PIP_CACHE_DIR", "PIP_NO_CACHE_DIR"),
+}
 _TOLD = 400  # characters of a line that are shown
 
 
@@ -262,12 +266,13 @@ class Removal(_Work):
 def environment(temporary: Path) -> dict[str, str]:
     """Returns the commands' environment: without Blender's own Python, with the system's proxies if none are set.
 
-    Temporary files go to the folder ``temporary``, on the disk that was chosen: the system's own may be in memory.
+    Of the user's settings of pip only those of the network stay: others say where to install, and from where. Temporary
+    files go to the folder ``temporary``, on the disk that was chosen: the system's own may be in memory.
     """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "PIP_TARGET", "VIRTUAL_ENV"))
+        if name in _PIP_KEPT or not name.startswith(("PYTHON", "PIP_", "VIRTUAL_ENV"))
     }
     for scheme, address in urllib.request.getproxies().items():
         if scheme in ("http", "https") and not any(f"{scheme}_proxy" == name.lower() for name in kept):
