@@ -14,6 +14,8 @@ import pytest
 
 from .environments import BLENDERS, ROOT, Blender
 
+INSIDE = ROOT / "tests" / "blender" / "inside"
+
 
 def test_the_oldest_and_a_newer_blender_are_set_up():
     assert {"4.2", "4.5", "5.0"} <= {blender.version for blender in BLENDERS}, "run make test: it sets up Blender"
@@ -21,31 +23,27 @@ def test_the_oldest_and_a_newer_blender_are_set_up():
 
 # Tests marked newest are of what a version of Blender has no part in, as backends that die.
 OLDER = ["-m", "not newest"]
-# What goes through all operators and renderers: the oldest and the newest show the differences. EEVEE has one name up
-# to 4.5, another later.
-NOT_BETWEEN = (
-    "test_alpha.py",
-    "test_capturing.py",
-    "test_checking.py",
-    "test_earlier_models.py",
-    "test_evaluated.py",
-    "test_failing_bakes.py",
-    "test_failures.py",
-    "test_handling.py",
-    "test_install.py",
-    "test_lit.py",
-    "test_people.py",
-    "test_sharpen.py",
-    "test_waking.py",
+# What Blender's interface changed in between the oldest and the newest: actions, node trees, files, panels, renders.
+# EEVEE has one name up to 4.5, another later: the oldest and the newest show both.
+BETWEEN = (
+    "test_animation.py",
+    "test_display.py",
+    "test_exr.py",
+    "test_files.py",
+    "test_matte.py",
+    "test_panel.py",
+    "test_render.py",
+    "test_scenes.py",
 )
-BETWEEN = [*OLDER, *(f"--ignore-glob=*/{name}" for name in NOT_BETWEEN), "-k", "not EEVEE"]
 
 
 def chosen(blender: Blender) -> list[str]:
-    """Returns pytest's options for the tests that are to run in this Blender."""
+    """Returns pytest's arguments: the tests of ``INSIDE`` that are to run in this Blender."""
     if blender == BLENDERS[-1]:
-        return []
-    return OLDER if blender == BLENDERS[0] else BETWEEN
+        return [str(INSIDE)]
+    if blender == BLENDERS[0]:
+        return [str(INSIDE), *OLDER]
+    return [*(str(INSIDE / name) for name in BETWEEN), *OLDER, "-k", "not EEVEE"]
 
 
 @pytest.mark.parametrize("blender", BLENDERS, ids=lambda blender: blender.version)
@@ -53,7 +51,6 @@ def chosen(blender: Blender) -> list[str]:
 def test_the_installed_add_on_passes_its_tests_in(
     blender: Blender, addon_zip, effigy_command, tmp_path, record_testsuite_property
 ):
-    inside = ROOT / "tests" / "blender" / "inside"
     command = [
         blender.python,
         "-m",
@@ -71,7 +68,7 @@ def test_the_installed_add_on_passes_its_tests_in(
     ]
     ran = subprocess.run(
         # The conftest of the other tests needs packages that these environments do not have.
-        [*command, "--rootdir", inside, "--confcutdir", inside, inside],
+        [*command, "--rootdir", INSIDE, "--confcutdir", INSIDE],
         env=blender.environment(tmp_path, addon_zip, effigy_command),
         capture_output=True,
         text=True,
