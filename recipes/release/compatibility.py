@@ -72,11 +72,10 @@ def _count(rows: dict[str, Row], suite: ElementTree.Element, said: dict[str | No
     on = _system(said["system"], said["machine"])
     system = rows.setdefault(on, Row())
     system.what = f"Python {said['python']}, PyTorch {said['torch']}"
-    for blender in BLENDERS:
-        if inside := said.get(f"inside {blender}"):
-            rows[
-                f"Blender {blender}, as a module"
-            ].what = f"{inside} of the add-on's tests inside it; background renders"
+    for number in BLENDERS:
+        if inside := said.get(f"inside {number}"):
+            row = rows[f"Blender {number}, as a module"]
+            row.what = f"{inside} of the add-on's tests inside it; background renders"
     for case in suite.iter("testcase"):
         if case.find("skipped") is not None:
             continue
