@@ -63,9 +63,13 @@ def change_arrays(folder, change):
 
 
 def refusal(folder):
+    """Returns why the bundle is refused, which ``effigy generators inspect`` says, too."""
     with pytest.raises(BundleError) as caught:
         load_face_model(folder, "cpu")
     assert len(str(caught.value)) < 2000
+    inspected = CliRunner().invoke(app, ["generators", "inspect", str(folder)])
+    assert inspected.exit_code == 2
+    assert str(caught.value) in inspected.output
     return str(caught.value)
 
 
@@ -227,7 +231,8 @@ def test_only_regular_files_are_opened(tmp_path):
 def test_a_pipe_in_a_bundle_does_not_hang(folder, name):
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    refusal(folder)
+    with pytest.raises(BundleError):
+        load_face_model(folder, "cpu")
 
 
 def test_a_detector_of_nan_is_refused(tmp_path):

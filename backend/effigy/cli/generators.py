@@ -32,15 +32,12 @@ def list_generators() -> None:
 @generators.command()
 def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOption = False) -> None:
     """What a generator file contains, and for a bundle what its edits keep. Nothing in it is executed."""
-    from ..commands.inspect import inspect_generator
-    from ..faces import BundleError, describe_correction, describe_looks, generator_of, is_bundle, resolve_bundle
+    from ..commands.inspect import inspect as describe
+    from ..faces import BundleError
     from ..generators import GeneratorFileError
 
     try:
-        found = inspect_generator(generator_of(file))
-        if is_bundle(file):
-            found["edits hold"] = describe_looks(resolve_bundle(file))
-            found["regressor"] = describe_correction(resolve_bundle(file))
+        found = describe(file)
     except (BundleError, GeneratorFileError) as error:
         raise fail(error) from None
     console = Console(soft_wrap=True, highlight=False)

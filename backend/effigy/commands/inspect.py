@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy generators inspect``: describes a generator file."""
+"""``effigy generators inspect``: describes a generator file, or a bundle and its generator."""
 
 from __future__ import annotations
 
@@ -7,8 +7,22 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ..faces import describe_correction, describe_looks, generator_of, is_bundle, load_face_model, resolve_bundle
 from ..generators.checkpoints import open_checkpoint
 from ..generators.registry import architecture_of
+
+
+def inspect(name: str) -> dict[str, Any]:
+    """Describes what a user means by ``name``: a generator's file, or a bundle, which is loaded as for painting.
+
+    Returns titles → values. Raises GeneratorFileError, or BundleError.
+    """
+    if not is_bundle(name):
+        return inspect_generator(generator_of(name))
+    folder = resolve_bundle(name)
+    load_face_model(folder, "cpu")  # refuses whatever painting would refuse, in the same words
+    found = inspect_generator(generator_of(name))
+    return found | {"edits hold": describe_looks(folder), "regressor": describe_correction(folder)}
 
 
 def inspect_generator(path: Path) -> dict[str, Any]:

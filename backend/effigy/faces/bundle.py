@@ -94,7 +94,7 @@ def load_face_model(
         if is_out_of_memory(error):
             where = "use --device cpu" if isinstance(error, torch.OutOfMemoryError) else "free some"
             raise BundleError(f"{folder} does not fit into the memory that is free: {where}") from None
-        reason = f"{type(error).__name__}: {error}"[:_REASON]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_REASON]
         raise BundleError(f"the bundle {folder} is damaged ({reason}): fit it again") from None
 
 
