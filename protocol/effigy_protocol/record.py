@@ -32,7 +32,7 @@ _DEFAULTS = (("matte", "none"), ("passes", ()), ("metres", ()), ("made_from", ""
 _SAVE_S = 1.0  # between two savings of a journal, because each writes all frames
 _METADATA = 1 << 20  # bytes of a person's header
 _SOURCES = 16  # pictures that are named of a mixture
-_SIDECAR = 64 << 20  # bytes of frames.json, which a hundred thousand frames need
+_JOURNAL, _FRAME = 1 << 20, 4096  # bytes of a journal, and more of it for each file that lies beside it
 _HEAD = 65536  # bytes at a file's beginning, among which its text lies
 
 
@@ -166,20 +166,26 @@ def picture_file(folder: Path, frame: int, encoding: Encoding = "png") -> Path:
 class Journal:
     """The side-car of a baked sequence: a JSON file that says for each frame what its picture was made from.
 
-    People can read it, and it tells which pictures are stale without opening them. A file that cannot be read counts as
-    empty.
+    People can read it, and it tells which pictures are stale without opening them. A file that cannot be read, or that
+    is larger than the pictures beside it explain, counts as empty, and ``problem`` says what is wrong with it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.frames: dict[int, dict[str, Any]] = {}
+        self.problem = ""
         self._saved = time.monotonic()
         try:
-            stored = read_json(path, _SIDECAR)
-            if stored["format"] == _FORMAT:
-                self.frames = {int(frame): dict(entry) for frame, entry in stored["frames"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            stored = read_json(path, _JOURNAL + _FRAME * sum(1 for _ in path.parent.iterdir()))
+            if stored["format"] != _FORMAT:
+                raise ValueError(f"its format is not {_FORMAT}")
+            self.frames = {int(frame): dict(entry) for frame, entry in stored["frames"].items()}
+        except FileNotFoundError:
             pass
+        except (KeyError, TypeError, AttributeError):
+            self.problem = f"{path} cannot be read (it says nothing of frames)"
+        except (OSError, ValueError) as error:
+            self.problem = f"{path} cannot be read ({error})"
 
     def put(self, frame: int, record: Record, file: str) -> None:
         self.frames[frame] = {**json.loads(record.as_text()), "file": file}

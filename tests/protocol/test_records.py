@@ -87,7 +87,25 @@ DEEP = "[" * 200_000
 )
 def test_a_damaged_journal_counts_as_empty(tmp_path, text):
     (tmp_path / "frames.json").write_text(text)
-    assert Journal(tmp_path / "frames.json").frames == {}
+    journal = Journal(tmp_path / "frames.json")
+    assert journal.frames == {}
+    assert "frames.json cannot be read (" in journal.problem
+
+
+def test_a_journal_is_as_large_as_the_pictures_beside_it_explain(tmp_path):
+    """Blender would take gigabytes for 64 MiB of brackets."""
+    (tmp_path / "frames.json").write_text('{"format": 1, "frames": {}, "more": [' + "[],\n" * (1 << 19) + "[]]}")
+    assert "more than 1 MiB" in Journal(tmp_path / "frames.json").problem
+    journal = Journal(tmp_path / "a" / "frames.json")
+    assert journal.problem == "", "there is none yet"
+    journal.path.parent.mkdir()
+    controls = tuple((f"control{number}", number / 7) for number in range(100))
+    for frame in range(1000):
+        (journal.path.parent / f"a_{frame}.png").touch()
+        journal.put(frame, record(controls=controls), f"a_{frame}.png")
+    journal.save()
+    assert journal.path.stat().st_size > 2 << 20
+    assert Journal(journal.path).frames == journal.frames
 
 
 def test_a_picture_whose_text_is_nested_without_end_shows_nothing(tmp_path):

@@ -87,6 +87,11 @@ def stale_parts(proxy: bpy.types.Object, scene: bpy.types.Scene, depsgraph: bpy.
     return ["place"] if moved else []
 
 
+def journal_problem(proxy: bpy.types.Object) -> str:
+    """Returns what is wrong with the journal of a face's bake, without which nothing is known to be stale, or ""."""
+    return _journal(baked_folder(proxy) / JOURNAL).problem
+
+
 _found: dict[Name, list[str]] = {}  # what the last check found, by the proxy's name
 
 

@@ -192,6 +192,8 @@ def _of_bake(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[Findin
     face = face_of(proxy)
     if scene.frame_start < face.baked_start or scene.frame_end > face.baked_end:
         yield Finding("error", rpt_("{}: only frames {} to {} are baked", proxy.name, face.baked_start, face.baked_end))
+    if problem := stale.journal_problem(proxy):
+        yield Finding("warning", rpt_("{}: {}, so its bake may be stale; bake again", proxy.name, problem))
     every = range(scene.frame_start, scene.frame_end + 1)
     missing = [frame for frame in every if not all(file.is_file() for file in stale.files_of(proxy, frame))]
     if missing:

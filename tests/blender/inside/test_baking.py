@@ -165,6 +165,12 @@ def test_baked_files_say_what_they_were_made_from(scene, face):
         assert (said["yaw"], said["pitch"]) == (wanted.parameters.yaw, wanted.parameters.pitch)
         assert said["controls"] == dict(wanted.parameters.controls)
         assert said["controls"]["jawOpen"] >= 0.25
+    findings = addon("blender.ui.preflight").findings
+    assert not any("frames.json" in finding.text for finding in findings(scene))
+    (folder / "frames.json").write_text('{"format": 1, "frames": {}, "more": "' + "x" * (2 << 20) + '"}')
+    [told] = [finding.text for finding in findings(scene) if "frames.json" in finding.text]
+    assert "more than 1 MiB" in told
+    assert "may be stale; bake again" in told
 
 
 def test_sixteen_bits_render_as_the_eight_bit_picture_and_are_finer(scene, face):
