@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .codec import PROTOCOL_VERSION
+from .files import beside
 
 _MAX_BYTES = 16 * 1024
 _MAX_PID = 2**32  # of any system
@@ -53,7 +54,7 @@ class Connection:
     def write(self, path: Path) -> None:
         """Creates or replaces ``path``, readable by its owner alone from its first byte on."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = beside(path, f".{os.getpid()}")
         temporary.unlink(missing_ok=True)  # of a service that was killed; in containers many have the same number
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -6,10 +6,13 @@ whole or not at all.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
+import os
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any
 
 _SHOWN = 300  # characters of a path
 _JSON = 16 << 20  # bytes
+_NAME = 255  # bytes of a file's name, of which file systems allow no more
 
 
 def file_problem(path: Path, what: str = "file") -> str:
@@ -86,9 +90,11 @@ def read_json(path: Path, most: int = _JSON) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Parses JSON with finite numbers. Raises ValueError for anything else."""
+    """Parses JSON with finite numbers, and objects that have each name once. Raises ValueError for anything else."""
     try:
-        return json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        return json.loads(
+            text, parse_constant=_finite, parse_float=_finite, parse_int=_whole, object_pairs_hook=_object
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -100,9 +106,28 @@ def _finite(text: str) -> float:
     return number
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # readers differ in which of the values they take
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the name {name[:40]!r} stands twice in it")
+    return found
+
+
 def _whole(text: str) -> int:
     _finite(text)
     return int(text)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Returns the path of a file that belongs to ``path`` for a while: its name with ``suffix``.
+
+    Where that is too long for a file system, a hash of 16 digits stands for the name.
+    """
+    name = path.name + suffix
+    if len(os.fsencode(name)) > _NAME:
+        name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + suffix
+    return path.parent / name
 
 
 @contextmanager
@@ -110,7 +135,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside ``path`` to write to. On success it replaces ``path``; on an error it is
     removed. Raises OSError where either is there already and no file, or the temporary one a link.
     """
-    temporary = path.with_name(path.name + ".part")
+    temporary = beside(path, ".part")
     if path.exists():
         check_regular(path)  # a device would be lost
     if temporary.is_symlink() or (temporary.exists() and not temporary.is_file()):  # a pipe may never be read
@@ -154,7 +179,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Gives a temporary folder beside ``path``, which does not exist yet, and renames it on success, as ``whole_file``
     does.
     """
-    with scratch_folder(path.with_name(path.name + ".part")) as temporary:
+    with scratch_folder(beside(path, ".part")) as temporary:
         yield temporary
         temporary.rename(path)
 

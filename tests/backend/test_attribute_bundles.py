@@ -138,7 +138,7 @@ def test_the_verb_learns_removes_and_never_gives_a_name_another_meaning(tmp_path
         (["--add", "mine=sefa:1"], "asked for already"),
         (["--add", "yaw=sefa:1"], "asked for already"),
         (["--add", "mine"], "NAME=SOURCE"),
-        (["--add", "a=sefa:1", "--add", "a=sefa:2"], "twice"),
+        (["--add", "a=sefa:1", "--add", "a=sefa:2"], "gives a twice, sefa:1 and sefa:2"),
         (["--remove", "nobody"], "there is no attribute nobody"),
         (["--add", "a=nothing.npy"], "there is no source"),
     ):

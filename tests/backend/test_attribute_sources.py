@@ -100,6 +100,9 @@ def test_labels_show_the_way(default_model, held, tmp_path):
     assert float(other @ step.v[0] / other.norm() / step.v[0].norm()) > 0.9999
     with pytest.raises(SourceError, match="the same"):
         read_step(default_model, f"{table}:same", held)
+    table.write_text("seed,value,value\n1,1,2\n")
+    with pytest.raises(SourceError, match="names the column 'value' twice"):
+        read_step(default_model, str(table), held)
     noise = np.random.default_rng(0).standard_normal(400)
     table.write_text("\n".join(["seed,value", *(f"{seed},{noise[seed]}" for seed in seeds)]))
     with pytest.raises(SourceError, match="cannot be told"):

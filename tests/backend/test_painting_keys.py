@@ -57,6 +57,8 @@ def test_lines_without_frames_are_counted(tmp_path):
         ("a.json", '{"format": 2, "frames": {}}', '"format": 1'),
         ("a.json", '{"format": 1, "frames": {"1": 3}}', "frame 1 must be an object"),
         ("a.json", '{"format": 1, "frames": {"x": {}}}', "no finite number"),
+        ("a.json", '{"format": 1, "frames": {"1": {"yaw": 1}, "1": {"yaw": 2}}}', "'1' stands twice in it"),
+        ("a.json", '{"format": 1, "frames": {"1": {"controls": {"a": 1, "a": 2}}}}', "'a' stands twice in it"),
         ("a.json", '{"format": 1, "frames": {"1": {"yaw": true}}}', "no finite number"),
         ("a.json", '{"format": 1, "person": 3, "frames": {"1": {"yaw": 1}}}', "no latent in base64"),
         ("a.json", "{" * 100_000, "cannot be read as keys"),

@@ -39,7 +39,7 @@ def test_writing_replaces_an_older_file(tmp_path):
 
 
 def test_what_a_killed_service_of_the_same_number_left_is_no_hindrance(tmp_path):
-    path, left = tmp_path / "connection.json", tmp_path / f".connection.json.{os.getpid()}"
+    path, left = tmp_path / "connection.json", tmp_path / f"connection.json.{os.getpid()}"
     left.write_text("half")
     left.chmod(0o644)
     CONNECTION.write(path)

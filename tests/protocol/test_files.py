@@ -8,12 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from effigy_protocol.files import parse_json, read_json, remove_older, whole_file, write_whole
+from effigy_protocol.files import (
+    beside,
+    parse_json,
+    read_json,
+    remove_older,
+    whole_file,
+    whole_folder,
+    write_whole,
+)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 10**6, '{"a":' * 10**5, "NaN", "[1, Infinity]", "-Infinity", "1e400", "9" * 400, "9" * 5000, "{", ""],
+    [
+        "[" * 10**6,
+        '{"a":' * 10**5,
+        "NaN",
+        "[1, Infinity]",
+        "-Infinity",
+        "1e400",
+        "9" * 400,
+        "9" * 5000,
+        "{",
+        "",
+        '{"a": 1, "a": 2}',
+    ],
 )
 def test_json_that_is_none_of_ours_is_a_value_error(text):
     with pytest.raises(ValueError):
@@ -72,6 +92,23 @@ def test_nothing_but_a_file_is_replaced_or_written_to(tmp_path, name, kind):
             write_whole(tmp_path / "a.json", "new")
         assert path.lstat().st_mode == mode
     assert other.read_text() == "before"
+
+
+@pytest.mark.parametrize("name", ["a" * length for length in range(249, 256)] + ["ä" * 127 + ".", "/", "."])
+def test_a_name_that_a_file_can_have_leaves_room_for_a_temporary_one(tmp_path, name):
+    assert len(os.fsencode(beside(Path(name), ".unfinished").name)) <= 255
+    if name.strip("./"):
+        write_whole(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
+        (tmp_path / name).unlink()
+        with whole_folder(tmp_path / name) as folder:
+            folder.mkdir()
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_files_whose_names_begin_alike_have_temporary_files_of_their_own():
+    assert beside(Path("a" * 254), ".part") != beside(Path("a" * 255), ".part")
+    assert beside(Path("folder/a.json"), ".part") == Path("folder/a.json.part")
 
 
 def test_after_a_success_what_another_writer_has_begun_stays(tmp_path, monkeypatch):

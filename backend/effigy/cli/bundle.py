@@ -11,8 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from effigy_protocol.files import beside
+
 from .console import fail, stage_progress
 from .options import IdentityOption, open_detector, open_embedder
+from .values import read_pairs
 
 bundle = typer.Typer(help="Face models that are fitted already.", no_args_is_help=True)
 
@@ -55,7 +58,7 @@ def refine(
                 landmarks = "none" if embedded_bundle(source) is None else "embedded"
             detector = None if landmarks == "none" else open_detector(landmarks, name)
             embedder = open_embedder(identity, source)
-            folder = work or out.with_name(out.name + ".samples")
+            folder = work or beside(out, ".samples")
             looks, corrected = run(resolve_bundle(name), detector, embedder, out, folder, samples, progress)
     except (BundleError, DetectorError, GeneratorFileError, SamplesError) as error:
         raise fail(error) from None
@@ -146,12 +149,7 @@ def learn_attributes(
     """
     from ..fitting.attribute_learning import learn_attributes as run
 
-    pairs = [each.partition("=") for each in add or []]
-    if wrong := next((each for each, pair in zip(add or [], pairs, strict=True) if not all(pair)), None):
-        raise fail(f"--add {wrong!r}: write NAME=SOURCE, for instance age=age.npy")
-    if twice := next((pair[0] for number, pair in enumerate(pairs) if pair[0] in [p[0] for p in pairs[:number]]), None):
-        raise fail(f"--add names {twice!r} twice")
-    sources = {name: source for name, _, source in pairs}
+    sources = read_pairs("--add", add or (), "age=age.npy")
     with _learning(name, "looks") as (folder, progress):
         found = run(folder, sources, remove or (), people, progress)
     console = Console(soft_wrap=True, highlight=False)

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from effigy_protocol.files import beside
+
 from .console import fail, stage_progress
 from .options import GENERATOR, IdentityOption, LandmarksOption, open_detector, open_embedder
 
@@ -56,7 +58,7 @@ def fit(
     plan = FitPlan(name or out.stem, samples, basis, latent, paper, seed, latents)  # type: ignore[arg-type]
     try:
         with stage_progress() as progress:
-            folder, source = work or out.with_name(out.name + ".samples"), generator_of(generator)
+            folder, source = work or beside(out, ".samples"), generator_of(generator)
             embedder = open_embedder(identity, source)
             report = fit_face_model(source, detector, embedder, out, folder, plan, progress)
             try:

@@ -31,6 +31,25 @@ IdentityOption = Annotated[
         "default's people alone), none, or auto: embedded where the generator is, else none."
     ),
 ]
+SeedOption = Annotated[int | None, typer.Option(help="The person: a number, like Blender's Seed.")]
+LatentOption = Annotated[
+    Path | None,
+    typer.Option(help="The person: a file with a latent, as an Identity carries it, or an .npz with an array w."),
+]
+TruncationOption = Annotated[
+    float, typer.Option(help="How far a seed's person is from the mean face: 1 is unchanged, 0 the mean face.")
+]
+YawOption = Annotated[float | None, typer.Option(help="Degrees; > 0 turns the nose to the picture's right.")]
+PitchOption = Annotated[float | None, typer.Option(help="Degrees; > 0 lifts the nose.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A control or attribute, NAME=VALUE; may be repeated.")
+]
+KeepOption = Annotated[
+    float, typer.Option(min=0, max=1, help="Likeness: how firmly looks are held while pose and expression change.")
+]
+DepthOption = Annotated[int, typer.Option(help="Bits per channel: 8 or 16.")]
+MatteOption = Annotated[str, typer.Option(help="none: the whole picture; head: the head alone, cut out.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 
 from .console import fail, note, stage_progress
-from .options import ModelOption
+from .options import DeviceOption, KeepOption, ModelOption, PitchOption, SetOption, YawOption
 from .photos import FaceOption
-from .pictures import DeviceOption, KeepOption, PitchOption, SetOption, YawOption, read_sets
+from .values import read_sets
 
 _MIRROR_APART = 3.0  # percent of the distance between the outer corners of the eyes
 
@@ -107,8 +107,10 @@ def paste(
     model: ModelOption = "default",
     device: DeviceOption = "auto",
 ) -> None:
-    """Put a posed person back into the picture that they were made from, at full size. Nothing changes around the"""
-    "face."
+    """Put a posed person back into the picture that they were made from, at full size.
+
+    Nothing changes around the face.
+    """
     from .. import api
 
     if person is None and keys is None:

@@ -195,6 +195,8 @@ def _table(model: FaceModel, path: Path, column: str) -> tuple[Tensor, Array]:
             raise ValueError(
                 f"its first line names no column {missing[0]!r}, but {', '.join(names)[:200] or 'nothing'}"
             )
+        if twice := [name for name in ("seed", "truncation", column) if names.count(name) > 1]:
+            raise ValueError(f"its first line names the column {twice[0]!r} twice: rename one")
         seeds: list[int] = []
         truncations: list[float] = []
         values: list[float] = []

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from effigy_protocol.files import write_whole
+from effigy_protocol.files import beside, write_whole
 from effigy_protocol.messages import MatteName
 from effigy_protocol.record import JOURNAL, Journal, picture_file, shows
 
@@ -125,7 +125,7 @@ def write_film(
     if not 1 <= fps <= 240:
         raise PaintingError(f"{fps} frames per second are out of range: ask for 1 to 240")
     height, width = model.generator.resolution
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    partial = beside(path, f".part{path.suffix}")
     clamped = 0
     try:
         writer = imageio_ffmpeg.write_frames(

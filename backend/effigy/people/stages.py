@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from effigy_protocol.files import beside
 from effigy_protocol.version import VERSION
 
 from ..tensor_files import read_tensors, write_tensors
@@ -62,7 +63,7 @@ class Unfinished:
     """Keeps them in a file beside the one that is to be, which is gone when that is written."""
 
     def __init__(self, person: Path) -> None:
-        self.path = person.with_name(person.name + ".unfinished")
+        self.path = beside(person, ".unfinished")
         try:
             self._rows = read_tensors(self.path) if self.path.exists() else {}
         except ValueError:  # damaged: then it begins anew

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
+from effigy_protocol.files import beside
+
 from .plan import InstallError, digest
 
 _CHUNK = 1 << 18
@@ -39,7 +41,7 @@ def fetch(
     if not address.startswith(("https://", "http://127.0.0.1:")):
         raise InstallError(f"{address} is not an https address: the backend is taken from nowhere else")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = beside(path, ".part")
     why = ""
     for attempt in range(_TRIES):
         resumed = part.is_file()
