@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from effigy.editing import InverseOptions
 from effigy.editing.parameters import ALPHA
 from effigy.faces import FIRST_BUNDLE, LatentError
+from effigy.faces.calm import calmest
 from effigy.faces.edit import limit
 from effigy.faces.latent import latent_from_bytes, latent_to_bytes
 from effigy.geometry import angles, infer
@@ -108,8 +109,8 @@ def test_the_calmest_of_several_seeds_is_nearest_to_the_average_expression(defau
         return max(abs(control.reading @ alpha) for control in default_model.controls.values())
 
     average = default_model.open_seed(0, truncation=0.0).q[ALPHA]
-    assert [default_model.calmest(seed, 1) for seed in (0, 9)] == [0, 9]
-    calm = [default_model.calmest(seed, 8) for seed in range(0, 80, 8)]
+    assert [calmest(default_model, seed, 1) for seed in (0, 9)] == [0, 9]
+    calm = [calmest(default_model, seed, 8) for seed in range(0, 80, 8)]
     for first, seed in zip(range(0, 80, 8), calm, strict=True):
         assert seed in range(first, first + 8)
         assert strongest(seed) == min(strongest(other) for other in range(first, first + 8))

@@ -121,18 +121,6 @@ class FaceModel:
             ws = self.generator.map(z32, truncation)
         return self._open(ws[0].cpu().numpy())
 
-    def calmest(self, seed: int, seeds: int, truncation: float = 0.7) -> int:
-        """Returns that of ``seeds`` numbers from ``seed`` on whose expression is nearest to the mean face's.
-
-        The distance is the largest difference of any control. Some seeds give people who laugh or have an eye shut,
-        and would do so with every slider at rest.
-        """
-
-        def strongest(number: int) -> float:
-            return max(map(abs, self.own_expression(self.open_seed(number, truncation)).values()), default=0.0)
-
-        return min(range(seed, seed + seeds), key=strongest)
-
     def own_expression(self, identity: Identity) -> dict[str, float]:
         """Returns the identity's expression minus the mean face's, by control and in units of it."""
         if self._average is None:

@@ -20,6 +20,7 @@ from effigy_protocol.messages import MatteName, PassName
 from .. import api
 from ..editing import InverseOptions
 from ..faces import FaceModel, Identity
+from ..faces.calm import calmest
 from ..generators import PictureError
 from ..landmarks import Detector, DetectorError
 from ..landmarks.photo import PhotoReader
@@ -102,7 +103,7 @@ class Studio:
         """Draws a random seed whose person neither laughs nor winks."""
         truncation = PageView.read(self.model, sent).truncation
         with self.lock:
-            return self.model.calmest(secrets.randbelow(1_000_000), _CALM, truncation)
+            return calmest(self.model, secrets.randbelow(1_000_000), _CALM, truncation)
 
 
 def visible(values: NDArray[np.float32]) -> NDArray[np.uint8]:

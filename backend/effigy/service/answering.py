@@ -32,6 +32,7 @@ from effigy_protocol.messages import (
 from ..editing import InverseOptions
 from ..faces import BundleError, FaceModel, LatentError
 from ..faces import Identity as Anchor
+from ..faces.calm import calmest
 from ..faces.shipped import FaceModels
 from ..faces.welcome import encode_floats, welcome
 from .frames import Edited, frames_of
@@ -143,7 +144,7 @@ class Answering:
             match request.source:
                 case FromSeed(first, truncation, seeds, known):
                     model = _model_of(known, self._models)
-                    seed = first if seeds == 1 else model.calmest(first, min(seeds, SEEDS - first), truncation)
+                    seed = first if seeds == 1 else calmest(model, first, min(seeds, SEEDS - first), truncation)
                     anchor = model.open_seed(seed, truncation)
                 case FromLatent(latent, known):
                     model = _model_of(known, self._models)
