@@ -8,7 +8,7 @@ from pathlib import Path
 
 from effigy_protocol.messages import MatteName
 
-from ..painting import Depth, Keys, Layers, Moment, PaintingError, Shot, open_person, read_keys, turntable
+from ..painting import Depth, Format, Keys, Layers, Moment, PaintingError, Shot, open_person, read_keys, turntable
 from ..painting.blender import bake_blend
 from ..painting.interpolation import between
 from ..painting.sequences import Progress, Written, in_order, write_sequence
@@ -53,7 +53,8 @@ def film(
     shown = open_person(chosen, latent=read.latent) if who is None else opened(chosen, who)
     read.check(chosen, shown)
     shots = {frame: Shot(shown, moment) for frame, moment in read.frames.items()}
-    return write_sequence(chosen, shots, Path(out), fps, depth or read.depth, progress, matte or read.matte, layers)
+    form = Format(depth or read.depth, matte or read.matte, layers)
+    return write_sequence(chosen, shots, Path(out), fps, form, progress)
 
 
 def interpolate(
@@ -83,7 +84,7 @@ def interpolate(
     passed = between(chosen, [opened(chosen, who) for who in people], round(seconds * fps), loop=loop)
     moment = Moment(yaw, pitch, controls or {}, keep)
     shots = in_order(Shot(each, moment) for each in passed)
-    return write_sequence(chosen, shots, Path(out), fps, depth, progress, matte)
+    return write_sequence(chosen, shots, Path(out), fps, Format(depth, matte), progress)
 
 
 def bake(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from effigy_protocol.files import whole_file
 from effigy_protocol.messages import MatteName
 
-from ..painting import Depth, Layers, Moment, Shot, paint_shots
+from ..painting import Depth, Format, Layers, Moment, Shot, paint_shots
 from ..painting.outputs import check_suffix
 from ..painting.sheets import paint_sheet
 from .opening import Model, Person, load, opened
@@ -58,7 +58,7 @@ def paint(
     if layers is None and out is not None and Path(out).suffix.lower() == _EXR:
         layers = Layers()
     shot = Shot(opened(chosen, who), Moment(yaw, pitch, controls or {}, keep))
-    painted = next(paint_shots(chosen, [shot], depth, matte, layers))
+    painted = next(paint_shots(chosen, [shot], Format(depth, matte, layers)))
     if out is not None:
         check_suffix(Path(out), ".png" if layers is None else _EXR)
         with whole_file(Path(out)) as temporary:

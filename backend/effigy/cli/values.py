@@ -12,8 +12,7 @@ from effigy_protocol.messages import MAX_POSE, MatteName, PassName
 from .console import fail
 
 if TYPE_CHECKING:
-    from ..painting import Layers
-    from ..painting.shots import Depth
+    from ..painting import Depth, Layers
 
 _SEEDS = 1000  # of one list
 _STEPS = 1000  # of one axis

@@ -24,7 +24,7 @@ from ..faces.calm import calmest
 from ..generators import PictureError
 from ..landmarks import Detector, DetectorError
 from ..landmarks.photo import PhotoReader
-from ..painting import PaintingError, Shot, paint_shots
+from ..painting import Format, PaintingError, Shot, paint_shots
 from ..service.encode import png
 from .view import HEAD, PageView
 
@@ -76,7 +76,7 @@ class Studio:
         yaw, pitch = asked.moment.turn(person.pose)
         if (name := asked.pass_name) is None:
             matte: MatteName = "head" if asked.show == HEAD else "none"
-            painted = next(paint_shots(self.model, [Shot(person, asked.moment)], matte=matte))
+            painted = next(paint_shots(self.model, [Shot(person, asked.moment)], Format(matte=matte)))
             file, clamped = painted.file(), painted.clamped
         else:
             file, clamped = self._pass(person, yaw, pitch, asked, name)

@@ -24,7 +24,8 @@ from effigy_protocol.record import latent_hash
 from ..faces import FaceModel, Identity
 from ..faces.shipped import chosen_by
 from .errors import PaintingError
-from .shots import MOMENT, Depth, Moment
+from .format import Depth
+from .shots import MOMENT, Moment
 
 _BYTES = 64 << 20  # of a file
 FRAMES = 1_000_000  # from the first to the last

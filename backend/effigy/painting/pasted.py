@@ -33,7 +33,7 @@ def write_pasted(
     if folder.exists() and not folder.is_dir():
         raise PaintingError(f"{folder} is a file: give a folder, for a picture of each frame")
     folder.mkdir(parents=True, exist_ok=True)
-    made_of = {frame: record_of(model, shot, 8, "none", None).digest for frame, shot in shots.items()}
+    made_of = {frame: record_of(model, shot).digest for frame, shot in shots.items()}
     missing = [frame for frame in shots if _shown(picture_file(folder, frame)) != made_of[frame]]
     kept = done = len(shots) - len(missing)
     progress(done, len(shots))

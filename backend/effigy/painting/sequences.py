@@ -15,7 +15,8 @@ from effigy_protocol.record import JOURNAL, Journal, picture_file, shows
 
 from ..faces import FaceModel
 from .errors import PaintingError
-from .shots import Depth, Layers, Shot, over_white, paint_shots, record_of
+from .format import Format
+from .shots import Shot, over_white, paint_shots, record_of
 
 Progress = Callable[[int, int], None]
 
@@ -44,36 +45,32 @@ def write_sequence(
     shots: Mapping[int, Shot],
     out: Path,
     fps: float,
-    depth: Depth = 8,
+    form: Format = Format(),
     progress: Progress = lambda done, of: None,
-    matte: MatteName = "none",
-    layers: Layers | None = None,
 ) -> Written:
-    """Writes ``shots`` by frame to ``out``: an .mp4, or a folder of PNG (with ``layers`` .exr) files.
+    """Writes ``shots`` by frame to ``out``: an .mp4, whose channels have 8 bits, or a folder of files.
 
     Raises PaintingError, or OSError.
     """
     if out.suffix.lower() == _FILM:
-        if layers is not None:
+        if form.layers is not None:
             raise PaintingError(f"{out} cannot hold layers: give a folder, for OpenEXR files")
-        return write_film(model, shots, out, fps, progress, matte)
+        return write_film(model, shots, out, fps, form.matte, progress)
     if out.suffix:
         raise PaintingError(f"{out} is neither an {_FILM} nor a folder's name: PNG files go into a folder")
     if out.exists() and not out.is_dir():
         raise PaintingError(f"{out} is a file: give a folder, or an {_FILM}")
-    return write_frames(model, shots, out, depth, progress, matte, layers)
+    return write_frames(model, shots, out, form, progress)
 
 
 def write_frames(
     model: FaceModel,
     shots: Mapping[int, Shot],
     folder: Path,
-    depth: Depth = 8,
+    form: Format = Format(),
     progress: Progress = lambda done, of: None,
-    matte: MatteName = "none",
-    layers: Layers | None = None,
 ) -> Written:
-    """Writes ``FOLDER/<its name>_<frame>.png`` (with ``layers`` .exr) and ``frames.json``, as a bake does.
+    """Writes ``FOLDER/<its name>_<frame>.png`` (with layers .exr) and ``frames.json``, as a bake does.
 
     It resumes where an earlier run was stopped. Raises PaintingError, or OSError.
     """
@@ -81,8 +78,8 @@ def write_frames(
     journal = Journal(folder / JOURNAL)
     missing: list[tuple[int, Path]] = []
     for frame, shot in shots.items():
-        record = record_of(model, shot, depth, matte, layers)
-        path = picture_file(folder, frame, "exr" if layers is not None else "png")
+        record = record_of(model, shot, form)
+        path = picture_file(folder, frame, form.encoding)
         if shows(path, record.digest):
             journal.put(frame, record, path.name)
         else:
@@ -91,7 +88,7 @@ def write_frames(
     clamped = 0
     progress(done, len(shots))
     try:
-        pictures = paint_shots(model, (shots[frame] for frame, _ in missing), depth, matte, layers)
+        pictures = paint_shots(model, (shots[frame] for frame, _ in missing), form)
         for (frame, path), painted in zip(missing, pictures, strict=True):
             write_whole(path, painted.file())
             journal.put(frame, painted.record, path.name)
@@ -109,8 +106,8 @@ def write_film(
     shots: Mapping[int, Shot],
     path: Path,
     fps: float,
-    progress: Progress = lambda done, of: None,
     matte: MatteName = "none",
+    progress: Progress = lambda done, of: None,
 ) -> Written:
     """Writes an .mp4 (H.264) of the frames, in order, whole or not at all. Raises PaintingError, or OSError.
 
@@ -139,7 +136,7 @@ def write_film(
         )
         try:
             writer.send(None)
-            for done, painted in enumerate(paint_shots(model, shots.values(), matte=matte), start=1):
+            for done, painted in enumerate(paint_shots(model, shots.values(), Format(matte=matte)), start=1):
                 writer.send(over_white(painted.picture).tobytes())
                 clamped += bool(painted.clamped)
                 progress(done, len(shots))

@@ -15,6 +15,7 @@ from effigy_protocol.messages import MatteName
 
 from ..faces import FaceModel, Identity
 from .errors import PaintingError
+from .format import Format
 from .shots import Moment, Shot, over_white, paint_shots
 
 _CAPTION = 14  # pixels above a picture
@@ -60,7 +61,7 @@ def paint_sheet(
         )
     sheet = Image.new("RGB", (columns * cell[0] - _MARGIN, rows * cell[1] - _MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
-    for index, (painted, text) in enumerate(zip(paint_shots(model, shots, matte=matte), texts, strict=True)):
+    for index, (painted, text) in enumerate(zip(paint_shots(model, shots, Format(matte=matte)), texts, strict=True)):
         x, y = (index % columns) * cell[0], (index // columns) * cell[1]
         if captions:
             draw.text((x + 1, y + 1), _fitted(draw, text, size[0]), fill="black")

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import HEAD_UNIT, PASS_CHANNELS, Encoding, MatteName, PassName, Pose
+from effigy_protocol.messages import Pose
 from effigy_protocol.png import annotate
 from effigy_protocol.record import KEYWORD, SAME_POSE, Record
 
@@ -24,8 +24,7 @@ from ..landmarks import DetectorError
 from ..service.encode import png
 from ..service.exr import exr
 from .errors import PaintingError
-
-Depth = Literal[8, 16]  # bits of a channel
+from .format import Format
 
 MOMENT = ("yaw", "pitch", "keep")  # the parameters besides controls, by name
 _LARGEST = 1e6  # of a parameter: far beyond every angle and control
@@ -64,15 +63,6 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
-    """What an OpenEXR file holds beside the picture."""
-
-    passes: tuple[PassName, ...] = ()
-    unit: float = HEAD_UNIT  # metres of a head unit, for depth
-    distance: float = 0.0  # metres from the camera to the head's origin, for depth
-
-
-@dataclass(frozen=True, slots=True)
 class Painted:
     """One picture [H, W, 3, or 4 with a matte], uint8 or uint16, linear float32 of ``exr``, and what it was made from.
 
@@ -89,9 +79,7 @@ class Painted:
         return self.exr or annotate(png(self.picture), {KEYWORD: self.record.as_text()})
 
 
-def record_of(
-    model: FaceModel, shot: Shot, depth: Depth = 8, matte: MatteName = "none", layers: Layers | None = None
-) -> Record:
+def record_of(model: FaceModel, shot: Shot, form: Format = Format()) -> Record:
     """Returns the record of what the picture of ``shot`` is made from, rounded as in Blender. Raises PaintingError."""
     asked, rest = shot.moment, shot.person.pose
     if unknown := sorted(asked.controls.keys() - set(model.sliders)):
@@ -107,52 +95,37 @@ def record_of(
         yaw, pitch = _single(rest.yaw), _single(rest.pitch)
     controls = tuple((name, _single(value)) for name, value in asked.controls.items())
     made_of, keep = (model.model_id, shot.person.latent, yaw, pitch, controls), _single(asked.keep)
-    if layers is not None:
-        return Record.of(*made_of, "exr", matte, layers.passes, (layers.unit, layers.distance), keep)
-    encoding: Encoding = "png16" if depth == 16 else "png"
-    return Record.of(*made_of, encoding, matte, keep=keep)
+    if (layers := form.layers) is not None:
+        return Record.of(*made_of, form.encoding, form.matte, layers.passes, (layers.unit, layers.distance), keep)
+    return Record.of(*made_of, form.encoding, form.matte, keep=keep)
 
 
-def paint_shots(
-    model: FaceModel,
-    shots: Iterable[Shot],
-    depth: Depth = 8,
-    matte: MatteName = "none",
-    layers: Layers | None = None,
-) -> Iterator[Painted]:
+def paint_shots(model: FaceModel, shots: Iterable[Shot], form: Format = Format()) -> Iterator[Painted]:
     """Yields the exact pictures of ``shots`` in order; as many are in memory as are painted together.
 
     Raises PaintingError.
     """
-    if depth not in (8, 16):
-        raise PaintingError(f"a picture has 8 or 16 bits a channel, not {depth}")
-    if matte not in get_args(MatteName):
-        raise PaintingError(f"no matte is called {matte!r}: choose {' or '.join(get_args(MatteName))}")
-    if layers is not None and not {*layers.passes} <= PASS_CHANNELS.keys():
-        raise PaintingError(f"layers are {', '.join(PASS_CHANNELS)}, not {', '.join(map(str, layers.passes))[:200]}")
     waiting = iter(shots)
     while some := list(islice(waiting, model.painter.batch)):
         for tuned, together in groupby(some, lambda shot: model.tuned_for(shot.person)):
-            yield from _painted(tuned, list(together), depth, matte, layers)
+            yield from _painted(tuned, list(together), form)
 
 
-def _painted(
-    model: FaceModel, shots: list[Shot], depth: Depth, matte: MatteName, layers: Layers | None
-) -> Iterator[Painted]:
+def _painted(model: FaceModel, shots: list[Shot], form: Format) -> Iterator[Painted]:
     """Paints ``shots`` together."""
-    records = [record_of(model, shot, depth, matte, layers) for shot in shots]
+    records = [record_of(model, shot, form) for shot in shots]
     try:
         edits = [
             model.edit(shot.person, record.yaw, record.pitch, dict(record.controls), InverseOptions(keep=record.keep))
             for shot, record in zip(shots, records, strict=True)
         ]
         painted = model.finals(torch.stack([edit.ws for edit in edits]))
-        if layers is not None:
+        if form.layers is not None:
             pictures = [painted.only(row) for row in range(len(edits))]
             for each in zip(pictures, shots, records, edits, strict=True):
                 yield _layered(model, *each)
             return
-        pixels: NDArray[Any] = painted.words(matte) if depth == 16 else painted.bytes(matte)
+        pixels: NDArray[Any] = painted.words(form.matte) if form.depth == 16 else painted.bytes(form.matte)
     except (LatentError, PictureError) as error:
         raise PaintingError(f"{error}: try another pose or person") from None
     except DetectorError as error:
