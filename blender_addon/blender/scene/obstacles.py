@@ -26,8 +26,7 @@ def hiding(context: bpy.types.Context, proxy: bpy.types.Object, camera: bpy.type
     for x in _SAMPLES:
         for y in _SAMPLES:
             _follow(depsgraph, camera, plate.matrix_world @ Vector((x, y, 0.0)), around, found)
-    photograph = face_of(proxy).photograph  # which is meant to cover the plate
-    return [name for name in found if photograph is None or name != photograph.name]
+    return list(found)
 
 
 def _follow(
@@ -47,7 +46,7 @@ def _follow(
         hit, place, _, _, obj, _ = depsgraph.scene.ray_cast(depsgraph, start, way, distance=left)
         if not hit:
             return
-        is_face = face_of(obj).is_face or face_of(obj).owner
+        is_face = face_of(obj).is_face or face_of(obj).owner  # a photograph, too: it is meant to cover the plate
         if not (obj.hide_render or is_face) and ((goal - place).length < reach or _encloses(obj, goal)):
             found[obj.name] = None
         start = place + way * _NEAR

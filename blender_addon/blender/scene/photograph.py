@@ -16,7 +16,7 @@ from mathutils import Matrix
 
 from effigy_protocol.person import Corner
 
-from . import display
+from . import display, rig
 from .properties import face_of
 from .sharpen import PICTURE
 
@@ -55,6 +55,7 @@ def show(
     plane = face.photograph
     if plane is None:
         plane = face.photograph = _plane(f"{proxy.name} Photograph", image)
+    rig.claim(plane, proxy)
     if not plane.users_scene:  # new; or deleted in a viewport, after which the face's pointer still keeps it
         for collection in proxy.users_collection:
             collection.objects.link(plane)

@@ -45,10 +45,14 @@ class EffigyFace(bpy.types.PropertyGroup):
 
     is_face: BoolProperty(override=OVERRIDABLE)
     owner: PointerProperty(
-        type=bpy.types.Object, description="On a plate: the proxy whose picture it shows", override=OVERRIDABLE
+        type=bpy.types.Object,
+        description="On a plate, or a photograph around it: the proxy whose picture it shows",
+        override=OVERRIDABLE,
     )
     is_plate: BoolProperty(override=OVERRIDABLE)
-    was_left: BoolProperty(description="On a plate: hidden because its proxy was deleted", override=OVERRIDABLE)
+    was_left: BoolProperty(
+        description="On what has an owner: hidden because its proxy was deleted", override=OVERRIDABLE
+    )
     seed: IntProperty(
         name="Seed",
         description="The seed of this identity; −1 if it was not made from one",

@@ -60,9 +60,14 @@ def new_plate(proxy: bpy.types.Object) -> bpy.types.Object:
     """Makes a plate for the proxy, in no collection yet and without a picture."""
     plate = bpy.data.objects.new(f"{proxy.name} Plate", _plate_mesh(proxy.name))
     plate.hide_select = True
-    face_of(plate).owner, face_of(plate).is_plate = proxy, True
+    claim(plate, proxy)
     _keep_animated(proxy, plate)
     return plate
+
+
+def claim(shown: bpy.types.Object, proxy: bpy.types.Object) -> None:
+    """Says that ``shown``, a plate or the photograph around it, shows the picture of ``proxy``, and hides with it."""
+    face_of(shown).owner, face_of(shown).is_plate = proxy, True
 
 
 def own(face: EffigyFace, image: Any) -> None:

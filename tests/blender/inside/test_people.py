@@ -62,6 +62,14 @@ def test_a_person_is_made_of_a_picture_and_kept_in_the_file(scene, face, settle,
     assert 0.002 < np.abs(shown - values).mean() < 0.1, "posed, in the same picture"
     corners = np.array([vertex.co for vertex in plane.data.vertices])[:, :2]
     np.testing.assert_allclose(corners, [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], atol=1e-5)
+    hiding = addon("blender.scene.obstacles").hiding
+    assert hiding(bpy.context, face, bpy.context.scene.camera) == [], "it is meant to cover the plate"
+    plane.effigy.owner = None
+    assert hiding(bpy.context, face, bpy.context.scene.camera) == [plane.name], "as 0.2.0 left it"
+    addon("blender.scene.doubles").mend(face, None)
+    plane.name = "Any Name"
+    assert hiding(bpy.context, face, bpy.context.scene.camera) == []
+    assert plane.effigy.owner == face.effigy.plate.effigy.owner == face
     face.effigy.source_photo = str(tmp_path / "absent.png")
     with pytest.raises(RuntimeError, match="choose the photograph"):
         bpy.ops.effigy.paste_into_photo()
