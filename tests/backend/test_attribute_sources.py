@@ -105,7 +105,7 @@ def test_labels_show_the_way(default_model, held, tmp_path):
         read_step(default_model, str(table), held)
     noise = np.random.default_rng(0).standard_normal(400)
     table.write_text("\n".join(["seed,value", *(f"{seed},{noise[seed]}" for seed in seeds)]))
-    with pytest.raises(SourceError, match="cannot be told"):
+    with pytest.raises(SourceError, match="cannot be predicted"):
         read_step(default_model, str(table), held)
 
 

@@ -81,7 +81,7 @@ def test_a_preview_of_nan_whose_final_is_none_says_so(default_model):
 
 def test_a_latent_of_nan_is_named(default_model):
     generator = network(SHAPES[0])
-    with pytest.raises(PictureError, match="as was its latent"):
+    with pytest.raises(PictureError, match="because its latent does"):
         painting(default_model, generator).paint(torch.full((1, 6, 4), float("nan")))
 
 

@@ -96,7 +96,7 @@ class _Frames:
             self._process.wait(_PROBE_S)
 
     def close(self) -> bool:
-        """Ends FFmpeg; whether it had come to the end by itself, without an error."""
+        """Ends FFmpeg; returns whether it had ended by itself, without an error."""
         ended = self._process.poll()
         if ended is None:
             self._process.kill()
@@ -107,7 +107,7 @@ class _Frames:
 
 
 def _rate_and_length(path: Path) -> tuple[float, float]:
-    """Pictures a second of a film, and its seconds, 0 where it does not say. Raises SourceError."""
+    """Returns a film's pictures per second, and its seconds, 0 where it does not say. Raises SourceError."""
     command = [ffmpeg(), "-hide_banner", "-nostdin", *_FILES_ALONE, "-i", f"file:{path}"]
     try:
         said = subprocess.run(  # noqa: S603

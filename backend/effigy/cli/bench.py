@@ -30,7 +30,7 @@ def synthesis(
     compiled: Annotated[bool, typer.Option(help="Also compile, which takes a minute or more.")] = True,
     json: JsonOption = False,
 ) -> None:
-    """How fast a generator paints here, beside the fastest convolution that this machine does."""
+    """Measure how fast a generator paints here, beside the fastest convolution that this machine does."""
     from ..commands.bench import BenchError, bench_synthesis
     from ..faces import BundleError
     from ..generators import GeneratorFileError

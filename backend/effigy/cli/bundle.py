@@ -38,10 +38,10 @@ def refine(
         typer.Option(help="Folder for the samples, so that a stopped run can resume; OUT.samples."),
     ] = None,
 ) -> None:
-    """Give a face model of an earlier Effigy what keeps colours and the person in edits, without a new fit.
+    """Teach a face model of an earlier Effigy to keep colours and the person in edits, without a new fit.
 
-    With the detector of its fit also correct what its regressor mistakes in edits, which so turn and move as asked. Or
-    learn it all anew, with another identity network. BUNDLE stays as it is.
+    With the detector of its fit, also correct its regressor by pictures of edits, which then turn and move as far as
+    asked. With another identity network, learn to keep the person anew. BUNDLE stays as it is.
     """
     from ..faces import BundleError, embedded_bundle, generator_of, is_bundle, resolve_bundle
     from ..fitting.refining import refine as run
@@ -98,7 +98,7 @@ def learn_photos(
 ) -> None:
     """Let a face model learn how photographs show its controls, from pictures that it paints itself.
 
-    It is put into BUNDLE; whatever that holds else stays as it is. A fit does this by itself.
+    The result is stored in BUNDLE, in which everything else stays. A fit does this by itself.
     """
     from ..fitting.photo_learning import learn_photos as run
 
@@ -119,7 +119,7 @@ def learn_people(
 ) -> None:
     """Let a face model learn to make people of pictures, from pictures that it paints itself: see 'effigy photo'.
 
-    It is put into BUNDLE; whatever that holds else stays as it is. A fit does this by itself.
+    The result is stored in BUNDLE, in which everything else stays. A fit does this by itself.
     """
     from ..fitting.encoder_learning import learn_people as run
 
@@ -144,8 +144,8 @@ def learn_attributes(
 ) -> None:
     """Let a face model learn attributes: sliders that change looks, and neither pose nor expression.
 
-    Without --add and --remove: what SeFa finds first, look1 to look6. It is put into BUNDLE; whatever that holds else
-    stays as it is, its id too. See the page about people.
+    Without --add and --remove: SeFa's first components, as look1 to look6. They are stored in BUNDLE, in which
+    everything else stays, its id too. See docs/people.md.
     """
     from ..fitting.attribute_learning import learn_attributes as run
 

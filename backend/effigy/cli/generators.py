@@ -18,7 +18,7 @@ generators = typer.Typer(help="Generator files: list, inspect, convert, fetch.",
 
 @generators.command("list")
 def list_generators() -> None:
-    """The public generators that Effigy can fetch, and which of them are here."""
+    """List the public generators that Effigy can fetch, and which of them are here."""
     from ..generators.catalogue import CATALOGUE, models_folder
 
     table = Table(Column("name", no_wrap=True), "paints", "here", "licence")
@@ -31,7 +31,7 @@ def list_generators() -> None:
 
 @generators.command()
 def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOption = False) -> None:
-    """What a generator file contains, and for a bundle what its edits keep. Nothing in it is executed."""
+    """Describe a generator file, and for a bundle what its edits keep. Nothing in it is executed."""
     from ..commands.inspect import inspect as describe
     from ..faces import BundleError
     from ..generators import GeneratorFileError

@@ -21,8 +21,10 @@ def page(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps (a Mac's GPU: untested).")] = "auto",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open a page in this machine's browser: pose, compare methods, read photographs, inspect basis and fit. Ctrl-C"""
-    "ends it."
+    """Open a page in this machine's browser: pose, compare methods, read photographs, inspect basis and fit.
+
+    Ctrl-C ends it.
+    """
     from ..page.serve import PageError, serve
 
     def load() -> Studio:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Learns attributes of a face model: directions that change looks, and neither pose nor expression.
 
-What φ says of pose and controls is taken out of a direction by φ's mean slope; edits then take back what is left of it
-in one person (``faces.editor``). φ errs, though, which pictures of many people show to a reader of photographs that has
-no part in φ. What φ reads to move in one person otherwise than in another may not move at all: only the share of it
-that pictures show is taken back. And what φ says holds may move: that is asked for less.
+1. The direction is made orthogonal to the mean gradients of φ's pose and controls (``held_slopes``).
+2. In a single person φ may still read a movement, which edits subtract (``faces.editor``). But φ errs, and part of what
+   it reads is not in the pictures. A reader of photographs, which is independent of φ, measures over many people the
+   share that pictures do show (``share_shown``); only that share is subtracted.
+3. Pictures may also show a movement, the same in everybody, that φ does not read: the drift. It is measured likewise,
+   and subtracted from what an edit asks for.
 """
 
 from __future__ import annotations
@@ -34,10 +36,10 @@ from .evaluation import seen
 PEOPLE = 32
 _LOOKS = 6  # of SeFa's, where nothing is named
 _SLOPES = 512  # people of whose slopes the mean is taken
-_VALUES = (-2.0, 2.0)  # at which it is measured
-_FIRST_SEED = 6_000_000  # nobody's that fits sample or evaluations judge
+_VALUES = (-2.0, 2.0)  # of an attribute, at which movements are measured
+_FIRST_SEED = 6_000_000  # apart from the seeds of fits and evaluations
 _TRUNCATION = 0.7
-_SMALL = 1e-3  # of a direction's length: less is left of it when pose and expression are taken out
+_SMALL = 1e-3  # of a direction's length: if less is left without pose and expression, it is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def learn_attributes(
 ) -> list[Learnt]:
     """Puts the attributes of these ``sources``, by name, into the bundle in ``folder``, and takes out others.
 
-    Without any, what SeFa finds first: look1, look2, … Raises SourceError, GeneratorFileError, BundleError or OSError.
+    Without any sources or removals it learns SeFa's first components: look1, look2, … Raises SourceError,
+    GeneratorFileError, BundleError or OSError.
     """
     check_replaceable(folder)
     model, remove = load_face_model(folder), set(remove)
@@ -137,12 +140,12 @@ def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
 
 
 def _steadied(reader: _Reader, attribute: Attribute, note: str) -> Learnt:
-    """Returns the attribute with what pictures show of its drift in pose and controls, and φ does not."""
+    """Returns the attribute with the share of φ's readings that pictures show, and with its drift: see above."""
     pictures, read = reader.steps(attribute)
     shown = share_shown(pictures[..., 2:], read[..., 2:])
     attribute = replace(attribute, shown=np.asarray(shown, np.float32).astype(np.float64))  # as it is read again
     moved = pictures - read * [1.0, 1.0, *attribute.shown]
-    for _ in range(2):  # what is asked for less is missed by as much again
+    for _ in range(2):  # an edit misses what is asked for by a little: so the drift is measured again, in edits
         low, high = _VALUES
         at_low, at_high = np.nanmean(moved, axis=0)
         bent = np.stack([(at_high - at_low) / (high - low), (at_high + at_low) / (low**2 + high**2)])
@@ -165,7 +168,7 @@ def share_shown(pictures: Array, read: Array) -> Array:
 
 
 class _Reader:
-    """Reads how pose and controls of people move in pictures; none of them has a part in φ."""
+    """Measures how pose and controls of people move in pictures, by a reader of photographs: independently of φ."""
 
     def __init__(self, model: FaceModel, photos: PhotoMap, people: int) -> None:
         self._model, self._photos = model, photos

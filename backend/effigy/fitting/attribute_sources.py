@@ -38,8 +38,8 @@ _LARGEST_TABLE = 8 << 20
 _FEWEST, _MOST = 20, 100_000  # people with a label
 _TOGETHER = 1024  # of whom latents are made
 _COMPONENT = re.compile(r"\d{1,6}")
-_TRUNCATION = 0.7  # at which people are mostly seen, and so labelled
-_LEAST = 0.2  # correlation of what is told of people left out with their labels: less is chance
+_TRUNCATION = 0.7  # ψ of labelled people, where a table does not say
+_LEAST = 0.2  # correlation of predictions with the labels of people left out: less is chance
 _RIDGES = np.geomspace(1e-3, 1e2, 11)  # times the number of people
 
 
@@ -57,7 +57,7 @@ class Step:
 
 
 def read_step(model: FaceModel, source: str, held: Tensor) -> Step:
-    """Reads what ``source`` (see above) says. ``held`` [P, M]: slopes of what shall not move; SeFa looks beside them.
+    """Reads the step that ``source`` (see above) describes. SeFa's are orthogonal to the gradients ``held`` [P, M].
 
     Raises SourceError, or GeneratorFileError for a file that would run something.
     """
@@ -152,8 +152,8 @@ def _sefa(model: FaceModel, number: int, rows: Tensor, held: Tensor) -> Tensor:
 def _boundary(model: FaceModel, normal: Tensor) -> Tensor:
     """Converts the normal of a boundary in w, [w_dim] or a row for each layer, to a step of v [num_ws, M].
 
-    A classifier's normal n says what tells people apart, n · w. The likeliest step that changes that is Σ n, with Σ
-    the covariance of w; in whitened latents the normal itself, as it is seen there.
+    A classifier's score is n · w. The most probable step that raises it is Σ n, with Σ the covariance of w. In whitened
+    latents v, with w = w̄ + v · B, that step is B n.
     """
     count, width = model.generator.num_ws, model.generator.w_dim
     if normal.numel() not in (width, count * width):
@@ -176,7 +176,7 @@ def _component(model: FaceModel, tensors: dict[str, Tensor], part: str | None, s
 
 
 def _whitened(model: FaceModel, latents: Array) -> Tensor:
-    """Latents [N, w_dim] or [N, num_ws, w_dim] as v [N, M]."""
+    """Whitens latents [N, w_dim] or [N, num_ws, w_dim]: v [N, M]. Raises ValueError."""
     w = torch.from_numpy(_floats(latents))
     if w.ndim == 3:
         w = w.mean(dim=1)
@@ -233,11 +233,11 @@ def _mapped(generator: Generator, seeds: list[int], truncations: list[float]) ->
     return torch.cat(found)
 
 
-@np.errstate(all="ignore")  # what overflows tells nobody apart, and is refused
+@np.errstate(all="ignore")  # what overflows predicts nothing, and is refused
 def _labelled(v: Tensor, values: Array) -> tuple[Tensor, str]:
     """Returns the step [M] of v along which labels grow, by ridge regression, and the correlation of its predictions.
 
-    The ridge is the one that tells people best who are left out, one at a time.
+    The penalty is the one with the best predictions of people who are left out, one at a time.
     """
     if len(v) != len(values) or len(v) < _FEWEST:
         raise ValueError(
@@ -258,7 +258,7 @@ def _labelled(v: Tensor, values: Array) -> tuple[Tensor, str]:
             best, step = correlation, Vt.T @ (sizes / (sizes**2 + ridge) * (U.T @ y))
     if best < _LEAST:
         raise ValueError(
-            f"its labels cannot be told from latents (correlation {best:.2f} for people left out): label more people"
+            f"its labels cannot be predicted from latents (correlation {best:.2f} for people left out): label more"
         )
     return torch.from_numpy(step), f"{len(X)} labels, correlation {best:.2f}"
 

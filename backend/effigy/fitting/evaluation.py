@@ -38,7 +38,7 @@ PAPER = "paper"  # the name of the paper's regressor with its linear inverse amo
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What measures the pictures, and whose pictures they are."""
+    """The networks that measure pictures, and the people whose pictures are measured."""
 
     detector: Detector
     recogniser: Embedder | None = None  # tells how similar people are; preferably one that no fit has used

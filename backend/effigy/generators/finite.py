@@ -21,15 +21,15 @@ class PictureError(GeneratorFileError):
 def check_pictures(images: Tensor, generator: Generator, ws: Tensor) -> None:
     """Raises PictureError unless ``images``, which ``generator`` painted of ``ws`` [N, num_ws, w_dim], are finite."""
     if images.numel() and not all(math.isfinite(end) for end in torch.stack(torch.aminmax(images)).tolist()):
-        raise PictureError(f"the picture came out as NaN or infinite values, {_where(generator, ws)}")
+        raise PictureError(f"the picture holds NaN or infinite values, {_where(generator, ws)}")
 
 
 def _where(generator: Generator, ws: Tensor) -> str:
     if not torch.isfinite(ws).all():
-        return "as was its latent: go back to an earlier pose, or to another face"
+        return "because its latent does: go back to an earlier pose, or to another face"
     layer = _first_broken(generator, ws)
     if layer is None:
-        return "and not so when it is painted exactly: ask for a final"
+        return "but only in this preview: ask for a final"
     return f"from its layer {layer} on: give another face, or a generator whose training went well"
 
 

@@ -50,7 +50,7 @@ def load_generator(
 
 
 def load_trainable(path: Path) -> Network:
-    """Loads the generator in ``path`` onto the CPU, with the file's own weights. Raises GeneratorFileError."""
+    """Loads the generator in ``path`` onto the CPU, not frozen: it can be trained. Raises GeneratorFileError."""
     with open_checkpoint(path) as checkpoint:
         return read_network(checkpoint)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clearing what a generator's alpha leaves where there is no head."""
+"""Clears the faint alpha that a generator paints where there is no head."""
 
 from __future__ import annotations
 

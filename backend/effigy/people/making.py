@@ -197,7 +197,7 @@ def _met(picture: Tensor, target: Target) -> dict[str, float]:
 
 @torch.no_grad()
 def _mirrored(target: Target, face: PhotoFace) -> float:
-    """By how much the face's points are found elsewhere in the mirror image: how far their reading can be trusted."""
+    """Returns how far apart a face's points are found in a picture and in its mirror image: their uncertainty."""
     size, crop = target.picture.shape[-1], face.crop
     there = replace(face, crop=replace(crop, x=size - crop.x, angle=-crop.angle))
     found = mesh_of(target.picture.flip(3), there)[torch.from_numpy(load_topology("mediapipe478").mirror)]
@@ -206,7 +206,7 @@ def _mirrored(target: Target, face: PhotoFace) -> float:
 
 
 def _percent_apart(points: Tensor, wanted: Tensor) -> float:
-    """The mean distance of a face's points [478, 2], in percent of the distance between its outer eye corners."""
+    """Returns the mean distance of a face's points [478, 2], in percent of the outer-eye distance."""
     across = (wanted[_OUTER_EYES[0]] - wanted[_OUTER_EYES[1]]).norm()
     return round(float(100 * (points - wanted).norm(dim=1).mean() / across), 2)
 

@@ -50,7 +50,7 @@ class Place:
     quad: Array
 
     def paste(self, reader: PhotoReader, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Returns the photograph with the person as in ``after``; in ``before`` they are as in it. Both [h, h, 3]."""
+        """Returns the photograph with the person as in ``after``; ``before`` shows them unposed. Both are [h, h, 3]."""
         return paste(reader, self.photograph, self.quad, before, after)
 
 

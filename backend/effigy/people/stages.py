@@ -41,7 +41,7 @@ class Kept(Protocol):
 
 
 class Remembered:
-    """Keeps the last few in memory."""
+    """Keeps the last few results in memory."""
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, Tensor] = OrderedDict()
@@ -60,7 +60,7 @@ class Remembered:
 
 
 class Unfinished:
-    """Keeps them in a file beside the one that is to be, which is gone when that is written."""
+    """Keeps results in a file beside the person's, which is removed when the person is written."""
 
     def __init__(self, person: Path) -> None:
         self.path = beside(person, ".unfinished")
@@ -74,7 +74,7 @@ class Unfinished:
         return self._rows.get(key)
 
     def put(self, key: str, numbers: Tensor, /) -> None:
-        """Raises OSError."""
+        """Keeps ``numbers`` under ``key``, and writes the file. Raises OSError."""
         self._rows[key] = numbers
         write_tensors(self.path, self._rows)
 
@@ -83,7 +83,7 @@ class Unfinished:
         self._rows.pop(key, None)
 
     def done(self) -> None:
-        """Raises OSError."""
+        """Removes the file. Raises OSError."""
         self.path.unlink(missing_ok=True)
 
 
@@ -114,5 +114,5 @@ class Stages:
         return judged
 
     def keep(self, stage: str, objective: Objective, found: Judged) -> None:
-        """Raises OSError."""
+        """Keeps the latent that the stage ended with. Raises OSError."""
         self.kept.put(self.part(stage).of, torch.cat([found.v[0].cpu(), torch.tensor([float(objective.painted)])]))

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.floating[Any]]
 
-_ROUNDS = 8  # of looking away from what is no skin: eyes, brows, lips
-_FAR = 0.15  # of the mean brightness: from there on a pixel tells less and less
-_STILL = 3e-2  # how much a coefficient but the first costs, as a share of the pixels
+_ROUNDS = 8  # of reweighting, in which eyes, brows and lips come to count less
+_FAR = 0.15  # residual, in mean brightness, at which a pixel's weight is halved
+_STILL = 3e-2  # ridge penalty of all coefficients but the first, for each pixel
 _DARKEST, _BRIGHTEST = 0.25, 4.0  # of the mean light: where normals are wrong, division must not burn
-_SAMPLES = 4096  # pixels, which tell nine numbers
+_SAMPLES = 4096  # pixels, which are enough for nine coefficients
 
 
 @dataclass(frozen=True, slots=True)

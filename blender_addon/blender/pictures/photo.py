@@ -91,7 +91,7 @@ def of_image(image: Any) -> bytes:
 
 
 def _rgba(values: np.ndarray, channels: int) -> np.ndarray:
-    """Pixels of 1 to 4 channels as flat RGBA."""
+    """Converts flat pixels of 1 to 4 channels to flat RGBA."""
     if channels == 4:
         return values
     parts = values.reshape(-1, channels)

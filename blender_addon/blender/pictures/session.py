@@ -78,7 +78,7 @@ class Session:
         return identities
 
     def try_to_connect(self) -> None:
-        """Connects like ``connect``, but shows errors in the panel instead of raising them."""
+        """Connects like ``connect``; an error is raised, and also stays in the panel."""
         try:
             self.connect()
         except (BackendError, PreferencesError) as error:

@@ -165,7 +165,7 @@ def key_turn(proxy: bpy.types.Object, frame: float) -> None:
 
 
 def key_looks(proxy: bpy.types.Object, frame: float) -> None:
-    """Keyframes at ``frame`` the attributes and the likeness that are keyed already, or not as they always are."""
+    """Keyframes at ``frame`` the attributes and the likeness that are keyed already, or not at their defaults."""
     for block in attributes_of(proxy):
         if block.value != 0 or _is_keyed(block.id_data, block.path_from_id("value")):
             block.keyframe_insert("value", frame=frame)

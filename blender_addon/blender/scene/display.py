@@ -40,7 +40,7 @@ def follow(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
     face, camera = face_of(proxy), controls.camera_of(proxy, scene)
     if camera is None or face.plate is None or face.plate.library is not None:
         return
-    # What a viewport sees that counts itself is moved straight.
+    # With Follow View the viewport itself is the eye: no ray of the camera counts, and the plate is moved straight.
     eye = camera if camera.data.type == "PERSP" and not viewpoint.counts else None
     if face.display == "PLATE" and face.relief:
         relief.put_on(face, proxy, eye)

@@ -60,7 +60,7 @@ def has_own_plate(proxy: bpy.types.Object) -> bool:
     if not owns_plate(proxy) or proxy.library is not None or image is None:
         return owns_plate(proxy)
     mesh: Any = face_of(proxy).plate.data
-    # From Blender 5.0 on a file of an earlier one holds the picture's word of its mesh twice, and both count.
+    # In Blender 5.0 a file of an earlier one holds the picture's pointer to its mesh in two places, and both are users.
     twice = bpy.app.version >= (5, 0, 0) and "effigy_mesh" in image.keys()  # noqa: SIM118 it cannot be iterated
     alone = mesh.users - mesh.use_fake_user - twice <= 2  # the plate and the picture
     # Files of earlier versions say of no picture whose it is: see doubles.mend.

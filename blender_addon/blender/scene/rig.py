@@ -76,7 +76,7 @@ def own(face: EffigyFace, image: Any) -> None:
     if face.plate is not None:
         image.effigy_mesh = face.plate.data
         if bpy.app.version >= (5, 0, 0):
-            image.pop("effigy_mesh", None)  # what a file of an earlier Blender says in a second place
+            image.pop("effigy_mesh", None)  # the second place in which a file of an earlier Blender holds it
 
 
 def hide_ownerless_plates(scene: bpy.types.Scene) -> None:

@@ -75,7 +75,7 @@ def follow(slider: Any, materials: list[Any], node: str) -> None:
     if material.node_tree == slider.id_data:
         return
     curve = slider.driver_add("default_value")
-    curve.driver.type = "AVERAGE"  # of one: what is no script needs nobody's permission
+    curve.driver.type = "AVERAGE"  # of one: a scripted driver would need the user's permission to run
     target = curve.driver.variables.new().targets[0]
     target.id_type, target.id = "MATERIAL", material
     place = [each.name for each in material.node_tree.nodes[node].inputs].index(slider.name)

@@ -77,9 +77,7 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
         return {"FINISHED"}
 
     def _choose(self) -> None:
-        """Sets the preferences for this run. Those that are not saved end with Blender, and ``_restore`` puts them back
-        before.
-        """
+        """Sets the preferences for this run, without saving them; ``_restore`` puts the earlier ones back."""
         chosen = preferences.get()
         if self.command and chosen.source == "LOCAL":
             chosen.command = self.command
@@ -96,7 +94,7 @@ class EFFIGY_OT_bake_all(bpy.types.Operator):
             bake = Bake(proxy, scene)
             complete(bake)
         kept = bake.walk.total - bake.painted
-        # A script's reader looks for such lines among Blender's own.
+        # 'effigy bake' finds these lines among Blender's own.
         print(f"effigy: {name}: {bake.painted} frames painted, {kept} kept, in {bake.folder}", flush=True)
 
 

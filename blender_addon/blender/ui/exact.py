@@ -202,7 +202,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
         return image is not None and self.size == "SCENE" and scene.render.resolution_y > image.size[1]
 
     def _frame(self, proxy: bpy.types.Object, camera: bpy.types.Object, context: bpy.types.Context) -> bool:
-        """Fills the camera's picture with the plate; whether its pixels tear there."""
+        """Fills the camera's picture with the plate; returns whether its pixels tear there."""
         context.view_layer.update()  # the camera may have become the scene's just now
         try:
             plate = read_face(proxy, scene_of(context), context.evaluated_depsgraph_get()).plate

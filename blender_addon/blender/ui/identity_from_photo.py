@@ -94,7 +94,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
         return OpenIdentity(FromPhoto(pieces(self._file()), self.number or 1, self.alignment, self.tune), own=True)
 
     def _file(self) -> bytes:
-        """Raises ValueError."""
+        """Reads the chosen picture's file. Raises ValueError."""
         try:
             return photo.of_file(Path(bpy.path.abspath(self.filepath)))
         except PictureError as error:

@@ -124,7 +124,7 @@ def _is_seen(directions: np.ndarray, count: int) -> np.ndarray:
 
 
 def _explain(track: LandmarkTrack, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Controls [N, C] and angles [N, 3] of every moment; gaps are bridged. Raises ValueError without any face."""
+    """Finds controls [N, C] and angles [N, 3] of every moment; gaps are bridged. Raises ValueError without any face."""
     rest, front = np.zeros(len(shape.low)), FACE_TO_LOCAL.T
     found = np.full((len(track.points), len(rest)), np.nan)
     angles = np.full((len(track.points), 3), np.nan)

@@ -159,7 +159,7 @@ class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
     bl_options = {"UNDO", "INTERNAL"}
 
     def begin(self, context: bpy.types.Context) -> Reading:
-        """Raises FilmError."""
+        """Begins to read the film for the active face. Raises FilmError."""
         neutral = {"MEDIAN": "median", "AVERAGE": "none", "PICTURE": str(self.neutral_picture)}[self.neutral]
         film = Path(bpy.path.abspath(self.filepath))
         return Reading(face_in(context), scene_of(context), film, self.face, neutral)

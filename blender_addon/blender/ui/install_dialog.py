@@ -67,7 +67,7 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         return is_stopped(cls)
 
     def plan(self) -> Plan:
-        """Raises InstallError."""
+        """Returns the plan for the dialog's settings. Raises InstallError."""
         return _plan(self.folder, self.flavour, self.file, self.offline)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:

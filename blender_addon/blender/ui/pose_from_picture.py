@@ -165,7 +165,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         return self._use(face_in(context), scene_of(context), found)
 
     def _begin(self, context: bpy.types.Context) -> Reading:
-        """Raises PictureError."""
+        """Asks for the reading of the picture, and of the neutral one. Raises PictureError."""
         pictures = [(self._picture(), self.number)]
         if self.relative:
             if not self.neutral:
@@ -174,7 +174,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         return Reading(face_in(context), pictures, painted=self.painted)
 
     def _picture(self) -> bytes:
-        """Raises PictureError."""
+        """Returns the chosen picture as a file. Raises PictureError."""
         if not self.image:
             return photo.of_file(Path(bpy.path.abspath(self.filepath)))
         image = bpy.data.images.get(self.image)

@@ -37,7 +37,10 @@ from .panels import FacePanel
 
 @lru_cache(maxsize=8)
 def _quad(latent: str) -> tuple[Corner, Corner, Corner, Corner] | None:
-    """A tuned person's takes milliseconds to decode, and a panel asks at every redraw."""
+    """Returns where a person's square was in the photograph, from a latent in base64; None without a photograph.
+
+    Cached: a tuned person takes milliseconds to decode, and a panel asks at every redraw.
+    """
     return quad_of(Anchor("", latent).latent_bytes())
 
 
@@ -92,7 +95,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         self.show_status(context, None)
 
     def _begin(self, context: bpy.types.Context) -> bool:
-        """Starts the work; False, after saying why, where it cannot."""
+        """Starts the work; returns False, after a report, where that is impossible."""
         proxy, scene, chosen = face_in(context), scene_of(context), preferences.get()
         face, now = face_of(proxy), scene.frame_current
         self._face, self._began, self._keys = name_of(proxy), time.time(), Path()
@@ -120,7 +123,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         return True
 
     def _show(self) -> set[str]:
-        """The photograph is around the plate, if all went well."""
+        """Shows the photograph around the plate, or reports why not; returns the operator's result."""
         proxy: Any = bpy.data.objects.get(self._face)
         try:
             if problem := self._command.problem:
@@ -140,7 +143,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         self._forget_keys()
 
     def _forget_keys(self) -> None:
-        """They hold the person."""
+        """Removes the file of keys, which holds the person."""
         if self._keys.name:
             shutil.rmtree(self._keys.parent, ignore_errors=True)
 

@@ -98,7 +98,7 @@ def _planes(settings: Mapping[str, Any], shapes: Shapes) -> tuple[str, ...]:
         default=None,
     )
     if last is None or not shapes[last]:
-        return RGB  # whatever the network is, names that it lacks are told with the others
+        return RGB  # ``misfit`` then says that this layer is missing
     painted, said = shapes[last][0], settings.get("img_channels")
     if said is not None and said != painted:
         raise MalformedError(f"its pictures have {painted} channels, and are said to have {brief(said)}")

@@ -67,5 +67,5 @@ def dictionary(state: Mapping[str, Any], name: str) -> dict[Any, Any]:
     """Returns the attribute ``name`` of a module, a dictionary; {} if it is missing."""
     value = state.get(name)
     if value is not None and not isinstance(value, dict):
-        raise MalformedError(f"the {name} of a part of it are none")
+        raise MalformedError(f"a part of it has {name} that are no dictionary")
     return value or {}

@@ -58,7 +58,10 @@ def _record(module: Any) -> dict[str, Any]:
 
 
 def _modules(network: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Paths and attributes of all modules. None may stand in two places: that could take for ever."""
+    """Yields paths and attributes of all modules.
+
+    Raises MalformedError where one stands in two places: going through all might never end.
+    """
     queue, entries = [("", network)], 0
     seen: set[int] = set()
     while queue:
@@ -78,7 +81,7 @@ def _modules(network: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of all parameters and buffers."""
+    """Yields names and values of all parameters and buffers."""
     for path, state in _modules(network):
         for kind in ("_parameters", "_buffers"):
             for name, value in dictionary(state, kind).items():
@@ -86,7 +89,7 @@ def _tensors(network: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _settings(network: Any) -> dict[str, Any]:
-    """Returns the arguments that the network was made with, replaced by what its layers then had."""
+    """Returns the arguments that the network was made with; where its layers keep other values, those."""
     state = _record(network)
     given = dictionary(state, "_init_kwargs")
     mapping = _child(state, "mapping")

@@ -70,7 +70,7 @@ def _mean(stored: StoredTensor) -> Weight | None:
 
 
 def _official(name: str) -> str | None:
-    """NVIDIA's name of one of rosinality's tensors; None for what they do not share."""
+    """Returns NVIDIA's name of one of rosinality's tensors; None for one that NVIDIA's networks have not."""
     if match := re.fullmatch(r"style\.(\d{1,2})\.(weight|bias)", name):
         return f"mapping.fc{int(match[1]) - 1}.{match[2]}"
     if name == "input.input":

@@ -31,7 +31,7 @@ _MAPPING_SETTINGS = {
 }
 _PARTS = {"weight": "weight", "bias": "bias", "noise_strength": "noise_strength"}
 _PARTS |= {"mod_weight": "affine.weight", "mod_bias": "affine.bias"}
-_NETWORKS = 40  # in a network; it has two, and as many lists of variables
+_NETWORKS = 40  # networks and lists of variables in a network; a generator has two of each besides its own
 _VARIABLES = 20_000  # a generator has some hundreds
 _TRAINING = ("lod", "pl_mean")  # variables that painting does not need
 _LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
@@ -76,7 +76,10 @@ def _state(network: Any) -> dict[str, Any]:
 
 
 def _variables(network: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of the network's variables and its parts'. No part may stand in two places."""
+    """Yields names and values of the variables of the network and its parts.
+
+    Raises MalformedError where a part stands in two places: going through all might never end.
+    """
     queue, count = [("", network)], 0
     seen: set[int] = set()
     while queue:
@@ -89,7 +92,7 @@ def _variables(network: Any) -> Iterator[tuple[str, Any]]:
         for pair in variables if isinstance(variables, list) else ():
             count += 1
             if count > _VARIABLES or not isinstance(pair, tuple) or len(pair) != 2:
-                raise MalformedError("the variables of a network in it are none, or more than any generator has")
+                raise MalformedError("a network in it has variables without names, or more than any generator has")
             yield short(prefix + short(pair[0])), pair[1]
         components = dictionary(state, "components")
         if len(seen) + len(components) > _NETWORKS:

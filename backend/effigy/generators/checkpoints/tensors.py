@@ -102,7 +102,7 @@ class TensorFile:
         return unpickle(Window(self._file, 0, self.size), self._budget)
 
     def load_stream(self) -> Any:
-        """Reads the object in a file of torch.save before version 1.6."""
+        """Reads the object in a file that torch.save wrote before PyTorch 1.6."""
         root, self._blobs = self._stream(self._file, 0, self.size)
         return root
 
@@ -243,7 +243,7 @@ def _storage_key(value: Any) -> tuple[torch.dtype, str, int]:
 
 
 def _item_sizes(root: Any) -> dict[str, int]:
-    """Bytes per value of every storage that ``root`` refers to: a stream counts values, not bytes."""
+    """Returns the bytes per value of each storage in ``root``, by key: a stream counts values, not bytes."""
     sizes: dict[str, int] = {}
     seen: set[int] = set()
     queue = [root]

@@ -129,7 +129,7 @@ class _Machine:
     def pop(self) -> Any:
         value = self._stack.pop()
         if value is _MARK:
-            raise MalformedError("a mark is missing its values")
+            raise MalformedError("an operation in it lacks its arguments")
         return value
 
     def step(self, name: str, argument: Any, position: int | None) -> None:
@@ -170,7 +170,7 @@ class _Machine:
             case "STACK_GLOBAL":
                 attribute, module = self.pop(), self.pop()
                 if not isinstance(module, str) or not isinstance(attribute, str):
-                    raise MalformedError("a name in it is none")
+                    raise MalformedError("what it would import is named by no text")
                 push(_allowed(f"{module}.{attribute}"))
             case "REDUCE" | "NEWOBJ":
                 arguments, function = self.pop(), self.pop()
@@ -206,7 +206,7 @@ class _Machine:
         if isinstance(target, Object):
             target = target.items
         if not isinstance(target, dict):
-            raise MalformedError("keys are set on what has none")
+            raise MalformedError("keys are set on what is no dictionary")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if not isinstance(key, _KEYS):
                 raise MalformedError(f"a {type(key).__name__} cannot be a key")
@@ -218,7 +218,7 @@ class _Machine:
         if isinstance(target, Object):
             target.state = state
         elif not isinstance(target, dict):  # a dictionary's own attributes say nothing
-            raise MalformedError("a state is given to what has none")
+            raise MalformedError("a state is given to what is no object")
 
     def _call(self, function: Any, arguments: Any) -> Any:
         match function:  # torch.save before its zip files has a network's class and source text in its place

@@ -28,8 +28,9 @@ from .winograd import pays, transformed, winograd_conv2d
 # rounded there spreads over the whole picture: at 256, mean error 0.56 instead of 0.74 % of std.
 _COARSE = 16
 _ALL = slice(None)
-# Pixels of a layer's input, of which convolutions are cut along their sums (256 channels; with 512 only those of 16
-# pixels were): see ``row_by_row``. Up-convolutions round alike in any number of threads, and differ by batch only.
+# Up to so many pixels of input a convolution is computed picture by picture (``row_by_row``), because libraries split
+# its sums among threads. Measured with 256 channels; with 512, up to 16 pixels. Up-convolutions depend on the batch
+# alone, not on threads.
 _FEW = 64
 
 

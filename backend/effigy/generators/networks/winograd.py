@@ -68,7 +68,7 @@ def winograd_conv2d(x: Tensor, weight: Tensor, padding: int = 1) -> Tensor:
 
 @cache
 def _transforms() -> tuple[NDArray[np.floating[Any]], ...]:
-    """Of kernels [36, 9], of samples [36, 36] and of products [16, 36], by Toom's and Cook's construction.
+    """Returns the transforms of kernels [36, 9], samples [36, 36] and products [16, 36], by Toom–Cook interpolation.
 
     Each is the Kronecker product of a transform of one axis with itself: both axes at once, for all tiles.
     """
