@@ -104,7 +104,7 @@ def measure(
 
 
 def medians(rows: list[dict[str, float]]) -> dict[str, float]:
-    """The median of what a window's user notices."""
+    """Returns the medians of what a window's user notices."""
     parts = ("main_thread", "tick_processor", "longest_tick", "total", "synthesis")
     return {part: statistics.median(row[part] for row in rows) for part in parts}
 

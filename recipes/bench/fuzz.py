@@ -65,12 +65,12 @@ JUNK: tuple[Any, ...] = (
 
 
 def damaged(random: np.random.Generator, request_id: int) -> list[bytes]:
-    """A message with one or a few things wrong; now and then with none."""
+    """Returns the frames of a message with up to three things wrong."""
     frames = [bytes(frame) for frame in encode(request_id, WHOLE[random.integers(len(WHOLE))])]
     for _ in range(random.integers(0, 4)):
         way = random.choice(6, p=(0.15, 0.1, 0.1, 0.1, 0.05, 0.5))
         which = int(random.integers(len(frames)))
-        if way == 0 and frames[which]:  # other bytes
+        if way == 0 and frames[which]:  # another byte
             raw = bytearray(frames[which])
             raw[random.integers(len(raw))] = random.integers(256)
             frames[which] = bytes(raw)
@@ -88,7 +88,7 @@ def damaged(random: np.random.Generator, request_id: int) -> list[bytes]:
 
 
 def _other_value(random: np.random.Generator, header: bytes) -> bytes:
-    """The header with one of its values, at any depth, in another's place."""
+    """Returns the header with one of its values, at any depth, replaced by one of JUNK."""
     try:
         fields = msgpack.unpackb(header, strict_map_key=False)
         node = fields
@@ -105,7 +105,10 @@ def _other_value(random: np.random.Generator, header: bytes) -> bytes:
 
 
 def fuzz(connection_file: Path, messages: int, seed: int) -> Counter[str]:
-    """How often the service answered with what; raises AssertionError where answers are missing or too many."""
+    """Sends damaged messages; returns how often the service answered with what.
+
+    Raises AssertionError where answers are missing or too many.
+    """
     connection, random = read_connection(connection_file), np.random.default_rng(seed)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = context.socket(zmq.DEALER)

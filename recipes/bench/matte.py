@@ -33,7 +33,7 @@ from recipes.demo_face.parameters import YAW, column
 from recipes.demo_face.renderer import Renderer
 from recipes.demo_face.storage import read_trainable
 
-SIZE, SEED, SPREAD = 256, 4243, 0.8  # people whom nothing was chosen by
+SIZE, SEED, SPREAD = 256, 4243, 0.8  # people by whom no constant was chosen
 EDGE = 9  # pixels of 256: within half of that of an alpha between 5 % and 95 % is the edge band
 TURN = np.arange(-10.0, 10.0, 0.5)  # degrees, a frame each
 ROUNDS = 15
@@ -50,7 +50,7 @@ def main(head: Path, people: int, *, painted: bool) -> None:
     network = read_trainable(DEFAULT_BUNDLE / "generator.safetensors") if painted else None
 
     def both(vector: Vector) -> tuple[Plane, Plane]:
-        """Alpha as it is found, and as it is."""
+        """Returns the alpha that is found, and the true one."""
         rendering = renderer(vector)
         if network is not None:
             return alpha(paint_vectors(network, vector[None]), model.generator.planes)[
@@ -69,7 +69,7 @@ def main(head: Path, people: int, *, painted: bool) -> None:
 
 
 def error(pair: tuple[Plane, Plane]) -> tuple[float, float]:
-    """The mean |error| of alpha in all of a picture, and in the band around its edge."""
+    """Returns the mean |error| of alpha in all of a picture, and in the band around its edge."""
     found, true = pair
     width = 2 * round((EDGE - 1) / 2 * len(true) / SIZE) + 1
     band = (maximum_filter(true, width) > 0.05) & (minimum_filter(true, width) < 0.95)
@@ -78,7 +78,7 @@ def error(pair: tuple[Plane, Plane]) -> tuple[float, float]:
 
 
 def flicker(both: Callable[[Vector], tuple[Plane, Plane]]) -> None:
-    """A slow turn: how much alpha goes on from frame to frame, and how much it goes to and fro."""
+    """Prints, for a slow turn, how much alpha changes by the frame, and how far it is from its neighbours' mean."""
     vector = drawn(1, SEED, SPREAD)[0]
     pairs = []
     for yaw in TURN:
@@ -91,7 +91,7 @@ def flicker(both: Callable[[Vector], tuple[Plane, Plane]]) -> None:
 
 
 def cost(model: FaceModel) -> None:
-    """Processor time of a final with and without, and of the matte alone in larger pictures."""
+    """Prints the processor time of a final with and without a matte, and of the matte alone in larger pictures."""
     person = model.open_seed(1)
     ws, light = person.ws[None], model.light(person)
 
@@ -116,7 +116,7 @@ def cost(model: FaceModel) -> None:
 
 
 def cutting(model: FaceModel) -> None:
-    """A moving preview's edge: how far its colours are from the final's, and processor time of both."""
+    """Prints how far colours at a moving preview's edge are from the final's, and processor time of both."""
     away = []
     for seed in range(1, 13):
         pictures = model.finals(model.open_seed(seed).ws[None])
@@ -136,7 +136,7 @@ def cutting(model: FaceModel) -> None:
 
 
 def alternately(ways: Sequence[Callable[[], object]]) -> list[float]:
-    """The median milliseconds of processor time of each, taken in turns."""
+    """Returns the median milliseconds of processor time of each way; they take turns."""
     times = np.zeros((ROUNDS, len(ways)))
     for round_ in range(-1, ROUNDS):  # the first is not counted
         for number, way in enumerate(ways):

@@ -41,7 +41,7 @@ _TUNING_STEPS, _TUNING_RATE = 350, 3e-4
 _RISING, _FALLING = 0.05, 0.25  # of the first steps: over which the rate rises, and falls
 _NOISE, _NOISE_UNTIL = 0.05, 0.75  # of w's own spread, and of the steps
 _SAMPLES = 10_000  # of w, for its mean and spread
-_FIRST_SEED = 4_100_000  # nobody's that fits sample or learn from
+_FIRST_SEED = 4_100_000  # apart from the seeds of fits, learning and evaluations
 
 Curve = list[tuple[float, float]]  # processor seconds so far → decibels, the best until then
 
@@ -66,7 +66,7 @@ def effigy(model: FaceModel, reader: PhotoReader, data: bytes, *, tuned: bool) -
 
 
 def pti(model: FaceModel, target: Target) -> Iterator[Tensor]:
-    """Both of its stages."""
+    """Runs both stages of pivotal tuning; yields the picture of each step."""
     torch.manual_seed(0)
     generator, apart = model.generator, _apart(model, target)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def pti(model: FaceModel, target: Target) -> Iterator[Tensor]:
 
 
 def _improve(optimiser: torch.optim.Optimizer, picture: Tensor, apart: Callable[[Tensor], Tensor]) -> Tensor:
-    """One step; returns the picture."""
+    """Takes one step; returns the picture."""
     optimiser.zero_grad()
     apart(picture).backward()
     optimiser.step()
@@ -104,7 +104,7 @@ def _improve(optimiser: torch.optim.Optimizer, picture: Tensor, apart: Callable[
 
 
 def _apart(model: FaceModel, target: Target) -> Callable[[Tensor], Tensor]:
-    """How far a picture is from the target, as ``Objective`` counts it, but for how far a latent is from the middle."""
+    """Returns the cost of a picture: that of ``Objective`` without its term for latents far from their mean."""
     encoder = encoder_of(model)
     with torch.no_grad():
         wanted = encoder.extractor(target.picture)
@@ -129,7 +129,7 @@ def _ramp(share: float) -> float:
 
 
 def compare(model: FaceModel, reader: PhotoReader, name: str, data: bytes) -> dict[str, object]:
-    """Both on one picture: what they reach, and when each has what both reach."""
+    """Runs both on one picture; returns what they reach, and when each has reached what both do."""
     aligned = align(model, reader, decode_picture(data, name))
     target = Target(aligned.picture) if aligned.framed else target_of(aligned, reader)
     weight = None if target.face is None else target.face.mask

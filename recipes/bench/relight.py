@@ -21,7 +21,7 @@ from recipes.demo_face.latents import drawn
 from recipes.demo_face.parameters import ROWS, decode
 from recipes.demo_face.renderer import Renderer, Rendering
 
-SIZE, SEED, SPREAD = 256, 4244, 0.8  # people whom nothing was chosen by
+SIZE, SEED, SPREAD = 256, 4244, 0.8  # people by whom no constant was chosen
 SIDE = 4.0  # standard deviations of where the renderer's key light comes from: far to one side
 AROUND, KEY = 0.3, 0.9  # of the light that the pictures are relit by; correlation tells neither
 NOSE, IBUG = 30, 68
@@ -38,7 +38,11 @@ def main(head: Path, people: int) -> None:
 
 
 def compare(renderer: Renderer, vector: NDArray[np.float32]) -> list[tuple[float, float, float, float]]:
-    """For a light from either side: correlations in the face with the renderer's pictures, and whether signs agree."""
+    """Relights a picture from either side, and compares it with the renderer's picture in that light, within the face.
+
+    Returns for each side: the correlation of both, and of their changes from one side to the other; 1 if both cheeks
+    change as the light does, else 0; and the mean angle between estimated and true normals, degrees.
+    """
     rendering = renderer(vector)
     seen, picture = landmarks(rendering), linear(rendering)
     surface = relief(seen.visible(), head_alpha((rendering.picture / 127.5 - 1).astype(np.float32)))
@@ -70,7 +74,7 @@ def compare(renderer: Renderer, vector: NDArray[np.float32]) -> list[tuple[float
 
 
 def landmarks(rendering: Rendering) -> Seen:
-    """The renderer's own 68 landmarks, as a model would see them."""
+    """Returns the renderer's own 68 landmarks, as a model would see them."""
     flat, height = rendering.landmarks[:IBUG].T / SIZE, rendering.points[:IBUG, 2] * rendering.scale / SIZE
     return Seen(np.concatenate([flat, height[None]]).astype(np.float64), np.ones(IBUG, np.bool_), 1.0)
 

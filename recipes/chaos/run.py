@@ -72,7 +72,7 @@ class Chaos:
         self.runs["renders to the end" if code == 0 else "renders that ended with code 3"] += 1
 
     def _run(self, mode: str, where: Path, *, troubled: bool = False) -> tuple[int, str]:
-        """Blender's exit code, and the end of what it said."""
+        """Runs Blender; returns its exit code, and the end of its output."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment["BLENDER_USER_RESOURCES"] = str(self._folder / "blender")
         script, command = Path(__file__).with_name("scene.py"), Path(sys.executable).with_name("effigy")

@@ -64,7 +64,7 @@ def prepare(disk: Path, quiet: Path) -> None:
 
 
 def animate(proxy: bpy.types.Object) -> None:
-    """Every frame differs: the head turns, and the mouth opens and closes."""
+    """Keys the face so that every frame differs: the head turns, and the mouth opens and closes."""
     proxy.rotation_mode = "XYZ"
     start, mouth = proxy.rotation_euler.copy(), proxy.data.shape_keys.key_blocks["jawOpen"]
     for frame, turn, opened in ((1, -25, 0.0), (FRAMES // 2, 0, 0.9), (FRAMES, 25, 0.1)):

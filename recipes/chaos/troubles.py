@@ -35,7 +35,7 @@ class Disk:
         self.is_mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
     def fill(self, process: psutil.Process, seconds: float) -> None:
-        """Nothing more can be written for a while."""
+        """Leaves no room on the disk for ``seconds``."""
         if not self.is_mounted:
             _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, hard))
@@ -78,7 +78,7 @@ class Troubles(threading.Thread):
         self.join()
 
     def _backend(self) -> psutil.Process | None:
-        """Blender's backend, if one runs and listens."""
+        """Returns Blender's backend, if one runs and listens."""
         for child in self._process.children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if "serve" in child.cmdline() and _port(child) is not None:
@@ -114,6 +114,6 @@ class Troubles(threading.Thread):
 
 
 def _port(process: psutil.Process) -> int | None:
-    """Where it listens."""
+    """Returns the port at which a process listens, or None."""
     there = process.net_connections(kind="tcp4")
     return next((each.laddr.port for each in there if each.status == psutil.CONN_LISTEN), None)

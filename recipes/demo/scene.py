@@ -109,7 +109,7 @@ def asked_yaw(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
 
 
 def round_trips(proxy: bpy.types.Object, scene: bpy.types.Scene) -> list[float]:
-    """Milliseconds from a changed scene to the preview's pixels in the image, as the live preview works."""
+    """Measures the milliseconds from a changed scene to the preview's pixels in the image, with the live preview."""
     preview, session = addon("blender.pictures.preview"), addon("blender.pictures.session").session
     changes, times = addon("blender.pictures.activity").changes, []
     follower = addon("blender.pictures.runs").run_of(proxy).follower

@@ -61,7 +61,7 @@ def render_set(
 def paint_set(
     network: StyleGAN2, renderer: Renderer, out: Path, vectors: NDArray[np.float32], *, report: Callable[[int], None]
 ) -> None:
-    """The same data set, painted by the generator instead of rendered: its landmarks are known all the same."""
+    """Makes the same data set by painting instead of rendering; the renderer knows its landmarks all the same."""
     out.mkdir(parents=True, exist_ok=True)
     pictures = []
     for start in range(0, len(vectors), CHUNK):
@@ -74,7 +74,7 @@ def paint_set(
 
 
 def array(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
-    """The array in a file, made full of zeros if it is not there. Raises ValueError when its shape is another."""
+    """Opens the array in a file; makes one of zeros if there is none. Raises ValueError when its shape is another."""
     stored = open_memmap(path, mode="r+") if path.exists() else open_memmap(path, "w+", dtype, shape)
     if stored.shape != shape:
         raise ValueError(f"{path} holds {stored.shape}, not {shape}: choose another folder")
@@ -98,7 +98,7 @@ def _render(out: Path, chunk: int) -> None:
 
 
 def pair_vectors(pairs: int, seed: int) -> NDArray[np.float32]:
-    """[2 · pairs, COUNT]: rows 2k and 2k + 1 are one picture twice, but for about half of what the face does.
+    """Draws [2 · pairs, COUNT]: rows 2k and 2k + 1 are one picture twice, but for about half of what the face does.
 
     Every other pair begins with a face as users draw them, which hold still: see ``latents.gate``.
     """
@@ -113,17 +113,17 @@ def pair_vectors(pairs: int, seed: int) -> NDArray[np.float32]:
 
 
 def people_vectors(people: int, pictures: int, seed: int) -> NDArray[np.float32]:
-    """[people · pictures, COUNT]: one person's rows share what is theirs (see ``parameters.PERSONAL``)."""
+    """Draws [people · pictures, COUNT]: one person's rows share what is theirs (see ``parameters.PERSONAL``)."""
     return share_people(sample(people * pictures, seed), pictures)
 
 
 def to_pictures(images: Tensor) -> NDArray[np.uint8]:
-    """What a generator painted, [N, C, S, S] in [−1, 1] → [N, S, S, C]."""
+    """Rounds what a generator painted, [N, C, S, S] in [−1, 1], to uint8 [N, S, S, C]."""
     return ((images.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()
 
 
 def contact_sheet(pictures: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:
-    """[N, H, W, 3] → one picture with rows of ``columns``, on white."""
+    """Arranges pictures [N, H, W, 3] in rows of ``columns``, on white."""
     count, height, width, _ = pictures.shape
     rows = -(-count // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)

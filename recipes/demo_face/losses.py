@@ -11,14 +11,14 @@ LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller o
 
 
 def sharpened(pictures: Tensor, amount: float) -> Tensor:
-    """[N, 3, S, S] less ``amount`` of its Laplacian over four: what a pixel differs from its neighbours is enlarged."""
+    """Returns pictures [N, 3, S, S] − ``amount`` · Laplacian / 4: pixels differ more from their neighbours."""
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
     around = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1] + padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:]
     return pictures + amount * (pictures - around / 4)
 
 
 def attention(landmarks: Tensor, alpha: Tensor) -> Tensor:
-    """[N, 1, S, S] with mean 1: most on eyes and mouth, some on the nose, less on hair and neck, little behind them.
+    """Returns weights [N, 1, S, S] of mean 1: most on eyes and mouth, some on the nose, less on hair, little behind.
 
     ``landmarks`` [N, 70, 2] in pixels; ``alpha`` [N, S, S] in 0..1.
     """
@@ -43,7 +43,7 @@ def attention(landmarks: Tensor, alpha: Tensor) -> Tensor:
 
 
 def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    """Weighted L1 of three sizes of the picture, and of the differences between neighbours, which keep edges sharp."""
+    """Computes the weighted L1 of pictures in three sizes, and of neighbours' differences, which keep edges sharp."""
     loss = painted.new_zeros(())
     for level in range(3):
         error = painted - wanted
@@ -57,7 +57,7 @@ def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
 
 def edit_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    """The share of the change from the first to the second picture of a pair that is missed, mean over pairs.
+    """Computes the share of the change from the first to the second picture of a pair that is missed, mean over pairs.
 
     [2k] and [2k + 1] are a pair. The error of a whole picture hardly notices where its eyes look.
     """

@@ -46,7 +46,7 @@ def parameters_of_code(w: Tensor) -> Tensor:
 
 @cache
 def _columns() -> Tensor:
-    """S: waves of COUNT / 2 frequencies, each as cosine and sine, so that all of w's entries vary alike."""
+    """Returns S: waves of COUNT / 2 frequencies, each as cosine and sine, so that all of w's entries vary alike."""
     phase = torch.arange(W_DIM)[:, None] * torch.arange(1, COUNT // 2 + 1) * (2 * math.pi / W_DIM)
     return torch.cat([phase.cos(), phase.sin()], dim=1) * (2 / W_DIM) ** 0.5
 
@@ -76,7 +76,7 @@ def centred(network: StyleGAN2) -> StyleGAN2:
 
 
 def _affines(network: StyleGAN2) -> Iterator[FullyConnected]:
-    """The layers that read w."""
+    """Yields the layers that read w."""
     for name, module in network.synthesis.named_modules():
         if name.endswith("affine") and isinstance(module, FullyConnected):
             yield module

@@ -38,7 +38,7 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Blocks that painted nothing have no gradients, and stay."""
+        """Takes a step. Blocks that painted nothing have no gradients, and stay."""
         self.adam.param_groups[0]["lr"] = rate
         self.adam.step()
         for matrix, momentum in zip(self.matrices, self.momenta, strict=True):
@@ -59,12 +59,12 @@ class Optimiser:
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether Muon changes it: 3 × 3 convolutions, as [out, in · 9]."""
+    """Returns whether Muon changes it, as a matrix [out, in · 9]: so with 3 × 3 convolutions."""
     return parameter.ndim == 4 and parameter.shape[-1] == 3
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """Nearly U Vᵀ of ``matrix`` [A, B] = U Σ Vᵀ, by five rounds of X ← aX + (b XXᵀ + c (XXᵀ)²) X, in bfloat16."""
+    """Returns about U Vᵀ of ``matrix`` [A, B] = U Σ Vᵀ by five rounds of X ← aX + (b XXᵀ + c (XXᵀ)²) X in bfloat16."""
     a, b, c = _QUINTIC
     x = matrix.bfloat16()
     x = x.T if len(x) > x.shape[1] else x

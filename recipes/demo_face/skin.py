@@ -134,7 +134,7 @@ def shade(canvas, surface, texture, eyes, axes, R, look, lights):
 
 @inlined
 def skin(part, surface, corners, weights, texture, masks, rest, open_air, key, fill, look):
-    """Skin, what grows on it, the scalp under the hair, and clothes from the collar down."""
+    """Returns the material of skin, what grows on it, the scalp under the hair, and clothes from the collar down."""
     albedo, gloss, sharpness = look.skin, 0.30, 16.0
     wrap = (0.30 - 0.14 * look.melanin, 0.16 - 0.04 * look.melanin, 0.10)
     if part == FACE:

@@ -76,7 +76,7 @@ class Plan:
         return StyleGAN2Config(Z_DIM, W_DIM, channels, LAYERS, mapping_lr_multiplier=1.0, planes=NAMES)
 
     def size_at(self, seen: int) -> int:
-        """The pictures' size after ``seen`` of them."""
+        """Returns the pictures' size after ``seen`` of them."""
         done = seen / self.pictures
         if done < self.quarter:
             return self.resolution // 4
@@ -110,14 +110,14 @@ class Renders:
                 raise ValueError(f"{folder} does not hold pairs: render it with --pairs")
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures [N, PLANES, S, S] in [−1, 1], their parameters [N, COUNT] and landmarks [N, 70, 2] in pixels."""
+        """Returns pictures [N, PLANES, S, S] in [−1, 1], parameters [N, COUNT], and landmarks [N, 70, 2] in pixels."""
         sets = np.searchsorted(self.starts, rows, side="right") - 1
         chosen = np.stack([self.pictures[k][row - self.starts[k]] for k, row in zip(sets, rows, strict=True)])
         pictures = torch.from_numpy(chosen).to(self.vectors.device).permute(0, 3, 1, 2).float() / 127.5 - 1
         return pictures, self.vectors[rows], self.landmarks[rows]
 
     def batch(self, seen: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The batch after ``seen`` pictures, of ``size`` / 2 pairs: every epoch has its own order."""
+        """Returns the batch after ``seen`` pictures, of ``size`` / 2 pairs: every epoch has its own order."""
         steps = self.training // size
         epoch, step = divmod(seen // size, steps)
         order = np.random.default_rng(epoch).permutation(self.training // 2)
@@ -173,7 +173,7 @@ class Training:
         return loss.detach()
 
     def finished(self) -> StyleGAN2:
-        """The averaged weights as a generator to store, on the CPU, with the mapping from z."""
+        """Returns the averaged weights as a generator to store, on the CPU, with the mapping from z."""
         return with_mapping(self.average)
 
     def save(self, path: Path) -> None:
@@ -189,7 +189,7 @@ class Training:
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Training:
-        """What ``save`` wrote. Raises ValueError for what an earlier version of this recipe wrote."""
+        """Reads what ``save`` wrote. Raises ValueError for what an earlier version of this recipe wrote."""
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         if state["plan"].keys() != asdict(Plan()).keys():
             raise ValueError(f"{path} was begun with another version of this recipe: begin anew, with --start")
@@ -202,7 +202,7 @@ class Training:
 
 
 def loss_of(network: StyleGAN2, w: Tensor, wanted: Tensor, weight: Tensor, plan: Plan) -> Tensor:
-    """How far the pictures of w − m are from those wanted, and their changes within pairs from those wanted."""
+    """Computes how far the pictures of w − m, and their changes within pairs, are from those wanted."""
     painted = paint(network, w, wanted.shape[-1], bfloat16=plan.bfloat16)
     shares = painted.new_tensor(SHARES)[:, None, None]
     regression = regression_loss(shares * painted, shares * wanted, weight)
@@ -218,7 +218,7 @@ def paint(network: StyleGAN2, w: Tensor, size: int, *, bfloat16: bool = False) -
 
 @torch.no_grad()
 def judged(network: StyleGAN2, renders: Renders, size: int) -> tuple[float, float]:
-    """On the held-out pictures as rendered: mean peak signal-to-noise ratio of RGB (dB), and mean error of alpha."""
+    """Measures mean PSNR of RGB (dB) and mean error of alpha on the held-out pictures, as they were rendered."""
     pictures, vectors, _ = renders.held_out()
     painted = torch.cat([paint(network, part, size) for part in code(vectors).split(32)])
     wanted = F.avg_pool2d(pictures, pictures.shape[2] // size)

@@ -37,7 +37,7 @@ _OFFICIAL = Path(__file__).parents[1] / "bench" / "official.py"
 
 @dataclass(slots=True)
 class Page:
-    """The page as it grows, and whether all that it claims holds."""
+    """The page while it is written, and whether all that it claims holds."""
 
     title: str
     lines: list[str] = field(default_factory=list)
@@ -93,7 +93,7 @@ def check(page: Page, holds: bool, what: str) -> bool:
 
 
 def parity(page: Page, where: torch.device) -> None:
-    """Finals of the embedded default against those of the CPU; less precise numbers beside them."""
+    """Compares finals of the embedded default with the CPU's, in float32 and in less precise numbers."""
     cpu = load_face_model(DEFAULT_BUNDLE, "cpu")
     path = DEFAULT_BUNDLE / "generator.safetensors"
     people = [cpu.open_seed(seed) for seed in range(4)]
@@ -132,7 +132,7 @@ def precisions(where: torch.device) -> Iterator[tuple[str, torch.dtype, float]]:
 
 
 def hands(page: Page, where: torch.device) -> None:
-    """From a turn to pixels on the CPU, as a preview and as a final, without the socket."""
+    """Times a preview and a final from a turn to pixels on the CPU, without the socket."""
     model = load_face_model(DEFAULT_BUNDLE, str(where), fast_previews=where.type == "cuda")
     person = model.open_seed(4)
 
@@ -156,7 +156,7 @@ def hands(page: Page, where: torch.device) -> None:
 
 
 def speed(page: Page, where: torch.device, size: int) -> None:
-    """A picture of a StyleGAN2 of random weights, by every way, with batch 1 and the best."""
+    """Times every way of painting with a StyleGAN2 of random weights, with batch 1 and the best batch."""
     try:
         measured = bench_synthesis(f"stylegan2-{size}" if size > 128 else "default", where.type, compiled=False)
     except (BenchError, torch.OutOfMemoryError) as error:
@@ -170,7 +170,7 @@ def speed(page: Page, where: torch.device, size: int) -> None:
 
 
 def beside(page: Page, checkout: Path, sizes: list[int], end: float) -> None:
-    """NVIDIA's own code in the same run."""
+    """Times NVIDIA's own code in the same run."""
     names = [f"stylegan2-{size}" for size in sizes if size > 128]
     command = [sys.executable, str(_OFFICIAL), str(checkout), *names, "--no-compiled", "--rounds", "2"]
     try:

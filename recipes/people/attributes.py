@@ -57,7 +57,7 @@ def by_landmarks(model: FaceModel, detector: Detector) -> Read:
 
 
 def by_photographs(model: FaceModel) -> Read:
-    """As ``by_landmarks``; the first picture is the person's own. nan where no face is seen."""
+    """Reads as ``by_landmarks`` does; the first picture must be the person's own. nan where no face is seen."""
     detector, photos = PhotoDetector(torch.device("cpu")), model.photo_map
     if photos is None:
         raise SystemExit(f"{model.name} has not learnt to read photographs")
@@ -147,12 +147,12 @@ def report(model: FaceModel, name: str, judge: str, moved: Array) -> None:
 
 
 def edit(model: FaceModel, person: Identity, name: str, value: float) -> Tensor:
-    """The latent of a person in their own pose with one attribute."""
+    """Returns the latent of a person in their own pose with one attribute."""
     return model.edit(person, person.pose.yaw, person.pose.pitch, {name: value}).ws
 
 
 def sheet(model: FaceModel) -> NDArray[np.uint8]:
-    """Every attribute in a row, at −2, 0 and 2 of each of SHEET's people."""
+    """Paints a row for every attribute: −2, 0 and 2 for each of SHEET's people."""
     people = [model.open_seed(seed) for seed in SHEET]
     rows = [
         np.concatenate(

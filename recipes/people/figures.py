@@ -22,7 +22,7 @@ from effigy.landmarks.photo import PhotoReader
 from effigy.people.making import finish, make_person, psnr
 from effigy.recognition import load_embedder
 
-FIRST_SEED = 4_000_000  # nobody's that fits sample or learn from
+FIRST_SEED = 4_000_000  # apart from the seeds of fits, learning and evaluations
 _TRUNCATIONS = (0.7, 0.8, 1.0)
 _TURN, _SMILE = 25.0, 0.8
 

@@ -57,7 +57,7 @@ def _watch(event: str, _: tuple[object, ...]) -> None:
 
 
 def pictures(count: int) -> Iterator[bytes]:
-    """Bombs and odd kinds of a photograph with a face, and damaged files of any kind."""
+    """Yields bombs and odd kinds of a photograph with a face, and damaged files of any kind."""
     face = Image.fromarray(np.load(_FACE)["face"])
     random = np.random.default_rng(2)
     odd = list(_odd(face))
@@ -99,7 +99,7 @@ def _file(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def _header_alone(width: int, height: int) -> bytes:
-    """A PNG that says it has so many pixels, and holds the beginning of them."""
+    """Returns a PNG that says it has so many pixels, and holds the beginning of them."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -110,7 +110,7 @@ def _header_alone(width: int, height: int) -> bytes:
 
 
 def begin(model: FaceModel, reader: PhotoReader, data: bytes) -> str:
-    """What becomes of a picture, as far as the first steps go."""
+    """Takes a picture through the first steps of an inversion; returns what became of it."""
     try:
         for _ in islice(make_person(model, reader, data), _STEPS):
             pass
@@ -125,7 +125,7 @@ def begin(model: FaceModel, reader: PhotoReader, data: bytes) -> str:
 
 
 def persons(model: FaceModel, count: int) -> Iterator[bytes]:
-    """Persons who ask too much, and damaged files of one."""
+    """Yields files of persons that ask for too much, and damaged files of one."""
     whole = _tuned(model)
     random = np.random.default_rng(3)
     odd = list(_too_much(whole))
@@ -195,7 +195,7 @@ def _bytes(person: Person) -> bytes:
 
 
 def open_one(model: FaceModel, data: bytes) -> str:
-    """What becomes of a person's bytes, wherever they are read."""
+    """Reads a person's bytes wherever they are read; returns what became of them."""
     quad_of(data)
     made_from(data)
     try:

@@ -37,7 +37,7 @@ _EVERY = 36  # of 879: 24 or 25
 
 
 def measure(model: FaceModel, reader: PhotoReader, file: Path) -> dict[str, Any]:
-    """The figures of one photograph."""
+    """Measures one photograph."""
     began = time.process_time()
     made = finish(make_person(model, reader, file.read_bytes(), tuned=True, name=file.name))
     row: dict[str, Any] = dict(made.figures) | {"seconds": round(time.process_time() - began, 1)}
@@ -49,7 +49,7 @@ def measure(model: FaceModel, reader: PhotoReader, file: Path) -> dict[str, Any]
 
 
 def follows(model: FaceModel, reader: PhotoReader, who: Identity) -> dict[str, float]:
-    """How far the person's pictures do what is asked: slope of turns, and each control's gain; 1 is as asked."""
+    """Measures how far the person's pictures do what is asked: slope of turns, each control's gain; 1 is as asked."""
     asks: list[tuple[float, dict[str, float]]] = [(turn, {}) for turn in _TURNS]
     asks += [(0.0, {name: _STRENGTH}) for name in model.controls]
     ws = [model.edit(who, who.pose.yaw + turn, who.pose.pitch, controls).ws for turn, controls in asks]
@@ -67,7 +67,7 @@ def follows(model: FaceModel, reader: PhotoReader, who: Identity) -> dict[str, f
 
 
 def _read(reader: PhotoReader, picture: np.ndarray) -> Features | None:
-    """What a picture [H, W, 3] shows, looked at twice as large."""
+    """Reads a picture [H, W, 3], enlarged to twice its size."""
     try:
         return Features.of(find_faces(reader, doubled(torch.from_numpy(picture.copy())[None])[0].numpy())[0])
     except NoFaceError:

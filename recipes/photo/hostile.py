@@ -36,7 +36,7 @@ _ODD = ((1, 1), (1, 700), (700, 1), (3, 2000), (2, 2), (2048, 2048))  # height a
 
 
 def damaged(intact: bytes, random: np.random.Generator, kind: int) -> bytes:
-    """A file with other bytes, a number of extreme size, cut short, or random in a part."""
+    """Returns a file with other bytes, a number of extreme size, cut short, or random in a part."""
     data = bytearray(intact)
     if kind == 0:
         for _ in range(random.integers(1, 8)):
@@ -53,7 +53,7 @@ def damaged(intact: bytes, random: np.random.Generator, kind: int) -> bytes:
 
 
 def networks(count: int) -> Iterator[bytes]:
-    """Damaged copies of the networks that come with Effigy. Their beginnings, which say what they are, suffer most."""
+    """Yields damaged copies of Effigy's networks; their beginnings, which describe them, are damaged most."""
     with zipfile.ZipFile(_NETWORKS / "face_landmarker.task") as archive:
         intact = [archive.read("face_detector.tflite"), archive.read("face_blendshapes.tflite")]
     random = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def networks(count: int) -> Iterator[bytes]:
 
 
 def pictures(count: int) -> Iterator[bytes]:
-    """Damaged PNG and JPEG files, and intact ones of noise, stripes and shapes that no camera makes."""
+    """Yields damaged PNG and JPEG files, and intact ones of noise, stripes and shapes that no camera makes."""
     random = np.random.default_rng(1)
     for number in range(count):
         height, width = _ODD[number % len(_ODD)] if number % 50 == 0 else random.integers(20, 200, 2)
@@ -102,7 +102,7 @@ def read_picture(data: bytes, reader: PhotoReader) -> str:
 
 
 def count_all(files: Iterator[bytes], use: Callable[[bytes], str]) -> str:
-    """What became of them, and what it took."""
+    """Uses every file; returns what became of them, and what that took."""
     became: Counter[str] = Counter()
     longest, before = 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for data in files:

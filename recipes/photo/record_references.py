@@ -23,7 +23,7 @@ _EVERY = {"near": 8, "far": 16, "matte": 16}  # of many outputs: rows or pixels 
 
 
 def run(model: bytes, inputs: np.ndarray) -> list[np.ndarray]:
-    """The outputs for one picture [1, …], in the file's order."""
+    """Returns the outputs for one picture [1, …], in the file's order."""
     interpreter = Interpreter(model_content=model)
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
