@@ -79,12 +79,12 @@ def build(
 
 
 def read_version() -> str:
-    """What protocol/effigy_protocol/version.py says, the one place where the version stands."""
+    """Returns the version that protocol/effigy_protocol/version.py states, the one place where it stands."""
     return str(runpy.run_path(str(PURE[1] / "version.py"))["VERSION"])
 
 
 def describe_backend(wheel: Path, address: str) -> str:
-    """The JSON by which the add-on knows its backend again: see effigy_client.install.plan.Wheel."""
+    """Returns the JSON by which the add-on recognises its backend: see effigy_client.install.plan.Wheel."""
     said = {
         "name": wheel.name,
         "version": wheel.name.split("-")[1],
@@ -141,7 +141,7 @@ def pack_client(version: str, folder: Path) -> Path:
 
 
 def recorded(data: bytes) -> str:
-    """The checksum of a file as a wheel's RECORD has it."""
+    """Returns the checksum of a file as a wheel's RECORD has it."""
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
@@ -160,7 +160,7 @@ def pack(contents: dict[str, bytes], path: Path) -> None:
 
 
 def extension_tool(blender_python: Path) -> str:
-    """The script behind ``blender --command extension``, which any Python runs. Raises SystemExit."""
+    """Returns the script behind ``blender --command extension``, which any Python runs. Raises SystemExit."""
     where = (
         "import importlib.util as u, pathlib; root = pathlib.Path(u.find_spec('bpy').origin).parent; "
         "print(next(root.rglob('bl_pkg/cli/blender_ext.py')))"
@@ -185,7 +185,7 @@ def read_lock() -> list[Wheel]:
 
 
 def fetch(wheels: list[Wheel]) -> list[Path]:
-    """The locked wheels as files, downloaded unless build/wheels has them; every checksum is checked."""
+    """Returns the locked wheels as files, downloaded unless build/wheels has them; every checksum is checked."""
     CACHE.mkdir(parents=True, exist_ok=True)
     missing = [wheel for wheel in wheels if not (CACHE / wheel.file).is_file()]
     with ThreadPoolExecutor(4) as pool:

@@ -32,7 +32,7 @@ VERBS = (
 
 
 def faults_of(message: str) -> list[str]:
-    """What is wrong with a commit's message, in words that say what to do; empty when nothing is."""
+    """Returns what is wrong with a commit's message, in words that say what to do; [] when nothing is."""
     subject, *rest = message.rstrip().split("\n")
     faults = []
     if not subject:
@@ -51,7 +51,7 @@ def faults_of(message: str) -> list[str]:
 
 
 def is_imperative(subject: str) -> bool:
-    """Whether the first word is capitalised and may be a verb in the imperative, as far as its form tells."""
+    """Returns whether the first word is capitalised and may be a verb in the imperative, as far as its form tells."""
     first = subject.split()[0]
     word = first.lower()
     if not first[0].isupper() or not first.isalpha() or word in NO_VERBS.split():
@@ -62,7 +62,7 @@ def is_imperative(subject: str) -> bool:
 
 
 def commits_since(since: str, folder: Path) -> list[tuple[str, str]] | str:
-    """(hash, message) of each commit beyond ``since``, newest first; or why that cannot be told."""
+    """Returns (hash, message) of each commit beyond ``since``, newest first; or why that cannot be told."""
     if not (folder / ".git").exists():
         return f"{folder} is no repository"
     try:
@@ -77,7 +77,7 @@ def commits_since(since: str, folder: Path) -> list[tuple[str, str]] | str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """The output of a git command; raises CalledProcessError, or FileNotFoundError where there is no git."""
+    """Returns the output of a git command. Raises CalledProcessError, or FileNotFoundError where there is no git."""
     return subprocess.run(
         ["git", "-C", folder, "-c", "log.showSignature=false", *arguments],
         capture_output=True,
@@ -88,7 +88,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def main() -> int:
-    """0 when every message is as it should be, or cannot be had; else 1, and stderr names commits and faults."""
+    """Returns 0 when every message is as it should be, or cannot be had; else 1, after naming commits and faults."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--since", default=FIRST, metavar="COMMIT")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])
