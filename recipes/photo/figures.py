@@ -34,6 +34,10 @@ _FPS = 12
 _Ask = tuple[float, float, dict[str, float]]
 
 
+def random_asks(model: FaceModel, random: np.random.Generator, count: int) -> list[_Ask]:
+    return [random_edit(model.controls, model.pose_range, random) for _ in range(count)]
+
+
 def painted(model: FaceModel, person: Identity, asks: list[_Ask]) -> np.ndarray:
     """[n, H, W, 3]."""
     return model.paint(torch.stack([model.edit(person, *one).ws for one in asks]))[..., :3]
@@ -58,7 +62,7 @@ def read(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, object
     for number in range(people):
         person = model.open_seed(_FIRST + number)
         own = model.own_expression(person)
-        asks: list[_Ask] = [(0.0, 0.0, {}), *(random_edit(model, random) for _ in range(_EDITS))]
+        asks: list[_Ask] = [(0.0, 0.0, {}), *random_asks(model, random, _EDITS)]
         edits = [model.edit(person, *one) for one in asks]
         pictures = model.paint(torch.stack([edit.ws for edit in edits]))[..., :3]
         enlarged = doubled(torch.from_numpy(pictures.copy())).numpy()
@@ -96,9 +100,7 @@ def carry(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, objec
     turns, values = [], []
     for number in range(people):
         person, other = model.open_seed(_FIRST + number), model.open_seed(_FIRST + 1000 + number)
-        (calm, *pictures) = painted(
-            model, person, [(0.0, 0.0, {}), random_edit(model, random), random_edit(model, random)]
-        )
+        (calm, *pictures) = painted(model, person, [(0.0, 0.0, {}), *random_asks(model, random, 2)])
         rest, again_rest = (try_to_read(model, reader, p) for p in (calm, painted(model, other, [(0.0, 0.0, {})])[0]))
         for picture in pictures:
             seen = try_to_read(model, reader, picture)

@@ -17,7 +17,7 @@ from effigy.editing.correction import Detected, correct_regressor, error_of
 from effigy.editing.network import Architecture, Network
 from effigy.editing.regressor import Whitening
 from effigy.faces import FIRST_BUNDLE, BundleError, describe_correction, load_face_model, load_paper_regressor
-from effigy.faces.header import UNCORRECTED, WITHOUT_LOOKS, model_id, sha256
+from effigy.faces.header import UNCORRECTED, sha256
 from effigy.faces.paper import save_paper_regressor
 from effigy.faces.regressors import apply_correction, save_correction
 from effigy.fitting import refining, samples
@@ -168,7 +168,8 @@ def test_refining_corrects_the_regressor_and_keeps_the_heads(bundle, tmp_path, d
     # What was fitted is there as it was, and reads as what it was.
     files = [folder / "model.safetensors" for folder in (bundle, tmp_path / "colours.effigy")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert model_id(tmp_path / "colours.effigy", WITHOUT_LOOKS) == model_id(bundle, WITHOUT_LOOKS)
+    # But for ranges that the edits do not follow: this model's lids are open at rest.
+    assert before.controls["eyeBlinkLeft"].low < -0.2 < after.controls["eyeBlinkLeft"].low <= 0
     # Heads by the same network stay as they are: the fit may have learnt them from more.
     again = tmp_path / "again.effigy"
     looks, _ = refine(out, detector, None, again, tmp_path / "samples", 80, photo_people=0)

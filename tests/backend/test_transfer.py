@@ -143,7 +143,8 @@ def test_a_photograph_of_a_smile_drives_nothing_else_to_its_end(reader, photo):
     assert read.controls["mouthSmile"] > 0.5
     for control, value in read.controls.items():
         if control != "mouthSmile":
-            assert 0.8 * model.controls[control].low < value < 0.8, control
+            low = min(model.controls[control].low, -0.5)  # open lids end at rest, so wide ones drive nothing
+            assert 0.8 * low < value < 0.8, control
 
 
 def _table(X, people):

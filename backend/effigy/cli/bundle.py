@@ -94,7 +94,7 @@ def _learning(name: str, stage: str) -> Iterator[tuple[Path, Callable[[int, int]
 @bundle.command("learn-photos")
 def learn_photos(
     name: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or 'default' or 'first-default'.")],
-    people: Annotated[int, typer.Option(min=20, help="People to paint and read, 8 pictures of each.")] = 240,
+    people: Annotated[int, typer.Option(min=20, help="People to paint and read, 8 pictures of each.")] = 360,
 ) -> None:
     """Let a face model learn how photographs show its controls, from pictures that it paints itself.
 

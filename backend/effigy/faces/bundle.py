@@ -166,7 +166,7 @@ def save_face_model(
             },
             "model_sha256": sha256(new / "model.safetensors"),
             "regressor": describe(regressor),
-            "controls": [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls],
+            "controls": _ranges(controls),
             "appearance": _save_looks(new, looks),
             "correction": _save_correction(new, corrected),
             **header,
@@ -174,8 +174,10 @@ def save_face_model(
         write_header(new, full)
 
 
-def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | None) -> None:
-    """Replaces the networks that keep looks, and the correction, of the bundle in ``folder``.
+def replace_learnt(
+    folder: Path, looks: Looks | None, corrected: Corrected | None, controls: list[Expression] | None = None
+) -> None:
+    """Replaces the networks that keep looks, the correction, and the ranges of controls, of the bundle in ``folder``.
 
     What is None stays as it is, and so does an earlier correction where the new one is no better. Raises BundleError or
     OSError.
@@ -186,6 +188,8 @@ def replace_learnt(folder: Path, looks: Looks | None, corrected: Corrected | Non
             header["appearance"] = _save_looks(new, looks)
         if corrected is not None and corrected.is_better:
             header["correction"] = _save_correction(new, corrected)
+        if controls is not None:
+            header["controls"] = _ranges(controls)
         write_header(new, header)
 
 
@@ -236,6 +240,11 @@ def _save_correction(folder: Path, corrected: Corrected | None) -> dict[str, Any
         return None
     save_correction(folder, corrected.regressor)
     return {"sha256": sha256(folder / CORRECTION), **corrected.entry()}
+
+
+def _ranges(controls: list[Expression]) -> list[dict[str, Any]]:
+    """Returns the controls' entry in the header."""
+    return [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls]
 
 
 def _read_controls(arrays: dict[str, Tensor], header: dict[str, Any]) -> list[Expression]:

@@ -28,6 +28,7 @@ from ..recognition import Embedder
 from .encoder_learning import PICTURES, learn_people
 from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
+from .reach import reachable
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, read_people, sample
 
 _HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
@@ -114,6 +115,7 @@ def fit_face_model(
         None if looks is None else looks.appearance,
     )  # fmt: skip
     corrected = correct_by_edits(model, detector, latents[:EDITS], plan.seed, progress)
+    model.regressor = corrected.regressor
     unseen = Detected(latents[-held_out:], W[-held_out:])
     regressor_nme = error_of(corrected.regressor, unseen, shape)
     header = {
@@ -129,7 +131,7 @@ def fit_face_model(
     }  # fmt: skip
     if depth := measure_depth(generator, corrected.regressor, shape, topology, plan.seed):
         header["depth"] = asdict(depth)
-    save_face_model(out, header, shape, regressor, controls, looks, corrected, generator_path)
+    save_face_model(out, header, shape, regressor, reachable(model), looks, corrected, generator_path)
     if papers is not None:
         save_paper_regressor(out, papers)
     if plan.photo_people and topology.patches:

@@ -22,6 +22,7 @@ from ..recognition import Embedder
 from .fit import fingerprint, learn_looks, with_faces
 from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
+from .reach import reachable
 from .samples import NO_DETECTOR, Latent, Progress, Recipe, Samples, latents_of_samples, sample
 
 _LOOKED_AT = 500  # pictures on which a detector is compared with that of the fit
@@ -42,8 +43,9 @@ def refine(
     """Trains on pictures that the bundle's generator paints, and writes a new bundle with what was learnt.
 
     Heads of the same recognition network are kept, as the fit may have had more pictures, and an earlier correction is
-    kept if the new one is no better. The photo map depends on edits, so it is learnt again. The new bundle is written
-    whole or not at all. Raises BundleError, GeneratorFileError, SamplesError, DetectorError or OSError.
+    kept if the new one is no better. Ranges end where these edits stop. The photo map depends on edits, so it is learnt
+    again. The new bundle is written whole or not at all. Raises BundleError, GeneratorFileError, SamplesError,
+    DetectorError or OSError.
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or name another folder")
@@ -78,10 +80,11 @@ def refine(
         _check_detector(model, with_faces(sampled))
         people = latents_of_samples(model.generator, seed, latent, EDITS)
         corrected = correct_by_edits(model, detector, people, seed, progress)
+        model.regressor = corrected.regressor
     with whole_folder(out) as temporary:
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_OUTDATED))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
-        replace_learnt(temporary, looks, corrected)
+        replace_learnt(temporary, looks, corrected, reachable(model))
         if photo_people and model.photo_map is not None:
             learn_photos(temporary, photo_people, lambda done, total: progress("photos", done, total))
     return looks, corrected

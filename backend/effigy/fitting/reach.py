@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends the ranges of controls where a model's edits stop.
+
+A fit takes the ranges from how far faces depart from their person's average. Where an action has one direction, as a
+jaw that only opens, that average lies above rest, so faces at rest seem to lie below zero.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import numpy as np
+
+from ..faces.face import FaceModel
+from ..faces.latent import LatentError
+from ..geometry.expressions import Expression
+
+_PEOPLE = 12
+_FIRST_SEED = 4_000_000  # nobody's that fits sample or evaluations judge
+_FOLLOWED = 0.5  # share of a lower end that edits must reach
+
+
+def reachable(model: FaceModel) -> list[Expression]:
+    """Returns the controls of ``model``, with lower ends that its edits reach.
+
+    A lower end of which the edits of most people reach less than half becomes what they reach. Upper ends are 1 by
+    definition. Whoever shows an expression at rest can still be asked for less of it (``faces.edit``).
+    """
+    found = []
+    for seed in range(_FIRST_SEED, _FIRST_SEED + _PEOPLE):
+        with contextlib.suppress(LatentError):
+            found.append(_lowest(model, seed))
+    controls = list(model.controls.values())
+    ends = np.median(found, axis=0).tolist() if found else [control.low for control in controls]
+    return [
+        control if end <= _FOLLOWED * control.low else replace(control, low=min(end, 0.0))
+        for control, end in zip(controls, ends, strict=True)
+    ]
+
+
+def _lowest(model: FaceModel, seed: int) -> list[float]:
+    """Returns what edits of a person reach of the lower end of each control, [C]. Raises LatentError."""
+    person = model.open_seed(seed)
+    yaw, pitch = person.pose.yaw, person.pose.pitch
+    return [
+        control.low - model.edit(person, yaw, pitch, {control.name: control.low}).residual.get(control.name, 0.0)
+        for control in model.controls.values()
+    ]
