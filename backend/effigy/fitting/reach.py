@@ -19,13 +19,15 @@ from ..geometry.expressions import Expression
 _PEOPLE = 12
 _FIRST_SEED = 4_000_000  # nobody's that fits sample or evaluations judge
 _FOLLOWED = 0.5  # share of a lower end that edits must reach
+_SHOWN = 0.1  # of a control: nobody sees less
 
 
 def reachable(model: FaceModel) -> list[Expression]:
     """Returns the controls of ``model``, with lower ends that its edits reach.
 
-    A lower end of which the edits of most people reach less than half becomes what they reach. Upper ends are 1 by
-    definition. Whoever shows an expression at rest can still be asked for less of it (``faces.edit``).
+    A lower end of which the edits of most people reach less than half becomes what they reach, or 0 where that shows
+    nothing. Upper ends are 1 by definition. Whoever shows an expression at rest can still be asked for less of it
+    (``faces.edit``).
     """
     found = []
     for seed in range(_FIRST_SEED, _FIRST_SEED + _PEOPLE):
@@ -34,7 +36,7 @@ def reachable(model: FaceModel) -> list[Expression]:
     controls = list(model.controls.values())
     ends = np.median(found, axis=0).tolist() if found else [control.low for control in controls]
     return [
-        control if end <= _FOLLOWED * control.low else replace(control, low=min(end, 0.0))
+        control if end <= _FOLLOWED * control.low else replace(control, low=end if end < -_SHOWN else 0.0)
         for control, end in zip(controls, ends, strict=True)
     ]
 
