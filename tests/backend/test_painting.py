@@ -248,6 +248,7 @@ def test_a_latent_is_read_from_both_kinds_of_file(default_model, person, tmp_pat
         ("paint --seed 4 --device gpu --out x.png", "there is no device 'gpu'"),
         ("paint --seed 4 --out nowhere/x.png", "cannot be written"),
         ("sheet --seeds 9-1 --out x.png", "numbers and ranges"),
+        ("sheet --seeds 1,0-2 --out x.png", "names 1 twice"),
         ("sheet --yaw 0:9 --out x.png", "FROM:TO:COUNT"),
         ("sheet --seeds 0-9999 --out x.png", "name at most 1000 numbers"),
         ("film --out x", "a file of keys, or --turntable"),

@@ -96,7 +96,7 @@ def sheet(
 
     with _failures():
         axes = read_axes(yaw, pitch, sets)
-        numbers = read_seeds(seeds)
+        numbers = read_seeds(seeds, once=True)
         chosen = api.load(model, device)
         people = {f"seed {number}": api.person(number, truncation=truncation, model=chosen) for number in numbers}
         turn = {name: axes.pop(name, None) for name in ("yaw", "pitch")}

@@ -48,8 +48,8 @@ def read_axes(yaw: str | None, pitch: str | None, given: list[str] | None) -> di
     return {name: _axis(name, text) for name, text in sets.items()}
 
 
-def read_seeds(text: str) -> list[int]:
-    """Reads --seeds: numbers and ranges, such as ``1,5,9`` or ``0-24``."""
+def read_seeds(text: str, *, once: bool = False) -> list[int]:
+    """Reads --seeds: numbers and ranges, such as ``1,5,9`` or ``0-24``; each only ``once`` if that is asked for."""
     found: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", part)
@@ -58,6 +58,8 @@ def read_seeds(text: str) -> list[int]:
             shown = text[:_SHOWN]
             raise fail(f"--seeds {shown!r}: name at most {_SEEDS} numbers and ranges, for instance 1,5,9 or 0-24")
         found += range(first, last + 1)
+    if once and len(set(found)) < len(found):
+        raise fail(f"--seeds {text[:_SHOWN]!r} names {max(found, key=found.count)} twice: name everybody once")
     return found
 
 
