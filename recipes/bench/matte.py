@@ -13,7 +13,6 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -28,6 +27,7 @@ from effigy.generators.planes import alpha
 from effigy.matting import cut_out, cut_out_moving
 from effigy_protocol.messages import PassName
 from recipes.demo_face.bake import load_assets
+from recipes.demo_face.film import toned
 from recipes.demo_face.latents import drawn, paint_vectors
 from recipes.demo_face.parameters import YAW, column
 from recipes.demo_face.renderer import Renderer
@@ -63,7 +63,7 @@ def main(head: Path, people: int, *, painted: bool) -> None:
         print(f"error of alpha, {name}: mean {each.mean():.4f}, median {np.median(each):.4f}, worst {each.max():.4f}")
     flicker(both)
     if painted:
-        cutting(model)
+        cutting(model, renderer, people)
     else:
         cost(model)
 
@@ -115,24 +115,42 @@ def cost(model: FaceModel) -> None:
         print(f"the network and its refinement at {size}: {alternately([lambda: head_alpha(large)])[0]:.1f} ms")  # noqa: B023
 
 
-def cutting(model: FaceModel) -> None:
-    """Prints how far colours at a moving preview's edge are from the final's, and processor time of both."""
+def cutting(model: FaceModel, renderer: Renderer, people: int) -> None:
+    """Prints how far colours at a head's edge are from their own on renders, and those of moving previews from the
+    final's on painted people; and processor time of both.
+    """
+    away = []
+    for vector in drawn(people, SEED, SPREAD):
+        rendering = renderer(vector)
+        opacity = rendering.film.alpha.astype(np.float32)
+        light = (rendering.film.light / np.maximum(opacity, 1e-4)[..., None]).astype(np.float32)
+        own = (toned(light) / 127.5 - 1).astype(np.float32)
+        uncut = (rendering.picture / 127.5 - 1).astype(np.float32)
+        away.append([_apart(each, own, opacity) for each in (*_cut(uncut, opacity), uncut)])
+    final, moving, uncut_ = np.mean(away, axis=0)
+    worst = np.max(away, axis=0)[0]
+    print(f"colours at a render's edge, times alpha, from its own: {final:.1f} of 255, the worst {worst:.1f};")
+    print(f"while it moves {moving:.1f}; as rendered {uncut_:.1f}")
     away = []
     for seed in range(1, 13):
         pictures = model.finals(model.open_seed(seed).ws[None])
-        colours, opacity = pictures.colours()[0], pictures.opacity()[0]
-        ways: list[Callable[[], Plane]] = [
-            partial(cut_out, colours, opacity, is_painted=True),
-            partial(cut_out_moving, colours, opacity),
-        ]
-        final, moving = (way() for way in ways)
-        edge = (opacity > 0) & (opacity < 1)
-        weight = 127.5 * opacity[edge][:, None]
-        away.append([float(np.abs(weight * (each - final)[edge]).mean()) for each in (moving, colours)])
-    cut, uncut = np.mean(away, axis=0)
-    print(f"a preview's colours at the edge, times alpha: {cut:.1f} of 255 from the final's, {uncut:.1f} as painted")
-    slow, fast = alternately(ways)
-    print(f"they take {fast:.1f} ms, a final's {slow:.1f}")
+        painted, opacity = pictures.colours()[0], pictures.opacity()[0]
+        still, moved = _cut(painted, opacity)
+        away.append([_apart(each, still, opacity) for each in (moved, painted)])
+    moving, uncut_ = np.mean(away, axis=0)
+    print(f"a moving preview's, from the final's: {moving:.1f}; as painted {uncut_:.1f}")
+    slow, fast = alternately([lambda: _cut(painted, opacity)[0], lambda: cut_out_moving(painted, opacity)])
+    print(f"cutting out a final takes {slow - fast:.1f} ms, a moving preview {fast:.1f}")
+
+
+def _cut(colours: Plane, opacity: Plane) -> tuple[Plane, Plane]:
+    return cut_out(colours, opacity, is_painted=True), cut_out_moving(colours, opacity)
+
+
+def _apart(one: Plane, other: Plane, opacity: Plane) -> float:
+    """The mean difference of two pictures at the edge, times alpha, of 255."""
+    edge = (opacity > 0.02) & (opacity < 0.995)
+    return float(np.abs(127.5 * opacity[edge][:, None] * (one - other)[edge]).mean())
 
 
 def alternately(ways: Sequence[Callable[[], object]]) -> list[float]:

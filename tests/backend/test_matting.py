@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from effigy.faces.pictures import Pictures
 from effigy.matting import cut_out, cut_out_moving, refine, without_haze
 from effigy.matting.foreground import to_linear, to_srgb
-from effigy.matting.spread import spread
+from effigy.matting.spread import spread, spread_from_edge
 
 from ..planes_bundle import PLANES
 
@@ -26,8 +28,9 @@ def disc(height, width, softness=2.0):
     return ((min(height, width) / 3 - away) / softness + 0.5).clip(0, 1).astype(np.float32)
 
 
-@given(sizes, sizes, st.integers(0, 2**31))
-def test_what_is_known_stays_and_what_is_spread_lies_between(height, width, seed):
+@pytest.mark.parametrize("spread", [spread, spread_from_edge])
+@given(height=sizes, width=sizes, seed=st.integers(0, 2**31))
+def test_what_is_known_stays_and_what_is_spread_lies_between(spread, height, width, seed):
     random = np.random.default_rng(seed)
     values = random.random((height, width, 3), np.float32)
     weight = (random.random((height, width)) < 0.3).astype(np.float32)
@@ -74,6 +77,21 @@ def test_dark_hair_cut_from_a_bright_picture_has_no_black_dots(bright):
     assert found.min() > 0.9 * hair
     solid = wrong >= 0.995
     np.testing.assert_array_equal(cut_out(colour, wrong, is_painted=True)[solid], colour[solid])
+
+
+@pytest.mark.parametrize("cut", [partial(cut_out, is_painted=True), cut_out_moving])
+@pytest.mark.parametrize("first", range(20, 24))
+def test_a_strip_of_hair_beside_a_cheek_is_continued_by_hair(cut, first):
+    """Wherever the squares lie over which colours are averaged."""
+    hair, skin, behind = (np.float32(value) for value in (0.02, 0.5, 0.3))
+    light = np.full((64, 64, 3), behind)
+    alpha = np.zeros((64, 64), np.float32)
+    light[:, :first], alpha[:, : first + 3] = skin, 1
+    light[:, first : first + 3] = hair
+    for column, share in ((first + 3, 0.6), (first + 4, 0.3)):
+        alpha[:, column], light[:, column] = share, share * hair + (1 - share) * behind
+    found = to_linear((cut(2 * to_srgb(light) - 1, alpha) + 1) / 2)
+    assert found[:, first + 3 : first + 6].max() < 2 * hair
 
 
 def test_faint_parts_beside_a_head_are_cleared_and_nothing_else():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .spread import Plane, spread
+from .spread import Plane, spread, spread_from_edge
 
 _CLEAR = 0.02  # alpha up to which a pixel shows the background alone
 # Alpha from which a pixel's own F counts beside its neighbours'. At the renderer's edges, where the truth is known,
@@ -34,9 +34,10 @@ def cut_out(colour: Plane, alpha: Plane, *, is_painted: bool = False) -> Plane:
     background = spread(light, (alpha < _CLEAR).astype(np.float32))
     head = ((light - (1 - mixed) * background) / np.maximum(mixed, _TRUSTED)).clip(0, 1)
     if is_painted:
-        solid = spread(light, (alpha >= _SOLID_PAINTED).astype(np.float32))
+        solid = spread_from_edge(light, (alpha >= _SOLID_PAINTED).astype(np.float32))
         head = head.clip(np.minimum(light, solid), np.maximum(light, solid))
-    head = spread(head, ((alpha - _TRUSTED) / (1 - _TRUSTED)).clip(0, 1))
+    fill = spread_from_edge if is_painted else spread
+    head = fill(head, ((alpha - _TRUSTED) / (1 - _TRUSTED)).clip(0, 1))
     return np.where(mixed >= (_SOLID_PAINTED if is_painted else _SOLID), colour, 2 * to_srgb(head) - 1)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .spread import Plane, spread
+from .spread import Plane, spread, spread_from_edge
 
 _PLACES = 64  # of a picture's width, at which colours are looked up
 _CLEAR, _SOLID = 0.02, 0.995  # alpha up to which a pixel shows the background alone, and from which the head alone
@@ -27,7 +27,7 @@ def cut_out_moving(colour: Plane, alpha: Plane) -> Plane:
     step = max(1, alpha.shape[1] // _PLACES)
     few, few_alpha = _light(colour[::step, ::step]), alpha[::step, ::step]
     places = (rows / step, columns / step)
-    head = _at(spread(few, (few_alpha >= _SOLID).astype(np.float32)), *places)
+    head = _at(spread_from_edge(few, (few_alpha >= _SOLID).astype(np.float32)), *places)
     behind = _at(spread(few, (few_alpha < _CLEAR).astype(np.float32)), *places)
     mixed, seen = alpha[rows, columns, None], _light(colour[rows, columns])
     own = (seen - (1 - mixed) * behind) / np.maximum(mixed, _TRUSTED)
