@@ -14,11 +14,11 @@ Colour = tuple[float, float, float]
 _SIDES = 40  # of what is turned on a lathe
 # A jumper: radius and height from the head's middle, from within its high collar to below what cameras see.
 _JUMPER = (
-    *((0.070, -0.165), (0.070, -0.140), (0.071, -0.122), (0.077, -0.117), (0.083, -0.122), (0.087, -0.133)),
-    *((0.095, -0.144), (0.109, -0.156), (0.130, -0.168), (0.160, -0.181), (0.190, -0.200), (0.212, -0.238)),
+    *((0.070, -0.176), (0.070, -0.150), (0.071, -0.132), (0.077, -0.127), (0.083, -0.132), (0.089, -0.141)),
+    *((0.100, -0.149), (0.118, -0.158), (0.140, -0.168), (0.166, -0.181), (0.192, -0.201), (0.212, -0.238)),
     *((0.223, -0.300), (0.228, -0.400), (0.230, -0.560), (0.230, -0.800)),
 )
-_COLLAR = (-0.15, -0.135)  # heights between which it becomes shoulders
+_COLLAR = (-0.157, -0.143)  # heights between which it becomes shoulders
 _RIBS = 72  # of knitted wool, around a body
 _NECK, _DEEP = 0.1, 0.6  # beyond this radius a body is less deep than wide
 _BEHIND = 0.015  # from a head's middle back to its neck's
@@ -80,7 +80,6 @@ def add_person(
     proxy.matrix_world = Matrix.LocRotScale(Vector(place), Matrix.Rotation(math.radians(turn), 3, "Z"), proxy.scale)
     for name, value in controls.items():
         proxy.data.shape_keys.key_blocks[name].value = value
-    proxy.effigy.sharpen = True
     body = turned(scene, f"{proxy.name} Jumper", _JUMPER, wool(cloth), deep=_DEEP)
     neck = Vector(place) + Matrix.Rotation(math.radians(turn), 3, "Z") @ Vector((0, _BEHIND, 0))
     body.matrix_world = Matrix.LocRotScale(neck, Matrix.Rotation(math.radians(turn / 2), 3, "Z"), None)
