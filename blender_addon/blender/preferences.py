@@ -97,6 +97,12 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         ),
         default="HEAD",
     )
+    sharpen: BoolProperty(
+        name="Sharpen",
+        description="Enlarge the pictures of new faces smoothly, and sharpen them within their own detail. Exact "
+        "Pixels switches that off",
+        default=True,
+    )
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -119,6 +125,7 @@ class EffigyPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "memory")
         layout.prop(self, "head_height")
         layout.prop(self, "matte", expand=True)
+        layout.prop(self, "sharpen")
 
 
 class EFFIGY_OT_choose_model(bpy.types.Operator):

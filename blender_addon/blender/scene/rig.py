@@ -22,12 +22,19 @@ _DEFAULT_CAMERA = (7.358891, -6.925791, 4.958309)  # where Blender's own start-u
 
 
 def add_face(
-    context: bpy.types.Context, welcome: Welcome, identity: Identity, seed: int, height: float, matte: str
+    context: bpy.types.Context,
+    welcome: Welcome,
+    identity: Identity,
+    seed: int,
+    height: float,
+    matte: str,
+    *,
+    sharpen: bool,
 ) -> bpy.types.Object:
     """Adds a rig for ``identity`` at the 3D cursor, in a collection of its own; returns the proxy.
 
     The head, ``height`` metres from chin to crown or as high as those that are there, stands in the pose of the
-    identity's own picture, seen by the rig's camera. ``matte``: of EffigyFace.matte.
+    identity's own picture, seen by the rig's camera. ``matte`` and ``sharpen`` are those of EffigyFace.
     """
     name, scene = f"Face {seed}", scene_of(context)
     collection = bpy.data.collections.new(name)
@@ -48,6 +55,7 @@ def add_face(
     own(face, image)
     face.matte = matte
     plate.data.materials.append(display.new_emission(f"{name} Plate", image, clear=matte == "HEAD"))
+    face.sharpen = sharpen
     placing.put_in_place(scene, proxy, camera, height)
     proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True

@@ -56,7 +56,9 @@ class EFFIGY_OT_add_face(OpeningOperator):
         if identity.seed is not None:
             self.seed = identity.seed  # for a redo
         chosen = preferences.get()
-        proxy = rig.add_face(context, welcome, identity, self.seed, chosen.head_height, chosen.matte)
+        proxy = rig.add_face(
+            context, welcome, identity, self.seed, chosen.head_height, chosen.matte, sharpen=chosen.sharpen
+        )
         face_of(proxy).truncation = self.truncation
         for obj in context.selected_objects:
             obj.select_set(False)

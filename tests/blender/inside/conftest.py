@@ -89,7 +89,7 @@ def preferences():
     chosen = Preferences()
     chosen.command, chosen.model = os.environ["EFFIGY_COMMAND"], "first-default"  # whose figures tests know
     chosen.head_height = 2.6  # a head unit is a metre
-    chosen.matte = "NONE"  # the picture as it was painted, of which tests compare the bytes
+    chosen.matte, chosen.sharpen = "NONE", False  # the picture as it was painted, of which tests compare the bytes
     return chosen
 
 

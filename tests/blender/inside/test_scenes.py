@@ -15,11 +15,13 @@ from recipes.scenes import build
 
 @pytest.fixture()
 def as_artists_get_them(backend, preferences):
-    before = preferences.head_height, preferences.matte
-    preferences.property_unset("head_height")
-    preferences.property_unset("matte")
+    names = ("head_height", "matte", "sharpen")
+    before = {name: getattr(preferences, name) for name in names}
+    for name in names:
+        preferences.property_unset(name)
     yield
-    preferences.head_height, preferences.matte = before
+    for name, value in before.items():
+        setattr(preferences, name, value)
 
 
 def asked(scene) -> dict[str, tuple[float, float]]:
@@ -41,6 +43,7 @@ def test_a_scenes_camera_sees_its_faces_within_what_the_model_has_learnt(as_arti
     limits = [parameter.high for parameter in backend.welcome.pose]
     for proxy, angles in faces.items():
         assert addon("blender.scene.placing").is_seen(scene, bpy.data.objects[proxy])
+        assert bpy.data.objects[proxy].effigy.sharpen, "a new face of 128 pixels is blurred in an HD shot"
         assert all(abs(angle) < limit for angle, limit in zip(angles, limits, strict=True)), (proxy, angles)
 
 
