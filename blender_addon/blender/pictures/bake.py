@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ from .runs import run_of
 from .stale import map_file, record_of
 from .walk import Step, Walk
 
+_NAME = 200  # bytes of a folder's name, which its files' names begin with; file systems allow 255
+
 
 class BakeError(Exception):
     """A bake that cannot start or continue; the message says what to do."""
@@ -62,7 +65,8 @@ def folder_of(proxy: bpy.types.Object) -> Path:
     if not bpy.data.filepath:
         raise BakeError(rpt_("save the .blend first: the pictures are written beside it"))
     blend = Path(bpy.data.filepath)
-    return blend.parent / "effigy" / blend.stem / bpy.path.clean_name(proxy.name)
+    name = os.fsencode(bpy.path.clean_name(proxy.name))[:_NAME].decode(errors="ignore")
+    return blend.parent / "effigy" / blend.stem / name
 
 
 class Bake:

@@ -39,6 +39,17 @@ def test_a_bake_paints_only_what_is_missing_or_stale(scene, face):
     assert painted() == before + 6, "frame 4 alone has changed"
 
 
+def test_a_face_with_a_name_as_long_as_blender_allows_is_baked(scene, face):
+    """Its files' names are longer than its own, and have 255 bytes at most."""
+    scene.frame_end = 1
+    for name in ("F" * 255, "日" * 85):
+        face.name = name
+        bpy.ops.effigy.bake()
+        folder = addon("blender.pictures.bake").folder_of(face)
+        assert (folder / f"{folder.name}_0001.png").is_file()
+        assert face.name.startswith(folder.name)
+
+
 def test_a_stale_bake_is_told(scene, face, settle):
     bpy.ops.effigy.bake()
     bpy.context.view_layer.update()
