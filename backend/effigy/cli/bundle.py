@@ -149,7 +149,7 @@ def learn_attributes(
     """
     from ..fitting.attribute_learning import learn_attributes as run
 
-    sources = read_pairs("--add", add or (), "age=age.npy")
+    sources = read_pairs("--add", add or (), "NAME=SOURCE", "age=age.npy")
     with _learning(name, "looks") as (folder, progress):
         found = run(folder, sources, remove or (), people, progress)
     console = Console(soft_wrap=True, highlight=False)

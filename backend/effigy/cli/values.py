@@ -19,13 +19,16 @@ _STEPS = 1000  # of one axis
 _SHOWN = 60  # characters of a value that is refused
 
 
-def read_pairs(option: str, given: Iterable[str], example: str) -> dict[str, str]:
-    """Reads NAME=VALUE as often as ``option`` was given; refuses a name that was given twice, whatever its values."""
+def read_pairs(option: str, given: Iterable[str], form: str, example: str) -> dict[str, str]:
+    """Reads NAME=VALUE as often as ``option`` was given; refuses a name that was given twice.
+
+    ``form`` is how its help writes that, and ``example`` one of them.
+    """
     found: dict[str, str] = {}
     for text in given:
         name, _, value = text.partition("=")
         if not name or not value:
-            raise fail(f"{option} {text[:_SHOWN]!r} is not NAME=VALUE, for instance {example}")
+            raise fail(f"{option} {text[:_SHOWN]!r} is not {form}, for instance {example}")
         if name in found:
             both = f"{found[name][:_SHOWN]} and {value[:_SHOWN]}"
             raise fail(f"{option} gives {name[:_SHOWN]} twice, {both}: give one of them")
@@ -96,7 +99,7 @@ def read_layers(is_exr: bool, passes: str, distance: float) -> Layers | None:
 
 
 def _sets(given: list[str] | None) -> dict[str, str]:
-    return read_pairs("--set", given or (), "jawOpen=0.4")
+    return read_pairs("--set", given or (), "NAME=VALUE", "jawOpen=0.4")
 
 
 def _number(name: str, text: str) -> float:
