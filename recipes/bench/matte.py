@@ -148,7 +148,7 @@ def _cut(colours: Plane, opacity: Plane) -> tuple[Plane, Plane]:
 
 
 def _apart(one: Plane, other: Plane, opacity: Plane) -> float:
-    """The mean difference of two pictures at the edge, times alpha, of 255."""
+    """Returns the mean difference of two pictures at the edge, times alpha, of 255."""
     edge = (opacity > 0.02) & (opacity < 0.995)
     return float(np.abs(127.5 * opacity[edge][:, None] * (one - other)[edge]).mean())
 

@@ -3,7 +3,9 @@
 
 from .folder import Folder, Installed
 from .plan import Addresses, Flavour, InstallError, Plan, Wheel, carry_over, find_flavour, make_plan, read_wheel
-from .run import Installation, Progress, Removal
+from .removal import Removal
+from .run import Installation
+from .work import Progress
 
 __all__ = [
     "Addresses",

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out a plan in a thread, step by step; it can be cancelled at any time and resumed later. And removes what
-was installed.
-"""
+"""Carries out a plan in a thread, step by step; it can be cancelled at any time and resumed later."""
 
 from __future__ import annotations
 
@@ -14,15 +12,14 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from .download import CancelledError, fetch
-from .folder import Folder, Installed
+from .folder import Installed
 from .plan import InstallError, Plan, digest
-
-Outcome = Literal["running", "done", "cancelled", "failed"]
+from .work import Outcome, Progress, Work
 
 _STEPS = {"environment": 0.0, "PyTorch": 0.05, "backend": 0.75, "check": 0.95}  # and the share at which each begins
 _BACKEND_GB = 0.4  # on disk, with what it needs besides PyTorch
@@ -37,38 +34,7 @@ _PIP_KEPT = {
 _TOLD = 400  # characters of a line that are shown
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an installation is. It is replaced as a whole, so read it once and use that."""
-
-    step: str
-    share: float  # of all steps, 0 … 1
-    line: str = ""  # the last line of output
-    outcome: Outcome = "running"
-    error: str = ""  # why it failed
-
-
-class _Work:
-    """Work in a thread of its own, which goes on until ``progress`` has another outcome than "running"."""
-
-    def __init__(self, name: str, progress: Progress) -> None:
-        self.progress = progress
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> Progress:
-        """Waits until it has ended, at most ``seconds``."""
-        self._thread.join(seconds)
-        return self.progress
-
-    def _run(self) -> None:
-        """Does the work, and puts its outcome into ``progress``."""
-        raise NotImplementedError
-
-
-class Installation(_Work):
+class Installation(Work):
     """One run of a plan. Finished steps are kept; ``repair`` makes the environment anew."""
 
     def __init__(self, plan: Plan, *, repair: bool = False) -> None:
@@ -242,25 +208,6 @@ class Installation(_Work):
                 outcome,
                 error,
             )
-
-
-class Removal(_Work):
-    """Removes an installation in a thread: an environment has some 20 000 files.
-
-    It cannot be cancelled, as half an environment is of no use. One that was ended can be begun again.
-    """
-
-    def __init__(self, folder: Folder) -> None:
-        super().__init__("effigy-remove", Progress("removal", 0.0))
-        self.folder = folder
-
-    def _run(self) -> None:
-        try:
-            self.folder.remove()
-            self.progress = replace(self.progress, share=1.0, outcome="done")
-        except OSError as error:
-            why = f"{error.filename or self.folder.path} cannot be removed ({error.strerror or error})"
-            self.progress = replace(self.progress, outcome="failed", error=why)
 
 
 def environment(temporary: Path) -> dict[str, str]:
