@@ -35,7 +35,7 @@ _FOLDS = 5
 _RIDGES = (0.001, 0.003, 0.01, 0.03)  # penalties to choose from, in variances of a feature
 _POSE_RIDGE = 1e-3
 _PEOPLE_RIDGE = 0.03  # penalty of how a reading differs between photographed people, in its variance
-_UNSURE, _SURE = 0.6, 0.9  # correlations at which none and all of a reading's shrinkage is taken back
+_UNSURE = 0.6  # the correlation up to which none of a reading's shrinkage is taken back
 _LEAST_GAIN = 0.5
 _FIRST_SEED = 2_000_000  # apart from the seeds of fits and evaluations
 
@@ -220,10 +220,10 @@ def _taken_back(gain: float, correlation: float) -> float:
     """Returns what a reading with this correlation is divided by, whose slope over the truth is ``gain``.
 
     Regression shrinks what it predicts badly. Divided by the gain, a transferred expression is as strong as the one
-    that was seen, but so are the reading's errors. So what is read well is divided by all of it, and what is read badly
-    stays near rest.
+    that was seen, but so are the reading's errors, which a transfer shows together with it. So what is read well is
+    divided by nearly all of it, and what is read badly stays near rest.
     """
-    sure = np.clip((correlation - _UNSURE) / (_SURE - _UNSURE), 0.0, 1.0)
+    sure = np.clip((correlation - _UNSURE) / (1 - _UNSURE), 0.0, 1.0)
     return float(max(gain, _LEAST_GAIN) ** sure)
 
 
