@@ -17,6 +17,7 @@ from effigy_protocol.messages import Frame
 
 from .errors import RequestError
 from .face import OPEN_S, Anchor, Face, Identities, PendingPicture
+from .limits import Limits
 from .link import Link
 from .memory import PictureMemory
 from .outbox import Painted, Preview, converted
@@ -90,7 +91,7 @@ class Follower:
         self.is_exact = False  # whether that is what a final would be
         self.is_known = False  # whether this program knows what the screen shows
         self.problem = ""
-        self.clamped: tuple[str, ...] = ()  # parameters that exceed the model's range
+        self.limits = Limits()  # of the picture that is shown
         self.milliseconds = 0.0  # from asking to pixels, of the last preview
         self.rate = 0.0  # pictures per second while moving
         self._shared = shared
@@ -155,10 +156,10 @@ class Follower:
         if parameters is not None:
             self.shown, self.problem = parameters, ""
 
-    def take_final(self, parameters: PictureParameters, clamped: tuple[str, ...]) -> None:
+    def take_final(self, parameters: PictureParameters, limits: Limits) -> None:
         """Notes that the host shows a final that it has asked for itself."""
         self.shown = self.wanted = parameters
-        self.is_exact, self.is_known, self.problem, self.clamped = True, True, "", clamped
+        self.is_exact, self.is_known, self.problem, self.limits = True, True, "", limits
 
     # --- what a look does -------------------------------------------------------------------------
 
@@ -186,7 +187,7 @@ class Follower:
         if remembered is None:
             return False
         self._ask_for(parameters)
-        self.clamped = remembered.clamped
+        self.limits = remembered.limits
         self._show(parameters, place, self._number, remembered.pixels, remembered.maps, screen, exact=True)
         self._shared.memory.give_back(remembered)
         return True
@@ -218,7 +219,7 @@ class Follower:
             self.rate = 1 / self._gap
         self._drawn = now
         if self._show(tag.parameters, tag.place, tag.number, painted.pixels, painted.maps, screen, exact=frame.exact):
-            self.clamped = frame.clamped
+            self.limits = Limits.of(frame, tag.parameters.controls)
         return False
 
     def refine(self, link: Link, anchor: Anchor, screen: Screen) -> bool:
@@ -249,7 +250,7 @@ class Follower:
             return False
         # The picture stays where it is: the head may have moved in its plane meanwhile.
         if self._show(parameters, None, refining.number, painted.pixels, painted.maps, screen, exact=True):
-            self.clamped, self._painting = frame.clamped, 0.0  # the next movement measures anew
+            self.limits, self._painting = Limits.of(frame, parameters.controls), 0.0  # the next movement measures anew
         return False
 
     def _refuse(self, error: RequestError, screen: Screen) -> bool:
@@ -268,7 +269,7 @@ class Follower:
         """Keeps an exact picture under what it was made from."""
         if frame.exact:
             key, size = key_of(anchor, parameters), (frame.height, frame.width)
-            self._shared.memory.put(key, frame.data, *size, frame.clamped, surface)
+            self._shared.memory.put(key, frame.data, *size, Limits.of(frame, parameters.controls), surface)
 
     def _show(
         self,

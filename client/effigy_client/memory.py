@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from effigy_protocol.record import what_differs
 
+from .limits import Limits
 from .pixels import Buffers, Maps, Pixels, Surface
 
 Bytes = NDArray[np.uint8]
@@ -21,10 +22,10 @@ LIMIT = 512 << 20  # bytes: 300 frames of 512 × 512
 
 
 class Remembered(NamedTuple):
-    """A picture in the form of Blender's images, the parameters that were clamped, and its maps for relighting."""
+    """A picture in the form of Blender's images, what it shows less of than was asked, and its maps for relighting."""
 
     pixels: Pixels
-    clamped: tuple[str, ...]
+    limits: Limits
     maps: Maps | None
 
 
@@ -33,7 +34,7 @@ class _Stored:
     """A picture in memory, as bytes: a quarter of the size that it has as float32 in Blender's images."""
 
     rows: Bytes  # RGBA, bottom row first
-    clamped: tuple[str, ...]
+    limits: Limits
     surface: Surface | None
 
     @property
@@ -73,15 +74,15 @@ class PictureMemory:
         rgba: bytes | memoryview,
         height: int,
         width: int,
-        clamped: tuple[str, ...] = (),
+        limits: Limits = Limits(),
         surface: Surface | None = None,
     ) -> None:
-        """Keeps a picture given top row first, as the service sends it, with the parameters that were clamped and its
-        maps for relighting.
+        """Keeps a picture given top row first, as the service sends it, with what it shows less of than was asked and
+        its maps for relighting.
         """
         rows = np.frombuffer(rgba, dtype=np.uint8).reshape(height, width * 4)[::-1].copy()
         self._forget(key)
-        self._pictures[key] = stored = _Stored(rows, clamped, surface)
+        self._pictures[key] = stored = _Stored(rows, limits, surface)
         self.size += stored.nbytes
         self._make_room()
 
@@ -93,7 +94,7 @@ class PictureMemory:
         pixels = self._buffers.take(stored.rows.size)
         np.multiply(stored.rows, np.float32(1 / 255), out=pixels.reshape(stored.rows.shape), dtype=np.float32)
         maps = stored.surface.pixels(self._buffers) if stored.surface is not None else None
-        return Remembered(pixels, stored.clamped, maps)
+        return Remembered(pixels, stored.limits, maps)
 
     def give_back(self, shown: Remembered) -> None:
         """Takes back the arrays of a picture that ``get`` returned and that nobody uses any more."""

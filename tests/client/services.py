@@ -50,7 +50,12 @@ def welcome() -> Welcome:
 
 
 def frame(
-    request: Synthesize, *, exact: bool = True, milliseconds: float = 1.0, clamped: tuple[str, ...] = ()
+    request: Synthesize,
+    *,
+    exact: bool = True,
+    milliseconds: float = 1.0,
+    clamped: tuple[str, ...] = (),
+    residual: dict[str, float] | None = None,
 ) -> Frame:
     """Paints the picture that ``request`` asks for: every byte is its yaw, so that pictures can be told apart; its
     passes are 0.
@@ -59,8 +64,8 @@ def frame(
     data = bytes([int(request.yaw) % 256]) * (4 * size * size)
     passes = {name: Array("f2", (size, size, 3), bytes(6 * size * size)) for name in request.passes}
     return Frame(
-        request.identity, request.purpose, size, size, request.encoding, data, exact, STRAIGHT, clamped, {}, timings,
-        request.half, passes,
+        request.identity, request.purpose, size, size, request.encoding, data, exact, STRAIGHT, clamped, residual or {},
+        timings, request.half, passes,
     )  # fmt: skip
 
 

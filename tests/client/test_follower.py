@@ -248,9 +248,28 @@ def test_what_was_limited_is_told_also_from_memory(scene):
     scene.arrive(exact=True, clamped=("yaw",))
     scene.want(6)
     scene.arrive(exact=True)
-    assert scene.follower.clamped == ()
+    assert scene.follower.limits == ((), ())
     scene.want(5)
-    assert scene.follower.clamped == ("yaw",)
+    assert scene.follower.limits.clamped == ("yaw",)
+
+
+def test_a_control_that_a_picture_does_not_reach_is_told(scene):
+    """More than a quarter of what was asked; what was limited, or is hardly asked for, is not told a second time."""
+    asked = {"gone": 0.8, "back": -0.8, "near": 0.8, "faint": 0.05, "limited": 3.0, "beyond": 0.5}
+    missed = {"gone": 0.7, "back": -0.3, "near": 0.1, "faint": 0.05, "limited": 1.0, "beyond": -0.4, "other": 1.0}
+    lids = PictureParameters.of(5, 0, asked.items())
+    scene.follower.want(scene.link, WHO, lids, None, scene.screen)
+    scene.arrive(residual=missed, clamped=("limited",))
+    assert scene.follower.limits == (("limited",), ("gone", "back"))
+    scene.now += 1
+    scene.refine()
+    scene.link.answer(residual={"gone": 0.7})
+    scene.want(6)
+    scene.refine()
+    scene.arrive()
+    assert scene.follower.limits == ((), ())
+    scene.follower.want(scene.link, WHO, lids, None, scene.screen)
+    assert scene.follower.limits == ((), ("gone",)), "from memory"
 
 
 def test_a_lost_link_opens_everything_again(scene):

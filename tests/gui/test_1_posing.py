@@ -165,8 +165,7 @@ def in_colours_as_painted(window):
 def test_sharpen_changes_what_is_shown_and_not_the_picture(window, in_colours_as_painted):
     stored = picture(window)
     with opened(window, "In the Shot"):
-        window.press("^.{0,3}Sharpen$", PANEL)
-        window.find("choose Material", PANEL)
+        window.find("choose Material", PANEL)  # new faces are sharpened
         window.ask("view3d()[1].spaces.active.shading.type = 'MATERIAL'")
         window.press("^.{0,3}Sharpen$", PANEL)
         hover(window)

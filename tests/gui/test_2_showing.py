@@ -127,7 +127,7 @@ def test_a_second_and_a_third_face_come_into_view(window):
         "    for vertex in plate.data.vertices:\n"
         "        inside += world_to_camera_view(scene, scene.camera, plate.matrix_world @ vertex.co)[:2]\n"
         "run_of = addon('blender.pictures.runs').run_of\n"
-        "result = [[min(inside), max(inside)], [run_of(proxy).follower.clamped for proxy in faces]]"
+        "result = [[min(inside), max(inside)], [run_of(proxy).follower.limits.clamped for proxy in faces]]"
     )
     assert inside[0] > -0.01
     assert inside[1] < 1.01

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from effigy_client.capture.tables import CaptureError, read_live_link, read_openface
+from effigy_client.limits import Limits
 from effigy_client.memory import PictureMemory
 from effigy_client.pixels import Surface
 from effigy_protocol.files import read_json
@@ -149,9 +150,9 @@ def test_memory_gives_back_what_it_was_given_bottom_row_first():
     assert_same(memory.get("a")[0], expected, 1)
     assert memory.get("b") is None
     surface = Surface(np.zeros((2, 4, 4), np.uint16), np.ones((2, 4, 4), np.uint16))
-    memory.put("a", bytes(32), 2, 4, ("yaw",), surface)
+    memory.put("a", bytes(32), 2, 4, Limits(("yaw",), ("jawOpen",)), surface)
     shown = memory.get("a")
-    assert shown.clamped == ("yaw",)
+    assert shown.limits == (("yaw",), ("jawOpen",))
     np.testing.assert_array_equal(shown.maps, [np.zeros(32), np.full(32, np.float32(1 / 65535))])
     memory.give_back(shown)
     again = memory.get("a")

@@ -9,6 +9,7 @@ import bpy
 
 from effigy_client.face import Anchor
 from effigy_client.follower import Key, key_of
+from effigy_client.limits import Limits
 from effigy_client.pixels import Surface
 
 from ..scene.properties import face_of
@@ -49,7 +50,8 @@ class Cache:
             if step.picture is not None:
                 picture = step.picture
                 size, surface = (picture.height, picture.width), Surface.of(picture)
-                runs.memory.put(self._key(step.moment), picture.data, *size, picture.clamped, surface)
+                limits = Limits.of(picture, step.moment.parameters.controls)
+                runs.memory.put(self._key(step.moment), picture.data, *size, limits, surface)
             self.done += 1
         return self.done
 

@@ -21,7 +21,7 @@ def _shown() -> tuple[object, ...]:
 def _of(run: FaceRun) -> tuple[object, ...]:
     follower, cached = run.follower, run.cached
     milliseconds = round(follower.milliseconds)
-    return follower.problem, follower.clamped, milliseconds, follower.is_right, cached.state, *cached.differs
+    return follower.problem, follower.limits, milliseconds, follower.is_right, cached.state, *cached.differs
 
 
 def is_due() -> bool:

@@ -11,6 +11,7 @@ import bpy
 
 from effigy_client.errors import RequestError
 from effigy_client.follower import ScreenError
+from effigy_client.limits import Limits
 from effigy_client.memory import Remembered
 from effigy_client.outbox import Painted
 from effigy_client.provision import Provision
@@ -44,8 +45,9 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> Remembered:
     if remembered is None:
         painted = Painted.of(_painted(proxy, wanted))
         frame = painted.frame
-        runs.memory.put(key, frame.data, frame.height, frame.width, frame.clamped, painted.surface)
-        remembered = Remembered(painted.pixels, frame.clamped, painted.maps)
+        limits = Limits.of(frame, wanted.parameters.controls)
+        runs.memory.put(key, frame.data, frame.height, frame.width, limits, painted.surface)
+        remembered = Remembered(painted.pixels, limits, painted.maps)
     return remembered
 
 
@@ -93,17 +95,17 @@ def render_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
                 _warn_if_stale(proxy, scene, depsgraph)
                 continue
             wanted = read_face(proxy, scene, depsgraph)
-            pixels, clamped, maps = paint(proxy, wanted)
+            pixels, limits, maps = paint(proxy, wanted)
             screen.show(pixels, wanted.plate, maps)
         except (RequestError, UnreadableError, ScreenError, PreferencesError) as error:
             follower.begin_anew()
             follower.fail(str(error), screen)
             give_up(f"frame {scene.frame_current} of {proxy.name} cannot be painted: {error}")
             continue
-        if clamped and clamped != follower.clamped:
-            asked = ", ".join(clamped)
+        if limits.clamped and limits.clamped != follower.limits.clamped:
+            asked = ", ".join(limits.clamped)
             _say(f"warning: frame {scene.frame_current} of {proxy.name} asks beyond the model's range: {asked}")
-        follower.take_final(wanted.parameters, clamped)
+        follower.take_final(wanted.parameters, limits)
 
 
 class _Render:

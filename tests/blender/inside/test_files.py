@@ -242,7 +242,7 @@ def test_a_row_of_faces_is_in_view_and_within_what_the_model_has_learnt(scene, b
         assert (wanted.parameters.yaw, wanted.parameters.pitch) == pytest.approx(
             (proxy.effigy.rest_yaw, proxy.effigy.rest_pitch), abs=7
         )
-        assert not follower_of(proxy).clamped
+        assert not follower_of(proxy).limits.clamped
 
 
 @pytest.mark.parametrize("touched", ["moved", "turned", "keyed", "exact", "ortho", "other"])

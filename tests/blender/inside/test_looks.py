@@ -109,7 +109,7 @@ def test_relax_goes_to_the_average_expression_whoever_the_face_is(face, shown):
     assert controls.values_of(face) == pytest.approx({name: -value for name, value in own.items()}, abs=1e-6)
     follower = addon("blender.pictures.runs").run_of(face).follower
     shown(face)
-    assert not follower.clamped
+    assert not follower.limits.clamped
     assert bpy.ops.effigy.neutral() == {"FINISHED"}
     assert set(controls.values_of(face).values()) == {0.0}
 

@@ -10,6 +10,7 @@ import pytest
 from conftest import addon, follower_of
 
 import effigy_client.state
+from effigy_client.limits import Limits
 
 LONG = "the backend ended with code 1: " + "a reason that nobody could tell in one line " * 4
 
@@ -63,9 +64,10 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
     states = {
         "exact": {"is_exact": True, "milliseconds": 15.0, "rate": 20.0},
         "first": {"is_exact": False, "milliseconds": 0.0},
+        "missed": {"is_exact": True, "limits": Limits((), ("eyeBlinkRight",))},
         "preview": {"is_exact": False},
         "behind": {"is_exact": True, "wanted": "what no picture has followed yet"},
-        "limited": {"wanted": run.shown, "clamped": ("yaw", "pitch", "jawOpen", "mouthSmile", "eyeBlinkLeft")},
+        "limited": {"wanted": run.shown, "limits": Limits(("yaw", "pitch", "jawOpen", "mouthSmile", "eyeBlinkLeft"))},
         "wrong": {"problem": LONG},
         "stale": {"problem": "", "source": "BAKED", "stale": ["turn", "expression"]},
         "baked": {"source": "BAKED", "stale": []},
@@ -86,6 +88,7 @@ def test_no_state_of_a_face_moves_the_rows_below_it(scene, face, settle, monkeyp
     said["away"] = rows("EFFIGY_PT_face")
     assert {*heights, len(said["away"])} == {len(said["exact"])}, said
     assert "Exact: what a render shows" in said["exact"]
+    assert {"Exact: what a render shows", "Not reached: eyeBlinkRight"} <= {*said["missed"]}
     for name in ("behind", "baking", "limited"):
         assert not any("Exact" in text for text in said[name]), f"{name}: this is not exactly what was asked"
     assert "Limited, as a render shows it" in said["limited"]
