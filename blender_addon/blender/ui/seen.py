@@ -78,4 +78,6 @@ def _texture(picture: np.ndarray) -> Any:
     values[..., :3] = picture[::-1] / np.float32(255)
     types: Any = gpu.types  # whose stubs know none of these arguments
     data = types.Buffer("FLOAT", values.size, values.reshape(-1))
-    return types.GPUTexture((width, height), format="RGBA8", data=data)
+    # Before 5.0 the shader leaves the viewport's conversion to sRGB to the texture.
+    kind = "RGBA8" if bpy.app.version >= (5, 0, 0) else "SRGB8_A8"
+    return types.GPUTexture((width, height), format=kind, data=data)
