@@ -135,7 +135,6 @@ def detector():
 def bundle(tmp_path, monkeypatch):
     """The default with a φ that reads yaw a tenth too large, and how few samples a test can wait for."""
     monkeypatch.setattr(samples, "SHARD", 40)
-    monkeypatch.setattr(refining, "EDITS", 60)
     monkeypatch.setattr(refining, "_LOOKED_AT", 40)
     folder = shutil.copytree(FIRST_BUNDLE, tmp_path / "wrong.effigy", ignore=shutil.ignore_patterns("correction*"))
     path, header = folder / "model.safetensors", json.loads((folder / "model.json").read_text())
@@ -154,7 +153,7 @@ def bundle(tmp_path, monkeypatch):
 def test_refining_corrects_the_regressor_and_keeps_the_heads(bundle, tmp_path, detector):
     before = load_face_model(bundle, "cpu")
     out = tmp_path / "colours.effigy"
-    looks, corrected = refine(bundle, detector, None, out, tmp_path / "samples", 80, photo_people=3)
+    looks, corrected = refine(bundle, detector, None, out, tmp_path / "samples", 80, photo_people=3, edits=60)
     assert looks.identity is None
     assert corrected.edits < 0.9 * corrected.edits_before
     after = load_face_model(tmp_path / "colours.effigy", "cpu")
@@ -172,7 +171,7 @@ def test_refining_corrects_the_regressor_and_keeps_the_heads(bundle, tmp_path, d
     assert before.controls["eyeBlinkLeft"].low < -0.2 < after.controls["eyeBlinkLeft"].low == 0
     # Heads by the same network stay as they are: the fit may have learnt them from more.
     again = tmp_path / "again.effigy"
-    looks, _ = refine(out, detector, None, again, tmp_path / "samples", 80, photo_people=0)
+    looks, _ = refine(out, detector, None, again, tmp_path / "samples", 80, photo_people=0, edits=60)
     assert looks is None
     heads = [(tmp_path / name / "appearance.safetensors").read_bytes() for name in ("colours.effigy", "again.effigy")]
     assert heads[0] == heads[1]

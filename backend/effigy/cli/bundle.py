@@ -33,6 +33,7 @@ def refine(
     ] = "auto",
     identity: IdentityOption = "auto",
     samples: Annotated[int, typer.Option(min=1000, help="Pictures to make and learn from.")] = 20_000,
+    edits: Annotated[int, typer.Option(min=100, help="Pictures of edits to correct the regressor by.")] = 2000,
     work: Annotated[
         Path | None,
         typer.Option(help="Folder for the samples, so that a stopped run can resume; OUT.samples."),
@@ -59,7 +60,9 @@ def refine(
             detector = None if landmarks == "none" else open_detector(landmarks, name)
             embedder = open_embedder(identity, source)
             folder = work or beside(out, ".samples")
-            looks, corrected = run(resolve_bundle(name), detector, embedder, out, folder, samples, progress)
+            looks, corrected = run(
+                resolve_bundle(name), detector, embedder, out, folder, samples, progress, edits=edits
+            )
     except (BundleError, DetectorError, GeneratorFileError, SamplesError) as error:
         raise fail(error) from None
     except OSError as error:

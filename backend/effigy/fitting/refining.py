@@ -39,6 +39,7 @@ def refine(
     samples: int = 20_000,  # pictures to train the heads on
     progress: Progress = lambda stage, done, total: None,
     photo_people: int = PEOPLE,  # people painted to learn the photo map again, if the bundle has one; 0: it stays
+    edits: int = EDITS,  # pictures of edits to correct the regressor by
 ) -> tuple[Looks | None, Corrected | None]:
     """Trains on pictures that the bundle's generator paints, and writes a new bundle with what was learnt.
 
@@ -78,7 +79,7 @@ def refine(
     corrected = None
     if detector is not None:
         _check_detector(model, with_faces(sampled))
-        people = latents_of_samples(model.generator, seed, latent, EDITS)
+        people = latents_of_samples(model.generator, seed, latent, edits)
         corrected = correct_by_edits(model, detector, people, seed, progress)
         model.regressor = corrected.regressor
     with whole_folder(out) as temporary:
