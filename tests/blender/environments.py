@@ -17,11 +17,17 @@ class Blender:
 
     def environment(self, user: Path, addon_zip: Path, effigy_command: str) -> dict[str, str]:
         """Returns environment variables for a process with an empty user folder."""
+        # Backends do not compile generators for previews where others may write. That takes longer than many a test,
+        # happens whenever enough previews were painted, and changes them a little. (tests/backend/test_previews.py)
+        compiled = user / "cache" / "compiled"
+        compiled.mkdir(parents=True, exist_ok=True)
+        compiled.chmod(0o777)
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
             "BLENDER_USER_RESOURCES": str(user / "blender"),
             "EFFIGY_ZIP": str(addon_zip),
             "EFFIGY_COMMAND": effigy_command,
+            "EFFIGY_CACHE": str(compiled.parent),
             # Threads that wait for each other at every layer would take time from other processes.
             "OMP_NUM_THREADS": "1",
         }

@@ -122,13 +122,13 @@ def backend(preferences):
 
 @pytest.fixture()
 def killable(backend):
-    """Returns the session's backend for a test that kills it; another one is started afterwards."""
-    session = addon("blender.pictures.session").session
-    yield session
-    if session.link is not None:
-        bpy.ops.effigy.disconnect()
-    bpy.ops.effigy.connect()
-    session.ensure_ready()
+    """Returns the session's backend for a test that kills it; another one is there afterwards."""
+    yield backend
+    if not backend.is_ready:
+        if backend.link is not None:
+            bpy.ops.effigy.disconnect()
+        bpy.ops.effigy.connect()
+        backend.ensure_ready()
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,8 @@ def serve(backend, preferences):
     before = preferences.model
 
     def start(model):
+        if model == preferences.model and backend.is_ready:
+            return
         bpy.ops.effigy.disconnect()
         preferences.model = model
         assert bpy.ops.effigy.connect() == {"FINISHED"}

@@ -302,14 +302,3 @@ def test_a_keyed_slider_that_is_dragged_stays_where_it_is(scene, face, settle):
         assert jaw.value == pytest.approx(value)
     settle()
     assert jaw.value == pytest.approx(0.6)
-
-
-def test_a_landmark_track_poses_a_face_that_has_irises_too(scene, serve, tmp_path):
-    """It is the last test here, as the backend has another model afterwards. No track of 68 points shows the irises."""
-    serve("default")
-    assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
-    face = bpy.context.active_object
-    imports_track(face, scene, tmp_path / "track.csv")
-    curves = addon("blender.scene.fcurves").curves_of(face.data.shape_keys)
-    assert curves.find('key_blocks["mouthSmile"].value') is not None
-    assert curves.find('key_blocks["gazeSide"].value') is None

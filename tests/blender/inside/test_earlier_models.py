@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import addon, follower_of
 from helpers import key, pixels, render, rgba, swing
+from test_animation import imports_track
 
 from effigy_protocol.messages import Array, FromSeed
 
@@ -18,12 +19,9 @@ NAME = "Effigy's first default"
 
 
 @pytest.fixture(scope="module")
-def old_file(backend, serve, preferences, planes, tmp_path_factory):
+def old_file(backend, serve, planes, tmp_path_factory):
     """A file made with the first default, and what it rendered; from then on another model is served."""
     path = tmp_path_factory.mktemp("old") / "old.blend"
-    serve("")
-    assert bpy.ops.effigy.choose_model(model="first-default") == {"FINISHED"}
-    serve(preferences.model)
     assert backend.welcome.model == FIRST
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
@@ -284,6 +282,12 @@ def test_people_of_an_earlier_model_can_be_mixed_and_not_given_to_a_face_of_anot
         bpy.ops.effigy.load_identity(filepath=identity)
 
 
+def test_the_models_that_come_with_effigy_are_chosen_by_name(preferences):
+    for name, model in (("default", ""), ("first-default", "first-default")):
+        assert bpy.ops.effigy.choose_model(model=name) == {"FINISHED"}
+        assert preferences.model == model
+
+
 def test_the_shipped_default_paints(scene, serve, backend, settle):
     serve("")
     assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
@@ -296,3 +300,14 @@ def test_the_shipped_default_paints(scene, serve, backend, settle):
     assert picture[..., :3].std() > 10
     assert backend.welcome.alpha, "the default paints its own matte"
     assert {0, 255} <= set(np.unique(picture[..., 3]))
+
+
+def test_a_landmark_track_poses_a_face_that_has_irises_too(scene, serve, tmp_path):
+    """No track of 68 points shows the irises."""
+    serve("")
+    assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
+    face = bpy.context.active_object
+    imports_track(face, scene, tmp_path / "track.csv")
+    curves = addon("blender.scene.fcurves").curves_of(face.data.shape_keys)
+    assert curves.find('key_blocks["mouthSmile"].value') is not None
+    assert curves.find('key_blocks["gazeSide"].value') is None
