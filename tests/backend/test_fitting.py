@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -105,6 +106,10 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     detector = EmbeddedDetector(FIRST_BUNDLE / "detector.safetensors")
     stages = []
     out = tmp_path / "small.effigy"
+    out.mkdir()
+    learnt = {"attributes": [{"name": "age"}], "retired": []}
+    entries = {"generator": {"file": "a", "sha256": ""}, "appearance": None, "correction": None, "attributes": learnt}
+    (out / "model.json").write_text(json.dumps({"format": 6, **entries}))
     plan = FitPlan("small", samples=250, basis=6, latent="w+", paper=True, photo_people=12, people_pictures=40)
     embedder = EmbeddedIdentity(FIRST_BUNDLE / "identity.safetensors")
     monkeypatch.setitem(PRESETS, "effigy", replace(PRESETS["effigy"], steps=200))
@@ -116,6 +121,7 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
         lambda stage, done, total: stages.append(stage),
     )  # fmt: skip
     assert report.shape_nme_percent < 3
+    assert report.dropped == ["age"]
     assert report.regressor_nme_percent < report.paper_nme_percent
     assert report.corrected.edits <= report.corrected.edits_before
     assert set(stages) == {"sample", "factor", "regress", "paper", "looks", "edits", "photos", "people"}

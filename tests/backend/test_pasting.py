@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from effigy.landmarks.photo import Crop
+from effigy.landmarks.photo import Crop, Matte
 from effigy.people import paste as paste_module
 from effigy.people.alignment import to_crop
 from effigy.people.paste import paste
@@ -46,3 +46,17 @@ def test_a_large_photograph_is_pasted_part_by_part(reader, painted, photo, monke
     assert apart.max() <= 1
     assert (apart > 0).mean() < 1e-3
     assert (whole != photograph).mean() > 0.1
+
+
+def test_behind_a_head_that_has_moved_is_the_photographs_background(reader, painted):
+    """And not what the model paints there, which stood around the head as a rim in other colours."""
+    alpha = Matte().matte(painted).numpy()[..., None]
+    background = np.broadcast_to(np.linspace(20, 235, len(painted))[:, None, None], painted.shape)
+    photograph = (background + alpha * (painted - background)).round().astype(np.uint8)
+    over, moved = np.roll(alpha, 10, axis=1), np.roll(painted, 10, axis=1)
+    after = (128 + over * (moved - 128.0)).round().astype(np.uint8)
+    whole = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    out = paste(reader, photograph, whole, photograph, after)
+    revealed = (alpha > 0.9) & (over < 0.1)
+    revealed[len(painted) * 3 // 4 :] = False  # the body
+    assert np.abs(out - background)[revealed[..., 0]].mean() < 20

@@ -73,4 +73,10 @@ def fit(
     console = Console(soft_wrap=True, highlight=False)
     if report.looks is not None:
         console.print(f"edits hold {report.looks}", markup=False)
+    if report.dropped:
+        console.print(
+            f"{out} had the attributes {', '.join(report.dropped)}, which a fit does not carry over: learn them again "
+            f"with 'effigy bundle learn-attributes {out}'",
+            markup=False,
+        )
     console.print(f"{out}: {out / 'report' / 'report.md'} says how good it is; effigy evaluate {out} measures more.")

@@ -93,6 +93,15 @@ def in_format(header: dict[str, Any], version: int | None) -> dict[str, Any]:
     return header | {"format": version} | {name: header.get(name) for name in ("appearance", "correction")}
 
 
+def attribute_names(folder: Path) -> list[str]:
+    """Returns the names of the attributes that the bundle in ``folder`` has learnt, none if it cannot be read."""
+    try:
+        entry = read_header(folder).get("attributes") or {"attributes": []}
+        return [str(each["name"]) for each in entry["attributes"]]
+    except (BundleError, KeyError, TypeError):
+        return []
+
+
 def fit_figures(folder: Path) -> dict[str, Any]:
     """Returns what the fit of the bundle reported, such as samples and errors; empty if nothing. Raises BundleError."""
     report = read_header(folder).get("report")

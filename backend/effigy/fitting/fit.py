@@ -14,7 +14,7 @@ from ..editing.correction import Corrected, Detected, error_of
 from ..faces.bundle import save_face_model
 from ..faces.depth import measure_depth
 from ..faces.face import FaceModel
-from ..faces.header import sha256
+from ..faces.header import attribute_names, sha256
 from ..faces.looks import NO_NETWORK, Looks
 from ..faces.paper import save_paper_regressor
 from ..faces.replacing import check_replaceable
@@ -66,6 +66,7 @@ class FitReport:
     paper_nme_percent: float | None  # of the paper's regressor, if it was asked for
     shape_nme: Array  # of the shape model, for each sample, [N]
     looks: Looks | None  # None for landmarks that are not a face's
+    dropped: list[str]  # attributes of the bundle that was replaced, which the new one has not learnt
 
 
 def fit_face_model(
@@ -83,6 +84,7 @@ def fit_face_model(
     where the networks that read photographs are missing.
     """
     check_replaceable(out)
+    before = attribute_names(out)
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
     check_control_names(topology.actions)
@@ -138,7 +140,7 @@ def fit_face_model(
         learn_photos(out, plan.photo_people, lambda i, n: progress("photos", i, n))
     if plan.people_pictures:
         learn_people(out, plan.people_pictures, lambda i, n: progress("people", i, n))
-    return FitReport(len(W), float(shape_nme.mean()), regressor_nme, corrected, paper_nme, shape_nme, looks)
+    return FitReport(len(W), float(shape_nme.mean()), regressor_nme, corrected, paper_nme, shape_nme, looks, before)
 
 
 def learn_looks(

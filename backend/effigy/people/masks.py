@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masks of faces: the convex hull of a face's points, enlarged and with soft edges."""
+"""Makes masks of faces: the convex hull of a face's points, with soft edges, and widens masks."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.spatial import ConvexHull
+from torch import Tensor
 
 from ..geometry.camera import Array
 
@@ -27,3 +29,9 @@ def face_mask(points: Array, size: int, grown: float = _GROWN, soft: float = 0.0
     if soft > 0:
         small = small.filter(ImageFilter.GaussianBlur(soft))
     return np.asarray(small, np.float64) / 255
+
+
+def grown(mask: Tensor, by: float) -> Tensor:
+    """Widens a square mask [1, 1, H, H] by the share ``by`` of its side."""
+    around = 2 * round(by * mask.shape[-1]) + 1
+    return F.max_pool2d(mask, around, stride=1, padding=around // 2)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts a posed face back into its photograph: warps it to its place, matches colours, and blends band by band.
 
+Around the posed head is the photograph. What its head hid there is spread from the background beside it.
+
 Burt and Adelson, *A multiresolution spline with application to image mosaics*, ACM Transactions on Graphics, 1983.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,20 +21,16 @@ from torch import Tensor
 
 from ..faces import Identity
 from ..geometry.camera import Array
-from ..landmarks.photo import Crop, Matte, PhotoReader
+from ..landmarks.photo import Crop, PhotoReader
 from ..picture_files import decode_picture
 from .alignment import crop_of, to_crop
 from .colours import ColourMatch
-from .masks import face_mask
+from .layers import EDGE, Layers
+from .masks import grown
 
-_GROWN = 1.22  # the scale of the face's hull, to cover what moves with the face
-# As shares of the square's side:
-_SOFT = 0.03  # width of the mask's edge
-_RING = 0.08  # width of the ring around the mask, where colours are compared
-_EDGE = 0.06  # margin of the square in which nothing is pasted
+_RING = 0.08  # width of the ring around the mask, where colours are compared, as a share of the square's side
 _BANDS = 4
 _WHOLE = 32768  # pixels of a side, up to which a picture is read at full size
-_MASK = 256  # pixels of a side, of masks
 _TILE, _MARGIN = 512, 32  # pixels of a tile's side and around it that are blended, multiples of 2^_BANDS
 _SAMPLES = 512  # pixels of a side, of the pictures whose colours are compared
 
@@ -88,7 +85,7 @@ def paste(
     face = _Face(
         crop,
         torch.from_numpy(after).permute(2, 0, 1)[None].float(),
-        torch.from_numpy(_mask(reader, before, after)).float()[None, None],
+        Layers.between(reader, photograph, crop, before, after),
     )
     match = face.match(photograph, box)
     for tile in box.tiles():
@@ -114,7 +111,8 @@ def _paste_tile(
     painted = face.painted(grid)
     under = torch.from_numpy(photograph[around.slices].copy()).permute(2, 0, 1)[None].float()
     matched = painted if match is None else match(painted)
-    blended = _blended(matched, under, over * face.inside(grid)).clamp(0, 255).round().byte()
+    posed = face.before_background(matched, under, grid)
+    blended = _blended(posed, under, over * face.inside(grid)).clamp(0, 255).round().byte()
     out[tile.slices][changed] = blended[0, :, *tile.within(around)].permute(1, 2, 0).numpy()[changed]
 
 
@@ -161,7 +159,7 @@ class _Face:
 
     crop: Crop  # where it belongs
     picture: Tensor  # [1, 3, h, h] in 0 … 255
-    mask: Tensor  # [1, 1, m, m] in 0 … 1
+    layers: Layers
 
     def grid(self, box: _Box, step: int = 1) -> Tensor:
         """Returns the grid of every ``step``-th pixel of the box."""
@@ -174,7 +172,16 @@ class _Face:
 
     def over(self, grid: Tensor) -> Tensor:
         """Returns how much of the photograph it covers, 0 … 1."""
-        return _warp(self.mask, grid, self.crop.side).clamp(0, 1)
+        return _warp(self.layers.mask, grid, self.crop.side).clamp(0, 1)
+
+    def before_background(self, painted: Tensor, under: Tensor, grid: Tensor) -> Tensor:
+        """Returns the head in ``painted`` before the photograph's background; ``under`` is the photograph there."""
+        layers = self.layers
+        head, hidden, behind = (
+            _warp(each, grid, self.crop.side) for each in (layers.head, layers.hidden, layers.behind)
+        )
+        background = under + hidden.clamp(0, 1) * (behind - under)
+        return background + head.clamp(0, 1) * (painted - background)
 
     def inside(self, grid: Tensor) -> Tensor:
         """Returns whether each pixel is in the crop, [1, 1, h, w]."""
@@ -184,7 +191,7 @@ class _Face:
         """Returns the match to the photograph's colours in the ring around the mask; None if that is outside of it."""
         step = max(max(box.right - box.left, box.bottom - box.top) // _SAMPLES, 1)
         grid = self.grid(box, step)
-        around = _warp(_grown(self.mask, _RING), grid, self.crop.side)
+        around = _warp(grown(self.layers.mask, _RING), grid, self.crop.side)
         ring = (around - self.over(grid)).clamp(0, 1) * self.inside(grid)
         if float(ring.sum()) < 1:
             return None
@@ -209,36 +216,9 @@ def _warp(picture: Tensor, grid: Tensor, side: float) -> Tensor:
     return F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-def _mask(reader: PhotoReader, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Array:
-    """Returns a mask [_MASK, _MASK] of the head in either picture, which is 0 at the square's edge."""
-    matte, drawn = Matte(reader.device), np.zeros((_MASK, _MASK))
-    for picture in (before, after):
-        faces = reader.read(picture, most=1)
-        points = faces[0].points[:, :2] * (_MASK / len(picture)) if faces else _oval()
-        hull = face_mask(points, _MASK, _GROWN, _SOFT * _MASK)
-        seen = F.interpolate(matte.matte(picture)[None, None], (_MASK, _MASK), mode="bilinear", align_corners=False)
-        person = seen[0, 0].cpu().double().numpy()
-        drawn = np.maximum(drawn, np.maximum(hull, person))
-    from_edge = (np.minimum(np.arange(_MASK), np.arange(_MASK)[::-1]) + 0.5) / _MASK
-    ramp = np.clip((from_edge - _EDGE) / _EDGE, 0, 1)
-    return drawn * ramp[:, None] * ramp
-
-
-def _oval() -> Array:
-    """Returns the outline of a face in the usual place, for pictures in which none is found."""
-    angle = np.linspace(0, 2 * math.pi, 64)
-    return np.stack([0.5 + 0.3 * np.cos(angle), 0.52 + 0.38 * np.sin(angle)], axis=1) * _MASK
-
-
-def _grown(mask: Tensor, by: float) -> Tensor:
-    """Widens a mask by the share ``by`` of its side."""
-    around = 2 * round(by * mask.shape[-1]) + 1
-    return F.max_pool2d(mask, around, stride=1, padding=around // 2)
-
-
 def _widened(mask: Tensor, side: float) -> Tensor:
     """Widens a mask as far as blending reaches."""
-    reach = min(2**_BANDS, max(int(_EDGE * side / 2), 1))
+    reach = min(2**_BANDS, max(int(EDGE * side / 2), 1))
     across = F.max_pool2d((mask > 0).float(), (1, 2 * reach + 1), stride=1, padding=(0, reach))
     return F.max_pool2d(across, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
 

@@ -6,12 +6,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import bpy
 import numpy as np
+
+from effigy_client.face import Anchor
+from effigy_protocol.messages import Parameter
+from effigy_protocol.person import turns_of
 
 from .. import preferences
 from ..pictures import render, stale
@@ -161,8 +165,7 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
                 found.setdefault(("warning", text), []).append(frame)
             turn = {"yaw": wanted.parameters.yaw, "pitch": wanted.parameters.pitch}
             for known in welcome.pose if welcome is not None else ():
-                if known.name in turn and not known.low <= turn[known.name] <= known.high:
-                    text = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, known.name, known.high)
+                if known.name in turn and (text := _of_turn(proxy, known, turn[known.name])):
                     found.setdefault(("warning", text), []).append(frame)
     for name, (all_parts, where) in outdated.items():
         text = rpt_("{}: its bake is stale, made with {}; bake again", name, differing(list(all_parts)))
@@ -175,6 +178,25 @@ def _of_frames(scene: bpy.types.Scene) -> Iterator[Finding]:
             yield Finding(level, rpt_("{} (frame {}, {} frames in all)", text, where[0], len(where)))
         else:
             yield Finding(level, rpt_("{} (frame {})", text, where[0]))
+
+
+def _of_turn(proxy: bpy.types.Object, known: Parameter, angle: float) -> str:
+    """Returns that the face is asked to turn by an ``angle`` beyond its model's range; "" if it is within."""
+    face = face_of(proxy)
+    turns = _turns(face.latent) if known.name == "yaw" else 1.0
+    if turns == 1:
+        beyond = rpt_("{}: {} is beyond the model's ±{:.0f}°", proxy.name, known.name, known.high)
+        return "" if known.low <= angle <= known.high else beyond
+    low, high = (face.rest_yaw + (end - face.rest_yaw) * turns for end in (known.low, known.high))
+    if low <= angle <= high:
+        return ""
+    return rpt_("{}: yaw is beyond {:.0f}° to {:.0f}°, as far as the model turns this person", proxy.name, low, high)
+
+
+@lru_cache(maxsize=8)
+def _turns(latent: str) -> float:
+    """A tuned person's takes milliseconds to decode, and every frame asks."""
+    return turns_of(Anchor("", latent).latent_bytes())
 
 
 def _of_roll(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray) -> str:

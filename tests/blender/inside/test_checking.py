@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -91,3 +93,16 @@ def test_the_checks_popup_takes_names_as_they_are(scene, face):
     menu = SimpleNamespace(layout=SimpleNamespace(label=lambda text, icon: shown.append(text)))
     preflight._draw_findings([preflight.Finding("error", "{a} stands in front of {}")], menu, bpy.context)
     assert shown == ["{a} stands in front of {}"]
+
+
+def test_the_check_counts_how_far_a_persons_pictures_turn(scene, face):
+    preflight = addon("blender.ui.preflight")
+    far = preflight.session.welcome.pose[0].high + 1  # of the yaw
+    header = b'{"turns": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}'
+    face.rotation_euler.z = math.radians(far)
+    for turns, is_beyond in ((None, True), (1.25, False), (0.8, True)):
+        if turns is not None:
+            face.effigy.set_latent(len(header).to_bytes(8, "little") + header + struct.pack("<d", turns))
+        found = [finding.text for finding in preflight.findings(scene) if "yaw is beyond" in finding.text]
+        assert bool(found) == is_beyond, (turns, found)
+        assert turns is None or not is_beyond or "this person" in found[0]
