@@ -41,9 +41,8 @@ def measure(model: FaceModel, reader: PhotoReader, file: Path) -> dict[str, Any]
     began = time.process_time()
     made = finish(make_person(model, reader, file.read_bytes(), tuned=True, name=file.name))
     row: dict[str, Any] = dict(made.figures) | {"seconds": round(time.process_time() - began, 1)}
-    as_read = replace(made.person, turns=None)  # as φ reads turns
-    untuned = replace(as_read, deltas={})
-    for name, person in (("tuned", made.person), ("tuned, turns as read", as_read), ("found", untuned)):
+    untuned = replace(made.person, turns=None, deltas={})
+    for name, person in (("tuned", made.person), ("found", untuned)):
         row[name] = follows(model, reader, model.open_person(person))
     return row
 
@@ -94,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--record", type=Path, required=True, help="what is known already, one line a picture")
-    parser.add_argument("--model", default="first-default")
+    parser.add_argument("--model", default="default")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--every", type=int, default=_EVERY)
     parser.add_argument("--count", type=int, default=24)

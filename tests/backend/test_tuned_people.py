@@ -15,11 +15,14 @@ import torch
 from effigy.faces import LatentError
 from effigy.faces.recent import Recent
 from effigy.painting.shots import Shot, paint_shots
-from effigy.people import stages, tuning
+from effigy.people import expressions, stages, tuning
 from effigy.people.alignment import align
 from effigy.people.making import finish, psnr, target_of
 from effigy.people.stages import Stages, Unfinished
+from effigy.people.warping import warp
 from effigy_protocol.messages import FromLatent, OpenIdentity, Synthesize
+
+from .people import tensor
 
 LAYER = "synthesis.b32.conv1.weight"
 
@@ -115,6 +118,41 @@ def test_changes_that_do_not_fit_are_refused_before_they_are_made(default_model,
             default_model.open_person(wrong)
 
 
+def test_points_of_a_picture_are_moved_and_nothing_far_away(reader, photo):
+    picture, points = tensor(photo), reader.read(photo, most=1)[0].points[:, :2] / len(photo)
+    assert torch.allclose(warp(picture, points, points), picture, atol=0.02)
+    x, y = np.meshgrid(np.linspace(-1, 1, photo.shape[1]), np.linspace(-1, 1, photo.shape[0]))
+    places = torch.from_numpy(np.stack([x, y])[None]).float()
+    to = points + np.array([0.0, 0.01])
+    moved = warp(places, points, to) - places
+    middle = (points.mean(axis=0) * len(photo)).astype(int)
+    assert abs(float(moved[0, 1, middle[1], middle[0]]) + 0.02) < 0.002, "a hundredth of the width, in −1 … 1"
+    assert moved[..., :3, :].abs().max() < 0.004
+
+
+def test_an_expression_changes_a_photograph_where_it_is(default_model, reader, photo):
+    target = target_of(align(default_model, reader, photo), reader)
+    who = default_model.open_seed(0, truncation=0.0)
+    found = dict(
+        zip(default_model.controls, expressions.examples(default_model, who, target, target.face), strict=True)
+    )
+    points = expressions._points(target.picture, target.face)
+    eyes = {"eyeBlinkLeft": (386, 374), "eyeBlinkRight": (159, 145)}
+    changes = {}
+    for name in eyes:
+        change = (found[name].picture - target.picture).abs().mean(dim=1)[0]
+        for eye, lids in eyes.items():
+            row, column = (points[list(lids)].mean(axis=0)[::-1] * len(change)).astype(int)
+            changes[name, eye] = float(change[row - 1 : row + 2, column - 2 : column + 3].mean())
+        assert abs(float(found[name].weight.sum()) - 1) < 1e-4
+        assert float(found[name].missed(found[name].picture)) == 0 < float(found[name].missed(target.picture))
+    for name in eyes:
+        other = next(eye for eye in eyes if eye != name)
+        assert changes[name, name] > 2 * changes[name, other], changes
+    gap = {name: found[name].moved[14, 1] - found[name].moved[13, 1] for name in ("jawOpen", "eyeBlinkLeft")}
+    assert gap["jawOpen"] > 0.01 > 10 * abs(gap["eyeBlinkLeft"])
+
+
 def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(
     default_model, reader, photo, tmp_path, monkeypatch
 ):
@@ -123,11 +161,15 @@ def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(
     aligned = align(default_model, reader, photo)
     target = target_of(aligned, reader)
     average = default_model.open_seed(0, truncation=0.0)
+    taught = list(expressions.examples(default_model, average, target, target.face))
+    monkeypatch.setattr(tuning, "examples", lambda *_: iter(taught))
     kept = Unfinished(tmp_path / "whole.person")
     steps, met, shares = tuning.tune(default_model, average, target, Stages.begin(kept, b"picture")), [], []
     try:
         while True:
             progress = next(steps)
+            if progress.share == 0:  # an example was computed
+                continue
             met.append(psnr(progress.picture, aligned.picture, target.face.mask))
             shares.append(progress.share)
             if len(shares) == 3:
@@ -144,7 +186,7 @@ def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(
     assert psnr(shown, aligned.picture, target.face.mask) > met[-2] - 0.5, "the product keeps what was trained"
     there, rest = Stages.begin(Unfinished(tmp_path / "stopped.person"), b"picture"), []
     again = finish(tuning.tune(default_model, average, target, there), lambda step: rest.append(step.share))
-    assert rest == [1.0], "whoever was stopped goes on"
+    assert rest == [0.0] * len(taught) + [1.0], "whoever was stopped goes on"
     assert all(torch.equal(a, b) for name in deltas for a, b in zip(deltas[name], again[name], strict=True))
 
 

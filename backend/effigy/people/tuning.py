@@ -2,7 +2,8 @@
 """Tunes the generator for one person, so that it paints what no latent of its own gives: pivotal tuning.
 
 Roich et al., *Pivotal Tuning for Latent-based Editing of Real Images*, ACM Transactions on Graphics, 2022. The latent
-stays, and the weights of the convolutions are trained for some steps. Their changes are kept as low-rank products.
+stays, and the weights of the convolutions are trained for some steps, on the photograph and on how it would look with
+each expression (``expressions``). Their changes are kept as low-rank products.
 """
 
 from __future__ import annotations
@@ -16,20 +17,22 @@ from torch import Tensor
 from ..faces import FaceModel, Identity
 from ..generators import load_trainable
 from ..generators.planes import colour
+from .expressions import Example, examples
 from .inversion import Progress
-from .objective import MESH, PhotoFace, Target, mesh_of, pixels_apart, points_apart
+from .objective import Target, mesh_of, pixels_apart, points_apart
 from .stages import Stages
 
 _STEPS = 60
-_RATE = 4e-3
+_RATE = 1e-3  # with 4e-3, ten steps undo what the generator has learnt of faces, and expressions with it
 _BETAS = (0.9, 0.95)
 _FALLING = 0.4  # the last share of the steps, over which the rate falls to zero
 _RANK = 32
 _NUMBERS = 500_000  # in all, of two bytes each, because a frame of a request carries a MiB
-# The weight of how much expressions move the points otherwise than in an average person: squared, in picture widths.
-# Without it a smile is half as wide as asked; with more, the face is met less well.
-_EDITED = 80.0
-_STRENGTH = 0.8  # of these expressions
+# Weights, where the photograph's pixels have 1; of points they are for squared picture widths. With more for the points
+# or the examples, the face is met less well.
+_POINTS = 5.0
+_EDITED = 2.0  # of an example of an expression
+_MOVED = 80.0  # of how its points have moved
 _KEPT_EVERY_S = 10.0
 
 Deltas = Mapping[str, tuple[Tensor, Tensor]]
@@ -40,8 +43,8 @@ Steps = Generator[Progress, None, Deltas]
 def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -> Steps:
     """Trains the model's generator to paint the target, a photograph, for the identity's latent.
 
-    It yields after every step, and returns the changes by parameter, for ``load_generator``. The same input gives the
-    same changes. Where it is is kept in ``stages`` every few seconds, and it goes on from there. Raises
+    It yields after every example and every step, and returns the changes by parameter, for ``load_generator``. The same
+    input gives the same changes. Where it is is kept in ``stages`` every few seconds, and it goes on from there. Raises
     GeneratorFileError, and what keeping raises.
     """
     if target.face is None or model.generator_path is None:
@@ -56,21 +59,24 @@ def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -
     device = model.generator.device
     ws = identity.ws[None].to(device)
     face, wanted = target.face, mesh_of(target.picture, target.face)
-    edits = [
-        (_edited(model, identity, control).to(device), _moved(model, identity, control, face))
-        for control in model.controls
-    ]
+    with torch.no_grad():
+        begun = colour(network.synthesize(ws), network.planes)
+    shown: list[Example] = []
+    for example in examples(model, identity, target, face):
+        shown.append(example)
+        yield Progress("tuned", 0.0, begun, target.picture)
     here, kept_at = stages.part(f"tuned {identity.key}"), time.monotonic()
     for step in range(_go_on(optimiser, here.kept.get(here.of)), _STEPS):
         optimiser.param_groups[0]["lr"] = _RATE * min(1.0, (_STEPS - step) / (_FALLING * _STEPS))
         with torch.enable_grad():
             picture = colour(network.synthesize(ws), network.planes)
             found = mesh_of(picture, face)
-            cost = pixels_apart(picture, target) + MESH * points_apart(found, wanted)
-            if edits:
-                edited, moved = edits[step % len(edits)]
-                shown = mesh_of(colour(network.synthesize(edited), network.planes), face)
-                cost = cost + _EDITED * points_apart(shown - found.detach(), moved)
+            cost = pixels_apart(picture, target) + _POINTS * points_apart(found, wanted)
+            if shown:
+                example = shown[step % len(shown)]
+                edited = colour(network.synthesize(example.ws), network.planes)
+                moved = points_apart(mesh_of(edited, face) - found.detach(), example.moved)
+                cost = cost + _EDITED * example.missed(edited) + _MOVED * moved
             optimiser.zero_grad()
             cost.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -113,26 +119,6 @@ def _go_on(optimiser: torch.optim.Adam, state: Tensor | None) -> int:
 def _is_tuned(name: str) -> bool:
     """Returns whether a parameter is tuned: those of the convolutions are; the affine layers keep edits as they are."""
     return name.startswith("synthesis.") and ".affine." not in name and "noise" not in name
-
-
-def _edited(model: FaceModel, identity: Identity, control: str) -> Tensor:
-    """Returns the person's latent [1, num_ws, w_dim] with one control moved."""
-    return model.edit(identity, identity.pose.yaw, identity.pose.pitch, {control: _STRENGTH}).ws[None]
-
-
-@torch.no_grad()
-def _moved(model: FaceModel, identity: Identity, control: str, face: PhotoFace) -> Tensor:
-    """Returns how a control moves the points [478, 2] of an average person who is turned as ``identity`` is.
-
-    The person's own latent is far from all samples, and there the control would move them only half as far.
-    """
-    average, pose = model.open_seed(0, truncation=0.0), identity.pose
-    both = [model.edit(average, pose.yaw, pose.pitch, each).ws for each in ({}, {control: _STRENGTH})]
-    generator = model.generator
-    still, moved = (
-        mesh_of(colour(generator.synthesize(ws[None].to(generator.device)), generator.planes), face) for ws in both
-    )
-    return moved - still
 
 
 def _rank(shapes: list[torch.Size]) -> int:
