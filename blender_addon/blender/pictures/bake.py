@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ from .stale import map_file, record_of
 from .walk import Step, Walk
 
 _NAME = 200  # bytes of a folder's name, which its files' names begin with; file systems allow 255
+_KEPT = _NAME - 17  # of a longer one, before its hash
 
 
 class BakeError(Exception):
@@ -65,7 +67,9 @@ def folder_of(proxy: bpy.types.Object) -> Path:
     if not bpy.data.filepath:
         raise BakeError(rpt_("save the .blend first: the pictures are written beside it"))
     blend = Path(bpy.data.filepath)
-    name = os.fsencode(bpy.path.clean_name(proxy.name))[:_NAME].decode(errors="ignore")
+    name = bpy.path.clean_name(proxy.name)
+    if len(raw := os.fsencode(name)) > _NAME:  # faces whose names differ at their ends alone have folders of their own
+        name = f"{raw[:_KEPT].decode(errors='ignore')}-{hashlib.sha256(raw).hexdigest()[:16]}"
     return blend.parent / "effigy" / blend.stem / name
 
 
