@@ -17,5 +17,5 @@ def test_every_request_and_every_source_is_among_them():
 
 
 def test_the_same_seed_damages_alike():
-    once, again = ([damaged(np.random.default_rng(4), number) for number in range(50)] for _ in range(2))
+    once, again = ([damaged(random, number) for number in range(50)] for random in map(np.random.default_rng, (4, 4)))
     assert once == again
