@@ -171,7 +171,7 @@ def test_a_failed_step_says_why_and_the_next_run_goes_on(served, tmp_path, soon)
 
 
 def test_all_of_it_can_come_from_a_folder(served, tmp_path, soon, monkeypatch):
-    """Of any name, whatever pip is told to do elsewhere."""
+    """Of any name, also where pip is configured to install elsewhere."""
     (tmp_path / "pip.conf").write_text(f"[install]\nuser = true\n[global]\ncache-dir = {tmp_path / 'cache'}\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     for name in ("PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN"):

@@ -213,8 +213,9 @@ class Installation(Work):
 def environment(temporary: Path) -> dict[str, str]:
     """Returns the commands' environment: without Blender's own Python, with the system's proxies if none are set.
 
-    Of the user's settings of pip only those of the network stay: others say where to install, and from where. Temporary
-    files go to the folder ``temporary``, on the disk that was chosen: the system's own may be in memory.
+    Of the variables that configure pip only those of the network and the cache stay, and PIP_CONFIG_FILE: others say
+    where to install, and from where. Temporary files go to the folder ``temporary``, on the disk that was chosen: the
+    system's own may be in memory.
     """
     kept = {
         name: value
