@@ -35,6 +35,7 @@ _Ask = tuple[float, float, dict[str, float]]
 
 
 def random_asks(model: FaceModel, random: np.random.Generator, count: int) -> list[_Ask]:
+    """Draws ``count`` edits within the ranges of ``model``."""
     return [random_edit(model.controls, model.pose_range, random) for _ in range(count)]
 
 

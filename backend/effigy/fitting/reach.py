@@ -17,7 +17,7 @@ from ..faces.latent import LatentError
 from ..geometry.expressions import Expression
 
 _PEOPLE = 12
-_FIRST_SEED = 4_000_000  # apart from the seeds of fits and evaluations
+_FIRST_SEED = 4_000_000  # apart from the seeds of fits, learning and fitting.evaluation
 _FOLLOWED = 0.5  # share of a lower end that edits must reach
 _SHOWN = 0.1  # of a control: nobody sees less
 

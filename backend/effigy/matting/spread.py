@@ -11,6 +11,9 @@ from scipy.ndimage import gaussian_filter
 
 Plane = NDArray[np.floating[Any]]  # of float32 where a picture's values are
 
+_NEAR = 0.8, 3  # pixels: standard deviation and radius of what counts as beside
+_LEAST = 1e-6  # weight from which something is beside
+
 
 def spread(values: Plane, weight: Plane) -> Plane:
     """Fills ``values`` [H, W, C] from their surroundings where ``weight`` [H, W] is less than 1.
@@ -26,10 +29,6 @@ def spread(values: Plane, weight: Plane) -> Plane:
     coarse = _sums(known) / np.maximum(coarse_weight, 1e-12)[..., None]
     around = spread(coarse, np.minimum(coarse_weight, 1))
     return known + (1 - weight)[..., None] * _enlarged(around, weight.shape)
-
-
-_NEAR = 0.8, 3  # pixels: standard deviation and radius of what counts as beside
-_LEAST = 1e-6  # weight from which something is beside
 
 
 def spread_from_edge(values: Plane, weight: Plane) -> Plane:

@@ -37,6 +37,6 @@ class EFFIGY_PT_shot(FacePanel):
             grid.prop(shown, "visible_shadow", text="Casts Shadow")
             grid.prop(shown, "visible_diffuse", text="Lights")
             grid.prop(shown, "visible_glossy", text="Reflected")
-        space = context.space_data
+        space = context.space_data  # last, since a note that comes and goes would move what is below it
         if (face.lit or face.sharpen) and isinstance(space, bpy.types.SpaceView3D) and space.shading.type == "SOLID":
-            write(layout, iface_("Solid views show it as painted: choose Material Preview"), "INFO")  # last: it goes
+            write(layout, iface_("Solid views show it as painted: choose Material Preview"), "INFO")
