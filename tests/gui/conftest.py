@@ -33,7 +33,7 @@ def window(addon_zip):
     shutil.rmtree(work, ignore_errors=True)
     chroot = Chroot(folder, work)
     try:
-        display = Display(91, work / "xvfb.log")
+        display = Display(work / "xvfb.log")
         try:
             opened = Window(chroot, display, work, addon_zip, work.parent)
             try:

@@ -25,21 +25,21 @@ _ROW = 12  # pixels above and below a text's middle
 
 
 class Display:
-    """A virtual X server."""
+    """A virtual X server, under a number that is free."""
 
-    def __init__(self, number: int, log: Path) -> None:
-        self.name = f":{number}"
+    def __init__(self, log: Path) -> None:
         screen = f"{SIZE[0]}x{SIZE[1]}x24"
-        command = ["Xvfb", self.name, "-screen", "0", screen, "+extension", "GLX", "-nolisten", "tcp"]
+        reading, writing = os.pipe()
+        command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", screen, "+extension", "GLX", "-nolisten", "tcp"]
         command += ["-nocursor", "-fbdir", str(log.parent)]  # a pointer would hide what it stands on
         self._pixels = log.parent / "Xvfb_screen0"
         with log.open("wb") as file:
-            self._process = subprocess.Popen(command, stdout=file, stderr=file)
-        socket = Path(f"/tmp/.X11-unix/X{number}")
-        end = time.monotonic() + PATIENCE
-        while not socket.exists():
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.1)
+            self._process = subprocess.Popen(command, stdout=file, stderr=file, pass_fds=[writing])
+        os.close(writing)
+        with open(reading) as told:
+            number = told.readline().strip()  # once the server is ready; nothing if it ends
+        assert number, log.read_text()
+        self.name = f":{number}"
 
     def look(self) -> np.ndarray:
         """The screen [H, W, 3], from the file in which the X server has it: X's own format of window dumps."""
