@@ -109,7 +109,7 @@ def paste(
 ) -> None:
     """Put a posed person back into the picture that they were made from, at full size.
 
-    Nothing changes around the face.
+    Nothing changes but the head, and the background that its turn uncovers.
     """
     from .. import api
 
