@@ -98,10 +98,10 @@ class FaceModel:
         """The generator that paints all identities but tuned ones."""
         return self.painter.generator
 
-    def with_regressor(self, regressor: Regressor) -> FaceModel:
-        """Returns this model with another regressor and without ``appearance``, for comparisons."""
+    def with_regressor(self, regressor: Regressor, appearance: Appearance | None = None) -> FaceModel:
+        """Returns this model with another regressor, and with the ``appearance`` that reads its latents, if any."""
         other = copy.copy(self)
-        other.regressor, other.appearance, other._average = regressor, None, None
+        other.regressor, other.appearance, other._average = regressor, appearance, None
         return other
 
     def with_attributes(self, attributes: Iterable[Attribute]) -> FaceModel:

@@ -117,7 +117,7 @@ def fit_face_model(
         None if looks is None else looks.appearance,
     )  # fmt: skip
     corrected = correct_by_edits(model, detector, latents[:EDITS], plan.seed, progress)
-    model.regressor = corrected.regressor
+    model = model.with_regressor(corrected.regressor, model.appearance)
     unseen = Detected(latents[-held_out:], W[-held_out:])
     regressor_nme = error_of(corrected.regressor, unseen, shape)
     header = {

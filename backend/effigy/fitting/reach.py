@@ -14,7 +14,8 @@ import numpy as np
 
 from ..faces.face import FaceModel
 from ..faces.latent import LatentError
-from ..geometry.expressions import Expression
+from ..geometry.camera import Array
+from ..geometry.expressions import Expression, mirror_twins
 
 _PEOPLE = 12
 _FIRST_SEED = 4_000_000  # apart from the seeds of fits, learning and fitting.evaluation
@@ -26,19 +27,29 @@ def reachable(model: FaceModel) -> list[Expression]:
     """Returns the controls of ``model``, with lower ends that its edits reach.
 
     A lower end of which the edits of most people reach less than half becomes what they reach, or 0 where that shows
-    nothing. Upper ends are 1 by definition. Whoever shows an expression at rest can still be asked for less of it
-    (``faces.edit``).
+    nothing; left and right are counted together. Upper ends are 1 by definition. Whoever shows an expression at rest
+    can still be asked for less of it (``faces.edit``).
     """
     found = []
     for seed in range(_FIRST_SEED, _FIRST_SEED + _PEOPLE):
         with contextlib.suppress(LatentError):
             found.append(_lowest(model, seed))
     controls = list(model.controls.values())
-    ends = np.median(found, axis=0).tolist() if found else [control.low for control in controls]
-    return [
-        control if end <= _FOLLOWED * control.low else replace(control, low=end if end < -_SHOWN else 0.0)
-        for control, end in zip(controls, ends, strict=True)
-    ]
+    if not found:
+        return controls
+    places = {control.name: place for place, control in enumerate(controls)}
+    twins = mirror_twins(model.topology, places)
+    sides = [[places[name], places[twins[name].name]] for name in places]
+    reached = np.array(found)
+    return [_ended(control, reached[:, both]) for control, both in zip(controls, sides, strict=True)]
+
+
+def _ended(control: Expression, reached: Array) -> Expression:
+    """Returns ``control`` with a lower end that people ``reached`` [people, sides]."""
+    end = float(np.median(reached))
+    if end <= _FOLLOWED * control.low:
+        return control
+    return replace(control, low=end if end < -_SHOWN else 0.0)
 
 
 def _lowest(model: FaceModel, seed: int) -> list[float]:

@@ -81,7 +81,7 @@ def refine(
         _check_detector(model, with_faces(sampled))
         people = latents_of_samples(model.generator, seed, latent, edits)
         corrected = correct_by_edits(model, detector, people, seed, progress)
-        model.regressor = corrected.regressor
+        model = model.with_regressor(corrected.regressor, model.appearance)
     with whole_folder(out) as temporary:
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_OUTDATED))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
