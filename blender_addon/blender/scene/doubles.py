@@ -26,8 +26,9 @@ def mend(proxy: bpy.types.Object, welcome: Welcome | None) -> None:
     image: Any = face.image
     if image is not None and image.effigy_mesh is None and face.plate is not None:
         rig.own(face, image)
-    if face.photograph is not None and face_of(face.photograph).owner is None:  # 0.2.0 gave it none
-        rig.claim(face.photograph, proxy)
+    photograph = face.photograph
+    if photograph is not None and photograph.library is None and face_of(photograph).owner is None:  # 0.2.0 gave none
+        rig.claim(photograph, proxy)
     if welcome is not None and controls.TWINS not in proxy.data.attributes:
         identity.store_twins(proxy.data, welcome)
     if welcome is not None and welcome.model == face.model and not face.control_twins:
