@@ -31,7 +31,7 @@ from effigy_client.install import (
     read_wheel,
 )
 from effigy_client.install.download import CancelledError, fetch
-from effigy_client.install.run import environment
+from effigy_client.install.run import _configured, environment
 
 from .package_index import serve
 from .wheels import DOCTOR, write_wheel
@@ -172,7 +172,9 @@ def test_a_failed_step_says_why_and_the_next_run_goes_on(served, tmp_path, soon)
 
 def test_all_of_it_can_come_from_a_folder(served, tmp_path, soon, monkeypatch):
     """Of any name, also where pip is configured to install elsewhere."""
-    (tmp_path / "pip.conf").write_text(f"[install]\nuser = true\n[global]\ncache-dir = {tmp_path / 'cache'}\n")
+    (tmp_path / "pip.conf").write_text(
+        f"[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\ndry-run = true\n[global]\nrequire-hashes = true\n"
+    )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     for name in ("PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN"):
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
@@ -379,6 +381,19 @@ def test_proxies_of_the_system_are_handed_on(monkeypatch, tmp_path):
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://example.org/simple")
     assert environment(tmp_path)["PIP_CERT"] == "/company.pem"
     assert "PIP_EXTRA_INDEX_URL" not in environment(tmp_path)
+    assert environment(tmp_path)["PIP_CONFIG_FILE"] == os.devnull, "of which see the next test"
+
+
+def test_pips_configuration_is_asked_about_the_network_alone(monkeypatch, tmp_path):
+    (tmp_path / "pip.conf").write_text(
+        "[global]\ncert = /c'ompany.pem\ntarget = /elsewhere\nproxy = http://a:1\n[install]\nproxy = http://b:1\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    asked = {"PIP_CERT": "/c'ompany.pem", "PIP_PROXY": "http://b:1"}
+    assert asked.items() <= _configured(Path(sys.executable), tmp_path).items()
+    assert "PIP_TARGET" not in _configured(Path(sys.executable), tmp_path)
+    (tmp_path / "pip.conf").write_text("no settings")
+    assert _configured(Path(sys.executable), tmp_path) == {}
 
 
 SAID = {"name": "a.whl", "version": "1", "sha256": "0" * 64, "size": 1, "address": ""}

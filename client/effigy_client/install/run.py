@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import shutil
@@ -28,7 +29,7 @@ _FREE = 0.5  # gigabytes that must stay free on the disk
 _GIGABYTE = 1e9
 _LOG = 4 << 20  # bytes, above which the log starts anew
 _PIP_KEPT = {
-    *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TRUSTED_HOST", "PIP_CONFIG_FILE", "PIP_DEFAULT_TIMEOUT"),
+    *("PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT"),
     *("PIP_CACHE_DIR", "PIP_NO_CACHE_DIR"),
 }
 _TOLD = 400  # characters of a line that are shown
@@ -43,6 +44,7 @@ class Installation(Work):
         self._repair = repair
         self._cancelled = threading.Event()
         self._child: subprocess.Popen[str] | None = None
+        self._pip: dict[str, str] = {}  # what pip's configuration says of the network
         self._lock = threading.Lock()
         self._telling = threading.Lock()
 
@@ -82,6 +84,7 @@ class Installation(Work):
             self._begin("environment")
             if not there.flavour and not self._runs(["-c", "import pip"]):
                 self._call(plan.environment(again=folder.env.exists()), log, "the environment cannot be made")
+            self._pip = _configured(folder.python, folder.temporary)
             self._begin("PyTorch")
             if there.flavour != plan.flavour:
                 with self._share_by_disk("PyTorch", "backend", plan.download_gb + plan.disk_gb):
@@ -141,7 +144,7 @@ class Installation(Work):
         try:
             child = subprocess.Popen(  # noqa: S603 the plan's
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                encoding="utf-8", errors="replace", env=environment(self.plan.folder.temporary),
+                encoding="utf-8", errors="replace", env=self._pip | environment(self.plan.folder.temporary),
                 start_new_session=sys.platform != "win32", creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )  # fmt: skip
         except OSError as error:
@@ -213,9 +216,9 @@ class Installation(Work):
 def environment(temporary: Path) -> dict[str, str]:
     """Returns the commands' environment: without Blender's own Python, with the system's proxies if none are set.
 
-    Of the variables that configure pip only those of the network and the cache stay, and PIP_CONFIG_FILE: others say
-    where to install, and from where. Temporary files go to the folder ``temporary``, on the disk that was chosen: the
-    system's own may be in memory.
+    Of the variables that configure pip only those of the network and the cache stay: others say where to install, and
+    from where. Temporary files go to the folder ``temporary``, on the disk that was chosen: the system's own may be in
+    memory.
     """
     kept = {
         name: value
@@ -225,7 +228,34 @@ def environment(temporary: Path) -> dict[str, str]:
     for scheme, address in urllib.request.getproxies().items():
         if scheme in ("http", "https") and not any(f"{scheme}_proxy" == name.lower() for name in kept):
             kept[f"{scheme}_proxy"] = address
-    return kept | {"PYTHONUNBUFFERED": "1"} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
+    return (
+        kept
+        | {"PYTHONUNBUFFERED": "1", "PIP_CONFIG_FILE": os.devnull}
+        | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
+    )
+
+
+def _configured(python: Path, temporary: Path) -> dict[str, str]:
+    """Returns what pip's configuration files say of the network, as environment variables.
+
+    pip itself then reads none of these files: no option undoes a ``target`` that stands in one. Of files that pip
+    cannot read, nothing is returned.
+    """
+    command = [str(python), "-I", "-m", "pip", "config", "list"]
+    own = {name: os.environ[name] for name in ("PIP_CONFIG_FILE",) if name in os.environ}
+    env = {name: value for name, value in environment(temporary).items() if not name.startswith("PIP_")} | own
+    try:
+        said = subprocess.run(command, capture_output=True, timeout=120, check=True, env=env).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found = {}
+    for line in said.decode(errors="replace").splitlines():  # global's before install's, which count more
+        key, _, value = line.partition("=")
+        section, _, option = key.partition(".")
+        name = f"PIP_{option.upper().replace('-', '_')}"
+        if section in ("global", "install") and name in _PIP_KEPT:
+            found[name] = str(ast.literal_eval(value))
+    return found
 
 
 def _reason(said: list[str]) -> str:
