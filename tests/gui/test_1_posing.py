@@ -80,7 +80,7 @@ def test_a_face_is_added_by_a_click_and_seen_in_the_viewport(window):
     time.sleep(1.0)
     window.shot("03-first-face")
     changed = np.abs(viewport(window) - before).max(axis=2) > 40
-    assert changed.mean() > 0.15, "the viewport shows no face"
+    assert changed.mean() > 0.08, "the viewport shows no face"  # with little hair, too
     window.find("^.{0,3}Render$", PANEL)  # the panel's last part: all of it is on the screen
     # The window shows the picture's own colours.
     assert shows_face(window)
@@ -125,8 +125,9 @@ def test_an_expression_by_chance_is_mirrored_and_undone(window):
     window.press("Mirror", PANEL)
     settle(window)
     mirrored = values(window)
+    ranges = window.ask("result = {b.name: [b.slider_min, b.slider_max] for b in face().data.shape_keys.key_blocks}")
     for left, right in (("eyeBlinkLeft", "eyeBlinkRight"), ("eyeBlinkRight", "eyeBlinkLeft")):
-        assert mirrored[left] == pytest.approx(chosen[right], abs=1e-4)
+        assert mirrored[left] == pytest.approx(np.clip(chosen[right], *ranges[left]), abs=1e-4)
     window.shot("05a-randomised")
     window.press("Reset Pose", PANEL)
     window.press("Neutral", PANEL)
