@@ -89,7 +89,7 @@ def _count(rows: dict[str, Row], suite: ElementTree.Element, said: dict[str | No
         if said.get("cuda") and "cuda" in where:
             rows["NVIDIA GPU (CUDA)"].what = said["cuda"]
             counted.append(rows["NVIDIA GPU (CUDA)"])
-        if re.search(r"\bmps\b", where):
+        if re.search(r"[\[-]mps[-\]]", where):  # as a parameter; others speak of it in what they refuse
             counted.append(rows["Apple GPU (MPS)"])
         for row in counted:
             row.passed[on, said.get("gui", ""), where] = not failed

@@ -25,6 +25,7 @@ REPORT = f"""<testsuites><testsuite name="pytest" timestamp="2026-11-29T04:00:00
 <testcase classname="tests.backend.test_a" name="test_one"/>
 <testcase classname="tests.backend.test_a" name="test_two[cuda]"><skipped/></testcase>
 <testcase classname="tests.backend.test_a" name="test_two[mps]"><skipped/></testcase>
+<testcase classname="tests.backend.test_a" name="test_bad[there is no gpu: use cuda or mps]"/>
 <testcase classname="tests.blender.test_in_blender" name="test_it[4.2]"/>
 <testcase classname="tests.blender.test_in_blender" name="test_it[5.0]"><failure/></testcase>
 </testsuite></testsuites>"""
@@ -40,7 +41,7 @@ def test_only_what_ran_is_called_tested(tmp_path):
     (tmp_path / "a.xml").write_text(REPORT)
     (tmp_path / "old.xml").write_text(REPORT.replace(f'"effigy" value="{VERSION}"', '"effigy" value="0.0.1"'))
     rows = rows_of(tmp_path)
-    assert rows["Linux, x86_64"] == "2 passed, **1 failed**"
+    assert rows["Linux, x86_64"] == "3 passed, **1 failed**"
     assert rows["Blender 4.2, as a module"] == "1 passed"
     assert rows["Blender 5.0, as a module"] == "0 passed, **1 failed**"
     for name in ("Blender 4.5, as a module", "Blender 5.2, in a window", "Windows, x86_64", "macOS, arm64"):
@@ -53,7 +54,7 @@ def test_a_test_in_two_reports_counts_once_as_it_ended_last(tmp_path):
     (tmp_path / "a-later.xml").write_text(mended)
     (tmp_path / "b-earlier.xml").write_text(REPORT)
     rows = rows_of(tmp_path)
-    assert (rows["Linux, x86_64"], rows["Blender 5.0, as a module"]) == ("3 passed", "1 passed")
+    assert (rows["Linux, x86_64"], rows["Blender 5.0, as a module"]) == ("4 passed", "1 passed")
     (tmp_path / "c-windows.xml").write_text(REPORT.replace('value="Linux"', 'value="Windows"'))
     assert rows_of(tmp_path)["Blender 5.0, as a module"] == "1 passed, **1 failed**"  # there it still fails
 
