@@ -51,12 +51,18 @@ def test_an_even_colour_is_spread_evenly():
     np.testing.assert_allclose(spread(np.full((33, 20, 3), 0.25, np.float32), weight), 0.25, rtol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(64, 64), (61, 83)])
-def test_a_head_is_freed_of_what_was_behind_it(shape):
+def head_before_a_ramp(shape):
+    """A round head of one colour before a background that grows lighter: alpha, the head's light, and the picture."""
     alpha = disc(*shape)
     head = np.broadcast_to(np.float32([0.5, 0.2, 0.1]), (*shape, 3))
     behind = np.linspace(0.1, 0.9, shape[1], dtype=np.float32)[None, :, None] * np.ones((*shape, 3), np.float32)
     colour = 2 * to_srgb(alpha[..., None] * head + (1 - alpha[..., None]) * behind) - 1
+    return alpha, head, colour
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (61, 83)])
+def test_a_head_is_freed_of_what_was_behind_it(shape):
+    alpha, head, colour = head_before_a_ramp(shape)
     found = to_linear((cut_out(colour, alpha) + 1) / 2)
     edge = (alpha > 0) & (alpha < 1)
     assert np.abs(found - head)[edge].max() < 0.02
@@ -117,10 +123,7 @@ def test_a_picture_without_an_edge_is_cut_out_too(cut, level):
 
 @pytest.mark.parametrize("shape", [(24, 24), (61, 83), (160, 200)])
 def test_what_moves_is_freed_of_what_was_behind_it_too(shape):
-    alpha = disc(*shape)
-    head = np.broadcast_to(np.float32([0.5, 0.2, 0.1]), (*shape, 3))
-    behind = np.linspace(0.1, 0.9, shape[1], dtype=np.float32)[None, :, None] * np.ones((*shape, 3), np.float32)
-    colour = 2 * to_srgb(alpha[..., None] * head + (1 - alpha[..., None]) * behind) - 1
+    alpha, head, colour = head_before_a_ramp(shape)
     found = to_linear((cut_out_moving(colour, alpha) + 1) / 2)
     near = disc(*shape, softness=5.0) > 0  # filters of enlarged pictures see so far
     assert np.abs(found - head)[near].max() < 0.03
