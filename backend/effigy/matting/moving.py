@@ -7,12 +7,13 @@ What lies behind, and the head beside its edge, are looked up in 64 × 64 places
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
 from .spread import Plane, spread, spread_from_edge
 
 _PLACES = 64  # of a picture's width, at which colours are looked up
 _CLEAR, _SOLID = 0.02, 0.995  # alpha up to which a pixel shows the background alone, and from which the head alone
+_BEYOND = 2  # pixels beyond the head along both axes: as far as halved pictures are interpolated
 _TRUSTED = 0.85  # alpha from which a pixel's own colour counts beside the head's: see ``foreground``
 
 
@@ -23,7 +24,8 @@ def cut_out_moving(colour: Plane, alpha: Plane) -> Plane:
     the solid parts beside it, and these alone where α is small. Light is taken as the square of sRGB's values, because
     their exact curve would take as long as all else. C is unchanged where alpha is 1, and far from the head.
     """
-    rows, columns = np.nonzero(_near(alpha > 0) & (alpha < _SOLID))
+    near = maximum_filter(alpha, 2 * _BEYOND + 1) > 0
+    rows, columns = np.nonzero(near & (alpha < _SOLID))
     step = max(1, alpha.shape[1] // _PLACES)
     few, few_alpha = _light(colour[::step, ::step]), alpha[::step, ::step]
     places = (rows / step, columns / step)
@@ -40,17 +42,6 @@ def cut_out_moving(colour: Plane, alpha: Plane) -> Plane:
 
 def _light(colour: Plane) -> Plane:
     return ((colour.clip(-1, 1) + 1) / 2) ** 2
-
-
-def _near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns where ``mask`` is set within two pixels along both axes: as far as halved pictures are interpolated."""
-    for _ in range(2):  # along the first axis, and then, exchanged, along the second
-        wide = mask.copy()
-        for far in (1, 2):
-            wide[far:] |= mask[:-far]
-            wide[:-far] |= mask[far:]
-        mask = wide.T
-    return mask
 
 
 def _at(plane: Plane, rows: Plane, columns: Plane) -> Plane:
