@@ -21,10 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from effigy_protocol.messages import Pose
+
 from ..faces import FaceModel, Identity
 from ..generators.planes import colour
 from ..geometry.camera import Array
-from .masks import face_mask
+from .masks import face_mask, grown
 from .objective import PhotoFace, Target, mesh_of
 from .warping import warp
 
@@ -54,30 +56,30 @@ class Example:
 @torch.no_grad()
 def examples(model: FaceModel, identity: Identity, target: Target, face: PhotoFace) -> Iterator[Example]:
     """Yields an example for each control of the model."""
-    rest = _painted(model, identity, identity, {})
-    average = model.open_seed(0, truncation=0.0)
-    average_rest = _points(_painted(model, average, identity, {}), face)
+    pose, average = identity.pose, model.open_seed(0, truncation=0.0)
+    rest = _painted(model, _latent(model, identity, pose, {}))
+    average_rest = _points(_painted(model, _latent(model, average, pose, {})), face)
     of_rest, of_photograph = _points(rest, face), _points(target.picture, face)
     for control in model.controls:
         asked = {control: _STRENGTH}
         # The person's own latent may be far from all samples, and there a control would move the points less.
-        moved = _movement(average_rest, _points(_painted(model, average, identity, asked), face))
-        edited, to = _painted(model, identity, identity, asked), of_photograph + moved
+        moved = _movement(average_rest, _points(_painted(model, _latent(model, average, pose, asked)), face))
+        ws, to = _latent(model, identity, pose, asked), of_photograph + moved
+        edited = _painted(model, ws)
         of_edited = of_rest + _movement(of_rest, _points(edited, face))
         photograph = warp(target.picture, of_photograph, to)
         picture = _moved(photograph, warp(edited, of_edited, to), warp(rest, of_rest, to))
-        ws = _latent(model, identity, identity, asked)
         weight = _weight(picture, target.picture, face, to)
         yield Example(ws, picture, weight, torch.from_numpy(moved).float().to(picture.device))
 
 
-def _latent(model: FaceModel, who: Identity, like: Identity, asked: dict[str, float]) -> Tensor:
-    """Returns the latent [1, num_ws, w_dim] of ``who``, turned as ``like`` is, with these controls."""
-    return model.edit(who, like.pose.yaw, like.pose.pitch, asked).ws[None].to(model.generator.device)
+def _latent(model: FaceModel, who: Identity, pose: Pose, asked: dict[str, float]) -> Tensor:
+    """Returns the latent [1, num_ws, w_dim] of ``who``, turned to ``pose``, with these controls."""
+    return model.edit(who, pose.yaw, pose.pitch, asked).ws[None].to(model.generator.device)
 
 
-def _painted(model: FaceModel, who: Identity, like: Identity, asked: dict[str, float]) -> Tensor:
-    return colour(model.generator.synthesize(_latent(model, who, like, asked)), model.generator.planes)
+def _painted(model: FaceModel, ws: Tensor) -> Tensor:
+    return colour(model.generator.synthesize(ws), model.generator.planes)
 
 
 def _points(picture: Tensor, face: PhotoFace) -> Array:
@@ -96,7 +98,8 @@ def _moved(photograph: Tensor, shown: Tensor, hidden: Tensor) -> Tensor:
 
     These are the photograph, and the model's picture with the expression and without it.
     """
-    apart = _widest(_mean_around((shown - hidden).abs().mean(dim=1, keepdim=True)))
+    apart = _mean_around((shown - hidden).abs().mean(dim=1, keepdim=True))
+    apart = grown(apart, _reach(apart) / apart.shape[-1])
     same = 1 / (1 + (apart / _ANOTHER).square())
     own = photograph - hidden
     near = _NEAR * photograph.shape[-1]
@@ -118,12 +121,6 @@ def _mean_around(values: Tensor) -> Tensor:
     """Returns the means [1, 1, H, W] of the pixels within _BESIDE."""
     reach = _reach(values)
     return F.avg_pool2d(values, 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)
-
-
-def _widest(values: Tensor) -> Tensor:
-    """Returns the largest [1, 1, H, W] of the pixels within _BESIDE."""
-    reach = _reach(values)
-    return F.max_pool2d(values, 2 * reach + 1, stride=1, padding=reach)
 
 
 def _reach(values: Tensor) -> int:

@@ -15,14 +15,14 @@ _GROWN = 1.08  # the hull is scaled by this, to cover the upper edge of the brow
 _FINE = 4  # samples per pixel and axis, for smooth edges
 
 
-def face_mask(points: Array, size: int, grown: float = _GROWN, soft: float = 0.0) -> Array:
+def face_mask(points: Array, size: int, scale: float = _GROWN, soft: float = 0.0) -> Array:
     """Returns a mask [size, size] in [0, 1] of a face's ``points`` [N, 2], in pixels of a square picture.
 
-    The hull is scaled by ``grown`` about the mean of the points, and blurred by a Gaussian of ``soft`` pixels.
+    The hull is scaled by ``scale`` about the mean of the points, and blurred by a Gaussian of ``soft`` pixels.
     """
     middle = points.mean(axis=0)
     outline = points[ConvexHull(points).vertices]
-    corners = (middle + grown * (outline - middle)) * _FINE
+    corners = (middle + scale * (outline - middle)) * _FINE
     drawn = Image.new("L", (size * _FINE, size * _FINE))
     ImageDraw.Draw(drawn).polygon([tuple(corner) for corner in corners.tolist()], fill=255)
     small = drawn.resize((size, size), Image.Resampling.BOX)
