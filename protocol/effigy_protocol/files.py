@@ -120,14 +120,19 @@ def _whole(text: str) -> int:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """Returns the path of a file that belongs to ``path`` for a while: its name with ``suffix``.
+    """Returns the path of a file that belongs to ``path`` for a while: its name, short enough, and ``suffix``."""
+    return path.parent / (short_name(path.name, _NAME - len(os.fsencode(suffix))) + suffix)
 
-    Where that is too long for a file system, a hash of 16 digits stands for the name.
+
+def short_name(name: str, most: int) -> str:
+    """Returns ``name``, or where it has more than ``most`` bytes its beginning and a hash of 16 digits of all of it.
+
+    So names that differ at their ends alone stay apart.
     """
-    name = path.name + suffix
-    if len(os.fsencode(name)) > _NAME:
-        name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + suffix
-    return path.parent / name
+    raw = os.fsencode(name)
+    if len(raw) <= most:
+        return name
+    return f"{raw[: most - 17].decode(errors='ignore')}-{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
 @contextmanager

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from mathutils import Matrix
 from effigy_client.errors import RequestError
 from effigy_client.pixels import SURFACE_PASSES, Surface, words_png
 from effigy_client.sequence import SequenceError
-from effigy_protocol.files import write_whole
+from effigy_protocol.files import short_name, write_whole
 from effigy_protocol.messages import Encoding, PassName
 from effigy_protocol.png import annotate
 from effigy_protocol.record import JOURNAL, KEYWORD, Journal, Record, picture_file, shows
@@ -42,7 +40,6 @@ from .stale import map_file, record_of
 from .walk import Step, Walk
 
 _NAME = 200  # bytes of a folder's name, which its files' names begin with; file systems allow 255
-_KEPT = _NAME - 17  # of a longer one, before its hash
 
 
 class BakeError(Exception):
@@ -67,10 +64,7 @@ def folder_of(proxy: bpy.types.Object) -> Path:
     if not bpy.data.filepath:
         raise BakeError(rpt_("save the .blend first: the pictures are written beside it"))
     blend = Path(bpy.data.filepath)
-    name = bpy.path.clean_name(proxy.name)
-    if len(raw := os.fsencode(name)) > _NAME:  # faces whose names differ at their ends alone have folders of their own
-        name = f"{raw[:_KEPT].decode(errors='ignore')}-{hashlib.sha256(raw).hexdigest()[:16]}"
-    return blend.parent / "effigy" / blend.stem / name
+    return blend.parent / "effigy" / blend.stem / short_name(bpy.path.clean_name(proxy.name), _NAME)
 
 
 class Bake:
