@@ -16,10 +16,10 @@ from scipy.cluster.vq import kmeans2
 from .kernels import add, clamp, dot, half_way, inlined, kernel, row, smooth, stroke, turned, unit
 from .sampling import irradiance
 
-CLUMPS = 260  # locks that can be told apart
-CLUMPED = 0.86  # share of a strand's random numbers that its lock decides
+CLUMPS = 130  # locks that can be told apart
+CLUMPED = 0.96  # share of a strand's random numbers that its lock decides
 CHILDREN = 4  # strands per root
-APART, STRAY = 0.11, 0.16  # cm: their distance at the root, and how much it grows towards the tip
+APART, STRAY = 0.11, 0.10  # cm: their distance at the root, and how much it grows towards the tip
 WIDTH = 0.085  # cm
 SIDES = 0.6  # length of short hair at the sides, relative to the top
 EDGE_WIDTH, EDGE_OPACITY, EDGE_LIFT = 0.8, 0.55, 0.12  # of strands at the hairline, so that skin shows through
@@ -66,7 +66,7 @@ class Children:
         start[0], end[0] = 0, 0.4 * end[0]
         shared = np.tile(own, (CHILDREN, 1))
         share = np.zeros(10, np.float32)
-        share[[TINT, GLOSS]] = 0.5
+        share[[TINT, GLOSS]] = 0.2
         mixed = shared + share * (random.random(shared.shape, np.float32) - shared)
         return cls(start, end, mixed, random.random(CHILDREN * count, np.float32))
 
@@ -234,18 +234,18 @@ def colour_at(strand, outward, fate, k, R, colour, lights):
     facing = clamp((dot(n, lights.key) + 0.25) / 0.9)
     along = dot(t, lights.key)
     diffuse = np.sqrt(max(0.0, 1 - along * along)) * facing
-    tilt = dot(t, half_way(lights.key)) + 0.10 * (fate[GLOSS] - 0.5)
-    shine = max(0.0, 1 - (tilt + 0.06) ** 2) ** 40 * 0.10 * facing
+    tilt = dot(t, half_way(lights.key)) + 0.24 * (fate[GLOSS] - 0.5)
+    shine = max(0.0, 1 - (tilt + 0.06) ** 2) ** 30 * 0.19 * facing
     sheen = max(0.0, 1 - (tilt - 0.12) ** 2) ** 14 * 0.55 * facing
     along_fill = dot(t, lights.fill)
     filled = np.sqrt(max(0.0, 1 - along_fill * along_fill)) * clamp((dot(n, lights.fill) + 0.3) / 1.1)
     along_rim = dot(t, lights.rim)
     rim = lights.rim_strength * np.sqrt(max(0.0, 1 - along_rim * along_rim)) * max(0.0, dot(n, lights.rim) + 0.15)
     ambient = irradiance(lights.around, unit(n))
-    tint = 0.68 + 0.64 * fate[TINT]
+    tint = 0.45 + 1.1 * fate[TINT]
     key = lights.key_strength * diffuse * 0.75 * (0.35 + 0.65 * open_air)
     even = key + lights.fill_strength * filled * (0.4 + 0.6 * open_air) + 0.8 * rim
-    gloss = open_air * (lights.key_strength * 0.55 * shine + 0.05 * rim + 0.008 * ambient[1])
+    gloss = open_air * (0.5 + 0.5 * tint) * (lights.key_strength * 0.55 * shine + 0.05 * rim + 0.012 * ambient[1])
     own = open_air * lights.key_strength * 1.9 * sheen
     r = colour[0] * (tint * (even + open_air * ambient[0]) + own) + gloss
     g = colour[1] * (tint * (even + open_air * ambient[1]) + own) + gloss
