@@ -7,18 +7,62 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+KNEE = 0.08  # of errors in [−1, 1]: where what is gentle about them counts fully
 LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
 
 
-def sharpened(pictures: Tensor, amount: float) -> Tensor:
-    """Returns pictures [N, 3, S, S] − ``amount`` · Laplacian / 4: pixels differ more from their neighbours."""
+def sharpened(pictures: Tensor, amount: float | Tensor) -> Tensor:
+    """Returns pictures [N, 3, S, S] − ``amount`` · Laplacian / 4: pixels differ more from their neighbours.
+
+    ``amount`` is one number, or one for each pixel [N, 1, S, S].
+    """
     padded = F.pad(pictures, (1, 1, 1, 1), mode="replicate")
     around = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1] + padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:]
     return pictures + amount * (pictures - around / 4)
 
 
+def emphasised(pictures: Tensor, amount: Tensor, alpha: Tensor) -> Tensor:
+    """Returns pictures [N, 3, S, S] + ``amount`` [N, 1, S, S] · (mean around a pixel − mean farther around it).
+
+    So what is as wide as a lock of hair stands out. Means are weighted by ``alpha`` [N, 1, S, S] in 0..1: what is
+    behind a head does not count. At 128² they are of 3 and 9 pixels in both directions.
+    """
+    size = pictures.shape[-1]
+    near, far = (_mean(pictures, alpha, reach * size // 128) for reach in (1, 4))
+    return pictures + amount * (near - far)
+
+
+def _mean(pictures: Tensor, weight: Tensor, reach: int) -> Tensor:
+    """Returns the weighted mean of the square of 2 · ``reach`` + 1 pixels around each."""
+    sums = torch.cat([pictures * weight, weight], dim=1)
+    for size, margin in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
+        sums = F.avg_pool2d(sums, size, 1, margin)
+    return sums[:, :-1] / sums[:, -1:].clamp_min(1e-4)
+
+
+def around_face(landmarks: Tensor, alpha: Tensor) -> Tensor:
+    """Returns [N, S, S] in 0..1: the head outside of the ellipse of the face, which is hair, ears and neck.
+
+    ``landmarks`` [N, 70, 2] in pixels; ``alpha`` [N, S, S] in 0..1.
+    """
+    grid = torch.arange(alpha.shape[-1], device=landmarks.device) + 0.5
+    brows, chin, jaw = landmarks[:, 17:27].mean(dim=1), landmarks[:, 8], landmarks[:, 16] - landmarks[:, 0]
+    x, y = landmarks[:, 17:68, 0].mean(dim=1), (brows[:, 1] + chin[:, 1]) / 2
+    height = (chin - brows).norm(dim=1)
+    width = torch.maximum(jaw.norm(dim=1), 1.2 * height)  # a jaw that is seen from the side is narrow
+    across = (grid[None, None, :] - x[:, None, None]) / (0.5 * width)[:, None, None]
+    down = (grid[None, :, None] - y[:, None, None]) / (0.6 * height)[:, None, None]
+    return alpha * torch.sigmoid(6 * (across.square() + down.square() - 1))
+
+
+def inside(alpha: Tensor) -> Tensor:
+    """Returns the least of ``alpha`` [N, 1, S, S] around each pixel: 0 along the edge too. At 128² within 2 pixels."""
+    reach = 2 * alpha.shape[-1] // 128
+    return -F.max_pool2d(-alpha, 2 * reach + 1, 1, reach)
+
+
 def attention(landmarks: Tensor, alpha: Tensor) -> Tensor:
-    """Returns weights [N, 1, S, S] of mean 1: most on eyes and mouth, some on the nose, less on hair, little behind.
+    """Returns weights [N, 1, S, S] of mean 1: most on eyes, mouth and hair, some on the nose, little behind.
 
     ``landmarks`` [N, 70, 2] in pixels; ``alpha`` [N, S, S] in 0..1.
     """
@@ -26,7 +70,7 @@ def attention(landmarks: Tensor, alpha: Tensor) -> Tensor:
     unit = size / 128
     grid = torch.arange(size, device=landmarks.device) + 0.5
     # Hair is the last to be learnt: with the background's weight it held three quarters of the squared error.
-    weight = 0.5 + 0.8 * alpha
+    weight = 0.5 + 0.8 * alpha + 4.0 * around_face(landmarks, alpha)
     for points, (width, height), strength in (
         (landmarks[:, 27:36], (34, 40), 0.9),
         (landmarks[:, 36:42], (11, 10), 3.0),
@@ -42,18 +86,32 @@ def attention(landmarks: Tensor, alpha: Tensor) -> Tensor:
     return (weight / weight.mean(dim=(1, 2), keepdim=True))[:, None]
 
 
-def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    """Computes the weighted L1 of pictures in three sizes, and of neighbours' differences, which keep edges sharp."""
+def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor, gentle: Tensor) -> Tensor:
+    """Computes the weighted penalty of pictures in three sizes, and of neighbours' differences, which keep edges sharp.
+
+    ``gentle`` [N, C or 1, S, S] in 0..1 is the share of ``penalty`` that is squared.
+    """
     loss = painted.new_zeros(())
     for level in range(3):
         error = painted - wanted
-        loss = loss + (1.0 if level == 0 else 0.5) * (weight * error.abs()).mean()
+        loss = loss + (1.0 if level == 0 else 0.5) * (weight * penalty(error, gentle)).mean()
         if level < 2:
-            down = (weight[:, :, 1:] * (error[:, :, 1:] - error[:, :, :-1]).abs()).mean()
-            across = (weight[..., 1:] * (error[..., 1:] - error[..., :-1]).abs()).mean()
+            down = (weight[:, :, 1:] * penalty(error[:, :, 1:] - error[:, :, :-1], gentle[:, :, 1:])).mean()
+            across = (weight[..., 1:] * penalty(error[..., 1:] - error[..., :-1], gentle[..., 1:])).mean()
             loss = loss + 1.2 * (down + across)
-            painted, wanted, weight = (F.avg_pool2d(plane, 2) for plane in (painted, wanted, weight))
+            painted, wanted, weight, gentle = (F.avg_pool2d(plane, 2) for plane in (painted, wanted, weight, gentle))
     return loss
+
+
+def penalty(error: Tensor, gentle: Tensor) -> Tensor:
+    """Returns |error|, or where ``gentle`` is 1 Huber's loss: squares below KNEE.
+
+    The least |error| is the median, and of a lock that is somewhere in half of the pictures that is none. The least
+    square is the mean, so a faint lock is learnt first, then a clear one.
+    """
+    size = error.abs()
+    squared = torch.where(size < KNEE, size.square() / (2 * KNEE), size - KNEE / 2)
+    return size + gentle * (squared - size)
 
 
 def edit_loss(painted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:

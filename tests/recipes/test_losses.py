@@ -29,6 +29,22 @@ def test_sharpening_leaves_slopes_and_enlarges_what_differs_from_its_surrounding
     assert torch.equal(losses.sharpened(dot, 0.0), dot)
 
 
+def test_emphasis_enlarges_what_is_as_wide_as_a_lock_and_neither_slopes_nor_what_is_behind():
+    alpha, amount = torch.ones(1, 1, 128, 128), torch.ones(1, 1, 128, 128)
+    slope = torch.linspace(-1, 1, 128)[None, None, None].expand(1, 3, 128, 128)
+    inner = slice(8, -8)
+    torch.testing.assert_close(losses.emphasised(slope, amount, alpha)[..., inner], slope[..., inner])
+    lock = torch.zeros(1, 3, 128, 128)
+    lock[..., 63:66] = 0.1
+    assert losses.emphasised(lock, amount, alpha)[0, 0, 64, 64] == pytest.approx(0.1 + 0.1 - 0.1 / 3, abs=1e-6)
+    assert torch.equal(losses.emphasised(lock, 0 * amount, alpha), lock)
+    behind = lock.clone()
+    alpha[..., :50] = 0
+    behind[..., :50] = 1
+    kept = losses.emphasised(behind, amount, alpha)[..., 50:] - losses.emphasised(lock, amount, alpha)[..., 50:]
+    assert_same(kept, torch.zeros_like(kept), 81)
+
+
 def test_attention_is_on_the_eyes_then_on_the_head(data: Path):
     landmarks = 128 / 16 * Renders([data]).landmarks[:4]
     alpha = torch.zeros(4, 128, 128)
@@ -41,9 +57,42 @@ def test_attention_is_on_the_eyes_then_on_the_head(data: Path):
 
 
 def test_no_error_no_loss():
-    picture, weight = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16)
-    assert losses.regression_loss(picture, picture, weight) == 0
-    assert losses.regression_loss(picture, 1 - picture, weight) > 0
+    picture, weight, gentle = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16)
+    assert losses.regression_loss(picture, picture, weight, gentle) == 0
+    assert losses.regression_loss(picture, 1 - picture, weight, gentle) > 0
+
+
+def test_of_a_lock_that_is_seldom_there_the_gentle_penalty_teaches_its_share_and_the_other_nothing():
+    locks = torch.tensor([0.05, 0.0, 0.0, 0.0, 0.0])  # it is there in one picture of five
+    levels = torch.linspace(0, 0.05, 201)
+
+    def best(gentle: float) -> float:
+        costs = losses.penalty(levels[:, None] - locks, torch.tensor(gentle)).mean(dim=1)
+        return float(levels[costs.argmin()])
+
+    assert best(0.0) == 0
+    assert best(1.0) == pytest.approx(locks.mean().item(), abs=1e-3)
+
+
+def test_penalties_meet_at_the_knee_and_grow_alike_beyond():
+    error = torch.tensor([-2.0, -losses.KNEE, 0.0, losses.KNEE, 2.0])
+    whole, gentle = (losses.penalty(error, torch.tensor(share)) for share in (0.0, 1.0))
+    assert torch.equal(whole, error.abs())
+    torch.testing.assert_close(whole - gentle, torch.tensor([0.5, 0.5, 0, 0.5, 0.5]) * losses.KNEE)
+
+
+def test_hair_ears_and_neck_are_around_the_face_and_what_is_behind_is_not():
+    angles = torch.linspace(0, torch.pi, 17)
+    face = torch.full((70, 2), 64.0)  # eyes, nose and mouth in the middle
+    face[:17] = 64 - 30 * torch.stack([angles.cos(), -angles.sin()], dim=1)  # from ear over chin to ear
+    face[17:27, 1] = 44
+    around = losses.around_face(face[None], torch.ones(1, 128, 128))[0]
+    assert around[64, 64] < 0.01
+    assert around[10, 64] > 0.99
+    assert around[64, 10] > 0.99
+    assert around[120, 64] > 0.99
+    assert_same(around[:, 40:88].flip(1)[:, 1:], around[:, 41:88], 128)
+    assert not losses.around_face(face[None], torch.zeros(1, 128, 128)).any()
 
 
 def test_only_changes_count_as_edits():
@@ -69,9 +118,10 @@ def test_edits_have_their_weight_in_the_loss(data: Path):
     pictures, vectors, landmarks = Renders([data]).batch(0, 8)
     network, w = Training(PLAN).network, mapping.code(vectors)
     wanted, weight = pictures, losses.attention(landmarks, torch.ones(8, 16, 16))
+    hair = losses.around_face(landmarks, torch.ones(8, 16, 16))[:, None]
     with torch.no_grad():
         without, counted = (
-            train_generator.loss_of(network, w, wanted, weight, replace(PLAN, editing=editing))
+            train_generator.loss_of(network, w, wanted, weight, hair, replace(PLAN, editing=editing))
             for editing in (0.0, 1.0)
         )
         painted = train_generator.paint(network, w, 16)
