@@ -76,6 +76,14 @@ def mirror() -> NDArray[np.int64]:
     return np.concatenate([(apart**2).sum(axis=0).argmin(axis=1), irises])
 
 
+def average() -> Array:
+    """Returns MediaPipe's average face [3, 468], which looks ahead; the unit is the outer-eye distance.
+
+    Raises DetectorError.
+    """
+    return _canonical()[0]
+
+
 @cache
 def _canonical() -> tuple[Array, list[int], Array]:
     """Returns the average face [3, 468], its points that hardly move, and their weights of sum 1.
