@@ -97,7 +97,7 @@ def _ridge(shown: Array, turns: Array) -> Array:
 def _bend(points: Array, meshes: Array, turns: Array) -> Array:
     """Computes how meshes [N, 3 · 478] depend on the turn, beside the face that shows ``points`` best at all turns."""
     causes = np.stack([monomials(*turn) for turn in turns])
-    bend = np.linalg.lstsq(causes, meshes)[0]
+    bend = np.asarray(np.linalg.lstsq(causes, meshes)[0], dtype=np.float64)
     bend[0] -= _rigid(points, turns).reshape(-1)
     return bend
 
