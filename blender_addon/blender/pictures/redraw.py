@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..scene.viewing import viewpoint
 from . import stale
 from .activity import activity
 from .runs import FaceRun, runs
@@ -15,7 +16,7 @@ _drawn: tuple[object, ...] = ()
 
 def _shown() -> tuple[object, ...]:
     """Returns what panels show, to compare it."""
-    return session.state, activity.is_painting_range, stale.all_parts(), *map(_of, runs)
+    return session.state, activity.is_painting_range, viewpoint.counts, stale.all_parts(), *map(_of, runs)
 
 
 def _of(run: FaceRun) -> tuple[object, ...]:

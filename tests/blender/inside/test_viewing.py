@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import bpy
 import numpy as np
@@ -86,6 +87,19 @@ def test_a_dragged_point_follows_the_mouse_as_the_viewport_sees_it(scene, face, 
     bpy.context.view_layer.update()
     moved = drag.place(30) - start
     assert moved.dot(across) == pytest.approx(0.1, abs=0.02)
+
+
+def test_the_panel_is_drawn_again_when_another_eye_counts():
+    """Also when that sees a picture that is in memory, so that nothing of the face changes."""
+    redraw, preview, view = addon("blender.pictures.redraw"), addon("blender.pictures.preview"), Viewport()
+    look = partial(setattr, view, "view_perspective")
+    changes = partial(preview.follow_view, view), partial(look, "CAMERA"), partial(look, "PERSP"), preview.follow_camera
+    for change in changes:
+        redraw.panels()
+        assert not redraw.is_due()
+        change()
+        drawn(view)
+        assert redraw.is_due()
 
 
 def test_another_file_is_seen_by_its_camera(scene, face, view):
