@@ -11,6 +11,8 @@ import numpy as np
 from .window import PATIENCE
 
 PANEL = slice(955, 1215)  # the side panel's columns
+NEAR = 40  # levels of a pixel: more than anti-aliasing changes, less than anything visible
+VIEW = np.s_[120:850, 80 : PANEL.start]  # rows and columns of the 3D viewport that nothing covers
 
 PREPARE = """
 bpy.context.preferences.view.ui_scale = 1.0
@@ -34,7 +36,12 @@ def values(window):
 
 
 def picture(window):
-    """Returns the face's picture in Blender's memory, [H, W, 3] bytes."""
+    """Returns the face's picture in Blender's memory, [H, W, 3] bytes, bottom row first."""
+    return pixels(window)[..., :3]
+
+
+def pixels(window):
+    """Returns the face's picture with its alpha, [H, W, 4] bytes, bottom row first."""
     flat = window.ask(
         "image = face().effigy.image\n"
         "import numpy as np\n"
@@ -42,7 +49,7 @@ def picture(window):
         "image.pixels.foreach_get(values)\n"
         "result = [image.size[1], image.size[0], np.round(values * 255).astype(int).tolist()]"
     )
-    return np.array(flat[2], dtype=np.uint8).reshape(flat[0], flat[1], 4)[..., :3]
+    return np.array(flat[2], dtype=np.uint8).reshape(flat[0], flat[1], 4)
 
 
 def settle(window):
@@ -77,7 +84,19 @@ def viewport(window):
         "    with bpy.context.temp_override(window=opened):\n"
         "        bpy.ops.wm.redraw_timer(type='DRAW_WIN_SWAP', iterations=1)"
     )
-    return window.look()[120:850, 80 : PANEL.start].astype(float)
+    return window.look()[VIEW].astype(float)
+
+
+def still(window):
+    """Returns the viewport's pixels when nothing lies under the pointer."""
+    hover(window)
+    time.sleep(1.0)
+    return viewport(window)
+
+
+def changed(one, other):
+    """Returns the share of pixels that differ by more than ``NEAR``."""
+    return (np.abs(one - other).max(axis=-1) > NEAR).mean()
 
 
 def finished_viewport(window):
@@ -90,6 +109,48 @@ def finished_viewport(window):
 
     until(rests, lambda: "the viewport does not come to rest")
     return looks[-1]
+
+
+@contextlib.contextmanager
+def drawn_by_eevee(window):
+    """While EEVEE draws the viewport, if its shading is changed to Material Preview or Rendered: colours are those of
+    solid views, and a look is one sample, unmixed with what was there before. Puts the solid view back.
+    """
+    window.ask(
+        "scene = bpy.context.scene\n"
+        "bpy.app.driver_namespace['transform'] = scene.view_settings.view_transform\n"
+        "bpy.app.driver_namespace['samples'] = scene.eevee.taa_samples\n"
+        "scene.view_settings.view_transform, scene.eevee.taa_samples = 'Standard', 1\n"
+        "scene.eevee.use_taa_reprojection = False"
+    )
+    try:
+        yield
+    finally:
+        window.ask(
+            "view3d()[1].spaces.active.shading.type, scene = 'SOLID', bpy.context.scene\n"
+            "scene.view_settings.view_transform = bpy.app.driver_namespace.pop('transform')\n"
+            "scene.eevee.taa_samples = bpy.app.driver_namespace.pop('samples')\n"
+            "scene.eevee.use_taa_reprojection = True"
+        )
+
+
+@contextlib.contextmanager
+def rolled(window, angle):
+    """While the head is rolled by ``angle`` (radians) as the camera sees it."""
+    window.ask(
+        "from mathutils import Matrix, Vector\n"
+        "proxy = face()\n"
+        "sight = bpy.context.scene.camera.matrix_world.to_3x3() @ Vector((0, 0, 1))\n"
+        "bpy.app.driver_namespace['stood'] = proxy.matrix_world.copy()\n"
+        "place = Matrix.Translation(proxy.location)\n"
+        f"proxy.matrix_world = place @ Matrix.Rotation({angle}, 4, sight) @ place.inverted() @ proxy.matrix_world"
+    )
+    settle(window)
+    try:
+        yield
+    finally:
+        window.ask("face().matrix_world = bpy.app.driver_namespace.pop('stood')")
+        settle(window)
 
 
 @contextlib.contextmanager

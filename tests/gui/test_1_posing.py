@@ -12,6 +12,7 @@ from .steps import (
     CATEGORY,
     PANEL,
     PREPARE,
+    drawn_by_eevee,
     finished_viewport,
     hover,
     landmark,
@@ -147,30 +148,9 @@ def test_the_picture_is_shown_in_three_places(window):
             window.shot(f"05b-{display.lower()}")
 
 
-@pytest.fixture()
-def plain_material_preview(window):
-    """Lets Material Preview show colours as solid views do, and one sample unmixed with what it showed before; puts
-    the solid view back.
-    """
-    window.ask(
-        "scene = bpy.context.scene\n"
-        "bpy.app.driver_namespace['transform'] = scene.view_settings.view_transform\n"
-        "bpy.app.driver_namespace['samples'] = scene.eevee.taa_samples\n"
-        "scene.view_settings.view_transform, scene.eevee.taa_samples = 'Standard', 1\n"
-        "scene.eevee.use_taa_reprojection = False"
-    )
-    yield
-    window.ask(
-        "view3d()[1].spaces.active.shading.type, scene = 'SOLID', bpy.context.scene\n"
-        "scene.view_settings.view_transform = bpy.app.driver_namespace.pop('transform')\n"
-        "scene.eevee.taa_samples = bpy.app.driver_namespace.pop('samples')\n"
-        "scene.eevee.use_taa_reprojection = True"
-    )
-
-
-def test_sharpen_changes_what_is_shown_and_not_the_picture(window, plain_material_preview):
+def test_sharpen_changes_what_is_shown_and_not_the_picture(window):
     stored = picture(window)
-    with opened(window, "In the Shot"):
+    with opened(window, "In the Shot"), drawn_by_eevee(window):
         window.find("choose Material", PANEL)  # new faces are sharpened
         window.ask("view3d()[1].spaces.active.shading.type = 'MATERIAL'")
         window.press("^.{0,3}Sharpen$", PANEL)

@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
-from .steps import PANEL, hover, opened, picture, settle, until, values, viewport
+from .steps import PANEL, changed, hover, opened, picture, rolled, settle, still, until, values
 
-# A change of a viewport's pixels: more than anti-aliasing, less than anything visible.
-NEAR = 40
 BALL = """
 import bmesh
 from mathutils import Vector
@@ -37,17 +33,6 @@ def show(window, label):
     window.press(label, PANEL)
     settle(window)
     return still(window)
-
-
-def still(window):
-    hover(window)
-    time.sleep(1.0)
-    return viewport(window)
-
-
-def changed(one, other):
-    """Returns the share of pixels that differ."""
-    return (np.abs(one - other).max(axis=2) > NEAR).mean()
 
 
 def test_leaving_the_background_leaves_nothing_in_the_viewport(window):
@@ -147,22 +132,12 @@ def test_a_second_and_a_third_face_come_into_view(window):
 
 
 def test_the_check_tells_of_a_rolled_head(window):
-    window.ask(
-        "from mathutils import Matrix, Vector\n"
-        "proxy = face()\n"
-        "sight = bpy.context.scene.camera.matrix_world.to_3x3() @ Vector((0, 0, 1))\n"
-        "bpy.app.driver_namespace['stood'] = proxy.matrix_world.copy()\n"
-        "proxy.matrix_world = Matrix.Rotation(0.3, 4, sight) @ proxy.matrix_world"
-    )
-    settle(window)
-    with opened(window, "Render"):
+    with rolled(window, 0.3), opened(window, "Render"):
         window.press("Check B.+Rendering", PANEL)
         window.find("picture is rolled")
         window.shot("05h-rolled")
         hover(window)
         window.keys("Escape")
-    window.ask("face().matrix_world = bpy.app.driver_namespace.pop('stood')")
-    settle(window)
 
 
 def test_a_file_that_is_opened_without_a_backend_shows_no_old_picture(window):
