@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from .steps import settle
 from .window import ROOT, Chroot, Display, Window
 
 SUITE = os.environ.get("EFFIGY_GUI_SUITE", "")
@@ -44,3 +45,18 @@ def window(addon_zip):
             display.close()
     finally:
         chroot.close()
+
+
+@pytest.fixture()
+def through_camera(window):
+    """Looks at the active face through the camera, without what Blender draws over it."""
+    look = (
+        "scene, space = bpy.context.scene, view3d()[1].spaces.active\n"
+        "space.region_3d.view_perspective = 'CAMERA'\n"
+        "space.overlay.show_overlays = scene.camera.data.show_passepartout = {}"
+    )
+    window.ask(look.format(False))
+    window.ask("bpy.context.view_layer.objects.active = face(); face().select_set(True)")
+    settle(window)
+    yield
+    window.ask(look.format(True))

@@ -195,15 +195,15 @@ class Window:
         time.sleep(0.5)
         self.wait_until_seen()
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
+    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6, button: int = 1) -> None:
         """Presses, moves in steps as a hand does, and lets go."""
-        self.hold(start)
+        self.hold(start, button)
         self.lead(start, end, steps)
-        self.let_go()
+        self.let_go(button)
 
-    def hold(self, place: tuple[float, float]) -> None:
+    def hold(self, place: tuple[float, float], button: int = 1) -> None:
         self.move(*place)
-        self._do("mousedown", 1)
+        self._do("mousedown", button)
         self.wait_until_seen()
 
     def lead(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
@@ -217,8 +217,8 @@ class Window:
             self._do("mousemove_relative", "--", x, y)
             self.wait_until_seen()
 
-    def let_go(self) -> None:
-        self._do("mouseup", 1)
+    def let_go(self, button: int = 1) -> None:
+        self._do("mouseup", button)
         time.sleep(0.5)
         self.wait_until_seen()
 
