@@ -103,6 +103,9 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
         proxy.display_type, proxy.hide_render = "TEXTURED", False
     elif projection.take_off(proxy):
         proxy.display_type, proxy.hide_render = "WIRE", True
+    # EEVEE draws as a solid in viewports what is displayed as wires and hidden from renders.
+    if proxy.library is None and proxy.visible_camera != shown:
+        proxy.visible_camera = proxy.visible_shadow = shown
 
 
 def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types.Material:

@@ -59,6 +59,7 @@ def add_face(
     placing.put_in_place(scene, proxy, camera, height)
     proxy.display_type, proxy.show_in_front = "WIRE", True
     proxy.hide_render = True
+    proxy.visible_camera = proxy.visible_shadow = False  # see display._project
     if scene.camera is None or _is_default(scene.camera):
         scene.camera = camera
     return proxy

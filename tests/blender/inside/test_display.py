@@ -355,3 +355,18 @@ def test_a_plate_in_relief_is_crossed_where_the_face_is_and_looks_the_same_to_th
     bpy.context.view_layer.update()
     np.testing.assert_allclose(drawn(plate), standing(plate), atol=1e-6)
     assert not [group for group in bpy.data.node_groups if "Relief" in group.name]
+
+
+def test_the_mesh_is_seen_by_cameras_and_casts_a_shadow_only_while_it_wears_the_picture(scene, face):
+    """Viewports of EEVEE draw what is displayed as wires, and hidden from renders, as a solid."""
+    for display in ("PLATE", "PROJECTED", "BACKGROUND", "PROJECTED", "PLATE"):
+        face.effigy.display = display
+        worn = display == "PROJECTED"
+        assert (face.visible_camera, face.visible_shadow) == (worn, worn), display
+    face.visible_camera = face.visible_shadow = True  # as in a file of an earlier version
+    face.effigy.relief = True
+    assert (face.visible_camera, face.visible_shadow) == (False, False)
+    face.effigy.display = "PROJECTED"
+    face.visible_shadow = False
+    face.effigy.relief = False
+    assert not face.visible_shadow, "Casts Shadow is the artist's"
