@@ -53,7 +53,9 @@ def through_camera(window):
     look = (
         "scene, space = bpy.context.scene, view3d()[1].spaces.active\n"
         "space.region_3d.view_perspective = 'CAMERA'\n"
-        "space.overlay.show_overlays = scene.camera.data.show_passepartout = {}"
+        "overlay, lens = space.overlay, scene.camera.data\n"
+        "overlay.show_floor = overlay.show_axis_x = overlay.show_axis_y = {0}\n"
+        "overlay.show_overlays = lens.show_passepartout = {0}"
     )
     window.ask(look.format(False))
     window.ask("bpy.context.view_layer.objects.active = face(); face().select_set(True)")
