@@ -2,7 +2,7 @@
 """Measures the matte of pictures without an alpha: its error where the truth is known, its flicker, and what it costs.
 Or the alpha that the default paints, and how it is cut out while a hand drags.
 
-python recipes/bench/matte.py head.npz [--people 48] [--painted]
+python -m recipes.bench.matte head.npz [--people 48] [--painted]
 
 head.npz is what ``python -m recipes.demo_face bake`` wrote.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares faces that are relit from their pictures alone with the renderer's own pictures in that light.
 
-python recipes/bench/relight.py head.npz [people]     head.npz: what ``python -m recipes.demo_face bake`` wrote
+python -m recipes.bench.relight head.npz [people]     head.npz: what ``python -m recipes.demo_face bake`` wrote
 """
 
 from __future__ import annotations
