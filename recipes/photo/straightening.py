@@ -105,7 +105,7 @@ def _bend(points: Array, meshes: Array, turns: Array) -> Array:
 def _rigid(points: Array, turns: Array) -> Array:
     """Computes the face [3, 478] that, turned by ``turns``, lies nearest to ``points`` [N, 478, 3] in the picture.
 
-    Its depth is what the points show of turns to the side, which they show fully.
+    Its depth is what the points show of turns to the side, which they show nearly fully.
     """
     across, upwards, x, y = [], [], [], []
     for one, (yaw, pitch) in zip(points, turns, strict=True):

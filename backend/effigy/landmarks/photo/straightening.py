@@ -31,13 +31,16 @@ _MESH = 3 * POINTS
 
 @dataclass(frozen=True, slots=True)
 class Straightening:
-    """What is known of the network, linear in ``monomials`` of a turn and in a settled mesh."""
+    """How the network shows turned heads: what a turn is read from, and how it bends the mesh."""
 
-    turn: Array  # [6 + 3 · 478, 2]: yaw and pitch in radians, of the turn that the points show and their mesh
-    bend: Array  # [6, 3 · 478]: what a settled mesh has too much at this yaw and pitch
+    turn: Array  # [6 + 3 · 478, 2]: monomials of the turn shown, and the settled mesh, → yaw and pitch in radians
+    bend: Array  # [6, 3 · 478]: monomials of the true turn → what a settled mesh has too much (outer-eye distances)
 
     def read(self, mesh: Array, yaw: float, pitch: float) -> tuple[float, float]:
-        """Returns the yaw and pitch of a head whose points show ``yaw`` and ``pitch``, in radians."""
+        """Returns the true yaw and pitch of a head whose points show ``yaw`` and ``pitch``, in radians.
+
+        ``mesh`` [3, 478] is settled.
+        """
         yaw, pitch = (np.concatenate([monomials(yaw, pitch), mesh.reshape(-1)]) @ self.turn).tolist()
         return yaw, pitch
 
@@ -55,8 +58,8 @@ class Straightening:
 def settle(mesh: Array) -> Array:
     """Turns a ``mesh`` [3, 478] that looks ahead so that, seen from ahead, its rigid points lie as an average face's.
 
-    That is by least squares, whatever their size and place, and by some degrees. Otherwise what a mesh itself shows of
-    a nod would be added to the turn that it is given. Raises DetectorError.
+    Size and place do not matter. Rotations are linearised, so it must lean by a few degrees at most. Otherwise what a
+    mesh itself shows of a nod would be added to the turn that it is given. Raises DetectorError.
     """
     wanted = average()[:, _RIGID]
     wanted = wanted - wanted.mean(axis=1, keepdims=True)
@@ -70,7 +73,10 @@ def settle(mesh: Array) -> Array:
 
 
 def angles(R: Array) -> tuple[float, float, float]:
-    """Returns yaw, pitch and roll of R [3, 3] = Rz(roll) · Rx(−pitch) · Ry(yaw), in radians."""
+    """Returns yaw, pitch and roll of R [3, 3] = Rz(roll) · Rx(−pitch) · Ry(yaw), in radians.
+
+    They are those of ``geometry.angles``, which landmarks may not import.
+    """
     roll, nod, yaw = Rotation.from_matrix(R).as_euler("ZXY").tolist()
     return yaw, -nod, roll
 

@@ -33,6 +33,7 @@ NETWORKS = {
     "scores": (_LANDMARKER, "face_blendshapes.tflite"),  # points [N, 146, 2] → 52 scores of expression
     "matte": ("selfie_segmentation.tflite", ""),  # pictures [N, 256, 256, 3] in [0, 1] → where the person is
 }
+# The number rises when ``PhotoDetector`` gives other points with the same networks, as with another straightening.npz.
 FINGERPRINT = "photo-3-" + hashlib.sha256("".join(_SHA256.values()).encode()).hexdigest()[:16]
 
 
