@@ -59,7 +59,7 @@ class Children:
 
     @classmethod
     def of(cls, own: np.ndarray) -> Children:
-        """Makes them for roots with the numbers ``own`` [N, 10]; tint and gloss are half the root's, half new."""
+        """Makes them for roots with the numbers ``own`` [N, 10]; tint and gloss are a fifth new, else the root's."""
         random, count = np.random.default_rng(9), len(own)
         start = (APART * random.standard_normal((CHILDREN, count, 1, 3))).astype(np.float32)
         end = (STRAY * random.standard_normal((CHILDREN, count, 1, 3))).astype(np.float32)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KNEE = 0.08  # of errors in [−1, 1]: where what is gentle about them counts fully
+KNEE = 0.08  # error in [−1, 1], 10 of 255: below it the gentle ``penalty`` is a square, above it grows as the other
 LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
 
 
@@ -41,7 +41,7 @@ def _mean(pictures: Tensor, weight: Tensor, reach: int) -> Tensor:
 
 
 def around_face(landmarks: Tensor, alpha: Tensor) -> Tensor:
-    """Returns [N, S, S] in 0..1: the head outside of the ellipse of the face, which is hair, ears and neck.
+    """Returns [N, S, S] in 0..1: what is opaque outside of the ellipse of the face: hair, ears, neck and clothes.
 
     ``landmarks`` [N, 70, 2] in pixels; ``alpha`` [N, S, S] in 0..1.
     """
@@ -56,7 +56,7 @@ def around_face(landmarks: Tensor, alpha: Tensor) -> Tensor:
 
 
 def inside(alpha: Tensor) -> Tensor:
-    """Returns the least of ``alpha`` [N, 1, S, S] around each pixel: 0 along the edge too. At 128² within 2 pixels."""
+    """Returns the least of ``alpha`` [N, 1, S, S] within 2 pixels of each (at 128²): 0 along the edge."""
     reach = 2 * alpha.shape[-1] // 128
     return -F.max_pool2d(-alpha, 2 * reach + 1, 1, reach)
 
@@ -106,8 +106,8 @@ def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor, gentle: Ten
 def penalty(error: Tensor, gentle: Tensor) -> Tensor:
     """Returns |error|, or where ``gentle`` is 1 Huber's loss: squares below KNEE.
 
-    The least |error| is the median, and of a lock that is somewhere in half of the pictures that is none. The least
-    square is the mean, so a faint lock is learnt first, then a clear one.
+    The median has the least mean |error|: where fewer than half of the pictures have a lock, that is no lock. The mean
+    has the least mean square, so a faint lock is learnt first, then a clear one.
     """
     size = error.abs()
     squared = torch.where(size < KNEE, size.square() / (2 * KNEE), size - KNEE / 2)
