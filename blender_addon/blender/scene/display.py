@@ -100,12 +100,15 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
             projection.put_on(
                 proxy, face.plate, new_emission(f"{proxy.name} Projection", face.image, clear=face.matte == "HEAD")
             )
+            if not proxy.visible_camera:
+                proxy.visible_camera = proxy.visible_shadow = True  # from here on they are the artist's
         proxy.display_type, proxy.hide_render = "TEXTURED", False
-    elif projection.take_off(proxy):
+        return
+    if projection.take_off(proxy):
         proxy.display_type, proxy.hide_render = "WIRE", True
     # EEVEE draws as a solid in viewports what is displayed as wires and hidden from renders.
-    if proxy.library is None and proxy.visible_camera != shown:
-        proxy.visible_camera = proxy.visible_shadow = shown
+    if proxy.library is None and proxy.visible_camera:
+        proxy.visible_camera = proxy.visible_shadow = False
 
 
 def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types.Material:

@@ -367,6 +367,6 @@ def test_the_mesh_is_seen_by_cameras_and_casts_a_shadow_only_while_it_wears_the_
     face.effigy.relief = True
     assert (face.visible_camera, face.visible_shadow) == (False, False)
     face.effigy.display = "PROJECTED"
-    face.visible_shadow = False
+    face.visible_camera = face.visible_shadow = False
     face.effigy.relief = False
-    assert not face.visible_shadow, "Casts Shadow is the artist's"
+    assert (face.visible_camera, face.visible_shadow) == (False, False), "Ray Visibility is the artist's"
