@@ -97,7 +97,7 @@ def _ridge(shown: Array, turns: Array) -> Array:
 def _bend(points: Array, meshes: Array, turns: Array) -> Array:
     """Computes how meshes [N, 3 · 478] depend on the turn, beside the face that shows ``points`` best at all turns."""
     causes = np.stack([monomials(*turn) for turn in turns])
-    bend = np.asarray(np.linalg.lstsq(causes, meshes)[0], dtype=np.float64)
+    bend = np.asarray(np.linalg.lstsq(causes, meshes, rcond=None)[0], dtype=np.float64)
     bend[0] -= _rigid(points, turns).reshape(-1)
     return bend
 
@@ -116,7 +116,7 @@ def _rigid(points: Array, turns: Array) -> Array:
         upwards.append(R[1])
         x.append(right)
         y.append(up)
-    flat = np.linalg.lstsq(np.array(across), np.array(x))[0]
+    flat = np.linalg.lstsq(np.array(across), np.array(x), rcond=None)[0]
     rows = np.array(upwards)
     height = rows[:, 1] @ (np.array(y) - rows[:, [0, 2]] @ flat) / (rows[:, 1] ** 2).sum()
     return np.stack([flat[0], height, flat[1]])

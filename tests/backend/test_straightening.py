@@ -101,7 +101,7 @@ def shown(W: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """
     R = rotation(*np.radians([*asked.T, np.zeros(len(asked))]))[:, :2].reshape(-1, 3)
     centred = (W - W.mean(axis=2, keepdims=True)) * [[1], [-1]]
-    face = np.linalg.lstsq(R, centred.reshape(-1, 478))[0]
+    face = np.linalg.lstsq(R, centred.reshape(-1, 478), rcond=None)[0]
     turns = np.degrees(angles(rigid_pose(face, W, np.ones((len(W), 478))).R))[:2].T
     return (turns * asked).sum(axis=0) / (asked**2).sum(axis=0)
 

@@ -67,7 +67,7 @@ def settle(mesh: Array) -> Array:
         rigid = mesh[:, _RIGID] - mesh[:, _RIGID].mean(axis=1, keepdims=True)
         moves = [*(np.cross(axis, rigid, axisb=0, axisc=0) for axis in np.eye(3)), rigid]
         design = np.stack([move[:2].reshape(-1) for move in moves], axis=1)
-        turn = np.linalg.lstsq(design, (wanted - rigid)[:2].reshape(-1))[0][:3]
+        turn = np.linalg.lstsq(design, (wanted - rigid)[:2].reshape(-1), rcond=None)[0][:3]
         mesh = Rotation.from_rotvec(turn).as_matrix() @ mesh
     return mesh
 
