@@ -37,7 +37,7 @@ MOVES: Mapping[str, Mapping[str, float | tuple[float, float]]] = {
     "browUp": {"brows": (1.8, 1.8)},
     "browUpLeft": {"brows": (0.0, 1.8)},
     "browUpRight": {"brows": (1.8, 0.0)},
-    "mouthPucker": {"pucker": 2.2},
+    "mouthPucker": {"pucker": 1.5},
     "eyeBlink": {"lids": (2.0, 2.0)},
     "gazeSide": {"gaze": (1.8, 0.0)},
     "gazeUp": {"gaze": (0.0, 1.8)},
