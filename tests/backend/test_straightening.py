@@ -115,3 +115,7 @@ def test_a_damaged_file_is_named(tmp_path, monkeypatch):
             straightening()
     finally:
         straightening.cache_clear()
+
+
+def test_the_points_that_settle_a_mesh_are_those_that_the_topology_calls_rigid():
+    assert list(load_topology("mediapipe478").rigid) == module._RIGID
