@@ -143,12 +143,12 @@ def test_the_gate_is_undone_monotone_odd_and_opens_only_to_what_faces_do():
 
 
 def test_few_people_are_drawn_with_a_wink_a_gape_or_a_pucker():
-    odd = 0
-    for vector in 0.8 * latents.drawn(1000, 5):
+    odd, people = 0, 12_000  # of 1000 people the share would be uncertain by half a percent
+    for vector in 0.8 * latents.drawn(people, 77):
         does = decode(vector).expression
         wink = abs(does["eyeBlink_L"] - does["eyeBlink_R"]) > 0.4
         odd += wink or does["eyeBlink_L"] > 0.7 or does["jawOpen"] > 0.4 or does["mouthPucker"] > 0.4
-    assert odd <= 30
+    assert odd <= 0.03 * people
 
 
 def test_directions_are_orthonormal():
