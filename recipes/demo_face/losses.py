@@ -61,16 +61,16 @@ def inside(alpha: Tensor) -> Tensor:
     return -F.max_pool2d(-alpha, 2 * reach + 1, 1, reach)
 
 
-def attention(landmarks: Tensor, alpha: Tensor) -> Tensor:
+def attention(landmarks: Tensor, alpha: Tensor, around: Tensor) -> Tensor:
     """Returns weights [N, 1, S, S] of mean 1: most on eyes, mouth and hair, some on the nose, little behind.
 
-    ``landmarks`` [N, 70, 2] in pixels; ``alpha`` [N, S, S] in 0..1.
+    ``landmarks`` [N, 70, 2] in pixels; ``alpha`` and what is ``around`` the face [N, S, S] in 0..1.
     """
     size = alpha.shape[-1]
     unit = size / 128
     grid = torch.arange(size, device=landmarks.device) + 0.5
     # Hair is the last to be learnt: with the background's weight it held three quarters of the squared error.
-    weight = 0.5 + 0.8 * alpha + 4.0 * around_face(landmarks, alpha)
+    weight = 0.5 + 0.8 * alpha + 4.0 * around
     for points, (width, height), strength in (
         (landmarks[:, 27:36], (34, 40), 0.9),
         (landmarks[:, 36:42], (11, 10), 3.0),

@@ -162,11 +162,12 @@ class Training:
         pictures, vectors, landmarks = renders.batch(self.seen, plan.batch)
         wanted = F.avg_pool2d(pictures, plan.resolution // size)
         points, alpha = landmarks * (size / plan.resolution), (wanted[:, ALPHA].squeeze(1) + 1) / 2
-        hair = around_face(points, alpha)[:, None]
+        around = around_face(points, alpha)
+        weight, hair = attention(points, alpha, around), around[:, None]
         gentle = hair * inside(alpha[:, None])  # along its edge, colours are to end where alpha ends
         wanted[:, RGB] = emphasised(wanted[:, RGB], plan.lock_contrast * hair, alpha[:, None])
         wanted[:, RGB] = sharpened(wanted[:, RGB], plan.crispness + (plan.hair_crispness - plan.crispness) * hair)
-        loss = (compute or loss_of)(self.network, code(vectors), wanted, attention(points, alpha), gentle, plan)
+        loss = (compute or loss_of)(self.network, code(vectors), wanted, weight, gentle, plan)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step(plan.rate_at(self.seen))

@@ -49,7 +49,7 @@ def test_attention_is_on_the_eyes_then_on_the_head(data: Path):
     landmarks = 128 / 16 * Renders([data]).landmarks[:4]
     alpha = torch.zeros(4, 128, 128)
     alpha[:, :64] = 1
-    weight = losses.attention(landmarks, alpha)
+    weight = losses.attention(landmarks, alpha, losses.around_face(landmarks, alpha))
     assert weight.shape == (4, 1, 128, 128)
     assert_same(weight.mean(dim=(1, 2, 3)), torch.ones(4), weight[0].numel())
     eye = landmarks[0, 36:42].mean(dim=0).long()
@@ -117,8 +117,9 @@ def test_only_changes_count_as_edits():
 def test_edits_have_their_weight_in_the_loss(data: Path):
     pictures, vectors, landmarks = Renders([data]).batch(0, 8)
     network, w = Training(PLAN).network, mapping.code(vectors)
-    wanted, weight = pictures, losses.attention(landmarks, torch.ones(8, 16, 16))
-    hair = losses.around_face(landmarks, torch.ones(8, 16, 16))[:, None]
+    alpha = torch.ones(8, 16, 16)
+    around = losses.around_face(landmarks, alpha)
+    wanted, weight, hair = pictures, losses.attention(landmarks, alpha, around), around[:, None]
     with torch.no_grad():
         without, counted = (
             train_generator.loss_of(network, w, wanted, weight, hair, replace(PLAN, editing=editing))
