@@ -11,6 +11,7 @@ import numpy as np
 from .window import PATIENCE
 
 PANEL = slice(955, 1215)  # the side panel's columns
+SAME = 14  # levels of a pixel: what is drawn of a picture is at most so far from it
 NEAR = 40  # levels of a pixel: more than anti-aliasing changes, less than anything visible
 VIEW = np.s_[120:850, 80 : PANEL.start]  # rows and columns of the 3D viewport that nothing covers
 
@@ -235,7 +236,7 @@ def lives(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def shows_face(window, near=14):
+def shows_face(window, near=SAME):
     """Returns whether the viewport shows the cheek's own colour."""
     cheek = np.median(picture(window)[50:80, 50:78].reshape(-1, 3), axis=0)
     return (np.abs(viewport(window) - cheek).max(axis=2) < near).mean() > 0.002

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from .plate import clear_and_solid, colours, places_of, texels
-from .steps import PANEL, picture, pixels, settle, still, until
+from .steps import PANEL, SAME, picture, pixels, settle, still, until
 
 pytestmark = pytest.mark.usefixtures("through_camera")
 # How far the viewport's eye and the camera stand to the face's left, seen from above, in degrees.
@@ -29,7 +29,7 @@ def follows(window):
     assert width == pytest.approx(height, rel=0.05), "the plate is not seen face to face"
     _, solid = clear_and_solid(opacity, texel)
     away = np.abs(colours(still(window), places) - painted[texel])[solid].max(axis=1)
-    assert np.nanmedian(away) < 14, "the screen shows another picture"  # as in shows_face
+    assert np.nanmedian(away) < SAME, "the screen shows another picture"
     return turned
 
 

@@ -12,6 +12,7 @@ from .plate import clear_and_solid, colours, places_of, texels
 from .steps import (
     NEAR,
     PANEL,
+    SAME,
     VIEW,
     changed,
     drawn_by_eevee,
@@ -135,7 +136,9 @@ def test_light_from_the_left_brightens_the_left_cheek_as_far_as_the_slider_says(
         before = brightness(still(window))
         window.ask("view3d()[1].spaces.active.shading.type = 'RENDERED'")
         hover(window)
-        until(lambda: np.abs(np.subtract(brightness(viewport(window)), before)).max() < 14, lambda: "no face is drawn")
+        until(
+            lambda: np.abs(np.subtract(brightness(viewport(window)), before)).max() < SAME, lambda: "no face is drawn"
+        )
         painted = finished_viewport(window)
         window.shot("05k-as-painted")
         _, y = window.find_still("^.{0,3}Lit$", PANEL)
@@ -156,7 +159,7 @@ def test_light_from_the_left_brightens_the_left_cheek_as_far_as_the_slider_says(
         hover(window)
         low, high = sorted((brightness(painted)[0], lit["right"][0]))
         until(
-            lambda: low + 14 < brightness(viewport(window))[0] < high - 14,
+            lambda: low + SAME < brightness(viewport(window))[0] < high - SAME,
             lambda: "between 0 and 1 it does not look as between the two",
         )
         window.shot("05k-half-lit")
