@@ -3,10 +3,11 @@
 
     python -m recipes.demo_face bake FaceXModel head.npz
     python -m recipes.demo_face render head.npz RENDERS --count 4400 --pairs --seed 41
-    python -m recipes.photo.straightening RENDERS [--count 2200]
+    python -m recipes.photo.straightening RENDERS straightening.npz [--count 2200]
 
 The renders' cameras are known exactly. Only the first picture of each pair is read. Every picture counts as its mirror
-image too, so both sides of a face are treated alike.
+image too, so both sides of a face are treated alike. Put the file into ``backend/effigy/landmarks/photo/networks``, and
+its checksum into ``weights.py`` there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from effigy.geometry.camera import Array
 from effigy.landmarks.photo import PhotoReader, photographed
 from effigy.landmarks.photo.pose import head, mirror
-from effigy.landmarks.photo.straightening import FILE, MONOMIALS, Straightening, angles, monomials, rotation, settle
+from effigy.landmarks.photo.straightening import MONOMIALS, Straightening, angles, monomials, rotation, settle
 
 from ..demo_face.parameters import decode
 
@@ -125,12 +126,13 @@ def _rigid(points: Array, turns: Array) -> Array:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=2200)
     options = parser.parse_args()
     points, turns = read(options.folder, options.count)
     learnt = learn(points, turns)
-    np.savez_compressed(FILE, turn=learnt.turn.astype(np.float32), bend=learnt.bend.astype(np.float16))
-    print(f"{FILE}: of {len(points)} pictures, {FILE.stat().st_size} bytes")
+    np.savez_compressed(options.out, turn=learnt.turn.astype(np.float32), bend=learnt.bend.astype(np.float16))
+    print(f"{options.out}: of {len(points)} pictures, {options.out.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import torch
 from effigy.fitting.evaluation import seen
 from effigy.geometry import angles, load_topology, rotation
 from effigy.geometry.shape import rigid_pose
-from effigy.landmarks import DetectorError
 from effigy.landmarks.photo import PhotoDetector
 from effigy.landmarks.photo import straightening as module
 from effigy.landmarks.photo.pose import average
@@ -104,17 +103,6 @@ def shown(W: np.ndarray, asked: np.ndarray) -> np.ndarray:
     face = np.linalg.lstsq(R, centred.reshape(-1, 478), rcond=None)[0]
     turns = np.degrees(angles(rigid_pose(face, W, np.ones((len(W), 478))).R))[:2].T
     return (turns * asked).sum(axis=0) / (asked**2).sum(axis=0)
-
-
-def test_a_damaged_file_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "FILE", tmp_path / "straightening.npz")
-    straightening.cache_clear()
-    np.savez(module.FILE, turn=np.zeros((3, 2)), bend=np.zeros((6, 3)))
-    try:
-        with pytest.raises(DetectorError, match=r"straightening\.npz.*other sizes.*install Effigy again"):
-            straightening()
-    finally:
-        straightening.cache_clear()
 
 
 def test_the_points_that_settle_a_mesh_are_those_that_the_topology_calls_rigid():

@@ -240,3 +240,6 @@ def test_files_that_are_not_ours_are_refused(tmp_path):
     path.write_bytes((weights._FOLDER / path.name).read_bytes()[:-1] + b"\1")
     with pytest.raises(DetectorError, match="not the file that comes with Effigy"):
         load_networks(("matte",), "cpu", tmp_path)
+    np.savez(tmp_path / "straightening.npz", turn=np.zeros((1440, 2)), bend=np.zeros((6, 1434)))
+    with pytest.raises(DetectorError, match=r"straightening\.npz is not the file that comes with Effigy"):
+        weights.read_shipped("straightening.npz", tmp_path)

@@ -40,11 +40,14 @@ def landmarks_note(folder: Path) -> str:
     Raises BundleError.
     """
     header = read_header(folder)
-    if header.get("topology_revision", 1) == load_topology(header["topology"]).revision:
+    revision = header.get("topology_revision", 1)
+    if revision == load_topology(header["topology"]).revision:
         return ""
     faces = f"{header['topology']} faces"
     if header["topology"].startswith("mediapipe"):
         before = f"to which {faces} were pitched by about 15°, and which named fewer of their expressions"
+        if revision > 1:
+            before = f"to which {faces} nodded by seven tenths of what they did"
     else:
         before = f"which measured the expressions of {faces} in other ways"
     return f"{folder} was fitted by an earlier Effigy, {before}: its edits work as they did, and a new fit mends that"

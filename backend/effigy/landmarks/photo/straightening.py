@@ -7,20 +7,19 @@ Both are facts of the network, which ``recipes/photo/straightening.py`` learnt o
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ...array_files import read_arrays
-from ..detector import DetectorError
 from .crop import Array
 from .pose import average, head
 from .reader import POINTS
+from .weights import read_shipped
 
-FILE = Path(__file__).with_name("networks") / "straightening.npz"
+FILE = "straightening.npz"
 # Corners of the eyes, bridge and wings of the nose, and where the face ends before the ears: what expressions hardly
 # move, by which fits of shape models define a pose too.
 _RIGID = [33, 133, 263, 362, 168, 6, 48, 278, 234, 454]
@@ -93,12 +92,7 @@ def monomials(yaw: float, pitch: float) -> Array:
 
 @cache
 def straightening() -> Straightening:
-    """Returns what comes with Effigy. Raises DetectorError where its file is missing or damaged."""
-    try:
-        arrays = read_arrays(FILE)
+    """Returns what comes with Effigy. Raises DetectorError where its file is missing or another."""
+    with np.load(io.BytesIO(read_shipped(FILE))) as arrays:
         turn, bend = (arrays[name].astype(np.float64) for name in ("turn", "bend"))
-        if turn.shape != (MONOMIALS + _MESH, 2) or bend.shape != (MONOMIALS, _MESH):
-            raise ValueError("its arrays have other sizes")
-    except (ValueError, KeyError) as error:
-        raise DetectorError(f"{FILE} cannot be read ({error}): install Effigy again") from None
     return Straightening(turn, bend)
