@@ -15,7 +15,7 @@ from torch import Tensor
 
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
-from .parameters import COUNT, ROWS, share_people
+from .parameters import COUNT, ROWS, STILL, share_people
 
 Z_DIM = 512
 TRUNCATION = 0.8  # at which people are mostly drawn
@@ -86,10 +86,11 @@ def parameters_of(z: Tensor) -> Tensor:
 def drawn_evenly(count: int, random: torch.Generator, pictures: int) -> Tensor:
     """Draws p [count, COUNT]: what faces can do, and in every other row what users draw (see ``gate``).
 
-    Each person has ``pictures`` rows, one after the other, that share what is theirs (see ``parameters.PERSONAL``).
+    Each person has ``pictures`` rows, one after the other, that differ in pose and expression alone: what else went
+    with a glance there, such as longer hair, edits would take for a part of it.
     """
     p = torch.randn(count, COUNT, generator=random)
-    share_people(p.numpy(), pictures)
+    share_people(p.numpy(), pictures, STILL)
     p[::2] = gate(p[::2])
     return p
 

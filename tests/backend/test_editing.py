@@ -170,6 +170,20 @@ def test_what_is_typical_is_the_best_linear_prediction():
     torch.testing.assert_close(related, torch.zeros_like(related), atol=1e-6, rtol=0)
 
 
+def test_what_is_typical_of_people_who_move_leaves_what_they_keep():
+    """Here people with narrow eyes (v₁) seem to close them (v₀), as q reads both."""
+    torch.manual_seed(0)
+    people = np.repeat(np.arange(2000), 4)
+    v = torch.randn(len(people), 3, dtype=torch.float64)
+    v[:, 1:] = v[::4, 1:].repeat_interleave(4, dim=0)
+    q = torch.stack([v[:, 0] + 0.5 * v[:, 1], v[:, 2]], dim=1)
+    (among_all, own), bones = typical_of(v, q)[1], typical_of(v, q, people)[:, 1]
+    assert among_all > 0.3
+    torch.testing.assert_close(typical_of(v, q, people)[:2, 0], torch.tensor([1.0, 0.0]).double(), atol=0.05, rtol=0)
+    torch.testing.assert_close(bones, torch.tensor([0.0, 0.0, 1.0]).double(), atol=0.05, rtol=0)  # nobody moves those
+    assert own.abs() < 0.05
+
+
 def test_only_what_no_parameter_explains_is_scaled_down(regressor):
     guide = Guide.of(regressor.typical, regressor.q_scale, stretch=4.0)
     step = torch.randn(3, len(guide.typical), dtype=torch.float64)

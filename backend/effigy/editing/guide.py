@@ -4,16 +4,24 @@
 φ's slope at one latent can mislead. A lid that is open hardly moves whichever way the latent goes, so the slope there
 is mostly noise: an edit that follows it changes hair and skin while the lid stays open. Over all latents, however, the
 difference between open and closed lids is well determined.
+
+Where it is known whom the latents show, that is above all the difference between latents of one person: over all
+people, closed lids go with narrow eyes too, so an edit that closes lids would also make somebody else of the face.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..geometry.expressions import departures
+
 _RANK = 1e-4  # of the largest singular value, below which one counts as zero
+_BETWEEN = 0.03  # weight of how all latents differ, beside how those of one person do: only these know bones
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +80,25 @@ class Guide:
         return self.rest * steps + (steps @ self.axes) * (self.lengths - self.rest) @ self.axes.T
 
 
-def typical_of(v: Tensor, q: Tensor) -> Tensor:
-    """Returns the best linear prediction of v [N, rows · M] from q [N, Q]: Cov(v, q) Cov(q)⁻¹, [rows · M, Q]."""
+def typical_of(v: Tensor, q: Tensor, people: NDArray[np.integer] | None = None) -> Tensor:
+    """Returns the best linear prediction of v [N, rows · M] from q [N, Q]: Cov(v, q) Cov(q)⁻¹, [rows · M, Q].
+
+    With ``people`` [N], whom each row shows, both covariances are those within people plus _BETWEEN times the whole.
+    """
     scale = q.std(dim=0).clamp_min(1e-12)
-    apart = (q - q.mean(dim=0)) / scale
-    # v is large for w+, and so it is not copied into q's precision.
-    together = apart.T.to(v) @ (v - v.mean(dim=0)) / len(v)
+    apart, around = (q - q.mean(dim=0)) / scale, v - v.mean(dim=0)
+    together, squares = _covariances(around, apart)
+    if people is not None:
+        moves = (torch.from_numpy(departures(rows.numpy(), people)).to(rows) for rows in (around, apart))
+        together, squares = (
+            within + _BETWEEN * whole for within, whole in zip(_covariances(*moves), (together, squares), strict=True)
+        )
     # The pseudo-inverse gives 0 for a parameter that never varies.
-    spread = torch.linalg.pinv(apart.T @ apart / len(q), rtol=1e-9, hermitian=True)
+    spread = torch.linalg.pinv(squares, rtol=1e-9, hermitian=True)
     return (spread @ together.to(q)).T / scale
+
+
+def _covariances(v: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the means of q vᵀ [Q, V] and of q qᵀ [Q, Q] over the rows of both, whose mean is 0."""
+    # v is large for w+, and so it is not copied into q's precision.
+    return q.T.to(v) @ v / len(v), q.T @ q / len(q)

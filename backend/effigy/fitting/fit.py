@@ -41,7 +41,8 @@ class FitPlan:
 
     ``latents`` is an .npz file with an array z [N, z_dim], to sample instead of normally distributed latents. Controls
     reach as far as the samples do, so a generator that rarely paints open mouths is fitted to latents that do. If the
-    file says whom they show, in an array people [N], controls are found in what people change by moving.
+    file says whom they show, in an array people [N], controls are found in what people change by moving, and edits do
+    not change what a person keeps.
     """
 
     name: str = "face"  # as users see it
@@ -98,8 +99,9 @@ def fit_face_model(
     shape, parameters = _about_the_pivot(fitted)
     held_out = int(_HELD_OUT * len(W))
     regressor, _ = train_regressor(
-        latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n)
-    )
+        latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n),
+        samples.people,
+    )  # fmt: skip
     controls = name_expressions(shape, fitted.alpha, topology, samples.people)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s
     yaw, pitch, _ = angles(parameters.camera.R)
