@@ -10,7 +10,7 @@ import pytest
 
 from effigy_client.capture import tables as capture_module
 from effigy_client.capture.recording import record
-from effigy_client.capture.retarget import Target, fill_gaps, resample, retarget, smooth
+from effigy_client.capture.retarget import LAST_FRAME, Target, fill_gaps, resample, retarget, smooth
 from effigy_client.capture.tables import Capture, CaptureError, arkit_capture, read_live_link, read_openface
 from effigy_client.capture.timeline import gaps_of, rate_of, without_gaps
 from effigy_client.pose import Angles
@@ -136,6 +136,13 @@ def test_resampling_keeps_values_at_their_times():
     times, values = np.array([0.0, 0.5, 1.0]), np.array([0.0, 1.0, 0.0])
     np.testing.assert_allclose(resample(times, values, 4), [0, 0.5, 1, 0.5, 0])
     np.testing.assert_allclose(resample(times, np.stack([values, values], 1), 2), [[0, 0], [1, 1], [0, 0]])
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(6 * 3600, 60.0), (1.0, 32767e5), (1e-3, 1e300), (1e300, 1e300)])
+def test_a_take_longer_than_blenders_frames_is_refused_before_it_takes_memory(seconds, rate):
+    with pytest.raises(CaptureError, match="lower the scene's frame rate"):
+        resample(np.array([0.0, seconds]), np.zeros(2), rate)
+    assert len(resample(np.array([0.0, 1.0]), np.zeros(2), LAST_FRAME - 1)) == LAST_FRAME
 
 
 def test_smoothing_keeps_lines_and_lowers_jitter():

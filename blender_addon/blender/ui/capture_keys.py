@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, IntProperty
 
-from effigy_client.capture.retarget import smooth
+from effigy_client.capture.retarget import LAST_FRAME, smooth
 from effigy_client.capture.tables import CaptureError
 from effigy_client.mirror import mirrored
 from effigy_client.pose import Angles, head_rotation
@@ -21,7 +21,6 @@ from ..translation import rpt_
 from .capture_settings import CaptureSettings
 from .pose import CameraOperator
 
-_LAST_FRAME = 1_048_574  # that Blender counts to
 _USUAL_END = 250  # of a scene that nobody gave a length
 
 
@@ -69,8 +68,8 @@ class KeyingOperator(CaptureSettings, CameraOperator):
         if not rows:
             raise CaptureError(rpt_("the capture has no data for this face's controls: all its channels are zero"))
         last = self.start + max(rows) - 1
-        if last > _LAST_FRAME:
-            raise CaptureError(rpt_("the capture would end at frame {}, Blender's last is {}", last, _LAST_FRAME))
+        if last > LAST_FRAME:
+            raise CaptureError(rpt_("the capture would end at frame {}, Blender's last is {}", last, LAST_FRAME))
         self._write(proxy, scene, values, head)
         was = scene.frame_end
         if self.set_end:

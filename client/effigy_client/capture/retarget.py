@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from effigy_protocol.arkit import OWN, sources
 
-from .tables import Capture
+from .tables import Capture, CaptureError
 
 Array = NDArray[np.float64]
+
+LAST_FRAME = 1_048_574  # that Blender counts to
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,17 @@ def _spread(values: Array, target: Target) -> Array:
 
 
 def resample(times: Array, values: Array, rate: float) -> Array:
-    """Interpolates values [N] or [N, D] at ``times`` [N] (seconds) at ``rate`` frames per second, first to last."""
-    frames = np.arange(int(np.floor(times[-1] * rate + 1e-6)) + 1) / rate
+    """Interpolates values [N] or [N, D] at ``times`` [N] (seconds) at ``rate`` frames per second, first to last.
+
+    Raises CaptureError for more frames than Blender counts, before memory is taken for them.
+    """
+    last = np.floor(float(times[-1]) * rate + 1e-6)
+    if not last < LAST_FRAME:
+        raise CaptureError(
+            f"a take of {times[-1]:.6g} s is longer than the {LAST_FRAME} frames that Blender counts at {rate:.6g} a "
+            "second: lower the scene's frame rate"
+        )
+    frames = np.arange(int(last) + 1) / rate
     if values.ndim == 1:
         return np.interp(frames, times, values)
     return np.stack([np.interp(frames, times, column) for column in values.T], axis=1)
