@@ -71,7 +71,14 @@ def test_given_latents_are_sampled_in_their_order(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arrays", [{}, {"z": np.zeros(3)}, {"z": np.full((2, 4), np.nan)}, {"z": np.zeros((2, 4), int)}]
+    "arrays",
+    [
+        {},
+        {"z": np.zeros(3)},
+        {"z": np.full((2, 4), np.nan)},
+        {"z": np.zeros((2, 4), int)},
+        {"z": np.full((2, 4), 1e39)},  # infinite as float32
+    ],
 )
 def test_what_is_no_latents_is_refused(tmp_path, arrays):
     np.savez(tmp_path / "z.npz", **arrays)

@@ -158,9 +158,12 @@ def read_latents(path: Path) -> NDArray[np.float32]:
         z = read_arrays(path).get("z")
     except (OSError, ValueError) as error:
         raise SamplesError(f"{path} cannot be read as latents ({error}): it must be an .npz with an array z") from None
-    if z is None or z.ndim != 2 or z.dtype.kind != "f" or not np.isfinite(z).all():
-        raise SamplesError(f"{path} must hold an array z [N, z_dim] of finite floating-point numbers")
-    return z.astype(np.float32)
+    if z is not None and z.ndim == 2 and z.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            numbers = z.astype(np.float32)
+        if np.isfinite(numbers).all():  # a large float64 is infinite there
+            return numbers
+    raise SamplesError(f"{path} must hold an array z [N, z_dim] of floating-point numbers that are finite as float32")
 
 
 def read_people(path: Path, count: int) -> NDArray[np.integer] | None:
