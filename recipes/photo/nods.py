@@ -27,13 +27,14 @@ from ..demo_face.latents import parameters_of
 from ..demo_face.parameters import decode
 
 _BATCH = 8
+_FEWEST = 100  # people, more than the cameras of 8 shapes need
 
 
 def paint_and_read(model: str, count: int) -> tuple[Array, Array, Array, Array]:
     """Paints random people at ψ = 1.
 
     Returns their z [N, z_dim] and points in [0, 1]: 478 as found [N, 2, 478] and as straightened, and those of the
-    embedded detector; all without people in whose pictures no face is seen.
+    embedded detector; all without people in whose pictures no face is seen. Raises SystemExit where too few are left.
     """
     generator, photo = load_generator(generator_of(model)), PhotoDetector()
     embedded = load_detector("embedded", embedded_detector(resolve_bundle(model)), "cpu")
@@ -49,6 +50,11 @@ def paint_and_read(model: str, count: int) -> tuple[Array, Array, Array, Array]:
             for z, face, points in zip(part, faces, W, strict=True)
             if face is not None
         ]
+    if len(rows) < _FEWEST:
+        raise SystemExit(
+            f"a face is seen in {len(rows)} of {count} pictures of {model}, and cameras are fitted to {_FEWEST} or "
+            "more: raise --count"
+        )
     z, found, straight, points = (np.array(each) for each in zip(*rows, strict=True))
     return z, found, straight, points
 
