@@ -51,6 +51,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Returns whether there is anything at ``path``; also false for a string that cannot be a path."""
+    try:
+        return path.exists()
+    except OSError:  # as for ``is_folder``
+        return False
+
+
 def check_regular(path: Path) -> None:
     """Raises OSError unless ``path`` is a regular file. Reading a pipe or a device could block Blender for ever."""
     try:

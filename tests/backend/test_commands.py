@@ -81,3 +81,51 @@ def test_a_name_in_a_file_does_not_command_the_terminal(capsys):
     assert "\x1b" not in said
     assert "\x07" not in said
     assert "somebody\nis of another model" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("transfer", "none.png", "--seed", "1", "--out", "{}.png"),
+        ("photo", "none.png", "--out", "{}.person"),
+        ("capture", "none.mp4", "--out", "{}.csv"),
+        ("fit", "--generator", "none.pkl", "--out", "{}"),
+        ("generators", "convert", "none.pkl", "{}.safetensors"),
+        ("paint", "--seed", "1", "--model", "none", "--out", "{}.png"),
+        ("sheet", "--seeds", "1", "--model", "none", "--out", "{}.png"),
+        ("film", "--turntable", "2", "--seed", "1", "--model", "none", "--out", "{}"),
+        ("bundle", "export", "first-default", "--out", "{}"),
+        ("bundle", "add", "none.zip", "--generator", "none.pkl", "--out", "{}"),
+        ("bundle", "refine", "first-default", "--out", "{}"),
+        ("nrsfm", "none.npz", "--out", "{}.npz"),
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_a_place_that_no_file_can_have_is_refused(run, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    for place in ("a" * 300, f"{'a' * 300}/b"):
+        ran = run(*(each.format(place) for each in arguments))
+        assert ran.exit_code == 2
+        assert isinstance(ran.exception, SystemExit), ran.exception
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("transfer", "there.png", "--seed", "1", "--out", "nowhere/a.png"),
+        ("photo", "there.png", "--out", "nowhere/a.person"),
+        ("photo", "there.png", "--out", "a.person", "--preview", "nowhere/a.png"),
+        ("capture", "there.mp4", "--out", "nowhere/a.csv"),
+        ("sheet", "--seeds", "1", "--out", "nowhere/a.png"),
+    ],
+    ids=lambda arguments: " ".join(arguments[::2]),
+)
+def test_a_folder_that_is_missing_is_told_before_the_work(run, tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    for name in ("there.png", "there.mp4"):  # neither a picture nor a film, as reading them would tell
+        (tmp_path / name).write_bytes(b"read")
+    ran = run(*arguments)
+    assert ran.exit_code == 2
+    assert "there is no folder nowhere to write a" in ran.output + capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 2

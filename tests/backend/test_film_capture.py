@@ -242,6 +242,18 @@ def test_a_capture_ends_with_its_input_or_when_nobody_reads_it(default_model, re
     assert list(ended.pictures) == []
 
 
+NO_ADDRESSES = (
+    "nowhere",
+    ":11111",
+    "here:0",
+    "here:65536",
+    "here:" + "9" * 5000,
+    "a..b:1",
+    f"{'a' * 64}:1",
+    "\udcff:1",  # a byte of the command line that is no text
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -250,7 +262,9 @@ def test_a_capture_ends_with_its_input_or_when_nobody_reads_it(default_model, re
         (("capture", "nothing.mp4", "--out", "take.csv"), "there is no film nothing.mp4"),
         (("capture", "63", "--out", "take.csv"), "there is no camera 63"),
         (("capture", "film.mp4", "--out", "take.txt"), "not the name of a CSV"),
-        (("capture", "film.mp4", "--to", "nowhere"), "HOST:PORT"),
+        (("capture", "9" * 5000, "--out", "take.csv"), "there is no film 999"),
+        (("capture", "film.mp4", "--out", "take.csv", "--neutral", "9" * 5000), "use median, none, or"),
+        *((("capture", "film.mp4", "--to", to), "HOST:PORT") for to in NO_ADDRESSES),
         (("transfer", "none.png", "--out", "x.png"), "--seed N or with --latent FILE"),
         (("transfer", "none.png", "--seed", "1", "--out", "x.png"), "there is no picture none.png"),
         (("transfer", "none.png", "--seed", "1", "--out", "x.png", "--part", "ears"), "unknown part 'ears'"),

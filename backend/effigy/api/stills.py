@@ -15,7 +15,7 @@ from effigy_protocol.files import whole_file
 from effigy_protocol.messages import MatteName
 
 from ..painting import Depth, Format, Layers, Moment, Shot, paint_shots
-from ..painting.outputs import check_suffix
+from ..painting.outputs import check_folder, check_suffix
 from ..painting.sheets import paint_sheet
 from .opening import Model, Person, load, opened
 
@@ -84,6 +84,9 @@ def sheet(
     for captions. ``tile`` is the width of each picture in pixels, None its own. ``matte`` "head" puts heads on white.
     ``out`` is a PNG file to write as well.
     """
+    if out is not None:  # checked before a thousand pictures are painted
+        check_suffix(Path(out), ".png")
+        check_folder(out)
     chosen = load(model)
     asked = {"yaw": yaw, "pitch": pitch, **(controls or {})}
     axes = {
@@ -95,7 +98,6 @@ def sheet(
     shown = {label: opened(chosen, who) for label, who in named.items()}
     picture = paint_sheet(chosen, shown, axes, tile, captions=captions, matte=matte)
     if out is not None:
-        check_suffix(Path(out), ".png")
         with whole_file(Path(out)) as temporary:
             iio.imwrite(temporary, picture, extension=".png")
     return picture

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,9 +12,26 @@ from typing import Annotated
 
 import typer
 
+from effigy_protocol.files import is_folder
+
 from .console import fail, note, stage_progress
 from .options import ModelOption
 from .photos import FaceOption
+
+_NUMBER = re.compile(r"\d{1,9}")  # of a camera
+_ADDRESS = re.compile(r"(?P<host>.+):(?P<port>\d{1,5})")
+_SHOWN = 60  # characters of a value that is refused
+
+
+def _read_address(to: str) -> tuple[str, int]:
+    """Reads --to: a host that may be a name, and its port. Raises typer.Exit, after saying why."""
+    found = _ADDRESS.fullmatch(to)
+    try:
+        if found is not None and found["host"].encode("idna") and 0 < int(found["port"]) < 65536:
+            return found["host"], int(found["port"])
+    except UnicodeError:  # no host has such a name, and a socket would raise errors of several kinds
+        pass
+    raise fail(f"{to[:_SHOWN]!r} is no address: --to takes HOST:PORT, for instance 127.0.0.1:11111")
 
 
 def capture(
@@ -68,19 +86,19 @@ def capture(
         except SourceError as error:
             raise fail(error) from None
         return
-    host, _, port = to.rpartition(":")
     if not source:
         raise fail("what to capture is not said: give a film's file, or a camera by its number (--cameras lists them)")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise fail(f"{to!r} is no address: --to takes HOST:PORT, for instance 127.0.0.1:11111")
-    if out is not None and (out.is_dir() or out.suffix.lower() != ".csv"):
+    address = _read_address(to)
+    if out is not None and (is_folder(out) or out.suffix.lower() != ".csv"):
         raise fail(f"{out} is not the name of a CSV file: --out names one")
+    if out is not None and not is_folder(out.parent):  # said before minutes of work
+        raise fail(f"there is no folder {out.parent} to write {out.name} to")
     length = seconds or float("inf")
     try:
         check_neutral(neutral)
         painter = load_face_model(resolve_bundle(model))
         performer, reader = Performer(painter), PhotoReader(painter.generator.device)
-        opened = open_camera(int(source), rate) if source.isdecimal() else open_film(Path(source), rate)
+        opened = open_camera(int(source), rate) if _NUMBER.fullmatch(source) else open_film(Path(source), rate)
         with nullcontext() if report or out is None else stage_progress() as progress:
             audience: Audience
             if report:
@@ -90,7 +108,7 @@ def capture(
                 audience = Terminal(note, progress)
             audience.begun(opened, performer.left_out)
             if out is None:
-                sent = stream(performer, reader, opened, (host, int(port)), face, length, neutral, audience)
+                sent = stream(performer, reader, opened, address, face, length, neutral, audience)
                 audience.said(f"{sent} packets sent to {to}")
                 return
             take = read_take(performer, reader, opened, face, length, audience)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from effigy_protocol.files import beside
+from effigy_protocol.files import beside, is_folder, is_there
 
 from .console import fail, stage_progress
 from .options import GENERATOR, IdentityOption, LandmarksOption, open_detector, open_embedder
@@ -51,7 +51,7 @@ def fit(
     from ..landmarks import DetectorError
 
     detector = open_detector(landmarks)
-    if out.exists() and not out.is_dir():
+    if is_there(out) and not is_folder(out):
         raise fail(f"{out} is a file: --out names the folder of a bundle")
     if latent not in ("w", "w+"):
         raise fail(f"unknown latent {latent!r}: use w or w+")

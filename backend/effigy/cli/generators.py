@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from effigy_protocol.files import is_folder, is_there
+
 from .console import errors, fail, stage_progress
 from .options import GENERATOR, JsonOption
 
@@ -59,9 +61,9 @@ def convert(
 
     if out.suffix != ".safetensors":
         raise fail(f"{out} must end in .safetensors: other formats are only read")
-    if out.exists():
+    if is_there(out):
         raise fail(f"{out} is there already: remove it, or write another")
-    if not out.parent.is_dir():
+    if not is_folder(out.parent):
         raise fail(f"there is no folder {out.parent}: make it first")
     try:
         remarks = convert_generator(generator_of(file), out)

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from effigy_protocol.files import is_folder
+
 from .console import fail, note, stage_progress
 from .options import DeviceOption, KeepOption, ModelOption, PitchOption, SetOption, YawOption
 from .photos import FaceOption
@@ -54,7 +56,7 @@ def photo(
     from ..faces.person import SUFFIX
     from ..people.alignment import ALIGNMENTS
 
-    if out.is_dir() or out.suffix != SUFFIX:
+    if is_folder(out) or out.suffix != SUFFIX:
         raise fail(f"{out} is not the name of a person's file: --out names one, for instance somebody{SUFFIX}")
     if align not in ALIGNMENTS:
         raise fail(f"--align {align!r}: use {', '.join(ALIGNMENTS)}")

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from effigy_protocol.files import is_folder
+
 from .console import fail, note
 from .options import ModelOption
 
@@ -99,17 +101,18 @@ def transfer(
     from ..generators import GeneratorFileError
     from ..landmarks import DetectorError
     from ..painting import PaintingError
-    from ..painting.outputs import check_apart
+    from ..painting.outputs import check_apart, check_folder
 
     if (seed is None) == (latent is None):
         raise fail("whom to paint must be said once: with --seed N or with --latent FILE")
     if part not in PARTS:
         raise fail(f"unknown part {part!r}: use {', '.join(PARTS)}")
-    if out.is_dir() or out.suffix.lower() != ".png":
+    if is_folder(out) or out.suffix.lower() != ".png":
         raise fail(f"{out} is not the name of a PNG file: --out names one")
     try:
         for read in (picture, neutral):
             check_apart(out, read)
+        check_folder(out)
         painter = api.load(model)
         person = api.person(seed, latent, model=painter)
         found, faces = read_for(painter, person, picture, neutral, face, part, strength, painted=painted)

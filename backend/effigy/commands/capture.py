@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ _ANGLE_BETA, _SHAPE_BETA = 0.05, 1.0  # of degrees, and of shapes and controls
 _GAP_S = 0.5  # seconds without a face, after which smoothing begins anew
 _CALIBRATION_S = 1.0  # live, in which the person is taken to be at rest
 _LONGEST_S = 6 * 3600.0
+_NUMBER = re.compile(r"\d{1,9}")  # of a picture
+_SHOWN = 60  # characters of a value that is refused
 
 
 class CaptureError(Exception):
@@ -152,9 +155,9 @@ def read_take(
 
 def check_neutral(neutral: str) -> None:
     """Raises CaptureError for what ``rest_of`` cannot understand."""
-    if neutral not in ("median", "none") and not neutral.isdecimal():
+    if neutral not in ("median", "none") and not _NUMBER.fullmatch(neutral):
         raise CaptureError(
-            f"there is no neutral picture {neutral!r}: use median, none, or a picture's number from 0 on"
+            f"there is no neutral picture {neutral[:_SHOWN]!r}: use median, none, or a picture's number from 0 on"
         )
 
 
@@ -200,7 +203,7 @@ def stream(
     Raises CaptureError, SourceError, or OSError where nothing can be sent.
     """
     check_neutral(neutral)
-    if neutral.isdecimal():
+    if _NUMBER.fullmatch(neutral):
         source.pictures.close()  # type: ignore[attr-defined]
         raise CaptureError("live, no picture has a number: say with --neutral median or none where all counts from")
     rest = performer.average() if neutral == "none" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from effigy_protocol.files import is_file
+from effigy_protocol.files import is_file, is_folder
 
 from .errors import PaintingError
 
@@ -18,7 +18,7 @@ def check_suffix(path: Path, suffix: str) -> None:
 
 def check_folder(written: str | Path | None) -> None:
     """Raises PaintingError unless the folder of a file to write exists; None is no file."""
-    if written is not None and not Path(written).parent.is_dir():
+    if written is not None and not is_folder(Path(written).parent):
         raise PaintingError(f"there is no folder {Path(written).parent} to write {Path(written).name} to")
 
 
