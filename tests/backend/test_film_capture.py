@@ -262,7 +262,7 @@ NO_ADDRESSES = (
         (("capture", "nothing.mp4", "--out", "take.csv"), "there is no film nothing.mp4"),
         (("capture", "63", "--out", "take.csv"), "there is no camera 63"),
         (("capture", "film.mp4", "--out", "take.txt"), "not the name of a CSV"),
-        (("capture", "9" * 5000, "--out", "take.csv"), "there is no film 999"),
+        (("capture", "9" * 5000, "--out", "take.csv"), "cannot be a film (File name too long)"),
         (("capture", "film.mp4", "--out", "take.csv", "--neutral", "9" * 5000), "use median, none, or"),
         *((("capture", "film.mp4", "--to", to), "HOST:PORT") for to in NO_ADDRESSES),
         (("transfer", "none.png", "--out", "x.png"), "--seed N or with --latent FILE"),
