@@ -15,7 +15,7 @@ from .pictures import preview, render
 from .pictures.activity import activity, changes
 from .pictures.runs import runs
 from .pictures.stale import record_of
-from .scene import plate, queries
+from .scene import plate, queries, shadows
 from .scene.properties import face_of
 from .scene.queries import faces
 
@@ -86,6 +86,7 @@ def on_render_end(*_: Any) -> None:
 def on_load(*_: Any) -> None:
     """Forgets everything about faces, because another file was loaded."""
     queries.forget()
+    shadows.subscribe()
     runs.clear()
     preview.forget_faces()
     render.forget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from . import handlers, preferences
 from .pictures import preview, runs, session
-from .scene import display, properties
+from .scene import display, properties, shadows
 from .ui import (
     bake_all,
     capture_process,
@@ -41,6 +41,7 @@ _MODULES = (
     preferences,
     properties,
     display,
+    shadows,
     session,
     runs,
     connection,

@@ -145,6 +145,29 @@ def test_the_shadow_is_the_heads_and_no_light_falls_from_it_unless_asked(scene, 
         assert shoot(scene, engine)[..., :3].max() > 10
 
 
+def test_whatever_a_shadow_lies_on_counts_as_moved_once_an_object_ceases_to_cast_one(scene, head):
+    """What EEVEE's viewports need before Blender 5.2. Only windows deliver the switch itself: see tests/gui."""
+    wall(scene, (0, 1.5, 0))
+    bpy.context.view_layer.update()
+    moved, remade = set(), set()
+
+    def note(_, depsgraph):
+        for update in depsgraph.updates:
+            moved.update({update.id.name} if update.is_updated_transform else ())
+            remade.update({update.id.name} if update.is_updated_geometry else ())
+
+    bpy.app.handlers.depsgraph_update_post.append(note)
+    try:
+        addon("blender.scene.shadows").cast_anew()
+        bpy.context.view_layer.update()
+    finally:
+        bpy.app.handlers.depsgraph_update_post.remove(note)
+    walls = {obj.name for obj in scene.objects if obj.type == "MESH"} - {head.name, head.effigy.plate.name}
+    assert walls
+    assert walls <= moved
+    assert not walls & remade, "a scene of many modifiers would stand still"
+
+
 @pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
 def test_faces_hide_each_other_as_they_stand_and_hold_out_and_have_mattes_of_their_own(scene, head, settle, engine):
     scene.render.resolution_x = scene.render.resolution_y = SIZE
