@@ -13,11 +13,12 @@ from scipy.spatial.transform import Rotation
 
 from effigy.editing import METHODS, PRESETS, InverseOptions, Parameters, Regressor, invert, train_regressor
 from effigy.editing.appearance import PULL, Appearance
-from effigy.editing.guide import Guide, typical_of
+from effigy.editing.guide import _BETWEEN, Guide, typical_of
 from effigy.editing.network import Architecture, Network
 from effigy.editing.regressor import Whitening
 from effigy.editing.training import nme, rotation_matrix
 from effigy.geometry import Camera, ShapeModel, project
+from effigy.geometry.expressions import departures
 
 W_DIM, Q, NUM_WS = 24, 9, 6
 
@@ -177,11 +178,21 @@ def test_what_is_typical_of_people_who_move_leaves_what_they_keep():
     v = torch.randn(len(people), 3, dtype=torch.float64)
     v[:, 1:] = v[::4, 1:].repeat_interleave(4, dim=0)
     q = torch.stack([v[:, 0] + 0.5 * v[:, 1], v[:, 2]], dim=1)
-    (among_all, own), bones = typical_of(v, q)[1], typical_of(v, q, people)[:, 1]
-    assert among_all > 0.3
-    torch.testing.assert_close(typical_of(v, q, people)[:2, 0], torch.tensor([1.0, 0.0]).double(), atol=0.05, rtol=0)
-    torch.testing.assert_close(bones, torch.tensor([0.0, 0.0, 1.0]).double(), atol=0.05, rtol=0)  # nobody moves those
-    assert own.abs() < 0.05
+    assert typical_of(v, q)[1, 0] > 0.3
+    within = typical_of(v, q, people)
+    torch.testing.assert_close(within[:2, 0], torch.tensor([1.0, 0.0]).double(), atol=0.05, rtol=0)
+    torch.testing.assert_close(within[:, 1], torch.tensor([0.0, 0.0, 1.0]).double(), atol=0.05, rtol=0)
+
+
+def test_what_is_typical_within_people_weighs_them_as_their_departures_do():
+    rng = np.random.default_rng(0)
+    people = rng.integers(0, 90, 300)  # of one picture each and of several
+    v, q = rng.standard_normal((300, 7)) + people[:, None], rng.standard_normal((300, 4)) - 0.1 * people[:, None]
+    moves_v, moves_q = departures(v, people), departures(q, people)
+    v, q = v - v.mean(axis=0), q - q.mean(axis=0)
+    wanted = np.linalg.solve(moves_q.T @ moves_q + _BETWEEN * q.T @ q, moves_q.T @ moves_v + _BETWEEN * q.T @ v).T
+    found = typical_of(torch.from_numpy(v), torch.from_numpy(q), people)
+    torch.testing.assert_close(found, torch.from_numpy(wanted))
 
 
 def test_only_what_no_parameter_explains_is_scaled_down(regressor):

@@ -86,19 +86,15 @@ def typical_of(v: Tensor, q: Tensor, people: NDArray[np.integer] | None = None) 
     With ``people`` [N], whom each row shows, both covariances are those within people plus _BETWEEN times the whole.
     """
     scale = q.std(dim=0).clamp_min(1e-12)
-    apart, around = (q - q.mean(dim=0)) / scale, v - v.mean(dim=0)
-    together, squares = _covariances(around, apart)
+    apart = (q - q.mean(dim=0)) / scale
+    paired = apart
     if people is not None:
-        moves = (torch.from_numpy(departures(rows.numpy(), people)).to(rows) for rows in (around, apart))
-        together, squares = (
-            within + _BETWEEN * whole for within, whole in zip(_covariances(*moves), (together, squares), strict=True)
-        )
-    # The pseudo-inverse gives 0 for a parameter that never varies.
-    spread = torch.linalg.pinv(squares, rtol=1e-9, hermitian=True)
-    return (spread @ together.to(q)).T / scale
-
-
-def _covariances(v: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the means of q vᵀ [Q, V] and of q qᵀ [Q, Q] over the rows of both, whose mean is 0."""
+        # Departures of q have the mean 0 in each person, so their products with v are those with v's departures, which
+        # need no memory. Twice, since v's would have been multiplied by √(n / (n − 1)) too.
+        moves = departures(departures(apart.numpy(), people), people)
+        paired = torch.from_numpy(moves).to(apart) + _BETWEEN * apart
     # v is large for w+, and so it is not copied into q's precision.
-    return q.T.to(v) @ v / len(v), q.T @ q / len(q)
+    together = paired.T.to(v) @ (v - v.mean(dim=0)) / len(v)
+    # The pseudo-inverse gives 0 for a parameter that never varies.
+    spread = torch.linalg.pinv(paired.T @ apart / len(q), rtol=1e-9, hermitian=True)
+    return (spread @ together.to(q)).T / scale

@@ -41,8 +41,8 @@ class FitPlan:
 
     ``latents`` is an .npz file with an array z [N, z_dim], to sample instead of normally distributed latents. Controls
     reach as far as the samples do, so a generator that rarely paints open mouths is fitted to latents that do. If the
-    file says whom they show, in an array people [N], controls are found in what people change by moving, and edits do
-    not change what a person keeps.
+    file says whom they show, in an array people [N], controls are found in what people change by moving, and edits
+    change less of what a person keeps.
     """
 
     name: str = "face"  # as users see it
