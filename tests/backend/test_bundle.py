@@ -104,7 +104,8 @@ def test_bundles_of_earlier_definitions_of_landmarks_are_told_apart(tmp_path, to
         header["topology_revision"] = revision
     (tmp_path / "model.json").write_text(json.dumps(header))
     note = landmarks_note(tmp_path)
-    assert ("a new fit mends" in note) == bool(note) == bool(was)
+    assert ("a new fit" in note) == bool(note) == bool(was)
+    assert ("photo mends that" in note) == (was == "nodded")
     assert was in note
 
 

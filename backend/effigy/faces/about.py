@@ -43,14 +43,15 @@ def landmarks_note(folder: Path) -> str:
     revision = header.get("topology_revision", 1)
     if revision == load_topology(header["topology"]).revision:
         return ""
-    faces = f"{header['topology']} faces"
+    faces, mends = f"{header['topology']} faces", "a new fit"
     if header["topology"].startswith("mediapipe"):
         before = f"to which {faces} were pitched by about 15°, and which named fewer of their expressions"
         if revision > 1:
             before = f"to which {faces} nodded by seven tenths of what they did"
+            mends += " with --landmarks photo"  # alone: MediaPipe's own library does not straighten its points
     else:
         before = f"which measured the expressions of {faces} in other ways"
-    return f"{folder} was fitted by an earlier Effigy, {before}: its edits work as they did, and a new fit mends that"
+    return f"{folder} was fitted by an earlier Effigy, {before}: its edits work as they did, and {mends} mends that"
 
 
 def looks_network(folder: Path) -> str | None:
