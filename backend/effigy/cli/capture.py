@@ -79,6 +79,8 @@ def capture(
     from ..faces.transfer import UnreadableModelError
     from ..landmarks import DetectorError
     from ..landmarks.photo import PhotoReader
+    from ..painting import PaintingError
+    from ..painting.outputs import check_folder
 
     if cameras:
         try:
@@ -91,10 +93,9 @@ def capture(
     address = _read_address(to)
     if out is not None and (is_folder(out) or out.suffix.lower() != ".csv"):
         raise fail(f"{out} is not the name of a CSV file: --out names one")
-    if out is not None and not is_folder(out.parent):  # said before minutes of work
-        raise fail(f"there is no folder {out.parent} to write {out.name} to")
     length = seconds or float("inf")
     try:
+        check_folder(out)
         check_neutral(neutral)
         painter = load_face_model(resolve_bundle(model))
         performer, reader = Performer(painter), PhotoReader(painter.generator.device)
@@ -114,7 +115,7 @@ def capture(
             take = read_take(performer, reader, opened, face, length, audience)
         write_take(take, performer, rest_of(take, performer, neutral), out)
         audience.written(take, out, performer.left_out)
-    except (BundleError, CaptureError, DetectorError, SourceError, UnreadableModelError) as error:
+    except (BundleError, CaptureError, DetectorError, PaintingError, SourceError, UnreadableModelError) as error:
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{out or to} cannot be written ({error})") from None
