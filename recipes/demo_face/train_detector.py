@@ -35,9 +35,10 @@ HELD_OUT = 512  # of each data set
 EXPRESSIVE = 2.5  # weight of eyes and mouth over the rest
 # Distances that show a blink, an open mouth or a smile: lids, lips, mouth corners.
 GAPS = ((37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65), (51, 57), (48, 54))
-# Those that show which part of a brow rises: brows and eyes. Without them, inner brows that rose by .038 of the
-# outer-eye distance were seen to rise by .018. And those that show the lower lip: lip and chin.
-BROWS = ((17, 36), (19, 37), (21, 39), (22, 42), (24, 44), (26, 45), (21, 17), (22, 26), (57, 8), (66, 8))
+# Those that show which part of a brow rises: brows and eyes, and a brow's ends. Without them, inner brows that rose by
+# .038 of the outer-eye distance were seen to rise by .018.
+BROWS = ((17, 36), (19, 37), (21, 39), (22, 42), (24, 44), (26, 45), (21, 17), (22, 26))
+LOWER_LIP = ((57, 8), (66, 8))  # and the chin
 # Those that show a glance: irises and corners of the eyes. They count twice, as a glance is a matter of one pixel.
 GLANCES = ((68, 36), (68, 39), (69, 42), (69, 45))
 GAP_WEIGHT = 2.0
@@ -92,7 +93,7 @@ def loss_of(found: Tensor, wanted: Tensor) -> Tensor:
     error = INPUT * (found - wanted)
     weight = torch.ones(LANDMARKS)
     weight[36:] = EXPRESSIVE
-    a, b = zip(*GAPS, *BROWS, *2 * GLANCES, strict=True)
+    a, b = zip(*GAPS, *BROWS, *LOWER_LIP, *2 * GLANCES, strict=True)
     gaps = error[:, list(a)] - error[:, list(b)]
     return (weight * error.norm(dim=-1)).mean() + GAP_WEIGHT * gaps.norm(dim=-1).mean()
 
