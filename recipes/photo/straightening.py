@@ -22,6 +22,7 @@ from effigy.geometry.camera import Array
 from effigy.landmarks.photo import PhotoReader, photographed
 from effigy.landmarks.photo.pose import head, mirror
 from effigy.landmarks.photo.straightening import MONOMIALS, Straightening, angles, monomials, rotation, settle
+from effigy_protocol.files import whole_file
 
 from ..demo_face.parameters import decode
 
@@ -131,7 +132,8 @@ def main() -> None:
     options = parser.parse_args()
     points, turns = read(options.folder, options.count)
     learnt = learn(points, turns)
-    np.savez_compressed(options.out, turn=learnt.turn.astype(np.float32), bend=learnt.bend.astype(np.float16))
+    with whole_file(options.out) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, turn=learnt.turn.astype(np.float32), bend=learnt.bend.astype(np.float16))
     print(f"{options.out}: of {len(points)} pictures, {options.out.stat().st_size} bytes")
 
 

@@ -92,7 +92,7 @@ def monomials(yaw: float, pitch: float) -> Array:
 
 @cache
 def straightening() -> Straightening:
-    """Returns what comes with Effigy. Raises DetectorError where its file is missing or another."""
+    """Returns what comes with Effigy. Raises DetectorError where its file is missing or is another."""
     with np.load(io.BytesIO(read_shipped(FILE))) as arrays:
         turn, bend = (arrays[name].astype(np.float64) for name in ("turn", "bend"))
     return Straightening(turn, bend)
