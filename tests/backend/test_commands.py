@@ -101,7 +101,7 @@ def test_a_name_in_a_file_does_not_command_the_terminal(capsys):
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
 )
-def test_a_place_that_no_file_can_have_is_refused(run, tmp_path, monkeypatch, arguments):
+def test_a_place_that_no_file_can_have_gives_no_traceback(run, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     for place in ("a" * 300, f"{'a' * 300}/b"):
         ran = run(*(each.format(place) for each in arguments))
@@ -113,19 +113,24 @@ def test_a_place_that_no_file_can_have_is_refused(run, tmp_path, monkeypatch, ar
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("transfer", "there.png", "--seed", "1", "--out", "nowhere/a.png"),
-        ("photo", "there.png", "--out", "nowhere/a.person"),
-        ("photo", "there.png", "--out", "a.person", "--preview", "nowhere/a.png"),
-        ("capture", "there.mp4", "--out", "nowhere/a.csv"),
-        ("sheet", "--seeds", "1", "--out", "nowhere/a.png"),
+        ("transfer", "there.png", "--seed", "1", "--out", "{}.png"),
+        ("photo", "there.png", "--out", "{}.person"),
+        ("photo", "there.png", "--out", "a.person", "--preview", "{}.png"),
+        ("capture", "there.mp4", "--out", "{}.csv"),
+        ("sheet", "--seeds", "1", "--out", "{}.png"),
     ],
     ids=lambda arguments: " ".join(arguments[::2]),
 )
-def test_a_folder_that_is_missing_is_told_before_the_work(run, tmp_path, monkeypatch, capsys, arguments):
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("nowhere/a", "there is no folder nowhere to write a"), ("a" * 300, "cannot be written (File name too long)")],
+    ids=("folder", "name"),
+)
+def test_a_place_that_cannot_be_is_told_before_the_work(run, tmp_path, monkeypatch, capsys, arguments, place, said):
     monkeypatch.chdir(tmp_path)
     for name in ("there.png", "there.mp4"):  # neither a picture nor a film, as reading them would tell
         (tmp_path / name).write_bytes(b"read")
-    ran = run(*arguments)
+    ran = run(*(each.format(place) for each in arguments))
     assert ran.exit_code == 2
-    assert "there is no folder nowhere to write a" in ran.output + capsys.readouterr().err
+    assert said in ran.output + capsys.readouterr().err
     assert len(list(tmp_path.iterdir())) == 2

@@ -18,7 +18,7 @@ from ..faces import Identity
 from ..faces.person import read_person, write_person
 from ..landmarks.photo import PhotoReader
 from ..painting import Keys, Moment, PaintingError, Shot, open_person, paint_shots, read_keys
-from ..painting.outputs import check_apart, check_folder, check_suffix
+from ..painting.outputs import check_apart, check_place, check_suffix
 from ..painting.pasted import write_pasted
 from ..painting.sequences import Progress, Written
 from ..people import ALIGNMENTS, Made, finish, make_person, place_of, provenance_texts
@@ -66,7 +66,7 @@ def photo(
     if preview is not None:  # checked before minutes of work
         check_suffix(Path(preview), ".png")
     for written in (out, preview):
-        check_folder(written)
+        check_place(written)
         check_apart(written, picture)
     chosen = load(model)
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))

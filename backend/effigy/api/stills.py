@@ -15,7 +15,7 @@ from effigy_protocol.files import whole_file
 from effigy_protocol.messages import MatteName
 
 from ..painting import Depth, Format, Layers, Moment, Shot, paint_shots
-from ..painting.outputs import check_folder, check_suffix
+from ..painting.outputs import check_place, check_suffix
 from ..painting.sheets import paint_sheet
 from .opening import Model, Person, load, opened
 
@@ -86,7 +86,7 @@ def sheet(
     """
     if out is not None:  # checked before a thousand pictures are painted
         check_suffix(Path(out), ".png")
-        check_folder(out)
+        check_place(out)
     chosen = load(model)
     asked = {"yaw": yaw, "pitch": pitch, **(controls or {})}
     axes = {

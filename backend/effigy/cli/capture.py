@@ -80,7 +80,7 @@ def capture(
     from ..landmarks import DetectorError
     from ..landmarks.photo import PhotoReader
     from ..painting import PaintingError
-    from ..painting.outputs import check_folder
+    from ..painting.outputs import check_place
 
     if cameras:
         try:
@@ -95,7 +95,7 @@ def capture(
         raise fail(f"{out} is not the name of a CSV file: --out names one")
     length = seconds or float("inf")
     try:
-        check_folder(out)
+        check_place(out)
         check_neutral(neutral)
         painter = load_face_model(resolve_bundle(model))
         performer, reader = Performer(painter), PhotoReader(painter.generator.device)

@@ -101,7 +101,7 @@ def transfer(
     from ..generators import GeneratorFileError
     from ..landmarks import DetectorError
     from ..painting import PaintingError
-    from ..painting.outputs import check_apart, check_folder
+    from ..painting.outputs import check_apart, check_place
 
     if (seed is None) == (latent is None):
         raise fail("whom to paint must be said once: with --seed N or with --latent FILE")
@@ -112,7 +112,7 @@ def transfer(
     try:
         for read in (picture, neutral):
             check_apart(out, read)
-        check_folder(out)
+        check_place(out)
         painter = api.load(model)
         person = api.person(seed, latent, model=painter)
         found, faces = read_for(painter, person, picture, neutral, face, part, strength, painted=painted)

@@ -16,10 +16,17 @@ def check_suffix(path: Path, suffix: str) -> None:
         raise PaintingError(f"{path} is no {suffix} file: pictures are written as PNG, and with layers as .exr")
 
 
-def check_folder(written: str | Path | None) -> None:
-    """Raises PaintingError unless the folder of a file to write exists; None is no file."""
-    if written is not None and not is_folder(Path(written).parent):
-        raise PaintingError(f"there is no folder {Path(written).parent} to write {Path(written).name} to")
+def check_place(written: str | Path | None) -> None:
+    """Raises PaintingError unless a file to write has a folder that exists and a name that can be; None is no file."""
+    if written is None:
+        return
+    path = Path(written)
+    if not is_folder(path.parent):
+        raise PaintingError(f"there is no folder {path.parent} to write {path.name} to")
+    try:
+        path.exists()
+    except OSError as error:  # a name that is too long
+        raise PaintingError(f"{path} cannot be written ({error.strerror}): name another file") from None
 
 
 def check_apart(written: str | Path | None, picture: str | Path | bytes | None) -> None:
