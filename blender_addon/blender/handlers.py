@@ -100,6 +100,7 @@ def on_undo(*_: Any) -> None:
     """Looks at everything anew, because an undo may have changed even a picture's pixels."""
     queries.forget()
     runs.followers.begin_anew()
+    shadows.cast_anew()  # an undone switch tells nobody
     changes.mark()
 
 

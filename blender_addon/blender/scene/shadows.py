@@ -13,23 +13,29 @@ import bpy
 
 from .queries import faces
 
+_MENDED = (5, 2, 0)
 _owner = object()
 
 
 def subscribe() -> None:
     """Listens to Ray Visibility's Shadow, also where the panel shows it; Blender forgets this with every file."""
     bpy.msgbus.clear_by_owner(_owner)
-    if bpy.app.version < (5, 2, 0):
+    if bpy.app.version < _MENDED:
         key: Any = (bpy.types.Object, "visible_shadow")
         bpy.msgbus.subscribe_rna(key=key, owner=_owner, args=(), notify=cast_anew)
 
 
 def cast_anew() -> None:
-    """Tags all objects as moved: EEVEE draws the shadows anew wherever such an object is."""
-    for scene in bpy.data.scenes:
-        if faces(scene):
-            for obj in scene.objects:
-                obj.update_tag(refresh={"OBJECT"})
+    """Tags the lights as moved, so that EEVEE draws their shadows anew.
+
+    Other objects are left alone: Blender would hold their caches of physics for outdated.
+    """
+    if bpy.app.version < _MENDED:
+        for scene in bpy.data.scenes:
+            if faces(scene):
+                for obj in scene.objects:
+                    if obj.type == "LIGHT":
+                        obj.update_tag(refresh={"OBJECT"})
 
 
 def register() -> None:

@@ -145,16 +145,16 @@ def test_the_shadow_is_the_heads_and_no_light_falls_from_it_unless_asked(scene, 
         assert shoot(scene, engine)[..., :3].max() > 10
 
 
-def test_whatever_a_shadow_lies_on_counts_as_moved_once_an_object_ceases_to_cast_one(scene, head):
+def test_lights_alone_count_as_moved_once_an_object_ceases_to_cast_a_shadow(scene, head):
     """What EEVEE's viewports need before Blender 5.2. Only windows deliver the switch itself: see tests/gui."""
     wall(scene, (0, 1.5, 0))
+    sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
+    scene.collection.objects.link(sun)
     bpy.context.view_layer.update()
-    moved, remade = set(), set()
+    moved = set()
 
     def note(_, depsgraph):
-        for update in depsgraph.updates:
-            moved.update({update.id.name} if update.is_updated_transform else ())
-            remade.update({update.id.name} if update.is_updated_geometry else ())
+        moved.update(update.id.name for update in depsgraph.updates if update.is_updated_transform)
 
     bpy.app.handlers.depsgraph_update_post.append(note)
     try:
@@ -162,10 +162,8 @@ def test_whatever_a_shadow_lies_on_counts_as_moved_once_an_object_ceases_to_cast
         bpy.context.view_layer.update()
     finally:
         bpy.app.handlers.depsgraph_update_post.remove(note)
-    walls = {obj.name for obj in scene.objects if obj.type == "MESH"} - {head.name, head.effigy.plate.name}
-    assert walls
-    assert walls <= moved
-    assert not walls & remade, "a scene of many modifiers would stand still"
+    # A cloth or its collider that counts as moved loses its cache.
+    assert moved & {obj.name for obj in scene.objects} == ({"Sun"} if bpy.app.version < (5, 2, 0) else set())
 
 
 @pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
