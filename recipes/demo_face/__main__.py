@@ -27,7 +27,7 @@ from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, ren
 from .fairness import fairness
 from .gallery import gallery
 from .labels import write_labels
-from .latents import TRUNCATION, drawn, drawn_evenly, latents_of
+from .latents import SCENE, TRUNCATION, drawn, drawn_evenly, latents_of
 from .levels import levelled
 from .parameters import people_of, sample
 from .renderer import Renderer
@@ -187,13 +187,13 @@ def labels(
 def latents_command(
     out: Annotated[Path, typer.Argument(help="The .npz to write, for effigy fit --latents.")],
     count: Annotated[int, typer.Option(min=1)] = 20_000,
-    people: Annotated[int, typer.Option(min=1, help="Pictures of each person.")] = 4,
+    people: Annotated[int, typer.Option(min=1, help="Pictures of each person, two of each scene.")] = 4,
     seed: int = 11,
 ) -> None:
     """Writes latents of people with all expressions; of people drawn at random, only three in a hundred show any."""
     random = torch.Generator().manual_seed(seed)
     z = latents_of(drawn_evenly(count, random, people), random).numpy()
-    np.savez(out, z=z, people=people_of(count, people))
+    np.savez(out, z=z, people=people_of(count, people), scenes=people_of(count, SCENE))
 
 
 @app.command()

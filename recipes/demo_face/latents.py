@@ -83,14 +83,18 @@ def parameters_of(z: Tensor) -> Tensor:
     return gate(unit @ _A.T.to(z.device))
 
 
+SCENE = 2  # rows of ``drawn_evenly`` that differ in pose and expression alone
+
+
 def drawn_evenly(count: int, random: torch.Generator, pictures: int) -> Tensor:
     """Draws p [count, COUNT]: what faces can do, and in every other row what users draw (see ``gate``).
 
-    Each person has ``pictures`` rows, one after the other, that differ in pose and expression alone: what else went
-    with a glance there, such as longer hair, edits would take for a part of it.
+    Each person has ``pictures`` rows, one after the other, that share what is theirs (see ``parameters.PERSONAL``), and
+    SCENE of them show them in one scene: with the same hair, clothes and light too.
     """
     p = torch.randn(count, COUNT, generator=random)
-    share_people(p.numpy(), pictures, STILL)
+    share_people(p.numpy(), pictures)
+    share_people(p.numpy(), SCENE, STILL)
     p[::2] = gate(p[::2])
     return p
 

@@ -86,24 +86,25 @@ def test_what_is_no_latents_is_refused(tmp_path, arrays):
         samples.read_latents(tmp_path / "z.npz")
 
 
+@pytest.mark.parametrize("name", ["people", "scenes"])
 @pytest.mark.parametrize(
-    ("people", "wrong"),
+    ("groups", "wrong"),
     [
         ([0, 0, 1], "one for each"),
         ([0.5] * 4, "whole numbers"),
         ([[0, 0, 1, 1]], "array"),
-        ([0, 1, 2, 2], "3 people, less than twice"),
+        ([0, 1, 2, 2], "show 3 {name}, less than twice"),
     ],
 )
-def test_whom_latents_show_is_read_or_refused(tmp_path, people, wrong):
+def test_what_latents_show_is_read_or_refused(tmp_path, name, groups, wrong):
     file = tmp_path / "z.npz"
     np.savez(file, z=np.zeros((4, 2)))
-    assert samples.read_people(file, 4) is None
-    np.savez(file, z=np.zeros((4, 2)), people=[7, 7, 9, 9])
-    assert samples.read_people(file, 2).tolist() == [7, 7]
-    np.savez(file, z=np.zeros((4, 2)), people=people)
-    with pytest.raises(samples.SamplesError, match=wrong):
-        samples.read_people(file, 4)
+    assert samples.read_groups(file, name, 4) is None
+    np.savez(file, z=np.zeros((4, 2)), **{name: [7, 7, 9, 9]})
+    assert samples.read_groups(file, name, 2).tolist() == [7, 7]
+    np.savez(file, z=np.zeros((4, 2)), **{name: groups})
+    with pytest.raises(samples.SamplesError, match=wrong.format(name=name)):
+        samples.read_groups(file, name, 4)
 
 
 def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatch):

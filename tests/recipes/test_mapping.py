@@ -8,7 +8,7 @@ import torch
 
 from recipes.demo_face import latents
 from recipes.demo_face.mapping import OFFSET, W_DIM, centred, code, with_mapping
-from recipes.demo_face.parameters import COUNT, sample
+from recipes.demo_face.parameters import COUNT, EXPRESSION, PERSONAL, STILL, columns, sample
 from recipes.demo_face.train_generator import Training, paint
 
 from ..closeness import assert_same, roundings_of
@@ -29,6 +29,15 @@ def test_every_parameter_has_the_same_room_in_w():
     assert_same(lengths, lengths[:1].expand(COUNT), W_DIM)
     spread = code(torch.from_numpy(sample(4000, 3))).std(dim=0)
     assert spread.max() < 1.1 * spread.min()
+
+
+def test_people_keep_what_is_theirs_and_move_alone_within_a_scene():
+    p = latents.drawn_evenly(24, torch.Generator().manual_seed(0), 4)
+    people, scenes = p.view(6, 4, COUNT), p.view(12, 2, COUNT)
+    assert (people[:, :, PERSONAL] == people[:, :1, PERSONAL]).all()
+    assert (scenes[:, 0, STILL] == scenes[:, 1, STILL]).all()
+    assert not (people[:, 0, columns("key_light")] == people[:, 2, columns("key_light")]).any()
+    assert not (scenes[:, 0, EXPRESSION] == scenes[:, 1, EXPRESSION]).any()
 
 
 def test_truncation_shrinks_the_parameters():

@@ -34,7 +34,8 @@ def fit(
         Path | None,
         typer.Option(
             help="An .npz with an array z: the latents to sample, if random ones seldom show expressions. An optional "
-            "array people numbers the person that each shows, which keeps looks out of controls."
+            "array people numbers the person that each shows, which keeps looks out of controls, and scenes those that "
+            "differ in pose and expression alone, which keeps looks out of edits."
         ),
     ] = None,
 ) -> None:

@@ -29,7 +29,7 @@ from .encoder_learning import PICTURES, learn_people
 from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
 from .reach import reachable
-from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, read_people, sample
+from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_groups, read_latents, sample
 
 _HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
 _FACES = 0.8  # share of the pictures in which a face must be found
@@ -42,7 +42,8 @@ class FitPlan:
     ``latents`` is an .npz file with an array z [N, z_dim], to sample instead of normally distributed latents. Controls
     reach as far as the samples do, so a generator that rarely paints open mouths is fitted to latents that do. If the
     file says whom they show, in an array people [N], controls are found in what people change by moving, and edits
-    change less of what a person keeps.
+    change less of what a person keeps. An array scenes [N] says which latents differ in pose and expression alone: then
+    edits follow these, and change less of hair and light too.
     """
 
     name: str = "face"  # as users see it
@@ -91,16 +92,17 @@ def fit_face_model(
     check_control_names(topology.actions)
     given, drawn = (None, "normal") if plan.latents is None else (read_latents(plan.latents), sha256(plan.latents))
     recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
-    people = None if plan.latents is None else read_people(plan.latents, plan.samples)
+    people = None if plan.latents is None else read_groups(plan.latents, "people", plan.samples)
+    scenes = None if plan.latents is None else read_groups(plan.latents, "scenes", plan.samples)
     sampled = sample(generator, detector, embedder, recipe, plan.samples, work, progress, given)
-    samples = with_faces(replace(sampled, people=people))
+    samples = with_faces(replace(sampled, people=people, scenes=scenes))
     latents, W = samples.latents, samples.points
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
     held_out = int(_HELD_OUT * len(W))
     regressor, _ = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n),
-        samples.people,
+        samples.people if samples.scenes is None else samples.scenes,
     )  # fmt: skip
     controls = name_expressions(shape, fitted.alpha, topology, samples.people)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s

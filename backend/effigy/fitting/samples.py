@@ -63,14 +63,15 @@ class Samples:
     thumbnails: NDArray[np.uint8]  # [N, 3, THUMBNAIL, THUMBNAIL], sRGB
     vectors: Array  # [N, D] unit vectors of the identity network; without one D is 0
     people: NDArray[np.integer] | None = None  # [N] whom each shows, where that is known
+    scenes: NDArray[np.integer] | None = None  # [N] which differ in pose and expression alone, where that is known
 
     def __len__(self) -> int:
         return len(self.latents)
 
     def where(self, rows: NDArray[np.bool_]) -> Samples:
         """Returns those for which ``rows`` [N] is true."""
-        people = None if self.people is None else self.people[rows]
-        return Samples(self.latents[rows], self.points[rows], self.thumbnails[rows], self.vectors[rows], people)
+        people, scenes = (None if each is None else each[rows] for each in (self.people, self.scenes))
+        return Samples(self.latents[rows], self.points[rows], self.thumbnails[rows], self.vectors[rows], people, scenes)
 
 
 def sample(
@@ -166,22 +167,23 @@ def read_latents(path: Path) -> NDArray[np.float32]:
     raise SamplesError(f"{path} must hold an array z [N, z_dim] of floating-point numbers that are finite as float32")
 
 
-def read_people(path: Path, count: int) -> NDArray[np.integer] | None:
-    """Returns whom the first ``count`` latents of an .npz file show, from its array ``people`` [N]; None without one.
+def read_groups(path: Path, name: Literal["people", "scenes"], count: int) -> NDArray[np.integer] | None:
+    """Returns the array ``name`` of an .npz file for the first ``count`` of its latents; None without one.
 
+    ``people`` [N] says whom each latent shows, ``scenes`` [N] which of them differ in pose and expression alone.
     ``path`` is a file that ``read_latents`` reads. Raises SamplesError.
     """
     arrays = read_arrays(path)
-    people = arrays.get("people")
-    if people is None:
+    groups = arrays.get(name)
+    if groups is None:
         return None
-    if people.ndim != 1 or people.dtype.kind not in "iu" or len(people) != len(arrays["z"]):
-        raise SamplesError(f"people in {path} must be an array [N] of whole numbers, one for each of its latents")
-    sampled = people[:count]
+    if groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != len(arrays["z"]):
+        raise SamplesError(f"{name} in {path} must be an array [N] of whole numbers, one for each of its latents")
+    sampled = groups[:count]
     if 2 * len(np.unique(sampled)) > len(sampled):
         raise SamplesError(
-            f"the first {len(sampled)} latents in {path} show {len(np.unique(sampled))} people, less than twice each: "
-            "show everybody at least twice, or leave the array people out"
+            f"the first {len(sampled)} latents in {path} show {len(np.unique(sampled))} {name}, less than twice each: "
+            f"show each of them at least twice, or leave the array {name} out"
         )
     return sampled
 
