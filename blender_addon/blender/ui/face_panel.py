@@ -30,11 +30,18 @@ class EFFIGY_PT_face(SidePanel):
         row.operator("effigy.add_face", icon="ADD")
         row.operator("effigy.remove_face", icon="TRASH")
         if proxy is None:
-            none = iface_("There is no face yet: start the backend, and add one.")
-            some = iface_("Select a face to see its expressions.")
-            write(layout, some if known_faces(scene_of(context)) else none)
+            write(layout, _what_to_do(scene_of(context)))
             return
         draw_status(layout, status(proxy))
+
+
+def _what_to_do(scene: bpy.types.Scene) -> str:
+    """Returns how to come to a face, where none is selected."""
+    if known_faces(scene):
+        return iface_("Select a face to see its expressions.")
+    if session.is_ready:
+        return iface_("There is no face yet: add one.")
+    return iface_("There is no face yet: start the backend, and add one.")
 
 
 def status(proxy: bpy.types.Object) -> Status:

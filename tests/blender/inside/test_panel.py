@@ -173,4 +173,6 @@ def test_a_scene_without_a_face_is_told_to_add_one(scene, face):
     for proxy in [obj for obj in scene.objects if obj.effigy.is_face]:
         bpy.context.view_layer.objects.active = proxy
         bpy.ops.effigy.remove_face()
-    assert "no face yet" in " ".join(rows("EFFIGY_PT_face"))
+    assert "no face yet: add one" in " ".join(rows("EFFIGY_PT_face"))
+    bpy.ops.effigy.disconnect()
+    assert "no face yet: start the backend" in " ".join(rows("EFFIGY_PT_face"))
