@@ -22,7 +22,7 @@ class EFFIGY_PT_identity(FacePanel):
         face = face_of(proxy)
         row = layout.row(align=True)
         if face.seed >= 0:
-            row.label(text=iface_("Number {}", face.seed))
+            row.label(text=iface_("The person of seed {}", face.seed))
         else:
             row.label(text="A mixture, or from a file")
         row.prop(face, "locked", text="", icon="LOCKED" if face.locked else "UNLOCKED")

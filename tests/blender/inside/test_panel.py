@@ -176,3 +176,10 @@ def test_a_scene_without_a_face_is_told_to_add_one(scene, face):
     assert "no face yet: add one" in " ".join(rows("EFFIGY_PT_face"))
     bpy.ops.effigy.disconnect()
     assert "no face yet: start the backend" in " ".join(rows("EFFIGY_PT_face"))
+
+
+def test_the_number_of_a_person_is_called_what_one_enters_to_get_them(face):
+    layout = Rows()
+    layout.row = lambda **_: layout  # what is beside each other counts, too
+    bpy.types.EFFIGY_PT_identity.draw(SimpleNamespace(layout=layout), bpy.context)
+    assert "The person of seed 4" in layout.words
