@@ -71,6 +71,7 @@ def _stand(
     distance = face.plate_size * proxy.scale.x * LENS_MM / SENSOR_MM
     lens: Any = camera.data
     lens.clip_start = min(lens.clip_start, distance / 10)
+    lens.display_size = proxy.scale.x  # drawn as wide as the eyes are apart: Blender's metre would hide the head
     camera.matrix_world = Matrix.Translation(location) @ axes.to_4x4() @ Matrix.Translation((0, 0, distance))
     frame(proxy)
     controls.turn(proxy, camera, Angles(face.rest_yaw, face.rest_pitch, face.rest_roll))

@@ -39,6 +39,14 @@ def test_a_new_face_is_as_large_as_a_person_and_fills_its_cameras_picture(scene,
     assert seen[:, 2].min() > 5 * scene.camera.data.clip_start
 
 
+@pytest.mark.parametrize("height", [0.05, 0.24, 60.0])
+def test_the_drawing_of_its_camera_hides_no_head(scene, backend, preferences, height):
+    before, preferences.head_height = preferences.head_height, height
+    assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
+    preferences.head_height = before
+    assert scene.camera.data.display_size == pytest.approx(0.4 * height, rel=0.2)
+
+
 def test_a_small_face_renders_its_own_picture_to_the_byte(scene, small):
     from test_alpha import bytes_of, painted
 
