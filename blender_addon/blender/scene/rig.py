@@ -184,4 +184,7 @@ def _image(name: str, welcome: Welcome, *, alpha: bool) -> bpy.types.Image:
     height, width = welcome.resolution
     # A byte image, which is in sRGB, by whatever name the colour configuration calls that: what the generator
     # painted is what a Standard view shows.
-    return bpy.data.images.new(f"{name} Picture", width, height, alpha=alpha, float_buffer=False)
+    image: Any = bpy.data.images.new(f"{name} Picture", width, height, alpha=alpha, float_buffer=False)
+    if alpha:
+        image.generated_color = (0.0, 0.0, 0.0, 0.0)  # or a black square stands there until the first picture comes
+    return image

@@ -32,6 +32,13 @@ def head(scene, face):
     return face
 
 
+def test_no_black_square_stands_where_the_first_picture_is_to_come(scene, backend, preferences):
+    before, preferences.matte = preferences.matte, "HEAD"
+    assert bpy.ops.effigy.add_face(seed=4) == {"FINISHED"}
+    preferences.matte = before
+    assert not rgba(bpy.context.active_object.effigy.image).any()
+
+
 def shoot(scene, engine, samples=8) -> np.ndarray:
     """Renders the current frame; returns its bytes [H, W, 4], bottom row first. EEVEE takes a sample: it has no noise
     here, and without a graphics card each takes a second.
