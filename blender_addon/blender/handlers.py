@@ -15,7 +15,7 @@ from .pictures import preview, render
 from .pictures.activity import activity, changes
 from .pictures.runs import runs
 from .pictures.stale import record_of
-from .scene import plate, queries, shadows
+from .scene import plate, queries
 from .scene.properties import face_of
 from .scene.queries import faces
 
@@ -86,7 +86,6 @@ def on_render_end(*_: Any) -> None:
 def on_load(*_: Any) -> None:
     """Forgets everything about faces, because another file was loaded."""
     queries.forget()
-    shadows.subscribe()
     runs.clear()
     preview.forget_faces()
     render.forget()
@@ -100,7 +99,6 @@ def on_undo(*_: Any) -> None:
     """Looks at everything anew, because an undo may have changed even a picture's pixels."""
     queries.forget()
     runs.followers.begin_anew()
-    shadows.cast_anew()  # an undone switch tells nobody
     changes.mark()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from . import handlers, preferences
 from .pictures import preview, runs, session
-from .scene import display, properties, shadows
+from .scene import display, properties
 from .ui import (
     bake_all,
     capture_process,
@@ -41,7 +41,6 @@ _MODULES = (
     preferences,
     properties,
     display,
-    shadows,
     session,
     runs,
     connection,

@@ -204,6 +204,9 @@ def test_the_shadow_on_a_wall_is_the_heads_and_goes_when_it_is_switched_off(wind
         assert (shaded > 0.9 * lit)[clear & beside].mean() > 0.97, "the shadow is larger than the head"
         window.press("Casts Shadow", PANEL)
         hover(window)
+        if window.ask("result = bpy.app.version < (5, 2, 0)"):  # Blender's fault: see docs/artists.md
+            shine(window, 50)
+            hover(window)
         until(lambda: (seen() > 0.9 * lit)[beside].all(), lambda: "the shadow stays")
         window.shot("05l-no-shadow")
         window.press("Casts Shadow", PANEL)

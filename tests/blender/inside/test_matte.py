@@ -152,27 +152,6 @@ def test_the_shadow_is_the_heads_and_no_light_falls_from_it_unless_asked(scene, 
         assert shoot(scene, engine)[..., :3].max() > 10
 
 
-def test_lights_alone_count_as_moved_once_an_object_ceases_to_cast_a_shadow(scene, head):
-    """What EEVEE's viewports need before Blender 5.2. Only windows deliver the switch itself: see tests/gui."""
-    wall(scene, (0, 1.5, 0))
-    sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
-    scene.collection.objects.link(sun)
-    bpy.context.view_layer.update()
-    moved = set()
-
-    def note(_, depsgraph):
-        moved.update(update.id.name for update in depsgraph.updates if update.is_updated_transform)
-
-    bpy.app.handlers.depsgraph_update_post.append(note)
-    try:
-        addon("blender.scene.shadows").cast_anew()
-        bpy.context.view_layer.update()
-    finally:
-        bpy.app.handlers.depsgraph_update_post.remove(note)
-    # A cloth or its collider that counts as moved loses its cache.
-    assert moved & {obj.name for obj in scene.objects} == ({"Sun"} if bpy.app.version < (5, 2, 0) else set())
-
-
 @pytest.mark.parametrize("engine", ["CYCLES", EEVEE])
 def test_faces_hide_each_other_as_they_stand_and_hold_out_and_have_mattes_of_their_own(scene, head, settle, engine):
     scene.render.resolution_x = scene.render.resolution_y = SIZE
