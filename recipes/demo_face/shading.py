@@ -34,6 +34,7 @@ MOVES: Mapping[str, Mapping[str, float | tuple[float, float]]] = {
     "mouthSmile": {"smile": 1.8},
     "eyeBlinkLeft": {"lids": (0.0, 2.0)},
     "eyeBlinkRight": {"lids": (2.0, 0.0)},
+    "browInnerUp": {"inner_brow": 1.6},
     "browUp": {"brows": (1.8, 1.8)},
     "browUpLeft": {"brows": (0.0, 1.8)},
     "browUpRight": {"brows": (1.8, 0.0)},

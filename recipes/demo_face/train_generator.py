@@ -59,8 +59,8 @@ class Plan:
     editing: float = 0.15  # weight of what changes between the two pictures of a pair, beside painting
     # What it paints is softer than what it is shown: so it is shown pictures that are sharper than the renders.
     crispness: float = 0.35
-    hair_crispness: float = 0.7  # of hair, ears, neck and clothes
-    lock_contrast: float = 0.5  # how much more locks of hair differ from each other than in the renders
+    hair_crispness: float = 0.5  # of hair, ears, neck and clothes
+    lock_contrast: float = 0.35  # how much more locks of hair differ from each other than in the renders
     # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
     quarter: float = 0.4  # the share of the pictures that is seen at a quarter of the size
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
