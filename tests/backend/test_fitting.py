@@ -59,7 +59,7 @@ def test_given_latents_are_sampled_in_their_order(tmp_path, monkeypatch):
     generator = load_generator(FIRST_BUNDLE / "generator.safetensors", "cpu")
     z = np.random.default_rng(0).standard_normal((30, generator.z_dim)).astype(np.float32)
     np.savez(tmp_path / "z.npz", z=z)
-    given = samples.read_latents(tmp_path / "z.npz")
+    given = samples.read_latents(tmp_path / "z.npz", 30).z
     recipe, alone = samples.Recipe("sha", "none", 0, drawn="a file"), (generator, None, None)
     made = samples.sample(*alone, recipe, 30, tmp_path / "made", lambda *_: None, given)
     wanted = torch.cat([generator.map(part)[:, 0] for part in torch.from_numpy(z).split(10)])
@@ -83,7 +83,7 @@ def test_given_latents_are_sampled_in_their_order(tmp_path, monkeypatch):
 def test_what_is_no_latents_is_refused(tmp_path, arrays):
     np.savez(tmp_path / "z.npz", **arrays)
     with pytest.raises(samples.SamplesError, match="array z"):
-        samples.read_latents(tmp_path / "z.npz")
+        samples.read_latents(tmp_path / "z.npz", 2)
 
 
 @pytest.mark.parametrize("name", ["people", "scenes"])
@@ -99,12 +99,12 @@ def test_what_is_no_latents_is_refused(tmp_path, arrays):
 def test_what_latents_show_is_read_or_refused(tmp_path, name, groups, wrong):
     file = tmp_path / "z.npz"
     np.savez(file, z=np.zeros((4, 2)))
-    assert samples.read_groups(file, name, 4) is None
+    assert getattr(samples.read_latents(file, 4), name) is None
     np.savez(file, z=np.zeros((4, 2)), **{name: [7, 7, 9, 9]})
-    assert samples.read_groups(file, name, 2).tolist() == [7, 7]
+    assert getattr(samples.read_latents(file, 2), name).tolist() == [7, 7]
     np.savez(file, z=np.zeros((4, 2)), **{name: groups})
     with pytest.raises(samples.SamplesError, match=wrong.format(name=name)):
-        samples.read_groups(file, name, 4)
+        samples.read_latents(file, 4)
 
 
 def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from .encoder_learning import PICTURES, learn_people
 from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
 from .reach import reachable
-from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_groups, read_latents, sample
+from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
 
 _HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
 _FACES = 0.8  # share of the pictures in which a face must be found
@@ -90,19 +90,21 @@ def fit_face_model(
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
     check_control_names(topology.actions)
-    given, drawn = (None, "normal") if plan.latents is None else (read_latents(plan.latents), sha256(plan.latents))
+    given = None if plan.latents is None else read_latents(plan.latents, plan.samples)
+    drawn = "normal" if plan.latents is None else sha256(plan.latents)
     recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
-    people = None if plan.latents is None else read_groups(plan.latents, "people", plan.samples)
-    scenes = None if plan.latents is None else read_groups(plan.latents, "scenes", plan.samples)
-    sampled = sample(generator, detector, embedder, recipe, plan.samples, work, progress, given)
-    samples = with_faces(replace(sampled, people=people, scenes=scenes))
+    z = None if given is None else given.z
+    sampled = sample(generator, detector, embedder, recipe, plan.samples, work, progress, z)
+    if given is not None:
+        sampled = replace(sampled, people=given.people, scenes=given.scenes)
+    samples = with_faces(sampled)
     latents, W = samples.latents, samples.points
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
     held_out = int(_HELD_OUT * len(W))
     regressor, _ = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n),
-        samples.people if samples.scenes is None else samples.scenes,
+        samples.scenes,
     )  # fmt: skip
     controls = name_expressions(shape, fitted.alpha, topology, samples.people)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s

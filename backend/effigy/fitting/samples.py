@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -153,12 +153,31 @@ def _latents_of(generator: Generator, z: Tensor, random: np.random.RandomState, 
     return ws
 
 
-def read_latents(path: Path) -> NDArray[np.float32]:
-    """Reads z [N, z_dim] from an .npz file with an array ``z``. Raises SamplesError."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Latents to sample, and what the first of them show, where that is known."""
+
+    z: NDArray[np.float32]  # [N, z_dim]
+    people: NDArray[np.integer] | None  # whom each shows
+    scenes: NDArray[np.integer] | None  # which differ in pose and expression alone; by default those of one person
+
+
+def read_latents(path: Path, count: int) -> Given:
+    """Reads an .npz file with an array ``z`` [N, z_dim], and what the first ``count`` of its latents show.
+
+    That is said by arrays ``people`` and ``scenes`` [N], which may be missing. Raises SamplesError.
+    """
     try:
-        z = read_arrays(path).get("z")
+        arrays = read_arrays(path)
     except (OSError, ValueError) as error:
         raise SamplesError(f"{path} cannot be read as latents ({error}): it must be an .npz with an array z") from None
+    z = _numbers(path, arrays.get("z"))
+    people, scenes = (_groups(path, name, arrays.get(name), len(z), count) for name in ("people", "scenes"))
+    return Given(z, people, people if scenes is None else scenes)
+
+
+def _numbers(path: Path, z: NDArray[Any] | None) -> NDArray[np.float32]:
+    """Returns ``z`` in float32. Raises SamplesError unless it is an array [N, z_dim] of numbers that are finite so."""
     if z is not None and z.ndim == 2 and z.dtype.kind == "f":
         with np.errstate(over="ignore"):
             numbers = z.astype(np.float32)
@@ -167,17 +186,14 @@ def read_latents(path: Path) -> NDArray[np.float32]:
     raise SamplesError(f"{path} must hold an array z [N, z_dim] of floating-point numbers that are finite as float32")
 
 
-def read_groups(path: Path, name: Literal["people", "scenes"], count: int) -> NDArray[np.integer] | None:
-    """Returns the array ``name`` of an .npz file for the first ``count`` of its latents; None without one.
+def _groups(path: Path, name: str, groups: NDArray[Any] | None, latents: int, count: int) -> NDArray[np.integer] | None:
+    """Returns the first ``count`` of ``groups``, an array that may be missing. Raises SamplesError.
 
-    ``people`` [N] says whom each latent shows, ``scenes`` [N] which of them differ in pose and expression alone.
-    ``path`` is a file that ``read_latents`` reads. Raises SamplesError.
+    It must have a whole number for each of the file's ``latents``, and each group twice or more.
     """
-    arrays = read_arrays(path)
-    groups = arrays.get(name)
     if groups is None:
         return None
-    if groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != len(arrays["z"]):
+    if groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != latents:
         raise SamplesError(f"{name} in {path} must be an array [N] of whole numbers, one for each of its latents")
     sampled = groups[:count]
     if 2 * len(np.unique(sampled)) > len(sampled):
