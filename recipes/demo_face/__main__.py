@@ -187,7 +187,7 @@ def labels(
 def latents_command(
     out: Annotated[Path, typer.Argument(help="The .npz to write, for effigy fit --latents.")],
     count: Annotated[int, typer.Option(min=1)] = 20_000,
-    people: Annotated[int, typer.Option(min=1, help="Pictures of each person, two of each scene.")] = 4,
+    people: Annotated[int, typer.Option(min=2, help="Pictures of each person, two of each scene.")] = 4,
     seed: int = 11,
 ) -> None:
     """Writes latents of people with all expressions; of people drawn at random, only three in a hundred show any."""

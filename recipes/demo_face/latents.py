@@ -90,8 +90,11 @@ def drawn_evenly(count: int, random: torch.Generator, pictures: int) -> Tensor:
     """Draws p [count, COUNT]: what faces can do, and in every other row what users draw (see ``gate``).
 
     Each person has ``pictures`` rows, one after the other, that share what is theirs (see ``parameters.PERSONAL``), and
-    SCENE of them show them in one scene: with the same hair, clothes and light too.
+    SCENE of them show them in one scene: with the same hair, clothes and light too. Raises ValueError for ``pictures``
+    that are no whole number of scenes, as two people would share one.
     """
+    if pictures % SCENE:
+        raise ValueError(f"{pictures} pictures of a person are not made of scenes of {SCENE}")
     p = torch.randn(count, COUNT, generator=random)
     share_people(p.numpy(), pictures)
     share_people(p.numpy(), SCENE, STILL)

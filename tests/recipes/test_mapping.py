@@ -38,6 +38,8 @@ def test_people_keep_what_is_theirs_and_move_alone_within_a_scene():
     assert (scenes[:, 0, STILL] == scenes[:, 1, STILL]).all()
     assert not (people[:, 0, columns("key_light")] == people[:, 2, columns("key_light")]).any()
     assert not (scenes[:, 0, EXPRESSION] == scenes[:, 1, EXPRESSION]).any()
+    with pytest.raises(ValueError, match="3 pictures of a person are not made of scenes of 2"):
+        latents.drawn_evenly(24, torch.Generator().manual_seed(0), 3)
 
 
 def test_truncation_shrinks_the_parameters():
