@@ -18,7 +18,6 @@ from .console import fail, note, stage_progress
 from .options import ModelOption
 from .photos import FaceOption
 
-_NUMBER = re.compile(r"\d{1,9}")  # of a camera
 _ADDRESS = re.compile(r"(?P<host>.+):(?P<port>\d{1,5})")
 _SHOWN = 60  # characters of a value that is refused
 
@@ -65,6 +64,7 @@ def capture(
     """
     from ..capture import SourceError, list_cameras, open_camera, open_film
     from ..commands.capture import (
+        NUMBER,
         Audience,
         CaptureError,
         Performer,
@@ -99,7 +99,7 @@ def capture(
         check_neutral(neutral)
         painter = load_face_model(resolve_bundle(model))
         performer, reader = Performer(painter), PhotoReader(painter.generator.device)
-        opened = open_camera(int(source), rate) if _NUMBER.fullmatch(source) else open_film(Path(source), rate)
+        opened = open_camera(int(source), rate) if NUMBER.fullmatch(source) else open_film(Path(source), rate)
         with nullcontext() if report or out is None else stage_progress() as progress:
             audience: Audience
             if report:

@@ -36,7 +36,7 @@ _ANGLE_BETA, _SHAPE_BETA = 0.05, 1.0  # of degrees, and of shapes and controls
 _GAP_S = 0.5  # seconds without a face, after which smoothing begins anew
 _CALIBRATION_S = 1.0  # live, in which the person is taken to be at rest
 _LONGEST_S = 6 * 3600.0
-_NUMBER = re.compile(r"\d{1,9}")  # of a picture
+NUMBER = re.compile(r"\d{1,9}")  # of a camera or picture
 _SHOWN = 60  # characters of a value that is refused
 
 
@@ -155,7 +155,7 @@ def read_take(
 
 def check_neutral(neutral: str) -> None:
     """Raises CaptureError for what ``rest_of`` cannot understand."""
-    if neutral not in ("median", "none") and not _NUMBER.fullmatch(neutral):
+    if neutral not in ("median", "none") and not NUMBER.fullmatch(neutral):
         raise CaptureError(
             f"there is no neutral picture {neutral[:_SHOWN]!r}: use median, none, or a picture's number from 0 on"
         )
@@ -203,7 +203,7 @@ def stream(
     Raises CaptureError, SourceError, or OSError where nothing can be sent.
     """
     check_neutral(neutral)
-    if _NUMBER.fullmatch(neutral):
+    if NUMBER.fullmatch(neutral):
         source.pictures.close()  # type: ignore[attr-defined]
         raise CaptureError("live, no picture has a number: say with --neutral median or none where all counts from")
     rest = performer.average() if neutral == "none" else None
