@@ -22,7 +22,7 @@ from torch import Tensor
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
 from .bake import load_assets
-from .latents import gate, paint_vectors
+from .latents import REST, gate, paint_vectors
 from .parameters import EXPRESSION, sample, share_people
 from .planes import PLANES, planes_of
 from .renderer import LANDMARKS, Renderer
@@ -103,12 +103,11 @@ def pair_vectors(pairs: int, seed: int) -> NDArray[np.float32]:
     Every other pair begins with a face as users draw them, which hold still: see ``latents.gate``.
     """
     first = sample(pairs, seed)
-    first[::2] = gate(torch.from_numpy(first[::2])).numpy()
+    first[::2] = (gate(torch.from_numpy(first[::2])) + REST).numpy()
     random = np.random.default_rng((seed, 1))
     anew = random.random((pairs, len(EXPRESSION))) < 0.5
     second = first.copy()
-    drawn = random.standard_normal(anew.shape, dtype=np.float32)
-    second[:, EXPRESSION] = np.where(anew, drawn, first[:, EXPRESSION])
+    second[:, EXPRESSION] = np.where(anew, sample(pairs, (seed, 2))[:, EXPRESSION], first[:, EXPRESSION])
     return np.stack([first, second], axis=1).reshape(2 * pairs, -1)
 
 

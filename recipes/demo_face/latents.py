@@ -3,8 +3,8 @@
 
 COUNT orthonormal directions of the normalised latent give g = A ẑ, which is standard normal; the rest of z has no
 effect. p = g, except for expressions: there p = gate(g), so that most people keep still and some smile, gape or wink,
-as on photographs. The gate is odd, monotone and linear in pieces: latents exist for every expression, and a layer of
-leaky ReLUs computes it exactly (``mapping``).
+as on photographs. The gate is monotone and linear in pieces: latents exist for every expression, and a layer of leaky
+ReLUs computes it exactly (``mapping``).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from torch import Tensor
 
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
-from .parameters import COUNT, ROWS, STILL, share_people
+from .parameters import COUNT, ONE_SIDED, ROWS, STILL, share_people
 
 Z_DIM = 512
 TRUNCATION = 0.8  # at which people are mostly drawn
 # The gate of each expression: where half of it is open (standard deviations), and the slope before it opens.
 GATES = {
-    "jaw": (2.2, 0.12),
-    "pucker": (2.2, 0.12),
+    "jaw": (2.4, 0.12),
+    "pucker": (2.3, 0.12),
     "lower_lip": (2.0, 0.12),
-    "lids": (2.6, 0.12),
+    "lids": (2.8, 0.12),
     "eyes_wide": (2.0, 0.12),
     "brows": (2.0, 0.12),
     "inner_brow": (2.0, 0.12),
@@ -48,39 +48,59 @@ _AT, BEFORE = (
 )
 OPENS, CLOSES = _AT - 0.35, _AT + 0.55
 STEEPER = CLOSES * (1 - BEFORE) / (CLOSES - OPENS)  # so that p = g from there on
+OPENS_BELOW = ~torch.isin(GATED, torch.from_numpy(ONE_SIDED))  # whether the gate opens for negative g, too
+# What is added to p: mouth and lids are about to move, where an edit sees which way they do, and nobody looks tired.
+REST = torch.zeros(COUNT)
+for _name, _value in {"jaw": 0.5, "lids": 0.3, "eyes_wide": 1.8}.items():
+    REST[ROWS[_name]] = _value
 
 
 def gate(g: Tensor) -> Tensor:
-    """Maps g [N, COUNT] to p: columns of GATES rise by BEFORE up to OPENS, then steeper, and are g from CLOSES on."""
-    before, opens, closes, steeper = (part.to(g.device) for part in (BEFORE, OPENS, CLOSES, STEEPER))
-    p, size = g.clone(), g[:, GATED].abs()
+    """Maps g [N, COUNT] to p − REST: columns of GATES rise by BEFORE up to OPENS, then steeper, and are g from CLOSES on.
+
+    Those of ONE_SIDED do so above 0 alone. Otherwise the gate is odd.
+    """
+    before, opens, closes, steeper, below = (
+        part.to(g.device) for part in (BEFORE, OPENS, CLOSES, STEEPER, OPENS_BELOW)
+    )
+    p, some, size = g.clone(), g[:, GATED], g[:, GATED].abs()
     opening = before * size + steeper * (size - opens).clamp_min(0)
-    p[:, GATED] = g[:, GATED].sign() * torch.where(size < closes, opening, size)
+    gated = torch.where(size < closes, opening, size)
+    p[:, GATED] = some.sign() * torch.where((some > 0) | below, gated, before * size)
     return p
 
 
 def ungate(p: Tensor) -> Tensor:
-    """Maps p [N, COUNT] to g [N, COUNT], the inverse of ``gate``."""
-    before, opens, closes, steeper = (part.to(p.device) for part in (BEFORE, OPENS, CLOSES, STEEPER))
-    g, size = p.clone(), p[:, GATED].abs()
+    """Maps p − REST [N, COUNT] to g [N, COUNT], the inverse of ``gate``."""
+    before, opens, closes, steeper, below = (
+        part.to(p.device) for part in (BEFORE, OPENS, CLOSES, STEEPER, OPENS_BELOW)
+    )
+    g, some, size = p.clone(), p[:, GATED], p[:, GATED].abs()
     opened = torch.where(size > before * opens, (size + steeper * opens) / (before + steeper), size / before)
-    g[:, GATED] = p[:, GATED].sign() * torch.where(size < closes, opened, size)
+    ungated = torch.where(size < closes, opened, size)
+    g[:, GATED] = some.sign() * torch.where((some > 0) | below, ungated, size / before)
     return g
 
 
 def latents_of(p: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Returns latents z [N, Z_DIM] of length √Z_DIM with the parameters p [N, COUNT]; the rest of z is random."""
-    g, A = ungate(p), _A.to(p.device)
+    """Returns latents z [N, Z_DIM] of length √Z_DIM with the parameters p [N, COUNT]; the rest of z is random.
+
+    Raises ValueError for parameters that no latent means, as a mouth that is far below shut.
+    """
+    g, A = ungate(p - REST.to(p.device)), _A.to(p.device)
     rest = torch.randn(len(p), Z_DIM, generator=generator, device=p.device)
     rest = rest - (rest @ A.T) @ A
-    length = (Z_DIM - g.square().sum(dim=1, keepdim=True)).clamp_min(1.0).sqrt()
+    left = Z_DIM - g.square().sum(dim=1, keepdim=True)
+    if (left <= 0).any():
+        raise ValueError(f"no latent is long enough for the parameters of row {int(left.argmin())}")
+    length = left.sqrt()
     return g @ A + rest / rest.norm(dim=1, keepdim=True) * length
 
 
 def parameters_of(z: Tensor) -> Tensor:
     """Returns the parameters p [N, COUNT] of latents z [N, Z_DIM]; the length of z does not matter."""
     unit = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-    return gate(unit @ _A.T.to(z.device))
+    return gate(unit @ _A.T.to(z.device)) + REST.to(z.device)
 
 
 SCENE = 2  # rows of ``drawn_evenly`` that differ in pose and expression alone
@@ -96,16 +116,17 @@ def drawn_evenly(count: int, random: torch.Generator, pictures: int) -> Tensor:
     if pictures % SCENE:
         raise ValueError(f"{pictures} pictures of a person are not made of scenes of {SCENE}")
     p = torch.randn(count, COUNT, generator=random)
+    p[:, ONE_SIDED] = p[:, ONE_SIDED].abs()
     share_people(p.numpy(), pictures)
     share_people(p.numpy(), SCENE, STILL)
-    p[::2] = gate(p[::2])
+    p[::2] = gate(p[::2]) + REST
     return p
 
 
 def drawn(count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
     """Draws [count, COUNT] parameters of people as users get them, from random z."""
     g = torch.from_numpy(np.random.default_rng(seed).standard_normal((count, COUNT), np.float32))
-    return truncation * gate(g).numpy()
+    return (truncation * gate(g) + REST).numpy()
 
 
 @torch.no_grad()

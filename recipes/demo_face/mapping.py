@@ -24,7 +24,7 @@ from effigy.generators.networks.dense import FullyConnected, Mapping
 from effigy.generators.networks.operations import SQRT2
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
-from .latents import BEFORE, CLOSES, GATED, OPENS, STEEPER, Z_DIM, directions
+from .latents import BEFORE, CLOSES, GATED, OPENS, OPENS_BELOW, REST, STEEPER, Z_DIM, directions
 from .parameters import COUNT
 
 W_DIM = 256
@@ -92,12 +92,13 @@ def _build(mapping: Mapping) -> None:
     """Writes the weights.
 
     The first layer has units for each g = A ẑ and for −g, and for ± g less each of its gate's two corners. The second
-    reads p from them: with the leaky ReLU l, x = (l(x) − l(−x)) / 1.2 and relu(x) = (l(x) − 0.2 x) / 0.8.
+    reads p from them: with the leaky ReLU l, x = (l(x) − l(−x)) / 1.2 and relu(x) = (l(x) − 0.2 x) / 0.8. A gate that
+    opens above 0 alone reads nothing from the corners of −g.
     """
     first, second = mapping.get_submodule("fc0"), mapping.get_submodule("fc1")
     assert isinstance(first, FullyConnected)
     assert isinstance(second, FullyConnected)
-    A, gated = directions(Z_DIM), len(GATED)
+    A = directions(Z_DIM)
     each, corners = torch.eye(COUNT), torch.eye(COUNT)[GATED]
     g_of_unit = torch.cat([each, -each, corners, -corners, corners, -corners])  # g [COUNT] → units before the ReLU
     start_of_unit = torch.cat([torch.zeros(2 * COUNT), OPENS, OPENS, CLOSES, CLOSES])
@@ -105,19 +106,23 @@ def _build(mapping: Mapping) -> None:
 
     linear = torch.ones(COUNT)  # p = linear · g + what the corners add
     linear[GATED] = BEFORE
-    bends = torch.cat([STEEPER, -STEEPER, 1 - BEFORE - STEEPER, BEFORE + STEEPER - 1])
+    closing = 1 - BEFORE - STEEPER
+    bends = torch.stack([STEEPER, -STEEPER * OPENS_BELOW, closing, -closing * OPENS_BELOW])  # [4, gated]
     to_p = torch.zeros(COUNT, units)
-    to_p[:, 2 * COUNT :] = bends / (1 - _LEAK) * torch.cat([corners.T] * 4, dim=1)
-    # relu(± g − corner) takes off 0.2 of what is in it, which is linear in g, but for the corners: those cancel.
-    linear[GATED] -= _LEAK / (1 - _LEAK) * (bends.view(4, gated) * torch.tensor([1.0, -1.0, 1.0, -1.0])[:, None]).sum(0)
+    to_p[:, 2 * COUNT :] = bends.flatten() / (1 - _LEAK) * torch.cat([corners.T] * 4, dim=1)
+    # relu(± g − corner) takes off 0.2 of what is in it: that is linear in g, and a constant.
+    signs, at = torch.tensor([1.0, -1.0, 1.0, -1.0])[:, None], torch.stack([OPENS, OPENS, CLOSES, CLOSES])
+    linear[GATED] -= _LEAK / (1 - _LEAK) * (bends * signs).sum(0)
+    constant = REST.clone()
+    constant[GATED] += _LEAK / (1 - _LEAK) * (bends * at).sum(0)
     to_p[:, : 2 * COUNT] = torch.cat([torch.diag(linear), -torch.diag(linear)], dim=1) / (1 + _LEAK)
 
     for layer, weight, bias in (
         (first, g_of_unit @ A / SQRT2, -start_of_unit / SQRT2),
-        (second, SIZE * _columns() @ to_p / SQRT2, torch.full((W_DIM,), OFFSET / SQRT2)),
+        (second, SIZE * _columns() @ to_p / SQRT2, (OFFSET + code(constant[None])[0]) / SQRT2),
     ):
         layer.weight.zero_()
         layer.bias.zero_()
         layer.weight[: len(weight), : weight.shape[1]] = weight / layer.weight_gain
         layer.bias[: len(bias)] = bias / layer.bias_gain
-    mapping.w_avg.fill_(OFFSET)
+    mapping.w_avg.copy_(OFFSET + code(REST[None])[0])

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from effigy.editing import METHODS, PRESETS, InverseOptions, Parameters, Regressor, invert, train_regressor
 from effigy.editing.appearance import PULL, Appearance
-from effigy.editing.guide import _BETWEEN, Guide, typical_of
+from effigy.editing.guide import _RIDGE, Guide, typical_of
 from effigy.editing.network import Architecture, Network
 from effigy.editing.regressor import Whitening
 from effigy.editing.training import nme, rotation_matrix
@@ -180,8 +180,10 @@ def test_what_is_typical_of_people_who_move_leaves_what_they_keep():
     q = torch.stack([v[:, 0] + 0.5 * v[:, 1], v[:, 2]], dim=1)
     assert typical_of(v, q)[1, 0] > 0.3
     within = typical_of(v, q, people)
-    torch.testing.assert_close(within[:2, 0], torch.tensor([1.0, 0.0]).double(), atol=0.05, rtol=0)
-    torch.testing.assert_close(within[:, 1], torch.tensor([0.0, 0.0, 1.0]).double(), atol=0.05, rtol=0)
+    torch.testing.assert_close(within[:, 0], torch.tensor([1.0, 0.0, 0.0]).double(), atol=0.05, rtol=0)
+    torch.testing.assert_close(within[:, 1], torch.zeros(3).double(), atol=0.05, rtol=0)
+    axes = Guide.of(within, q.std(dim=0), stretch=4.0).axes
+    torch.testing.assert_close(axes.abs(), torch.eye(3)[:, :1].double(), atol=1e-6, rtol=0)
 
 
 def test_what_is_typical_within_people_weighs_them_as_their_departures_do():
@@ -190,7 +192,7 @@ def test_what_is_typical_within_people_weighs_them_as_their_departures_do():
     v, q = rng.standard_normal((300, 7)) + people[:, None], rng.standard_normal((300, 4)) - 0.1 * people[:, None]
     moves_v, moves_q = departures(v, people), departures(q, people)
     v, q = v - v.mean(axis=0), q - q.mean(axis=0)
-    wanted = np.linalg.solve(moves_q.T @ moves_q + _BETWEEN * q.T @ q, moves_q.T @ moves_v + _BETWEEN * q.T @ v).T
+    wanted = np.linalg.solve(moves_q.T @ moves_q + _RIDGE * q.T @ q, moves_q.T @ moves_v).T
     found = typical_of(torch.from_numpy(v), torch.from_numpy(q), people)
     torch.testing.assert_close(found, torch.from_numpy(wanted))
 

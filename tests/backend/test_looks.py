@@ -143,6 +143,24 @@ def test_heads_learn_what_the_pose_does_not_explain(default_model, monkeypatch, 
     assert known.identity is None
 
 
+def test_heads_do_not_see_what_moves_within_a_scene(default_model, monkeypatch):
+    monkeypatch.setattr(appearance_training, "_STEPS", 200)
+    ws, regressor, thumbnails = world(1200)
+    ws[:, 0, 6] = 0.7 * ws[:, 0, 7] + 0.7 * ws[:, 0, 6]  # an expression that dark people happen to make
+    shape = replace(default_model.shape, basis=default_model.shape.basis[:1])
+    person = ws[:, 0, 6:8] @ np.random.default_rng(1).normal(size=(2, 12))
+    moving = torch.eye(8, dtype=torch.float64)[:, [1, 6]]
+    heads, known = train_appearance(
+        regressor, shape, default_model.topology, ws, thumbnails, person, 120, moving=moving
+    )
+    assert known.identity is not None
+    v = torch.from_numpy(ws[:50, 0])
+    moved = v + torch.randn(50, 2, dtype=torch.float64) @ moving.T
+    torch.testing.assert_close(heads.person(moved), heads.person(v))
+    torch.testing.assert_close(moved @ heads.colours.T, v @ heads.colours.T, atol=1e-6, rtol=0)
+    assert heads.colours[:, 7].abs().max() > 5
+
+
 def test_what_the_pose_explains_is_taken_out():
     random = np.random.default_rng(0)
     yaw, pitch = random.normal(size=(2, 500)) * [[0.35], [0.2]]

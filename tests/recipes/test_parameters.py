@@ -13,7 +13,7 @@ from recipes.demo_face import latents
 from recipes.demo_face.dataset import pair_vectors, people_vectors
 from recipes.demo_face.figures import moved
 from recipes.demo_face.labels import LABELS, write_labels
-from recipes.demo_face.parameters import COUNT, EXPRESSION, PARAMETERS, PERSONAL, column, decode, sample
+from recipes.demo_face.parameters import COUNT, EXPRESSION, ONE_SIDED, PARAMETERS, PERSONAL, column, decode, sample
 
 from ..closeness import assert_same
 
@@ -117,24 +117,30 @@ def test_a_person_stays_the_same():
 def test_a_pair_differs_in_half_of_what_a_face_does():
     first, second = pair_vectors(400, 3).reshape(400, 2, COUNT).transpose(1, 0, 2)
     assert np.array_equal(first[1::2], sample(400, 3)[1::2])
-    assert np.abs(first[::2, column("jaw")]).mean() < 0.5 * np.abs(first[1::2, column("jaw")]).mean(), "they hold still"
+    pucker = np.abs(first[:, column("pucker")])
+    assert pucker[::2].mean() < 0.5 * pucker[1::2].mean(), "they hold still"
     changed = first != second
     assert not np.delete(changed, EXPRESSION, axis=1).any()
     assert changed[:, EXPRESSION].mean(axis=0) == pytest.approx(np.full(len(EXPRESSION), 0.5), abs=0.12)
 
 
 def test_latents_mean_the_parameters_they_were_made_for():
-    p = torch.randn(64, COUNT)
+    p = torch.from_numpy(sample(64, 5))
     z = latents.latents_of(p)
     assert_same(latents.parameters_of(z), p, latents.Z_DIM)
     assert_same(latents.parameters_of(3 * z), p, latents.Z_DIM)  # the mapping normalises
     assert_same(z.norm(dim=1), torch.full((64,), 512**0.5), latents.Z_DIM)
+    p[3, column("jaw")] = -3.0
+    with pytest.raises(ValueError, match="no latent is long enough for the parameters of row 3"):
+        latents.latents_of(p)
 
 
 def test_the_gate_is_undone_monotone_odd_and_opens_only_to_what_faces_do():
     p = 2 * torch.randn(64, COUNT)
     assert_same(latents.gate(latents.ungate(p)), p, latents.Z_DIM)
-    assert torch.equal(latents.gate(-p), -latents.gate(p))
+    both = np.setdiff1d(np.arange(COUNT), ONE_SIDED)
+    assert torch.equal(latents.gate(-p)[:, both], -latents.gate(p)[:, both])
+    assert (latents.gate(p)[:, ONE_SIDED] >= 0.12 * p[:, ONE_SIDED].clamp(max=0)).all(), "no one's mouth is shut twice"
     ramp = latents.gate(torch.linspace(-6, 6, 500)[:, None].expand(-1, COUNT))
     assert (ramp.diff(dim=0) > 0).all()
     free = np.setdiff1d(np.arange(COUNT), EXPRESSION)
@@ -144,7 +150,7 @@ def test_the_gate_is_undone_monotone_odd_and_opens_only_to_what_faces_do():
 
 def test_few_people_are_drawn_with_a_wink_a_gape_or_a_pucker():
     odd, people = 0, 12_000  # of 1000 people the share would be uncertain by half a percent
-    for vector in 0.8 * latents.drawn(people, 77):
+    for vector in latents.drawn(people, 77, 0.8):
         does = decode(vector).expression
         wink = abs(does["eyeBlink_L"] - does["eyeBlink_R"]) > 0.4
         odd += wink or does["eyeBlink_L"] > 0.7 or does["jawOpen"] > 0.4 or does["mouthPucker"] > 0.4

@@ -4,6 +4,9 @@
 First, what pose explains of colours and embeddings is subtracted, so that edits may shade a turned face as turned faces
 are shaded. What expression explains is not subtracted: those correlations are accidents of the samples, which the heads
 are there to prevent.
+
+Where it is known which latents show one scene, no accident is left: what differs within a scene is a face that moves,
+and its shading may change with it. So the heads do not see that part of a latent at all.
 """
 
 from __future__ import annotations
@@ -59,6 +62,7 @@ def train_appearance(
     held_out: int,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    moving: Tensor | None = None,
 ) -> tuple[Appearance, HeldOut]:
     """Trains the heads on samples of N people.
 
@@ -72,8 +76,11 @@ def train_appearance(
         held_out: so many samples at the end are not trained on; they judge, and choose the identity head's best state.
         seed: of the identity head's initial weights and batches.
         progress: called with steps done and steps in all.
+        moving: orthonormal axes [V, R] along which latents of one scene differ, where that is known.
     """
     v, q = _read(regressor, ws)
+    if moving is not None:
+        v = v - v @ moving @ moving.T
     views = Parameters.from_vector(q)
     pose = pose_features(views.camera)
     patches = {name: patch for name, patch in topology.patches.items() if patch.held}
@@ -88,6 +95,8 @@ def train_appearance(
         identity, known_person = _train_identity(v, torch.from_numpy(person), count, seed, progress)
         if known_person < _LEAST:
             identity, known_person = None, None
+        elif moving is not None:
+            identity.ignore(moving)
     firmness = [patch.held for patch in patches.values()]
     firmness += [1.0] * (len(patch_names(patches)) - len(firmness))  # of the background
     held = np.repeat(firmness, 3)[:, None] * solution[:-1].T

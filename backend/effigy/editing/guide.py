@@ -5,8 +5,8 @@
 is mostly noise: an edit that follows it changes hair and skin while the lid stays open. Over all latents, however, the
 difference between open and closed lids is well determined.
 
-Where it is known whom the latents show, that is above all the difference between latents of one person: over all
-people, closed lids go with narrow eyes too, so an edit that closes lids would also make somebody else of the face.
+Where it is known whom the latents show, that is the difference between latents of one person: over all people, closed
+lids go with narrow eyes too, so an edit that closes lids would also make somebody else of the face.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from ..geometry.expressions import departures
 
 _RANK = 1e-4  # of the largest singular value, below which one counts as zero
-_BETWEEN = 0.03  # weight of how all latents differ, beside how those of one person do: only these know bones
+_RIDGE = 0.03  # of q's spread over all people, where it is known whom latents show: much of q hardly varies in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,7 @@ class Guide:
 
         and the edit starts at the point of least cost that T leads to: T − Z Kᵀ (K Kᵀ + pull I)⁻¹ H T with K = H Z.
         """
-        left, values, _ = torch.linalg.svd(typical * scale, full_matrices=False)
-        explained = left[:, values > _RANK * values.max()]
+        explained = explained_axes(typical, scale)
         if held is None:
             return Guide(typical, explained, torch.ones_like(explained[0]), 1 / stretch)
 
@@ -80,21 +79,28 @@ class Guide:
         return self.rest * steps + (steps @ self.axes) * (self.lengths - self.rest) @ self.axes.T
 
 
+def explained_axes(typical: Tensor, scale: Tensor) -> Tensor:
+    """Returns an orthonormal basis [V, R] of the columns of ``typical`` [V, Q]; ``scale``: see ``Guide.of``."""
+    left, values, _ = torch.linalg.svd(typical * scale, full_matrices=False)
+    return left[:, values > _RANK * values.max()]
+
+
 def typical_of(v: Tensor, q: Tensor, people: NDArray[np.integer] | None = None) -> Tensor:
     """Returns the best linear prediction of v [N, rows · M] from q [N, Q]: Cov(v, q) Cov(q)⁻¹, [rows · M, Q].
 
-    With ``people`` [N], whom each row shows, both covariances are those within people plus _BETWEEN times the whole.
+    With ``people`` [N], whom each row shows, covariances are those within people, where so much of q hardly varies that
+    its own has a share _RIDGE of the whole added. The columns of T are then combinations of how a person's latents
+    differ: no edit is led along what tells people apart, nor does a step along it come cheap (``Guide.of``).
     """
     scale = q.std(dim=0).clamp_min(1e-12)
     apart = (q - q.mean(dim=0)) / scale
-    paired = apart
+    moved, ridge = apart, 0.0
     if people is not None:
         # Departures of q have the mean 0 in each person, so their products with v are those with v's departures, which
         # need no memory. Twice, since v's would have been multiplied by √(n / (n − 1)) too.
-        moves = departures(departures(apart.numpy(), people), people)
-        paired = torch.from_numpy(moves).to(apart) + _BETWEEN * apart
+        moved, ridge = torch.from_numpy(departures(departures(apart.numpy(), people), people)).to(apart), _RIDGE
     # v is large for w+, and so it is not copied into q's precision.
-    together = paired.T.to(v) @ (v - v.mean(dim=0)) / len(v)
+    together = moved.T.to(v) @ (v - v.mean(dim=0)) / len(v)
     # The pseudo-inverse gives 0 for a parameter that never varies.
-    spread = torch.linalg.pinv(paired.T @ apart / len(q), rtol=1e-9, hermitian=True)
+    spread = torch.linalg.pinv((moved + ridge * apart).T @ apart / len(q), rtol=1e-9, hermitian=True)
     return (spread @ together.to(q)).T / scale

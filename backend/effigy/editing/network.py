@@ -66,6 +66,13 @@ class Network(nn.Module):
         if self.linear is not None:
             self.linear.weight += change[width:-1].T
 
+    def ignore(self, axes: Tensor) -> None:
+        """Changes the network, in place, so that it sees nothing of v along orthonormal ``axes`` [inputs, R]."""
+        first = cast(nn.Linear, self.layers[0])
+        for layer in (first, self.linear):
+            if layer is not None:
+                layer.weight.sub_(layer.weight @ axes @ axes.T)
+
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the outputs [N, outputs] and their derivatives [N, outputs, inputs] at v.
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
 from ..editing.correction import Corrected, Detected, error_of
+from ..editing.guide import explained_axes
 from ..faces.bundle import save_face_model
 from ..faces.depth import measure_depth
 from ..faces.face import FaceModel
@@ -172,6 +173,7 @@ def learn_looks(
         int(_HELD_OUT * len(samples)),
         seed,
         lambda i, n: progress("looks", i, n),
+        None if samples.scenes is None else explained_axes(regressor.typical, regressor.q_scale),
     )
     return Looks(appearance, fingerprint(embedder), known.colours, known.identity)
 
