@@ -51,14 +51,15 @@ STEEPER = CLOSES * (1 - BEFORE) / (CLOSES - OPENS)  # so that p = g from there o
 OPENS_BELOW = ~torch.isin(GATED, torch.from_numpy(ONE_SIDED))  # whether the gate opens for negative g, too
 # What is added to p: mouth and lids are about to move, where an edit sees which way they do, and nobody looks tired.
 REST = torch.zeros(COUNT)
-for _name, _value in {"jaw": 0.5, "lids": 0.3, "eyes_wide": 1.8}.items():
+for _name, _value in {"jaw": 0.5, "lids": 0.3, "eyes_wide": 1.5}.items():
     REST[ROWS[_name]] = _value
 
 
 def gate(g: Tensor) -> Tensor:
-    """Maps g [N, COUNT] to p − REST: columns of GATES rise by BEFORE up to OPENS, then steeper, and are g from CLOSES on.
+    """Maps g [N, COUNT] to p − REST.
 
-    Those of ONE_SIDED do so above 0 alone. Otherwise the gate is odd.
+    Columns of GATES rise by BEFORE up to OPENS, then steeper, and are g from CLOSES on. Those of ONE_SIDED do so above
+    0 alone. Otherwise the gate is odd.
     """
     before, opens, closes, steeper, below = (
         part.to(g.device) for part in (BEFORE, OPENS, CLOSES, STEEPER, OPENS_BELOW)
@@ -107,20 +108,21 @@ SCENE = 2  # rows of ``drawn_evenly`` that differ in pose and expression alone
 
 
 def drawn_evenly(count: int, random: torch.Generator, pictures: int) -> Tensor:
-    """Draws p [count, COUNT]: what faces can do, and in every other row what users draw (see ``gate``).
+    """Draws p [count, COUNT]: each expression as users draw it in half of the rows, and as far as faces go in the rest.
 
-    Each person has ``pictures`` rows, one after the other, that share what is theirs (see ``parameters.PERSONAL``), and
-    SCENE of them show them in one scene: with the same hair, clothes and light too. Raises ValueError for ``pictures``
-    that are no whole number of scenes, as two people would share one.
+    Which rows these are is drawn for each by itself: a face that does one thing does not do all. Each person has
+    ``pictures`` rows, one after the other, that share what is theirs (see ``parameters.PERSONAL``), and SCENE of them
+    show them in one scene: with the same hair, clothes and light too. Raises ValueError for ``pictures`` that are no
+    whole number of scenes, as two people would share one.
     """
     if pictures % SCENE:
         raise ValueError(f"{pictures} pictures of a person are not made of scenes of {SCENE}")
-    p = torch.randn(count, COUNT, generator=random)
-    p[:, ONE_SIDED] = p[:, ONE_SIDED].abs()
-    share_people(p.numpy(), pictures)
-    share_people(p.numpy(), SCENE, STILL)
-    p[::2] = gate(p[::2]) + REST
-    return p
+    g = torch.randn(count, COUNT, generator=random)
+    g[:, ONE_SIDED] = g[:, ONE_SIDED].abs()
+    share_people(g.numpy(), pictures)
+    share_people(g.numpy(), SCENE, STILL)
+    free = torch.rand(count, COUNT, generator=random) < 0.5
+    return torch.where(free, g, gate(g)) + REST
 
 
 def drawn(count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
