@@ -127,6 +127,7 @@ def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types
     texture.interpolation = "Linear"  # Exact Pixels sets "Closest": a pixel of the picture then stays a pixel
     texture.extension = "EXTEND"
     emission = tree.nodes.new("ShaderNodeEmission")
+    emission.name = lit.EMISSION
     output = tree.nodes.new("ShaderNodeOutputMaterial")
     texture.location, emission.location, output.location = (-300, 0), (0, 0), (200, 0)
     tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
@@ -155,9 +156,9 @@ def cut_out(proxy: bpy.types.Object) -> None:
     fresh.name = name
     for material in materials_of(proxy):
         tree: Any = material.node_tree
-        output = tree.nodes.get("Material Output")
+        output, ours = _output(tree), (lit.emission_of(tree.nodes), tree.nodes.get(lit.MIX))
         links = output.inputs["Surface"].links if output is not None else ()
-        if [link.from_node.name for link in links] in ([lit.EMISSION], [lit.MIX]):
+        if any(link.from_node in ours for link in links):
             _mix_in_clear(material)
 
 
@@ -168,7 +169,7 @@ def _has_alpha(image: bpy.types.Image) -> bool:
 def _mix_in_clear(material: Any) -> None:
     """Mixes what is behind into a new material, where its picture's alpha is not 1."""
     tree = material.node_tree
-    output = tree.nodes["Material Output"]
+    output = _output(tree)
     shown = output.inputs["Surface"].links[0].from_socket
     clear, mix = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeMixShader")
     x = shown.node.location.x
@@ -181,6 +182,11 @@ def _mix_in_clear(material: Any) -> None:
     ):
         tree.links.new(start, end)
     material.surface_render_method = "BLENDED"  # EEVEE's other way draws an alpha of a half as a pattern of dots
+
+
+def _output(tree: Any) -> Any:
+    """Returns the output that all engines render, or None. Blender names it in the user's language."""
+    return tree.get_output_node("ALL")
 
 
 def shows_picture(material: bpy.types.Material) -> bool:

@@ -40,11 +40,24 @@ def fit(face: EffigyFace, name: str, materials: list[Any], worn: list[Any]) -> N
         if material.library is not None:
             continue
         nodes = material.node_tree.nodes
-        if shown and MIX not in nodes and EMISSION in nodes:
+        if shown and MIX not in nodes and emission_of(nodes) is not None:
             _put_in(material, mapped=material not in worn)
             sharpen.follow(nodes[MIX].inputs[0], materials, MIX)
         if MIX in nodes and nodes[MIX].mute == shown:
             nodes[MIX].mute = not shown  # which leaves Emission alone in what is rendered
+
+
+def emission_of(nodes: Any) -> Any:
+    """Returns the node that shows the picture as it was painted, or None where an artist removed it.
+
+    Earlier versions of Effigy left its name to Blender, which has one in each language.
+    """
+    named = nodes.get(EMISSION)
+    if named is not None:
+        return named
+    every = (node for node in nodes if node.bl_idname == "ShaderNodeEmission")
+    picture = sharpen.shown(nodes)
+    return next((n for n in every if any(each.from_node == picture for each in n.inputs["Color"].links)), None)
 
 
 def map_nodes(material: Any) -> dict[str, Any]:
@@ -87,7 +100,7 @@ def _put_in(material: Any, *, mapped: bool) -> None:
     """Inserts the nodes behind Emission, with the slider at 1: lit by the scene."""
     tree = material.node_tree
     nodes, link = tree.nodes, tree.links.new
-    picture, emission = nodes[PICTURE], nodes[EMISSION]
+    picture, emission = nodes[PICTURE], emission_of(nodes)
     kinds = ("TexImage", "VectorMath", "VectorMath", "BsdfDiffuse", "MixShader")
     light, divide, scale, diffuse, mix = (nodes.new(f"ShaderNode{kind}") for kind in kinds)
     light.name, mix.name, diffuse.label = LIGHT, MIX, "Without Light"

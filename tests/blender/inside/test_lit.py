@@ -248,6 +248,29 @@ def test_what_the_mesh_wears_follows_the_plates_slider(scene, lit, settle):
     assert change[40:70, 70:85].mean() < -5
 
 
+@pytest.mark.parametrize("display", ["PLATE", "PROJECTED"])
+def test_a_blender_in_another_language_cuts_out_and_lights_faces_too(face, settle, display):
+    """Where *New Data* is translated, Blender gives new nodes names like these; those of the tests know no language."""
+    face.effigy.display = display
+    bpy.context.view_layer.update()
+    settle()
+    materials = addon("blender.scene.display").materials_of(face)
+    for material in materials:
+        for name, translated in {"Emission": "Émission", "Material Output": "Material-Ausgabe"}.items():
+            material.node_tree.nodes[name].name = translated
+    face.effigy.matte, face.effigy.lit = "HEAD", True
+    bpy.context.view_layer.update()
+    settle()
+    assert len(materials) == (1 if display == "PLATE" else 2)
+    for material in materials:
+        nodes = material.node_tree.nodes
+        (cut,) = nodes["Material-Ausgabe"].inputs["Surface"].links
+        clear, shown = (cut.from_node.inputs[number].links[0].from_node for number in (1, 2))
+        assert clear.bl_idname == "ShaderNodeBsdfTransparent"
+        assert shown == nodes["Lit"]
+        assert shown.inputs[1].links[0].from_node == nodes["Émission"]
+
+
 def test_a_duplicate_and_a_saved_file_have_their_maps(scene, lit, settle):
     kept = maps_of(lit)
     bpy.ops.object.select_all(action="DESELECT")
