@@ -32,6 +32,7 @@ from effigy.faces import (
 )
 from effigy.faces.header import UNCORRECTED
 from effigy.fitting import refining, samples
+from effigy.fitting.fit import learn_looks
 from effigy.fitting.refining import refine
 from effigy.geometry import Camera, ShapeModel, load_topology, rotation
 from effigy.recognition import EmbeddedIdentity
@@ -159,6 +160,19 @@ def test_heads_do_not_see_what_moves_within_a_scene(default_model, monkeypatch):
     torch.testing.assert_close(heads.person(moved), heads.person(v))
     torch.testing.assert_close(moved @ heads.colours.T, v @ heads.colours.T, atol=1e-6, rtol=0)
     assert heads.colours[:, 7].abs().max() > 5
+
+
+@pytest.mark.parametrize("known", ["people", "scenes"])
+def test_heads_see_the_light_unless_it_is_one_scenes(default_model, known):
+    """Pictures of one person differ in light too, and φ reads a little of it, so it is among the axes of its edits."""
+    ws, regressor, thumbnails = world(1200)
+    shape = replace(default_model.shape, basis=default_model.shape.basis[:1])
+    regressor.typical.copy_(torch.zeros(8, 7).index_put_((torch.tensor([1, 7]), torch.tensor([0, 6])), torch.ones(2)))
+    none = np.zeros((1200, 0))
+    shown = samples.Samples(ws, none, thumbnails, none, **{known: np.arange(1200) // 2})
+    looks = learn_looks(regressor, shape, default_model.topology, shown, None, 0, lambda *_: None)
+    light = looks.appearance.colours[:, 7].abs().max()
+    assert light > 15 if known == "people" else light < 1e-6
 
 
 def test_what_the_pose_explains_is_taken_out():

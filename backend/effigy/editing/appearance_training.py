@@ -5,8 +5,9 @@ First, what pose explains of colours and embeddings is subtracted, so that edits
 are shaded. What expression explains is not subtracted: those correlations are accidents of the samples, which the heads
 are there to prevent.
 
-Where it is known which latents show one scene, no accident is left: what differs within a scene is a face that moves,
-and its shading may change with it. So the heads do not see that part of a latent at all.
+Where it is known which latents show one scene, the heads do not see what differs within scenes at all: it is how faces
+move, and a face's shading may change as it moves. Of latents that are only known to show one person that cannot be
+said, since hair and light differ between them too.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 is mostly noise: an edit that follows it changes hair and skin while the lid stays open. Over all latents, however, the
 difference between open and closed lids is well determined.
 
-Where it is known whom the latents show, that is the difference between latents of one person: over all people, closed
-lids go with narrow eyes too, so an edit that closes lids would also make somebody else of the face.
+Where it is known which latents show one scene, or one person, only the differences between these count: over all
+people, closed lids go with narrow eyes too, so an edit that closes lids would also make somebody else of the face.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from ..geometry.expressions import departures
 
 _RANK = 1e-4  # of the largest singular value, below which one counts as zero
-_RIDGE = 0.03  # of q's spread over all people, where it is known whom latents show: much of q hardly varies in one
+_RIDGE = 0.03  # the share of q's covariance over all latents that is added to that within groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +85,21 @@ def explained_axes(typical: Tensor, scale: Tensor) -> Tensor:
     return left[:, values > _RANK * values.max()]
 
 
-def typical_of(v: Tensor, q: Tensor, people: NDArray[np.integer] | None = None) -> Tensor:
+def typical_of(v: Tensor, q: Tensor, groups: NDArray[np.integer] | None = None) -> Tensor:
     """Returns the best linear prediction of v [N, rows · M] from q [N, Q]: Cov(v, q) Cov(q)⁻¹, [rows · M, Q].
 
-    With ``people`` [N], whom each row shows, covariances are those within people, where so much of q hardly varies that
-    its own has a share _RIDGE of the whole added. The columns of T are then combinations of how a person's latents
-    differ: no edit is led along what tells people apart, nor does a step along it come cheap (``Guide.of``).
+    With ``groups`` [N], the number of each row's scene or person, both covariances are those within groups, and _RIDGE
+    times Cov(q) over all rows is added to the second: some of q hardly varies within a group. So the columns of T are
+    combinations of how latents of one group differ; an edit neither starts along other axes nor moves cheaply along
+    them (``Guide.of``).
     """
     scale = q.std(dim=0).clamp_min(1e-12)
     apart = (q - q.mean(dim=0)) / scale
     moved, ridge = apart, 0.0
-    if people is not None:
-        # Departures of q have the mean 0 in each person, so their products with v are those with v's departures, which
+    if groups is not None:
+        # Departures of q have the mean 0 in each group, so their products with v are those with v's departures, which
         # need no memory. Twice, since v's would have been multiplied by √(n / (n − 1)) too.
-        moved, ridge = torch.from_numpy(departures(departures(apart.numpy(), people), people)).to(apart), _RIDGE
+        moved, ridge = torch.from_numpy(departures(departures(apart.numpy(), groups), groups)).to(apart), _RIDGE
     # v is large for w+, and so it is not copied into q's precision.
     together = moved.T.to(v) @ (v - v.mean(dim=0)) / len(v)
     # The pseudo-inverse gives 0 for a parameter that never varies.

@@ -56,14 +56,14 @@ def train_regressor(
     training: Training = PRESETS["effigy"],
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-    scenes: NDArray[np.integer] | None = None,
+    groups: NDArray[np.integer] | None = None,
 ) -> tuple[Regressor, float]:
     """Trains φ on latents ``ws`` [N, rows, w_dim], detected points ``W`` [N, 2, L] and the views fitted to them.
 
     ``rows`` is 1 for w, and the generator's num_ws for w+. The last ``held_out`` views are not trained on: they choose
-    the best state and end the training early. ``scenes`` [N] says which latents differ in pose and expression alone,
-    where that is known, so that edits do too (``guide``). Returns φ in float64, frozen, and its landmark error on those
-    views (NME, in percent of the outer-eye distance).
+    the best state and end the training early. ``groups`` [N] numbers each latent's scene, or else its person, where
+    that is known: edits then follow how latents of one group differ (``guide``). Returns φ in float64, frozen, and its
+    landmark error on those views (NME, in percent of the outer-eye distance).
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -99,7 +99,7 @@ def train_regressor(
         progress(training.steps, training.steps)
     best = best.double().requires_grad_(requires_grad=False)
     q = torch.cat([best(part.double()) for part in torch.split(v[:count], training.batch)])
-    best.typical.copy_(typical_of(v[:count], q, None if scenes is None else scenes[:count]))
+    best.typical.copy_(typical_of(v[:count], q, None if groups is None else groups[:count]))
     return best, 100 * best_error
 
 

@@ -105,7 +105,7 @@ def fit_face_model(
     held_out = int(_HELD_OUT * len(W))
     regressor, _ = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n),
-        samples.scenes,
+        samples.people if samples.scenes is None else samples.scenes,
     )  # fmt: skip
     controls = name_expressions(shape, fitted.alpha, topology, samples.people)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s
@@ -161,7 +161,7 @@ def learn_looks(
 ) -> Looks:
     """Trains the heads by which edits of a fitted regressor keep colours and the person.
 
-    The topology must have patches.
+    The topology must have patches. Samples with ``scenes`` must be those that the regressor was fitted to.
     """
     appearance, known = train_appearance(
         regressor,

@@ -159,7 +159,7 @@ class Given:
 
     z: NDArray[np.float32]  # [N, z_dim]
     people: NDArray[np.integer] | None  # whom each shows
-    scenes: NDArray[np.integer] | None  # which differ in pose and expression alone; by default those of one person
+    scenes: NDArray[np.integer] | None  # which differ in pose and expression alone
 
 
 def read_latents(path: Path, count: int) -> Given:
@@ -173,7 +173,7 @@ def read_latents(path: Path, count: int) -> Given:
         raise SamplesError(f"{path} cannot be read as latents ({error}): it must be an .npz with an array z") from None
     z = _numbers(path, arrays.get("z"))
     people, scenes = (_groups(path, name, arrays.get(name), len(z), count) for name in ("people", "scenes"))
-    return Given(z, people, people if scenes is None else scenes)
+    return Given(z, people, scenes)
 
 
 def _numbers(path: Path, z: NDArray[Any] | None) -> NDArray[np.float32]:
