@@ -19,7 +19,9 @@ from effigy.people import making
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
 from effigy.people.making import Made, make_person, psnr, target_of
 from effigy.people.stages import Kept, Unfinished
+from effigy.people.tuning import _NUMBERS
 from effigy.people.turning import measure_turns
+from effigy.picture_files import PictureFileError
 from tests.backend.people import SEED, tensor
 
 
@@ -167,6 +169,20 @@ def test_an_encoder_whose_networks_are_gone_says_what_to_do(default_model, reade
         next(make_person(default_model, reader, iio.imwrite("<bytes>", painted, extension=".png")))
 
 
-def test_a_picture_too_large_to_keep_is_refused_before_any_work(default_model, reader):
+@pytest.mark.parametrize("tuned", [False, True])
+def test_a_picture_too_large_to_keep_is_refused_before_any_work(default_model, reader, tuned):
+    """What else a person's file holds fits beside any picture that is taken."""
+    person = default_model.person(default_model.open_seed(0).ws.numpy()[:1], {"source": {"sha256": "0" * 64}})
+    changed = torch.full((_NUMBERS // 2, 1), 0.5)
+    whole = replace(
+        person,
+        bias=np.zeros(len(default_model.open_seed(0).q)),
+        turns=1.0,
+        quad=np.zeros((4, 2)),
+        deltas={f"synthesis.b{n}.weight": (part, part.T) for n, part in enumerate(changed.chunk(40))} if tuned else {},
+    )
+    room = MOST_BYTES - len(whole.to_bytes())
     with pytest.raises(PersonError, match="keep it out"):
-        next(make_person(default_model, reader, bytes(MOST_BYTES + 1), keep_picture=True))
+        next(make_person(default_model, reader, bytes(room), tuned=tuned, keep_picture=True))
+    with pytest.raises(PictureFileError):
+        next(make_person(default_model, reader, bytes(room - (150 << 10)), tuned=tuned, keep_picture=True))

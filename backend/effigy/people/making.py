@@ -37,6 +37,8 @@ from .turning import measure_turns
 _SOURCE = "a picture that its user gave"
 _OUTER_EYES = 33, 263  # their corners, among the points of MediaPipe's mesh
 _FITTING = 0.3  # the share of the work that is inversion, where the rest is tuning
+_KEPT_BYTES = MOST_BYTES - (64 << 10)  # of a picture in a person's file, beside what else is in there
+_TUNED_BYTES = 1 << 20  # which tuning adds to that
 _OWN = 30.0  # dB of PSNR above which a picture counts as the generator's own, whose pose φ reads without bias
 
 
@@ -71,9 +73,10 @@ def make_person(
     UnfitModelError, GeneratorFileError, or PersonError for a picture that is too large to keep.
     """
     encoder = encoder_of(model)
-    if keep_picture and len(data) > MOST_BYTES:
-        most = MOST_BYTES >> 20
-        raise PersonError(f"{name} has {len(data) >> 20} MiB, more than a person's file may have ({most}): keep it out")
+    most = _KEPT_BYTES - (_TUNED_BYTES if tuned else 0)
+    if keep_picture and len(data) > most:
+        has, fit = (f"{size / 2**20:.2f}" for size in (len(data), most))
+        raise PersonError(f"{name} has {has} MiB, more than fit into a person's file ({fit}): keep it out")
     if not encoder.has_its_networks:
         raise UnfitModelError(
             f"{model.name} learnt to make people by networks that this Effigy has not: run "
