@@ -21,7 +21,7 @@ from effigy.faces import (
     load_paper_regressor,
 )
 from effigy.fitting import samples
-from effigy.fitting.fit import FitPlan, fit_face_model
+from effigy.fitting.fit import FitPlan, _followed, fit_face_model
 from effigy.fitting.report import write_report
 from effigy.generators import load_generator
 from effigy.landmarks import EmbeddedDetector
@@ -109,6 +109,17 @@ def test_what_latents_show_is_read_or_refused(tmp_path, name, groups, wrong):
         samples.read_latents(file, 4)
 
 
+@pytest.mark.parametrize("scenes", [None, np.arange(3)])
+@pytest.mark.parametrize("people", [None, np.arange(3) // 2])
+def test_edits_follow_scenes_or_else_people(people, scenes):
+    shown = samples.Samples(*np.zeros((4, 3, 0)), people, scenes)
+    follow, groups = _followed(shown)
+    assert (follow, groups is None) == (
+        ("scenes", False) if scenes is not None else ("all people", True) if people is None else ("people", False)
+    )
+    assert groups is (people if scenes is None else scenes)
+
+
 def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "SHARD", 250)
     for name, smaller in {"_PEOPLE": 1, "_STEPS": 3, "_CALIBRATED": 2, "_ANGLES": 5}.items():
@@ -135,6 +146,7 @@ def test_fitting_a_small_model_writes_a_bundle_and_a_report(tmp_path, monkeypatc
     assert report.regressor_nme_percent < report.paper_nme_percent
     assert report.corrected.edits <= report.corrected.edits_before
     assert set(stages) == {"sample", "factor", "regress", "paper", "looks", "edits", "photos", "people"}
+    assert json.loads((out / "model.json").read_text())["report"]["edits_follow"] == "all people"
     model = load_face_model(out, "cpu")
     assert model.regressor.rows == model.generator.num_ws
     assert load_paper_regressor(out).architecture == PRESETS["paper"].architecture

@@ -18,6 +18,7 @@ from effigy.cli import app
 from effigy.commands.doctor import examine
 from effigy.editing import Regressor, appearance_training
 from effigy.editing.appearance_training import beyond, pose_features, train_appearance
+from effigy.editing.guide import explained_axes
 from effigy.editing.network import Architecture
 from effigy.editing.parameters import Parameters
 from effigy.editing.patches import THUMBNAIL, patch_colours, patch_names, patch_points
@@ -162,17 +163,18 @@ def test_heads_do_not_see_what_moves_within_a_scene(default_model, monkeypatch):
     assert heads.colours[:, 7].abs().max() > 5
 
 
-@pytest.mark.parametrize("known", ["people", "scenes"])
-def test_heads_see_the_light_unless_it_is_one_scenes(default_model, known):
+@pytest.mark.parametrize("follows", [False, True])
+def test_heads_see_the_light_unless_edits_follow_scenes(default_model, follows):
     """Pictures of one person differ in light too, and φ reads a little of it, so it is among the axes of its edits."""
     ws, regressor, thumbnails = world(1200)
     shape = replace(default_model.shape, basis=default_model.shape.basis[:1])
     regressor.typical.copy_(torch.zeros(8, 7).index_put_((torch.tensor([1, 7]), torch.tensor([0, 6])), torch.ones(2)))
-    none = np.zeros((1200, 0))
-    shown = samples.Samples(ws, none, thumbnails, none, **{known: np.arange(1200) // 2})
-    looks = learn_looks(regressor, shape, default_model.topology, shown, None, 0, lambda *_: None)
+    shown = samples.Samples(ws, np.zeros((1200, 0)), thumbnails, np.zeros((1200, 0)))
+    looks = learn_looks(
+        regressor, shape, default_model.topology, shown, None, 0, lambda *_: None, follows_scenes=follows
+    )
     light = looks.appearance.colours[:, 7].abs().max()
-    assert light > 15 if known == "people" else light < 1e-6
+    assert light < 1e-6 if follows else light > 15
 
 
 def test_what_the_pose_explains_is_taken_out():
@@ -265,6 +267,18 @@ def test_refining_gives_an_earlier_bundle_heads_and_leaves_it_as_it_is(earlier, 
     assert "not the person: no identity network was given" in describe_looks(tmp_path / "alone.effigy")
     assert load_face_model(tmp_path / "alone.effigy", "cpu").appearance.identity is None
     assert looks_network(tmp_path / "alone.effigy") is None
+
+
+@pytest.mark.parametrize("follows", ["scenes", "people"])
+def test_refining_teaches_heads_as_the_fit_did(earlier, tmp_path, few, follows):
+    header = json.loads((earlier / "model.json").read_text())
+    header["report"]["edits_follow"] = follows
+    (earlier / "model.json").write_text(json.dumps(header))
+    refine(earlier, None, None, tmp_path / "new.effigy", tmp_path / "samples", 40, photo_people=0)
+    model = load_face_model(tmp_path / "new.effigy", "cpu")
+    axes = explained_axes(model.regressor.typical, model.regressor.q_scale)
+    share = (model.appearance.colours @ axes).norm() / model.appearance.colours.norm()
+    assert share < 1e-5 if follows == "scenes" else share > 0.1
 
 
 def test_refining_writes_a_whole_bundle_or_none(earlier, tmp_path, few, monkeypatch):

@@ -10,6 +10,9 @@ from .header import WITHOUT_LOOKS, fit_figures, read_header
 from .looks import NO_NETWORK, describe
 from .regressors import describe_correction as in_words
 
+# What a fit reports as ``edits_follow``: the differences between which of its latents its edits follow.
+SCENES, PEOPLE, ALL = "scenes", "people", "all people"
+
 
 def describe_looks(folder: Path) -> str:
     """Describes which looks edits keep with the bundle in ``folder``. Raises BundleError."""
@@ -67,3 +70,8 @@ def fit_seed(folder: Path) -> int:
     """Returns the seed of the latents that the bundle was fitted to, 0 if its report has none. Raises BundleError."""
     seed = fit_figures(folder).get("seed")
     return seed if isinstance(seed, int) and seed >= 0 else 0
+
+
+def follows_scenes(folder: Path) -> bool:
+    """Returns whether the bundle's fit knew which latents show one scene. Raises BundleError."""
+    return fit_figures(folder).get("edits_follow") == SCENES

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
 from ..editing.correction import Corrected, Detected, error_of
 from ..editing.guide import explained_axes
+from ..faces.about import ALL, PEOPLE, SCENES
 from ..faces.bundle import save_face_model
 from ..faces.depth import measure_depth
 from ..faces.face import FaceModel
@@ -27,7 +29,8 @@ from ..geometry.gauge import pivot, shift_origin
 from ..landmarks import Detector
 from ..recognition import Embedder
 from .encoder_learning import PICTURES, learn_people
-from .photo_learning import PEOPLE, learn_photos
+from .photo_learning import PEOPLE as PHOTO_PEOPLE
+from .photo_learning import learn_photos
 from .practice import EDITS, correct_by_edits
 from .reach import reachable
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
@@ -54,7 +57,7 @@ class FitPlan:
     paper: bool = False  # whether the paper's regressor is trained too, to compare with
     seed: int = 0
     latents: Path | None = None
-    photo_people: int = PEOPLE  # people painted to learn the photo map; 0: none is learnt
+    photo_people: int = PHOTO_PEOPLE  # people painted to learn the photo map; 0: none is learnt
     people_pictures: int = PICTURES  # pictures painted to learn the encoder; 0: none is learnt
 
 
@@ -103,9 +106,10 @@ def fit_face_model(
     fitted = fit(W, topology, FitOptions(plan.basis), progress=lambda i, n: progress("factor", i, n))
     shape, parameters = _about_the_pivot(fitted)
     held_out = int(_HELD_OUT * len(W))
+    follow, groups = _followed(samples)
     regressor, _ = train_regressor(
         latents, W, parameters, shape, held_out, PRESETS["effigy"], plan.seed, lambda i, n: progress("regress", i, n),
-        samples.people if samples.scenes is None else samples.scenes,
+        groups,
     )  # fmt: skip
     controls = name_expressions(shape, fitted.alpha, topology, samples.people)
     shape_nme = 100 * np.linalg.norm(fitted.reprojection - W, axis=1).mean(axis=1) / parameters.camera.s
@@ -118,7 +122,9 @@ def fit_face_model(
         )
     looks = None
     if topology.patches:
-        looks = learn_looks(regressor, shape, topology, samples, embedder, plan.seed, progress)
+        looks = learn_looks(
+            regressor, shape, topology, samples, embedder, plan.seed, progress, follows_scenes=follow == SCENES
+        )
     model = FaceModel(
         plan.name, "", generator, topology, shape, regressor, controls, (pose_range[0], pose_range[1]),
         None if looks is None else looks.appearance,
@@ -133,7 +139,7 @@ def fit_face_model(
         "topology_revision": topology.revision,
         "pose_range": pose_range,
         "report": {
-            "samples": len(W), "basis": plan.basis, "seed": plan.seed, "latent": plan.latent,
+            "samples": len(W), "basis": plan.basis, "seed": plan.seed, "latent": plan.latent, "edits_follow": follow,
             "shape_nme_percent": round(float(shape_nme.mean()), 3),
             "regressor_nme_percent": round(regressor_nme, 3),
         },
@@ -158,10 +164,12 @@ def learn_looks(
     embedder: Embedder | None,  # which gave the samples' vectors
     seed: int,
     progress: Progress,
+    *,
+    follows_scenes: bool,  # whether the regressor was fitted to latents of which it was known which show one scene
 ) -> Looks:
     """Trains the heads by which edits of a fitted regressor keep colours and the person.
 
-    The topology must have patches. Samples with ``scenes`` must be those that the regressor was fitted to.
+    The topology must have patches.
     """
     appearance, known = train_appearance(
         regressor,
@@ -173,9 +181,16 @@ def learn_looks(
         int(_HELD_OUT * len(samples)),
         seed,
         lambda i, n: progress("looks", i, n),
-        None if samples.scenes is None else explained_axes(regressor.typical, regressor.q_scale),
+        explained_axes(regressor.typical, regressor.q_scale) if follows_scenes else None,
     )
     return Looks(appearance, fingerprint(embedder), known.colours, known.identity)
+
+
+def _followed(samples: Samples) -> tuple[str, NDArray[np.integer] | None]:
+    """Returns what edits are to follow, one of SCENES, PEOPLE and ALL, and its number for each sample, if any."""
+    if samples.scenes is not None:
+        return SCENES, samples.scenes
+    return (ALL, None) if samples.people is None else (PEOPLE, samples.people)
 
 
 def fingerprint(embedder: Embedder | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from effigy_protocol.files import whole_folder
 
 from ..editing.correction import Corrected, Detected, error_of
-from ..faces.about import fit_seed, looks_network
+from ..faces.about import fit_seed, follows_scenes, looks_network
 from ..faces.bundle import load_face_model, replace_learnt
 from ..faces.embedded import generator_of
 from ..faces.face import FaceModel
@@ -74,7 +74,10 @@ def refine(
     sampled = sample(model.generator, detector, teacher, recipe, count, work, progress)
     looks = None
     if not has_looks:
-        looks = learn_looks(model.regressor, model.shape, model.topology, sampled, embedder, seed, progress)
+        looks = learn_looks(
+            model.regressor, model.shape, model.topology, sampled, embedder, seed, progress,
+            follows_scenes=follows_scenes(bundle),
+        )  # fmt: skip
         model.appearance = looks.appearance
     corrected = None
     if detector is not None:
