@@ -41,7 +41,7 @@ def figures(model_name: str, people: int) -> None:
         began = time.process_time()
         made = finish(make_person(model, reader, file.getvalue()))
         seconds = time.process_time() - began
-        turn = _TURN * (1 if number % 2 else -1)
+        turn = -_TURN if true.pose.yaw > 0 else _TURN  # away from the side that they turn to: within the model's range
         asked = true.pose.yaw + turn, true.pose.pitch, {"mouthSmile": _SMILE}
         ws = [true.ws, made.identity.ws, *(model.edit(who, *asked).ws for who in (true, made.identity))]
         painted = torch.from_numpy(model.paint(torch.stack(ws))[..., :3]).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.faces.attributes import check_name
 from effigy.fitting.attribute_learning import held_slopes, learn
 from effigy.fitting.attribute_sources import SourceError, read_step
@@ -80,6 +81,19 @@ def test_components_of_ganspace_are_read_by_number_and_rows(default_model, held,
     found = direction(default_model, f"{tmp_path / 'pca.npz'}:2@1-3")
     assert not found[[0, *range(4, len(found))]].any()
     assert found[1].any()
+
+
+def test_where_scenes_are_known_no_expression_moves():
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    (found,) = learn(model, {"look": "sefa:2"}, people=2, follows_scenes=True)
+    attribute, whitening = found.attribute, model.regressor.whitening
+    moves = model.regressor.typical * model.regressor.q_scale
+    along = (attribute.direction.double() @ whitening.inverse) @ moves
+    assert float(along.abs().max()) < 1e-5 * float(moves.norm())
+    assert not attribute.shown.any()
+    assert not attribute.seen.any()
+    assert 0 < found.pose < 1
+    assert 0 < found.controls < 0.3, "what a reader makes of somebody else's bones"
 
 
 def test_labels_show_the_way(default_model, held, tmp_path):

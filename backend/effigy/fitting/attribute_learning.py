@@ -7,6 +7,10 @@
    share that pictures do show (``share_shown``); only that share is subtracted.
 3. Pictures may also show a movement, the same in everybody, that φ does not read: the drift. It is measured likewise,
    and subtracted from what an edit asks for.
+
+Where the fit knew which latents show one scene, all of this is simpler, and exact: the direction is made orthogonal to
+how latents of one scene differ, so no expression moves. What φ or a reader of photographs then makes of it is their
+error, and nothing is subtracted but what φ reads of the pose.
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..editing.guide import explained_axes
 from ..editing.parameters import ALPHA, POSE
 from ..faces import FaceModel, load_face_model
+from ..faces.about import follows_scenes
 from ..faces.attributes import MOST, REACH, Attribute, check_name
 from ..faces.bundle import replace_attributes
 from ..faces.header import read_header
@@ -86,7 +92,7 @@ def learn_attributes(
         taken.append(name)
     if len(kept) + len(sources) > MOST:
         raise SourceError(f"a model has at most {MOST} attributes")
-    found = learn(model, sources, people, progress)
+    found = learn(model, sources, people, progress, follows_scenes=follows_scenes(folder))
     replace_attributes(folder, [*kept, *(each.attribute for each in found)])
     return found
 
@@ -96,18 +102,24 @@ def learn(
     sources: Mapping[str, str],
     people: int = PEOPLE,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    follows_scenes: bool = False,  # whether the model was fitted to latents of which it was known which show one scene
 ) -> list[Learnt]:
     """Learns attributes of ``model``, which stays as it is. Seeded. Raises SourceError or GeneratorFileError."""
-    held, found = held_slopes(model), []
+    held, found = held_moves(model) if follows_scenes else held_slopes(model), []
     steps = {name: read_step(model, source, held) for name, source in sources.items()}
     directions = {name: _direction(model, name, step, held) for name, step in steps.items()}
     reader = None if model.photo_map is None or not steps else _Reader(model, model.photo_map, people)
     for number, (name, step) in enumerate(steps.items()):
-        none = np.zeros((2, 2 + len(model.controls)))
-        attribute = Attribute(
-            name, directions[name], none, np.ones(len(model.controls)), -REACH, REACH, Path(sources[name]).name
-        )
-        found.append(Learnt(attribute, step.note) if reader is None else _steadied(reader, attribute, step.note))
+        none, share = np.zeros((2, 2 + len(model.controls))), 0.0 if follows_scenes else 1.0
+        shown = np.full(len(model.controls), share)
+        attribute = Attribute(name, directions[name], none, shown, -REACH, REACH, Path(sources[name]).name)
+        if reader is None:
+            found.append(Learnt(attribute, step.note))
+        elif follows_scenes:
+            found.append(_measured(attribute, step.note, reader.edits(attribute)))
+        else:
+            found.append(_steadied(reader, attribute, step.note))
         progress(number + 1, len(steps))
     return found
 
@@ -123,6 +135,12 @@ def held_slopes(model: FaceModel) -> Tensor:
         readings = [torch.from_numpy(control.reading) @ J[ALPHA] for control in model.controls.values()]
         slopes = torch.stack([*J[:POSE], *readings])
     return slopes.clone()
+
+
+def held_moves(model: FaceModel) -> Tensor:
+    """Returns [R, M], how a whitened row of w+ counts in each of the axes along which latents of one scene differ."""
+    axes = explained_axes(model.regressor.typical, model.regressor.q_scale)
+    return axes.T.reshape(axes.shape[1], model.regressor.rows, -1).sum(dim=1)  # all rows move alike
 
 
 def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
@@ -151,6 +169,11 @@ def _steadied(reader: _Reader, attribute: Attribute, note: str) -> Learnt:
         bent = np.stack([(at_high - at_low) / (high - low), (at_high + at_low) / (low**2 + high**2)])
         attribute = replace(attribute, seen=np.asarray(attribute.seen + bent, np.float32).astype(np.float64))
         moved = reader.edits(attribute)
+    return _measured(attribute, note, moved)
+
+
+def _measured(attribute: Attribute, note: str, moved: Array) -> Learnt:
+    """Returns the attribute with the means of what edits ``moved``, [people, values, 2 + C]."""
     size = np.nanmean(np.abs(moved), axis=(0, 1))
     return Learnt(attribute, note, float(size[:2].mean()), float(size[2:].mean()))
 
