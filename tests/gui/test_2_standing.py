@@ -202,15 +202,18 @@ def test_the_shadow_on_a_wall_is_the_heads_and_goes_when_it_is_switched_off(wind
         lit = np.median(shaded[clear & beside])
         assert (shaded < 0.7 * lit)[solid & beside].mean() > 0.97, "the shadow is not as large as the head"
         assert (shaded > 0.9 * lit)[clear & beside].mean() > 0.97, "the shadow is larger than the head"
-        window.press("Casts Shadow", PANEL)
-        hover(window)
-        if window.ask("result = bpy.app.version < (5, 2, 0)"):  # Blender's fault: see docs/artists.md
-            shine(window, 60)
-            seen()  # drawn there, as a lamp that is put back at once has not moved
-            shine(window, 50)
+
+        def switch():
+            window.press("Casts Shadow", PANEL)
             hover(window)
+            if window.ask("result = bpy.app.version < (5, 2, 0)"):  # Blender's fault: see docs/artists.md
+                shine(window, 60)
+                seen()  # drawn there, as a lamp that is put back at once has not moved
+                shine(window, 50)
+                hover(window)
+
+        switch()
         until(lambda: (seen() > 0.9 * lit)[beside].all(), lambda: "the shadow stays")
         window.shot("05l-no-shadow")
-        window.press("Casts Shadow", PANEL)
-        hover(window)
+        switch()
         until(lambda: np.abs(seen() - shaded)[beside].max() < NEAR, lambda: "the shadow does not come back")
