@@ -36,7 +36,8 @@ def photograph(window):
 
 def test_one_of_two_people_in_a_picture_is_made(window, photograph):
     own = window.ask(LATENT)
-    toggle(window, "Identity")  # open from here on
+    toggle(window, "Pose and Expression")  # closed from here on, since ten sliders leave too little room below
+    toggle(window, "Identity")  # and this open
     window.press("From Photo", PANEL)
     choose_file(window, photograph, shot="07i-photograph")
     window.find("Whose Face", MENU)
@@ -81,3 +82,4 @@ def test_the_posed_person_goes_back_into_the_picture(window, photograph):
         until(lambda: not window.ask(SHOWN), window.console)
     window.ask("face().data.shape_keys.key_blocks['jawOpen'].value = 0")
     toggle(window, "Identity")
+    toggle(window, "Pose and Expression")
