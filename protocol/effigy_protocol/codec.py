@@ -68,11 +68,13 @@ def decode_reply(frames: Sequence[Buffer], limits: Limits = REPLY_LIMITS) -> Env
 def _decode(
     frames: Sequence[Buffer], limits: Limits, kinds: dict[str, type], sender: str, reader: str
 ) -> Envelope[Any]:
-    limits.check([memoryview(frame).nbytes for frame in frames])
+    sizes = [memoryview(frame).nbytes for frame in frames]
+    limits.check_header(sizes)
     header = _header(frames[0])
     request_id = _request_id(header)
     payload = frames[1:]
     try:
+        limits.check_payload(sizes[1:])
         _check_version(header.get("v"), sender, reader)
         _check_header(header, payload)
         kind = header["kind"]

@@ -19,13 +19,15 @@ class Limits:
     frames: int  # payload frames behind the header
     frame_bytes: int  # of each
 
-    def check(self, sizes: list[int]) -> None:
-        """Raises ProtocolError unless ``sizes`` (header first) are those of an acceptable message."""
+    def check_header(self, sizes: list[int]) -> None:
+        """Raises ProtocolError unless the header may be read, the first of frames of these ``sizes``."""
         if not sizes:
             raise ProtocolError("malformed", "an empty message: the header frame is missing")
-        header, *payload = sizes
-        if header > self.header_bytes:
-            raise ProtocolError("too-large", f"header of {header} bytes; the limit is {self.header_bytes}")
+        if sizes[0] > self.header_bytes:
+            raise ProtocolError("too-large", f"header of {sizes[0]} bytes; the limit is {self.header_bytes}")
+
+    def check_payload(self, payload: list[int]) -> None:
+        """Raises ProtocolError unless frames of these sizes may follow a header."""
         if len(payload) > self.frames:
             raise ProtocolError("too-large", f"{len(payload)} payload frames; the limit is {self.frames}")
         for number, size in enumerate(payload):

@@ -129,6 +129,9 @@ def test_messages_of_too_many_frames_are_refused_and_leave_no_memory_behind(clie
     for _ in range(5):
         vandal.socket.send_multipart([bytes(2**20)] * 40)
         assert vandal.receive()[1].code == "too-large"
+        asked = vandal.send({"kind": "Ping", "body": {}}, [bytes(2**20)] * 33)
+        answered, reply = vandal.receive()
+        assert (answered, reply.code) == (asked, "too-large")
     assert isinstance(client.ask(Ping()), Pong)
     time.sleep(0.2)
     assert process.memory_info().rss - before < 200 * 2**20

@@ -126,13 +126,12 @@ def test_an_array_must_have_the_bytes_of_its_shape():
 
 def test_too_many_and_too_large_frames_are_refused_unread():
     tiny = Limits(header_bytes=100, frames=1, frame_bytes=10)
-    frames = encode(1, OpenIdentity(FromLatent(b"x" * 11)))
-    with pytest.raises(ProtocolError) as caught:
-        decode_request(frames, tiny)
-    assert caught.value.code == "too-large"
-    with pytest.raises(ProtocolError) as caught:
-        decode_request([*encode(1, Ping()), b"", b""], tiny)
-    assert caught.value.code == "too-large"
+    opening, ping = encode(7, OpenIdentity(FromLatent(b"x" * 11))), encode(7, Ping())
+    for frames, request_id in ((opening, 7), ([*ping, b"", b""], 7), ([bytes(101), *opening[1:]], None)):
+        with pytest.raises(ProtocolError) as caught:
+            decode_request(frames, tiny)
+        assert caught.value.code == "too-large"
+        assert caught.value.request_id == request_id, "whoever waits for the answer would wait for ever"
 
 
 def test_fields_that_came_later_travel_only_where_they_say_something():
