@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +32,20 @@ def _read_address(to: str) -> tuple[str, int]:
     except UnicodeError:  # no host has such a name, and a socket would raise errors of several kinds
         pass
     raise fail(f"{to[:_SHOWN]!r} is no address: --to takes HOST:PORT, for instance 127.0.0.1:11111")
+
+
+def _look_up(address: tuple[str, int]) -> tuple[str, int]:
+    """Returns the address with its host as a number, so that no packet waits for a name.
+
+    Raises typer.Exit, after saying why, for a host that packets cannot be sent to.
+    """
+    try:
+        return socket.getaddrinfo(*address, socket.AF_INET, socket.SOCK_DGRAM)[0][4][:2]  # type: ignore[return-value]
+    except OSError as error:
+        raise fail(
+            f"{address[0][:_SHOWN]!r} is no host with an IPv4 address, as Blender listens on ({error.strerror}): "
+            "--to takes HOST:PORT, for instance 127.0.0.1:11111"
+        ) from None
 
 
 def capture(
@@ -97,6 +112,7 @@ def capture(
     try:
         check_place(out)
         check_neutral(neutral)
+        address = address if out is not None else _look_up(address)
         painter = load_face_model(resolve_bundle(model))
         performer, reader = Performer(painter), PhotoReader(painter.generator.device)
         opened = open_camera(int(source), rate) if NUMBER.fullmatch(source) else open_film(Path(source), rate)
