@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -94,6 +95,14 @@ def test_where_scenes_are_known_no_expression_moves():
     assert not attribute.seen.any()
     assert 0 < found.pose < 1
     assert 0 < found.controls < 0.3, "what a reader makes of somebody else's bones"
+
+
+def test_where_nothing_moved_within_scenes_all_directions_may_be_learnt(default_model):
+    model = default_model.with_regressor(copy.deepcopy(default_model.regressor), default_model.appearance)
+    model.regressor.typical.zero_()
+    model.photo_map = None
+    (found,) = learn(model, {"look": "sefa:1"}, follows_scenes=True)
+    assert torch.isfinite(found.attribute.direction).all()
 
 
 def test_labels_show_the_way(default_model, held, tmp_path):

@@ -140,7 +140,8 @@ def held_slopes(model: FaceModel) -> Tensor:
 def held_moves(model: FaceModel) -> Tensor:
     """Returns [R, M], how a whitened row of w+ counts in each of the axes along which latents of one scene differ."""
     axes = explained_axes(model.regressor.typical, model.regressor.q_scale)
-    return axes.T.reshape(axes.shape[1], model.regressor.rows, -1).sum(dim=1)  # all rows move alike
+    rows = model.regressor.rows
+    return axes.T.reshape(axes.shape[1], rows, len(axes) // rows).sum(dim=1)  # all rows move alike
 
 
 def _direction(model: FaceModel, name: str, step: Step, held: Tensor) -> Tensor:
