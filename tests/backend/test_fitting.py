@@ -97,16 +97,33 @@ def test_what_is_no_latents_is_refused(tmp_path, arrays):
     ],
 )
 def test_what_latents_show_is_read_or_refused(tmp_path, name, groups, wrong):
-    file = tmp_path / "z.npz"
-    np.savez(file, z=np.zeros((4, 2)))
+    file, z = tmp_path / "z.npz", np.eye(4)
+    np.savez(file, z=z)
     assert getattr(samples.read_latents(file, 4), name) is None
-    np.savez(file, z=np.zeros((4, 2)), **{name: [7, 7, 9, 9]})
+    np.savez(file, z=z, **{name: [7, 7, 9, 9]})
     given = samples.read_latents(file, 2)
     assert getattr(given, name).tolist() == [7, 7]
     assert (given.people is None) != (given.scenes is None), "one person's pictures may differ in hair and light"
-    np.savez(file, z=np.zeros((4, 2)), **{name: groups})
+    np.savez(file, z=z, **{name: groups})
     with pytest.raises(samples.SamplesError, match=wrong.format(name=name)):
         samples.read_latents(file, 4)
+
+
+@pytest.mark.parametrize("name", ["people", "scenes"])
+def test_latents_are_refused_of_which_none_moves_within_what_they_show(tmp_path, name):
+    file, z = tmp_path / "z.npz", np.eye(4)[[0, 0, 1, 1, 2, 3]]
+    np.savez(file, z=z, **{name: [5, 5, 6, 6, 7, 7]})
+    assert getattr(samples.read_latents(file, 6), name) is not None
+    with pytest.raises(samples.SamplesError, match=f"first 4 .* all alike where {name} are the same"):
+        samples.read_latents(file, 4)
+
+
+def test_scenes_of_several_people_are_refused(tmp_path):
+    file = tmp_path / "z.npz"
+    np.savez(file, z=np.eye(6), people=[1, 1, 1, 1, 2, 2], scenes=[-3, -3, 4, 4, 4, 4])
+    assert samples.read_latents(file, 4).scenes is not None
+    with pytest.raises(samples.SamplesError, match="scene 4 .* more than one of its people"):
+        samples.read_latents(file, 6)
 
 
 @pytest.mark.parametrize("scenes", [None, np.arange(3)])

@@ -172,7 +172,13 @@ def read_latents(path: Path, count: int) -> Given:
     except (OSError, ValueError) as error:
         raise SamplesError(f"{path} cannot be read as latents ({error}): it must be an .npz with an array z") from None
     z = _numbers(path, arrays.get("z"))
-    people, scenes = (_groups(path, name, arrays.get(name), len(z), count) for name in ("people", "scenes"))
+    people, scenes = (_groups(path, name, arrays.get(name), z, count) for name in ("people", "scenes"))
+    if people is not None and scenes is not None:
+        _, first, scene = np.unique(scenes, return_index=True, return_inverse=True)
+        if crossing := scenes[people != people[first[scene]]].tolist():
+            raise SamplesError(
+                f"scene {crossing[0]} in {path} shows more than one of its people: number scenes so that each is of one"
+            )
     return Given(z, people, scenes)
 
 
@@ -186,20 +192,29 @@ def _numbers(path: Path, z: NDArray[Any] | None) -> NDArray[np.float32]:
     raise SamplesError(f"{path} must hold an array z [N, z_dim] of floating-point numbers that are finite as float32")
 
 
-def _groups(path: Path, name: str, groups: NDArray[Any] | None, latents: int, count: int) -> NDArray[np.integer] | None:
+def _groups(
+    path: Path, name: str, groups: NDArray[Any] | None, z: NDArray[np.float32], count: int
+) -> NDArray[np.integer] | None:
     """Returns the first ``count`` of ``groups``, an array that may be missing. Raises SamplesError.
 
-    It must have a whole number for each of the file's ``latents``, and each group twice or more.
+    It must have a whole number for each of the file's latents ``z``, each group twice or more on average, and
+    latents that differ within a group.
     """
     if groups is None:
         return None
-    if groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != latents:
+    if groups.ndim != 1 or groups.dtype.kind not in "iu" or len(groups) != len(z):
         raise SamplesError(f"{name} in {path} must be an array [N] of whole numbers, one for each of its latents")
     sampled = groups[:count]
-    if 2 * len(np.unique(sampled)) > len(sampled):
+    kinds, first, kind = np.unique(sampled, return_index=True, return_inverse=True)
+    if 2 * len(kinds) > len(sampled):
         raise SamplesError(
-            f"the first {len(sampled)} latents in {path} show {len(np.unique(sampled))} {name}, less than twice each: "
+            f"the first {len(sampled)} latents in {path} show {len(kinds)} {name}, less than twice each: "
             f"show each of them at least twice, or leave the array {name} out"
+        )
+    if len(sampled) and (z[:count] == z[first[kind]]).all():
+        raise SamplesError(
+            f"the first {len(sampled)} latents in {path} are all alike where {name} are the same, so nothing moves: "
+            f"give latents that differ there, or leave the array {name} out"
         )
     return sampled
 
