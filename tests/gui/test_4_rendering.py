@@ -98,6 +98,22 @@ def test_f12_shows_the_same_pixels(window):
     np.testing.assert_array_equal(read(baked), rendered)
 
 
+def test_f12_in_eevee_ends_however_often(window):
+    """Its thread ends while the window draws: neither waits for what the other holds."""
+    window.ask(
+        "scene = bpy.context.scene\nbpy.app.driver_namespace['engine'] = scene.render.engine\n"
+        "names = scene.render.bl_rna.properties['engine'].enum_items.keys()\n"
+        "scene.render.engine = next(n for n in ('BLENDER_EEVEE', 'BLENDER_EEVEE_NEXT') if n in names)\n"
+        "scene.eevee.taa_render_samples = 1"
+    )
+    for _ in range(8):
+        hover(window)
+        window.keys("F12")
+        until(lambda: not window.ask(RENDERS), window.console)
+        close_render(window)
+    window.ask("bpy.context.scene.render.engine = bpy.app.driver_namespace.pop('engine')")
+
+
 def test_render_animation_writes_what_was_baked(window):
     out = window.work / "film_"
     window.ask(

@@ -138,7 +138,17 @@ def prepare(scene: bpy.types.Scene) -> None:
     # scrubbing write another frame's picture into the one that renders.
     settings = scene.render
     _render.restore = (scene.name, settings.use_persistent_data, settings.use_lock_interface)
-    settings.use_persistent_data, settings.use_lock_interface = False, True
+    _set(settings, persistent_data=False, lock=True)
+
+
+def _set(settings: bpy.types.RenderSettings, *, persistent_data: bool, lock: bool) -> None:
+    """Writes what differs only: at every write of persistent data that leaves it off, Blender frees what it kept, for
+    which the render's thread, with Python's lock, waits for a window that draws and waits for Python's lock.
+    """
+    if settings.use_persistent_data != persistent_data:
+        settings.use_persistent_data = persistent_data
+    if settings.use_lock_interface != lock:
+        settings.use_lock_interface = lock
 
 
 def begin_frame(scene: bpy.types.Scene) -> None:
@@ -152,7 +162,7 @@ def end() -> None:
         name, persistent_data, lock = _render.restore
         scene, _render.restore = bpy.data.scenes.get(name), None
         if scene is not None:
-            scene.render.use_persistent_data, scene.render.use_lock_interface = persistent_data, lock
+            _set(scene.render, persistent_data=persistent_data, lock=lock)
 
 
 def forget() -> None:
