@@ -26,6 +26,8 @@ from .mattes import head_alpha
 from .seen import Seen
 
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
+_LEAN = np.float32(0.2)  # how far a straight normal leans to the viewer where nothing is painted, beside a length of 1
+_SOLID = 0.5  # alpha above which a painted depth is the head's
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class Pictures:
             light: The light on the face. It must be given for "light", which shows it, and for "albedo", which is the
                 picture divided by it.
             matte: The matte of the picture that "albedo" starts from.
-            is_straight: Whether painted passes are divided by alpha; the generator paints them times alpha.
+            is_straight: Whether painted passes are as of the head alone: unit normals, and a depth between those of
+                its solid part. The generator paints both times alpha, whose quotient is noise where little is left.
 
         Raises DetectorError where the matte network is needed and cannot be loaded.
         """
@@ -134,11 +137,11 @@ class Pictures:
                 falls = light.on(self._normal(surface))
                 made[name] = falls if name == "light" else self.linear(matte)[..., :3] / falls
             elif name == "normal" and self._paints_normals:
-                made[name] = self._painted(NORMAL) / self._times(is_straight)
+                made[name] = self._straight_normal() if is_straight else self._painted(NORMAL)
             elif name == "normal":
                 made[name] = (surface or self.surface()).normal
             else:
-                made[name] = self._depth(surface) / (self._times(is_straight) if self._paints_depth else 1)
+                made[name] = self._straight_depth() if is_straight and self._paints_depth else self._depth(surface)
         return {name: np.ascontiguousarray(array, np.float16) for name, array in made.items()}
 
     def linear(self, matte: MatteName = "none") -> Plane:
@@ -179,9 +182,20 @@ class Pictures:
             return np.zeros(self.images.shape[2:], np.bool_)
         return self.opacity()[0] <= 0
 
-    def _times(self, is_straight: bool) -> Plane | float:
-        """Returns what painted passes are divided by: alpha [H, W, 1] if straight passes are wanted, or else 1."""
-        return np.maximum(self._painted_opacity()[0], 1e-3)[..., None] if is_straight and self.has_alpha else 1.0
+    def _straight_normal(self) -> Plane:
+        """Returns painted normals of unit length, [H, W, 3], which lean to the viewer the less the head covers."""
+        painted, opacity = self._painted(NORMAL), self._painted_opacity()[0]
+        painted *= (opacity > 0)[..., None]  # what is painted beside the head is noise
+        painted[..., 2] += _LEAN * (1 - opacity) + np.float32(1e-3)
+        return painted / np.linalg.norm(painted, axis=-1, keepdims=True)
+
+    def _straight_depth(self) -> Plane:
+        """Returns the painted depth divided by alpha, [H, W, 1] in head units, within that of the head's solid part."""
+        opacity = self._painted_opacity()[0, ..., None]
+        depth = self._depth(None) / np.maximum(opacity, 1e-3)
+        solid = depth[opacity > _SOLID]
+        low, high = (solid.min(), solid.max()) if solid.size else (-LARGEST, LARGEST)
+        return np.asarray(depth.clip(low, high))
 
     def _painted_opacity(self) -> Plane:
         """Returns the alpha that the generator paints, as painted, [N, H, W]."""
