@@ -9,13 +9,15 @@ ReLUs computes it exactly (``mapping``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from effigy.generators.networks.stylegan2 import StyleGAN2
 
-from .parameters import COUNT, ONE_SIDED, ROWS, STILL, share_people
+from .parameters import COUNT, ONE_SIDED, ROWS, STILL, fold, share_people
 
 Z_DIM = 512
 TRUNCATION = 0.8  # at which people are mostly drawn
@@ -55,15 +57,17 @@ for _name, _value in {"jaw": 0.5, "lids": 0.3, "eyes_wide": 1.5}.items():
     REST[ROWS[_name]] = _value
 
 
+def _gates_on(device: torch.device) -> Iterator[Tensor]:
+    return (part.to(device) for part in (BEFORE, OPENS, CLOSES, STEEPER, OPENS_BELOW))
+
+
 def gate(g: Tensor) -> Tensor:
     """Maps g [N, COUNT] to p − REST.
 
     Columns of GATES rise by BEFORE up to OPENS, then steeper, and are g from CLOSES on. Those of ONE_SIDED do so above
     0 alone. Otherwise the gate is odd.
     """
-    before, opens, closes, steeper, below = (
-        part.to(g.device) for part in (BEFORE, OPENS, CLOSES, STEEPER, OPENS_BELOW)
-    )
+    before, opens, closes, steeper, below = _gates_on(g.device)
     p, some, size = g.clone(), g[:, GATED], g[:, GATED].abs()
     opening = before * size + steeper * (size - opens).clamp_min(0)
     gated = torch.where(size < closes, opening, size)
@@ -73,9 +77,7 @@ def gate(g: Tensor) -> Tensor:
 
 def ungate(p: Tensor) -> Tensor:
     """Maps p − REST [N, COUNT] to g [N, COUNT], the inverse of ``gate``."""
-    before, opens, closes, steeper, below = (
-        part.to(p.device) for part in (BEFORE, OPENS, CLOSES, STEEPER, OPENS_BELOW)
-    )
+    before, opens, closes, steeper, below = _gates_on(p.device)
     g, some, size = p.clone(), p[:, GATED], p[:, GATED].abs()
     opened = torch.where(size > before * opens, (size + steeper * opens) / (before + steeper), size / before)
     ungated = torch.where(size < closes, opened, size)
@@ -118,7 +120,7 @@ def drawn_evenly(count: int, random: torch.Generator, pictures: int) -> Tensor:
     if pictures % SCENE:
         raise ValueError(f"{pictures} pictures of a person are not made of scenes of {SCENE}")
     g = torch.randn(count, COUNT, generator=random)
-    g[:, ONE_SIDED] = g[:, ONE_SIDED].abs()
+    fold(g.numpy())
     share_people(g.numpy(), pictures)
     share_people(g.numpy(), SCENE, STILL)
     free = torch.rand(count, COUNT, generator=random) < 0.5

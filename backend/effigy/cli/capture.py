@@ -112,7 +112,8 @@ def capture(
     try:
         check_place(out)
         check_neutral(neutral)
-        address = address if out is not None else _look_up(address)
+        if out is None:
+            address = _look_up(address)
         painter = load_face_model(resolve_bundle(model))
         performer, reader = Performer(painter), PhotoReader(painter.generator.device)
         opened = open_camera(int(source), rate) if NUMBER.fullmatch(source) else open_film(Path(source), rate)

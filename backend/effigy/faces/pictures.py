@@ -123,8 +123,8 @@ class Pictures:
             light: The light on the face. It must be given for "light", which shows it, and for "albedo", which is the
                 picture divided by it.
             matte: The matte of the picture that "albedo" starts from.
-            is_straight: Whether painted passes are as of the head alone: unit normals, and a depth between those of
-                its solid part. The generator paints both times alpha, whose quotient is noise where little is left.
+            is_straight: Whether painted passes are those of the head alone: unit normals, and a depth within its solid
+                part's. The generator paints both times alpha; divided by it they are noise where little is left.
 
         Raises DetectorError where the matte network is needed and cannot be loaded.
         """
@@ -186,8 +186,8 @@ class Pictures:
         """Returns painted normals of unit length, [H, W, 3], which lean to the viewer the less the head covers."""
         painted, opacity = self._painted(NORMAL), self._painted_opacity()[0]
         painted *= (opacity > 0)[..., None]  # what is painted beside the head is noise
-        painted[..., 2] += _LEAN * (1 - opacity) + np.float32(1e-3)
-        return painted / np.linalg.norm(painted, axis=-1, keepdims=True)
+        painted[..., 2] += _LEAN * (1 - opacity)
+        return _unit(painted)
 
     def _straight_depth(self) -> Plane:
         """Returns the painted depth divided by alpha, [H, W, 1] in head units, within that of the head's solid part."""
@@ -226,9 +226,7 @@ class Pictures:
         """Returns unit normals [H, W, 3]; they point to the viewer where nothing is painted."""
         if surface is not None:
             return surface.normal
-        painted = self._painted(NORMAL)
-        painted[..., 2] += np.float32(1e-3)
-        return painted / np.linalg.norm(painted, axis=-1, keepdims=True)
+        return _unit(self._painted(NORMAL))
 
     def _depth(self, surface: Relief | None) -> Plane:
         """Returns the depth, [H, W, 1] in head units."""
@@ -237,6 +235,12 @@ class Pictures:
             return self.depth.scale * self._painted((DEPTH,)) + self.depth.offset * opacity
         surface = surface or self.surface()
         return (surface.height / self._landmarks.scale).clip(-LARGEST, LARGEST)[..., None]
+
+
+def _unit(normals: Plane) -> Plane:
+    """Returns ``normals`` [H, W, 3], which are changed, at unit length; what is 0 points to the viewer."""
+    normals[..., 2] += np.float32(1e-3)
+    return np.asarray(normals / np.linalg.norm(normals, axis=-1, keepdims=True))
 
 
 def needs_light(names: Collection[PassName]) -> bool:
