@@ -18,6 +18,8 @@ from .sampling import irradiance
 
 CLUMPS = 130  # locks that can be told apart
 CLUMPED = 0.96  # share of a strand's random numbers that its lock decides
+THINNING = 0.9  # cm, over which hair gets denser from the hairline inwards
+LOOSE = 1.8  # cm from the hairline, within which strands are not yet gathered in locks
 CHILDREN = 4  # strands per root
 APART, STRAY = 0.11, 0.10  # cm: their distance at the root, and how much it grows towards the tip
 WIDTH = 0.085  # cm
@@ -40,12 +42,18 @@ class Style(NamedTuple):
     curl: float
 
 
-def fates(roots: np.ndarray) -> np.ndarray:
-    """Returns [N, 10] random numbers in 0 … 1 for strands at ``roots`` [N, 3]; neighbours in a lock are similar."""
+def fates(roots: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Returns [N, 10] random numbers in 0 … 1 for strands at ``roots`` [N, 3]; neighbours in a lock are similar.
+
+    At the hairline (``inside`` [N] is the distance from it in cm) each strand is for itself, and where one begins is
+    its own throughout: locks would end there in a row of teeth.
+    """
     _, clump = kmeans2(roots.astype(np.float64), CLUMPS, minit="++", seed=3)
     own = np.random.default_rng(11).random((len(roots), 10))
     shared = np.random.default_rng(12).random((CLUMPS, 10))
-    return (CLUMPED * shared[clump] + (1 - CLUMPED) * own).astype(np.float32)
+    share = np.tile(CLUMPED * np.clip(inside[:, None] / LOOSE, 0.3, 1.0), 10)
+    share[:, EDGE] = 0
+    return (share * shared[clump] + (1 - share) * own).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ def grow(roots, normals, inside, fate, style, field, low, high, strands, outward
     cut = 2.0 - 0.62 * length - 15.0 * (1.0 - long)  # cm, the height where long hair ends; short hair never gets there
     for i in range(len(roots)):
         p, n = row(roots, i), row(normals, i)
-        grows[i] = inside[i] >= -0.1 + 0.5 * fate[i, EDGE] ** 2 + _bare(p, style.receding)
+        grows[i] = inside[i] >= -0.1 + THINNING * fate[i, EDGE] ** 2 + _bare(p, style.receding)
         if not grows[i]:
             continue
         top = smooth(clamp((p[1] - 5.5) / 5.5))
@@ -138,8 +146,7 @@ def _reach(p, top, edge, length, long):
 def _bare(p, receding):
     """Returns by how many cm the front hairline recedes: ragged, and most at the temples."""
     front = smooth(clamp((p[2] - 1.0) / 6.0)) * smooth(clamp((p[1] - 3.5) / 3.0))
-    ragged = 0.22 * np.sin(1.7 * p[0] + 0.6) + 0.16 * np.sin(3.9 * p[0] + 1.1 * p[1])
-    ragged += 0.12 * np.sin(7.3 * p[0] - 2.0 * p[1])
+    ragged = 0.16 * np.sin(1.1 * p[0] + 0.6) + 0.08 * np.sin(2.3 * p[0] + 1.1 * p[1])
     temple = np.exp(-(((abs(p[0]) - 4.6) / 1.5) ** 2))
     return front * (0.35 + ragged + receding * (0.5 + 1.3 * temple))
 

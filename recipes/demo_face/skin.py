@@ -20,6 +20,7 @@ from .kernels import add, clamp, dot, half_way, inlined, kernel, mix, row, smoot
 from .sampling import blend, blend3, irradiance, sample_masks, sample_skin
 
 SCALP = 0.85  # share of the hair's colour between the roots
+COLLAR = -10.4  # cm, the height of clothes in the middle of the neck
 SKIN, MOUTH, GUMS, TEETH, EYE = (int(part) for part in (Part.SKIN, Part.MOUTH, Part.GUMS, Part.TEETH, Part.EYE))
 LASHES, SOCKET, FACE = int(Part.LASHES), int(Part.SOCKET), int(Part.FACE)
 
@@ -159,7 +160,7 @@ def skin(part, surface, corners, weights, texture, masks, rest, open_air, key, f
         beside_hair = np.exp(min(0.0, within) / 0.9) * (1 - scalp) * (1 - in_front_of_ear)
         open_air *= 1 - 0.22 * beside_hair
         key *= 1 - 0.20 * beside_hair
-    collar = -12.6 + 0.10 * z + 0.020 * x * x
+    collar = COLLAR + 0.02 * z + 0.020 * x * x
     clothed = clamp((collar - y) / 0.22)
     if clothed > 0:
         seam = 1 - 0.35 * np.exp(-(((collar - y - 0.5) / 0.14) ** 2))

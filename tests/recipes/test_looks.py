@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from recipes.demo_face import surroundings
+from recipes.demo_face import hair, surroundings
 from recipes.demo_face.bake import load_assets
 from recipes.demo_face.bake_shape import DIFFERENCES, MORE, female_direction
 from recipes.demo_face.complexion import Complexion
@@ -89,3 +90,17 @@ def test_a_womans_head_differs_as_was_asked():
     for terms, wanted in DIFFERENCES:
         made = sum(weight * direction[landmark, axis] for landmark, axis, weight in terms)
         assert made == pytest.approx(MORE * wanted, abs=0.01)
+
+
+def test_locks_do_not_end_in_teeth_at_the_hairline():
+    """Strands of one lock begin where each of them will, and are alike only away from the hairline."""
+    random = np.random.default_rng(4)
+    roots = random.uniform(-8, 8, (3000, 3))
+    inside = np.abs(roots[:, 1])
+    fate = hair.fates(roots, inside)
+    (near,) = cKDTree(roots).query(roots, k=[2])[1].T
+    alike = [np.corrcoef(fate[inside > 3][:, column], fate[near[inside > 3]][:, column])[0, 1] for column in range(10)]
+    assert abs(alike[hair.EDGE]) < 0.1
+    assert min(np.delete(alike, hair.EDGE)) > 0.6
+    edge = inside < 0.3
+    assert max(np.corrcoef(fate[edge][:, column], fate[near[edge]][:, column])[0, 1] for column in range(10)) < 0.5
