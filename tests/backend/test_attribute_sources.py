@@ -86,7 +86,7 @@ def test_components_of_ganspace_are_read_by_number_and_rows(default_model, held,
 
 def test_where_scenes_are_known_no_expression_moves():
     model = load_face_model(DEFAULT_BUNDLE, "cpu")
-    (found,) = learn(model, {"look": "sefa:2"}, people=2, follows_scenes=True)
+    (found,) = learn(model, {"look": "sefa:2"}, people=2, knows_scenes=True)
     attribute, whitening = found.attribute, model.regressor.whitening
     moves = model.regressor.typical * model.regressor.q_scale
     along = (attribute.direction.double() @ whitening.inverse) @ moves
@@ -101,7 +101,7 @@ def test_where_nothing_moved_within_scenes_all_directions_may_be_learnt(default_
     model = default_model.with_regressor(copy.deepcopy(default_model.regressor), default_model.appearance)
     model.regressor.typical.zero_()
     model.photo_map = None
-    (found,) = learn(model, {"look": "sefa:1"}, follows_scenes=True)
+    (found,) = learn(model, {"look": "sefa:1"}, knows_scenes=True)
     assert torch.isfinite(found.attribute.direction).all()
 
 

@@ -27,7 +27,7 @@ from ..geometry.camera import Array, Camera
 from ..geometry.shape import ShapeModel
 from ..geometry.topology import Patch, Topology
 from .appearance import Appearance
-from .network import Architecture, Network
+from .network import Architecture, Network, without
 from .parameters import Parameters
 from .patches import patch_colours, patch_names, patch_points
 from .regressor import Regressor
@@ -81,7 +81,7 @@ def train_appearance(
     """
     v, q = _read(regressor, ws)
     if moving is not None:
-        v = v - v @ moving @ moving.T
+        v = without(v, moving)
     views = Parameters.from_vector(q)
     pose = pose_features(views.camera)
     patches = {name: patch for name, patch in topology.patches.items() if patch.held}

@@ -71,7 +71,7 @@ class Network(nn.Module):
         first = cast(nn.Linear, self.layers[0])
         for layer in (first, self.linear):
             if layer is not None:
-                layer.weight.sub_(layer.weight @ axes @ axes.T)
+                layer.weight.copy_(without(layer.weight, axes))
 
     def jacobian(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the outputs [N, outputs] and their derivatives [N, outputs, inputs] at v.
@@ -129,3 +129,8 @@ class Network(nn.Module):
             return (h > 0).to(h.dtype)
         gate = torch.sigmoid(h)
         return gate * (1 + h * (1 - gate))
+
+
+def without(rows: Tensor, axes: Tensor) -> Tensor:
+    """Returns ``rows`` [N, V] less what lies along orthonormal ``axes`` [V, R]."""
+    return rows - rows @ axes @ axes.T

@@ -92,7 +92,7 @@ def learn_attributes(
         taken.append(name)
     if len(kept) + len(sources) > MOST:
         raise SourceError(f"a model has at most {MOST} attributes")
-    found = learn(model, sources, people, progress, follows_scenes=follows_scenes(folder))
+    found = learn(model, sources, people, progress, knows_scenes=follows_scenes(folder))
     replace_attributes(folder, [*kept, *(each.attribute for each in found)])
     return found
 
@@ -103,20 +103,20 @@ def learn(
     people: int = PEOPLE,
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
-    follows_scenes: bool = False,  # whether the model was fitted to latents of which it was known which show one scene
+    knows_scenes: bool = False,  # whether the model was fitted to latents of which it was known which show one scene
 ) -> list[Learnt]:
     """Learns attributes of ``model``, which stays as it is. Seeded. Raises SourceError or GeneratorFileError."""
-    held, found = held_moves(model) if follows_scenes else held_slopes(model), []
+    held, found = held_moves(model) if knows_scenes else held_slopes(model), []
     steps = {name: read_step(model, source, held) for name, source in sources.items()}
     directions = {name: _direction(model, name, step, held) for name, step in steps.items()}
     reader = None if model.photo_map is None or not steps else _Reader(model, model.photo_map, people)
     for number, (name, step) in enumerate(steps.items()):
-        none, share = np.zeros((2, 2 + len(model.controls))), 0.0 if follows_scenes else 1.0
+        none, share = np.zeros((2, 2 + len(model.controls))), 0.0 if knows_scenes else 1.0
         shown = np.full(len(model.controls), share)
         attribute = Attribute(name, directions[name], none, shown, -REACH, REACH, Path(sources[name]).name)
         if reader is None:
             found.append(Learnt(attribute, step.note))
-        elif follows_scenes:
+        elif knows_scenes:
             found.append(_measured(attribute, step.note, reader.edits(attribute)))
         else:
             found.append(_steadied(reader, attribute, step.note))
