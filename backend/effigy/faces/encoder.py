@@ -3,6 +3,10 @@
 
 It is a ridge regression of v on what ``features`` computes. Every kind of feature has the same weight, however many
 numbers it has.
+
+Beside it stands the metric of latents: a step d changes pictures by the mean square d · metric · d, on average over the
+model's people. Latents are whitened by how people differ, but the same step of a standard deviation changes the whole
+picture in one direction (turning) and next to nothing in another: a factor of 10⁵ or more in squares.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from .features import PIXELS_ALONE, FeatureExtractor, PictureFeatures, extractor
 FILE = "encoder.safetensors"
 _LITTLE = 1e-3  # a standard deviation below which a feature hardly counts
 _TENSORS = ("mean", "scale", "weights", "centre")
+_METRIC = "encoder.metric"
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,12 @@ class Encoder:
     centre: Tensor  # [M]
     networks: Path | None  # the embedded bundle with the networks of ``extractor``; None: pixels alone
     trained_with: str  # the fingerprint of the extractor whose features it learnt from
+    metric: Tensor | None = None  # [M, M]; None where it was not learnt: then all directions count alike
 
     @staticmethod
-    def learn(features: list[Tensor], v: Tensor, networks: Path | None, ridge: float = 1e-4) -> Encoder:
+    def learn(
+        features: list[Tensor], v: Tensor, networks: Path | None, ridge: float = 1e-4, metric: Tensor | None = None
+    ) -> Encoder:
         """Trains an encoder on the ``features`` of N pictures, each kind [N, F], and their latents ``v`` [N, M].
 
         ``ridge`` is the penalty as a share of the features' mean square.
@@ -51,7 +59,8 @@ class Encoder:
         weights = Z.T @ torch.linalg.solve(normal, v - centre)
         # Rounded as ``save`` does: half precision is enough for the start of a search.
         trained_with = extractor_of(networks, v.device).fingerprint
-        return Encoder(mean.float(), scale.float(), weights.half().float(), centre.float(), networks, trained_with)
+        parts = mean.float(), scale.float(), weights.half().float(), centre.float()
+        return Encoder(*parts, networks, trained_with, None if metric is None else metric.float())
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
@@ -61,7 +70,8 @@ class Encoder:
     @cached_property
     def fingerprint(self) -> str:
         """Of all that it has learnt."""
-        return hashlib.sha256(b"".join(getattr(self, name).cpu().numpy().tobytes() for name in _TENSORS)).hexdigest()
+        known = [getattr(self, name) for name in _TENSORS] + ([] if self.metric is None else [self.metric])
+        return hashlib.sha256(b"".join(part.cpu().numpy().tobytes() for part in known)).hexdigest()
 
     @property
     def has_its_networks(self) -> bool:
@@ -76,6 +86,8 @@ class Encoder:
         """Writes FILE into ``folder``. Raises OSError."""
         tensors = {f"encoder.{name}": getattr(self, name).cpu() for name in _TENSORS}
         tensors["encoder.weights"] = tensors["encoder.weights"].half()
+        if self.metric is not None:
+            tensors[_METRIC] = self.metric.cpu()
         write_tensors(folder / FILE, tensors)
 
     def entry(self) -> dict[str, Any]:
@@ -99,4 +111,12 @@ def read_encoder(
         if list(found[name].shape) != shape:
             raise ValueError(f"its encoder.{name} is {list(found[name].shape)} where this model has {shape}")
     trained_with = str(entry["sees"])
-    return Encoder(**found, networks=None if trained_with == PIXELS_ALONE else networks, trained_with=trained_with)
+    metric = arrays[_METRIC].float().to(device) if _METRIC in arrays else None  # earlier encoders have none
+    if metric is not None and not _is_metric(metric, size):
+        raise ValueError(f"its {_METRIC} is no metric of latents of {size} numbers")
+    seen_by = None if trained_with == PIXELS_ALONE else networks
+    return Encoder(**found, networks=seen_by, trained_with=trained_with, metric=metric)
+
+
+def _is_metric(metric: Tensor, size: int) -> bool:
+    return metric.shape == (size, size) and torch.equal(metric, metric.T) and bool((metric.diagonal() > 0).all())

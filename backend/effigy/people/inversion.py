@@ -3,14 +3,16 @@
 
 A pass paints the present latent v and lets the encoder e estimate that picture too: v + e(target) − e(painted) corrects
 the encoder's error, if that is the same for both pictures. For one picture in ten it is not, so a pass counts only if
-the cost falls. The rest is found by L-BFGS among whitened latents, where all directions count alike (Nocedal, *Updating
-quasi-Newton matrices with limited storage*, 1980). One row of w is used for all layers; separate rows fit better, but
-such faces cannot be posed any more.
+the cost falls. The rest is found by L-BFGS (Nocedal, *Updating quasi-Newton matrices with limited storage*, 1980), in
+coordinates u in which all directions change pictures alike, on average over the model's people: v = u · R, where R is
+the inverse root of the metric that the encoder has learnt. In v itself, most directions change so little that 24
+pictures leave them where they began, and when the face turns, that shows. One row of w is used for all layers; separate
+rows fit better, but such faces cannot be posed any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +27,8 @@ _HISTORY = 30
 _DESCENTS, _PHOTO_DESCENTS = 24, 45  # pictures painted with gradients
 _FARTHEST = 10.0  # from the middle of all latents that a photograph's search starts; typical is √M
 _SCALE = 1e3  # of the cost: L-BFGS compares its changes with fixed small numbers
+_UNIT = 0.1  # root mean square by which a picture in [−1, 1] changes with a step of 1 in u: about what is to be found
+_FLAT = 1e-7  # of the largest square by which a step of v changes pictures: below this it is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,11 @@ def _passes(objective: Objective, work: int) -> Steps:
 
 
 def _descend(objective: Objective, start: Judged, descents: int, work: int) -> Steps:
-    v = start.v.clone().requires_grad_()
+    to_v = _steps(objective)
+    origin = start.v.clone()
+    u = torch.zeros_like(origin).requires_grad_()
     optimiser = torch.optim.LBFGS(
-        [v], lr=1.0, max_iter=1, max_eval=descents, history_size=_HISTORY, line_search_fn="strong_wolfe",
+        [u], lr=1.0, max_iter=1, max_eval=descents, history_size=_HISTORY, line_search_fn="strong_wolfe",
         tolerance_grad=0.0,
     )  # fmt: skip
     best, painted = start, 0
@@ -94,20 +100,20 @@ def _descend(objective: Objective, start: Judged, descents: int, work: int) -> S
     def cost() -> Tensor:
         nonlocal best, painted
         for at, price, slope in known:
-            if torch.equal(at, v):
-                v.grad = slope.clone()
+            if torch.equal(at, u):
+                u.grad = slope.clone()
                 return price
         if painted == descents:
             raise _SpentError
         with torch.enable_grad():
-            judged = objective(v)
+            judged = objective(origin + to_v(u))
             price = _SCALE * judged.cost
-            (slope,) = torch.autograd.grad(price, v)
+            (slope,) = torch.autograd.grad(price, u)
         painted += 1
-        v.grad, price = slope.clone(), price.detach()
-        known.append((v.detach().clone(), price, slope))
+        u.grad, price = slope.clone(), price.detach()
+        known.append((u.detach().clone(), price, slope))
         if judged.cost < best.cost:
-            best = Judged(v.detach().clone(), judged.picture.detach(), best.seen, judged.cost.detach())
+            best = Judged(judged.v.detach(), judged.picture.detach(), best.seen, judged.cost.detach())
         return price
 
     while painted < descents:
@@ -121,6 +127,16 @@ def _descend(objective: Objective, start: Judged, descents: int, work: int) -> S
         del known[:-_HISTORY]
         yield Progress("fitted", min((_PASSES + painted) / work, 1.0), best.picture, objective.target.picture)
     return best
+
+
+def _steps(objective: Objective) -> Callable[[Tensor], Tensor]:
+    """Returns the map from u [1, M] to steps of v."""
+    if objective.metric is None:
+        return lambda u: u
+    values, axes = torch.linalg.eigh(objective.metric.cpu().double())
+    values = values.clamp_min(_FLAT * values[-1]) + objective.pull
+    root = (_UNIT * axes * values.rsqrt() @ axes.T).to(objective.metric)
+    return lambda u: u @ root
 
 
 def _within(v: Tensor) -> Tensor:

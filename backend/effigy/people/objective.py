@@ -60,6 +60,8 @@ class Objective:
         whitening = model.regressor.whitening
         self._mean = whitening.mean.float().to(model.generator.device)
         self._basis = whitening.basis.float().to(model.generator.device)
+        self.metric = encoder.metric  # [M, M] or None
+        self.pull = 0.0 if target.face is None else _TYPICAL / self.size  # of |v|², in the cost
         self.target = target
         self.painted = 0
         with torch.no_grad():
@@ -89,7 +91,7 @@ class Objective:
         if seen.vectors is not None and self.seen.vectors is not None:
             cost = cost + IDENTITY * (1 - (seen.vectors * self.seen.vectors).sum(dim=1)).mean()
         if (face := self.target.face) is not None:
-            cost = cost + MESH * points_apart(mesh_of(picture, face), self._mesh) + _TYPICAL * v.square().mean()
+            cost = cost + MESH * points_apart(mesh_of(picture, face), self._mesh) + self.pull * v.square().sum()
         elif seen.points is not None and self.seen.points is not None:
             cost = cost + LANDMARKS * (seen.points - self.seen.points).square().sum(dim=1).mean()
         return Judged(v, picture, seen, cost)
