@@ -22,6 +22,7 @@ Words = NDArray[np.uint16]
 
 SURFACE_PASSES: tuple[PassName, ...] = ("normal", "light")  # of which a Surface is made
 BRIGHTEST = 4.0  # of a Surface's light
+_SURE = np.float32(0.5)  # length from which on a normal is the head's
 _WHOLE = np.float32(65535)
 
 _Whole = TypeVar("_Whole", np.uint8, np.uint16)
@@ -94,7 +95,9 @@ class Surface:
         if not passes.keys() >= set(SURFACE_PASSES):
             return None
         normal, light = (passes[name].astype(np.float32) for name in SURFACE_PASSES)
-        normal[..., 2] += np.float32(1e-3)  # painted normals are times alpha: where it is 0, to the viewer
+        # Painted normals are times alpha, and noise beside the head. The shorter they are, the more they lean to the
+        # viewer, as those do on which the backend computed the light.
+        normal[..., 2] += np.maximum(1 - np.linalg.norm(normal, axis=-1) / _SURE, np.float32(1e-3))
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         maps = _words(0.5 * normal + 0.5), _words(light / BRIGHTEST)
         return cls(*((_twice(_twice(each, 0), 1) for each in maps) if frame.half else maps))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from effigy.editing import Parameters
-from effigy.faces import BundleError, load_face_model
+from effigy.faces import DEFAULT_BUNDLE, BundleError, load_face_model
 from effigy.faces.depth import DepthScale, depth_of, measure_depth
 from effigy.faces.pictures import Pictures
 from effigy.faces.recent import Recent
@@ -20,6 +20,7 @@ from effigy.faces.welcome import welcome
 from effigy.generators.planes import ALPHA, DEPTH, NORMAL
 from effigy.geometry import project
 from effigy.matting.foreground import to_linear
+from effigy_client.pixels import BRIGHTEST, Surface
 from effigy_protocol.messages import Frame, Synthesize
 
 from ..planes_bundle import PLANES
@@ -123,6 +124,33 @@ def test_landmarks_tell_the_surface_that_no_plane_tells(work, default_model):
     lit = array(right, "albedo") * light
     rgba = np.frombuffer(right.data, np.uint8).reshape(128, 128, 4) / 255
     np.testing.assert_allclose(lit, to_linear(rgba[..., :3]), atol=8e-3)
+
+
+def test_the_background_is_lit_evenly_beside_painted_normals_that_are_noise_there(work):
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    anchor = model.open_seed(3, 0.7)
+    (frame,) = work(model, [Synthesize(anchor.key, 10.0, 0.0, {}, "final", passes=("normal", "light", "albedo"))])
+    surface = Surface.of(frame)
+    normal = surface.normal[::-1, :, :3] / 65535.0 * 2 - 1
+    light = surface.light[::-1, :, :3] / 65535.0 * BRIGHTEST
+    # Both are of one surface, or light that is divided out would not be what the scene's replaces.
+    np.testing.assert_allclose(light, model.light(anchor).on(normal), atol=5e-3)
+    pictures = model.finals(model.edit(anchor, 10.0, 0.0, {}).ws[None])
+    alpha = pictures.opacity()[0]
+    beside, head = alpha <= 0, alpha >= 1
+    assert min(beside.mean(), head.mean()) > 0.2
+    painted = array(frame, "normal").astype(float)
+    np.testing.assert_allclose(
+        normal[head], painted[head] / np.linalg.norm(painted[head], axis=-1, keepdims=True), atol=0.03
+    )
+    away = np.degrees(np.arccos(normal[beside][:, 2]))
+    assert (np.quantile(away, 0.99), away.max()) < (8, 30), "degrees from the viewer"
+    sun = np.array([-0.7, 0.0, 0.7])
+    share = (normal[beside] @ sun).clip(0)[:, None] / light[beside]  # of what is painted there, in that light
+    assert (share.std(axis=0) / share.mean(axis=0)).max() < 0.05
+    plain = to_linear(np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)[..., :3] / 255)[beside]
+    share = array(frame, "albedo").astype(float)[beside] / plain
+    assert (share.std(axis=0) / share.mean(axis=0)).max() < 0.05
 
 
 def test_an_identitys_light_is_found_once_and_few_are_kept(default_model, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from effigy_client.parameters import PictureParameters
 from effigy_client.pixels import (
     BRIGHTEST,
+    SURFACE_PASSES,
     Buffers,
     Surface,
     _twice,
@@ -139,6 +140,19 @@ def test_what_lights_a_picture_is_the_same_in_memory_and_in_a_file():
     np.testing.assert_array_equal(iio.imread(file, extension=".png"), surface.normal[::-1, :, :3] >> 8)
     assert Surface.of(replace(painted, half=True)).normal.shape == (4, 6, 4)
     assert Surface.of(replace(painted, passes={})) is None
+
+
+def test_normals_lean_to_the_viewer_the_shorter_they_are_painted():
+    lengths = np.array([0.0, 0.01, 0.1, 0.3, 0.5, 0.8, 1.1])
+    normal = np.zeros((1, 7, 3), "<f2")
+    normal[0, :, 0] = lengths
+    passes = {name: Array("f2", (1, 7, 3), values.tobytes()) for name, values in zip(
+        SURFACE_PASSES, (normal, np.ones((1, 7, 3), "<f2")), strict=True)}  # fmt: skip
+    asked = frame(PictureParameters.of(0.0, 0.0, lit=True).request("x", "preview"))
+    painted = replace(asked, height=1, width=7, data=bytes(28), passes=passes)
+    shown = Surface.of(painted).normal[0, :, :3] / 65535.0 * 2 - 1
+    wanted = np.degrees(np.arctan2(lengths, (1 - 2 * lengths).clip(0)))
+    np.testing.assert_allclose(np.degrees(np.arctan2(shown[:, 0], shown[:, 2])), wanted, atol=0.2)
 
 
 def test_16_bits_are_doubled_without_overflow():

@@ -27,7 +27,7 @@ from .seen import Seen
 
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 _LEAN = np.float32(0.2)  # how far a straight normal leans to the viewer where nothing is painted, beside a length of 1
-_SOLID = 0.5  # alpha above which a painted depth is the head's
+_SOLID = 0.5  # alpha above which a painted depth is the head's, and length below which a painted normal is less sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +223,16 @@ class Pictures:
         return found.permute(1, 2, 0).cpu().float().numpy()
 
     def _normal(self, surface: Relief | None) -> Plane:
-        """Returns unit normals [H, W, 3]; they point to the viewer where nothing is painted."""
+        """Returns the unit normals [H, W, 3] that light falls on.
+
+        Painted ones are times alpha, and noise beside the head. The shorter they are, the more they lean to the viewer,
+        so that the background is lit evenly. effigy_client.pixels.Surface reads them alike, from their lengths alone.
+        """
         if surface is not None:
             return surface.normal
-        return _unit(self._painted(NORMAL))
+        painted = self._painted(NORMAL)
+        painted[..., 2] += (1 - np.linalg.norm(painted, axis=-1) / _SOLID).clip(0)
+        return _unit(painted)
 
     def _depth(self, surface: Relief | None) -> Plane:
         """Returns the depth, [H, W, 1] in head units."""
