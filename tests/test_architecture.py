@@ -67,3 +67,12 @@ def test_the_figures_of_the_document_are_true(package, pattern):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_modules_import_each_other_in_a_circle(package):
     TopologicalSorter(imports(package)).prepare()  # raises CycleError, which names them
+
+
+@pytest.mark.parametrize("folder", ["blender_addon", "recipes"])
+def test_no_node_is_looked_up_by_a_name_that_blender_gave_it(folder):
+    """Where *New Data* is translated, that name is in the user's language. A name of our own is a constant."""
+    files = list((ROOT / folder).rglob("*.py"))
+    assert files
+    found = [str(path) for path in files if re.search(r"""nodes(\[|\.get\()["'](?!{)""", path.read_text(encoding="utf-8"))]
+    assert not found

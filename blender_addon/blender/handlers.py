@@ -44,7 +44,8 @@ def on_frame(scene: bpy.types.Scene, depsgraph: Any) -> None:
     _count(depsgraph)
     changes.mark(baked=True)
     if activity.is_rendering:
-        _or_give_up(render.render_frame, scene, depsgraph)
+        if depsgraph.mode == "RENDER":  # not the window's own, where somebody scrubs meanwhile
+            _or_give_up(render.render_frame, scene, depsgraph)
     elif not activity.is_painting_range:
         # Exporters evaluate frames too, some in threads of their own.
         in_window = depsgraph.mode == "VIEWPORT" and scene == bpy.context.scene

@@ -36,7 +36,7 @@ def empty_scene(size: tuple[int, int], samples: int) -> bpy.types.Scene:
     scene.world = bpy.data.worlds.new("Room Light")
     if bpy.app.version < (5, 0, 0):
         scene.world.use_nodes = True
-    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.03, 0.035, 0.045, 1.0)
+    node_of(scene.world, "Background").inputs["Color"].default_value = (0.03, 0.035, 0.045, 1.0)
     return scene
 
 
@@ -148,7 +148,7 @@ def add_ball(
 def wool(colour: Colour) -> Any:
     """Wool for what is ``turned``: ribs along its UV map, down to where the collar ends."""
     material = paint("Wool", colour, 0.95)
-    tree = material.node_tree
+    tree, surface = material.node_tree, node_of(material, "BsdfPrincipled")
     kinds = ("UVMap", "TexWave", "Bump", "SeparateXYZ", "MapRange")
     place, ribs, bump, parts, height = (tree.nodes.new(f"ShaderNode{kind}") for kind in kinds)
     ribs.inputs["Scale"].default_value = math.pi * _RIBS / 10  # whose wave is sin(20 · scale · u)
@@ -162,10 +162,10 @@ def wool(colour: Colour) -> Any:
         (parts.outputs["Y"], height.inputs["Value"]),
         (height.outputs[0], bump.inputs["Strength"]),
         (ribs.outputs["Fac" if "Fac" in ribs.outputs else "Factor"], bump.inputs["Height"]),
-        (bump.outputs["Normal"], tree.nodes["Principled BSDF"].inputs["Normal"]),
+        (bump.outputs["Normal"], surface.inputs["Normal"]),
     ):
         tree.links.new(start, end)
-    tree.nodes["Principled BSDF"].inputs["Sheen Weight"].default_value = 0.25
+    surface.inputs["Sheen Weight"].default_value = 0.25
     return material
 
 
@@ -173,13 +173,18 @@ def paint(name: str, colour: Colour, roughness: float = 0.5, metal: float = 0.0,
     material: Any = bpy.data.materials.new(name)
     if bpy.app.version < (5, 0, 0):
         material.use_nodes = True
-    surface: Any = material.node_tree.nodes["Principled BSDF"].inputs
+    surface = node_of(material, "BsdfPrincipled").inputs
     surface["Base Color"].default_value = (*colour, 1.0)
     surface["Roughness"].default_value, surface["Metallic"].default_value = roughness, metal
     if shine:
         surface["Emission Color"].default_value = (*colour, 1.0)
         surface["Emission Strength"].default_value = shine
     return material
+
+
+def node_of(painted: Any, kind: str) -> Any:
+    """The node of a ``kind`` in a new material or world. Blender names it in the user's language."""
+    return next(node for node in painted.node_tree.nodes if node.bl_idname == f"ShaderNode{kind}")
 
 
 def looking(place: Sequence[float], goal: Sequence[float]) -> Matrix:

@@ -25,6 +25,7 @@ from ..scene.reader import UnreadableError, read_face
 from ..scene.viewing import viewpoint
 from . import cache, outage, redraw, runs, stale
 from .activity import activity, changes
+from .main_thread import main_thread
 from .runs import anchor_of, run_of
 from .screen import PlateScreen
 from .session import on_connect, session
@@ -51,6 +52,7 @@ def tick() -> float:
     """Runs ``look`` as a timer; it catches exceptions, because Blender would remove the timer for good."""
     _timer.is_asleep = False
     try:
+        main_thread.catch_up()
         wait = look()
     except Exception:  # noqa: BLE001 whatever a scene holds
         traceback.print_exc()

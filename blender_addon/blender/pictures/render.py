@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 
 import bpy
 
@@ -27,12 +28,14 @@ from ..scene.reader import FaceState, UnreadableError, is_evaluated, read_face
 from ..translation import differing, rpt_
 from . import stale
 from .activity import activity
+from .main_thread import main_thread
 from .runs import anchor_of, memory_key, run_of, runs
 from .screen import PlateScreen
 from .session import session
 
 EXIT_CODE = 3  # of a background render that could not get its pictures
 _DYING_S = 2.0  # of a process that was killed
+_WINDOW_S = 10.0  # until the window's thread has done what a render asks of it
 
 
 def paint(proxy: bpy.types.Object, wanted: FaceState) -> Remembered:
@@ -115,7 +118,7 @@ class _Render:
         self.frame = 0  # the one that renders; shutters look beside it
         self.told: set[Name] = set()  # faces whose stale bake was told
         self.restarts = Restarts(session)
-        self.restore: tuple[str, bool, bool] | None = None  # the scene, and its settings before
+        self.kept: set[str] = set()  # scenes whose persistent data is off only while they render
 
 
 _render = _Render()
@@ -130,25 +133,37 @@ def begin(scene: bpy.types.Scene) -> None:
 
 
 def prepare(scene: bpy.types.Scene) -> None:
-    """Checks the scene, and sets it up until ``end`` so that every frame gets its own picture."""
+    """Checks the scene, and sets it up until ``end`` so that every frame gets its own picture.
+
+    Persistent data would keep the first picture for the whole animation. It is switched off on the main thread, because
+    Blender then frees what it kept, for which it waits until the window has drawn.
+    """
     check_scene(scene)
+    name = scene.name
+    if not (scene.render.use_persistent_data or name in _render.kept):
+        return
     if not any(face_of(proxy).source == "LIVE" for proxy in faces(scene)):
         return
-    # Persistent data would keep the first picture for the whole animation; an unlocked interface would let
-    # scrubbing write another frame's picture into the one that renders.
-    settings = scene.render
-    _render.restore = (scene.name, settings.use_persistent_data, settings.use_lock_interface)
-    _set(settings, persistent_data=False, lock=True)
+    if not main_thread.run_and_wait(partial(_drop_data, name), _WINDOW_S):
+        raise RuntimeError("Persistent Data keeps the first picture of a live face: switch it off")
 
 
-def _set(settings: bpy.types.RenderSettings, *, persistent_data: bool, lock: bool) -> None:
-    """Writes what differs only: at every write of persistent data that leaves it off, Blender frees what it kept, for
-    which the render's thread, with Python's lock, waits for a window that draws and waits for Python's lock.
-    """
-    if settings.use_persistent_data != persistent_data:
-        settings.use_persistent_data = persistent_data
-    if settings.use_lock_interface != lock:
-        settings.use_lock_interface = lock
+def _drop_data(name: str) -> None:
+    scene = bpy.data.scenes.get(name)
+    if scene is not None:
+        _render.kept.add(name)
+        scene.render.use_persistent_data = False
+
+
+def _keep_data() -> None:
+    """Switches persistent data on again, unless another render has begun."""
+    for name in tuple(_render.kept):
+        scene = bpy.data.scenes.get(name)
+        if activity.is_rendering:
+            return  # its end comes back to this
+        if scene is not None:
+            scene.render.use_persistent_data = True
+        _render.kept.discard(name)  # last: a render that begins meanwhile takes it off again
 
 
 def begin_frame(scene: bpy.types.Scene) -> None:
@@ -158,17 +173,14 @@ def begin_frame(scene: bpy.types.Scene) -> None:
 def end() -> None:
     """Cleans up after a render, or after another file was loaded meanwhile."""
     activity.end_render()
-    if _render.restore is not None:
-        name, persistent_data, lock = _render.restore
-        scene, _render.restore = bpy.data.scenes.get(name), None
-        if scene is not None:
-            _set(scene.render, persistent_data=persistent_data, lock=lock)
+    if _render.kept:
+        main_thread.run(_keep_data)
 
 
 def forget() -> None:
     """Drops what was to be restored, because another file was loaded."""
     activity.end_all()
-    _render.restore = None
+    _render.kept.clear()
 
 
 def check_scene(scene: bpy.types.Scene) -> None:

@@ -27,12 +27,8 @@ def show_picture(proxy: bpy.types.Object) -> None:
     cut_out(proxy)
     _project(proxy, face, shown=projected)
     show_source(proxy)
-    if face.plate is not None:
-        # What renders shows the picture in either way: the plate, or the proxy that wears it.
-        face.plate.hide_render = projected
-        _hide_plate(face, hidden=projected)
-        if bpy.context.scene is not None:
-            follow(proxy, bpy.context.scene)
+    if face.plate is not None and bpy.context.scene is not None:
+        follow(proxy, bpy.context.scene)
 
 
 def follow(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
@@ -95,19 +91,28 @@ def _play(user: Any, face: EffigyFace) -> None:
 
 
 def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
+    """Lets the proxy wear the picture, or not. Who is seen is set where that changes, and the artist's from then on."""
+    plate = face.plate
     if shown:
-        if not projection.is_on(proxy) and face.image is not None and face.plate is not None:
-            projection.put_on(
-                proxy, face.plate, new_emission(f"{proxy.name} Projection", face.image, clear=face.matte == "HEAD")
-            )
-            if not proxy.visible_camera:
-                proxy.visible_camera = proxy.visible_shadow = True  # from here on they are the artist's
-        proxy.display_type, proxy.hide_render = "TEXTURED", False
+        if projection.is_on(proxy) or face.image is None or plate is None:
+            return
+        projection.put_on(
+            proxy, plate, new_emission(f"{proxy.name} Projection", face.image, clear=face.matte == "HEAD")
+        )
+        if proxy.hide_render:  # else a duplicate's, which has what its original had
+            proxy.visible_camera, proxy.visible_shadow = face.worn_visibility
+        proxy.display_type, proxy.hide_render, plate.hide_render = "TEXTURED", False, True
+        _hide_plate(face, hidden=True)
         return
     if projection.take_off(proxy):
+        face.worn_visibility = proxy.visible_camera, proxy.visible_shadow
         proxy.display_type, proxy.hide_render = "WIRE", True
+        proxy.visible_camera = proxy.visible_shadow = False
+        if plate is not None:
+            plate.hide_render = False
+            _hide_plate(face, hidden=False)
     # EEVEE draws as a solid in viewports what is displayed as wires and hidden from renders.
-    if proxy.library is None and proxy.visible_camera:
+    elif proxy.library is None and proxy.visible_camera:  # in a file of an earlier version
         proxy.visible_camera = proxy.visible_shadow = False
 
 

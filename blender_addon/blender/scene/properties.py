@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 import bpy
 from bpy.props import (
     BoolProperty,
+    BoolVectorProperty,
     CollectionProperty,
     EnumProperty,
     FloatProperty,
@@ -200,6 +201,12 @@ class EffigyFace(bpy.types.PropertyGroup):
         override=OVERRIDABLE,
     )
     photograph: PointerProperty(type=bpy.types.Object, override=OVERRIDABLE)
+    worn_visibility: BoolVectorProperty(
+        description="Whether cameras see the proxy mesh, and whether it casts a shadow, while it wears the picture",
+        size=2,
+        default=(True, True),
+        override=OVERRIDABLE,
+    )
     shown: StringProperty(description="What the file's picture was made from; empty: unknown", override=OVERRIDABLE)
     baked_start: IntProperty(override=OVERRIDABLE)
     baked_end: IntProperty(override=OVERRIDABLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
@@ -82,6 +83,7 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         plan = _planned(self.folder, self.flavour, self.file, self.offline)
         if isinstance(plan, InstallError):
             write(layout, str(plan), "ERROR", width=_LINE)
+            _only_cancel(layout)
             return
         there = plan.folder.installed()
         if there.complete:
@@ -92,6 +94,7 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         if plan.needs_network and not bpy.app.online_access:
             write(layout, iface_(_NOT_ONLINE), "ERROR", width=_LINE)
             layout.operator(EFFIGY_OT_carry_over.bl_idname).text = carry_over(plan)
+            _only_cancel(layout)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -105,6 +108,11 @@ class EFFIGY_OT_install_backend(bpy.types.Operator):
         return install.run(
             self, Installation(plan, repair=self.repair), rpt_("The backend is installed in {}", plan.folder.path)
         )
+
+
+def _only_cancel(layout: Any) -> None:
+    """Leaves the dialog without its button to install, until it can be done."""
+    layout.template_popup_confirm("", text="", cancel_text="Cancel")
 
 
 def _plan(folder: str, flavour: str, file: str, offline: str) -> Plan:

@@ -370,3 +370,29 @@ def test_the_mesh_is_seen_by_cameras_and_casts_a_shadow_only_while_it_wears_the_
     face.visible_camera = face.visible_shadow = False
     face.effigy.relief = False
     assert (face.visible_camera, face.visible_shadow) == (False, False), "Ray Visibility is the artist's"
+
+
+@pytest.mark.parametrize("seen", [(True, False), (False, True), (False, False)])
+def test_what_is_chosen_for_the_mesh_is_there_when_it_wears_the_picture_again(scene, face, seen):
+    plate = face.effigy.plate
+    plate.visible_shadow = False
+    face.effigy.display = "PROJECTED"
+    assert (face.visible_camera, face.visible_shadow) == (True, True)
+    face.visible_camera, face.visible_shadow = seen
+    for display in ("PLATE", "PROJECTED", "BACKGROUND", "PLATE", "PROJECTED"):
+        face.effigy.display = display
+        worn = display == "PROJECTED"
+        assert (face.visible_camera, face.visible_shadow) == (seen if worn else (False, False)), display
+        assert (face.hide_render, plate.hide_render) == (not worn, worn)
+        assert (plate.visible_camera, plate.visible_shadow) == (True, False)
+
+
+@pytest.mark.parametrize("display", ["PLATE", "PROJECTED"])
+def test_a_face_that_is_hidden_stays_hidden_whatever_else_is_chosen(scene, face, display):
+    face.effigy.display = display
+    shown = face if display == "PROJECTED" else face.effigy.plate
+    shown.hide_render = True
+    shown.hide_set(True)
+    for name, value in (("matte", "HEAD"), ("lit", True), ("sharpen", True), ("relief", True), ("lit", False)):
+        setattr(face.effigy, name, value)
+        assert (shown.hide_render, shown.hide_get()) == (True, True), name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from types import SimpleNamespace
 
@@ -251,6 +252,69 @@ def test_persistent_data_does_not_keep_the_first_picture(scene, face):
     frames = render(scene)
     assert len({frame.tobytes() for frame in frames}) == len(frames)
     assert scene.render.use_persistent_data, "the user's setting is not restored"
+
+
+def test_a_renders_thread_leaves_settings_to_the_windows(scene, face, monkeypatch):
+    """Blender frees what it kept, and waits for the window's drawing: with Python's lock, in a panel, for good."""
+    handlers, preview = addon("blender.handlers"), addon("blender.pictures.preview")
+    settings = scene.render
+    settings.use_persistent_data = True
+
+    def in_a_thread(work, *arguments, seconds=0.3):
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        thread.start()
+        thread.join(seconds)  # long enough to write what it should not
+        return thread
+
+    before = settings.use_lock_interface
+    began = in_a_thread(handlers.on_render_start, scene)
+    assert began.is_alive(), "it does not wait"
+    assert (settings.use_persistent_data, settings.use_lock_interface) == (True, before)
+    preview.tick()
+    began.join(5)
+    assert not began.is_alive()
+    assert not settings.use_persistent_data
+    assert not in_a_thread(handlers.on_render_end).is_alive(), "the window may be waiting for its end"
+    assert not settings.use_persistent_data
+    preview.tick()
+    assert settings.use_persistent_data, "the user's setting is not restored"
+    monkeypatch.setattr(addon("blender.pictures.render"), "_WINDOW_S", 0.0)
+    said = give_ups(monkeypatch)
+    in_a_thread(handlers.on_render_start, scene, seconds=5)
+    assert [line for line in said if "Persistent Data keeps the first picture" in line], "no silent frozen picture"
+    handlers.on_render_end()
+    preview.tick()
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_render_that_begins_before_settings_are_restored_finds_them_off_too(scene, face, persistent):
+    handlers, preview = addon("blender.handlers"), addon("blender.pictures.preview")
+    scene.render.use_persistent_data = persistent
+    handlers.on_render_start(scene)
+    ended = threading.Thread(target=handlers.on_render_end)
+    ended.start()
+    ended.join(5)
+    handlers.on_render_start(scene)
+    preview.tick()
+    assert not scene.render.use_persistent_data
+    handlers.on_render_end()
+    assert scene.render.use_persistent_data == persistent
+
+
+def test_scrubbing_in_the_window_paints_nothing_into_a_render(scene, face, settle):
+    swing(face, scene, 25)
+    scene.frame_set(1)
+    settle()
+    shown = pixels(face.effigy.image)
+    handlers = addon("blender.handlers")
+    handlers.on_render_start(scene)
+    try:
+        scene.frame_set(4)
+        np.testing.assert_array_equal(pixels(face.effigy.image), shown)
+    finally:
+        handlers.on_render_end()
+    settle()
+    assert (pixels(face.effigy.image) != shown).any()
 
 
 def test_a_render_that_connects_by_itself_starts_the_preview(scene, backend):

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, addon
 
 sys.path.append(str(ROOT))
-from recipes.scenes import build
+from recipes.scenes import build, props
 
 
 @pytest.fixture()
@@ -55,3 +55,10 @@ def test_a_bone_and_a_tracked_empty_turn_their_heads(as_artists_get_them):
     on_bone, on_track = zip(*yaws, strict=True)
     assert max(on_bone) - min(on_bone) > 30
     assert max(on_track) - min(on_track) > 15
+
+
+def test_a_blender_in_another_language_has_the_same_materials(scene):
+    """It names the nodes of new data as this does."""
+    wool = props.wool((0.1, 0.2, 0.3))
+    props.node_of(wool, "BsdfPrincipled").name = "Prinzipien-BSDF"
+    assert props.node_of(wool, "BsdfPrincipled").inputs["Normal"].is_linked
