@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.faces.pictures import Pictures
 from effigy.matting import cut_out, cut_out_moving, refine, without_haze
 from effigy.matting.foreground import to_linear, to_srgb
@@ -130,6 +131,35 @@ def test_what_moves_is_freed_of_what_was_behind_it_too(shape):
     assert np.abs(to_linear((colour + 1) / 2) - head)[near].max() > 0.3, "this picture has a fringe to be cut"
     changed = (cut_out_moving(colour, alpha) != colour).any(axis=-1)
     assert not changed[(alpha == 1) | (disc(*shape, softness=12.0) == 0)].any()
+
+
+@pytest.mark.parametrize("first", range(20, 24))
+def test_what_moves_has_no_dark_dots_beside_solid_pixels_that_the_background_lightens(first):
+    """A painted alpha says "solid" of a pixel a little early, here in every second row."""
+    hair, bright = np.float32(0.02), np.float32(0.9)
+    light = np.full((128, 128, 3), bright)
+    alpha = np.zeros((128, 128), np.float32)
+    light[:, :first], alpha[:, : first + 1] = hair, 1
+    for column, share, told in ((first, 0.8, 1.0), (first + 1, 0.6, 0.9), (first + 2, 0.2, 0.3)):
+        light[:, column], alpha[:, column] = share * hair + (1 - share) * bright, told
+    alpha[::2, first] = 0.99
+    moving, final = (to_linear((cut(2 * to_srgb(light) - 1, alpha) + 1) / 2)[4:-4] * alpha[4:-4, :, None] for cut in (
+        cut_out_moving, partial(cut_out, is_painted=True)))  # fmt: skip
+    edge = np.s_[:, first - 1 : first + 3]
+    assert np.abs(moving - final)[edge].mean() < 0.03
+    rows = moving[edge]
+    assert np.abs(rows[::2] - rows[1::2])[:, 2:].max() < 0.05, "rows differ by a pixel's alpha of 0.01 alone"
+
+
+def test_a_half_of_a_picture_has_no_haze_beside_its_head():
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    for seed in (7, 43):
+        face = model.open_seed(seed, 0.7)
+        whole = model.finals(face.ws[None]).bytes("head")[0, ..., 3].reshape(64, 2, 64, 2)
+        half = model.preview(face.ws, half=True).bytes("head")[0, ..., 3]
+        beside, solid = whole.max(axis=(1, 3)) == 0, whole.min(axis=(1, 3)) == 255
+        assert (half[beside] > 0).mean() < 0.02
+        assert half[solid].min() == 255
 
 
 def test_exact_pictures_are_cut_out_each_by_itself_and_previews_faster():

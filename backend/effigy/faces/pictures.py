@@ -27,6 +27,7 @@ from .seen import Seen
 
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 _LEAN = np.float32(0.2)  # how far a straight normal leans to the viewer where nothing is painted, beside a length of 1
+_HALF_HAZE = np.float32(0.1)  # alpha that pictures of half size have up to here and there beside the head
 _SOLID = 0.5  # alpha above which a painted depth is the head's, and length below which a painted normal is less sure
 
 
@@ -96,7 +97,10 @@ class Pictures:
         DetectorError where that network cannot be loaded.
         """
         if self.has_alpha:
-            return np.stack([without_haze(each) for each in self._painted_opacity()])
+            painted = self._painted_opacity()
+            if self.is_half:  # a generator's first blocks alone leave a little everywhere
+                painted = (painted - _HALF_HAZE).clip(0) / (1 - _HALF_HAZE)
+            return np.stack([without_haze(each) for each in painted])
         if self.matte is not None:
             return self.matte[None].repeat(len(self.images), 0)
         with limited_threads(1):  # one thread rounds alike however many cores there are

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The head's own colours at its edge in a moving preview: as in ``foreground``, in half to a fifth of the time.
 
-What lies behind, and the head beside its edge, are looked up in 64 × 64 places; only pixels at the edge are changed.
+What lies behind, and the head farther than 2 pixels away, are looked up in 64 × 64 places; only pixels at the edge are
+changed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ _PLACES = 64  # of a picture's width, at which colours are looked up
 _CLEAR, _SOLID = 0.02, 0.995  # alpha up to which a pixel shows the background alone, and from which the head alone
 _BEYOND = 2  # pixels beyond the head along both axes: as far as halved pictures are interpolated
 _TRUSTED = 0.85  # alpha from which a pixel's own colour counts beside the head's: see ``foreground``
+_NEAR = 2  # pixels within which the head's colours are looked for
+# How much they count, by place. Looked up in the 64 × 64 places alone, solid pixels that the background has lightened
+# would be met or missed by chance, and their neighbours be dark dots.
+_WEIGHTS = {
+    (down, right): np.float32(np.exp(-(down**2 + right**2) / (2 * 0.8**2)))
+    for down in range(-_NEAR, _NEAR + 1)
+    for right in range(-_NEAR, _NEAR + 1)
+}
+_LEAST = np.float32(1e-6)
 
 
 def cut_out_moving(colour: Plane, alpha: Plane) -> Plane:
@@ -30,6 +40,7 @@ def cut_out_moving(colour: Plane, alpha: Plane) -> Plane:
     few, few_alpha = _light(colour[::step, ::step]), alpha[::step, ::step]
     places = (rows / step, columns / step)
     head = _at(spread_from_edge(few, (few_alpha >= _SOLID).astype(np.float32)), *places)
+    head = _beside(colour, alpha, rows, columns, head)
     behind = _at(spread(few, (few_alpha < _CLEAR).astype(np.float32)), *places)
     mixed, seen = alpha[rows, columns, None], _light(colour[rows, columns])
     own = (seen - (1 - mixed) * behind) / np.maximum(mixed, _TRUSTED)
@@ -38,6 +49,18 @@ def cut_out_moving(colour: Plane, alpha: Plane) -> Plane:
     result = colour.copy()
     result[rows, columns] = 2 * np.sqrt(own) - 1
     return result
+
+
+def _beside(colour: Plane, alpha: Plane, rows: Plane, columns: Plane, otherwise: Plane) -> Plane:
+    """Returns the light of solid pixels beside N places, [N, C], and ``otherwise`` where there is none."""
+    solid = (alpha >= _SOLID)[..., None]
+    around = [(_NEAR, _NEAR), (_NEAR, _NEAR), (0, 0)]
+    known = np.pad(np.concatenate([_light(colour) * solid, solid], axis=-1, dtype=np.float32), around)
+    width = known.shape[1]
+    flat, places = known.reshape(-1, known.shape[-1]), (rows + _NEAR) * width + columns + _NEAR
+    total = sum(weight * flat.take(places + down * width + right, axis=0) for (down, right), weight in _WEIGHTS.items())
+    share = total[:, -1:]
+    return np.where(share > 0, total[:, :-1] / np.maximum(share, _LEAST), otherwise)
 
 
 def _light(colour: Plane) -> Plane:
