@@ -74,5 +74,7 @@ def test_no_node_is_looked_up_by_a_name_that_blender_gave_it(folder):
     """Where *New Data* is translated, that name is in the user's language. A name of our own is a constant."""
     files = list((ROOT / folder).rglob("*.py"))
     assert files
-    found = [str(path) for path in files if re.search(r"""nodes(\[|\.get\()["'](?!{)""", path.read_text(encoding="utf-8"))]
+    found = [
+        str(path) for path in files if re.search(r"""nodes(\[|\.get\()["'](?!{)""", path.read_text(encoding="utf-8"))
+    ]
     assert not found

@@ -23,6 +23,8 @@ ErrorCode = Literal[
     "failed",  # the model raised: the log has the details
 ]
 
+SHOWN = 60  # characters that an error repeats of a value that is refused
+
 Retry = Literal["never", "at once", "later"]
 
 RETRY: dict[ErrorCode, Retry] = {

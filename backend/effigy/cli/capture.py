@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from effigy_protocol.errors import SHOWN
 from effigy_protocol.files import is_folder
 
 from .console import fail, note, stage_progress
@@ -20,7 +21,6 @@ from .options import ModelOption
 from .photos import FaceOption
 
 _ADDRESS = re.compile(r"(?P<host>.+):(?P<port>\d{1,5})")
-_SHOWN = 60  # characters of a value that is refused
 
 
 def _read_address(to: str) -> tuple[str, int]:
@@ -31,7 +31,7 @@ def _read_address(to: str) -> tuple[str, int]:
             return found["host"], int(found["port"])
     except UnicodeError:  # no host has such a name, and a socket would raise errors of several kinds
         pass
-    raise fail(f"{to[:_SHOWN]!r} is no address: --to takes HOST:PORT, for instance 127.0.0.1:11111")
+    raise fail(f"{to[:SHOWN]!r} is no address: --to takes HOST:PORT, for instance 127.0.0.1:11111")
 
 
 def _look_up(address: tuple[str, int]) -> tuple[str, int]:
@@ -43,7 +43,7 @@ def _look_up(address: tuple[str, int]) -> tuple[str, int]:
         return socket.getaddrinfo(*address, socket.AF_INET, socket.SOCK_DGRAM)[0][4][:2]  # type: ignore[return-value]
     except OSError as error:
         raise fail(
-            f"{address[0][:_SHOWN]!r} is no host with an IPv4 address, as Blender listens on ({error.strerror}): "
+            f"{address[0][:SHOWN]!r} is no host with an IPv4 address, as Blender listens on ({error.strerror}): "
             "--to takes HOST:PORT, for instance 127.0.0.1:11111"
         ) from None
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, get_args
 
+from effigy_protocol.errors import SHOWN
 from effigy_protocol.messages import MAX_POSE, MatteName, PassName
 
 from .console import fail
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 _SEEDS = 1000  # of one list
 _STEPS = 1000  # of one axis
-_SHOWN = 60  # characters of a value that is refused
 
 
 def read_pairs(option: str, given: Iterable[str], form: str, example: str) -> dict[str, str]:
@@ -28,10 +28,10 @@ def read_pairs(option: str, given: Iterable[str], form: str, example: str) -> di
     for text in given:
         name, _, value = text.partition("=")
         if not name or not value:
-            raise fail(f"{option} {text[:_SHOWN]!r} is not {form}, for instance {example}")
+            raise fail(f"{option} {text[:SHOWN]!r} is not {form}, for instance {example}")
         if name in found:
-            both = f"{found[name][:_SHOWN]} and {value[:_SHOWN]}"
-            raise fail(f"{option} gives {name[:_SHOWN]} twice, {both}: give one of them")
+            both = f"{found[name][:SHOWN]} and {value[:SHOWN]}"
+            raise fail(f"{option} gives {name[:SHOWN]} twice, {both}: give one of them")
         found[name] = value
     return found
 
@@ -58,11 +58,11 @@ def read_seeds(text: str, *, once: bool = False) -> list[int]:
         match = re.fullmatch(r"\s*(\d{1,10})(?:-(\d{1,10}))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not 0 <= last - first < _SEEDS - len(found):
-            shown = text[:_SHOWN]
+            shown = text[:SHOWN]
             raise fail(f"--seeds {shown!r}: name at most {_SEEDS} numbers and ranges, for instance 1,5,9 or 0-24")
         found += range(first, last + 1)
     if once and len(set(found)) < len(found):
-        raise fail(f"--seeds {text[:_SHOWN]!r} names {max(found, key=found.count)} twice: name everybody once")
+        raise fail(f"--seeds {text[:SHOWN]!r} names {max(found, key=found.count)} twice: name everybody once")
     return found
 
 
@@ -79,7 +79,7 @@ def read_matte(name: str) -> MatteName:
     for each in known:
         if name == each:
             return each
-    raise fail(f"--matte {name[:_SHOWN]!r} is unknown: choose {' or '.join(known)}")
+    raise fail(f"--matte {name[:SHOWN]!r} is unknown: choose {' or '.join(known)}")
 
 
 def read_layers(is_exr: bool, passes: str, distance: float) -> Layers | None:
@@ -92,9 +92,9 @@ def read_layers(is_exr: bool, passes: str, distance: float) -> Layers | None:
             raise fail("--passes are layers of OpenEXR files: end --out with .exr, or give --exr")
         return None
     if unknown := sorted(set(names) - set(get_args(PassName))):
-        raise fail(f"--passes {unknown[0][:_SHOWN]!r} is unknown: there are {', '.join(get_args(PassName))}")
+        raise fail(f"--passes {unknown[0][:SHOWN]!r} is unknown: there are {', '.join(get_args(PassName))}")
     if len(set(names)) < len(names) or not abs(distance) <= MAX_POSE:
-        raise fail(f"--passes {passes[:_SHOWN]} --distance {distance}: name each pass once, and a distance in metres")
+        raise fail(f"--passes {passes[:SHOWN]} --distance {distance}: name each pass once, and a distance in metres")
     return Layers(names, distance=distance)
 
 
@@ -106,7 +106,7 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise fail(f"{name}: {text[:_SHOWN]!r} is no number") from None
+        raise fail(f"{name}: {text[:SHOWN]!r} is no number") from None
 
 
 def _axis(name: str, text: str) -> list[float]:
@@ -116,5 +116,5 @@ def _axis(name: str, text: str) -> list[float]:
         return [_number(name, each) for each in text.split(",")]
     parts = [_number(name, each) for each in text.split(":")]
     if len(parts) != 3 or not 1 <= parts[2] <= _STEPS or parts[2] != int(parts[2]):
-        raise fail(f"{name}: {text[:_SHOWN]!r} is not FROM:TO:COUNT, with a count of 1 to {_STEPS}")
+        raise fail(f"{name}: {text[:SHOWN]!r} is not FROM:TO:COUNT, with a count of 1 to {_STEPS}")
     return [float(value) for value in np.linspace(parts[0], parts[1], int(parts[2]))]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from effigy_protocol.errors import SHOWN
 from effigy_protocol.files import whole_file
 from effigy_protocol.transfer import RELIABLE
 
@@ -37,7 +38,6 @@ _GAP_S = 0.5  # seconds without a face, after which smoothing begins anew
 _CALIBRATION_S = 1.0  # live, in which the person is taken to be at rest
 _LONGEST_S = 6 * 3600.0
 NUMBER = re.compile(r"\d{1,9}")  # of a camera or picture
-_SHOWN = 60  # characters of a value that is refused
 
 
 class CaptureError(Exception):
@@ -157,7 +157,7 @@ def check_neutral(neutral: str) -> None:
     """Raises CaptureError for what ``rest_of`` cannot understand."""
     if neutral not in ("median", "none") and not NUMBER.fullmatch(neutral):
         raise CaptureError(
-            f"there is no neutral picture {neutral[:_SHOWN]!r}: use median, none, or a picture's number from 0 on"
+            f"there is no neutral picture {neutral[:SHOWN]!r}: use median, none, or a picture's number from 0 on"
         )
 
 

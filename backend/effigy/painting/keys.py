@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from effigy_protocol.errors import SHOWN
 from effigy_protocol.files import file_problem, parse_json
 from effigy_protocol.messages import MatteName
 from effigy_protocol.record import latent_hash
@@ -32,7 +33,6 @@ FRAMES = 1_000_000  # from the first to the last
 _VALUES = 5_000_000  # of all frames together, each some 80 bytes in memory
 _LINES, _LINE = 2 * FRAMES, 1 << 16  # of a table, and characters of a line
 _FORMAT = 1
-_SHOWN = 60  # characters of what is refused
 
 _Row = dict[str, float]  # what stands in one frame: yaw, pitch, keep and controls
 
@@ -56,7 +56,7 @@ class Keys:
         if others := self.models - {model.model_id}:
             own = min(others)
             raise PaintingError(
-                f"these keys belong to model {own[:_SHOWN]}, and {model.model_id} ({model.name}) is to paint them: "
+                f"these keys belong to model {own[:SHOWN]}, and {model.model_id} ({model.name}) is to paint them: "
                 f"choose their own with --model {chosen_by(own) or 'FOLDER'}"
             )
         if self.hashes - {latent_hash(person.latent)}:
@@ -138,12 +138,12 @@ def _from_json(text: str) -> Keys:
         raise ValueError(f'it must be an object with "format": {_FORMAT} and "frames"')
     rows: dict[int, _Row] = {}
     for name, entry in read["frames"].items():
-        where = f"frame {name[:_SHOWN]}"
+        where = f"frame {name[:SHOWN]}"
         if not isinstance(entry, dict) or not isinstance(entry.get("controls", {}), dict):
             raise ValueError(f'{where} must be an object with "yaw", "pitch" and "controls"')
         pose = {key: entry[key] for key in MOMENT if entry.get(key) is not None}
         row = {
-            key: _number(value, f"{where}, {key[:_SHOWN]}") for key, value in (pose | entry.get("controls", {})).items()
+            key: _number(value, f"{where}, {key[:SHOWN]}") for key, value in (pose | entry.get("controls", {})).items()
         }
         _put(rows, _number(name, where), row, where)
     every = {name for row in rows.values() for name in row}
@@ -178,7 +178,7 @@ def _number(value: Any, where: str) -> float:
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{where}: {str(value)[:_SHOWN]!r} is no finite number")
+        raise ValueError(f"{where}: {str(value)[:SHOWN]!r} is no finite number")
     return number
 
 

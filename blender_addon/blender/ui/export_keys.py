@@ -9,7 +9,6 @@ from pathlib import Path
 import bpy
 import numpy as np
 from bpy.props import StringProperty
-from bpy_extras.io_utils import ExportHelper
 
 from effigy_client.capture.recording import Recording, record
 from effigy_client.pose import Angles
@@ -21,6 +20,7 @@ from ..scene.properties import face_of
 from ..scene.queries import face_in, scene_of
 from ..scene.reader import FaceState, UnreadableError, read_face
 from ..translation import rpt_
+from .choosing import WritesFile
 from .operator import FaceOperator, registration_in_menu
 
 _FORMAT = 1
@@ -62,7 +62,7 @@ def recording_of(proxy: bpy.types.Object, scene: bpy.types.Scene) -> Recording:
     return record(values, controls.targets_of(proxy), angles, scene.render.fps / scene.render.fps_base)
 
 
-class EFFIGY_OT_export_keys(FaceOperator, ExportHelper):
+class EFFIGY_OT_export_keys(FaceOperator, WritesFile):
     bl_idname = "effigy.export_keys"
     bl_label = "Export Keys"
     bl_description = (
@@ -86,7 +86,7 @@ class EFFIGY_OT_export_keys(FaceOperator, ExportHelper):
         return {"FINISHED"}
 
 
-class EFFIGY_OT_export_arkit(FaceOperator, ExportHelper):
+class EFFIGY_OT_export_arkit(FaceOperator, WritesFile):
     bl_idname = "effigy.export_arkit"
     bl_label = "Export ARKit CSV"
     bl_description = (

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import bpy
 from bpy.props import StringProperty
-from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from effigy_protocol.files import LargeFileError, read_bytes, read_json, write_whole
 from effigy_protocol.limits import REQUEST_LIMITS
@@ -18,6 +17,7 @@ from effigy_protocol.messages import FromLatent, OpenIdentity
 from ..scene.properties import face_of
 from ..scene.queries import face_in
 from ..translation import rpt_
+from .choosing import OpensFile, WritesFile
 from .opening import FromDialog
 from .operator import FaceOperator
 
@@ -25,7 +25,7 @@ _FORMAT = 1
 _PERSON = ".person"  # of files that the backend makes of pictures
 
 
-class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
+class EFFIGY_OT_save_identity(WritesFile, FaceOperator):
     bl_idname = "effigy.save_identity"
     bl_label = "Save Identity"
     bl_description = "Write this face's identity to a file, to open it in another scene or on another computer"
@@ -45,7 +45,7 @@ class EFFIGY_OT_save_identity(ExportHelper, FaceOperator):
         return {"FINISHED"}
 
 
-class EFFIGY_OT_load_identity(ImportHelper, FromDialog):
+class EFFIGY_OT_load_identity(OpensFile, FromDialog):
     bl_idname = "effigy.load_identity"
     bl_label = "Load Identity"
     bl_description = (

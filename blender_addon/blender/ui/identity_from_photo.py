@@ -8,7 +8,6 @@ from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
-from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.errors import RequestError
 from effigy_client.long_work import LongWork, read_picture
@@ -19,6 +18,7 @@ from ..pictures.photo import PictureError
 from ..pictures.session import session
 from ..scene.properties import face_of
 from ..translation import iface_, rpt_
+from .choosing import OpensFile
 from .opening import ChangeOperator
 from .operator import hand_over
 from .portrait import Shown, portrait
@@ -67,7 +67,7 @@ class PhotoSettings(ChangeOperator):
             column.label(text=line)
 
 
-class EFFIGY_OT_identity_from_photo(ImportHelper, PhotoSettings):
+class EFFIGY_OT_identity_from_photo(OpensFile, PhotoSettings):
     bl_idname = "effigy.identity_from_photo"
     bl_label = "Identity from Photo"
     bl_description = (

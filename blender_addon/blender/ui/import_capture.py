@@ -10,7 +10,6 @@ from typing import Any
 import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, StringProperty
-from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.capture.retarget import fill_gaps, resample, retarget
 from effigy_client.capture.tables import Capture, CaptureError, LandmarkTrack, read_live_link, read_openface
@@ -22,12 +21,13 @@ from ..scene import controls
 from ..scene.queries import face_in, scene_of
 from ..translation import rpt_
 from .capture_keys import KeyingOperator
+from .choosing import OpensFile
 from .operator import registration_in_menu
 
 _IRISES = 2  # landmarks that a face may have after iBUG's 68; no track has them, so none tells what moves them alone
 
 
-class CaptureImport(ImportHelper, KeyingOperator):
+class CaptureImport(OpensFile, KeyingOperator):
     """An importer of a table."""
 
     filename_ext = ".csv"

@@ -11,7 +11,6 @@ from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
-from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.capture.process import CaptureProcess, Written
 from effigy_client.capture.tables import CaptureError, read_live_link
@@ -26,6 +25,7 @@ from ..scene.queries import face_in, name_of, scene_of
 from ..translation import rpt_
 from . import capture_process
 from .capture_keys import KeyingOperator
+from .choosing import OpensFile
 from .import_capture import channels_of
 from .operator import WatchingOperator, hand_over, registration_in_menu
 from .pose import has_camera
@@ -72,7 +72,7 @@ class FilmSettings(KeyingOperator):
         return has_camera(cls, context)
 
 
-class EFFIGY_OT_import_film(ImportHelper, FilmSettings):
+class EFFIGY_OT_import_film(OpensFile, FilmSettings):
     bl_idname = "effigy.import_film"
     bl_label = "Import Film"
     bl_description = (

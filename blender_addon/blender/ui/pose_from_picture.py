@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
-from bpy_extras.io_utils import ImportHelper
 
 from effigy_client.errors import RequestError
 from effigy_client.pose import Angles
@@ -26,6 +25,7 @@ from ..scene.queries import face_in, name_of, scene_of
 from ..scene.reader import UnreadableError, read_face
 from ..translation import rpt_
 from . import library
+from .choosing import OpensFile
 from .opening import REDO_S
 from .operator import WatchingOperator, can_ask, hand_over, registration_in_menu
 from .pose import CameraOperator, has_camera
@@ -97,7 +97,7 @@ class PictureSettings(CameraOperator):
         row.prop(self, "neutral")
 
 
-class EFFIGY_OT_pose_from_picture(ImportHelper, PictureSettings):
+class EFFIGY_OT_pose_from_picture(OpensFile, PictureSettings):
     bl_idname = "effigy.pose_from_picture"
     bl_label = "Pose from Picture"
     bl_description = (
@@ -113,8 +113,7 @@ class EFFIGY_OT_pose_from_picture(ImportHelper, PictureSettings):
             self.neutral = face_of(face_in(context)).neutral_picture
         if self.image:
             return self.execute(context)
-        chosen: Any = super().invoke(context, event)  # which Blender's stubs take for None
-        return cast(set[str], chosen)
+        return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return hand_over(self, context, EFFIGY_OT_read_picture.bl_idname)

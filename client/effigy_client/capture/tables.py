@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from effigy_protocol.errors import SHOWN
 from effigy_protocol.files import check_regular
 
 from .timeline import USUAL_RATE, bridged, gaps_of, rate_of
@@ -26,7 +27,6 @@ _SKIPPED = {"timecode", "blendshapecount"}
 _MAX_ROWS = 1_000_000
 _LONGEST_S = 6 * 3600.0  # of a take; all of Blender's frames last less than five hours at 60 per second
 _LARGEST = 1e6  # of a captured value, ten times the pixels of the largest pictures
-_SHOWN = 60  # characters of a refused value in an error
 _FRAMES = 1000  # frames in a second, more than any camera counts
 _SEQUENCE_RATE = 30.0  # pictures per second of a track without times
 
@@ -263,7 +263,7 @@ def _number(row: list[str], index: int, path: Path, line: int, *, or_nan: bool =
     except ValueError:
         value = math.nan
     if not abs(value) <= _LARGEST:  # nor is NaN
-        raise CaptureError(f"{path.name}, line {line}: {text[:_SHOWN]!r} is no number that a capture holds")
+        raise CaptureError(f"{path.name}, line {line}: {text[:SHOWN]!r} is no number that a capture holds")
     return value
 
 
@@ -275,5 +275,5 @@ def _timecode(timecode: str, path: Path, line: int) -> tuple[float, float]:
     except ValueError:
         hours = minutes = seconds = frames = math.nan
     if not (0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 60 and 0 <= frames < _FRAMES):
-        raise CaptureError(f"{path.name}, line {line}: {timecode[:_SHOWN]!r} is no timecode (hh:mm:ss:ff.fff)")
+        raise CaptureError(f"{path.name}, line {line}: {timecode[:SHOWN]!r} is no timecode (hh:mm:ss:ff.fff)")
     return hours * 3600 + minutes * 60 + seconds, frames
