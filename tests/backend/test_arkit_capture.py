@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,21 @@ def test_importers_make_the_controls_of_the_shapes_again():
         found = retarget(capture, [Target(name, *limits, TWINS.get(name, "")) for name, limits in RANGES.items()])
         for name, value in wanted.items():
             assert found[name][0] == pytest.approx(value, abs=0.04 * np.ptp(RANGES[name]) + 0.01), name
+
+
+def test_what_shapes_cannot_say_is_told():
+    """One brow rises alone, and the other with it: ARKit has one shape for the inner ends of both."""
+    twins = {"browInnerUp": "browInnerUp", "browUpLeft": "browUpRight", "browUpRight": "browUpLeft"}
+    finder = ShapeFinder([Parameter(name, "", -1.0, 1.0, twin) for name, twin in twins.items()])
+
+    def moment(left, right):
+        asked = {"browInnerUp": 0.5 * (left + right), "browUpLeft": left, "browUpRight": right}
+        return CapturedFrame(0.0, finder.find(asked, {}), 0.0, 0.0, 0.0, finder.spread(asked))
+
+    assert finder.unsaid([moment(0.0, 0.0), moment(0.4, 0.4)]) == ()
+    alone = CapturedFrame(0.0, {}, 0.0, 0.0, 0.0, asked := {"browInnerUp": 0.0, "browUpLeft": 1.0, "browUpRight": 0.0})
+    shown = replace(alone, shapes=finder.find(asked, {}))
+    assert "browUpLeft" in finder.unsaid([moment(0.0, 0.0), shown])
 
 
 def test_what_no_control_is_made_of_is_as_it_was_scored():

@@ -15,6 +15,7 @@ from effigy_protocol.messages import Parameter
 Array = NDArray[np.float64]
 
 _PULL = 0.05  # how much a shape's own score counts beside what the controls say
+_SAID = 0.02  # of a control's range: a smaller error does not count
 
 
 class ShapeFinder:
@@ -37,11 +38,27 @@ class ShapeFinder:
         """Maps the values of ``controls`` and MediaPipe's scores, by name, to every shape, 0 … 1."""
         found = {name: min(max(scores.get(name, 0.0), 0.0), 1.0) for name in SHAPES}
         if self._shapes:
-            wanted = [_spread(controls[name], *self._ranges[name]) for name in self._ranges]
             near = [_PULL * found[shape] for shape in self._shapes]
-            solved = lsq_linear(self._whole, np.array([*wanted, *near]), bounds=(0, 1), method="bvls").x
+            solved = lsq_linear(
+                self._whole, np.array([*self.spread(controls).values(), *near]), bounds=(0, 1), method="bvls"
+            ).x
             found.update(zip(self._shapes, (float(value) for value in solved), strict=True))
         return found
+
+    def spread(self, controls: Mapping[str, float]) -> dict[str, float]:
+        """Maps the values of ``controls`` to −1 … 0 … 1 of their ranges."""
+        return {name: _spread(controls[name], *ends) for name, ends in self._ranges.items()}
+
+    def unsaid(self, moments: Sequence[CapturedFrame]) -> tuple[str, ...]:
+        """Returns the controls of which the shapes of some moment say something else than its ``own``.
+
+        One brow that rises alone is such: it takes its inner end along, which ARKit has for both brows together.
+        """
+        said = np.array([[moment.shapes[shape] for shape in self._shapes] for moment in moments]) @ self._matrix.T
+        own = np.array([[moment.own[name] for name in self._ranges] for moment in moments])
+        return tuple(
+            name for name, apart in zip(self._ranges, np.abs(said - own).T, strict=True) if apart.max() > _SAID
+        )
 
 
 def _spread(value: float, low: float, high: float) -> float:

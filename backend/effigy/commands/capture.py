@@ -112,7 +112,13 @@ class Performer:
         controls = dict(zip(self.controls, beyond[3 : 3 + C].tolist(), strict=True))
         scores = dict(zip(SCORES, beyond[3 + C :].tolist(), strict=True))
         yaw, pitch, roll = beyond[:3].tolist()
-        return CapturedFrame(seconds, self._shapes.find(controls, scores), yaw, pitch, roll)
+        return CapturedFrame(
+            seconds, self._shapes.find(controls, scores), yaw, pitch, roll, self._shapes.spread(controls)
+        )
+
+    def unsaid(self, moments: list[CapturedFrame]) -> tuple[str, ...]:
+        """Returns the controls that ARKit's shapes cannot express in some of the moments."""
+        return self._shapes.unsaid(moments)
 
 
 def read_take(
@@ -179,11 +185,14 @@ def rest_of(take: Take, performer: Performer, neutral: str) -> Array:
 
 
 def write_take(take: Take, performer: Performer, rest: Array, out: Path) -> None:
-    """Writes the table that the Live Link Face app would record. Raises OSError."""
+    """Writes the table that the Live Link Face app would record, with columns of our own for what it cannot express.
+
+    Raises OSError.
+    """
     smooth = smooth_both_ways(take.values, take.times, _CUTOFF, performer.beta, _GAP_S)
-    moments = (performer.moment(float(seconds), row, rest) for seconds, row in zip(take.times, smooth, strict=True))
+    moments = [performer.moment(float(seconds), row, rest) for seconds, row in zip(take.times, smooth, strict=True)]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(csv_rows(moments))
+    csv.writer(text, lineterminator="\n").writerows(csv_rows(moments, performer.unsaid(moments)))
     with whole_file(out) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
