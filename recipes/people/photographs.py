@@ -30,6 +30,7 @@ from effigy.faces.picture_reading import NoFaceError, find_faces
 from effigy.faces.transfer import photo_map_of
 from effigy.landmarks.photo import PhotoReader, doubled
 from effigy.people.making import finish, make_person
+from effigy.picture_files import PictureFileError
 
 _TURNS = (-20.0, -10.0, 0.0, 10.0, 20.0)  # from where the photograph looks
 _STRENGTH = 0.8
@@ -76,7 +77,7 @@ def _read(reader: PhotoReader, picture: np.ndarray) -> Features | None:
 def table(rows: list[dict[str, Any]]) -> None:
     """Prints means and ranges."""
     used = [row for row in rows if "problem" not in row]
-    print(f"{len(used)} photographs; {len(rows) - len(used)} of which no person could be made")
+    print(f"{len(used)} photographs; {len(rows) - len(used)} of which no person could be made (the record says why)")
     columns: dict[str, list[float]] = {}
     for row in used:
         for name in ("psnr_face", "tuned_psnr_face", "seconds"):
@@ -99,8 +100,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24)
     given = parser.parse_args()
     torch.set_num_threads(1)
+    if not given.folder.is_dir():
+        raise SystemExit(f"{given.folder} is no folder: name one with photographs")
     files = sorted(path for path in given.folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     chosen = files[given.first :: given.every][: given.count]
+    if not chosen:
+        raise SystemExit(f"{given.folder} has {len(files)} pictures (.jpg, .jpeg, .png), and none is chosen of them")
     lines = given.record.read_text().splitlines() if given.record.exists() else []
     known = {row["file"]: row for row in map(json.loads, lines)}
     model = api.load(given.model)
@@ -110,7 +115,7 @@ def main() -> None:
             continue
         try:
             row = measure(model, reader, file)
-        except NoFaceError as error:
+        except (NoFaceError, PictureFileError) as error:
             row = {"problem": str(error)}
         known[file.name] = {"file": file.name, **row}
         with given.record.open("a") as record:

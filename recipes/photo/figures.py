@@ -17,13 +17,14 @@ import imageio_ffmpeg
 import numpy as np
 import torch
 
-from effigy.capture import open_film
-from effigy.commands.capture import Performer, read_take, rest_of, write_take
-from effigy.faces import FaceModel, Identity, load_face_model, resolve_bundle
+from effigy.capture import SourceError, open_film
+from effigy.commands.capture import CaptureError, Performer, read_take, rest_of, write_take
+from effigy.faces import BundleError, FaceModel, Identity, load_face_model, resolve_bundle
 from effigy.faces.picture_reading import NoFaceError, PictureReading, read_picture
-from effigy.faces.transfer import photo_map_of, transfer
+from effigy.faces.transfer import UnreadableModelError, photo_map_of, transfer
 from effigy.faces.welcome import controls_of
 from effigy.fitting.photo_learning import random_edit
+from effigy.landmarks import DetectorError
 from effigy.landmarks.photo import Film, PhotoReader, doubled
 from effigy_client.capture.retarget import Target, retarget
 from effigy_client.capture.tables import read_live_link
@@ -31,6 +32,7 @@ from effigy_client.capture.tables import read_live_link
 _FIRST = 5_000_000  # seeds of people from whom nothing was learnt
 _EDITS = 7
 _FPS = 12
+_FEWEST = 3  # readings that have a correlation
 _Ask = tuple[float, float, dict[str, float]]
 
 
@@ -49,6 +51,12 @@ def try_to_read(model: FaceModel, reader: PhotoReader, picture: np.ndarray) -> P
         return read_picture(model, reader, picture, painted=True)
     except NoFaceError:
         return None
+
+
+def check_seen(found: int, count: int, model: FaceModel) -> None:
+    """Raises SystemExit where faces are seen in too few pictures for figures."""
+    if found < _FEWEST:
+        raise SystemExit(f"a face is read in {found} of {count} pictures of {model.name}: there are no figures of it")
 
 
 def read(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, object]:
@@ -79,6 +87,7 @@ def read(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, object
                         for n in model.controls
                     ]
                 )
+    check_seen(found, count, model)
     P, C = np.array(poses), np.array(controls)
 
     def correlation(truth: Callable[[np.ndarray], np.ndarray], low: float = -np.inf) -> dict[str, float]:
@@ -98,12 +107,13 @@ def read(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, object
 def carry(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, object]:
     """Pictures carried over to other people, and read again."""
     random = np.random.default_rng(2)
-    turns, values = [], []
+    turns, values, count = [], [], 0
     for number in range(people):
         person, other = model.open_seed(_FIRST + number), model.open_seed(_FIRST + 1000 + number)
         (calm, *pictures) = painted(model, person, [(0.0, 0.0, {}), *random_asks(model, random, 2)])
         rest, again_rest = (try_to_read(model, reader, p) for p in (calm, painted(model, other, [(0.0, 0.0, {})])[0]))
         for picture in pictures:
+            count += 1
             seen = try_to_read(model, reader, picture)
             if seen is None or rest is None or again_rest is None:
                 continue
@@ -114,6 +124,7 @@ def carry(model: FaceModel, reader: PhotoReader, people: int) -> dict[str, objec
                 turns.append((again.yaw - seen.yaw, again.pitch - seen.pitch))
                 shown = photo_map_of(model).read_controls(again.features, again_rest.features)
                 values.append([[wanted.controls[n], shown[n]] for n in model.controls])
+    check_seen(len(turns), count, model)
     V = np.array(values)
     gains = {n: float(np.polyfit(V[:, i, 0], V[:, i, 1], 1)[0]) for i, n in enumerate(model.controls)}
     return {"turn_mae": np.abs(turns).mean(axis=0).tolist(), "gain": gains, "pictures": len(turns)}
@@ -187,6 +198,14 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=63)
     parser.add_argument("--only", default="speed,transfer,film,read")
     options = parser.parse_args()
+    try:
+        measure(options)
+    except (BundleError, CaptureError, DetectorError, NoFaceError, SourceError, UnreadableModelError) as error:
+        raise SystemExit(str(error)) from None
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Prints the figures asked for, each as soon as it is known."""
     model, reader = load_face_model(resolve_bundle(options.model)), PhotoReader()
     verbs = {
         "read": lambda: read(model, reader, options.people),
@@ -195,6 +214,8 @@ def main() -> None:
         "speed": lambda: speed(model, reader),
     }
     for name in options.only.split(","):
+        if name not in verbs:
+            raise SystemExit(f"there is no figure {name!r}: --only takes {', '.join(verbs)}")
         print(json.dumps({name: verbs[name]()}, indent=1), flush=True)
 
 
