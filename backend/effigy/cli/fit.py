@@ -80,4 +80,10 @@ def fit(
             f"with 'effigy bundle learn-attributes {out}'",
             markup=False,
         )
+    if report.unshown:
+        console.print(
+            f"{', '.join(report.unshown)}: left out, as pictures hardly show what is asked of "
+            f"{'it' if len(report.unshown) == 1 else 'them'}; people who do are needed among the samples (--latents)",
+            markup=False,
+        )
     console.print(f"{out}: {out / 'report' / 'report.md'} says how good it is; effigy evaluate {out} measures more.")

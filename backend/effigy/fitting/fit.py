@@ -34,6 +34,7 @@ from .photo_learning import learn_photos
 from .practice import EDITS, correct_by_edits
 from .reach import reachable
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
+from .showing import unshown
 
 _HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
 _FACES = 0.8  # share of the pictures in which a face must be found
@@ -73,6 +74,7 @@ class FitReport:
     shape_nme: Array  # of the shape model, for each sample, [N]
     looks: Looks | None  # None for landmarks that are not a face's
     dropped: list[str]  # attributes of the bundle that was replaced, which the new one has not learnt
+    unshown: dict[str, float]  # controls left out since pictures do not show them, each with the share that they do
 
 
 def fit_face_model(
@@ -131,6 +133,8 @@ def fit_face_model(
     )  # fmt: skip
     corrected = correct_by_edits(model, detector, latents[:EDITS], plan.seed, progress)
     model = model.with_regressor(corrected.regressor, model.appearance)
+    hidden = unshown(model, detector)
+    model.controls = {name: control for name, control in model.controls.items() if name not in hidden}
     unseen = Detected(latents[-held_out:], W[-held_out:])
     regressor_nme = error_of(corrected.regressor, unseen, shape)
     header = {
@@ -153,7 +157,9 @@ def fit_face_model(
         learn_photos(out, plan.photo_people, lambda i, n: progress("photos", i, n))
     if plan.people_pictures:
         learn_people(out, plan.people_pictures, lambda i, n: progress("people", i, n))
-    return FitReport(len(W), float(shape_nme.mean()), regressor_nme, corrected, paper_nme, shape_nme, looks, before)
+    return FitReport(
+        len(W), float(shape_nme.mean()), regressor_nme, corrected, paper_nme, shape_nme, looks, before, hidden
+    )
 
 
 def learn_looks(

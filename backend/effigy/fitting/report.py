@@ -156,6 +156,9 @@ def _page(model: FaceModel, report: FitReport, slopes: tuple[float, float]) -> s
         else f"| the paper's regressor, unseen | {report.paper_nme_percent:.2f} % |\n"
     )
     controls = "\n".join(f"| {c.name} | {c.group} | {c.low:.2f} … {c.high:.2f} |" for c in model.controls.values())
+    hidden = "".join(
+        f"| {name} | | left out: pictures show {share:.2f} of it |\n" for name, share in report.unshown.items()
+    )
     height, width = model.generator.resolution
     looks = "nothing: these landmarks are not a face's" if report.looks is None else str(report.looks)
     edits = f"{report.corrected.edits_before:.2f} %, {report.corrected.edits:.2f} %"
@@ -176,7 +179,7 @@ Errors are mean landmark distances in percent of the outer-eye distance.
 | control | group | range |
 |---|---|---|
 {controls}
-
+{hidden}
 ![Error of every sample](reprojection.png)
 ![Deformations](basis.png)
 ![Turns asked and measured](calibration.png)
