@@ -71,7 +71,7 @@ class Truth:
         return self._latent(p)
 
     def pictures(self, ws: Tensor) -> list[Tensor]:
-        """Returns pictures [3, H, W] in [−1, 1] of w+ [num_ws, w_dim]: the generator's; with a head the renderer's too."""
+        """Paints [3, H, W] in [−1, 1] of w+ [num_ws, w_dim]: the generator's; with a head the renderer's too."""
         shown = [self.model.paint(ws[None])[0, ..., :3]]
         if self.renderer is not None:
             shown.append(self.renderer(parameters_of_code(ws[:1].double())[0].numpy().astype(np.float32)).picture)

@@ -11,7 +11,7 @@ import torch
 
 from effigy.editing.regressor import Whitening
 from effigy.faces.encoder import Encoder, read_encoder
-from effigy.faces.features import PIXELS_ALONE, PictureFeatures
+from effigy.faces.features import PIXELS_ALONE
 from effigy.fitting import encoder_learning
 from effigy.generators.planes import RGB
 from effigy.people import inversion
@@ -56,12 +56,12 @@ class Pictures:
     """The objective of a linear ``painter``'s picture of ``true`` [1, SIZE]."""
 
     def __init__(self, slopes: torch.Tensor, true: torch.Tensor, metric: torch.Tensor | None) -> None:
-        self._slopes, self.metric, self.pull = slopes, metric, 0.0
+        self._slopes, self.metric = slopes, metric
         self.target = SimpleNamespace(picture=true @ slopes)
 
     def __call__(self, v: torch.Tensor) -> Judged:
         picture = v @ self._slopes
-        return Judged(v, picture, PictureFeatures((), None, None), (picture - self.target.picture).square().mean())
+        return Judged(v, picture, (picture - self.target.picture).square().mean())
 
 
 @pytest.mark.parametrize("knows", [False, True])

@@ -31,7 +31,7 @@ def test_an_encoder_finds_what_is_linear_and_reads_as_it_was_written(tmp_path):
     true = torch.randn(35, 4, generator=random, dtype=torch.float64)
     v = torch.cat(features, dim=1).double() @ true + 3
     encoder = Encoder.learn(features, v, None)
-    seen = PictureFeatures(tuple(features), None, None)
+    seen = PictureFeatures(tuple(features), None)
     assert float((encoder(seen) - v).square().mean() / v.var()) < 0.01
     encoder.save(tmp_path)
     again = read_encoder(tmp_path, encoder.entry(), 4, None, torch.device("cpu"))

@@ -26,10 +26,9 @@ PIXELS_ALONE = "pixels"
 
 @dataclass(frozen=True, slots=True)
 class PictureFeatures:
-    """The features of N pictures: several kinds, each [N, F]; and landmarks and embeddings, if networks ran."""
+    """The features of N pictures: several kinds, each [N, F]; and embeddings, if networks ran."""
 
     features: tuple[Tensor, ...]
-    points: Tensor | None  # [N, 2, L] in [0, 1]
     vectors: Tensor | None  # [N, D], of length 1
 
 
@@ -44,14 +43,14 @@ class FeatureExtractor:
     def __call__(self, pictures: Tensor) -> PictureFeatures:
         """Computes the features of ``pictures`` [N, 3, H, W] in [−1, 1]; differentiable."""
         features = [F.interpolate(pictures.clamp(-1, 1), size=(_SMALL, _SMALL), mode="area")]
-        points = vectors = None
+        vectors = None
         if self._detector is not None:
             points, maps = self._detector.detect_with_features(pictures)
             features += [points, F.adaptive_avg_pool2d(maps, _COARSE)]
         if self._identity is not None:
             vectors, maps = self._identity.embed_with_features(pictures)
             features += [vectors, maps]
-        return PictureFeatures(tuple(part.flatten(1) for part in features), points, vectors)
+        return PictureFeatures(tuple(part.flatten(1) for part in features), vectors)
 
 
 def extractor_of(networks: Path | None, device: torch.device) -> FeatureExtractor:

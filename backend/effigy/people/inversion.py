@@ -68,17 +68,14 @@ def invert(objective: Objective, stages: Stages) -> Steps:
 
 
 def _passes(objective: Objective, work: int) -> Steps:
-    with torch.no_grad():
-        wanted = objective.guess(objective.seen)
+    wanted = objective.guess(objective.target.picture)
     first = wanted if objective.target.face is None else _within(wanted)
     # Far away from all faces the guess may be of no use, and half of it or nobody a better start.
     starts = [objective.judge(start) for start in (first, first / 2, torch.zeros_like(first))]
     best, step = min(starts, key=_cost), _STEP
     for number in range(_PASSES):
         yield Progress("seen", number / work, best.picture, objective.target.picture)
-        with torch.no_grad():
-            moved = best.v + step * (wanted - objective.guess(best.seen))
-        tried = objective.judge(moved)
+        tried = objective.judge(best.v + step * (wanted - objective.guess(best.picture)))
         if _cost(tried) < _cost(best):
             best, step = tried, min(_LONGER * step, 1.0)
         else:
@@ -87,9 +84,8 @@ def _passes(objective: Objective, work: int) -> Steps:
 
 
 def _descend(objective: Objective, start: Judged, descents: int, work: int) -> Steps:
-    to_v = _steps(objective)
-    origin = start.v.clone()
-    u = torch.zeros_like(origin).requires_grad_()
+    u, latent = _coordinates(objective, start.v.clone())
+    u.requires_grad_()
     optimiser = torch.optim.LBFGS(
         [u], lr=1.0, max_iter=1, max_eval=descents, history_size=_HISTORY, line_search_fn="strong_wolfe",
         tolerance_grad=0.0,
@@ -106,14 +102,14 @@ def _descend(objective: Objective, start: Judged, descents: int, work: int) -> S
         if painted == descents:
             raise _SpentError
         with torch.enable_grad():
-            judged = objective(origin + to_v(u))
+            judged = objective(latent(u))
             price = _SCALE * judged.cost
             (slope,) = torch.autograd.grad(price, u)
         painted += 1
         u.grad, price = slope.clone(), price.detach()
         known.append((u.detach().clone(), price, slope))
         if judged.cost < best.cost:
-            best = Judged(judged.v.detach(), judged.picture.detach(), best.seen, judged.cost.detach())
+            best = Judged(judged.v.detach(), judged.picture.detach(), judged.cost.detach())
         return price
 
     while painted < descents:
@@ -129,14 +125,13 @@ def _descend(objective: Objective, start: Judged, descents: int, work: int) -> S
     return best
 
 
-def _steps(objective: Objective) -> Callable[[Tensor], Tensor]:
-    """Returns the map from u [1, M] to steps of v."""
+def _coordinates(objective: Objective, v: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Returns the coordinates u [1, M] of ``v``, and the map from u to v. Without a metric they are v."""
     if objective.metric is None:
-        return lambda u: u
+        return v, lambda u: u
     values, axes = torch.linalg.eigh(objective.metric.cpu().double())
-    values = values.clamp_min(_FLAT * values[-1]) + objective.pull
-    root = (_UNIT * axes * values.rsqrt() @ axes.T).to(objective.metric)
-    return lambda u: u @ root
+    root = (_UNIT * axes * values.clamp_min(_FLAT * values[-1]).rsqrt() @ axes.T).to(objective.metric)
+    return torch.zeros_like(v), lambda u: v + u @ root
 
 
 def _within(v: Tensor) -> Tensor:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cost that inversion minimises: how far a painted face is from the wanted picture."""
+"""The cost that inversion minimises: how far a painted face is from the wanted picture.
+
+A picture of the generator's own is met in its pixels alone, down to their rounding. Networks' readings of it would be
+met then, too; while they are not, they curve the cost in ways that the metric of latents does not know.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,14 @@ from torch import Tensor
 
 from ..faces import FaceModel
 from ..faces.encoder import Encoder
-from ..faces.features import PictureFeatures
 from ..generators.planes import colour
 from ..landmarks.photo import Crop, PhotoReader
 
 _OUTSIDE = 0.2  # weight of a photograph outside of the face, as generators cannot paint its hair and background
+# Of a photograph, whose pixels no latent meets:
 IDENTITY = 0.02
-LANDMARKS = 1.0  # in pictures' widths, squared
-# The same of a photograph's, which is found by a detector that knows photographs. With 5, eyes and mouth were found 8 %
-# of the outer-eye distance beside the photograph's, and what moved there was covered by tuning.
+# Of the points' squared distance in picture widths. With 5, eyes and mouth were found 8 % of the outer-eye distance
+# beside the photograph's, and what moved there was covered by tuning.
 MESH = 100.0
 _TYPICAL = 0.02  # per squared standard deviation: holds photographs near faces that the generator knows
 _COARSE = 4  # times smaller: counts once more of a photograph, so that colours agree where details cannot
@@ -44,11 +47,10 @@ class PhotoFace:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A latent that was painted, with its picture's features and cost."""
+    """A latent that was painted, with its picture and cost."""
 
     v: Tensor  # [1, M]
     picture: Tensor  # [1, 3, H, W]
-    seen: PictureFeatures
     cost: Tensor  # []
 
 
@@ -60,12 +62,11 @@ class Objective:
         whitening = model.regressor.whitening
         self._mean = whitening.mean.float().to(model.generator.device)
         self._basis = whitening.basis.float().to(model.generator.device)
-        self.metric = encoder.metric  # [M, M] or None
-        self.pull = 0.0 if target.face is None else _TYPICAL / self.size  # of |v|², in the cost
+        self.metric = encoder.metric if target.face is None else None  # [M, M]: of pixels, which are not all here
         self.target = target
         self.painted = 0
         with torch.no_grad():
-            self.seen = encoder.extractor(target.picture)
+            self._vectors = encoder.extractor(target.picture).vectors
             self._mesh = torch.zeros(0) if target.face is None else mesh_of(target.picture, target.face)
 
     @property
@@ -77,24 +78,22 @@ class Objective:
         """v [N, M] → w [N, w_dim]."""
         return self._mean + v @ self._basis
 
-    def guess(self, seen: PictureFeatures) -> Tensor:
-        """Returns the encoder's estimate of v [N, M] from a picture's features."""
-        return self._encoder(seen)
+    @torch.no_grad()
+    def guess(self, picture: Tensor) -> Tensor:
+        """Returns the encoder's estimate of v [1, M] from a picture [1, 3, H, W]."""
+        return self._encoder(self._encoder.extractor(picture))
 
     def __call__(self, v: Tensor) -> Judged:
         """Paints v and computes its cost, which is differentiable in v."""
         ws = self.latents(v)[:, None].expand(-1, self._generator.num_ws, -1)
         picture = colour(self._generator.synthesize(ws), self._generator.planes)
         self.painted += 1
-        seen = self._encoder.extractor(picture)
         cost = pixels_apart(picture, self.target)
-        if seen.vectors is not None and self.seen.vectors is not None:
-            cost = cost + IDENTITY * (1 - (seen.vectors * self.seen.vectors).sum(dim=1)).mean()
         if (face := self.target.face) is not None:
-            cost = cost + MESH * points_apart(mesh_of(picture, face), self._mesh) + self.pull * v.square().sum()
-        elif seen.points is not None and self.seen.points is not None:
-            cost = cost + LANDMARKS * (seen.points - self.seen.points).square().sum(dim=1).mean()
-        return Judged(v, picture, seen, cost)
+            if self._vectors is not None and (vectors := self._encoder.extractor(picture).vectors) is not None:
+                cost = cost + IDENTITY * (1 - (vectors * self._vectors).sum(dim=1)).mean()
+            cost = cost + MESH * points_apart(mesh_of(picture, face), self._mesh) + _TYPICAL * v.square().mean()
+        return Judged(v, picture, cost)
 
     def judge(self, v: Tensor) -> Judged:
         """Paints v and computes its cost, without gradients."""
