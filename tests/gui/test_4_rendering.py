@@ -8,6 +8,7 @@ import time
 
 import imageio.v3 as iio
 import numpy as np
+import pytest
 
 from .steps import PANEL, hover, lives, picture, settle, toggle, until
 from .window import PATIENCE, SIZE
@@ -98,19 +99,24 @@ def test_f12_shows_the_same_pixels(window):
     np.testing.assert_array_equal(read(baked), rendered)
 
 
-def test_f12_in_eevee_ends_however_often(window):
-    """Its thread ends while the window draws: neither waits for what the other holds."""
+@pytest.mark.parametrize("persistent", [False, True])
+def test_f12_in_eevee_ends_however_often(window, persistent):
+    """Its thread begins and ends while the window draws: neither waits for what the other holds."""
     window.ask(
+        f"bpy.context.scene.render.use_persistent_data = {persistent}\n"
         "scene = bpy.context.scene\nbpy.app.driver_namespace['engine'] = scene.render.engine\n"
         "names = scene.render.bl_rna.properties['engine'].enum_items.keys()\n"
         "scene.render.engine = next(n for n in ('BLENDER_EEVEE', 'BLENDER_EEVEE_NEXT') if n in names)\n"
         "scene.eevee.taa_render_samples = 1"
     )
-    for _ in range(8):
+    kept = f"result = bpy.context.scene.render.use_persistent_data == {persistent}"
+    for _ in range(4):
         hover(window)
         window.keys("F12")
         until(lambda: not window.ask(RENDERS), window.console)
         close_render(window)
+        until(lambda: window.ask(kept), window.console)
+    window.ask("bpy.context.scene.render.use_persistent_data = False")
     window.ask("bpy.context.scene.render.engine = bpy.app.driver_namespace.pop('engine')")
 
 

@@ -7,6 +7,7 @@ of the photograph. The plane stays where it was put: the head's own turn is in t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,23 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from effigy_protocol.person import Corner
+from effigy_client.face import Anchor
+from effigy_protocol.person import Corner, quad_of
 
 from . import display, rig
 from .properties import face_of
 from .sharpen import PICTURE
 
 _BEFORE = 2e-3  # of the plate's side, towards the viewer: it covers the plate
+
+
+@lru_cache(maxsize=8)
+def square_of(latent: str) -> tuple[Corner, Corner, Corner, Corner] | None:
+    """Returns where a person's square was in the photograph, from a latent in base64; None without a photograph.
+
+    Cached: a tuned person takes milliseconds to decode, and a panel asks at every redraw.
+    """
+    return quad_of(Anchor("", latent).latent_bytes())
 
 
 def corners(quad: tuple[Corner, Corner, Corner, Corner], width: int, height: int) -> np.ndarray:

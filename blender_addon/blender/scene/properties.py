@@ -201,6 +201,10 @@ class EffigyFace(bpy.types.PropertyGroup):
         override=OVERRIDABLE,
     )
     photograph: PointerProperty(type=bpy.types.Object, override=OVERRIDABLE)
+    pasted: StringProperty(
+        description="What the photograph around the plate was pasted from: a line for each frame, or one for all",
+        override=OVERRIDABLE,
+    )
     worn_visibility: BoolVectorProperty(
         description="Whether cameras see the proxy mesh, and whether it casts a shadow, while it wears the picture",
         size=2,

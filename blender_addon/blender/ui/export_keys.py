@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import bpy
@@ -36,13 +37,9 @@ def read_range(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | 
     return {frame: read_face(proxy, scene, bpy.context.evaluated_depsgraph_get()) for frame in visit(scene, frames)}
 
 
-def keys_of(proxy: bpy.types.Object, scene: bpy.types.Scene, frames: range | None = None) -> str:
-    """Returns ``frames``, by default all of the scene's, as JSON, a line for each, like a bake's frames.json.
-
-    Raises UnreadableError.
-    """
+def keys_of(proxy: bpy.types.Object, states: Mapping[int, FaceState]) -> str:
+    """Returns what each frame asks of a face as JSON, a line for each, like a bake's frames.json."""
     face = face_of(proxy)
-    states = read_range(proxy, scene, frames)
     lines = [f'"{frame}": {json.dumps(state.parameters.named())}' for frame, state in states.items()]
     encoding = "png16" if face.bake_depth == "16" else "png"
     head = {"format": _FORMAT, "model": face.model, "encoding": encoding, "person": face.latent}
@@ -77,7 +74,8 @@ class EFFIGY_OT_export_keys(FaceOperator, WritesFile):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            text = keys_of(face_in(context), scene_of(context))
+            proxy = face_in(context)
+            text = keys_of(proxy, read_range(proxy, scene_of(context)))
             write_whole(Path(self.filepath), text)
         except (UnreadableError, OSError) as error:
             self.report({"ERROR"}, rpt_("The keys cannot be exported: {}", error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..pictures import stale
+from ..pictures import pasted, stale
 from ..pictures.activity import activity
 from ..pictures.runs import earlier_model, run_of
 from ..pictures.session import session
@@ -71,6 +71,8 @@ def status(proxy: bpy.types.Object) -> Status:
             by_view, by_camera = iface_("Limited, as the viewport sees it"), iface_("Limited, as a render shows it")
             word = by_view if viewpoint.counts else by_camera
         return Status("INFO", word, limits)
+    if run.is_right and pasted.is_another(proxy, run.shown, scene_of(bpy.context).frame_current):
+        return Status("INFO", iface_("Source Photo shows another moment"), iface_("Paste it again to see this one."))
     if run.is_right:
         word = iface_("Exact, as the viewport sees it") if viewpoint.counts else iface_("Exact: what a render shows")
         return Status("CHECKMARK", word, speed)

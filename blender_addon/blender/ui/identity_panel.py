@@ -6,7 +6,8 @@ from __future__ import annotations
 import bpy
 
 from ..pictures.runs import earlier_model
-from ..scene.properties import face_of
+from ..scene import photograph
+from ..scene.properties import EffigyFace, face_of
 from ..scene.queries import face_in
 from ..translation import iface_
 from .panels import FacePanel
@@ -21,10 +22,7 @@ class EFFIGY_PT_identity(FacePanel):
         layout, proxy = self.layout, face_in(context)
         face = face_of(proxy)
         row = layout.row(align=True)
-        if face.seed >= 0:
-            row.label(text=iface_("The person of seed {}", face.seed))
-        else:
-            row.label(text="A mixture, or from a file")
+        row.label(text=_who(face), translate=False)
         row.prop(face, "locked", text="", icon="LOCKED" if face.locked else "UNLOCKED")
         layout.label(text=earlier_model(proxy) or face.model_name, translate=False)
         column = layout.column(align=True)
@@ -41,3 +39,13 @@ class EFFIGY_PT_identity(FacePanel):
         row.operator("effigy.load_identity", text="Load", icon="IMPORT")
         if earlier_model(proxy):  # last: it goes away when it is pressed
             layout.operator("effigy.use_new_default", icon="FORWARD")
+
+
+def _who(face: EffigyFace) -> str:
+    """Returns in words where the person comes from."""
+    if face.seed >= 0:
+        return iface_("The person of seed {}", face.seed)
+    if photograph.square_of(face.latent) is None:
+        return iface_("A mixture, or from a file")
+    name = bpy.path.basename(face.source_photo)
+    return iface_("From the photograph {}", name) if name else iface_("From a photograph")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,12 @@ import bpy
 from bpy.props import EnumProperty
 
 from effigy_client.command import Command
-from effigy_client.face import Anchor
 from effigy_client.provision import BackendError
 from effigy_protocol.files import write_whole
-from effigy_protocol.person import Corner, quad_of
 from effigy_protocol.record import picture_file
 
 from .. import preferences
-from ..pictures import photo
+from ..pictures import pasted, photo, redraw
 from ..pictures.bake import BakeError, folder_of
 from ..pictures.photo import PictureError
 from ..preferences import PreferencesError
@@ -29,19 +26,14 @@ from ..scene import photograph
 from ..scene.properties import face_of
 from ..scene.queries import active_face, face_in, name_of, scene_of
 from ..scene.reader import UnreadableError
-from ..translation import rpt_
-from .export_keys import keys_of
+from ..translation import iface_, n_, rpt_
+from .export_keys import keys_of, read_range
 from .operator import FaceOperator, WatchingOperator, is_idle, is_ours, is_saved
 from .panels import FacePanel
+from .rows import write
 
-
-@lru_cache(maxsize=8)
-def _quad(latent: str) -> tuple[Corner, Corner, Corner, Corner] | None:
-    """Returns where a person's square was in the photograph, from a latent in base64; None without a photograph.
-
-    Cached: a tuned person takes milliseconds to decode, and a panel asks at every redraw.
-    """
-    return quad_of(Anchor("", latent).latent_bytes())
+_HAIR = n_("Turned far from there, the photograph's own hair shows beside the head.")
+_progress = ""  # of the work that goes on, for the panel
 
 
 class EFFIGY_OT_paste_into_photo(WatchingOperator):
@@ -64,13 +56,19 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         proxy = active_face(context)
-        if proxy is None or _quad(face_of(proxy).latent) is None:
+        if proxy is None or photograph.square_of(face_of(proxy).latent) is None:
             cls.poll_message_set("Select a face that was made from a photograph")
+            return False
+        if _progress:
+            cls.poll_message_set("Wait until the photograph that is pasted is done, or stop it with Esc")
             return False
         return is_saved(cls) and is_idle(cls) and is_ours(cls, proxy)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return self.watch(context) if self._begin(context) else {"CANCELLED"}
+        if not self._begin(context):
+            return {"CANCELLED"}
+        self._say(context, 0)
+        return self.watch(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Runs the operator for scripts, and waits until it is done."""
@@ -86,13 +84,23 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         if not self._command.is_running:
             return self._show()
         written = sum(path.stat().st_mtime >= self._began for path in self._folder.glob("*.png"))
-        self.show_status(context, rpt_("Pasting into the photograph: {} of {} (Esc stops)", written, len(self._range)))
+        self._say(context, written)
         return None
 
+    def _say(self, context: bpy.types.Context, written: int) -> None:
+        """Shows how far the work is, in the panel and in the status bar."""
+        global _progress
+        _progress = iface_("Pasting: {} of {} (Esc stops)", written, len(self._range))
+        self.show_status(context, _progress)
+        redraw.side_panels()
+
     def cancel(self, context: bpy.types.Context) -> None:
+        global _progress
+        _progress = ""
         self._end()
         super().cancel(context)
         self.show_status(context, None)
+        redraw.side_panels()
 
     def _begin(self, context: bpy.types.Context) -> bool:
         """Starts the work; returns False, after a report, where that is impossible."""
@@ -107,7 +115,8 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
                 raise ValueError(rpt_("choose the photograph that {} was made from", proxy.name))
             self._folder = folder_of(proxy).with_name(f"{folder_of(proxy).name} in photo")
             self._keys = Path(tempfile.mkdtemp(prefix="effigy-", dir=bpy.app.tempdir)) / "keys.json"
-            write_whole(self._keys, keys_of(proxy, scene, self._range))
+            self._states = read_range(proxy, scene, self._range)
+            write_whole(self._keys, keys_of(proxy, self._states))
             if not photo.is_readable(picture):  # then From Photo has given the backend another file
                 write_whole(given := self._keys.with_name("picture.png"), photo.of_file(picture))
                 picture = given
@@ -128,10 +137,11 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         try:
             if problem := self._command.problem:
                 raise ValueError(problem)
-            if proxy is None or (quad := _quad(face_of(proxy).latent)) is None:
+            if proxy is None or (quad := photograph.square_of(face_of(proxy).latent)) is None:
                 raise ValueError(rpt_("{} is gone, or somebody else now", self._face[0]))
             first = picture_file(self._folder, self._range.start)
             photograph.show(proxy, quad, first, self._range if self.frames == "RANGE" else None)
+            pasted.note(proxy, self._states, is_still=self.frames == "CURRENT")
         except (RuntimeError, ValueError) as error:
             self.report({"ERROR"}, rpt_("The face cannot be pasted: {}", error))
             return {"CANCELLED"}
@@ -165,18 +175,23 @@ class EFFIGY_PT_source_photo(FacePanel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and _quad(face_of(face_in(context)).latent) is not None
+        return super().poll(context) and photograph.square_of(face_of(face_in(context)).latent) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: Any = self.layout
         face = face_of(face_in(context))
         layout.prop(face, "source_photo", text="")
-        layout.label(text="The posed face, back in it:")
+        if _progress:
+            layout.label(text=_progress, icon="SORTTIME", translate=False)
+        else:
+            layout.label(text="The posed face, back in it:")
         row = layout.row(align=True)
         row.operator("effigy.paste_into_photo", text="This Frame", icon="IMAGE_REFERENCE").frames = "CURRENT"
         row.operator("effigy.paste_into_photo", text="All Frames", icon="RENDER_ANIMATION").frames = "RANGE"
         if face.photograph is not None:
             row.operator("effigy.remove_photo", text="", icon="X")
+        turn, nod = iface_("Taken at {:.0f}° to the side, {:.0f}° up.", face.rest_yaw, face.rest_pitch), iface_(_HAIR)
+        write(layout, f"{turn} {nod}", "INFO")  # last, as it takes more rows in some languages
 
 
 _CLASSES = (EFFIGY_OT_paste_into_photo, EFFIGY_OT_remove_photo, EFFIGY_PT_source_photo)

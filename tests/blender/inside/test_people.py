@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 import pytest
 from conftest import addon
+from helpers import key
 
 import effigy_client.parameters
 import effigy_client.pixels
@@ -48,6 +49,8 @@ def test_a_person_is_made_of_a_picture_and_kept_in_the_file(scene, face, settle,
     assert bpy.ops.effigy.identity_from_photo(filepath=str(picture)) == {"FINISHED"}
     assert b"provenance" in face.effigy.anchor.latent_bytes()
     assert np.abs(painted(face) - values).mean() < 0.01
+    who = addon("blender.ui.identity_panel")._who
+    assert who(face.effigy) == "From the photograph somebody.png"
     latent = face.effigy.latent
     bpy.ops.wm.save_as_mainfile(filepath=str(kept))
     bpy.ops.wm.open_mainfile(filepath=str(kept))
@@ -55,6 +58,18 @@ def test_a_person_is_made_of_a_picture_and_kept_in_the_file(scene, face, settle,
     assert face.effigy.latent == latent
     face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
     assert bpy.ops.effigy.paste_into_photo() == {"FINISHED"}
+    bpy.context.view_layer.update()
+    settle()
+    said = addon("blender.ui.face_panel").status
+    assert said(face).word.startswith("Exact")
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.4
+    bpy.context.view_layer.update()
+    settle()
+    assert said(face).word == "Source Photo shows another moment", "the photograph is before the plate"
+    face.data.shape_keys.key_blocks["jawOpen"].value = 0.8
+    bpy.context.view_layer.update()
+    settle()
+    assert said(face).word.startswith("Exact")
     plane = face.effigy.photograph
     pasted = plane.data.materials[0].node_tree.nodes["Picture"].image
     assert tuple(pasted.size) == (side, side)
@@ -73,8 +88,29 @@ def test_a_person_is_made_of_a_picture_and_kept_in_the_file(scene, face, settle,
     face.effigy.source_photo = str(tmp_path / "absent.png")
     with pytest.raises(RuntimeError, match="choose the photograph"):
         bpy.ops.effigy.paste_into_photo()
+    face.effigy.source_photo = ""
+    assert who(face.effigy) == "From a photograph"
     bpy.ops.effigy.remove_photo()
     assert face.effigy.photograph is None
+
+
+def test_pasted_frames_are_compared_each_with_its_own(scene, face, settle):
+    pasted, read = addon("blender.pictures.pasted"), addon("blender.ui.export_keys").read_range
+    key(face, "jawOpen", (1, 0.0), (2, 0.8))
+    states = read(face, scene, range(1, 3))
+    now = {frame: state.parameters for frame, state in states.items()}
+    assert not pasted.is_another(face, now[1], 1), "there is no photograph"
+    face.effigy.photograph = plane = bpy.data.objects.new("Photograph", None)
+    scene.collection.objects.link(plane)
+    assert pasted.is_another(face, now[1], 1), "as 0.2.0 left it"
+    pasted.note(face, states, is_still=False)
+    assert [pasted.is_another(face, now[one], other) for one, other in ((1, 1), (2, 2), (1, 2), (1, 3))] == [
+        False, False, True, True
+    ]  # fmt: skip
+    pasted.note(face, {2: states[2]}, is_still=True)
+    assert [pasted.is_another(face, now[frame], frame) for frame in (1, 2)] == [True, False]
+    bpy.ops.effigy.change_identity(seed=50)
+    assert pasted.is_another(face, now[2], 2), "somebody else"
 
 
 def test_a_picture_of_nobody_makes_no_person(scene, face, tmp_path):
