@@ -17,21 +17,23 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from effigy.faces.photo_map import Features
 from effigy.geometry.camera import Array
-from effigy.landmarks.photo import SCORES, PhotoReader
+from effigy.landmarks.photo import EYES, POINTS, SCORES, PhotoReader
 from effigy.landmarks.photo.photographed import FILE
+from effigy.picture_files import PictureFileError, read_picture
 
-_DIRECTIONS = 80
-_SCORE = 0.1  # outer-eye distances that count as much as a score of 1, in choosing the directions
+_DIRECTIONS = 110
+_FEWEST = 100  # people
+# Outer-eye distances that count as much as a score, or the contrast of a pixel, of 1, in choosing the directions.
+_SCORE, _PIXEL = 0.1, 0.02
 
 
 def statistics(people: list[Features]) -> dict[str, Array]:
     """Computes the file's arrays from what was read in one photograph of each person."""
     both = [*people, *(one.mirrored() for one in people)]
-    read = np.stack([np.concatenate([one.scores, one.mesh]) for one in both])
+    read = np.stack([np.concatenate([one.scores, one.mesh, one.eyes]) for one in both])
     smiles = [SCORES.index(name) for name in ("mouthSmileLeft", "mouthSmileRight")]
     causes = np.stack(
         [
@@ -40,13 +42,14 @@ def statistics(people: list[Features]) -> dict[str, Array]:
         ]
     )
     weights = np.linalg.lstsq(causes, read, rcond=None)[0]
-    size = np.concatenate([np.full(len(SCORES), _SCORE), np.ones(read.shape[1] - len(SCORES))])
+    size = np.repeat([_SCORE, 1.0, _PIXEL], [len(SCORES), 3 * POINTS, EYES])
     _, strengths, directions = np.linalg.svd((read - causes @ weights) * size, full_matrices=False)
     spread = strengths[:_DIRECTIONS, None] * directions[:_DIRECTIONS] / size / np.sqrt(len(both))
-    rest = weights[0]
+    scores, mesh, eyes = np.split(weights[0], np.cumsum([len(SCORES), 3 * POINTS]))
     return {
-        "scores": np.clip(rest[: len(SCORES)], 0.0, 1.0).astype(np.float32),
-        "mesh": rest[len(SCORES) :].astype(np.float32),
+        "scores": np.clip(scores, 0.0, 1.0).astype(np.float32),
+        "mesh": mesh.astype(np.float32),
+        "eyes": eyes.astype(np.float32),
         "spread": spread.astype(np.float16),
     }
 
@@ -58,8 +61,12 @@ def main() -> None:
     options = parser.parse_args()
     reader, people = PhotoReader(), []
     for file in sorted(options.folder.glob("*.jpg"))[:: options.every]:
-        faces = reader.read(np.asarray(Image.open(file).convert("RGB")), most=1)
-        people += [Features.of(face) for face in faces]
+        try:
+            people += [Features.of(face) for face in reader.read(read_picture(file), most=1)]
+        except PictureFileError as error:
+            print(f"left out: {error}")
+    if len(people) < _FEWEST:
+        raise SystemExit(f"faces are seen in {len(people)} pictures of {options.folder}, which is too few")
     np.savez_compressed(FILE, **statistics(people))  # type: ignore[arg-type]  # its stub takes them for allow_pickle
     print(f"{FILE}: of {len(people)} people, {FILE.stat().st_size} bytes")
 

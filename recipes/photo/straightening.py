@@ -88,7 +88,8 @@ def _ridge(shown: Array, turns: Array) -> Array:
     """Penalises the weights of the mesh alone, and more where photographed people differ."""
     mesh = slice(MONOMIALS, None)
     people = photographed()
-    spread = [settle((people.mesh + one).reshape(3, -1)) for one in people.spread[:, len(people.scores) :]]
+    meshes = people.spread[:, len(people.scores) :][:, : people.mesh.size]
+    spread = [settle((people.mesh + one).reshape(3, -1)) for one in meshes]
     differ = (np.stack(spread) - settle(people.mesh.reshape(3, -1))).reshape(len(spread), -1)
     A = shown.T @ shown / len(shown)
     A[mesh, mesh] += _PEOPLE_RIDGE * differ.T @ differ

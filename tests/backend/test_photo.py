@@ -182,6 +182,9 @@ def test_a_mirrored_picture_is_read_as_the_same_face_mirrored(reader, photo):
     assert np.abs(there - face.points).max() < 1.0
     twins = [name.replace("Left", "?").replace("Right", "Left").replace("?", "Right") for name in SCORES]
     assert np.abs(other.scores[[SCORES.index(name) for name in twins]] - face.scores).max() < 0.2
+    alike = [np.corrcoef(one, two)[0, 1] for one, two in zip(face.eyes, other.eyes[::-1], strict=True)]
+    assert min(alike) > 0.9, "the left eye looks as the mirror image's right one"
+    assert face.eyes.mean(axis=1) == pytest.approx(0, abs=1e-9)
 
 
 def test_specks_of_noise_are_no_faces(reader):

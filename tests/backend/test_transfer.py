@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from effigy.faces import DEFAULT_BUNDLE, FIRST_BUNDLE, BundleError, load_face_model
+from effigy.faces.bundle import add_photo_map
 from effigy.faces.photo_map import Features, read_photo_map
 from effigy.faces.picture_reading import NoFaceError, read_picture
 from effigy.faces.transfer import UnreadableModelError, average_rest, transfer
@@ -100,8 +101,10 @@ def test_mirrored_pictures_are_read_mirrored(default_model):
     rest = photos.own_rest()
     random = np.random.default_rng(0)
     mesh, scores = (values + 0.02 * random.normal(size=values.shape) for values in (rest.mesh, rest.scores))
-    shown = Features(scores, mesh, 10.0, 5.0, 3.0)
+    eyes = random.normal(size=rest.eyes.shape)
+    shown = Features(scores, mesh, eyes, 10.0, 5.0, 3.0)
     np.testing.assert_allclose(shown.mirrored().mirrored().mesh, mesh)
+    assert np.array_equal(shown.mirrored().eyes.reshape(2, -1), eyes.reshape(2, -1)[::-1])
     assert (shown.mirrored().scores != scores).any()
     one, other = photos.read_controls(shown, rest), photos.read_controls(shown.mirrored(), rest.mirrored())
     assert one["eyeBlinkLeft"] == pytest.approx(other["eyeBlinkRight"], abs=0.1)
@@ -148,20 +151,20 @@ def test_a_photograph_of_a_smile_drives_nothing_else_to_its_end(reader, photo):
 
 
 def _table(X, people):
-    return _Table(X, X, slice(X.shape[1], None), people)
+    return _Table(X, X, slice(X.shape[1], None), slice(0, 0), people)
 
 
 def test_ridge_regression_finds_the_weights_that_made_the_data():
     random = np.random.default_rng(0)
     X, wanted = random.normal(size=(400, 5)) * [1, 10, 0.1, 1, 0], np.array([1.0, -0.2, 3.0, 0.5, 0.0])
-    np.testing.assert_allclose(_solve(X, X @ wanted, 1e-9, _table(X, np.zeros((1, 5)))), wanted, atol=1e-3)
+    np.testing.assert_allclose(_solve(X, X @ wanted, (1e-9, 1.0), _table(X, np.zeros((1, 5)))), wanted, atol=1e-3)
 
 
 def test_what_tells_people_apart_is_not_read_as_an_expression():
     """Two features show the same; photographed people differ in the second."""
     shown = np.random.default_rng(0).normal(size=(400, 1))
     X, people = np.concatenate([shown, shown], axis=1), np.array([[0.0, 10.0]])
-    alike, apart = (_solve(X, shown[:, 0], 1e-3, _table(X, spread)) for spread in (0 * people, people))
+    alike, apart = (_solve(X, shown[:, 0], (1e-3, 1.0), _table(X, spread)) for spread in (0 * people, people))
     np.testing.assert_allclose(alike, [0.5, 0.5], atol=0.01)
     np.testing.assert_allclose(apart, [1.0, 0.0], atol=0.01)
 
@@ -182,6 +185,18 @@ def test_bundles_keep_what_was_learnt_and_do_without(bundle, default_model):
     found = read_photo_map(bundle, header["photo"], tuple(default_model.controls))
     for name in ("scores", "mesh", "turn", "rest", "rest_mesh", "pose", "pose_mesh"):
         assert np.array_equal(getattr(found, name), getattr(default_model.photo_map, name))
+    assert not found.eyes.any(), "it was learnt before eyes were looked at"
+    random = np.random.default_rng(0)
+    looking = replace(
+        found, eyes=random.normal(size=found.eyes.shape).astype(np.float32), rest_eyes=found.rest_eyes + 1
+    )
+    add_photo_map(bundle, looking)
+    kept = load_face_model(bundle, "cpu").photo_map
+    assert np.array_equal(kept.eyes, looking.eyes)
+    assert np.array_equal(kept.rest_eyes, looking.rest_eyes)
+    rest = kept.own_rest()
+    assert kept.read_controls(replace(rest, eyes=rest.eyes + 0.1), rest) != kept.read_controls(rest, rest)
+    header = json.loads((bundle / "model.json").read_text())
     del header["photo"]
     (bundle / "model.json").write_text(json.dumps(header))
     model = load_face_model(bundle, "cpu")

@@ -6,6 +6,7 @@ A reading shall give the controls to request, so the truth is what was requested
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..faces.photo_map import Features, PhotoMap
 from ..faces.replacing import check_replaceable
 from ..geometry.camera import Array
 from ..geometry.expressions import Expression, mirror_twins
-from ..landmarks.photo import SCORES, PhotoDetector, photographed
+from ..landmarks.photo import EYES, SCORES, PhotoDetector, photographed
 from .evaluation import seen
 from .reach import reachable
 
@@ -32,7 +33,9 @@ _SOON = 3  # people without any face found, after whom learning ends
 _SHAPES = 300  # principal components of the mesh, at most; much of a closing lid lies beyond the first hundred
 _DOUBT = 0.6  # the penalty of a component is as its standard deviation to the power of minus this
 _FOLDS = 5
-_RIDGES = (0.001, 0.003, 0.01, 0.03)  # penalties to choose from, in variances of a feature
+# Penalties to choose from: of every feature, in its variance, and how many times that of a pixel of the eyes. As
+# neighbouring pixels show the same, 10 is little; with 1000 a control is hardly read from the eyes.
+_PENALTIES = tuple(itertools.product((0.001, 0.003, 0.01, 0.03), (10.0, 1000.0)))
 _POSE_RIDGE = 1e-3
 _PEOPLE_RIDGE = 0.03  # penalty of how a reading differs between photographed people, in its variance
 _UNSURE = 0.6  # the correlation up to which none of a reading's shrinkage is taken back
@@ -69,17 +72,27 @@ def learn_photo_map(
 def map_of(lesson: Lesson, names: tuple[str, ...]) -> PhotoMap:
     """Learns the photo map of the controls ``names`` from a lesson.
 
-    Every control is read by ridge regression on scores, mesh and turn. Its penalty grows with how much a reading would
-    differ between photographed people, so that it holds for faces that no generator painted.
+    Every control is read by ridge regression on scores, mesh, eyes and turn. Its penalty grows with how much a reading
+    would differ between photographed people, so that it holds for faces that no generator painted.
     """
     rest = Features.median(lesson.at_rest)
     shapes = _shapes(lesson, rest)
     table = _table(lesson, rest, shapes)
     weights, correlations = _learn_controls(lesson, table, names)
     pose, pose_mesh = _learn_pose(lesson, rest, table, correlations)
-    scores, shape, turn = np.split(weights, np.cumsum([len(SCORES), len(shapes)]))
+    scores, shape, eyes, turn = np.split(weights, np.cumsum([len(SCORES), len(shapes), EYES]))
     return PhotoMap(
-        names, scores, shapes.T @ shape, turn, rest.scores, rest.mesh, pose, shapes.T @ pose_mesh, correlations
+        names,
+        scores,
+        shapes.T @ shape,
+        eyes,
+        turn,
+        rest.scores,
+        rest.mesh,
+        rest.eyes,
+        pose,
+        shapes.T @ pose_mesh,
+        correlations,
     )
 
 
@@ -161,27 +174,31 @@ def random_edit(
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """N pictures' features: scores, components of the mesh, and turn; F in all."""
+    """N pictures' features: scores, components of the mesh, eyes, and turn; F in all."""
 
     own: Array  # their differences to the same person's at rest, [N, F]
     average: Array  # to an average person's, [N, F]
     shapes: slice  # which features are components of the mesh
+    eyes: slice  # and which are pixels
     people: Array  # how features differ between photographed people: directions [m, F], as long as their spread
 
 
 def _table(lesson: Lesson, rest: Features, shapes: Array) -> _Table:
     def features(several: list[Features]) -> Array:
-        scores, mesh, turn = (
-            np.stack(part) for part in zip(*((one.scores, one.mesh, one.turn()) for one in several), strict=True)
+        scores, mesh, eyes, turn = (
+            np.stack(part)
+            for part in zip(*((one.scores, one.mesh, one.eyes, one.turn()) for one in several), strict=True)
         )
-        return np.concatenate([scores - rest.scores, (mesh - rest.mesh) @ shapes.T, turn], axis=1)
+        return np.concatenate([scores - rest.scores, (mesh - rest.mesh) @ shapes.T, eyes - rest.eyes, turn], axis=1)
 
     average = features(lesson.seen)
     spread = photographed().spread
-    S = len(SCORES)
-    people = np.zeros((len(spread), average.shape[1]))
-    people[:, : S + len(shapes)] = np.concatenate([spread[:, :S], spread[:, S:] @ shapes.T], axis=1)
-    return _Table(average - features(lesson.at_rest), average, slice(S, S + len(shapes)), people)
+    scores, mesh, eyes = np.split(spread, np.cumsum([len(SCORES), shapes.shape[1]]), axis=1)
+    people = np.concatenate([scores, mesh @ shapes.T, eyes, np.zeros((len(spread), len(rest.turn())))], axis=1)
+    first, end = len(SCORES), len(SCORES) + len(shapes)
+    return _Table(
+        average - features(lesson.at_rest), average, slice(first, end), slice(end, end + eyes.shape[1]), people
+    )
 
 
 def _shapes(lesson: Lesson, rest: Features) -> Array:
@@ -200,18 +217,18 @@ def _learn_controls(lesson: Lesson, table: _Table, names: tuple[str, ...]) -> tu
     Y = np.concatenate([lesson.asked, lesson.asked + lesson.own])
     people, halves = np.tile(lesson.people, 2), np.split(np.arange(len(X)), 2)
     found = []
-    for ridge in _RIDGES:
+    for penalties in _PENALTIES:
         read = np.zeros_like(Y)
         for fold in range(_FOLDS):
             held = people % _FOLDS == fold
-            read[held] = X[held] @ _solve(X[~held], Y[~held], ridge, table)
+            read[held] = X[held] @ _solve(X[~held], Y[~held], penalties, table)
         found.append([min(_correlation(read[n, c], Y[n, c]) for n in halves) for c in range(len(names))])
         found[-1] += [float(np.polyfit(y, x, 1)[0]) for x, y in zip(read.T, Y.T, strict=True)]
-    by_ridge = np.array(found).reshape(len(_RIDGES), 2, len(names))
+    results = np.array(found).reshape(len(_PENALTIES), 2, len(names))
     weights, correlations = np.zeros((X.shape[1], len(names))), {}
-    for column, best in enumerate(by_ridge[:, 0].argmax(axis=0)):
-        correlation, gain = by_ridge[best, :, column].tolist()
-        weights[:, column] = _solve(X, Y[:, column], _RIDGES[best], table) / _taken_back(gain, correlation)
+    for column, best in enumerate(results[:, 0].argmax(axis=0)):
+        correlation, gain = results[best, :, column].tolist()
+        weights[:, column] = _solve(X, Y[:, column], _PENALTIES[best], table) / _taken_back(gain, correlation)
         correlations[names[column]] = correlation
     return weights, correlations
 
@@ -237,29 +254,35 @@ def _learn_pose(lesson: Lesson, rest: Features, table: _Table, correlations: dic
     straight = read * pose[:, 0] + pose[:, 1]
     missing = lesson.pose - straight
     shape = _Table(
-        table.own[:, table.shapes], table.average[:, table.shapes], slice(0, None), table.people[:, table.shapes]
+        table.own[:, table.shapes],
+        table.average[:, table.shapes],
+        slice(0, None),
+        slice(0, 0),
+        table.people[:, table.shapes],
     )
     held_out = straight.copy()
     for fold in range(_FOLDS):
         held = lesson.people % _FOLDS == fold
-        held_out[held] += shape.average[held] @ _solve(shape.average[~held], missing[~held], _POSE_RIDGE, shape)
+        held_out[held] += shape.average[held] @ _solve(shape.average[~held], missing[~held], (_POSE_RIDGE, 1.0), shape)
     for axis, name in enumerate(("yaw", "pitch")):
         correlations[name] = _correlation(held_out[:, axis], lesson.pose[:, axis])
-    return pose, _solve(shape.average, missing, _POSE_RIDGE, shape)
+    return pose, _solve(shape.average, missing, (_POSE_RIDGE, 1.0), shape)
 
 
-def _solve(X: Array, y: Array, ridge: float, table: _Table) -> Array:
+def _solve(X: Array, y: Array, penalties: tuple[float, float], table: _Table) -> Array:
     """Solves ridge regression of y [N, …] on X [N, F], without an intercept, as all is 0 at rest; returns weights.
 
     Features are scaled to unit mean square. Components of the mesh of less variance are penalised more, as more of them
     is noise, and so is what differs between photographed people.
     """
+    ridge, pixels = penalties
     spread = np.sqrt((X**2).mean(axis=0))
     spread[spread < 1e-6] = np.inf  # a constant feature gets weight 0
     Z, people = X / spread, table.people / spread
     penalty = np.ones(len(spread))
     shapes = spread[table.shapes]
     penalty[table.shapes] = (np.where(np.isfinite(shapes), shapes, 0.0).max(initial=1e-6) / shapes) ** _DOUBT
+    penalty[table.eyes] = pixels
     penalty[~np.isfinite(spread)] = 1.0
     A = Z.T @ Z / len(Z) + ridge * np.diag(penalty) + _PEOPLE_RIDGE * people.T @ people
     return np.asarray((np.linalg.solve(A, Z.T @ y / len(Z)).T / spread).T)

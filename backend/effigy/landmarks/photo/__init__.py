@@ -3,12 +3,14 @@
 
 from .crop import Crop, cut, doubled
 from .detector import PhotoDetector
+from .eyes import EYES
 from .matte import Matte
 from .photographed import Photographed, photographed
 from .pose import Head, head, onto
 from .reader import POINTS, SCORES, Face, Film, PhotoReader
 
 __all__ = [
+    "EYES",
     "POINTS",
     "SCORES",
     "Crop",

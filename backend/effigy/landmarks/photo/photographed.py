@@ -16,6 +16,7 @@ import numpy as np
 from ...array_files import read_arrays
 from ..detector import DetectorError
 from .crop import Array
+from .eyes import EYES
 from .reader import POINTS, SCORES
 
 FILE = Path(__file__).with_name("networks") / "photographed.npz"
@@ -27,7 +28,8 @@ class Photographed:
 
     scores: Array  # [52], of an average person at rest
     mesh: Array  # [3 · 478]
-    spread: Array  # [m, 52 + 3 · 478]: people differ from them with the covariance spreadᵀ · spread
+    eyes: Array  # [EYES], as ``eyes`` cuts them out
+    spread: Array  # [m, 52 + 3 · 478 + EYES]: people differ from them with the covariance spreadᵀ · spread
 
 
 @cache
@@ -35,13 +37,14 @@ def photographed() -> Photographed:
     """Returns the statistics that come with Effigy. Raises DetectorError where their file is missing or damaged."""
     try:
         arrays = read_arrays(FILE)
-        scores, mesh, spread = (arrays[name].astype(np.float64) for name in ("scores", "mesh", "spread"))
+        scores, mesh, eyes, spread = (arrays[name].astype(np.float64) for name in ("scores", "mesh", "eyes", "spread"))
         if (
             scores.shape != (len(SCORES),)
             or mesh.shape != (3 * POINTS,)
-            or spread.shape[1:] != (len(scores) + len(mesh),)
+            or eyes.shape != (EYES,)
+            or spread.shape[1:] != (len(scores) + len(mesh) + EYES,)
         ):
             raise ValueError("its arrays have other sizes")
     except (ValueError, KeyError) as error:
         raise DetectorError(f"{FILE} cannot be read ({error}): install Effigy again") from None
-    return Photographed(scores, mesh, spread)
+    return Photographed(scores, mesh, eyes, spread)
