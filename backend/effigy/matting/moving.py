@@ -7,10 +7,15 @@ changed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from .spread import Plane, spread, spread_from_edge
+
+Places = NDArray[np.signedinteger[Any]]
 
 _PLACES = 64  # of a picture's width, at which colours are looked up
 _CLEAR, _SOLID = 0.02, 0.995  # alpha up to which a pixel shows the background alone, and from which the head alone
@@ -51,7 +56,7 @@ def cut_out_moving(colour: Plane, alpha: Plane) -> Plane:
     return result
 
 
-def _beside(colour: Plane, alpha: Plane, rows: Plane, columns: Plane, otherwise: Plane) -> Plane:
+def _beside(colour: Plane, alpha: Plane, rows: Places, columns: Places, otherwise: Plane) -> Plane:
     """Returns the light of solid pixels beside N places, [N, C], and ``otherwise`` where there is none."""
     solid = (alpha >= _SOLID)[..., None]
     around = [(_NEAR, _NEAR), (_NEAR, _NEAR), (0, 0)]

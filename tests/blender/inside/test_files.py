@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
 from pathlib import Path
 
@@ -279,3 +281,27 @@ def test_who_puts_the_cursor_elsewhere_chooses_the_place(scene, face):
     bpy.context.view_layer.update()
     assert scene.camera.matrix_world == before
     assert bpy.context.active_object.location.x == 9
+
+
+def test_a_file_is_chosen_by_the_faces_name_and_never_by_the_blends(scene, face, tmp_path, monkeypatch):
+    choosing, helpers = addon("blender.ui.choosing"), importlib.import_module("bpy_extras.io_utils")
+    for helper in (helpers.ImportHelper, helpers.ExportHelper):
+        monkeypatch.setattr(helper, "invoke", lambda self, context, event: {"RUNNING_MODAL"})
+
+    class Reader(choosing.OpensFile):
+        filepath = ""
+
+    class Writer(choosing.WritesFile):
+        filepath, filename_ext = "", ".csv"
+
+    face.name = "Anna: a/b"
+    for chooser, wanted in ((Reader(), ""), (Writer(), "Anna__a_b.csv")):
+        assert chooser.invoke(bpy.context, None) == {"RUNNING_MODAL"}
+        assert chooser.filepath == f"{tmp_path}{os.sep}{wanted}"
+        chooser.filepath = "before.csv"
+        chooser.invoke(bpy.context, None)
+        assert chooser.filepath == "before.csv", "what was chosen the last time"
+    ours = [getattr(bpy.types, name) for name in dir(bpy.types) if name.startswith("EFFIGY_OT_")]
+    asking = [cls for cls in ours if issubclass(cls, (helpers.ImportHelper, helpers.ExportHelper))]
+    assert len(asking) >= 8
+    assert not [cls for cls in asking if not issubclass(cls, (choosing.OpensFile, choosing.WritesFile))]
