@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes that measure pictures say in a sentence what they cannot measure."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from imageio.v3 import imwrite
+
+from recipes.people import photographs
+from recipes.photo import figures
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["photographs.py", *map(str, arguments)])
+    photographs.main()
+
+
+def test_damaged_pictures_and_those_without_a_face_are_recorded(tmp_path, monkeypatch, capsys):
+    pictures, record = tmp_path / "pictures", tmp_path / "record.jsonl"
+    pictures.mkdir()
+    (pictures / "damaged.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    imwrite(pictures / "grey.png", np.full((64, 64, 3), 128, np.uint8))
+    run(monkeypatch, pictures, "--record", record, "--every", 1)
+    problems = {row["file"]: row["problem"] for row in map(json.loads, record.read_text().splitlines())}
+    assert "no face" in problems["grey.png"]
+    assert "damaged.jpg" in problems["damaged.jpg"]
+    assert "2 of which no person could be made" in capsys.readouterr().out
+
+
+def test_a_folder_without_pictures_is_told(tmp_path, monkeypatch):
+    for folder, said in ((tmp_path, "has 0 pictures"), (tmp_path / "none", "is no folder")):
+        with pytest.raises(SystemExit, match=said):
+            run(monkeypatch, folder, "--record", tmp_path / "record.jsonl")
+
+
+def test_figures_of_pictures_without_faces_are_not_computed(default_model):
+    class Blind:
+        def read(self, picture, most=16):
+            return []
+
+    for verb in (figures.read, figures.carry):
+        with pytest.raises(SystemExit, match="a face is read in 0 of"):
+            verb(default_model, Blind(), 1)
+
+
+def test_figures_of_a_model_that_is_not_there_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["figures.py", "--model", str(tmp_path / "none.effigy")])
+    with pytest.raises(SystemExit, match=r"none\.effigy"):
+        figures.main()
