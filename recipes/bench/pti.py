@@ -33,7 +33,7 @@ from effigy.generators.planes import colour
 from effigy.landmarks.photo import PhotoReader
 from effigy.people.alignment import align
 from effigy.people.making import encoder_of, make_person, psnr, target_of
-from effigy.people.objective import IDENTITY, LANDMARKS, MESH, Target, mesh_of, pixels_apart, points_apart
+from effigy.people.objective import IDENTITY, MESH, Target, mesh_of, pixels_apart, points_apart
 from effigy.picture_files import decode_picture
 
 _PIVOT_STEPS, _PIVOT_RATE = 450, 5e-3
@@ -111,14 +111,13 @@ def _apart(model: FaceModel, target: Target) -> Callable[[Tensor], Tensor]:
         mesh = None if target.face is None else mesh_of(target.picture, target.face)
 
     def cost(picture: Tensor) -> Tensor:
-        apart, seen = pixels_apart(picture, target), encoder.extractor(picture)
-        if seen.vectors is not None and wanted.vectors is not None:
-            apart = apart + IDENTITY * (1 - (seen.vectors * wanted.vectors).sum(dim=1)).mean()
-        if target.face is not None and mesh is not None:
-            return apart + MESH * points_apart(mesh_of(picture, target.face), mesh)
-        if seen.points is not None and wanted.points is not None:
-            apart = apart + LANDMARKS * (seen.points - wanted.points).square().sum(dim=1).mean()
-        return apart
+        apart = pixels_apart(picture, target)
+        if target.face is None or mesh is None:
+            return apart
+        vectors = encoder.extractor(picture).vectors
+        if vectors is not None and wanted.vectors is not None:
+            apart = apart + IDENTITY * (1 - (vectors * wanted.vectors).sum(dim=1)).mean()
+        return apart + MESH * points_apart(mesh_of(picture, target.face), mesh)
 
     return cost
 
