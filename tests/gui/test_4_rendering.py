@@ -107,16 +107,19 @@ def test_f12_in_eevee_ends_however_often(window, persistent):
         "scene = bpy.context.scene\nbpy.app.driver_namespace['engine'] = scene.render.engine\n"
         "names = scene.render.bl_rna.properties['engine'].enum_items.keys()\n"
         "scene.render.engine = next(n for n in ('BLENDER_EEVEE', 'BLENDER_EEVEE_NEXT') if n in names)\n"
-        "scene.eevee.taa_render_samples = 1"
+        "scene.eevee.taa_render_samples = 1\n"
+        "ended = bpy.app.driver_namespace['ended'] = []\n"
+        "bpy.app.handlers.render_complete.append(lambda *_: ended.append(1))"
     )
     kept = f"result = bpy.context.scene.render.use_persistent_data == {persistent}"
-    for _ in range(4):
+    for count in range(1, 5):
         hover(window)
         window.keys("F12")
+        until(lambda: window.ask("result = len(bpy.app.driver_namespace['ended'])") == count, window.console)  # noqa: B023
         until(lambda: not window.ask(RENDERS), window.console)
         close_render(window)
         until(lambda: window.ask(kept), window.console)
-    window.ask("bpy.context.scene.render.use_persistent_data = False")
+    window.ask("bpy.context.scene.render.use_persistent_data = False\nbpy.app.handlers.render_complete.pop()")
     window.ask("bpy.context.scene.render.engine = bpy.app.driver_namespace.pop('engine')")
 
 
