@@ -109,7 +109,7 @@ def _descend(objective: Objective, start: Judged, descents: int, work: int) -> S
         u.grad, price = slope.clone(), price.detach()
         known.append((u.detach().clone(), price, slope))
         if judged.cost < best.cost:
-            best = Judged(judged.v.detach(), judged.picture.detach(), judged.cost.detach())
+            best = Judged(judged.v.detach().clone(), judged.picture.detach(), judged.cost.detach())  # v may be u
         return price
 
     while painted < descents:
