@@ -64,6 +64,26 @@ class Pictures:
         return Judged(v, picture, (picture - self.target.picture).square().mean())
 
 
+def descend(objective: Pictures, start: Judged, descents: int) -> Judged:
+    steps = inversion._descend(objective, start, descents, descents)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_the_best_latent_is_kept_wherever_the_search_is_stopped(knows):
+    """A search that is spent in the middle of a step has gone on to a latent that nobody has judged."""
+    slopes, true = uneven(), torch.randn(1, SIZE, generator=torch.Generator().manual_seed(4))
+    objective = Pictures(slopes, true, torch.eye(SIZE) if knows else None)
+    start = objective(torch.zeros(1, SIZE))
+    for descents in range(1, 9):
+        found = descend(objective, start, descents)
+        assert torch.equal(objective(found.v).cost, found.cost), descents
+
+
 @pytest.mark.parametrize("knows", [False, True])
 def test_the_search_finds_directions_that_hardly_show(knows):
     """Without the metric, 24 pictures leave the weaker half of them where they began."""
@@ -71,12 +91,7 @@ def test_the_search_finds_directions_that_hardly_show(knows):
     about = (slopes @ slopes.T + 0.1 * torch.diag((slopes @ slopes.T).diagonal()).min() * torch.eye(SIZE)) / 192
     objective = Pictures(slopes, true, about if knows else None)
     start = objective(torch.zeros(1, SIZE))
-    steps = inversion._descend(objective, start, 24, 32)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        found = end.value
+    found = descend(objective, start, 24)
     assert found.cost < start.cost
     left = float((found.v - true).norm() / true.norm())
     assert left < 0.05 if knows else left > 0.3
@@ -98,7 +113,10 @@ def test_a_metric_is_kept_and_a_wrong_one_refused(tmp_path):
     encoder.save(tmp_path)
     assert torch.equal(read().metric, encoder.metric)
     kept = read_tensors(tmp_path / "encoder.safetensors")
-    for wrong in (torch.zeros(4, 4), torch.eye(5), torch.eye(4).flip(0), torch.ones(4)):
+    blind = torch.diag(torch.tensor([2.0, 1.0, 1.0, 0.0]))
+    write_tensors(tmp_path / "encoder.safetensors", kept | {"encoder.metric": blind})
+    assert torch.equal(read().metric, blind), "one direction changes no picture"
+    for wrong in (torch.zeros(4, 4), -torch.eye(4), torch.eye(5), torch.eye(4).roll(1, 0), torch.ones(4)):
         write_tensors(tmp_path / "encoder.safetensors", kept | {"encoder.metric": wrong})
         with pytest.raises(ValueError, match="no metric"):
             read()

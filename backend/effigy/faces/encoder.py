@@ -119,4 +119,9 @@ def read_encoder(
 
 
 def _is_metric(metric: Tensor, size: int) -> bool:
-    return metric.shape == (size, size) and torch.equal(metric, metric.T) and bool((metric.diagonal() > 0).all())
+    """Returns whether it is symmetric, and some direction changes pictures. One that changes none, as that of a number
+    of w which the generator ignores, is legal.
+    """
+    if metric.shape != (size, size) or not torch.equal(metric, metric.T):
+        return False
+    return bool((metric.diagonal() >= 0).all() and (metric.diagonal() > 0).any())
