@@ -66,7 +66,7 @@ class Objective:
         self.target = target
         self.painted = 0
         with torch.no_grad():
-            self._vectors = encoder.extractor(target.picture).vectors
+            self._vectors = None if target.face is None else encoder.extractor(target.picture).vectors
             self._mesh = torch.zeros(0) if target.face is None else mesh_of(target.picture, target.face)
 
     @property
