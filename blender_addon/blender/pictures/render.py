@@ -149,8 +149,9 @@ def prepare(scene: bpy.types.Scene) -> None:
 
 
 def _drop_data(name: str) -> None:
+    """Switches persistent data off, unless the render that asked for it has ended: nobody would switch it on again."""
     scene = bpy.data.scenes.get(name)
-    if scene is not None:
+    if scene is not None and activity.is_rendering:
         _render.kept.add(name)
         scene.render.use_persistent_data = False
 

@@ -284,6 +284,7 @@ def test_a_renders_thread_leaves_settings_to_the_windows(scene, face, monkeypatc
     assert [line for line in said if "Persistent Data keeps the first picture" in line], "no silent frozen picture"
     handlers.on_render_end()
     preview.tick()
+    assert settings.use_persistent_data, "a window that comes too late leaves it"
 
 
 @pytest.mark.parametrize("persistent", [False, True])
