@@ -115,7 +115,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
                 raise ValueError(rpt_("choose the photograph that {} was made from", proxy.name))
             self._folder = folder_of(proxy).with_name(f"{folder_of(proxy).name} in photo")
             self._keys = Path(tempfile.mkdtemp(prefix="effigy-", dir=bpy.app.tempdir)) / "keys.json"
-            self._states = read_range(proxy, scene, self._range)
+            self._latent, self._states = face.latent, read_range(proxy, scene, self._range)
             write_whole(self._keys, keys_of(proxy, self._states))
             if not photo.is_readable(picture):  # then From Photo has given the backend another file
                 write_whole(given := self._keys.with_name("picture.png"), photo.of_file(picture))
@@ -137,7 +137,8 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
         try:
             if problem := self._command.problem:
                 raise ValueError(problem)
-            if proxy is None or (quad := photograph.square_of(face_of(proxy).latent)) is None:
+            quad = photograph.square_of(self._latent)
+            if proxy is None or quad is None or face_of(proxy).latent != self._latent:
                 raise ValueError(rpt_("{} is gone, or somebody else now", self._face[0]))
             first = picture_file(self._folder, self._range.start)
             photograph.show(proxy, quad, first, self._range if self.frames == "RANGE" else None)
@@ -190,8 +191,8 @@ class EFFIGY_PT_source_photo(FacePanel):
         row.operator("effigy.paste_into_photo", text="All Frames", icon="RENDER_ANIMATION").frames = "RANGE"
         if face.photograph is not None:
             row.operator("effigy.remove_photo", text="", icon="X")
-        turn, nod = iface_("Taken at {:.0f}° to the side, {:.0f}° up.", face.rest_yaw, face.rest_pitch), iface_(_HAIR)
-        write(layout, f"{turn} {nod}", "INFO")  # last, as it takes more rows in some languages
+        taken, hair = iface_("Taken at {:.0f}° to the side, {:.0f}° up.", face.rest_yaw, face.rest_pitch), iface_(_HAIR)
+        write(layout, f"{taken} {hair}", "INFO")  # last, as it takes more rows in some languages
 
 
 _CLASSES = (EFFIGY_OT_paste_into_photo, EFFIGY_OT_remove_photo, EFFIGY_PT_source_photo)
