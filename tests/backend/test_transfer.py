@@ -146,7 +146,8 @@ def test_a_photograph_of_a_smile_drives_nothing_else_to_its_end(reader, photo):
     assert read.controls["mouthSmile"] > 0.5
     for control, value in read.controls.items():
         if control != "mouthSmile":
-            low = min(model.controls[control].low, -0.5)  # open lids end at rest, so wide ones drive nothing
+            # Lids' ranges end soon below rest, so what is read there drives little; of portraits it varies by ± 0.26.
+            low = min(model.controls[control].low, -0.65)
             assert 0.8 * low < value < 0.8, control
 
 
