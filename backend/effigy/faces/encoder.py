@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..tensor_files import read_tensors, write_tensors
+from ..tensor_files import check_finite, read_tensors, write_tensors
 from .features import PIXELS_ALONE, FeatureExtractor, PictureFeatures, extractor_of
 
 FILE = "encoder.safetensors"
@@ -105,13 +105,15 @@ def read_encoder(
     """
     arrays = read_tensors(folder / FILE)
     found = {name: arrays[f"encoder.{name}"].float().to(device) for name in _TENSORS}
+    metric = arrays[_METRIC].float().to(device) if _METRIC in arrays else None  # earlier encoders have none
+    rounded = {f"encoder.{name}": values for name, values in found.items()}
+    check_finite(rounded if metric is None else rounded | {_METRIC: metric})  # doubles can be too large
     features = len(found["mean"])
     wanted = {"mean": [features], "scale": [features], "weights": [features, size], "centre": [size]}
     for name, shape in wanted.items():
         if list(found[name].shape) != shape:
             raise ValueError(f"its encoder.{name} is {list(found[name].shape)} where this model has {shape}")
     trained_with = str(entry["sees"])
-    metric = arrays[_METRIC].float().to(device) if _METRIC in arrays else None  # earlier encoders have none
     if metric is not None and not _is_metric(metric, size):
         raise ValueError(f"its {_METRIC} is no metric of latents of {size} numbers")
     seen_by = None if trained_with == PIXELS_ALONE else networks

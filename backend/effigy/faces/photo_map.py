@@ -18,7 +18,7 @@ import torch
 from ..geometry import angles, load_topology
 from ..geometry.camera import Array
 from ..landmarks.photo import EYES, POINTS, SCORES, Face, Head, head, photographed
-from ..tensor_files import read_tensors, write_tensors
+from ..tensor_files import check_finite, read_tensors, write_tensors
 
 FILE = "photo.safetensors"
 _MOST_CORRECTED = 6.0  # degrees; at most so much is a pose corrected for the shape of the face
@@ -135,9 +135,11 @@ def read_photo_map(folder: Path, entry: dict[str, Any], controls: tuple[str, ...
     Maps that were learnt before eyes were looked at do not read them.
     """
     arrays, C, S = read_tensors(folder / FILE), len(controls), len(SCORES)
-    if "photo.eyes" not in arrays:
+    if not any(f"photo.{name}" in arrays for name in _EYE_TENSORS):
         arrays |= {"photo.eyes": torch.zeros(EYES, C), "photo.rest_eyes": torch.zeros(EYES)}
-    found = {name: arrays[f"photo.{name}"].double().numpy() for name in (*_TENSORS, *_EYE_TENSORS)}
+    rounded = {name: arrays[f"photo.{name}"].float() for name in (*_TENSORS, *_EYE_TENSORS)}  # as ``save`` does
+    check_finite({f"photo.{name}": values for name, values in rounded.items()})
+    found = {name: values.double().numpy() for name, values in rounded.items()}
     wanted = {
         "scores": (S, C), "mesh": (_MESH, C), "turn": (5, C), "rest": (S,), "rest_mesh": (_MESH,),
         "pose": (2, 2), "pose_mesh": (_MESH, 2), "eyes": (EYES, C), "rest_eyes": (EYES,),

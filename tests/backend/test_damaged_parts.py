@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of a bundle whose numbers are damaged, but whose checksums are right: they are refused when they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from effigy.faces import resolve_bundle
+from effigy.faces.encoder import FILE as ENCODER
+from effigy.faces.encoder import read_encoder
+from effigy.faces.photo_map import FILE as PHOTO
+from effigy.faces.photo_map import read_photo_map
+from effigy.tensor_files import read_tensors, write_tensors
+
+_HUGE = 1e300  # finite, but not in single precision
+_DEFAULT = resolve_bundle("default")
+_HEADER = json.loads((_DEFAULT / "model.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["eyes", "rest_eyes"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_photo_map_with_huge_or_half_its_eyes_is_refused(tmp_path: Path, name: str, is_there: bool) -> None:
+    arrays = read_tensors(_DEFAULT / PHOTO)
+    values = arrays.pop(f"photo.{name}")
+    if is_there:
+        arrays[f"photo.{name}"] = torch.full_like(values, _HUGE, dtype=torch.float64)
+    write_tensors(tmp_path / PHOTO, arrays)
+    controls = tuple(control["name"] for control in _HEADER["controls"])
+    with pytest.raises((KeyError, ValueError), match=f"photo.{name}"):
+        read_photo_map(tmp_path, _HEADER["photo"], controls)
+
+
+@pytest.mark.parametrize("name", ["mean", "metric"])
+def test_an_encoder_with_huge_numbers_is_refused(tmp_path: Path, name: str) -> None:
+    arrays = read_tensors(_DEFAULT / ENCODER)
+    arrays[f"encoder.{name}"] = torch.full_like(arrays[f"encoder.{name}"], _HUGE, dtype=torch.float64)
+    write_tensors(tmp_path / ENCODER, arrays)
+    with pytest.raises(ValueError, match=f"encoder.{name} holds"):
+        read_encoder(tmp_path, _HEADER["encoder"], len(arrays["encoder.centre"]), None, torch.device("cpu"))
