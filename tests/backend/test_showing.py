@@ -9,6 +9,7 @@ import torch
 
 from effigy.faces import FIRST_BUNDLE
 from effigy.faces.face import FaceModel
+from effigy.faces.header import BundleError
 from effigy.faces.latent import LatentError
 from effigy.fitting import showing
 from effigy.landmarks import EmbeddedDetector
@@ -63,3 +64,11 @@ def test_people_without_a_face_do_not_count(default_model, monkeypatch):
 
     monkeypatch.setattr(FaceModel, "open_seed", refuse)
     assert showing.unshown(default_model, Frozen()) == {}
+
+
+def test_a_fit_of_which_no_control_is_left_says_what_to_do(default_model):
+    controls = dict(default_model.controls)
+    assert list(showing.left_of(controls, {"jawOpen"})) == [name for name in controls if name != "jawOpen"]
+    for some, hidden in ((controls, controls), ({}, ())):
+        with pytest.raises(BundleError, match="show no expression: fit with"):
+            showing.left_of(some, hidden)

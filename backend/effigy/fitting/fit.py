@@ -34,7 +34,7 @@ from .photo_learning import learn_photos
 from .practice import EDITS, correct_by_edits
 from .reach import reachable
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
-from .showing import unshown
+from .showing import left_of, unshown
 
 _HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
 _FACES = 0.8  # share of the pictures in which a face must be found
@@ -134,7 +134,7 @@ def fit_face_model(
     corrected = correct_by_edits(model, detector, latents[:EDITS], plan.seed, progress)
     model = model.with_regressor(corrected.regressor, model.appearance)
     hidden = unshown(model, detector)
-    model.controls = {name: control for name, control in model.controls.items() if name not in hidden}
+    model.controls = left_of(model.controls, hidden)
     unseen = Detected(latents[-held_out:], W[-held_out:])
     regressor_nme = error_of(corrected.regressor, unseen, shape)
     header = {

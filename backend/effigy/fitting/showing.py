@@ -7,14 +7,17 @@ to one side, but that no person of the generator moves in. An edit along one cha
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 import torch
 
 from ..faces.face import FaceModel
+from ..faces.header import BundleError
 from ..faces.latent import LatentError
 from ..geometry import infer
 from ..geometry.camera import Array
-from ..geometry.expressions import mirror_twins
+from ..geometry.expressions import Expression, mirror_twins
 from ..landmarks import Detector
 from .evaluation import seen
 
@@ -31,6 +34,8 @@ def unshown(model: FaceModel, detector: Detector) -> dict[str, float]:
     they stay or go together.
     """
     names = list(model.controls)
+    if not names:
+        return {}
     found: list[Array] = []
     for seed in range(_FIRST_SEED, _FIRST_SEED + _PEOPLE):
         try:
@@ -46,6 +51,17 @@ def unshown(model: FaceModel, detector: Detector) -> dict[str, float]:
         if len(values) and (share := float(np.median(values))) < _LEAST_SHOWN:
             hidden[name] = share
     return hidden
+
+
+def left_of(controls: Mapping[str, Expression], hidden: Collection[str]) -> dict[str, Expression]:
+    """Returns the ``controls`` that are not ``hidden``. Raises BundleError when none is left."""
+    left = {name: control for name, control in controls.items() if name not in hidden}
+    if not left:
+        raise BundleError(
+            "pictures of edits show no expression: fit with latents of people who make faces (--latents), or with more "
+            "--samples"
+        )
+    return left
 
 
 def _shown(model: FaceModel, detector: Detector, seed: int) -> Array:
