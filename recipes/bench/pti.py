@@ -105,19 +105,17 @@ def _improve(optimiser: torch.optim.Optimizer, picture: Tensor, apart: Callable[
 
 def _apart(model: FaceModel, target: Target) -> Callable[[Tensor], Tensor]:
     """Returns the cost of a picture: that of ``Objective`` without its term for latents far from their mean."""
+    if (face := target.face) is None:
+        return lambda picture: pixels_apart(picture, target)
     encoder = encoder_of(model)
     with torch.no_grad():
-        wanted = encoder.extractor(target.picture)
-        mesh = None if target.face is None else mesh_of(target.picture, target.face)
+        wanted, mesh = encoder.extractor(target.picture).vectors, mesh_of(target.picture, face)
 
     def cost(picture: Tensor) -> Tensor:
-        apart = pixels_apart(picture, target)
-        if target.face is None or mesh is None:
-            return apart
-        vectors = encoder.extractor(picture).vectors
-        if vectors is not None and wanted.vectors is not None:
-            apart = apart + IDENTITY * (1 - (vectors * wanted.vectors).sum(dim=1)).mean()
-        return apart + MESH * points_apart(mesh_of(picture, target.face), mesh)
+        apart, vectors = pixels_apart(picture, target), encoder.extractor(picture).vectors
+        if vectors is not None and wanted is not None:
+            apart = apart + IDENTITY * (1 - (vectors * wanted).sum(dim=1)).mean()
+        return apart + MESH * points_apart(mesh_of(picture, face), mesh)
 
     return cost
 

@@ -103,11 +103,10 @@ def read_encoder(
     ``networks`` is the embedded bundle with the same generator, if there is one. Raises KeyError, TypeError or
     ValueError where the file is damaged.
     """
-    arrays = read_tensors(folder / FILE)
-    found = {name: arrays[f"encoder.{name}"].float().to(device) for name in _TENSORS}
-    metric = arrays[_METRIC].float().to(device) if _METRIC in arrays else None  # earlier encoders have none
-    rounded = {f"encoder.{name}": values for name, values in found.items()}
-    check_finite(rounded if metric is None else rounded | {_METRIC: metric})  # doubles can be too large
+    arrays = {name: values.float() for name, values in read_tensors(folder / FILE).items()}
+    check_finite(arrays)  # doubles can be too large
+    found = {name: arrays[f"encoder.{name}"].to(device) for name in _TENSORS}
+    metric = arrays[_METRIC].to(device) if _METRIC in arrays else None  # earlier encoders have none
     features = len(found["mean"])
     wanted = {"mean": [features], "scale": [features], "weights": [features, size], "centre": [size]}
     for name, shape in wanted.items():

@@ -28,7 +28,8 @@ from .seen import Seen
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 _LEAN = np.float32(0.2)  # how far a straight normal leans to the viewer where nothing is painted, beside a length of 1
 _HALF_HAZE = np.float32(0.1)  # alpha that pictures of half size have up to here and there beside the head
-_SOLID = 0.5  # alpha above which a painted depth is the head's, and length below which a painted normal is less sure
+_SOLID = 0.5  # alpha above which a painted depth is the head's
+_SURE = 0.5  # length from which on a painted normal is the head's
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ class Pictures:
         if surface is not None:
             return surface.normal
         painted = self._painted(NORMAL)
-        painted[..., 2] += (1 - np.linalg.norm(painted, axis=-1) / _SOLID).clip(0)
+        painted[..., 2] += (1 - np.linalg.norm(painted, axis=-1) / _SURE).clip(0)
         return _unit(painted)
 
     def _depth(self, surface: Relief | None) -> Plane:
