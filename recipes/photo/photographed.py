@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes ``photographed.npz``: what photographs show of an average person at rest, and how people differ from that.
 
-    python recipes/photo/photographed.py FOLDER [--every 3]
+    python recipes/photo/photographed.py FOLDER [--spare 3]
 
 The file that comes with Effigy is of official portraits of members of the US Congress, which are in the public domain:
 github.com/Hainish/congress-images-225x275, commit 20531e9, folder ``images``, a copy of
-github.com/unitedstates/images. Every third picture counts; no picture and no one's reading is kept.
+github.com/unitedstates/images. Every third picture is spared, to measure on; no picture and no one's reading is kept.
 
 People in portraits smile, but are otherwise at rest on average, and look at the camera. So what is read depends
 linearly on smile, open jaw and turn here, with what is left over as how people differ; rest is without these.
@@ -43,24 +43,29 @@ def statistics(people: list[Features]) -> dict[str, Array]:
     )
     weights = np.linalg.lstsq(causes, read, rcond=None)[0]
     size = np.repeat([_SCORE, 1.0, _PIXEL], [len(SCORES), 3 * POINTS, EYES])
-    _, strengths, directions = np.linalg.svd((read - causes @ weights) * size, full_matrices=False)
-    spread = strengths[:_DIRECTIONS, None] * directions[:_DIRECTIONS] / size / np.sqrt(len(both))
+    apart = (read - causes @ weights) / np.sqrt(len(both))
+    _, strengths, directions = np.linalg.svd(apart * size, full_matrices=False)
+    spread = strengths[:_DIRECTIONS, None] * directions[:_DIRECTIONS] / size
+    alone = np.sqrt(np.maximum((apart**2).sum(axis=0) - (spread**2).sum(axis=0), 0.0))
     scores, mesh, eyes = np.split(weights[0], np.cumsum([len(SCORES), 3 * POINTS]))
     return {
         "scores": np.clip(scores, 0.0, 1.0).astype(np.float32),
         "mesh": mesh.astype(np.float32),
         "eyes": eyes.astype(np.float32),
         "spread": spread.astype(np.float16),
+        "alone": alone.astype(np.float16),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--every", type=int, default=3)
+    parser.add_argument("--spare", type=int, default=3, help="each picture with a multiple of this number is left out")
     options = parser.parse_args()
     reader, people = PhotoReader(), []
-    for file in sorted(options.folder.glob("*.jpg"))[:: options.every]:
+    for number, file in enumerate(sorted(options.folder.glob("*.jpg")), start=1):
+        if number % options.spare == 0:
+            continue
         try:
             people += [Features.of(face) for face in reader.read(read_picture(file), most=1)]
         except PictureFileError as error:

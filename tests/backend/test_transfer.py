@@ -146,8 +146,7 @@ def test_a_photograph_of_a_smile_drives_nothing_else_to_its_end(reader, photo):
     assert read.controls["mouthSmile"] > 0.5
     for control, value in read.controls.items():
         if control != "mouthSmile":
-            # Lids' ranges end soon below rest, so what is read there drives little; of portraits it varies by ± 0.26.
-            low = min(model.controls[control].low, -0.65)
+            low = min(model.controls[control].low, -0.5)  # lids end soon beyond rest, so wide ones drive little
             assert 0.8 * low < value < 0.8, control
 
 
@@ -158,13 +157,13 @@ def _table(X, people):
 def test_ridge_regression_finds_the_weights_that_made_the_data():
     random = np.random.default_rng(0)
     X, wanted = random.normal(size=(400, 5)) * [1, 10, 0.1, 1, 0], np.array([1.0, -0.2, 3.0, 0.5, 0.0])
-    np.testing.assert_allclose(_solve(X, X @ wanted, (1e-9, 1.0), _table(X, np.zeros((1, 5)))), wanted, atol=1e-3)
+    np.testing.assert_allclose(_solve(X, X @ wanted, (1e-9, 1.0), _table(X, np.zeros((5, 5)))), wanted, atol=1e-3)
 
 
 def test_what_tells_people_apart_is_not_read_as_an_expression():
     """Two features show the same; photographed people differ in the second."""
     shown = np.random.default_rng(0).normal(size=(400, 1))
-    X, people = np.concatenate([shown, shown], axis=1), np.array([[0.0, 10.0]])
+    X, people = np.concatenate([shown, shown], axis=1), np.diag([0.0, 100.0])
     alike, apart = (_solve(X, shown[:, 0], (1e-3, 1.0), _table(X, spread)) for spread in (0 * people, people))
     np.testing.assert_allclose(alike, [0.5, 0.5], atol=0.01)
     np.testing.assert_allclose(apart, [1.0, 0.0], atol=0.01)

@@ -29,7 +29,10 @@ class Photographed:
     scores: Array  # [52], of an average person at rest
     mesh: Array  # [3 · 478]
     eyes: Array  # [EYES], as ``eyes`` cuts them out
-    spread: Array  # [m, 52 + 3 · 478 + EYES]: people differ from them with the covariance spreadᵀ · spread
+    # People differ from them with the covariance spreadᵀ · spread + diag(alone²): together in the directions [m, F] in
+    # which they differ most, with F = 52 + 3 · 478 + EYES, and beyond these in every number by itself, [F].
+    spread: Array
+    alone: Array
 
 
 @cache
@@ -37,14 +40,17 @@ def photographed() -> Photographed:
     """Returns the statistics that come with Effigy. Raises DetectorError where their file is missing or damaged."""
     try:
         arrays = read_arrays(FILE)
-        scores, mesh, eyes, spread = (arrays[name].astype(np.float64) for name in ("scores", "mesh", "eyes", "spread"))
+        scores, mesh, eyes, spread, alone = (
+            arrays[name].astype(np.float64) for name in ("scores", "mesh", "eyes", "spread", "alone")
+        )
         if (
             scores.shape != (len(SCORES),)
             or mesh.shape != (3 * POINTS,)
             or eyes.shape != (EYES,)
             or spread.shape[1:] != (len(scores) + len(mesh) + EYES,)
+            or alone.shape != spread.shape[1:]
         ):
             raise ValueError("its arrays have other sizes")
     except (ValueError, KeyError) as error:
         raise DetectorError(f"{FILE} cannot be read ({error}): install Effigy again") from None
-    return Photographed(scores, mesh, eyes, spread)
+    return Photographed(scores, mesh, eyes, spread, alone)
