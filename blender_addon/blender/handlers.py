@@ -83,6 +83,14 @@ def on_render_end(*_: Any) -> None:
     render.end()
 
 
+def look_for_faces() -> None:
+    """Starts the preview where the file has faces, also without a backend: a stale bake is to be told, and what a
+    render asks of the window's thread is to be done.
+    """
+    if any(face_of(obj).is_face for obj in bpy.data.objects):
+        preview.start()
+
+
 @persistent
 def on_load(*_: Any) -> None:
     """Forgets everything about faces, because another file was loaded."""
@@ -91,8 +99,7 @@ def on_load(*_: Any) -> None:
     preview.forget_faces()
     render.forget()
     changes.mark(baked=True)
-    if any(face_of(obj).is_face for obj in bpy.data.objects):
-        preview.start()  # also without a backend: a stale bake is to be told
+    look_for_faces()
 
 
 @persistent
@@ -135,8 +142,12 @@ _HANDLERS = (
 def register() -> None:
     for hook, function in _HANDLERS:
         hook.append(function)
+    # Later, since Blender shows no data while it enables an add-on. The file may have been there before.
+    bpy.app.timers.register(look_for_faces, first_interval=0.0)
 
 
 def unregister() -> None:
+    if bpy.app.timers.is_registered(look_for_faces):
+        bpy.app.timers.unregister(look_for_faces)
     for hook, function in reversed(_HANDLERS):
         hook.remove(function)

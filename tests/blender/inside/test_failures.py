@@ -329,6 +329,17 @@ def test_a_render_that_connects_by_itself_starts_the_preview(scene, backend):
     assert bpy.app.timers.is_registered(preview.tick)
 
 
+def test_a_file_that_was_open_before_the_add_on_gets_a_timer_without_a_backend(scene, face):
+    """F12 asks the window's thread for what the timer does."""
+    handlers, preview = addon("blender.handlers"), addon("blender.pictures.preview")
+    handlers.unregister()
+    bpy.app.timers.unregister(preview.tick)
+    handlers.register()
+    assert bpy.app.timers.is_registered(handlers.look_for_faces)
+    handlers.look_for_faces()
+    assert preview.is_running()
+
+
 def test_a_preview_asked_before_a_render_is_not_shown_after_it(scene, face, settle):
     settle()
     preview = addon("blender.pictures.preview")
