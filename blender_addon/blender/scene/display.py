@@ -56,9 +56,11 @@ def _hide_plate(face: EffigyFace, *, hidden: bool) -> None:
 
 def renew(proxy: bpy.types.Object) -> None:
     """Gives a duplicate materials for its own picture instead of its original's."""
-    projection.take_off(proxy)
-    backdrop.take_off(face_of(proxy))
-    relief.take_off(face_of(proxy))
+    face = face_of(proxy)
+    if projection.take_off(proxy):
+        _wear(proxy, face)  # it stays as visible as its original is
+    backdrop.take_off(face)
+    relief.take_off(face)
     show_picture(proxy)
 
 
@@ -94,15 +96,10 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
     """Lets the proxy wear the picture, or not. Who is seen is set where that changes, and the artist's from then on."""
     plate = face.plate
     if shown:
-        if projection.is_on(proxy) or face.image is None or plate is None:
-            return
-        projection.put_on(
-            proxy, plate, new_emission(f"{proxy.name} Projection", face.image, clear=face.matte == "HEAD")
-        )
-        if proxy.hide_render:  # else a duplicate's, which has what its original had
+        if not projection.is_on(proxy) and _wear(proxy, face):
             proxy.visible_camera, proxy.visible_shadow = face.worn_visibility
-        proxy.display_type, proxy.hide_render, plate.hide_render = "TEXTURED", False, True
-        _hide_plate(face, hidden=True)
+            proxy.display_type, proxy.hide_render, plate.hide_render = "TEXTURED", False, True
+            _hide_plate(face, hidden=True)
         return
     if projection.take_off(proxy):
         face.worn_visibility = proxy.visible_camera, proxy.visible_shadow
@@ -114,6 +111,15 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
     # EEVEE draws as a solid in viewports what is displayed as wires and hidden from renders.
     elif proxy.library is None and proxy.visible_camera:  # in a file of an earlier version
         proxy.visible_camera = proxy.visible_shadow = False
+
+
+def _wear(proxy: bpy.types.Object, face: EffigyFace) -> bool:
+    """Puts the face's picture on its proxy; returns whether there is one, and a plate whose place it follows."""
+    if face.image is None or face.plate is None:
+        return False
+    material = new_emission(f"{proxy.name} Projection", face.image, clear=face.matte == "HEAD")
+    projection.put_on(proxy, face.plate, material)
+    return True
 
 
 def new_emission(name: str, image: bpy.types.Image, *, clear: bool) -> bpy.types.Material:
