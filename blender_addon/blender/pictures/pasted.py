@@ -17,7 +17,8 @@ from ..scene.reader import FaceState
 
 def note(proxy: bpy.types.Object, states: Mapping[int, FaceState], *, is_still: bool) -> None:
     """Notes what was pasted: a still, which stands there in every frame, or a picture for every frame."""
-    lines = (f"{'' if is_still else frame}:{_digest(proxy, state.parameters)}" for frame, state in states.items())
+    person = _person(proxy)  # once: a tuned one has megabytes
+    lines = (f"{'' if is_still else frame}:{_digest(person, state.parameters)}" for frame, state in states.items())
     face_of(proxy).pasted = "\n".join(lines)
 
 
@@ -30,13 +31,18 @@ def is_another(proxy: bpy.types.Object, shown: PictureParameters | None, frame: 
     if plane is None or shown is None or not plane.users_scene:
         return False
     pasted = dict(line.split(":") for line in face_of(proxy).pasted.splitlines())
-    return bool(pasted.get("", pasted.get(str(frame))) != _digest(proxy, shown))
+    return bool(pasted.get("", pasted.get(str(frame))) != _digest(_person(proxy), shown))
 
 
-def _digest(proxy: bpy.types.Object, parameters: PictureParameters) -> str:
+def _digest(person: str, parameters: PictureParameters) -> str:
     """Returns a name for what a person's picture is made from, whatever is cut out of it or lights it."""
     moment = parameters.yaw, parameters.pitch, parameters.controls, parameters.keep
-    return hashlib.sha256(f"{_hash(face_of(proxy).latent)} {moment}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{person} {moment}".encode()).hexdigest()[:16]
+
+
+def _person(proxy: bpy.types.Object) -> str:
+    """Returns a name for who the face is."""
+    return _hash(face_of(proxy).latent)
 
 
 @lru_cache(maxsize=8)  # a tuned person has megabytes, and a panel asks at every redraw
