@@ -62,10 +62,10 @@ def status(proxy: bpy.types.Object) -> Status:
         return Status("FILE_IMAGE", iface_("Baked pictures, frames {} to {}", face.baked_start, face.baked_end))
     if not session.is_ready:
         return Status("ERROR", iface_("Not connected"), iface_("The picture does not follow."))
-    if run.limits.missed:
-        speed = iface_("Not reached: {}", ", ".join(run.limits.missed))
-    if run.limits.clamped:  # what is shown is less than what was asked: nothing to be called exact
-        limits = iface_("Beyond the model's range: {}", ", ".join(run.limits.clamped))
+    if any(run.limits):  # what is shown is less than what was asked: nothing to be called exact
+        limits = iface_("Not reached: {}", ", ".join(run.limits.missed))
+        if run.limits.clamped:
+            limits = iface_("Beyond the model's range: {}", ", ".join(run.limits.clamped))
         word = iface_("Limited preview")
         if run.is_right:
             by_view, by_camera = iface_("Limited, as the viewport sees it"), iface_("Limited, as a render shows it")
