@@ -112,15 +112,17 @@ def test_f12_in_eevee_ends_however_often(window, persistent):
         "bpy.app.handlers.render_complete.append(lambda *_: ended.append(1))"
     )
     kept = f"result = bpy.context.scene.render.use_persistent_data == {persistent}"
-    for count in range(1, 5):
-        hover(window)
-        window.keys("F12")
-        until(lambda: window.ask("result = len(bpy.app.driver_namespace['ended'])") == count, window.console)  # noqa: B023
-        until(lambda: not window.ask(RENDERS), window.console)
-        close_render(window)
-        until(lambda: window.ask(kept), window.console)
-    window.ask("bpy.context.scene.render.use_persistent_data = False\nbpy.app.handlers.render_complete.pop()")
-    window.ask("bpy.context.scene.render.engine = bpy.app.driver_namespace.pop('engine')")
+    try:
+        for count in range(1, 5):
+            hover(window)
+            window.keys("F12")
+            until(lambda: window.ask("result = len(bpy.app.driver_namespace['ended'])") == count, window.console)  # noqa: B023
+            until(lambda: not window.ask(RENDERS), window.console)
+            close_render(window)
+            until(lambda: window.ask(kept), window.console)
+    finally:
+        window.ask("bpy.context.scene.render.use_persistent_data = False\nbpy.app.handlers.render_complete.pop()")
+        window.ask("bpy.context.scene.render.engine = bpy.app.driver_namespace.pop('engine')")
 
 
 def test_render_animation_writes_what_was_baked(window):
