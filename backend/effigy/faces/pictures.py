@@ -191,8 +191,7 @@ class Pictures:
         """Returns painted normals of unit length, [H, W, 3], which lean to the viewer the less the head covers."""
         painted, opacity = self._painted(NORMAL), self._painted_opacity()[0]
         painted *= (opacity > 0)[..., None]  # what is painted beside the head is noise
-        painted[..., 2] += _LEAN * (1 - opacity)
-        return _unit(painted)
+        return _leaning(painted, _LEAN * (1 - opacity))
 
     def _straight_depth(self) -> Plane:
         """Returns the painted depth divided by alpha, [H, W, 1] in head units, within that of the head's solid part."""
@@ -236,8 +235,7 @@ class Pictures:
         if surface is not None:
             return surface.normal
         painted = self._painted(NORMAL)
-        painted[..., 2] += (1 - np.linalg.norm(painted, axis=-1) / _SURE).clip(0)
-        return _unit(painted)
+        return _leaning(painted, 1 - np.linalg.norm(painted, axis=-1) / _SURE)
 
     def _depth(self, surface: Relief | None) -> Plane:
         """Returns the depth, [H, W, 1] in head units."""
@@ -248,9 +246,12 @@ class Pictures:
         return (surface.height / self._landmarks.scale).clip(-LARGEST, LARGEST)[..., None]
 
 
-def _unit(normals: Plane) -> Plane:
-    """Returns ``normals`` [H, W, 3], which are changed, at unit length; what is 0 points to the viewer."""
-    normals[..., 2] += np.float32(1e-3)
+def _leaning(normals: Plane, by: Plane) -> Plane:
+    """Returns ``normals`` [H, W, 3], which are changed, leaning to the viewer ``by`` [H, W] of their unit, at length 1.
+
+    They lean a little at least, so that what is 0 points to the viewer.
+    """
+    normals[..., 2] += np.maximum(by, np.float32(1e-3))
     return np.asarray(normals / np.linalg.norm(normals, axis=-1, keepdims=True))
 
 
