@@ -100,7 +100,7 @@ class Exchange:
             if frame.encoding != "rgba8":
                 fail(RequestError("unreadable", f"a preview came as {frame.encoding}", SAME_RELEASE))
                 return
-            painted = Painted.of(frame, self._buffers)
+            painted = Painted.of(frame, wanted.request.matte, self._buffers)
             self._outbox.finish(Preview(stream, tag, asked, time.monotonic(), painted))
 
         def fail(error: RequestError) -> None:

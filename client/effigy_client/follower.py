@@ -230,7 +230,8 @@ class Follower:
         at_rest = self.shown == self.wanted and self._clock() - max(self._changed, self._drawn) > _REST_S
         if at_rest and self.may_refine and self._refining is None and self.face.key and self.shown is not None:
             asked = self.face.ask(link, self.shown, OPEN_S)
-            painted = converted(asked.answer, Painted.of)
+            matte = self.shown.matte
+            painted = converted(asked.answer, lambda frame: Painted.of(frame, matte))
             self._refining = _Refining(asked, painted, self._shared.epoch, anchor, self._number)
         return False
 

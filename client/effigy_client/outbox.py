@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from effigy_protocol.messages import ANSWER_OF, Frame, Reply, Request, Synthesize
+from effigy_protocol.messages import ANSWER_OF, Frame, MatteName, Reply, Request, Synthesize
 
 from .errors import RequestError
 from .pixels import Buffers, Maps, Pixels, Surface, from_rgba8
@@ -28,14 +28,14 @@ class Painted:
     maps: Maps | None = None  # ``surface`` as it is shown
 
     @classmethod
-    def of(cls, frame: Frame, buffers: Buffers | None = None) -> Painted:
-        """Converts an answer of encoding "rgba8" into arrays of ``buffers``.
+    def of(cls, frame: Frame, matte: MatteName, buffers: Buffers | None = None) -> Painted:
+        """Converts an answer of encoding "rgba8", asked for with this ``matte``, into arrays of ``buffers``.
 
         For the thread of the link: at 256 × 256 pixels a lit picture takes some milliseconds, which a window's thread
         has not.
         """
         pixels = from_rgba8(frame.data, frame.height, frame.width, doubled=frame.half, buffers=buffers)
-        surface = Surface.of(frame)
+        surface = Surface.of(frame, matte)
         return cls(frame, pixels, surface, surface.pixels(buffers) if surface is not None else None)
 
     @property

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effigy_protocol.messages import Frame, PassName
+from effigy_protocol.messages import LEANS, Frame, MatteName, PassName
 from effigy_protocol.png import write_rgb
 
 Pixels = NDArray[np.float32]
@@ -22,7 +22,6 @@ Words = NDArray[np.uint16]
 
 SURFACE_PASSES: tuple[PassName, ...] = ("normal", "light")  # of which a Surface is made
 BRIGHTEST = 4.0  # of a Surface's light
-_SURE = np.float32(0.5)  # length from which on a normal is the head's
 _WHOLE = np.float32(65535)
 
 _Whole = TypeVar("_Whole", np.uint8, np.uint16)
@@ -89,15 +88,18 @@ class Surface:
     light: Words  # the smooth light that is in the picture, linear Rec.709, 0 … 65535 for 0 … BRIGHTEST
 
     @classmethod
-    def of(cls, frame: Frame) -> Surface | None:
-        """Returns the surface that a picture asked for as lit brings, in full size, or None for other pictures."""
+    def of(cls, frame: Frame, matte: MatteName) -> Surface | None:
+        """Returns the surface that a picture asked for as lit, with this ``matte``, brings, in full size, or None for
+        other pictures.
+        """
         passes = passes_of(frame)
         if not passes.keys() >= set(SURFACE_PASSES):
             return None
         normal, light = (passes[name].astype(np.float32) for name in SURFACE_PASSES)
         # Painted normals are times alpha, and noise beside the head. The shorter they are, the more they lean to the
         # viewer, as those do on which the backend computed the light.
-        normal[..., 2] += np.maximum(1 - np.linalg.norm(normal, axis=-1) / _SURE, np.float32(1e-3))
+        lean, rate = map(np.float32, LEANS[matte])
+        normal[..., 2] += np.maximum(lean - rate * np.linalg.norm(normal, axis=-1), np.float32(1e-3))
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         maps = _words(0.5 * normal + 0.5), _words(light / BRIGHTEST)
         return cls(*((_twice(_twice(each, 0), 1) for each in maps) if frame.half else maps))

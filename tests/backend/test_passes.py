@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import get_args
 
 import imageio.v3 as iio
 import numpy as np
@@ -21,7 +22,7 @@ from effigy.generators.planes import ALPHA, DEPTH, NORMAL
 from effigy.geometry import project
 from effigy.matting.foreground import to_linear
 from effigy_client.pixels import BRIGHTEST, Surface
-from effigy_protocol.messages import Frame, Synthesize
+from effigy_protocol.messages import Frame, MatteName, Synthesize
 
 from ..planes_bundle import PLANES
 
@@ -130,16 +131,17 @@ def test_the_background_is_lit_evenly_beside_painted_normals_that_are_noise_ther
     model = load_face_model(DEFAULT_BUNDLE, "cpu")
     anchor = model.open_seed(3, 0.7)
     (frame,) = work(model, [Synthesize(anchor.key, 10.0, 0.0, {}, "final", passes=("normal", "light", "albedo"))])
-    surface = Surface.of(frame)
+    surface = Surface.of(frame, "none")
     normal = surface.normal[::-1, :, :3] / 65535.0 * 2 - 1
     light = surface.light[::-1, :, :3] / 65535.0 * BRIGHTEST
     # Both are of one surface, or light that is divided out would not be what the scene's replaces.
     np.testing.assert_allclose(light, model.light(anchor).on(normal), atol=5e-3)
     pictures = model.finals(model.edit(anchor, 10.0, 0.0, {}).ws[None])
-    # Backend and client lean short normals by one formula. Twice half precision's rounding, of a length and of a third
-    # of it; lengths of a half are where a normal begins to lean.
-    own = pictures._normal(None)
-    np.testing.assert_allclose(normal, own, atol=4 * 2**-11)
+    # Backend and client lean short normals by one formula. What is sent is rounded to half precision, lengths at which
+    # a normal begins to lean are above a half, and of the lean it is at most four times the length's.
+    for matte in get_args(MatteName):
+        sent = Surface.of(frame, matte).normal[::-1, :, :3] / 65535.0 * 2 - 1
+        np.testing.assert_allclose(sent, pictures._normal(None, matte), atol=8 * 2**-11)
     alpha = pictures.opacity()[0]
     beside, head = alpha <= 0, alpha >= 1
     assert min(beside.mean(), head.mean()) > 0.2

@@ -129,7 +129,7 @@ def test_what_lights_a_picture_is_the_same_in_memory_and_in_a_file():
     asked = PictureParameters.of(0.0, 0.0, lit=True).request("x", "preview")
     assert set(asked.passes) == beside.keys()
     painted = replace(frame(asked), height=2, width=3, data=bytes(24), passes=beside)
-    surface = Surface.of(painted)
+    surface = Surface.of(painted, "head")
     values, glow = (each.reshape(2, 3, 4) for each in surface.pixels())
     np.testing.assert_allclose(values[1, :, :3], 3 * [[0.8, 0.5, 0.9]], atol=1e-3, err_msg="bottom row first")
     np.testing.assert_allclose(values[0, :, :3], 3 * [[0.5, 0.5, 1.0]], atol=1e-4, err_msg="to the viewer")
@@ -138,11 +138,12 @@ def test_what_lights_a_picture_is_the_same_in_memory_and_in_a_file():
     file = words_png(surface.normal)
     assert file[24:26] == bytes([16, 2]), "16 bits of colour, of which this reader shows the high ones"
     np.testing.assert_array_equal(iio.imread(file, extension=".png"), surface.normal[::-1, :, :3] >> 8)
-    assert Surface.of(replace(painted, half=True)).normal.shape == (4, 6, 4)
-    assert Surface.of(replace(painted, passes={})) is None
+    assert Surface.of(replace(painted, half=True), "head").normal.shape == (4, 6, 4)
+    assert Surface.of(replace(painted, passes={}), "head") is None
 
 
-def test_normals_lean_to_the_viewer_the_shorter_they_are_painted():
+@pytest.mark.parametrize("matte", ["head", "none"])
+def test_normals_lean_to_the_viewer_the_shorter_they_are_painted(matte):
     lengths = np.array([0.0, 0.01, 0.1, 0.3, 0.5, 0.8, 1.1])
     normal = np.zeros((1, 7, 3), "<f2")
     normal[0, :, 0] = lengths
@@ -150,8 +151,9 @@ def test_normals_lean_to_the_viewer_the_shorter_they_are_painted():
         SURFACE_PASSES, (normal, np.ones((1, 7, 3), "<f2")), strict=True)}  # fmt: skip
     asked = frame(PictureParameters.of(0.0, 0.0, lit=True).request("x", "preview"))
     painted = replace(asked, height=1, width=7, data=bytes(28), passes=passes)
-    shown = Surface.of(painted).normal[0, :, :3] / 65535.0 * 2 - 1
-    wanted = np.degrees(np.arctan2(lengths, (1 - 2 * lengths).clip(0)))
+    shown = Surface.of(painted, matte).normal[0, :, :3] / 65535.0 * 2 - 1
+    lean = 1 - 2 * lengths if matte == "head" else 3 - 4 * lengths
+    wanted = np.degrees(np.arctan2(lengths, lean.clip(0)))
     np.testing.assert_allclose(np.degrees(np.arctan2(shown[:, 0], shown[:, 2])), wanted, atol=0.2)
 
 

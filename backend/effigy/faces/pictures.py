@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effigy_protocol.messages import MatteName, PassName
+from effigy_protocol.messages import LEANS, MatteName, PassName
 
 from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, colour
 from ..matting import cut_out, cut_out_moving, without_haze
@@ -29,7 +29,6 @@ _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 _LEAN = np.float32(0.2)  # how far a straight normal leans to the viewer where nothing is painted, beside a length of 1
 _HALF_HAZE = np.float32(0.1)  # alpha that pictures of half size have up to here and there beside the head
 _SOLID = 0.5  # alpha above which a painted depth is the head's
-_SURE = 0.5  # length from which on a painted normal is the head's
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class Pictures:
             names: Which passes.
             light: The light on the face. It must be given for "light", which shows it, and for "albedo", which is the
                 picture divided by it.
-            matte: The matte of the picture that "albedo" starts from.
+            matte: The matte of the picture that "albedo" starts from, and that "light" falls on.
             is_straight: Whether painted passes are those of the head alone: unit normals, and a depth within its solid
                 part's. The generator paints both times alpha; divided by it they are noise where little is left.
 
@@ -139,7 +138,7 @@ class Pictures:
             if name == "albedo" or name == "light":
                 if light is None:
                     raise ValueError(f"{name} is computed from a picture's light, and no light is given")
-                falls = light.on(self._normal(surface))
+                falls = light.on(self._normal(surface, matte))
                 made[name] = falls if name == "light" else self.linear(matte)[..., :3] / falls
             elif name == "normal" and self._paints_normals:
                 made[name] = self._straight_normal() if is_straight else self._painted(NORMAL)
@@ -165,7 +164,7 @@ class Pictures:
         """Returns the smooth light on the face in one picture. Raises what ``surface`` raises."""
         weight = self._landmarks.face(self.images.shape[2:]) * self.opacity()[0]
         surface = None if self._paints_normals else self.surface()
-        return estimate_light(self.linear(), self._normal(surface), weight)
+        return estimate_light(self.linear(), self._normal(surface, "head"), weight)
 
     def waits_for_network(self, names: Collection[PassName], matte: MatteName) -> bool:
         """Returns whether these passes or this matte need the matte network to run."""
@@ -226,8 +225,8 @@ class Pictures:
         found = self.images[0, [self.planes.index(plane) for plane in planes]].clamp(-1, 1)
         return found.permute(1, 2, 0).cpu().float().numpy()
 
-    def _normal(self, surface: Relief | None) -> Plane:
-        """Returns the unit normals [H, W, 3] that light falls on.
+    def _normal(self, surface: Relief | None, matte: MatteName) -> Plane:
+        """Returns the unit normals [H, W, 3] that light falls on in a picture with this ``matte``.
 
         Painted ones are times alpha, and noise beside the head. The shorter they are, the more they lean to the viewer,
         so that the background is lit evenly. effigy_client.pixels.Surface reads them alike, from their lengths alone.
@@ -235,7 +234,8 @@ class Pictures:
         if surface is not None:
             return surface.normal
         painted = self._painted(NORMAL)
-        return _leaning(painted, 1 - np.linalg.norm(painted, axis=-1) / _SURE)
+        lean, rate = LEANS[matte]
+        return _leaning(painted, lean - rate * np.linalg.norm(painted, axis=-1))
 
     def _depth(self, surface: Relief | None) -> Plane:
         """Returns the depth, [H, W, 1] in head units."""

@@ -122,7 +122,7 @@ class Bake:
         """Writes the picture of a frame, if it is a new one, and remembers the plate's place."""
         record, path = self._record(step.moment), self._path(step.frame)
         if step.picture is not None:
-            surface = Surface.of(step.picture)
+            surface = Surface.of(step.picture, step.moment.parameters.matte)
             if self._maps and surface is None:
                 raise BakeError(rpt_("Lit was switched off meanwhile: bake again"))
             # The file itself says what it shows, so that no crash can make it pass for another picture.

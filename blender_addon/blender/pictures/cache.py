@@ -48,9 +48,9 @@ class Cache:
         for step in self.walk.step():
             self._cached.keep(step.frame, self._key(step.moment), _values(self.walk.anchor, step.moment))
             if step.picture is not None:
-                picture = step.picture
-                size, surface = (picture.height, picture.width), Surface.of(picture)
-                limits = Limits.of(picture, step.moment.parameters.controls)
+                picture, asked = step.picture, step.moment.parameters
+                size, surface = (picture.height, picture.width), Surface.of(picture, asked.matte)
+                limits = Limits.of(picture, asked.controls)
                 runs.memory.put(self._key(step.moment), picture.data, *size, limits, surface)
             self.done += 1
         return self.done

@@ -46,7 +46,7 @@ def paint(proxy: bpy.types.Object, wanted: FaceState) -> Remembered:
     key = memory_key(proxy, wanted)
     remembered = runs.memory.get(key)
     if remembered is None:
-        painted = Painted.of(_painted(proxy, wanted))
+        painted = Painted.of(_painted(proxy, wanted), wanted.parameters.matte)
         frame = painted.frame
         limits = Limits.of(frame, wanted.parameters.controls)
         runs.memory.put(key, frame.data, frame.height, frame.width, limits, painted.surface)

@@ -27,6 +27,7 @@ from .jobs import CancelJob, Job, JobStatus, Working
 from .photos import MOST_FACES, PHOTO_POINTS, FaceBox, PictureRead, ReadPicture, pieces
 from .pictures import (
     HEAD_UNIT,
+    LEANS,
     PASS_CHANNELS,
     Cancel,
     Encoding,
@@ -44,6 +45,7 @@ __all__ = [
     "ANSWER_OF",
     "HEAD_UNIT",
     "ITEM_BYTES",
+    "LEANS",
     "MAX_DIMENSIONS",
     "MAX_POSE",
     "MOST_FACES",

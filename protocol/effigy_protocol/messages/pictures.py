@@ -17,6 +17,10 @@ MatteName = Literal["none", "head"]
 PassName = Literal["normal", "depth", "albedo", "light"]
 PASS_CHANNELS: dict[PassName, int] = {"normal": 3, "depth": 1, "albedo": 3, "light": 3}  # of every pass
 
+# How a painted normal of length l leans to the viewer for relighting: by at least 0 and by lean - rate · l, which are
+# (lean, rate). A cut-out head's edge has the head's own colours, a whole picture's those of what is behind it, too.
+LEANS: dict[MatteName, tuple[float, float]] = {"head": (1.0, 2.0), "none": (3.0, 4.0)}
+
 
 @dataclass(frozen=True, slots=True)
 class Synthesize:

@@ -50,7 +50,7 @@ def light_of(picture):
 def expected(proxy, degrees):
     """What the sun makes of the face, [H, W, 3], and where the head is."""
     frame = painted(proxy)
-    surface, picture = Surface.of(frame), bytes_of(frame)
+    surface, picture = Surface.of(frame, "head"), bytes_of(frame)
     normal = surface.normal[..., :3] / 65535 * 2 - 1
     sun = math.sin(math.radians(degrees)), 0.0, math.cos(math.radians(degrees))
     shade = (normal @ np.array(sun)).clip(0)[..., None] * SUN / math.pi
@@ -131,7 +131,7 @@ def test_a_preview_a_render_and_a_bake_are_lit_alike(scene, lit, settle, monkeyp
     shine(40)
     settle()
     frame = painted(lit)
-    rest, surface = maps_of(lit), Surface.of(frame)
+    rest, surface = maps_of(lit), Surface.of(frame, "head")
     for found, wanted in zip(rest, (surface.normal, surface.light), strict=True):
         np.testing.assert_array_equal(found, wanted[..., :3])
     np.testing.assert_array_equal(rgba(lit.effigy.image), bytes_of(frame))
