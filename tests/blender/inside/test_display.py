@@ -396,3 +396,17 @@ def test_a_face_that_is_hidden_stays_hidden_whatever_else_is_chosen(scene, face,
     for name, value in (("matte", "HEAD"), ("lit", True), ("sharpen", True), ("relief", True), ("lit", False)):
         setattr(face.effigy, name, value)
         assert (shown.hide_render, shown.hide_get()) == (True, True), name
+
+
+def test_hide_in_render_does_not_tell_whether_the_mesh_wears_the_picture(scene, face, settle):
+    face.hide_render = False  # an artist renders the mesh
+    face.effigy.display = "PROJECTED"
+    assert (face.visible_camera, face.visible_shadow) == (True, True)
+    face.hide_render, face.visible_shadow = True, False
+    bpy.ops.object.select_all(action="DESELECT")
+    face.select_set(True)
+    bpy.ops.object.duplicate()
+    twin = bpy.context.active_object
+    settle()
+    assert addon("blender.scene.projection").is_on(twin)
+    assert (twin.hide_render, twin.visible_camera, twin.visible_shadow) == (True, True, False)
