@@ -7,6 +7,8 @@ by the controls that can move it farthest in the direction of the drag.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,11 +33,22 @@ _HANDLES = {  # landmarks that turn the head, by the number of landmarks of the 
     468: frozenset(_MEDIAPIPE),
     478: frozenset(_MEDIAPIPE),
 }
+_IRISES = {70: frozenset((68, 69)), 478: frozenset(range(468, 478))}
+_GAZE = ("gaze", "eyeLook")  # how the names of controls that turn eyes begin
 
 
 def turns_head(landmark: int, count: int) -> bool:
     """Returns whether dragging ``landmark`` of ``count`` turns the head: it is of the nose, chin or jaw line."""
     return landmark in _HANDLES.get(count, ())
+
+
+def may_move(names: Iterable[str], landmark: int, count: int) -> NDArray[np.bool_]:
+    """Returns which of the controls ``names`` dragging ``landmark`` of ``count`` may move, [C].
+
+    Lids follow where eyes look, but who lifts a lid opens the eye: only an iris leads the gaze.
+    """
+    leads = landmark in _IRISES.get(count, ())
+    return np.array([leads or not name.startswith(_GAZE) for name in names], np.bool_)
 
 
 def turn(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.intp], wanted: Array) -> Array:
@@ -57,14 +70,21 @@ def turn(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.i
     return follow(shape, controls, rotation, landmarks, wanted, may_change=False, turn=spread).rotation
 
 
-def express(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[np.intp], wanted: Array) -> Array:
+def express(
+    shape: Shape,
+    controls: Array,
+    rotation: Array,
+    landmarks: NDArray[np.intp],
+    wanted: Array,
+    may: NDArray[np.bool_] | None = None,
+) -> Array:
     """Returns the controls [C] that move ``landmarks`` [n] towards ``wanted`` [n, 2] (right and up in the view).
 
-    ``controls`` [C] are the present values, and ``rotation`` takes the shape's frame to the view's. Let D [2n, C] be
-    the landmarks' motion per unit of each control, e the unit vector of the drag, m_k = |D_k| · max |c| the farthest
-    that control k moves the landmarks within its range, and r_k the farthest that it moves them along e from its
-    present value. A change of _CONTROL · (r_k / r_max)² · m_k / m_max costs 1. Controls that move the landmarks at more
-    than 60° to e stay as they are.
+    ``controls`` [C] are the present values, ``may`` [C] says which may change (None: all), and ``rotation`` takes the
+    shape's frame to the view's. Let D [2n, C] be the landmarks' motion per unit of each control, e the unit vector of
+    the drag, m_k = |D_k| · max |c| the farthest that control k moves the landmarks within its range, and r_k the
+    farthest that it moves them along e from its present value. A change of _CONTROL · (r_k / r_max)² · m_k / m_max
+    costs 1. Controls that move the landmarks at more than 60° to e stay as they are.
     """
     seen = shape.points(controls)[landmarks] @ rotation.T
     way = wanted - seen[:, :2]
@@ -72,6 +92,8 @@ def express(shape: Shape, controls: Array, rotation: Array, landmarks: NDArray[n
     if length < _OFF or not len(controls):
         return controls
     D = np.moveaxis((shape.directions[:, landmarks] @ rotation.T)[..., :2], 0, 2)  # [n, 2, C]
+    if may is not None:
+        D = D * may
     low, high = shape.low - controls, shape.high - controls
     along = (way / length).reshape(-1) @ D.reshape(-1, len(controls))
     reach = np.maximum(along * low, along * high)

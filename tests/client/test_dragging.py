@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from effigy_client.dragging import express, turn, turns_head
+from effigy_client.dragging import express, may_move, turn, turns_head
 from effigy_client.follow import Shape
 
 # Control 0 moves the points up, control 1 to the right, control 2 hardly.
@@ -42,6 +42,17 @@ def test_what_cannot_be_reached_ends_at_the_ends_of_the_range():
 def test_the_hands_way_is_as_it_is_seen():
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # up on the face is left in the view
     np.testing.assert_allclose(drag((-0.05, 0), rotation=quarter), (0.5, 0, 0), atol=0.03)
+
+
+def test_an_iris_leads_the_gaze_and_a_lid_does_not():
+    names = ["eyeBlinkLeft", "gazeUp", "eyeLookUpLeft"]
+    for count, lid, iris in ((68, 44, None), (70, 44, 69), (478, 386, 473)):
+        np.testing.assert_array_equal(may_move(names, lid, count), [True, False, False])
+        assert iris is None or may_move(names, iris, count).all()
+    start, wanted = np.zeros(3), FACE.rest[POINT, :2] + (0, 0.05)
+    found = express(FACE, start, np.eye(3), POINT, wanted, np.array([False, True, True]))
+    assert found[0] == 0
+    np.testing.assert_array_equal(express(FACE, start, np.eye(3), POINT, wanted, np.zeros(3, np.bool_)), start)
 
 
 def test_a_point_that_no_control_moves_stays():

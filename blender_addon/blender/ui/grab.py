@@ -9,7 +9,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty
 from bpy_extras.view3d_utils import location_3d_to_region_2d, region_2d_to_location_3d
 from mathutils import Vector
 
-from effigy_client.dragging import express, turn, turns_head
+from effigy_client.dragging import express, may_move, turn, turns_head
 from effigy_client.pose import rotation_of
 
 from ..pictures.activity import changes
@@ -45,7 +45,9 @@ class Drag:
         self._rotation = self._axes.T @ rotation_of(view.head)
         twin = controls.twin_of(proxy, landmark)
         self.landmarks = [landmark, twin] if mirror and twin != landmark else [landmark]
-        self.turns = turns_head(landmark, len(proxy.data.vertices))  # what it does by itself
+        count = len(proxy.data.vertices)
+        self.turns = turns_head(landmark, count)  # what it does by itself
+        self._may = may_move(self.before, landmark, count)
 
     def place(self, landmark: int) -> Vector:
         """Returns where a landmark is in the world."""
@@ -70,7 +72,7 @@ class Drag:
             controls.set_values(self.proxy, self.before)
             controls.set_rotation(self.proxy, self._axes @ turn(*what))
         else:
-            found = express(*what)
+            found = express(*what, self._may)
             # As many digits as the panel shows: nobody meant a hundred-thousandth of a pucker.
             found = np.where(np.abs(found - self._start) < _LEAST, self._start, np.round(found, 3))
             controls.set_values(self.proxy, dict(zip(self.before, found.tolist(), strict=True)))
