@@ -31,6 +31,7 @@ collect_ignore = ["blender/inside"]
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keeps tests away from the user's compiled generators."""
     os.environ["EFFIGY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["EFFIGY_LPIPS"] = str(tmp_path_factory.mktemp("lpips"))  # not the files that somebody has
 
 
 @pytest.fixture(scope="session", autouse=True)

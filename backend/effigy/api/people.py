@@ -25,6 +25,7 @@ from ..people import ALIGNMENTS, Made, finish, make_person, place_of, provenance
 from ..people.numbering import beside
 from ..people.stages import Unfinished
 from ..picture_files import read_picture_file
+from ..recognition import users_lpips
 from ..service.encode import png
 from .opening import Model, load
 
@@ -44,7 +45,8 @@ def photo(
     """Makes a person of a face in a picture; ``identity`` of the result can be painted.
 
     One that is stopped resumes when it is called again with the same arguments. Until then, intermediate results are
-    beside ``out`` in NAME.person.unfinished.
+    beside ``out`` in NAME.person.unfinished. Where the user has the files of LPIPS (``recognition.users_lpips``), a
+    photograph is compared by it, too.
 
     Args:
         picture: a PNG or JPEG file's path, or its bytes.
@@ -72,7 +74,10 @@ def photo(
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
     reader = PhotoReader(chosen.generator.device)
     kept = None if out is None else Unfinished(Path(out))
-    steps = make_person(chosen, reader, data, face, align, tuned=tune, keep_picture=keep_picture, name=name, kept=kept)
+    steps = make_person(
+        chosen, reader, data, face, align, tuned=tune, keep_picture=keep_picture, name=name,
+        lpips=users_lpips(reader.device), kept=kept,
+    )  # fmt: skip
     made = finish(steps, lambda step: progress(step.share))
     progress(1.0)
     if out is not None and kept is not None:

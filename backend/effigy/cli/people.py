@@ -74,7 +74,9 @@ def photo(
     where = "the face" if "psnr_face" in figures else "the picture"
     met = figures.get("tuned_psnr_face", figures.get("psnr_face", figures["psnr"]))
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{out}: {where} is met to {met:.1f} dB", markup=False)
+    unlike = figures.get("tuned_lpips", figures.get("lpips"))
+    said = "" if unlike is None else f", LPIPS {unlike:.3f}"
+    console.print(f"{out}: {where} is met to {met:.1f} dB{said}", markup=False)
     if (apart := figures.get("mirror_apart", 0.0)) > _MIRROR_APART:
         note(
             f"in its mirror image the face's points are found elsewhere, by {apart:.1f} % of the distance between the "

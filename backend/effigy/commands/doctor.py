@@ -43,6 +43,7 @@ def examine(model: Path, port: int = 0) -> list[Finding]:
         _device,
         _memory,
         lambda: _model(model),
+        _lpips,
         lambda: _port(port),
         _running,
         _blender,
@@ -116,6 +117,19 @@ def _model(path: Path) -> Finding:
         f"{model.name}, {width}×{height}, {len(model.controls)} controls: loads and paints in {seconds:.1f} s; "
         f"edits hold {holds}",
     )
+
+
+def _lpips() -> Finding:
+    try:
+        from ..recognition import IdentityFileError, lpips_folder, users_lpips
+    except (ImportError, OSError) as error:
+        return Finding("LPIPS", False, f"cannot be tried ({error})", "install torch first")
+    try:
+        found = users_lpips()
+    except IdentityFileError as error:
+        return Finding("LPIPS", False, *str(error).split(": ", 1))
+    said = f"no files of it in {lpips_folder()}, which photographs do not need" if found is None else found.fingerprint
+    return Finding("LPIPS", True, said)
 
 
 def _port(port: int) -> Finding:

@@ -22,7 +22,7 @@ from ..people import Made, UnfitModelError, make_person, pixels_of
 from ..people.numbering import beside, numbered
 from ..people.stages import Remembered
 from ..picture_files import PictureFileError, decode_picture, read_picture_file
-from ..recognition import IdentityFileError
+from ..recognition import IdentityFileError, users_lpips
 from .studio import Studio
 
 _SHOWN = 256  # pixels of the width and height of each of two pictures beside each other, at least
@@ -63,7 +63,8 @@ class PortraitMaker:
         studio, data = self._studio, read_picture_file(path)
         with studio.lock:
             reader = studio.reader
-        steps = make_person(studio.model, reader, data, face, tuned=tuned, kept=self._found)
+        lpips = users_lpips(reader.device)
+        steps = make_person(studio.model, reader, data, face, tuned=tuned, lpips=lpips, kept=self._found)
         while True:
             try:
                 with studio.lock:  # a step at a time: others look at faces between them

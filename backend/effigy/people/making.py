@@ -26,6 +26,7 @@ from ..geometry import load_topology, rotation
 from ..geometry.camera import Array
 from ..landmarks.photo import PhotoReader
 from ..picture_files import decode_picture
+from ..recognition import Lpips
 from .alignment import Aligned, UnfitModelError, align
 from .inversion import Progress, invert
 from .masks import face_mask
@@ -65,6 +66,7 @@ def make_person(
     tuned: bool = False,  # change the generator for this person, unless the picture is one of the generator's own
     keep_picture: bool = False,  # in the person's file
     name: str = "the picture",  # for errors
+    lpips: Lpips | None = None,  # compares a photograph with what is painted, too: ``users_lpips``
     kept: Kept | None = None,  # what was found before one was stopped: it goes on there, to the same bits
 ) -> Steps:
     """Makes a person; yields its progress and returns who was made.
@@ -85,9 +87,10 @@ def make_person(
     picture = decode_picture(data, name)
     aligned = align(model, reader, picture, number, how)
     fitting = _FITTING if tuned else 1.0
-    whose = model.model_id, model.generator_sha256, encoder.fingerprint, number, how
+    by = None if lpips is None else lpips.fingerprint
+    whose = model.model_id, model.generator_sha256, encoder.fingerprint, number, how, by
     stages = Stages.begin(Remembered() if kept is None else kept, data, *whose)
-    objective, best = yield from _scaled(_fit(model, encoder, aligned, reader, stages), 0.0, fitting)
+    objective, best = yield from _scaled(_fit(model, encoder, aligned, reader, lpips, stages), 0.0, fitting)
     found, target = _figures(objective, best), objective.target
     if target.face is not None:
         found["mirror_apart"] = _mirrored(target, target.face)
@@ -114,7 +117,7 @@ def make_person(
 
 
 def _fit(
-    model: FaceModel, encoder: Encoder, aligned: Aligned, reader: PhotoReader, stages: Stages
+    model: FaceModel, encoder: Encoder, aligned: Aligned, reader: PhotoReader, lpips: Lpips | None, stages: Stages
 ) -> Generator[Progress, None, tuple[Objective, Judged]]:
     """Inverts a face. A picture that is already cut is first taken for the generator's own, and kept if that fits."""
     if aligned.framed:
@@ -122,7 +125,7 @@ def _fit(
         best = yield from _scaled(invert(own, stages.part("own")), 0.0, 0.5)
         if psnr(best.picture, aligned.picture) >= _OWN:
             return own, best
-    photograph = Objective(model, encoder, target_of(aligned, reader))
+    photograph = Objective(model, encoder, target_of(aligned, reader, lpips))
     steps = invert(photograph, stages.part("photograph"))
     best = yield from _scaled(steps, 0.5 * aligned.framed, 1.0)
     return photograph, best
@@ -161,7 +164,7 @@ def encoder_of(model: FaceModel) -> Encoder:
     return model.encoder
 
 
-def target_of(aligned: Aligned, reader: PhotoReader) -> Target:
+def target_of(aligned: Aligned, reader: PhotoReader, lpips: Lpips | None = None) -> Target:
     """Returns the target of inverting a photograph: the cut-out face, its mask and the crop of its mesh."""
     size, device = aligned.picture.shape[-1], aligned.picture.device
     points = aligned.in_cut(aligned.face.points[:, :2])
@@ -170,7 +173,7 @@ def target_of(aligned: Aligned, reader: PhotoReader) -> Target:
     scale = size / aligned.crop.side
     x, y = aligned.in_cut(np.array([[crop.x, crop.y]]))[0].tolist()
     within = replace(crop, x=x, y=y, side=crop.side * scale, angle=crop.angle - aligned.crop.angle)
-    return Target(aligned.picture, PhotoFace(mask, within, reader))
+    return Target(aligned.picture, PhotoFace(mask, within, reader, lpips))
 
 
 def psnr(picture: Tensor, wanted: Tensor, weight: Tensor | None = None) -> float:
@@ -195,6 +198,8 @@ def _met(picture: Tensor, target: Target) -> dict[str, float]:
     if target.face is not None:
         found["psnr_face"] = round(psnr(picture, target.picture, target.face.mask), 2)
         found["points_apart"] = _percent_apart(mesh_of(picture, target.face), mesh_of(target.picture, target.face))
+        if target.face.lpips is not None:
+            found["lpips"] = round(float(target.face.lpips.to(target.picture)(picture)), 3)
     return found
 
 

@@ -17,10 +17,12 @@ from ..faces import FaceModel
 from ..faces.encoder import Encoder
 from ..generators.planes import colour
 from ..landmarks.photo import Crop, PhotoReader
+from ..recognition.lpips import Distance, Lpips
 
 _OUTSIDE = 0.2  # weight of a photograph outside of the face, as generators cannot paint its hair and background
 # Of a photograph, whose pixels no latent meets:
 IDENTITY = 0.02
+LPIPS = 0.1  # instead, where a user has its files
 # Of the points' squared distance in picture widths. With 5, eyes and mouth were found 8 % of the outer-eye distance
 # beside the photograph's, and what moved there was covered by tuning.
 MESH = 100.0
@@ -43,6 +45,7 @@ class PhotoFace:
     mask: Tensor  # [1, 1, H, W] in 0 … 1
     crop: Crop  # around the face, in the target's pixels
     reader: PhotoReader
+    lpips: Lpips | None = None  # compares the pictures, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Objective:
         with torch.no_grad():
             self._vectors = None if target.face is None else encoder.extractor(target.picture).vectors
             self._mesh = torch.zeros(0) if target.face is None else mesh_of(target.picture, target.face)
+        self._unlike = unlike(target)
 
     @property
     def size(self) -> int:
@@ -90,7 +94,9 @@ class Objective:
         self.painted += 1
         cost = pixels_apart(picture, self.target)
         if (face := self.target.face) is not None:
-            if self._vectors is not None and (vectors := self._encoder.extractor(picture).vectors) is not None:
+            if self._unlike is not None:
+                cost = cost + LPIPS * self._unlike(picture)
+            elif self._vectors is not None and (vectors := self._encoder.extractor(picture).vectors) is not None:
                 cost = cost + IDENTITY * (1 - (vectors * self._vectors).sum(dim=1)).mean()
             cost = cost + MESH * points_apart(mesh_of(picture, face), self._mesh) + _TYPICAL * v.square().mean()
         return Judged(v, picture, cost)
@@ -107,8 +113,19 @@ def pixels_apart(picture: Tensor, target: Target) -> Tensor:
     apart = picture - target.picture
     if target.face is None:
         return apart.square().mean()
-    weight = _OUTSIDE + (1 - _OUTSIDE) * target.face.mask
+    weight = _weight(target.face)
     return _weighted(apart, weight) + _weighted(F.avg_pool2d(apart, _COARSE), F.avg_pool2d(weight, _COARSE))
+
+
+def unlike(target: Target) -> Distance | None:
+    """Returns how unlike a photograph's target pictures look by LPIPS, mostly in its face; None without its files."""
+    if target.face is None or target.face.lpips is None:
+        return None
+    return target.face.lpips.to(target.picture, _weight(target.face))
+
+
+def _weight(face: PhotoFace) -> Tensor:
+    return _OUTSIDE + (1 - _OUTSIDE) * face.mask
 
 
 def _weighted(apart: Tensor, weight: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 """Keeps the finished stages of an inversion, so that a stopped one resumes with the same bits.
 
 A stage's result is the latent that it ends with, kept under a hash of all that leads to it: the picture, the model,
-and what was asked. So what is kept never has to be thrown away, and is taken for nothing else. Tuning, the longest,
-also keeps where it is (``tuning``).
+what was asked, and the code that searches. So what is kept never has to be thrown away, and is taken for nothing else.
+Tuning, the longest, also keeps where it is (``tuning``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -87,6 +88,13 @@ class Unfinished:
         self.path.unlink(missing_ok=True)
 
 
+@cache
+def _procedure() -> str:
+    """Returns a hash of this folder's code, as another search would not lead to the same bits."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The stages of one inversion, of all that ``of`` is a hash of."""
@@ -98,7 +106,7 @@ class Stages:
     def begin(kept: Kept, data: bytes | memoryview, *others: object) -> Stages:
         """Returns the stages of the inversion of a picture's file, whose result depends on ``others`` besides."""
         told = hashlib.sha256(data)
-        told.update(repr((VERSION, *others)).encode())
+        told.update(repr((VERSION, _procedure(), *others)).encode())
         return Stages(kept, told.hexdigest())
 
     def part(self, name: str) -> Stages:

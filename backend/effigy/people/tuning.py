@@ -19,7 +19,7 @@ from ..generators import load_trainable
 from ..generators.planes import colour
 from .expressions import Example, examples
 from .inversion import Progress
-from .objective import Target, mesh_of, pixels_apart, points_apart
+from .objective import LPIPS, Target, mesh_of, pixels_apart, points_apart, unlike
 from .stages import Stages
 
 _STEPS = 60
@@ -58,7 +58,7 @@ def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -
     optimiser = torch.optim.Adam(named.values(), lr=_RATE, betas=_BETAS)
     device = model.generator.device
     ws = identity.ws[None].to(device)
-    face, wanted = target.face, mesh_of(target.picture, target.face)
+    face, wanted, apart = target.face, mesh_of(target.picture, target.face), unlike(target)
     with torch.no_grad():
         begun = colour(network.synthesize(ws), network.planes)
     shown: list[Example] = []
@@ -72,6 +72,8 @@ def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -
             picture = colour(network.synthesize(ws), network.planes)
             found = mesh_of(picture, face)
             cost = pixels_apart(picture, target) + _POINTS * points_apart(found, wanted)
+            if apart is not None:
+                cost = cost + LPIPS * apart(picture)
             if shown:
                 example = shown[step % len(shown)]
                 edited = colour(network.synthesize(example.ws), network.planes)

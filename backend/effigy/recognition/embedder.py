@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class IdentityFileError(Exception):
-    """A file of identity weights that cannot be used; the message says what to do."""
+    """A file of a network that compares pictures which cannot be used; the message says what to do."""
 
 
 class Embedder(Protocol):

@@ -21,7 +21,7 @@ from ..people.making import encoder_of
 from ..people.numbering import beside
 from ..people.stages import Remembered
 from ..picture_files import PictureFileError
-from ..recognition import IdentityFileError
+from ..recognition import IdentityFileError, users_lpips
 from ..threads import limited_threads
 from .encode import png
 from .jobs import Progress, Steps
@@ -76,9 +76,11 @@ class Portraits:
         """Does nothing before its first step, which is the thread's."""
         if self._reader is None or self._reader.device != model.generator.device:
             self._reader = PhotoReader(model.generator.device)
-        data, how = b"".join(request.picture), request.alignment
+        data, how, lpips = b"".join(request.picture), request.alignment, users_lpips(self._reader.device)
         return (
-            yield from make_person(model, self._reader, data, request.face, how, tuned=request.tune, kept=self._found)
+            yield from make_person(
+                model, self._reader, data, request.face, how, tuned=request.tune, lpips=lpips, kept=self._found
+            )
         )
 
     def _step(self, making: Making, show: bool) -> Progress | _Done:
