@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from effigy.faces import resolve_bundle
+from effigy.faces import BundleError, load_face_model, resolve_bundle
+from effigy.faces.attributes import FILE as ATTRIBUTES
 from effigy.faces.encoder import FILE as ENCODER
 from effigy.faces.encoder import read_encoder
+from effigy.faces.header import sha256
 from effigy.faces.photo_map import FILE as PHOTO
 from effigy.faces.photo_map import read_photo_map
 from effigy.tensor_files import read_tensors, write_tensors
@@ -41,3 +44,24 @@ def test_an_encoder_with_huge_numbers_is_refused(tmp_path: Path, name: str) -> N
     write_tensors(tmp_path / ENCODER, arrays)
     with pytest.raises(ValueError, match=f"encoder.{name} holds"):
         read_encoder(tmp_path, _HEADER["encoder"], len(arrays["encoder.centre"]), None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("part", "file", "mend"),
+    [("photo", PHOTO, "learn-photos"), ("encoder", ENCODER, "learn-people"), ("attributes", ATTRIBUTES, "learn-attr")],
+)
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_part_that_can_be_learnt_anew_is(tmp_path: Path, part: str, file: str, mend: str, is_told: bool) -> None:
+    """What the advice names loads the bundle without that part, also where the checksum is that of the damage."""
+    folder = tmp_path / "damaged.effigy"
+    shutil.copytree(_DEFAULT, folder)
+    write_tensors(folder / file, {"nothing": torch.zeros(1)})
+    if is_told:
+        header = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        header[part]["sha256"] = sha256(folder / file)
+        (folder / "model.json").write_text(json.dumps(header), encoding="utf-8")
+    with pytest.raises(BundleError, match=f"{file} is damaged .*: learn it again with 'effigy bundle {mend}"):
+        load_face_model(folder)
+    model = load_face_model(folder, without=part)
+    left_out = model.photo_map is None, model.encoder is None, not model.attributes
+    assert left_out == tuple(each == part for each in ("photo", "encoder", "attributes"))

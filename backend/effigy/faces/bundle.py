@@ -18,7 +18,8 @@ Each tensor file has an entry in the header, with its checksum. What is written 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,39 +64,39 @@ from .replacing import replaced_together
 from .welcome import check_model
 
 _REASON = 300  # characters
+_PUT_BACK = "put it back, or fit the bundle again"  # of parts without which nothing can be learnt
+_DAMAGE = (
+    OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError,
+    GeometryError,
+)  # fmt: skip
 
 
 def load_face_model(
-    folder: Path, device: str = "auto", *, fast_previews: bool = False, as_format: int | None = None
+    folder: Path, device: str = "auto", *, fast_previews: bool = False, as_format: int | None = None, without: str = ""
 ) -> FaceModel:
     """Loads the face model in ``folder`` onto ``device``: auto, cpu, cuda or mps. Raises BundleError.
 
     ``fast_previews`` prepares for many previews: the generator is recorded as a CUDA graph, or compiled in the
-    background. ``as_format`` reads the bundle as the Effigy of that format did; None: in its own.
+    background. ``as_format`` reads the bundle as the Effigy of that format did; None: in its own. ``without`` leaves
+    out "photo", "encoder" or "attributes": it may be damaged, and is learnt anew.
     """
     header = in_format(read_header(folder), as_format)
+    header.pop(without, None)
     try:
         model = _load(folder, header, device, fast_previews=fast_previews)
         check_model(model)
         return model
     except GeneratorFileError as error:
         raise BundleError(str(error)) from None
-    except (
-        OSError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-        MemoryError,
-        GeometryError,
-    ) as error:
+    except _DAMAGE as error:
         if is_out_of_memory(error):
             where = "use --device cpu" if isinstance(error, torch.OutOfMemoryError) else "free some"
             raise BundleError(f"{folder} does not fit into the memory that is free: {where}") from None
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_REASON]
-        raise BundleError(f"the bundle {folder} is damaged ({reason}): fit it again") from None
+        raise BundleError(f"the bundle {folder} is damaged ({_reason(error)}): fit it again") from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_REASON]
 
 
 def _load(folder: Path, header: dict[str, Any], device: str, *, fast_previews: bool) -> FaceModel:
@@ -256,39 +257,52 @@ def _read_controls(arrays: dict[str, Tensor], header: dict[str, Any]) -> list[Ex
     ]
 
 
+@contextmanager
+def _part(path: Path, entry: dict[str, Any], mend: str) -> Iterator[None]:
+    """Guards the reading of a part that ``effigy bundle`` ``mend`` learns anew: BundleErrors say so."""
+    mend = f"learn it again with 'effigy bundle {mend}'"
+    check_sha256(path, entry["sha256"], mend)
+    try:
+        yield
+    except _DAMAGE as error:
+        if is_out_of_memory(error):
+            raise
+        raise BundleError(f"{path} is damaged ({_reason(error)}): {mend}") from None
+
+
 def _read_correction(folder: Path, header: dict[str, Any], regressor: Regressor) -> None:
     """Replaces the output layer of ``regressor``, in place, where the bundle has a correction."""
     if header["format"] != FORMAT or header["correction"] is None:
         return
-    check_sha256(folder / CORRECTION, header["correction"]["sha256"], "learn it again with 'effigy bundle refine'")
+    check_sha256(folder / CORRECTION, header["correction"]["sha256"], _PUT_BACK)
     apply_correction(folder, regressor)
 
 
 def _read_looks(folder: Path, header: dict[str, Any], regressor: Regressor) -> Appearance | None:
     if header["format"] == WITHOUT_LOOKS or header["appearance"] is None:
         return None
-    check_sha256(folder / LOOKS_FILE, header["appearance"]["sha256"], "learn it again with 'effigy bundle refine'")
+    check_sha256(folder / LOOKS_FILE, header["appearance"]["sha256"], _PUT_BACK)
     return read_appearance(folder, header["appearance"], len(regressor.typical))
 
 
 def _read_photos(folder: Path, header: dict[str, Any]) -> PhotoMap | None:
     if (entry := header.get("photo")) is None:
         return None
-    check_sha256(folder / PHOTO_FILE, entry["sha256"], "learn it again with 'effigy bundle learn-photos'")
-    return read_photo_map(folder, entry, tuple(control["name"] for control in header["controls"]))
+    with _part(folder / PHOTO_FILE, entry, "learn-photos"):
+        return read_photo_map(folder, entry, tuple(control["name"] for control in header["controls"]))
 
 
 def _read_encoder(folder: Path, header: dict[str, Any], regressor: Regressor, device: torch.device) -> Encoder | None:
     if (entry := header.get("encoder")) is None:
         return None
-    check_sha256(folder / ENCODER_FILE, entry["sha256"], "learn it again with 'effigy bundle learn-people'")
     networks = bundle_with_generator(header["generator"]["sha256"])
-    return read_encoder(folder, entry, len(regressor.whitening.basis), networks, device)
+    with _part(folder / ENCODER_FILE, entry, "learn-people"):
+        return read_encoder(folder, entry, len(regressor.whitening.basis), networks, device)
 
 
 def _read_attributes(folder: Path, header: dict[str, Any], generator: Generator) -> list[Attribute]:
     if (entry := header.get("attributes")) is None or not listed(entry):
         return []
-    check_sha256(folder / ATTRIBUTES_FILE, entry["sha256"], "learn them again with 'effigy bundle learn-attributes'")
     controls = [control["name"] for control in header["controls"]]
-    return read_attributes(folder, entry, generator.num_ws, generator.w_dim, controls)
+    with _part(folder / ATTRIBUTES_FILE, entry, "learn-attributes"):
+        return read_attributes(folder, entry, generator.num_ws, generator.w_dim, controls)

@@ -86,7 +86,7 @@ def learn_people(
     Raises BundleError, GeneratorFileError, DetectorError, IdentityFileError or OSError.
     """
     check_replaceable(folder)
-    model = load_face_model(folder)
+    model = load_face_model(folder, without="encoder")
     found = learn_encoder(model, embedded_bundle(generator_of(str(folder))), pictures, progress)
     add_encoder(folder, found)
     return found

@@ -110,7 +110,7 @@ def learn_photos(
     OSError.
     """
     check_replaceable(folder)
-    model = load_face_model(folder)
+    model = load_face_model(folder, without="photo")
     found = learn_photo_map(model, PhotoDetector(model.generator.device), people, progress)
     if found is not None:
         add_photo_map(folder, found)
