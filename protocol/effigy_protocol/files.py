@@ -20,13 +20,15 @@ from typing import Any
 
 _SHOWN = 300  # characters of a path
 _JSON = 16 << 20  # bytes
+_ANY, _FOLDER = "file", "a folder"
 _NAME = 255  # bytes of a file's name, of which file systems allow no more
 
 
-def file_problem(path: Path, what: str = "file") -> str:
+def file_problem(path: Path, what: str = _ANY) -> str:
     """Says why ``path`` cannot be read as a file, or returns "" if it can.
 
-    Only regular files can: reading a pipe or a device might never end.
+    Only regular files can: reading a pipe or a device might never end. ``what`` it is to be tells what to give instead
+    of a folder.
     """
     shown = str(path) if len(str(path)) <= _SHOWN else f"{str(path)[:_SHOWN]}…"
     try:
@@ -35,6 +37,8 @@ def file_problem(path: Path, what: str = "file") -> str:
         return f"there is no {what} {shown}"
     except (OSError, ValueError) as error:  # a name that is too long, has a zero in it, or leads into a circle
         return f"{shown} cannot be a {what} ({getattr(error, 'strerror', None) or error})"
+    if kind == _FOLDER and what != _ANY:
+        return f"{shown} is a folder: give the {what} in it"
     return f"{shown} is {kind}" if kind else ""
 
 
@@ -73,7 +77,7 @@ def _other_kind(path: Path) -> str:
     """Returns what ``path`` is, or "" for a regular file. Raises OSError, or ValueError if it cannot be a path."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        return "a folder"
+        return _FOLDER
     return "" if stat.S_ISREG(mode) else "a pipe or a device, and no regular file"
 
 

@@ -93,7 +93,7 @@ def test_what_is_no_picture_is_told_so(tmp_path):
             decode_picture(data)
     with pytest.raises(PictureFileError, match="there is no picture"):
         read_picture(tmp_path / "none.png")
-    with pytest.raises(PictureFileError, match="is a folder"):
+    with pytest.raises(PictureFileError, match="is a folder: give the picture in it"):
         read_picture(tmp_path)
 
 

@@ -292,6 +292,15 @@ def test_lost_rows_are_bridged_and_told(tmp_path):
     assert bridged.notes == ("line 6, the last, is cut short: left out", "2 of 4 moments lack values: bridged")
 
 
+def test_of_columns_with_one_name_the_first_is_taken_and_that_is_told(tmp_path):
+    path = live_link(tmp_path, ["10:00:00:00.0,61,0,0,0.5,0,0", "10:00:00:01.0,61,0,0,0.5,0,0"])
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},EffigyBrowUp,EffigyBrowUp", *(f"{line},0.2,0.7" for line in lines[1:])]))
+    capture = read_live_link(path)
+    np.testing.assert_allclose(capture.channels["effigybrowup"], 0.2)
+    assert capture.notes == ("more than one column is named effigybrowup: the first is taken",)
+
+
 def test_a_gap_of_seconds_is_told_and_may_be_closed(tmp_path):
     rows = [f"10:00:{second:02d}:{frame:02d}.0,61,0,0,0.5,0,0" for second in (0, 1, 9) for frame in range(0, 60, 10)]
     capture = read_live_link(live_link(tmp_path, rows))

@@ -51,7 +51,7 @@ def read(
         raise fail(error) from None
     if csv:
         typer.echo(as_csv(reading, outcomes), nl=False)
-    else:
+    elif any(outcome.reading is not None for outcome in outcomes):
         readings = [(outcome.path.name, outcome.reading) for outcome in outcomes if outcome.reading is not None]
         table = Table("", *(name for name, _ in readings), "correlation with the truth")
         known = {name: f"{value:.2f}" for name, value in reliability(reading).items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,9 @@ def read_live_link(path: Path, rate: float | None = None) -> Capture:
     eyes in radians. ``rate`` is the timecode's frame rate; None infers it. Missing or invalid values are interpolated.
     """
     names, rows, notes = _read(path, ["Timecode", "JawOpen"], "Live Link Face recording", least=2)
+    counts = Counter(name.lower() for name in names)
+    if twice := [name for name, count in counts.items() if name and count > 1]:
+        notes.append(f"more than one column is named {', '.join(twice)[:SHOWN]}: the first is taken")
     column = {name.lower(): index for index, name in reversed(list(enumerate(names)))}
     codes = np.array([_timecode(row[column["timecode"]], path, line) for line, row in rows])
     times = _unrolled(codes, rate, path, rows, notes)

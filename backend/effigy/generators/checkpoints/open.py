@@ -36,7 +36,7 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
     Raises GeneratorFileError, also while it is open, that names the file, what is wrong with it and what to do.
     """
     if problem := file_problem(path, "generator file"):
-        raise GeneratorFileError(f"{problem}: give the generator file{' in it' if problem.endswith('folder') else ''}")
+        raise GeneratorFileError(problem if problem.endswith("in it") else f"{problem}: give the generator file")
     try:
         with path.open("rb") as file:
             checkpoint = _read(path, file)
