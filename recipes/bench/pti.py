@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long pivotal tuning's own procedure takes to a likeness that ``effigy photo`` reaches, and the other way round.
 
-``nice -n 19 python recipes/bench/pti.py PICTURE.png PHOTOGRAPH.jpg …``: each picture is inverted by both, one after the
+``nice -n 19 python -m recipes.bench.pti PICTURE.png PHOTOGRAPH.jpg …``: each picture is inverted by both, one after the
 other on one thread, towards the same target by the same measures (``effigy.people.objective``; the authors' LPIPS has
 no file here). Time is the process's, without what only measures. A picture that the model might have painted is
 inverted without tuning by Effigy; a photograph with it. ``--own N`` takes N people of the model's instead of files.
@@ -34,7 +34,8 @@ from effigy.landmarks.photo import PhotoReader
 from effigy.people.alignment import align
 from effigy.people.making import encoder_of, make_person, psnr, target_of
 from effigy.people.objective import IDENTITY, MESH, Target, mesh_of, pixels_apart, points_apart
-from effigy.picture_files import decode_picture
+from effigy.picture_files import decode_picture, read_picture_file
+from recipes.people.inputs import told
 
 _PIVOT_STEPS, _PIVOT_RATE = 450, 5e-3
 _TUNING_STEPS, _TUNING_RATE = 350, 3e-4
@@ -158,12 +159,13 @@ def main() -> None:
     parser.add_argument("--model", default="first-default")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = api.load(given.model)
-    reader = PhotoReader(model.generator.device)
-    files = [(path.name, path.read_bytes()) for path in given.pictures]
-    files += [(f"own {number}", _own(model, number)) for number in range(given.own)]
-    for name, data in files:
-        print(json.dumps(compare(model, reader, name, data)), flush=True)
+    with told():
+        model = api.load(given.model)
+        reader = PhotoReader(model.generator.device)
+        files = [(path.name, read_picture_file(path)) for path in given.pictures]
+        files += [(f"own {number}", _own(model, number)) for number in range(given.own)]
+        for name, data in files:
+            print(json.dumps(compare(model, reader, name, data)), flush=True)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,10 @@ from effigy.fitting.evaluation import seen
 from effigy.geometry import angles, infer
 from effigy.landmarks import Detector, load_detector
 from effigy.landmarks.photo import PhotoDetector
-from recipes.demo_face.bake import load_assets
 from recipes.demo_face.labels import LABELS
 from recipes.demo_face.mapping import parameters_of_code
 from recipes.demo_face.parameters import EXPRESSION, column, columns
-from recipes.demo_face.renderer import Renderer
+from recipes.people.inputs import renderer_of, told
 
 Array = NDArray[np.float64]
 Read = Callable[[Tensor], Array]
@@ -78,7 +77,7 @@ class Truth:
 
     def __init__(self, model: FaceModel, head: Path) -> None:
         self._model = model
-        self._renderer = Renderer(load_assets(head), model.generator.resolution[0])
+        self._renderer = renderer_of(head, model.generator.resolution[0])
 
     def moved(self, ws: Tensor) -> Array:
         """Returns [N − 1, 3 + C]: how far pose and expression alone move in w+ [N, num_ws, w_dim] from the first."""
@@ -107,8 +106,9 @@ def main() -> None:
     parser.add_argument("--head", type=Path, help="the renderer's head, for a bundle of the default's generator")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    folder = resolve_bundle(chosen.bundle)
-    model = load_face_model(folder, "cpu")
+    with told():
+        folder = resolve_bundle(chosen.bundle)
+        model = load_face_model(folder, "cpu")
     if chosen.sheet is not None:
         settings: dict[str, Any] = {"quality": _QUALITY} if chosen.sheet.suffix == ".jpg" else {}
         iio.imwrite(chosen.sheet, sheet(model), **settings)

@@ -27,6 +27,7 @@ from effigy.faces.photo_map import Features
 from effigy.landmarks.photo import PhotoReader
 from effigy.people.making import finish, make_person, psnr
 from effigy.recognition import load_embedder
+from recipes.people.inputs import told
 from recipes.people.truth import Truth, UnknownTruthError
 
 FIRST_SEED = 4_000_000  # apart from the seeds of fits and learning; the first 12 are also those of fitting.reach
@@ -40,14 +41,18 @@ _NAMES = (
 
 
 def figures(model_name: str, people: int, head: Path | None, first: int) -> None:
-    model = api.load(model_name)
+    with told():
+        model = api.load(model_name)
     try:
         truth = Truth.of(model, head)
     except UnknownTruthError as error:
         print(error)
         truth = None
     networks = embedded_bundle(generator_of(model_name))
-    assert networks is not None, "the judge knows the embedded generators' people alone"
+    if networks is None:
+        raise SystemExit(
+            f"who is like whom can be judged for the embedded generators' people alone, not {model_name}'s"
+        )
     judge, reader = load_embedder("judge", networks, model.generator.device), PhotoReader(model.generator.device)
     rows = []
     for number in range(people):

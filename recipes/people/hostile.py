@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile pictures and person files: whether any runs code, hangs, or takes memory without bound.
 
-``python recipes/people/hostile.py [--count 150]``: so many of each. Pictures go as far as the first steps of an
+``python -m recipes.people.hostile [--count 150]``: so many of each. Pictures go as far as the first steps of an
 inversion; person files are opened, painted with, and asked for their place in a photograph. Whatever is not refused in
 a sentence ends this with its traceback, whatever takes longer than a minute by a signal. An audit hook counts programs
 that are started, pickles that are read, and connections that are opened.
@@ -35,6 +35,7 @@ from effigy.people.making import make_person
 from effigy.picture_files import PictureFileError
 from effigy_protocol.person import quad_of
 from effigy_protocol.record import made_from
+from recipes.people.inputs import told
 from recipes.photo.hostile import count_all, damaged
 from recipes.photo.hostile import pictures as damaged_pictures
 
@@ -216,7 +217,8 @@ def main() -> None:
     parser.add_argument("--model", default="first-default")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = api.load(given.model)
+    with told():
+        model = api.load(given.model)
     reader = PhotoReader(model.generator.device)
     begin(model, reader, _file(Image.fromarray(np.load(_FACE)["face"]), "PNG"))  # what is needed once
     open_one(model, _tuned(model).to_bytes())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How well people are made of real photographs: how near the face is met, and whether it then moves as asked.
 
-``nice -n 19 python recipes/people/photographs.py FOLDER --record FILE.jsonl``: takes every nth picture of the folder,
+``nice -n 19 python -m recipes.people.photographs FOLDER --record FILE.jsonl``: takes every nth picture of the folder,
 in the order of their names, makes a tuned person of each, and reads what its edits show by the networks that read
 photographs. What is done is in the record, one line a picture, so it goes on where it was stopped; the table is
 printed at the end. Neither pictures nor names go into the table.
@@ -31,6 +31,7 @@ from effigy.faces.transfer import photo_map_of
 from effigy.landmarks.photo import PhotoReader, doubled
 from effigy.people.making import finish, make_person
 from effigy.picture_files import PictureFileError
+from recipes.people.inputs import read_record, told
 
 _TURNS = (-20.0, -10.0, 0.0, 10.0, 20.0)  # from where the photograph looks
 _STRENGTH = 0.8
@@ -106,9 +107,9 @@ def main() -> None:
     chosen = files[given.first :: given.every][: given.count]
     if not chosen:
         raise SystemExit(f"{given.folder} has {len(files)} pictures (.jpg, .jpeg, .png), and none is chosen of them")
-    lines = given.record.read_text().splitlines() if given.record.exists() else []
-    known = {row["file"]: row for row in map(json.loads, lines)}
-    model = api.load(given.model)
+    known = read_record(given.record)
+    with told():
+        model = api.load(given.model)
     reader = PhotoReader(model.generator.device)
     for file in chosen:
         if file.name in known:

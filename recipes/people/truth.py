@@ -17,10 +17,10 @@ from torch import Tensor
 
 from effigy.editing.parameters import ALPHA
 from effigy.faces import FaceModel
-from recipes.demo_face.bake import load_assets
 from recipes.demo_face.mapping import OFFSET, code, parameters_of_code
 from recipes.demo_face.parameters import COUNT, YAW, column
 from recipes.demo_face.renderer import Renderer
+from recipes.people.inputs import renderer_of
 
 _SAME = 0.05  # of w: the mapping's weights are stored in half precision
 _HALVINGS = 20
@@ -51,7 +51,7 @@ class Truth:
                 f"the latents of {model.name} are not the renderer's parameters: this needs 'default', or a model of a "
                 "generator that 'python -m recipes.demo_face' has trained"
             )
-        return Truth(model, None if head is None else Renderer(load_assets(head), model.generator.resolution[0]))
+        return Truth(model, None if head is None else renderer_of(head, model.generator.resolution[0]))
 
     def moved(self, ws: Tensor, turn: float, control: str, value: float, parameter: str) -> Tensor:
         """Turns w+ [num_ws, w_dim] by ``turn`` degrees and moves one parameter until φ reads ``value`` of a control."""

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from imageio.v3 import imwrite
 
-from recipes.people import photographs
+from recipes.people import attributes, photographs
+from recipes.people import figures as people_figures
+from recipes.people.inputs import renderer_of
 from recipes.photo import figures
 
 
@@ -51,3 +53,19 @@ def test_figures_of_a_model_that_is_not_there_are_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(sys, "argv", ["figures.py", "--model", str(tmp_path / "none.effigy")])
     with pytest.raises(SystemExit, match=r"none\.effigy"):
         figures.main()
+
+
+def test_models_heads_and_records_that_cannot_be_used_are_told(tmp_path, monkeypatch):
+    imwrite(tmp_path / "grey.png", np.full((8, 8, 3), 128, np.uint8))
+    (tmp_path / "record.jsonl").write_text('{"file": "grey.png"}\n{"fil')
+    with pytest.raises(SystemExit, match=r"record\.jsonl, line 2, is no record"):
+        run(monkeypatch, tmp_path, "--record", tmp_path / "record.jsonl", "--every", 1)
+    (tmp_path / "head.npz").write_bytes(b"no head")
+    for file, said in (("head.npz", "is no head that was baked"), ("none.npz", r"there is no file .*none\.npz")):
+        with pytest.raises(SystemExit, match=f"{said}.*demo_face bake"):
+            renderer_of(tmp_path / file, 64)
+    with pytest.raises(SystemExit, match=r"none\.effigy"):
+        people_figures.figures(str(tmp_path / "none.effigy"), 1, None, 0)
+    monkeypatch.setattr(sys, "argv", ["attributes.py", str(tmp_path / "none.effigy")])
+    with pytest.raises(SystemExit, match=r"none\.effigy"):
+        attributes.main()
