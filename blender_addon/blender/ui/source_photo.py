@@ -33,6 +33,12 @@ from .panels import FacePanel
 from .rows import write
 
 _HAIR = n_("Turned far from there, the photograph's own hair shows beside the head.")
+_TAKEN = {  # whether it looks to the picture's right, and up
+    (True, True): n_("Taken at {:.0f}° to the picture's right, {:.0f}° up."),
+    (True, False): n_("Taken at {:.0f}° to the picture's right, {:.0f}° down."),
+    (False, True): n_("Taken at {:.0f}° to the picture's left, {:.0f}° up."),
+    (False, False): n_("Taken at {:.0f}° to the picture's left, {:.0f}° down."),
+}
 _progress = ""  # of the work that goes on, for the panel
 
 
@@ -191,8 +197,9 @@ class EFFIGY_PT_source_photo(FacePanel):
         row.operator("effigy.paste_into_photo", text="All Frames", icon="RENDER_ANIMATION").frames = "RANGE"
         if face.photograph is not None:
             row.operator("effigy.remove_photo", text="", icon="X")
-        taken, hair = iface_("Taken at {:.0f}° to the side, {:.0f}° up.", face.rest_yaw, face.rest_pitch), iface_(_HAIR)
-        write(layout, f"{taken} {hair}", "INFO")  # last, as it takes more rows in some languages
+        taken = _TAKEN[face.rest_yaw > 0, face.rest_pitch > 0]
+        taken = iface_(taken, abs(face.rest_yaw), abs(face.rest_pitch))
+        write(layout, f"{taken} {iface_(_HAIR)}", "INFO")  # last, as it takes more rows in some languages
 
 
 _CLASSES = (EFFIGY_OT_paste_into_photo, EFFIGY_OT_remove_photo, EFFIGY_PT_source_photo)
