@@ -16,6 +16,7 @@ from effigy_protocol.messages import MOST_FACES, FromPhoto, Identity, OpenIdenti
 from ..pictures import photo
 from ..pictures.photo import PictureError
 from ..pictures.session import session
+from ..scene import controls
 from ..scene.properties import face_of
 from ..translation import iface_, rpt_
 from .choosing import OpensFile
@@ -145,7 +146,10 @@ class EFFIGY_OT_make_person(PhotoSettings):
 
     def opened(self, context: bpy.types.Context, welcome: Welcome, identity: Identity) -> None:
         super().opened(context, welcome, identity)
-        face_of(self.target(context)).source_photo = self.filepath  # into which the face can be pasted
+        proxy = self.target(context)
+        face_of(proxy).source_photo = self.filepath  # into which the face can be pasted
+        if any(controls.values_of(proxy).values()):
+            self.report({"INFO"}, "Its sliders add to the expression in the picture. Neutral shows that alone")
 
     def _count(self, context: bpy.types.Context) -> set[str] | None:
         """Goes on where there is one face; where there are several, the artist is asked first. Raises RequestError."""
