@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads pictures that users give: PNG and JPEG, turned upright, as RGB, within a fixed memory limit."""
+"""Reads pictures that users give: PNG, JPEG and WebP, turned upright, as RGB, within a fixed memory limit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from effigy_protocol.files import file_problem
 
+_FORMATS = ("PNG", "JPEG", "WEBP")
 _MOST_BYTES = 64 << 20
 _MOST_PIXELS = 64_000_000  # 192 MB in RGB; cameras of telephones make 50 million
 _LARGEST = 2048  # pixels of a side: faces are found and read at 256, so that more tells nothing
@@ -41,7 +42,7 @@ def read_picture_file(path: Path) -> bytes:
 
 
 def decode_picture(data: bytes | memoryview, name: str = "the picture", largest: int = _LARGEST) -> NDArray[np.uint8]:
-    """Decodes a PNG or JPEG to [H, W, 3], at most ``largest`` pixels a side, upright by its EXIF orientation.
+    """Decodes a PNG, JPEG or WebP to [H, W, 3], at most ``largest`` pixels a side, upright by its EXIF orientation.
 
     The size is checked in the header, before anything is decoded. Raises PictureFileError.
     """
@@ -49,7 +50,7 @@ def decode_picture(data: bytes | memoryview, name: str = "the picture", largest:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but intact files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 width, height = image.size
                 if width * height > _MOST_PIXELS:
                     most = f"{_MOST_PIXELS // 10**6} million"
@@ -60,7 +61,7 @@ def decode_picture(data: bytes | memoryview, name: str = "the picture", largest:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureFileError(f"{name} would take too much memory ({str(error)[:80]}): make it smaller") from None
     except UnidentifiedImageError:
-        raise PictureFileError(f"{name} is no PNG or JPEG: save it as one of them") from None
+        raise PictureFileError(f"{name} is no PNG, JPEG or WebP: save it as one of them") from None
     except MemoryError:
         raise PictureFileError(f"{name} does not fit into the memory that is free") from None
     except Exception as error:  # noqa: BLE001 broken bytes lead a decoder to errors of any kind

@@ -93,7 +93,7 @@ class LongWork(Generic[R]):
 
 def read_picture(
     link: Asks,
-    data: bytes,  # a PNG or JPEG file
+    data: bytes,  # a PNG, JPEG or WebP file
     face: int = 1,  # the largest being 1
     identity: str | None = None,  # an open one, whose own expression is told too
     *,

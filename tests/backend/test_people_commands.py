@@ -46,7 +46,7 @@ def test_from_the_command_line(tmp_path, painted, default_model):
     assert done.exit_code == 0, done.output
     done = CliRunner().invoke(app, ["photo", str(PHOTO), "--out", str(out), "--model", "first-default"])
     assert done.exit_code == 2
-    assert "PNG or JPEG" in done.output
+    assert "PNG, JPEG or WebP" in done.output
 
 
 @pytest.mark.parametrize("command", [["photo", "a.png", "-o", "a.person", "--preview", "a.png"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that people give: any kind of PNG and JPEG, upright; and nothing that would take too much."""
+"""Pictures that people give: any kind of PNG, JPEG and WebP, upright; and nothing that would take too much."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 def test_every_kind_of_colour_becomes_rgb(mode):
     image = Image.fromarray(RED_AND_BLUE).convert(mode)
     picture = decode_picture(encoded(image, "JPEG" if mode == "CMYK" else "PNG"))
+    if mode in ("RGB", "RGBA"):
+        assert np.array_equal(decode_picture(encoded(image, "WEBP", lossless=True)), RED_AND_BLUE)
     assert picture.shape == (20, 30, 3)
     assert picture.dtype == np.uint8
     if mode not in ("L", "LA", "1"):
@@ -87,9 +89,17 @@ def test_decompression_bombs_are_refused_by_their_header(size):
         decode_picture(bomb(*size))
 
 
+def test_a_webp_of_too_many_pixels_is_refused_by_its_header():
+    data = bytearray(encoded(Image.new("RGBA", (64, 64)), "WEBP", exif=b"Exif"))
+    assert data[12:16] == b"VP8X", "whose header says how large it is"
+    data[24:30] = (16_382).to_bytes(3, "little") * 2
+    with pytest.raises(PictureFileError, match="make it smaller|damaged"):
+        decode_picture(bytes(data))
+
+
 def test_what_is_no_picture_is_told_so(tmp_path):
     for data in (b"", b"GIF89a", b"PK\3\4" * 10, encoded(Image.new("RGB", (4, 4)), "BMP")):
-        with pytest.raises(PictureFileError, match="is no PNG or JPEG"):
+        with pytest.raises(PictureFileError, match="is no PNG, JPEG or WebP"):
             decode_picture(data)
     with pytest.raises(PictureFileError, match="there is no picture"):
         read_picture(tmp_path / "none.png")
@@ -97,7 +107,7 @@ def test_what_is_no_picture_is_told_so(tmp_path):
         read_picture(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_damaged_pictures_are_refused_with_one_error(kind):
     random = np.random.default_rng(0)
     intact = encoded(Image.fromarray(random.integers(0, 255, (40, 40, 3)).astype(np.uint8)), kind)

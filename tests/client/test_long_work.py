@@ -159,8 +159,8 @@ def test_faces_are_told_by_size_and_any_of_them_is_read(link, default_model, pic
     ("data", "code", "says"),
     [
         (png(np.full((64, 64, 3), 90, np.uint8)), "no-face", "no face is seen"),
-        (b"", "bad-field", "is no PNG or JPEG"),
-        (b"GIF89a" + bytes(1000), "bad-field", "is no PNG or JPEG"),
+        (b"", "bad-field", "is no PNG, JPEG or WebP"),
+        (b"GIF89a" + bytes(1000), "bad-field", "is no PNG, JPEG or WebP"),
         (png(np.zeros((64, 64, 3), np.uint8))[:-40], "bad-field", "is damaged"),
         (bomb(60_000, 60_000), "bad-field", "make it smaller"),
         (bomb(9000, 9000), "bad-field", "9000 × 9000 pixels, more than 64 million"),

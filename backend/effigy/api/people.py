@@ -49,7 +49,7 @@ def photo(
     photograph is compared by it, too.
 
     Args:
-        picture: a PNG or JPEG file's path, or its bytes.
+        picture: a PNG, JPEG or WebP file's path, or its bytes.
         out: a NAME.person to write.
         face: which face, counted from the largest, 1.
         align: how the face is cut out: as the "model"'s pictures or as those of "ffhq" are, the "whole" picture, or

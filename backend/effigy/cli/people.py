@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def photo(
-    picture: Annotated[Path, typer.Argument(help="PNG or JPEG. Ask the person in it, unless that is you.")],
+    picture: Annotated[Path, typer.Argument(help="PNG, JPEG or WebP. Ask the person in it, unless that is you.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The person's file to write: NAME.person.")],
     model: ModelOption = "default",
     face: FaceOption = 1,

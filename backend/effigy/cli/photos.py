@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def read(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE…", help="PNG or JPEG.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE…", help="PNG, JPEG or WebP.")],
     model: ModelOption = "default",
     face: FaceOption = 1,
     neutral: NeutralOption = None,
@@ -78,7 +78,7 @@ def _note_several(path: Path, faces: int, face: int) -> None:
 
 
 def transfer(
-    picture: Annotated[Path, typer.Argument(help="PNG or JPEG.")],
+    picture: Annotated[Path, typer.Argument(help="PNG, JPEG or WebP.")],
     out: Annotated[Path, typer.Option(help="The PNG to write.")],
     seed: Annotated[int | None, typer.Option(min=0, help="The person to paint, by seed.")] = None,
     latent: Annotated[

@@ -68,7 +68,7 @@ class FromPhoto:
     picture, or "auto": as the model's, unless the picture is already cut like that.
     """
 
-    picture: tuple[Buffer, ...]  # a PNG or JPEG file in ``pieces``
+    picture: tuple[Buffer, ...]  # a PNG, JPEG or WebP file in ``pieces``
     face: int = 1  # which face of the picture, counted from the largest, 1
     alignment: Alignment = "auto"
     tune: bool = False  # whether the generator is changed for this person

@@ -42,7 +42,7 @@ class FaceBox:
 class ReadPicture:
     """Asks how a face in a picture is turned and what it expresses. Long work; its result is PictureRead."""
 
-    picture: tuple[Buffer, ...]  # a PNG or JPEG file in ``pieces``
+    picture: tuple[Buffer, ...]  # a PNG, JPEG or WebP file in ``pieces``
     face: int = 1  # which face, counted from the largest, 1
     identity: str | None = None  # an open one, with whose model it is read; None: the served model
     painted: bool = False  # whether a generator painted the picture; such faces are read differently
