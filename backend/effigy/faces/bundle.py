@@ -244,15 +244,18 @@ def _save_correction(folder: Path, corrected: Corrected | None) -> dict[str, Any
 
 
 def _ranges(controls: list[Expression]) -> list[dict[str, Any]]:
-    """Returns the controls' entry in the header."""
-    return [{"name": c.name, "group": c.group, "low": c.low, "high": c.high} for c in controls]
+    """Returns the controls' entry in the header. Without ``shown`` it reads as the Effigy of before wrote it."""
+    return [
+        {"name": c.name, "group": c.group, "low": c.low, "high": c.high} | ({"shown": c.shown} if c.shown != 1 else {})
+        for c in controls
+    ]
 
 
 def _read_controls(arrays: dict[str, Tensor], header: dict[str, Any]) -> list[Expression]:
     check_control_names([control["name"] for control in header["controls"]])
     directions, readings = (arrays[f"controls.{name}"].double().numpy() for name in ("directions", "readings"))
     return [
-        Expression(c["name"], c["group"], direction, reading, c["low"], c["high"])
+        Expression(c["name"], c["group"], direction, reading, c["low"], c["high"], c.get("shown", 1.0))
         for c, direction, reading in zip(header["controls"], directions, readings, strict=True)
     ]
 

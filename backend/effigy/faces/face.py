@@ -99,9 +99,13 @@ class FaceModel:
         return self.painter.generator
 
     def with_regressor(self, regressor: Regressor, appearance: Appearance | None = None) -> FaceModel:
-        """Returns this model with another regressor, and with the ``appearance`` that reads its latents, if any."""
+        """Returns this model with another regressor, and with the ``appearance`` that reads its latents, if any.
+
+        What pictures show of what it reads is not known.
+        """
         other = copy.copy(self)
         other.regressor, other.appearance, other._average = regressor, appearance, None
+        other.controls = {name: replace(control, shown=1.0) for name, control in self.controls.items()}
         return other
 
     def with_attributes(self, attributes: Iterable[Attribute]) -> FaceModel:

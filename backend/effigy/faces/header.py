@@ -4,7 +4,7 @@
 It holds: format, name, generator (a file of the folder or a path, with the sha256 that it must have), topology,
 regressor, controls, pose range, the report of the fit, and the scale of a painted depth where there is one. From format
 5 on ``appearance``: the networks that keep looks. From format 6 on ``correction``: how the regressor's output layer was
-corrected by its own edits.
+corrected by its own edits. A control may have ``shown`` (``fitting.showing``), which is 1 where it is absent.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from effigy_protocol.version import VERSION
 
 from ..generators.planes import ALPHA
 from ..geometry.camera import POSE
-from ..geometry.expressions import mirror_twins
+from ..geometry.expressions import LEAST_SHOWN, mirror_twins
 from .attributes import GROUP
 from .face import FaceModel
 from .latent import LatentError
@@ -99,6 +99,11 @@ def check_model(model: FaceModel) -> None:
     for control in model.controls.values():
         if not control.low <= 0 <= control.high:
             raise ValueError(f"its control {control.name} runs from {control.low} to {control.high}, without zero")
+        if not LEAST_SHOWN <= control.shown <= 1 / LEAST_SHOWN:
+            raise ValueError(
+                f"pictures show {control.shown} of its control {control.name}, "
+                f"where {LEAST_SHOWN} … {1 / LEAST_SHOWN} can be"
+            )
     if min(model.pose_range) < 0:
         raise ValueError(f"its pose range {model.pose_range} is negative")
     try:

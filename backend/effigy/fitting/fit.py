@@ -34,7 +34,7 @@ from .photo_learning import learn_photos
 from .practice import EDITS, correct_by_edits
 from .reach import reachable
 from .samples import Latent, Progress, Recipe, Samples, SamplesError, read_latents, sample
-from .showing import left_of, unshown
+from .showing import as_shown, left_of, shares, unshown
 
 _HELD_OUT = 0.1  # share of the samples that nothing is trained on, for judging
 _FACES = 0.8  # share of the pictures in which a face must be found
@@ -133,8 +133,10 @@ def fit_face_model(
     )  # fmt: skip
     corrected = correct_by_edits(model, detector, latents[:EDITS], plan.seed, progress)
     model = model.with_regressor(corrected.regressor, model.appearance)
-    hidden = unshown(model, detector)
+    measured = shares(model, detector)
+    hidden = unshown(measured)
     model.controls = left_of(model.controls, hidden)
+    model.controls = as_shown(model, detector, measured)
     unseen = Detected(latents[-held_out:], W[-held_out:])
     regressor_nme = error_of(corrected.regressor, unseen, shape)
     header = {

@@ -24,6 +24,7 @@ from .photo_learning import PEOPLE, learn_photos
 from .practice import EDITS, correct_by_edits
 from .reach import reachable
 from .samples import NO_DETECTOR, Latent, Progress, Recipe, Samples, latents_of_samples, sample
+from .showing import as_shown, shares
 
 _LOOKED_AT = 500  # pictures on which a detector is compared with that of the fit
 _WORST = 10.0  # percent of the outer-eye distance: larger errors mean that the detector is not that of the fit
@@ -44,9 +45,9 @@ def refine(
     """Trains on pictures that the bundle's generator paints, and writes a new bundle with what was learnt.
 
     Heads of the same recognition network are kept, as the fit may have had more pictures, and an earlier correction is
-    kept if the new one is no better. Ranges end where these edits stop. The photo map depends on edits, so it is learnt
-    again. The new bundle is written whole or not at all. Raises BundleError, GeneratorFileError, SamplesError,
-    DetectorError or OSError.
+    kept if the new one is no better. With a detector it is measured how much of each control pictures show. Ranges end
+    where these edits stop. The photo map depends on edits, so it is learnt again. The new bundle is written whole or
+    not at all. Raises BundleError, GeneratorFileError, SamplesError, DetectorError or OSError.
     """
     if out.exists():
         raise BundleError(f"{out} is there already: remove it, or name another folder")
@@ -85,6 +86,7 @@ def refine(
         people = latents_of_samples(model.generator, seed, latent, edits)
         corrected = correct_by_edits(model, detector, people, seed, progress)
         model = model.with_regressor(corrected.regressor, model.appearance)
+        model.controls = as_shown(model, detector, shares(model, detector))
     with whole_folder(out) as temporary:
         shutil.copytree(bundle, temporary, ignore=shutil.ignore_patterns(*_OUTDATED))
         temporary.chmod(temporary.stat().st_mode | stat.S_IRWXU)  # an installed bundle may be read-only
