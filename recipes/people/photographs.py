@@ -106,9 +106,7 @@ def main() -> None:
     files = sorted(path for path in given.folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     chosen = files[given.first :: given.every][: given.count]
     if not chosen:
-        raise SystemExit(
-            f"{given.folder} has {len(files)} pictures (.jpg, .jpeg, .png), and none is chosen of them"
-        )
+        raise SystemExit(f"{given.folder} has {len(files)} pictures (.jpg, .jpeg, .png), and none is chosen of them")
     known = read_record(given.record)
     with told():
         model = api.load(given.model)

@@ -102,13 +102,13 @@ def test_shares_are_bounded_and_those_not_measured_are_whole(default_model, monk
 
     def again(model, detector):
         asked.append({name: control.shown for name, control in model.controls.items()})
-        return measured | {"mouthSmile": showing.Share(0.9, 1.0)}
+        return measured | {"mouthSmile": showing.Share(0.9, 0.8)}
 
     monkeypatch.setattr(showing, "shares", again)
     found = showing.as_shown(default_model, Frozen(), measured)
     wanted = ("jawOpen", "mouthSmile", "eyeBlinkLeft")
-    assert [asked[0][name] for name in wanted] == [0.5, 2.0, 1.0]
-    assert [found[name].shown for name in wanted] == [0.5, 1.5, 1.0]
+    assert [asked[0][name] for name in wanted] == [0.5, 1.0, 1.0]
+    assert [found[name].shown for name in wanted] == [0.5, 0.9, 1.0]
 
 
 def test_a_fit_of_which_no_control_is_left_says_what_to_do(default_model):

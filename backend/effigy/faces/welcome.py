@@ -99,11 +99,8 @@ def check_model(model: FaceModel) -> None:
     for control in model.controls.values():
         if not control.low <= 0 <= control.high:
             raise ValueError(f"its control {control.name} runs from {control.low} to {control.high}, without zero")
-        if not LEAST_SHOWN <= control.shown <= 1 / LEAST_SHOWN:
-            raise ValueError(
-                f"pictures show {control.shown} of its control {control.name}, "
-                f"where {LEAST_SHOWN} … {1 / LEAST_SHOWN} can be"
-            )
+        if not LEAST_SHOWN <= control.shown <= 1:
+            raise ValueError(f"pictures show {control.shown} of its control {control.name}, not {LEAST_SHOWN} … 1")
     if min(model.pose_range) < 0:
         raise ValueError(f"its pose range {model.pose_range} is negative")
     try:

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,16 +35,24 @@ _SOON = 3  # people without any face found, after whom learning ends
 _SHAPES = 300  # principal components of the mesh, at most; much of a closing lid lies beyond the first hundred
 _DOUBT = 0.6  # the penalty of a component is as its standard deviation to the power of minus this
 _FOLDS = 5
-# Penalties to choose from: of every feature, in its variance, and how many times that of a pixel of the eyes. As
-# neighbouring pixels show the same, 10 is little; with 1000 a control is hardly read from the eyes.
-_PENALTIES = tuple(itertools.product((0.001, 0.003, 0.01, 0.03), (10.0, 1000.0)))
-_POSE_RIDGE = 1e-3
-# Penalty of how a reading differs between photographed people, in its variance. With 0.03, readings of spared portraits
-# vary half as much again; with 1, lids and gaze of painted people are read noticeably worse.
-_PEOPLE_RIDGE = 0.2
 _UNSURE = 0.6  # the correlation up to which none of a reading's shrinkage is taken back
 _LEAST_GAIN = 0.5
 _FIRST_SEED = 2_000_000  # apart from the seeds of fits and evaluations
+
+
+class Penalties(NamedTuple):
+    """What ridge regression penalises."""
+
+    weights: float  # of every feature, in its variance
+    pixels: float  # how many times that, of a pixel of the eyes
+    people: float  # how a reading differs between photographed people, in its variance
+
+
+# Those of a control to choose from. As neighbouring pixels show the same, 10 is little; with 1000 a control is hardly
+# read from the eyes. With 0.03 for people, lids and gaze of portraits that nothing was learnt from vary by a fifth
+# more; with 1, those of painted people are read noticeably worse.
+_PENALTIES = tuple(Penalties(*each) for each in itertools.product((0.001, 0.003, 0.01, 0.03), (10.0, 1000.0), (0.1,)))
+_POSE_PENALTIES = Penalties(1e-3, 1.0, 0.03)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,28 +279,27 @@ def _learn_pose(lesson: Lesson, rest: Features, table: _Table, correlations: dic
     held_out = straight.copy()
     for fold in range(_FOLDS):
         held = lesson.people % _FOLDS == fold
-        held_out[held] += shape.average[held] @ _solve(shape.average[~held], missing[~held], (_POSE_RIDGE, 1.0), shape)
+        held_out[held] += shape.average[held] @ _solve(shape.average[~held], missing[~held], _POSE_PENALTIES, shape)
     for axis, name in enumerate(("yaw", "pitch")):
         correlations[name] = _correlation(held_out[:, axis], lesson.pose[:, axis])
-    return pose, _solve(shape.average, missing, (_POSE_RIDGE, 1.0), shape)
+    return pose, _solve(shape.average, missing, _POSE_PENALTIES, shape)
 
 
-def _solve(X: Array, y: Array, penalties: tuple[float, float], table: _Table) -> Array:
+def _solve(X: Array, y: Array, penalties: Penalties, table: _Table) -> Array:
     """Solves ridge regression of y [N, …] on X [N, F], without an intercept, as all is 0 at rest; returns weights.
 
     Features are scaled to unit mean square. Components of the mesh of less variance are penalised more, as more of them
     is noise, and so is what differs between photographed people.
     """
-    ridge, pixels = penalties
     spread = np.sqrt((X**2).mean(axis=0))
     spread[spread < 1e-6] = np.inf  # a constant feature gets weight 0
     Z, people = X / spread, table.people / np.outer(spread, spread)
     penalty = np.ones(len(spread))
     shapes = spread[table.shapes]
     penalty[table.shapes] = (np.where(np.isfinite(shapes), shapes, 0.0).max(initial=1e-6) / shapes) ** _DOUBT
-    penalty[table.eyes] = pixels
+    penalty[table.eyes] = penalties.pixels
     penalty[~np.isfinite(spread)] = 1.0
-    A = Z.T @ Z / len(Z) + ridge * np.diag(penalty) + _PEOPLE_RIDGE * people
+    A = Z.T @ Z / len(Z) + penalties.weights * np.diag(penalty) + penalties.people * people
     return np.asarray((np.linalg.solve(A, Z.T @ y / len(Z)).T / spread).T)
 
 

@@ -3,8 +3,9 @@
 
 A shape model of many landmarks has directions that the landmarks of people at rest differ in, such as a jaw that lies
 to one side, but that no person of the generator moves in. An edit along one changes what φ reads and not the picture;
-such controls are left out. Of the others, φ reads a little more or less than pictures show, the further an edit leads
-from what samples show: eyes of the default look up by 0.87 of it. Edits ask φ for that much more (``faces.edit``).
+such controls are left out. Of others, φ reads more than pictures show, the further an edit leads from what samples
+show: eyes of the default look up by 0.87 of it. Edits ask φ for that much more (``faces.edit``). Where pictures show
+more than φ reads, nothing changes: a lid that should shut, and shuts by 1.1, would stay open by a slit.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def left_of(controls: Mapping[str, Expression], hidden: Collection[str]) -> dict
 
 
 def as_shown(model: FaceModel, detector: Detector, measured: Mapping[str, Share]) -> dict[str, Expression]:
-    """Returns the controls of ``model`` with the share of what φ reads that pictures show.
+    """Returns the controls of ``model`` with the share, up to 1, of what φ reads that pictures show.
 
     ``measured`` are the shares of edits as they are. As a share changes with how far an edit goes, it is measured once
     more in the edits that follow from it, and the mean of both counts. What was not measured is 1.
@@ -97,7 +98,7 @@ def as_shown(model: FaceModel, detector: Detector, measured: Mapping[str, Share]
 def _with_shares(controls: Mapping[str, Expression], measured: Mapping[str, Share]) -> dict[str, Expression]:
     whole = Share(1.0, 1.0)
     return {
-        name: replace(control, shown=float(np.clip(measured.get(name, whole).of_read, LEAST_SHOWN, 1 / LEAST_SHOWN)))
+        name: replace(control, shown=float(np.clip(measured.get(name, whole).of_read, LEAST_SHOWN, 1.0)))
         for name, control in controls.items()
     }
 

@@ -37,7 +37,7 @@ _OWN, _OWN_AND_INDEPENDENT = 0.5**0.5, 0.5
 # cannot be told from the detector's errors.
 _SEEN = 0.01
 _ROUNDS = 200
-# Pictures of edits show at least this share of what is read in them, and at most its inverse; beyond that is noise.
+# Pictures of edits show at least this share of what is read in them; less is noise.
 LEAST_SHOWN = 0.5
 _WITHIN = 0.5  # least share of a direction's variance that people's own moves make
 REST = "Basis"  # in Blender the name of a mesh at rest, among its shape keys: no control can be called so
@@ -56,7 +56,7 @@ class Expression:
     reading: Array  # [K]: reading · α is the value (up to a constant) that a face shows
     low: float
     high: float
-    shown: float = 1.0  # of what a regressor reads in an edit of it, the share that pictures show (fitting.showing)
+    shown: float = 1.0  # of what a regressor reads in an edit of it, the share that pictures show, up to 1
 
 
 def name_expressions(
