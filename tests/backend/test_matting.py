@@ -151,6 +151,22 @@ def test_what_moves_has_no_dark_dots_beside_solid_pixels_that_the_background_lig
     assert np.abs(rows[::2] - rows[1::2])[:, 2:].max() < 0.05, "rows differ by a pixel's alpha of 0.01 alone"
 
 
+def test_a_half_of_a_picture_has_no_bright_dots_along_dark_hair():
+    """A generator's first blocks paint "solid" where the background still shows."""
+    hair, bright = np.float32(0.02), np.float32(0.9)
+    light, alpha = np.full((64, 64, 3), bright), np.zeros((64, 64), np.float32)
+    light[:, :20], alpha[:, :21] = hair, 1
+    for column, share in ((20, 0.8), (21, 0.4)):
+        light[:, column] = share * hair + (1 - share) * bright
+    alpha[:, 21] = 0.5
+    whole, half = (
+        to_linear((cut_out_moving(2 * to_srgb(light) - 1, alpha, is_half=is_half) + 1) / 2)[4:-4, :22]
+        for is_half in (False, True)
+    )
+    assert whole[:, 20].min() > 0.1
+    assert half.max() < hair + 0.03
+
+
 def test_a_half_of_a_picture_has_no_haze_beside_its_head():
     model = load_face_model(DEFAULT_BUNDLE, "cpu")
     for seed in (7, 43):

@@ -86,7 +86,9 @@ class Pictures:
         if matte == "none":
             return colour(self.images, self.planes)
         colours, opacity = self.colours(), self.opacity()
-        cut = partial(cut_out, is_painted=self.has_alpha) if self.is_exact else cut_out_moving
+        cut = partial(cut_out_moving, is_half=self.is_half)
+        if self.is_exact:
+            cut = partial(cut_out, is_painted=self.has_alpha)
         colours = np.stack([cut(*pair) for pair in zip(colours, opacity, strict=True)])
         return torch.from_numpy(np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)).permute(0, 3, 1, 2)
 
