@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from PIL import Image
 
 from effigy.landmarks.photo import Crop, Matte
 from effigy.people import paste as paste_module
 from effigy.people.alignment import to_crop
+from effigy.people.masks import face_mask, grown
 from effigy.people.paste import paste
+
+WHOLE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 
 def test_pasting_changes_nothing_outside_of_the_quad(reader, painted, photo):
@@ -17,7 +21,7 @@ def test_pasting_changes_nothing_outside_of_the_quad(reader, painted, photo):
     photograph = random.integers(0, 256, (300, 400, 3), np.uint8)
     photograph[20:276, 60:316] = photo
     crop = Crop(188.0, 148.0, 180.0, 0.2)
-    quad = crop.to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])) / [400, 300]
+    quad = crop.to_picture(WHOLE) / [400, 300]
     out = paste(reader, photograph, quad, painted, painted)
     y, x = np.mgrid[:300, :400] + 0.5
     inside = to_crop(crop, np.stack([x.ravel(), y.ravel()], axis=1)).reshape(300, 400, 2)
@@ -28,15 +32,14 @@ def test_pasting_changes_nothing_outside_of_the_quad(reader, painted, photo):
 
 
 def test_pasting_the_same_picture_gives_the_picture(reader, photo):
-    quad = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    out = paste(reader, photo, quad, photo, photo)
+    out = paste(reader, photo, WHOLE, photo, photo)
     assert np.abs(out.astype(int) - photo).mean() < 1.5
 
 
 def test_a_large_photograph_is_pasted_part_by_part(reader, painted, photo, monkeypatch):
     """Each pixel is what it would be if all were blended at once, up to a rounding."""
     photograph = np.asarray(Image.fromarray(photo).resize((700, 500)))
-    quad = Crop(360.0, 240.0, 420.0, 0.3).to_picture(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+    quad = Crop(360.0, 240.0, 420.0, 0.3).to_picture(WHOLE)
     pasted = []
     for tile in (1024, 64):
         monkeypatch.setattr(paste_module, "_TILE", tile)
@@ -55,8 +58,21 @@ def test_behind_a_head_that_has_moved_is_the_photographs_background(reader, pain
     photograph = (background + alpha * (painted - background)).round().astype(np.uint8)
     over, moved = np.roll(alpha, 10, axis=1), np.roll(painted, 10, axis=1)
     after = (128 + over * (moved - 128.0)).round().astype(np.uint8)
-    whole = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    out = paste(reader, photograph, whole, photograph, after)
+    out = paste(reader, photograph, WHOLE, photograph, after)
     revealed = (alpha > 0.9) & (over < 0.1)
     revealed[len(painted) * 3 // 4 :] = False  # the body
     assert np.abs(out - background)[revealed[..., 0]].mean() < 20
+
+
+def test_while_a_head_stays_where_it_was_hair_and_background_stay_the_photographs(reader, painted, photo):
+    """And not beside the model's own hair, which has another outline."""
+    points = reader.read(painted)[0].points[:, :2] * len(photo) / len(painted)
+    out = paste(reader, photo, WHOLE, painted, painted)
+    far = grown(torch.from_numpy(face_mask(points, len(photo)) > 0).float()[None, None], 0.1)[0, 0].numpy() == 0
+    assert far.mean() > 0.4
+    assert np.array_equal(out[far], photo[far])
+    middle = points.mean(axis=0).astype(int)
+    face = (slice(middle[1] - 20, middle[1] + 20), slice(middle[0] - 20, middle[0] + 20))
+    assert np.abs(out[face].astype(int) - photo[face]).mean() > 10, "the face is the model's"
+    turned = paste(reader, photo, WHOLE, painted, np.roll(painted, 6, axis=1))
+    assert (turned[far] != photo[far]).mean() > 0.2, "a head that moves is replaced as a whole"

@@ -73,11 +73,13 @@ def _passes(objective: Objective, work: int) -> Steps:
     # Far away from all faces the guess may be of no use, and half of it or nobody a better start.
     starts = [objective.judge(start) for start in (first, first / 2, torch.zeros_like(first))]
     best, step = min(starts, key=_cost), _STEP
+    seen: Tensor | None = None  # the encoder's estimate of the best picture
     for number in range(_PASSES):
         yield Progress("seen", number / work, best.picture, objective.target.picture)
-        tried = objective.judge(best.v + step * (wanted - objective.guess(best.picture)))
+        seen = objective.guess(best.picture) if seen is None else seen
+        tried = objective.judge(best.v + step * (wanted - seen))
         if _cost(tried) < _cost(best):
-            best, step = tried, min(_LONGER * step, 1.0)
+            best, step, seen = tried, min(_LONGER * step, 1.0), None
         else:
             step *= _SHORTER
     return best

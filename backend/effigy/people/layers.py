@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds what a pasted picture is made of: the posed head, and the background that the photograph's head hides."""
+"""Finds what a pasted picture is made of: the posed head, and the background that the photograph's head hides.
+
+While the head's outline stays where it was, the face alone is replaced, and hair, ears and neck stay the photograph's.
+As soon as it moves, the whole head is.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ _GROWN = 1.22  # the scale of the face's hull, to cover what moves with the face
 # As shares of the square's side:
 _SOFT = 0.03  # width of the mask's edge
 _FRINGE = 0.02  # how much further hair may reach than is seen of it
+_HAIR = 0.1  # how far the photograph's hair may reach beyond the painted head
+_STILL, _MOVED = 0.02, 0.06  # of the head's area that it leaves or comes to: it counts as still, and as moved
 EDGE = 0.06  # margin of the square in which nothing is pasted
 _SIZE = 256  # pixels of a side, of all layers
 _LARGEST = 1024  # pixels of a side that are averaged for them
@@ -30,7 +36,8 @@ _LARGEST = 1024  # pixels of a side that are averaged for them
 class Layers:
     """Over the square, [1, 1, m, m] in 0 … 1, but for ``behind``, [1, 3, m, m] in 0 … 255."""
 
-    mask: Tensor  # what is replaced in the photograph: its head, and the posed one
+    mask: Tensor  # what is replaced in the photograph
+    whole: Tensor  # both heads, the photograph's and the posed one
     head: Tensor  # where the posed head is
     hidden: Tensor  # where the photograph's head hides the background
     behind: Tensor  # what is there, spread from the background beside it
@@ -51,11 +58,15 @@ class Layers:
         old, new = (_Head.of(reader, matte, picture) for picture in (before, after))
         above = torch.arange(_SIZE)[:, None] < old.chin  # below it is the body, which does not turn
         hidden = grown(_plane(_person(matte, own.byte())), _FRINGE) * above
-        mask = _plane(np.maximum(old.around, new.around))
-        mask = torch.maximum(mask, torch.minimum(hidden, grown(mask, _FRINGE)))
+        whole = _plane(np.maximum(np.maximum(old.around, old.person), np.maximum(new.around, new.person)))
+        whole = torch.maximum(whole, torch.minimum(hidden, grown(whole, _HAIR)))
+        face = _plane(np.maximum(old.face, new.face))
+        mask = face + _moved(old, new) * (whole - face)
         behind = spread(own.numpy(), 1 - hidden[0, 0].numpy())
         colours = torch.from_numpy(behind).permute(2, 0, 1)[None].float()
-        return Layers(mask * _within_edge(), _plane(new.drawn), hidden, colours)
+        drawn = _plane(np.maximum(new.face, new.person))
+        within = _within_edge()
+        return Layers(mask * within, whole * within, drawn, hidden, colours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,8 @@ class _Head:
     """Where a head is in a picture that the model has painted; masks [_SIZE, _SIZE] in 0 … 1."""
 
     around: Array  # what moves with the face, and more
-    drawn: Array  # the head, and what the picture shows of the body
+    face: Array
+    person: Array  # the head, and what the picture shows of the body
     chin: float  # row of the face's lower end
 
     @staticmethod
@@ -72,7 +84,13 @@ class _Head:
         points = faces[0].points[:, :2] * (_SIZE / len(picture)) if faces else _oval()
         person = _person(matte, torch.from_numpy(picture))
         around, face = (face_mask(points, _SIZE, scale, _SOFT * _SIZE) for scale in (_GROWN, 1.0))
-        return _Head(np.maximum(around, person), np.maximum(face, person), float(points[:, 1].max()))
+        return _Head(around, face, person, float(points[:, 1].max()))
+
+
+def _moved(old: _Head, new: _Head) -> float:
+    """Returns how far the head's outline has moved: 0 where nothing but the face has, 1 where the head has."""
+    apart = float(np.abs(new.person - old.person).sum() / max(old.person.sum(), 1.0))
+    return min(max((apart - _STILL) / (_MOVED - _STILL), 0.0), 1.0)
 
 
 def _person(matte: Matte, picture: Tensor) -> Array:

@@ -188,11 +188,12 @@ class _Face:
         return (grid.abs() < 1).all(dim=-1)[None]
 
     def match(self, photograph: NDArray[np.uint8], box: _Box) -> ColourMatch | None:
-        """Returns the match to the photograph's colours in the ring around the mask; None if that is outside of it."""
+        """Returns the match to the photograph's colours in the ring around the heads; None if that is outside of it."""
         step = max(max(box.right - box.left, box.bottom - box.top) // _SAMPLES, 1)
         grid = self.grid(box, step)
-        around = _warp(grown(self.layers.mask, _RING), grid, self.crop.side)
-        ring = (around - self.over(grid)).clamp(0, 1) * self.inside(grid)
+        whole = self.layers.whole
+        around, within = (_warp(each, grid, self.crop.side) for each in (grown(whole, _RING), whole))
+        ring = (around - within.clamp(0, 1)).clamp(0, 1) * self.inside(grid)
         if float(ring.sum()) < 1:
             return None
         under = torch.from_numpy(photograph[box.slices][::step, ::step].copy()).permute(2, 0, 1)[None].float()

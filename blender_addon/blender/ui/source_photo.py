@@ -32,7 +32,7 @@ from .operator import FaceOperator, WatchingOperator, is_idle, is_ours, is_saved
 from .panels import FacePanel
 from .rows import write
 
-_HAIR = n_("Turned far from there, the photograph's own hair shows beside the head.")
+_HAIR = n_("Near there, hair and ears stay the photograph's; farther away they are the model's.")
 _TAKEN = {  # whether it looks to the picture's right, and up
     (True, True): n_("Taken at {:.0f}° to the picture's right, {:.0f}° up."),
     (True, False): n_("Taken at {:.0f}° to the picture's right, {:.0f}° down."),
