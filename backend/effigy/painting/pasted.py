@@ -19,6 +19,7 @@ from .sequences import Progress, Written
 from .shots import Shot, paint_shots, record_of
 
 _SHOWS = "Effigy pasted"  # the text of a file that says what it was made from
+_PASTING = 2  # raised when the same face is pasted in another way, so that earlier files are not kept
 _HEAD = 1 << 20  # bytes at a file's beginning, among which its texts lie
 
 
@@ -33,7 +34,7 @@ def write_pasted(
     if folder.exists() and not folder.is_dir():
         raise PaintingError(f"{folder} is a file: give a folder, for a picture of each frame")
     folder.mkdir(parents=True, exist_ok=True)
-    made_of = {frame: record_of(model, shot).digest for frame, shot in shots.items()}
+    made_of = {frame: f"{_PASTING}:{record_of(model, shot).digest}" for frame, shot in shots.items()}
     missing = [frame for frame in shots if _shown(picture_file(folder, frame)) != made_of[frame]]
     kept = done = len(shots) - len(missing)
     progress(done, len(shots))
