@@ -63,10 +63,12 @@ def pictures(count: int) -> Iterator[bytes]:
     random = np.random.default_rng(2)
     odd = list(_odd(face))
     yield from odd
-    whole = [_file(face, "PNG"), _file(face, "JPEG", quality=90), _file(face, "JPEG", progressive=True)]
+    whole = [
+        _file(face, "PNG"), _file(face, "JPEG", quality=90), _file(face, "JPEG", progressive=True), _file(face, "WEBP"),
+    ]  # fmt: skip
     rest = damaged_pictures(count)
     for number in range(count - len(odd)):
-        yield damaged(whole[number % 3], random, number % 4) if number % 2 else next(rest)
+        yield damaged(whole[number // 2 % 4], random, number % 4) if number % 2 else next(rest)
 
 
 def _odd(face: Image.Image) -> Iterator[bytes]:
