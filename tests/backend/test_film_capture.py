@@ -274,6 +274,7 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path, monkeypatch, capsys, argu
     said = ended.stderr + capsys.readouterr().err
     assert "effigy: error:" in said
     assert why in said
+    assert not ended.stdout.strip(), "no table of nothing"
     assert not list(tmp_path.iterdir())
 
 

@@ -18,7 +18,7 @@ from effigy.landmarks.photo import Crop, cut
 from effigy.people import making
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
 from effigy.people.making import Made, make_person, psnr, target_of
-from effigy.people.stages import Kept, Unfinished
+from effigy.people.stages import Kept, Remembered, Stages, Unfinished
 from effigy.people.tuning import _NUMBERS
 from effigy.people.turning import measure_turns
 from effigy.picture_files import PictureFileError
@@ -136,6 +136,13 @@ def test_an_inversion_that_was_stopped_goes_on_to_the_same_bits(default_model, r
     assert not Unfinished(out).is_known
     kept.done()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_other_code_has_found_is_not_gone_on_with(monkeypatch):
+    begun = [Stages.begin(Remembered(), b"a picture", "a model").of for _ in range(2)]
+    monkeypatch.setattr("effigy.people.stages._procedure", lambda: "another search")
+    begun.append(Stages.begin(Remembered(), b"a picture", "a model").of)
+    assert begun[0] == begun[1] != begun[2]
 
 
 def test_a_mirror_image_tells_how_far_readings_can_be_trusted(default_model, reader, photo):
