@@ -22,7 +22,7 @@ from ..recognition.lpips import Distance, Lpips
 _OUTSIDE = 0.2  # weight of a photograph outside of the face, as generators cannot paint its hair and background
 # Of a photograph, whose pixels no latent meets:
 IDENTITY = 0.02
-LPIPS = 0.1  # instead, where a user has its files
+LPIPS = 0.1  # instead, where a user has its files; with more it was not tried
 # Of the points' squared distance in picture widths. With 5, eyes and mouth were found 8 % of the outer-eye distance
 # beside the photograph's, and what moved there was covered by tuning.
 MESH = 100.0
