@@ -50,7 +50,8 @@ def follow(proxy: bpy.types.Object, scene: bpy.types.Scene) -> None:
 
 def _hide_plate(face: EffigyFace, *, hidden: bool) -> None:
     plate = face.plate
-    if plate is not None and plate.name in bpy.context.view_layer.objects and plate.hide_get() != hidden:
+    # Asked first, as it makes Blender list a plate that was put into the scene just now.
+    if plate is not None and plate.hide_get() != hidden and plate.name in bpy.context.view_layer.objects:
         plate.hide_set(hidden)
 
 
@@ -58,7 +59,7 @@ def renew(proxy: bpy.types.Object) -> None:
     """Gives a duplicate materials for its own picture instead of its original's."""
     face = face_of(proxy)
     if projection.take_off(proxy):
-        _wear(proxy, face)  # it stays as visible as its original is
+        _wear(proxy, face)  # the mesh stays as visible as its original is
     backdrop.take_off(face)
     relief.take_off(face)
     show_picture(proxy)
@@ -98,8 +99,7 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
     if shown:
         if not projection.is_on(proxy) and _wear(proxy, face):
             proxy.visible_camera, proxy.visible_shadow = face.worn_visibility
-            proxy.display_type, proxy.hide_render, plate.hide_render = "TEXTURED", False, True
-            _hide_plate(face, hidden=True)
+            proxy.display_type, proxy.hide_render = "TEXTURED", False
         return
     if projection.take_off(proxy):
         face.worn_visibility = proxy.visible_camera, proxy.visible_shadow
@@ -114,11 +114,16 @@ def _project(proxy: bpy.types.Object, face: EffigyFace, *, shown: bool) -> None:
 
 
 def _wear(proxy: bpy.types.Object, face: EffigyFace) -> bool:
-    """Puts the face's picture on its proxy; returns whether there is one, and a plate whose place it follows."""
+    """Puts the face's picture on its proxy, and hides its plate, whose place it follows.
+
+    Returns whether there is a picture, and a plate.
+    """
     if face.image is None or face.plate is None:
         return False
     material = new_emission(f"{proxy.name} Projection", face.image, clear=face.matte == "HEAD")
     projection.put_on(proxy, face.plate, material)
+    face.plate.hide_render = True
+    _hide_plate(face, hidden=True)
     return True
 
 

@@ -65,7 +65,7 @@ def _part(proxy: bpy.types.Object, face: EffigyFace) -> None:
         for slot in face.photograph.material_slots:
             slot.material = slot.material.copy() if slot.material is not None else None
     rig.own(face, image)
-    if not display.picture_nodes(proxy):
+    if not any(material is not None and display.shows_picture(material) for material in face.plate.data.materials):
         face.plate.data.materials.append(display.new_emission(f"{proxy.name} Plate", image, clear=face.matte == "HEAD"))
     display.renew(proxy)
 

@@ -410,3 +410,20 @@ def test_hide_in_render_does_not_tell_whether_the_mesh_wears_the_picture(scene, 
     settle()
     assert addon("blender.scene.projection").is_on(twin)
     assert (twin.hide_render, twin.visible_camera, twin.visible_shadow) == (True, True, False)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_duplicate_that_wears_its_picture_hides_its_new_plate_which_can_show_it(scene, face, settle, linked):
+    """What is hidden is not duplicated, so the duplicate's plate is a new one."""
+    face.effigy.display = "PROJECTED"
+    bpy.ops.object.select_all(action="DESELECT")
+    face.select_set(True)
+    bpy.ops.object.duplicate(linked=linked)
+    twin = bpy.context.active_object
+    settle()
+    plate = twin.effigy.plate
+    assert plate != face.effigy.plate
+    assert (plate.hide_render, plate.hide_get()) == (True, True)
+    twin.effigy.display = "PLATE"
+    assert (plate.hide_render, plate.hide_get()) == (False, False)
+    assert [m.node_tree.nodes["Picture"].image for m in plate.data.materials] == [twin.effigy.image]
