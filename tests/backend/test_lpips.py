@@ -86,16 +86,17 @@ def test_it_is_the_authors_distance(folder, name):
         )
     lpips = users_lpips()
     assert lpips is not None
-    assert_same(lpips.to(two)(one), wanted, 1000)
-    assert_same(lpips.to(two, torch.ones(1, 1, 64, 48))(one), wanted, 1000)
-    assert float(lpips.to(two)(two)) == 0
+    assert_same(lpips.distance_to(two)(one), wanted, 1000)
+    assert_same(lpips.distance_to(two, torch.ones(1, 1, 64, 48))(one), wanted, 1000)
+    assert float(lpips.distance_to(two)(two)) == 0
     half = torch.zeros(1, 1, 64, 48)
     half[:, :, :, :8] = 1
     changed = two.clone()
     changed[..., 40:] = one[..., 40:]
-    assert float(lpips.to(two, half)(changed)) < 0.2 * float(lpips.to(two)(changed)), "far from what counts"
+    near, anywhere = (float(lpips.distance_to(two, weight)(changed)) for weight in (half, None))
+    assert near < 0.2 * anywhere, "what changed is far from what counts"
     here = two.clone().requires_grad_()
-    lpips.to(two)(here).backward()
+    lpips.distance_to(two)(here).backward()
     assert torch.isfinite(here.grad).all(), "where a search may begin"
 
 
@@ -116,7 +117,7 @@ def test_photographs_are_compared_by_it(default_model, reader, photo, folder):
     judged = with_it.judge(v)
     face = with_it.target.face
     weight = 0.2 + 0.8 * face.mask
-    apart = LPIPS * lpips.to(with_it.target.picture, weight)(judged.picture)
+    apart = LPIPS * lpips.distance_to(with_it.target.picture, weight)(judged.picture)
     assert float(judged.cost) > float(apart) > 0
     assert float(judged.cost - apart) < float(without.judge(v).cost), "instead of what identity networks see"
 

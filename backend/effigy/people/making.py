@@ -199,7 +199,7 @@ def _met(picture: Tensor, target: Target) -> dict[str, float]:
         found["psnr_face"] = round(psnr(picture, target.picture, target.face.mask), 2)
         found["points_apart"] = _percent_apart(mesh_of(picture, target.face), mesh_of(target.picture, target.face))
         if target.face.lpips is not None:
-            found["lpips"] = round(float(target.face.lpips.to(target.picture)(picture)), 3)
+            found["lpips"] = round(float(target.face.lpips.distance_to(target.picture)(picture)), 3)
     return found
 
 

@@ -121,7 +121,7 @@ def unlike(target: Target) -> Distance | None:
     """Returns how unlike a photograph's target pictures look by LPIPS, mostly in its face; None without its files."""
     if target.face is None or target.face.lpips is None:
         return None
-    return target.face.lpips.to(target.picture, _weight(target.face))
+    return target.face.lpips.distance_to(target.picture, _weight(target.face))
 
 
 def _weight(face: PhotoFace) -> Tensor:

@@ -72,7 +72,7 @@ class Lpips:
         """Raises IdentityFileError if the weights do not fit each other."""
         device = self._channels[0].device
         try:
-            self.to(torch.zeros(1, 3, 64, 64, device=device))(torch.ones(1, 3, 64, 64, device=device))
+            self.distance_to(torch.zeros(1, 3, 64, 64, device=device))(torch.ones(1, 3, 64, 64, device=device))
         except RuntimeError as error:
             reason = str(error).splitlines()[0][:200]
             raise IdentityFileError(
@@ -80,7 +80,7 @@ class Lpips:
                 "there, or remove them"
             ) from None
 
-    def to(self, wanted: Tensor, weight: Tensor | None = None) -> Distance:
+    def distance_to(self, wanted: Tensor, weight: Tensor | None = None) -> Distance:
         """Returns the distance to the picture ``wanted`` [1, 3, H, W] in [−1, 1].
 
         What is somewhere in the picture counts as ``weight`` [1, 1, H, W] says, everywhere alike if that is None.
