@@ -17,6 +17,7 @@ from effigy.faces.encoder import read_encoder
 from effigy.faces.header import sha256
 from effigy.faces.photo_map import FILE as PHOTO
 from effigy.faces.photo_map import read_photo_map
+from effigy.fitting import encoder_learning, photo_learning
 from effigy.tensor_files import read_tensors, write_tensors
 
 _HUGE = 1e300  # finite, but not in single precision
@@ -62,6 +63,24 @@ def test_a_part_that_can_be_learnt_anew_is(tmp_path: Path, part: str, file: str,
         (folder / "model.json").write_text(json.dumps(header), encoding="utf-8")
     with pytest.raises(BundleError, match=f"{file} is damaged .*: learn it again with 'effigy bundle {mend}"):
         load_face_model(folder)
-    model = load_face_model(folder, without=part)
+    model = load_face_model(folder, without=[part])
     left_out = model.photo_map is None, model.encoder is None, not model.attributes
     assert left_out == tuple(each == part for each in ("photo", "encoder", "attributes"))
+
+
+def test_of_several_damaged_parts_each_is_learnt_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What learns one of them leaves the others out, and an error names the next."""
+    folder = tmp_path / "damaged.effigy"
+    shutil.copytree(_DEFAULT, folder)
+    for file in (PHOTO, ATTRIBUTES):
+        (folder / file).write_bytes(b"damaged")
+    (folder / ENCODER).unlink()
+    loaded = []
+    monkeypatch.setattr(photo_learning, "learn_photo_map", lambda model, *_: loaded.append(model))
+    assert photo_learning.learn_photos(folder, 1) is None
+    monkeypatch.setattr(encoder_learning, "learn_encoder", lambda model, *_: loaded.append(model) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        encoder_learning.learn_people(folder, 1)
+    assert len(loaded) == 2
+    with pytest.raises(BundleError, match=f"no file .*{ENCODER}: learn it again with 'effigy bundle learn-people'"):
+        load_face_model(folder, without=["photo", "attributes"])

@@ -18,7 +18,7 @@ Each tensor file has an entry in the header, with its checksum. What is written 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,7 @@ from .regressors import CORRECTION, apply_correction, arrays_of, describe, read_
 from .replacing import replaced_together
 from .welcome import check_model
 
+LEARNT_LATER = ("photo", "encoder", "attributes")  # parts without which a bundle can be loaded, by entry of the header
 _REASON = 300  # characters
 _PUT_BACK = "put it back, or fit the bundle again"  # of parts without which nothing can be learnt
 _DAMAGE = (
@@ -72,16 +73,21 @@ _DAMAGE = (
 
 
 def load_face_model(
-    folder: Path, device: str = "auto", *, fast_previews: bool = False, as_format: int | None = None, without: str = ""
+    folder: Path,
+    device: str = "auto",
+    *,
+    fast_previews: bool = False,
+    as_format: int | None = None,
+    without: Collection[str] = (),
 ) -> FaceModel:
     """Loads the face model in ``folder`` onto ``device``: auto, cpu, cuda or mps. Raises BundleError.
 
     ``fast_previews`` prepares for many previews: the generator is recorded as a CUDA graph, or compiled in the
     background. ``as_format`` reads the bundle as the Effigy of that format did; None: in its own. ``without`` leaves
-    out "photo", "encoder" or "attributes": it may be damaged, and is learnt anew.
+    out parts of LEARNT_LATER, which may be damaged, so that they can be learnt anew.
     """
     header = in_format(read_header(folder), as_format)
-    header.pop(without, None)
+    header = {name: entry for name, entry in header.items() if name not in without}
     try:
         model = _load(folder, header, device, fast_previews=fast_previews)
         check_model(model)
@@ -108,7 +114,7 @@ def _load(folder: Path, header: dict[str, Any], device: str, *, fast_previews: b
             f"{path} is not the generator that {folder} was fitted to "
             f"(sha256 {digest[:12]}…, wanted {header['generator']['sha256'][:12]}…): restore it, or fit again"
         )
-    check_sha256(folder / "model.safetensors", header["model_sha256"], "fit the bundle again")
+    check_sha256(folder / "model.safetensors", header["model_sha256"], _PUT_BACK)
     arrays = read_tensors(folder / "model.safetensors")
     shape = ShapeModel(*(arrays[f"shape.{name}"].numpy().astype(np.float64) for name in ("mean", "basis", "noise")))
     controls = _read_controls(arrays, header)

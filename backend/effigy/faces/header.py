@@ -160,6 +160,8 @@ def sha256(path: Path) -> str:
 
 
 def check_sha256(path: Path, wanted: str, mend: str) -> None:
-    """Raises BundleError, which tells to ``mend`` it, unless the file has the checksum that the header says."""
+    """Raises BundleError, which tells to ``mend`` it, unless the file is there with the checksum ``wanted``."""
+    if problem := file_problem(path):
+        raise BundleError(f"{problem}: {mend}")
     if sha256(path) != wanted:
         raise BundleError(f"{path} is damaged (its checksum is wrong): {mend}")

@@ -78,7 +78,7 @@ def learn_attributes(
     try:
         model = load_face_model(folder)
     except BundleError:
-        model = load_face_model(folder, without="attributes")
+        model = load_face_model(folder, without=["attributes"])
     if unknown := remove - model.attributes.keys():
         raise SourceError(f"there is no attribute {min(unknown)}: there are {', '.join(model.attributes) or 'none'}")
     if not sources and not remove:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..faces import FaceModel, embedded_bundle, generator_of, load_face_model
-from ..faces.bundle import add_encoder
+from ..faces.bundle import LEARNT_LATER, add_encoder
 from ..faces.encoder import Encoder
 from ..faces.features import extractor_of
 from ..faces.replacing import check_replaceable
@@ -86,7 +86,7 @@ def learn_people(
     Raises BundleError, GeneratorFileError, DetectorError, IdentityFileError or OSError.
     """
     check_replaceable(folder)
-    model = load_face_model(folder, without="encoder")
+    model = load_face_model(folder, without=LEARNT_LATER)
     found = learn_encoder(model, embedded_bundle(generator_of(str(folder))), pictures, progress)
     add_encoder(folder, found)
     return found

@@ -17,7 +17,7 @@ import torch
 from scipy.linalg import block_diag
 
 from ..faces import FaceModel, load_face_model
-from ..faces.bundle import add_photo_map
+from ..faces.bundle import LEARNT_LATER, add_photo_map
 from ..faces.photo_map import Features, PhotoMap
 from ..faces.replacing import check_replaceable
 from ..geometry.camera import Array
@@ -119,7 +119,7 @@ def learn_photos(
     OSError.
     """
     check_replaceable(folder)
-    model = load_face_model(folder, without="photo")
+    model = load_face_model(folder, without=LEARNT_LATER)
     found = learn_photo_map(model, PhotoDetector(model.generator.device), people, progress)
     if found is not None:
         add_photo_map(folder, found)
