@@ -73,6 +73,14 @@ def test_people_without_a_face_do_not_count(default_model, monkeypatch):
     assert showing.shares(default_model, Frozen()) == {}
 
 
+def test_what_neither_is_read_nor_shown_is_left_out(default_model, monkeypatch):
+    count = len(default_model.controls)
+    monkeypatch.setattr(showing, "_measured", lambda *_: np.stack([np.full(count, 0.1), np.full(count, -0.1)]))
+    measured = showing.shares(default_model, Frozen())
+    assert measured["jawOpen"] == showing.Share(0.1, 1.0)
+    assert showing.unshown(measured).keys() == default_model.controls.keys()
+
+
 def test_edits_ask_for_what_pictures_do_not_show_of_what_is_read(default_model):
     """Half of a movement is shown, so edits move twice as far, and count as reached what is shown of that."""
 

@@ -38,7 +38,8 @@ class Share:
     """How much of a control pictures show."""
 
     of_asked: float  # as a share of what was asked: the median over people
-    of_read: float  # of what φ reads in the edits: that of all people together, so that it holds on average
+    # Of what φ reads in the edits: that of all people together, so that it holds on average; 1 where φ reads nothing.
+    of_read: float
 
 
 def shares(model: FaceModel, detector: Detector) -> dict[str, Share]:
@@ -61,8 +62,10 @@ def shares(model: FaceModel, detector: Detector) -> dict[str, Share]:
     for name in names:
         shown, read = np.moveaxis(values[:, :, [names.index(name), names.index(twins[name].name)]], 1, 0)
         is_seen = np.isfinite(shown)
-        if is_seen.any() and (total := float(read[is_seen].sum())) > 0:
-            found[name] = Share(float(np.median(shown[is_seen])), float(shown[is_seen].sum()) / total)
+        if is_seen.any():
+            total = float(read[is_seen].sum())
+            of_read = float(shown[is_seen].sum()) / total if total > 0 else 1.0
+            found[name] = Share(float(np.median(shown[is_seen])), of_read)
     return found
 
 
