@@ -148,6 +148,8 @@ def test_files_that_cannot_be_used_are_named(folder):
         with pytest.raises(IdentityFileError, match=r"alex\.pth is no file of LPIPS's"):
             users_lpips()
     assert not marker.exists()
+    (folder / "alex.pth").write_bytes((folder / "alexnet-owt-7be5be79.pth").read_bytes()[:-100])  # cut short
+    assert _lpips().mend == "put it there again, or remove it"
     torch.save({f"lin{n}.model.1.weight": torch.ones(1, 3, 1, 1) for n in range(5)}, folder / "alex.pth")
     with pytest.raises(IdentityFileError, match="do not fit each other"):
         users_lpips()

@@ -93,7 +93,7 @@ def test_a_webp_of_too_many_pixels_is_refused_by_its_header():
     data = bytearray(encoded(Image.new("RGBA", (64, 64)), "WEBP", exif=b"Exif"))
     assert data[12:16] == b"VP8X", "whose header says how large it is"
     data[24:30] = (16_382).to_bytes(3, "little") * 2
-    with pytest.raises(PictureFileError, match="make it smaller|damaged"):
+    with pytest.raises(PictureFileError, match="make it smaller"):
         decode_picture(bytes(data))
 
 

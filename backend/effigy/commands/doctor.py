@@ -127,7 +127,8 @@ def _lpips() -> Finding:
     try:
         found = users_lpips()
     except IdentityFileError as error:
-        return Finding("LPIPS", False, *str(error).split(": ", 1))
+        detail, _, mend = str(error).rpartition(": ")  # a reason may have colons, too
+        return Finding("LPIPS", False, detail, mend)
     said = f"no files of it in {lpips_folder()}, which photographs do not need" if found is None else found.fingerprint
     return Finding("LPIPS", True, said)
 
