@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 from effigy import api
 from effigy.cli import app
+from effigy.painting import pasted as pasted_frames
 from effigy.people.paste import NoPlaceError
 from effigy_protocol.png import read_texts
 from tests.backend.people import PHOTO
 
 
-def test_from_the_command_line(tmp_path, painted, default_model):
+def test_from_the_command_line(tmp_path, painted, default_model, monkeypatch):
     picture, out = tmp_path / "somebody.png", tmp_path / "somebody.person"
     iio.imwrite(picture, painted)
     arguments = [str(picture), "--out", str(out), "--model", "first-default", "--preview", str(tmp_path / "two.png")]
@@ -35,7 +36,9 @@ def test_from_the_command_line(tmp_path, painted, default_model):
     keys, frames = tmp_path / "keys.csv", tmp_path / "posed"
     keys.write_text("frame,yaw\n3,15\n4,-15\n")
     arguments = [str(out), "--picture", str(picture), "--keys", str(keys), "--out", str(frames)]
-    for says in ("2 frames painted, 0 kept", "0 frames painted, 2 kept"):
+    painted_anew, kept = "2 frames painted, 0 kept", "0 frames painted, 2 kept"
+    for way, says in ((1, painted_anew), (1, kept), (2, painted_anew)):
+        monkeypatch.setattr(pasted_frames, "_PASTING", way)
         done = CliRunner().invoke(app, ["paste", *arguments, "--model", "first-default"])
         assert done.exit_code == 0, done.output
         assert says in done.output
