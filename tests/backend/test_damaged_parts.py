@@ -18,6 +18,8 @@ from effigy.faces.header import sha256
 from effigy.faces.photo_map import FILE as PHOTO
 from effigy.faces.photo_map import read_photo_map
 from effigy.fitting import encoder_learning, photo_learning
+from effigy.fitting.attribute_learning import learn_attributes
+from effigy.fitting.attribute_sources import SourceError
 from effigy.tensor_files import read_tensors, write_tensors
 
 _HUGE = 1e300  # finite, but not in single precision
@@ -84,3 +86,16 @@ def test_of_several_damaged_parts_each_is_learnt_anew(tmp_path: Path, monkeypatc
     assert len(loaded) == 2
     with pytest.raises(BundleError, match=f"no file .*{ENCODER}: learn it again with 'effigy bundle learn-people'"):
         load_face_model(folder, without=["photo", "attributes"])
+
+
+def test_damaged_attributes_are_learnt_again_by_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "damaged.effigy"
+    shutil.copytree(_DEFAULT, folder)
+    header = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    header["attributes"]["attributes"] = [{"name": "look1", "low": -3.0, "high": 3.0, "source": "sefa:1"}]
+    (folder / "model.json").write_text(json.dumps(header), encoding="utf-8")
+    (folder / ATTRIBUTES).write_bytes(b"damaged")
+    with pytest.raises(SourceError, match="'look1' is the name"):  # it would mean another direction
+        learn_attributes(folder, {"look1": "sefa:2"}, people=6)
+    assert [each.attribute.name for each in learn_attributes(folder, {}, people=6)] == ["look1"]
+    assert list(load_face_model(folder, "cpu").attributes) == ["look1"]

@@ -27,8 +27,12 @@ def close_render(window):
         "opened = bpy.context.window_manager.windows[-1]\nresult = [opened.x, opened.y, opened.width, opened.height]"
     )
     window.move(max(left, 0) + width / 2, SIZE[1] - bottom - height / 2)
-    window.keys("Escape")
-    until(lambda: window.ask("result = len(bpy.context.window_manager.windows)") == 1, window.console)
+
+    def closes():
+        window.keys("Escape")  # again, as a window that has only just opened may not hear it
+        return window.ask("result = len(bpy.context.window_manager.windows)") == 1
+
+    until(closes, window.console)
 
 
 def read(path):

@@ -86,20 +86,26 @@ def write_header(folder: Path, header: dict[str, Any]) -> None:
 def in_format(header: dict[str, Any], version: int | None) -> dict[str, Any]:
     """Returns the header as the Effigy of the format ``version`` would have written it; None: as it is.
 
-    Entries that an earlier format lacks are None.
+    Entries that an earlier format lacks are None, and its controls are taken to be shown whole.
     """
     if version is None:
         return header
-    return header | {"format": version} | {name: header.get(name) for name in ("appearance", "correction")}
+    told = header | {"format": version} | {name: header.get(name) for name in ("appearance", "correction")}
+    if version != FORMAT:
+        told["controls"] = [{k: v for k, v in control.items() if k != "shown"} for control in header["controls"]]
+    return told
 
 
-def attribute_names(folder: Path) -> list[str]:
-    """Returns the names of the attributes that the bundle in ``folder`` has learnt, none if it cannot be read."""
+def attribute_sources(folder: Path) -> dict[str, str]:
+    """Returns where the attributes come from that the bundle in ``folder`` has learnt, by name.
+
+    Returns none if it cannot be read.
+    """
     try:
         entry = read_header(folder).get("attributes") or {"attributes": []}
-        return [str(each["name"]) for each in entry["attributes"]]
+        return {str(each["name"]): str(each["source"]) for each in entry["attributes"]}
     except (BundleError, KeyError, TypeError):
-        return []
+        return {}
 
 
 def fit_figures(folder: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from ..faces import BundleError, FaceModel, load_face_model
 from ..faces.about import follows_scenes
 from ..faces.attributes import MOST, REACH, Attribute, check_name
 from ..faces.bundle import replace_attributes
-from ..faces.header import attribute_names, read_header
+from ..faces.header import attribute_sources, read_header
 from ..faces.identity import pose_of
 from ..faces.photo_map import Features, PhotoMap
 from ..faces.replacing import check_replaceable
@@ -71,21 +71,24 @@ def learn_attributes(
     """Puts the attributes of these ``sources``, by name, into the bundle in ``folder``, and takes out others.
 
     Without any sources or removals it learns SeFa's first components: look1, look2, … Raises SourceError,
-    GeneratorFileError, BundleError or OSError. Where those that are there are damaged, none of them is kept.
+    GeneratorFileError, BundleError or OSError. Of those that are there and damaged none is kept: without any sources or
+    removals they are learnt again, each from where it came.
     """
     check_replaceable(folder)
     remove = set(remove)
+    lost: dict[str, str] = {}
     try:
         model = load_face_model(folder)
     except BundleError:
-        model = load_face_model(folder, without=["attributes"])
-    if unknown := remove - model.attributes.keys():
+        model, lost = load_face_model(folder, without=["attributes"]), attribute_sources(folder)
+    if unknown := remove - model.attributes.keys() - lost.keys():
         raise SourceError(f"there is no attribute {min(unknown)}: there are {', '.join(model.attributes) or 'none'}")
     if not sources and not remove:
-        sources = {f"look{number}": f"sefa:{number}" for number in range(1, _LOOKS + 1)}
+        sources = lost or {f"look{number}": f"sefa:{number}" for number in range(1, _LOOKS + 1)}
     retired = (read_header(folder).get("attributes") or {}).get("retired", [])
     kept = [attribute for name, attribute in model.attributes.items() if name not in remove]
-    taken = [*model.controls, *attribute_names(folder), *retired]
+    again = {name for name, source in sources.items() if lost.get(name) == source}  # which give what they gave
+    taken = [*model.controls, *(attribute_sources(folder).keys() - again), *retired]
     for name in sources:
         try:
             check_name(name, taken)

@@ -17,7 +17,7 @@ from ..faces.about import ALL, PEOPLE, SCENES
 from ..faces.bundle import save_face_model
 from ..faces.depth import measure_depth
 from ..faces.face import FaceModel
-from ..faces.header import attribute_names, sha256
+from ..faces.header import attribute_sources, sha256
 from ..faces.looks import NO_NETWORK, Looks
 from ..faces.paper import save_paper_regressor
 from ..faces.replacing import check_replaceable
@@ -92,7 +92,7 @@ def fit_face_model(
     where the networks that read photographs are missing.
     """
     check_replaceable(out)
-    before = attribute_names(out)
+    before = list(attribute_sources(out))
     generator = load_generator(generator_path)
     topology = load_topology(detector.topology)
     check_control_names(topology.actions)

@@ -3,9 +3,9 @@
 
 A shape model of many landmarks has directions that the landmarks of people at rest differ in, such as a jaw that lies
 to one side, but that no person of the generator moves in. An edit along one changes what φ reads and not the picture;
-such controls are left out. Of others, φ reads more than pictures show, the further an edit leads from what samples
-show: eyes of the default look up by 0.87 of it. Edits ask φ for that much more (``faces.edit``). Where pictures show
-more than φ reads, nothing changes: a lid that should shut, and shuts by 1.1, would stay open by a slit.
+such controls are left out. Of others, φ reads more than pictures show, as edits lead far from what samples show: eyes
+of the default look up by 0.87 of it. Edits ask φ for that much more (``faces.edit``). Where pictures show more than φ
+reads, nothing changes: a lid that should shut, and shuts by 1.1, would stay open by a slit.
 """
 
 from __future__ import annotations
