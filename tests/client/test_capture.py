@@ -337,3 +337,11 @@ def test_of_two_faces_the_one_that_is_seen_longest_is_taken(tmp_path):
     np.testing.assert_allclose(track.points[:, 0, 0], 7)
     np.testing.assert_allclose(track.times, [0, 0.1, 0.2])
     assert track.notes == ("2 faces are in it: number 1, which is seen longest, is taken",)
+
+
+def test_of_openfaces_columns_with_one_name_the_first_is_taken_and_that_is_told(tmp_path):
+    header, *rows = (CASES / "full.csv").read_text().splitlines()
+    (tmp_path / "twice.csv").write_text("\n".join([f"{header},X_0", *(f"{row},junk" for row in rows)]))
+    track, wanted = read_openface(tmp_path / "twice.csv"), read_openface(CASES / "full.csv")
+    np.testing.assert_array_equal(track.points, wanted.points)
+    assert track.notes == ("more than one column is named X_0: the first is taken",)

@@ -75,10 +75,7 @@ def read_live_link(path: Path, rate: float | None = None) -> Capture:
     eyes in radians. ``rate`` is the timecode's frame rate; None infers it. Missing or invalid values are interpolated.
     """
     names, rows, notes = _read(path, ["Timecode", "JawOpen"], "Live Link Face recording", least=2)
-    counts = Counter(name.lower() for name in names)
-    if twice := [name for name, count in counts.items() if name and count > 1]:
-        notes.append(f"more than one column is named {', '.join(twice)[:SHOWN]}: the first is taken")
-    column = {name.lower(): index for index, name in reversed(list(enumerate(names)))}
+    column = _first_columns([name.lower() for name in names], notes)
     codes = np.array([_timecode(row[column["timecode"]], path, line) for line, row in rows])
     times = _unrolled(codes, rate, path, rows, notes)
     channels, lost = {}, np.zeros(len(rows), bool)
@@ -114,9 +111,8 @@ def read_openface(path: Path) -> LandmarkTrack:
     """
     wanted = [f"{axis}_{n}" for n in range(68) for axis in "xy"]
     names, rows, notes = _read(path, wanted, "landmark track of OpenFace", least=len(wanted))
-    column = {name.lower(): index for index, name in enumerate(names)}
-    # The names of millimetres and pixels differ only in case.
-    column |= {name: index for index, name in enumerate(names)}
+    column = _first_columns(names, notes)  # the names of millimetres and pixels differ only in case
+    column = {name.lower(): index for name, index in column.items()} | column
     if all(name.upper() in column for name in wanted):
         wanted = [name.upper() for name in wanted]
     x, y = ([column[name] for name in wanted[axis::2]] for axis in (0, 1))
@@ -207,6 +203,13 @@ def _note_gaps(times: Array, notes: list[str]) -> None:
         begins, longest = max(gaps, key=lambda gap: gap[1])
         count = "a gap" if len(gaps) == 1 else f"{len(gaps)} gaps, the longest"
         notes.append(f"{count} of {longest:.1f} s at {begins:.1f} s")
+
+
+def _first_columns(names: list[str], notes: list[str]) -> dict[str, int]:
+    """Returns the first column of each name; notes which names more than one column has."""
+    if twice := [name for name, count in Counter(names).items() if name and count > 1]:
+        notes.append(f"more than one column is named {', '.join(twice)[:SHOWN]}: the first is taken")
+    return {name: index for index, name in reversed(list(enumerate(names)))}
 
 
 def _read(path: Path, needed: list[str], kind: str, least: int) -> tuple[list[str], list[_Row], list[str]]:
