@@ -150,6 +150,12 @@ def test_files_that_cannot_be_used_are_named(folder):
     assert not marker.exists()
     (folder / "alex.pth").write_bytes((folder / "alexnet-owt-7be5be79.pth").read_bytes()[:-100])  # cut short
     assert _lpips().mend == "put it there again, or remove it"
+    channels = (64, 192, 384, 256, 256)
+    for weight in (0.0, -1.0):  # which would make nothing, or what is unlike, the best
+        content = {f"lin{n}.model.1.weight": torch.full((1, c, 1, 1), weight) for n, c in enumerate(channels)}
+        torch.save(content, folder / "alex.pth")
+        with pytest.raises(IdentityFileError, match="do not fit each other .black is unlike white by"):
+            users_lpips()
     torch.save({f"lin{n}.model.1.weight": torch.ones(1, 3, 1, 1) for n in range(5)}, folder / "alex.pth")
     with pytest.raises(IdentityFileError, match="do not fit each other"):
         users_lpips()

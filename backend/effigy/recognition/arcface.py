@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from effigy_protocol.files import file_problem
 
-from ..tensor_files import check_finite
+from ..weight_files import read_weights
 from .embedder import IdentityFileError
 
 INPUT = 112  # pixels
@@ -95,11 +95,12 @@ class ArcFace:
         try:
             with path.open("rb") as file:
                 self.fingerprint = "arcface-" + hashlib.file_digest(file, "sha256").hexdigest()[:16]
-            self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-            check_finite(self.network.state_dict())
-        except Exception as error:  # noqa: BLE001 broken bytes may lead the unpickler anywhere
-            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise IdentityFileError(f"{path} is not ArcFace's IR-SE50 (model_ir_se50.pth): {reason}") from None
+            self.network.load_state_dict(read_weights(path))
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise IdentityFileError(
+                f"{path} is not ArcFace's IR-SE50 ({reason}): give its model_ir_se50.pth, or embedded"
+            ) from None
         self.network.requires_grad_(requires_grad=False).eval().to(device)
 
     def embed(self, images: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ have them (``lpips/weights/v0.1`` in their package).
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..tensor_files import check_finite
+from ..weight_files import read_weights
 from .embedder import IdentityFileError
 
 _MEAN, _DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of colours in [−1, 1]
@@ -70,15 +71,19 @@ class Lpips:
     @torch.no_grad()
     def _check(self) -> None:
         """Raises IdentityFileError if the weights do not fit each other."""
-        device = self._channels[0].device
+        device, reason = self._channels[0].device, ""
         try:
-            self.distance_to(torch.zeros(1, 3, 64, 64, device=device))(torch.ones(1, 3, 64, 64, device=device))
+            black, white = (torch.full((1, 3, 64, 64), level, device=device) for level in (0.0, 1.0))
+            apart = float(self.distance_to(black)(white))
+            if not 0 < apart < math.inf:
+                reason = f"black is unlike white by {apart}"
         except RuntimeError as error:
             reason = str(error).splitlines()[0][:200]
+        if reason:
             raise IdentityFileError(
                 f"the files of LPIPS in {lpips_folder()} do not fit each other ({reason}): put those of docs/people.md "
                 "there, or remove them"
-            ) from None
+            )
 
     def distance_to(self, wanted: Tensor, weight: Tensor | None = None) -> Distance:
         """Returns the distance to the picture ``wanted`` [1, 3, H, W] in [−1, 1].
@@ -143,12 +148,6 @@ def users_lpips(device: str | torch.device = "cpu") -> Lpips | None:
 
 def _read(path: Path, names: list[str], device: str | torch.device) -> dict[str, Tensor]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        weights = {name: found[name].float().to(device, copy=True) for name in names}
-        check_finite(weights)
-    except Exception as error:  # noqa: BLE001 broken bytes may lead the unpickler anywhere
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0][:200]
-        raise IdentityFileError(
-            f"{path} is no file of LPIPS's ({reason or type(error).__name__}): put it there again, or remove it"
-        ) from None
-    return weights
+        return {name: values.to(device, copy=True) for name, values in read_weights(path, names).items()}
+    except ValueError as error:
+        raise IdentityFileError(f"{path} is no file of LPIPS's ({error}): put it there again, or remove it") from None
