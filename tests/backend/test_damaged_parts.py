@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 
 from effigy.faces import BundleError, load_face_model, resolve_bundle
 from effigy.faces.attributes import FILE as ATTRIBUTES
+from effigy.faces.bundle import _read_controls
 from effigy.faces.encoder import FILE as ENCODER
 from effigy.faces.encoder import read_encoder
 from effigy.faces.header import sha256
@@ -99,3 +101,32 @@ def test_damaged_attributes_are_learnt_again_by_their_names(tmp_path: Path) -> N
         learn_attributes(folder, {"look1": "sefa:2"}, people=6)
     assert [each.attribute.name for each in learn_attributes(folder, {}, people=6)] == ["look1"]
     assert list(load_face_model(folder, "cpu").attributes) == ["look1"]
+
+
+@pytest.mark.parametrize("key", ["low", "high", "shown"])
+@pytest.mark.parametrize("value", ["0.9", None, True, [0.9], {}])
+def test_a_controls_number_that_is_none_is_named(tmp_path: Path, key: str, value: object) -> None:
+    header = json.loads((_DEFAULT / "model.json").read_text(encoding="utf-8"))
+    header["controls"][0][key] = value
+    arrays = read_tensors(_DEFAULT / "model.safetensors")
+    with pytest.raises(ValueError, match=rf"{key} of its control jawOpen is {re.escape(repr(value))}, which is no"):
+        _read_controls(arrays, header)
+
+
+@pytest.mark.parametrize(
+    ("part", "mend"), [("photo", "learn-photos"), ("encoder", "learn-people"), ("attributes", "fit the bundle again")]
+)
+@pytest.mark.parametrize("entry", [[], {}, 1, "x", True])
+def test_an_entry_of_another_kind_is_refused_with_what_mends_it(
+    tmp_path: Path, part: str, mend: str, entry: object
+) -> None:
+    folder = tmp_path / "damaged.effigy"
+    folder.mkdir()
+    for file in _DEFAULT.iterdir():
+        (folder / file.name).symlink_to(file)
+    header = json.loads((_DEFAULT / "model.json").read_text(encoding="utf-8"))
+    header[part] = entry
+    (folder / "model.json").unlink()
+    (folder / "model.json").write_text(json.dumps(header), encoding="utf-8")
+    with pytest.raises(BundleError, match=mend):
+        load_face_model(folder)

@@ -94,6 +94,8 @@ def listed(entry: dict[str, Any]) -> list[dict[str, Any]]:
     found, retired = entry["attributes"], entry["retired"]
     if not isinstance(found, list) or len(found) > MOST:
         raise ValueError(f"its attributes are no list of at most {MOST}")
+    if not all(isinstance(each, dict) and isinstance(each["name"], str) for each in found):
+        raise ValueError("its attributes have no names")
     if not isinstance(retired, list) or not all(isinstance(name, str) for name in retired):
         raise ValueError("its retired attributes are no list of names")
     return found

@@ -18,6 +18,7 @@ Each tensor file has an entry in the header, with its checksum. What is written 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -258,11 +259,15 @@ def _ranges(controls: list[Expression]) -> list[dict[str, Any]]:
 
 
 def _read_controls(arrays: dict[str, Tensor], header: dict[str, Any]) -> list[Expression]:
-    check_control_names([control["name"] for control in header["controls"]])
+    controls = header["controls"]
+    check_control_names([control["name"] for control in controls])
+    for control, key in itertools.product(controls, ("low", "high", "shown")):
+        if type(value := control.get(key, 1.0)) not in (int, float):
+            raise ValueError(f"{key} of its control {control['name']} is {value!r:.40}, which is no number")
     directions, readings = (arrays[f"controls.{name}"].double().numpy() for name in ("directions", "readings"))
     return [
         Expression(c["name"], c["group"], direction, reading, c["low"], c["high"], c.get("shown", 1.0))
-        for c, direction, reading in zip(header["controls"], directions, readings, strict=True)
+        for c, direction, reading in zip(controls, directions, readings, strict=True)
     ]
 
 
@@ -270,8 +275,8 @@ def _read_controls(arrays: dict[str, Tensor], header: dict[str, Any]) -> list[Ex
 def _part(path: Path, entry: dict[str, Any], mend: str) -> Iterator[None]:
     """Guards the reading of a part that ``effigy bundle`` ``mend`` learns anew: BundleErrors say so."""
     mend = f"learn it again with 'effigy bundle {mend}'"
-    check_sha256(path, entry["sha256"], mend)
     try:
+        check_sha256(path, entry["sha256"], mend)
         yield
     except _DAMAGE as error:
         if is_out_of_memory(error):

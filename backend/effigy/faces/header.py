@@ -17,6 +17,7 @@ from typing import Any
 from effigy_protocol.files import file_problem, is_file, read_json, whole_file
 
 from ..generators import GeneratorFileError
+from .attributes import listed
 from .looks import describe
 from .regressors import describe_correction
 from .replacing import complete, is_there
@@ -62,6 +63,8 @@ def read_header(folder: Path) -> dict[str, Any]:
             describe(header["appearance"])
         if version == FORMAT and header["correction"] is not None:
             describe_correction(header["correction"])
+        if header.get("attributes") is not None:
+            listed(header["attributes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{path} is damaged ({str(error)[:_REASON]}): fit the bundle again") from None
     if version not in _READ:
