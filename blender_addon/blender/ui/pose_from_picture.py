@@ -182,7 +182,7 @@ class EFFIGY_OT_read_picture(WatchingOperator, PictureSettings):
         return photo.of_image(image)
 
     def _fail(self, error: Exception) -> set[str]:
-        self.report({"ERROR"}, rpt_("The picture cannot be read: {}", error))
+        self.report({"ERROR"}, rpt_("No pose can be read from the picture: {}", error))
         return {"CANCELLED"}
 
     def _use(self, proxy: bpy.types.Object, scene: bpy.types.Scene, found: list[PictureRead]) -> set[str]:
