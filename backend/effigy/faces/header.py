@@ -106,8 +106,8 @@ def attribute_sources(folder: Path) -> dict[str, str]:
     """
     try:
         entry = read_header(folder).get("attributes") or {"attributes": []}
-        return {str(each["name"]): str(each["source"]) for each in entry["attributes"]}
-    except (BundleError, KeyError, TypeError):
+        return {str(each["name"]): str(each.get("source", "")) for each in entry["attributes"]}
+    except (BundleError, KeyError, TypeError, AttributeError):
         return {}
 
 
