@@ -17,7 +17,8 @@ from effigy.faces.photo_map import Features, read_photo_map
 from effigy.faces.picture_reading import NoFaceError, read_picture
 from effigy.faces.transfer import UnreadableModelError, average_rest, transfer
 from effigy.fitting.evaluation import seen
-from effigy.fitting.photo_learning import Penalties, _solve, _Table, _taken_back, learn_photo_map
+from effigy.fitting.photo_learning import _taken_back, learn_photo_map
+from effigy.fitting.photo_regression import Penalties, Regression, Table
 from effigy_protocol.transfer import RELIABLE
 
 PEOPLE = (3_000_000, 3_000_001, 3_000_002)  # nobody's from whom it learnt
@@ -151,14 +152,14 @@ def test_a_photograph_of_a_smile_drives_nothing_else_to_its_end(reader, photo):
 
 
 def _table(X, people):
-    return _Table(X, X, slice(X.shape[1], None), slice(0, 0), people)
+    return Table(X, X, slice(X.shape[1], None), slice(0, 0), people)
 
 
 def test_ridge_regression_finds_the_weights_that_made_the_data():
     random = np.random.default_rng(0)
     X, wanted = random.normal(size=(400, 5)) * [1, 10, 0.1, 1, 0], np.array([1.0, -0.2, 3.0, 0.5, 0.0])
     np.testing.assert_allclose(
-        _solve(X, X @ wanted, Penalties(1e-9, 1.0, 0.0), _table(X, np.zeros((5, 5)))), wanted, atol=1e-3
+        Regression.of(X, X @ wanted).solve(Penalties(1e-9, 1.0, 0.0), _table(X, np.zeros((5, 5)))), wanted, atol=1e-3
     )
 
 
@@ -166,9 +167,8 @@ def test_what_tells_people_apart_is_not_read_as_an_expression():
     """Two features show the same; photographed people differ in the second."""
     shown = np.random.default_rng(0).normal(size=(400, 1))
     X, people = np.concatenate([shown, shown], axis=1), np.diag([0.0, 100.0])
-    alike, apart = (
-        _solve(X, shown[:, 0], Penalties(1e-3, 1.0, 0.03), _table(X, spread)) for spread in (0 * people, people)
-    )
+    regression = Regression.of(X, shown[:, 0])
+    alike, apart = (regression.solve(Penalties(1e-3, 1.0, 0.03), _table(X, spread)) for spread in (0 * people, people))
     np.testing.assert_allclose(alike, [0.5, 0.5], atol=0.01)
     np.testing.assert_allclose(apart, [1.0, 0.0], atol=0.01)
 

@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from ..geometry.camera import Array
 from ..geometry.expressions import Expression, mirror_twins
 from ..landmarks.photo import EYES, SCORES, PhotoDetector, photographed
 from .evaluation import seen
+from .photo_regression import Penalties, Regression, Table
 from .reach import reachable
 
 PEOPLE = 360  # with 80, 160 and 240, lids are read with correlations of 0.85, 0.87 and 0.88
@@ -33,19 +33,10 @@ _MOVED = 0.5  # chance that a control moves
 _FACES = 0.8  # share of the pictures in which a face must be found
 _SOON = 3  # people without any face found, after whom learning ends
 _SHAPES = 300  # principal components of the mesh, at most; much of a closing lid lies beyond the first hundred
-_DOUBT = 0.6  # the penalty of a component is as its standard deviation to the power of minus this
 _FOLDS = 5
 _UNSURE = 0.6  # the correlation up to which none of a reading's shrinkage is taken back
 _LEAST_GAIN = 0.5
 _FIRST_SEED = 2_000_000  # apart from the seeds of fits and evaluations
-
-
-class Penalties(NamedTuple):
-    """What ridge regression penalises."""
-
-    weights: float  # of every feature, in its variance
-    pixels: float  # how many times that, of a pixel of the eyes
-    people: float  # how a reading differs between photographed people, in its variance
 
 
 # With 0.03 for people, lids and gaze of portraits that nothing was learnt from vary by a fifth more; with 1, those of
@@ -190,18 +181,7 @@ def random_edit(
     return float(yaw), float(pitch), moved
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """N pictures' features: scores, components of the mesh, eyes, and turn; F in all."""
-
-    own: Array  # their differences to the same person's at rest, [N, F]
-    average: Array  # to an average person's, [N, F]
-    shapes: slice  # which features are components of the mesh
-    eyes: slice  # and which are pixels
-    people: Array  # the covariance of features between photographed people, [F, F]
-
-
-def _table(lesson: Lesson, rest: Features, shapes: Array) -> _Table:
+def _table(lesson: Lesson, rest: Features, shapes: Array) -> Table:
     def features(several: list[Features]) -> Array:
         scores, mesh, eyes, turn = (
             np.stack(part)
@@ -212,7 +192,7 @@ def _table(lesson: Lesson, rest: Features, shapes: Array) -> _Table:
     average = features(lesson.seen)
     first, end = len(SCORES), len(SCORES) + len(shapes)
     people = _people(shapes, turns=len(rest.turn()))
-    return _Table(average - features(lesson.at_rest), average, slice(first, end), slice(end, end + EYES), people)
+    return Table(average - features(lesson.at_rest), average, slice(first, end), slice(end, end + EYES), people)
 
 
 def _people(shapes: Array, turns: int) -> Array:
@@ -229,7 +209,7 @@ def _shapes(lesson: Lesson, rest: Features) -> Array:
     return np.asarray(np.linalg.svd(apart, full_matrices=False)[2][:_SHAPES])
 
 
-def _learn_controls(lesson: Lesson, table: _Table, groups: Mapping[str, str]) -> tuple[Array, dict[str, float]]:
+def _learn_controls(lesson: Lesson, table: Table, groups: Mapping[str, str]) -> tuple[Array, dict[str, float]]:
     """Learns the weights [F, C] of each control, with the penalty that predicts it best on held-out people.
 
     Also returns the correlations with the truth on held-out people: the worse one of a comparison with the same person
@@ -238,12 +218,13 @@ def _learn_controls(lesson: Lesson, table: _Table, groups: Mapping[str, str]) ->
     X = np.concatenate([table.own, table.average])
     Y = np.concatenate([lesson.asked, lesson.asked + lesson.own])
     people, halves = np.tile(lesson.people, 2), np.split(np.arange(len(X)), 2)
+    folds = [people % _FOLDS == fold for fold in range(_FOLDS)]
+    taught, whole = [Regression.of(X[~held], Y[~held]) for held in folds], Regression.of(X, Y)
     found = []
     for penalties in _PENALTIES:
         read = np.zeros_like(Y)
-        for fold in range(_FOLDS):
-            held = people % _FOLDS == fold
-            read[held] = X[held] @ _solve(X[~held], Y[~held], penalties, table)
+        for held, regression in zip(folds, taught, strict=True):
+            read[held] = X[held] @ regression.solve(penalties, table)
         found.append([min(_correlation(read[n, c], Y[n, c]) for n in halves) for c in range(len(groups))])
         found[-1] += [float(np.polyfit(y, x, 1)[0]) for x, y in zip(read.T, Y.T, strict=True)]
     results = np.array(found).reshape(len(_PENALTIES), 2, len(groups))
@@ -253,7 +234,7 @@ def _learn_controls(lesson: Lesson, table: _Table, groups: Mapping[str, str]) ->
         allowed = [row for row, penalties in enumerate(_PENALTIES) if penalties.people == counted]
         best = allowed[results[allowed, 0, column].argmax()]
         correlation, gain = results[best, :, column].tolist()
-        weights[:, column] = _solve(X, Y[:, column], _PENALTIES[best], table) / _taken_back(gain, correlation)
+        weights[:, column] = whole.solve(_PENALTIES[best], table)[:, column] / _taken_back(gain, correlation)
         correlations[name] = correlation
     return weights, correlations
 
@@ -269,7 +250,7 @@ def _taken_back(gain: float, correlation: float) -> float:
     return float(max(gain, _LEAST_GAIN) ** sure)
 
 
-def _learn_pose(lesson: Lesson, rest: Features, table: _Table, correlations: dict[str, float]) -> tuple[Array, Array]:
+def _learn_pose(lesson: Lesson, rest: Features, table: Table, correlations: dict[str, float]) -> tuple[Array, Array]:
     """Fits slope and offset of yaw and pitch, [2, 2], and how components of the mesh correct them, [K, 2].
 
     Adds their correlations with the truth, on held-out people, to ``correlations``.
@@ -278,7 +259,7 @@ def _learn_pose(lesson: Lesson, rest: Features, table: _Table, correlations: dic
     pose = np.stack([np.polyfit(read[:, axis], lesson.pose[:, axis], 1) for axis in range(2)])
     straight = read * pose[:, 0] + pose[:, 1]
     missing = lesson.pose - straight
-    shape = _Table(
+    shape = Table(
         table.own[:, table.shapes],
         table.average[:, table.shapes],
         slice(0, None),
@@ -288,28 +269,12 @@ def _learn_pose(lesson: Lesson, rest: Features, table: _Table, correlations: dic
     held_out = straight.copy()
     for fold in range(_FOLDS):
         held = lesson.people % _FOLDS == fold
-        held_out[held] += shape.average[held] @ _solve(shape.average[~held], missing[~held], _POSE_PENALTIES, shape)
+        held_out[held] += shape.average[held] @ Regression.of(shape.average[~held], missing[~held]).solve(
+            _POSE_PENALTIES, shape
+        )
     for axis, name in enumerate(("yaw", "pitch")):
         correlations[name] = _correlation(held_out[:, axis], lesson.pose[:, axis])
-    return pose, _solve(shape.average, missing, _POSE_PENALTIES, shape)
-
-
-def _solve(X: Array, y: Array, penalties: Penalties, table: _Table) -> Array:
-    """Solves ridge regression of y [N, …] on X [N, F], without an intercept, as all is 0 at rest; returns weights.
-
-    Features are scaled to unit mean square. Components of the mesh of less variance are penalised more, as more of them
-    is noise, and so is what differs between photographed people.
-    """
-    spread = np.sqrt((X**2).mean(axis=0))
-    spread[spread < 1e-6] = np.inf  # a constant feature gets weight 0
-    Z, people = X / spread, table.people / np.outer(spread, spread)
-    penalty = np.ones(len(spread))
-    shapes = spread[table.shapes]
-    penalty[table.shapes] = (np.where(np.isfinite(shapes), shapes, 0.0).max(initial=1e-6) / shapes) ** _DOUBT
-    penalty[table.eyes] = penalties.pixels
-    penalty[~np.isfinite(spread)] = 1.0
-    A = Z.T @ Z / len(Z) + penalties.weights * np.diag(penalty) + penalties.people * people
-    return np.asarray((np.linalg.solve(A, Z.T @ y / len(Z)).T / spread).T)
+    return pose, Regression.of(shape.average, missing).solve(_POSE_PENALTIES, shape)
 
 
 def _correlation(a: Array, b: Array) -> float:
