@@ -105,10 +105,10 @@ def attribute_sources(folder: Path) -> dict[str, str]:
     Returns none if it cannot be read.
     """
     try:
-        entry = read_header(folder).get("attributes") or {"attributes": []}
-        return {str(each["name"]): str(each.get("source", "")) for each in entry["attributes"]}
-    except (BundleError, KeyError, TypeError, AttributeError):
+        entry = read_header(folder).get("attributes")
+    except BundleError:
         return {}
+    return {} if entry is None else {each["name"]: str(each.get("source", "")) for each in listed(entry)}
 
 
 def fit_figures(folder: Path) -> dict[str, Any]:

@@ -75,12 +75,12 @@ def learn_attributes(
     removals they are learnt again, each from where it came.
     """
     check_replaceable(folder)
-    remove = set(remove)
+    remove, there = set(remove), attribute_sources(folder)
     lost: dict[str, str] = {}
     try:
         model = load_face_model(folder)
     except BundleError:
-        model, lost = load_face_model(folder, without=["attributes"]), attribute_sources(folder)
+        model, lost = load_face_model(folder, without=["attributes"]), there
     if unknown := remove - model.attributes.keys() - lost.keys():
         raise SourceError(f"there is no attribute {min(unknown)}: there are {', '.join(model.attributes) or 'none'}")
     if not sources and not remove:
@@ -88,7 +88,7 @@ def learn_attributes(
     retired = (read_header(folder).get("attributes") or {}).get("retired", [])
     kept = [attribute for name, attribute in model.attributes.items() if name not in remove]
     again = {name for name, source in sources.items() if lost.get(name) == source}  # which give what they gave
-    taken = [*model.controls, *(attribute_sources(folder).keys() - again), *retired]
+    taken = [*model.controls, *(there.keys() - again), *retired]
     for name in sources:
         try:
             check_name(name, taken)
