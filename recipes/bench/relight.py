@@ -40,22 +40,27 @@ Delit = Callable[[Vector, Rendering], tuple[Plane, Plane]]  # a person's albedo 
 
 
 def main(head: Path, people: int, *, painted: bool) -> None:
+    size, delit = by_the_default() if painted else (SIZE, rendered)
+    renderer = Renderer(load_assets(head), size)
+    rows = np.array([row for vector in drawn(people, SEED, SPREAD) for row in compare(renderer, vector, delit)])
+    names = "picture", "left light less right light", "brighter on the light's side (share)", "degrees between normals"
+    for name, values in zip(names, rows.T, strict=True):
+        print(f"{name}: mean {values.mean():.3f}, least {values.min():.3f}, most {values.max():.3f}")
+
+
+def by_the_default() -> tuple[int, Delit]:
+    """Returns the size of the default's pictures, and what takes the light out of them, by their painted normals."""
     model = load_face_model(DEFAULT_BUNDLE, "cpu")
-    renderer = Renderer(load_assets(head), model.generator.resolution[0] if painted else SIZE)
     network = read_trainable(DEFAULT_BUNDLE / "generator.safetensors")
 
-    def painted_by_the_default(vector: Vector, rendering: Rendering) -> tuple[Plane, Plane]:
+    def painted(vector: Vector, rendering: Rendering) -> tuple[Plane, Plane]:
         images = paint_vectors(network, vector[None])
         pictures = Pictures(images, model.generator.planes, None, seen=landmarks(rendering))
         passes = pictures.passes(("normal", "albedo"), pictures.light(), "head", is_straight=True)
         normal, albedo = (passes[name].astype(np.float32) for name in ("normal", "albedo"))
         return albedo.mean(axis=-1), normal
 
-    delit = painted_by_the_default if painted else rendered
-    rows = np.array([row for vector in drawn(people, SEED, SPREAD) for row in compare(renderer, vector, delit)])
-    names = "picture", "left light less right light", "brighter on the light's side (share)", "degrees between normals"
-    for name, values in zip(names, rows.T, strict=True):
-        print(f"{name}: mean {values.mean():.3f}, least {values.min():.3f}, most {values.max():.3f}")
+    return model.generator.resolution[0], painted
 
 
 def rendered(_: Vector, rendering: Rendering) -> tuple[Plane, Plane]:
