@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.faces.pictures import Pictures
-from effigy.matting import cut_out, cut_out_moving, refine, without_haze
+from effigy.matting import cut_out, cut_out_moving, multipliable, refine, without_haze
 from effigy.matting.foreground import to_linear, to_srgb
 from effigy.matting.spread import spread, spread_from_edge
 
@@ -50,6 +50,18 @@ def test_an_even_colour_is_spread_evenly():
     weight = np.zeros((33, 20), np.float32)
     weight[7, 11] = 0.5
     np.testing.assert_allclose(spread(np.full((33, 20, 3), 0.25, np.float32), weight), 0.25, rtol=1e-6)
+
+
+def test_colours_survive_being_multiplied_by_alpha_in_whole_numbers():
+    colour, alpha = np.mgrid[:256, :256]
+    kept = multipliable(np.stack([colour, colour, colour, alpha], axis=-1).astype(np.uint8)).astype(int)
+    np.testing.assert_array_equal(kept[..., 3], alpha)
+    raised = kept[..., 1] - colour
+    assert set(np.unique(raised)) == {0, 1}
+    assert not raised[:, [0, 255]].any()
+    exact = 255 * (kept[..., 1] * alpha // 255) / alpha.clip(1)
+    for back in (np.ceil(exact - 0.5), np.floor(exact + 0.5)):
+        assert (np.abs(kept[..., 1] - back) * alpha).max() <= 255
 
 
 def head_before_a_ramp(shape):
@@ -191,7 +203,9 @@ def test_exact_pictures_are_cut_out_each_by_itself_and_previews_faster():
     np.testing.assert_array_equal(together[..., 3], preview[..., 3])
     assert (together != preview).any()
     difference = exact.words("head").astype(int) - 257 * together.astype(int)
-    assert np.abs(difference).max() <= 257 / 2, "16 bits are the 8 bits, more finely"
+    assert np.abs(difference[solid]).max() <= 257 / 2, "16 bits are the 8 bits, more finely"
+    assert -257 * 3 / 2 <= difference.min() < -257 / 2, "but 8 bits of a soft edge may be a level higher"
+    assert difference.max() <= 257 / 2
     whole = exact.bytes()
     assert whole.shape == (3, 24, 24, 3), "without a matte nothing is cut out"
     np.testing.assert_array_equal(whole[solid], together[solid][:, :3])

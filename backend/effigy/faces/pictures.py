@@ -16,7 +16,7 @@ from torch import Tensor
 from effigy_protocol.messages import LEANS, MatteName, PassName
 
 from ..generators.planes import ALPHA, DEPTH, NORMAL, alpha, colour
-from ..matting import cut_out, cut_out_moving, without_haze
+from ..matting import cut_out, cut_out_moving, multipliable, without_haze
 from ..matting.foreground import to_linear
 from ..matting.spread import Plane
 from ..relighting import Light, Relief, estimate_light, relief
@@ -60,15 +60,16 @@ class Pictures:
     def bytes(self, matte: MatteName = "none") -> NDArray[np.uint8]:
         """Returns uint8 [N, H, W, 3], or 4 with the straight alpha of ``matte``, rounded as StyleGAN's scripts do.
 
-        Raises DetectorError where the matte network cannot be loaded.
+        At the soft edges of exact pictures, bytes are those that survive being multiplied by alpha. Raises
+        DetectorError where the matte network cannot be loaded.
         """
-        pixels = (self._shown(matte) * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
-        return _interleaved(pixels.cpu().numpy())
+        pixels = _interleaved((self._shown(matte) * 127.5).add_(128).clamp_(0, 255).to(torch.uint8).cpu().numpy())
+        return pixels if matte == "none" or not self.is_exact else multipliable(pixels)
 
     def words(self, matte: MatteName = "none") -> NDArray[np.uint16]:
-        """Returns the same as uint16, with 65535 for 255; its 8 upper bits round to those of ``bytes``.
+        """Returns the same as uint16, with 65535 for 255.
 
-        Raises DetectorError as ``bytes`` does.
+        Where alpha is 1, the 8 upper bits round to those of ``bytes``. Raises DetectorError as ``bytes`` does.
         """
         images = self._shown(matte)
         # 257 levels of 16 bits to one of 8. The first step is that of ``bytes``, so that both round alike.
