@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy photo`` and ``effigy paste``."""
+"""``effigy photo`` and ``effigy photo paste``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_from_the_command_line(tmp_path, painted, default_model, monkeypatch):
     assert iio.imread(tmp_path / "two.png").shape == (128, 256, 3)
     pasted = tmp_path / "posed.png"
     arguments = [str(out), "--picture", str(picture), "--yaw", "15", "--out", str(pasted), "--model", "first-default"]
-    done = CliRunner().invoke(app, ["paste", *arguments])
+    done = CliRunner().invoke(app, ["photo", "paste", *arguments])
     assert done.exit_code == 0, done.output
     assert json.loads(read_texts(pasted.read_bytes())["Effigy person"])["provenance"]
     with pytest.raises(NoPlaceError, match="not the picture"):
@@ -39,11 +39,11 @@ def test_from_the_command_line(tmp_path, painted, default_model, monkeypatch):
     painted_anew, kept = "2 frames painted, 0 kept", "0 frames painted, 2 kept"
     for way, says in ((1, painted_anew), (1, kept), (2, painted_anew)):
         monkeypatch.setattr(pasted_frames, "_PASTING", way)
-        done = CliRunner().invoke(app, ["paste", *arguments, "--model", "first-default"])
+        done = CliRunner().invoke(app, ["photo", "paste", *arguments, "--model", "first-default"])
         assert done.exit_code == 0, done.output
         assert says in done.output
     assert np.array_equal(iio.imread(frames / "posed_0003.png"), iio.imread(pasted))
-    done = CliRunner().invoke(app, ["paste", *arguments, "--yaw", "3"])
+    done = CliRunner().invoke(app, ["paste", *arguments, "--yaw", "3"])  # its name of before
     assert done.exit_code == 2
     done = CliRunner().invoke(app, ["paint", "--latent", str(out), "--out", str(pasted), "--model", "first-default"])
     assert done.exit_code == 0, done.output
@@ -53,7 +53,7 @@ def test_from_the_command_line(tmp_path, painted, default_model, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [["photo", "a.png", "-o", "a.person", "--preview", "a.png"],
-                                     ["paste", "a.person", "--picture", "a.png", "-o", "./a.png"]])  # fmt: skip
+                                     ["photo", "paste", "a.person", "--picture", "a.png", "-o", "./a.png"]])  # fmt: skip
 def test_the_picture_that_is_read_is_never_written_over(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.png").write_bytes(b"the only copy")

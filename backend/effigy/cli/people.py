@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``effigy photo`` and ``effigy paste``: a picture becomes a person, and the posed person goes back into it."""
+"""``effigy photo`` and ``effigy photo paste``: a picture becomes a person, and the posed person goes back into it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
 
 from effigy_protocol.files import is_folder
 
@@ -23,8 +24,19 @@ _MIRROR_APART = 3.0  # percent of the distance between the outer corners of the 
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands to ``app``."""
-    for command in (photo, paste):
-        app.command()(command)
+    app.command(cls=_Photo)(photo)
+    app.command(hidden=True)(paste)  # its name before 0.3.0
+
+
+class _Photo(TyperCommand):
+    """``photo PICTURE``, or ``photo paste …``, which is another command. (A picture of that name is ./paste.)"""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Returns the context in which the command runs, with what ``args`` say."""
+        group = None if parent is None else parent.command
+        if args[:1] == ["paste"] and isinstance(group, TyperGroup):
+            return group.commands["paste"].make_context(f"{info_name} paste", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
 
 def photo(
@@ -51,7 +63,10 @@ def photo(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Make a person of the face in a picture, who can then be posed like any other: --latent NAME.person."""
+    """Make a person of the face in a picture, who can then be posed like any other: --latent NAME.person.
+
+    'effigy photo paste NAME.person' puts the posed person back into that picture.
+    """
     from .. import api
     from ..faces.person import SUFFIX
     from ..people.alignment import ALIGNMENTS
