@@ -132,6 +132,7 @@ def test_a_header_with_any_value_in_any_place_is_refused_or_describes_a_model(fo
         lambda header: json.dumps(header).replace('"high": 1.0', '"high": 1e999', 1),
         lambda header: json.dumps(header).replace('"high": 1.0', '"high": "wide"', 1),
         lambda header: header["controls"][0].update(low=0.5),
+        lambda header: header["controls"][0].update(high=1e308),
         lambda header: header["controls"][0].update(name=header["controls"][1]["name"] + "x" * 9000),
         lambda header: header.update(name="x" * 2**20),
         lambda header: header.update(pose_range=[-3.0, 3.0]),

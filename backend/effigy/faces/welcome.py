@@ -20,6 +20,7 @@ from .face import FaceModel
 from .latent import LatentError
 
 _TURN = 1.0  # degrees
+_LONGEST = 1000.0  # of a range of a control, whose value 1 is as far as people go
 
 
 def welcome(model: FaceModel, others: tuple[KnownModel, ...] = ()) -> Welcome:
@@ -97,8 +98,9 @@ def check_model(model: FaceModel) -> None:
     except (ProtocolError, OverflowError) as error:
         raise ValueError(f"it cannot be described: {error}") from None
     for control in model.controls.values():
-        if not control.low <= 0 <= control.high:
-            raise ValueError(f"its control {control.name} runs from {control.low} to {control.high}, without zero")
+        if not -_LONGEST <= control.low <= 0 <= control.high <= _LONGEST:
+            ends = f"{control.low:.6g} to {control.high:.6g}"
+            raise ValueError(f"its control {control.name} runs from {ends}: not around zero, or beyond {_LONGEST:.0f}")
         if not LEAST_SHOWN <= control.shown <= 1:
             raise ValueError(f"pictures show {control.shown} of its control {control.name}, not {LEAST_SHOWN} … 1")
     if min(model.pose_range) < 0:
