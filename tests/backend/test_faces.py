@@ -104,9 +104,12 @@ def test_a_seed_is_the_latent_that_the_official_scripts_number(default_model):
 
 
 def test_the_calmest_of_several_seeds_is_nearest_to_the_average_expression(default_model):
-    def strongest(seed):
+    def strongest(seed, lids=3):
         alpha = default_model.open_seed(seed).q[ALPHA] - average
-        return max(abs(control.reading @ alpha) for control in default_model.controls.values())
+        return max(
+            abs(control.reading @ alpha) * (lids if name.startswith("eyeBlink") else 1)
+            for name, control in default_model.controls.items()
+        )
 
     average = default_model.open_seed(0, truncation=0.0).q[ALPHA]
     assert [calmest(default_model, seed, 1) for seed in (0, 9)] == [0, 9]
@@ -115,7 +118,10 @@ def test_the_calmest_of_several_seeds_is_nearest_to_the_average_expression(defau
         assert seed in range(first, first + 8)
         assert strongest(seed) == min(strongest(other) for other in range(first, first + 8))
     # One seed in three of the embedded default winks or gapes; among eight there is always one that does not.
-    assert max(map(strongest, calm)) < 0.3 < np.median([strongest(seed) for seed in range(80)])
+    assert (
+        max(strongest(seed, lids=1) for seed in calm) < 0.3 < np.median([strongest(seed, lids=1) for seed in range(80)])
+    )
+    assert max(map(strongest, calm)) < 0.4 < np.median([strongest(seed) for seed in range(80)])
 
 
 def test_a_latent_opens_the_same_identity(default_model, identity):
