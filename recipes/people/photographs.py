@@ -43,7 +43,7 @@ def measure(model: FaceModel, reader: PhotoReader, file: Path) -> dict[str, Any]
     began = time.process_time()
     made = finish(make_person(model, reader, file.read_bytes(), tuned=True, name=file.name))
     row: dict[str, Any] = dict(made.figures) | {"seconds": round(time.process_time() - began, 1)}
-    untuned = replace(made.person, turns=None, deltas={})
+    untuned = replace(made.person, turns=None, shown=None, deltas={})
     for name, person in (("tuned", made.person), ("found", untuned)):
         row[name] = follows(model, reader, model.open_person(person))
     return row

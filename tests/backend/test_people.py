@@ -17,10 +17,10 @@ from effigy.faces.person import MOST_BYTES, PersonError
 from effigy.landmarks.photo import Crop, cut
 from effigy.people import making
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
+from effigy.people.following import measure_controls, measure_turns
 from effigy.people.making import Made, make_person, psnr, target_of
 from effigy.people.stages import Kept, Remembered, Stages, Unfinished
 from effigy.people.tuning import _NUMBERS
-from effigy.people.turning import measure_turns
 from effigy.picture_files import PictureFileError
 from tests.backend.people import SEED, tensor
 
@@ -162,6 +162,21 @@ def test_how_far_pictures_turn_is_read_in_them(default_model, reader):
     assert half == pytest.approx(turns / 2, rel=0.15)
     blind = SimpleNamespace(read_each=lambda pictures: [None] * len(pictures))
     assert measure_turns(default_model, who, blind) is None
+
+
+def test_how_much_of_a_control_pictures_show_is_read_in_them(default_model, reader):
+    who = default_model.open_seed(SEED)
+    shown = measure_controls(default_model, who, reader)
+    names = list(default_model.controls)
+    assert dict(zip(names, shown, strict=True))["jawOpen"] > 0.85, "φ has learnt from the model's own people"
+    assert len({shown[names.index(f"eyeBlink{side}")] for side in ("Left", "Right")}) == 1
+    less = measure_controls(
+        default_model, replace(who, shown=np.full(len(names), 1 / 0.7)), reader
+    )  # and asked for 0.7
+    assert less[names.index("jawOpen")] == pytest.approx(0.7, abs=0.12)
+    assert (less <= shown).all()
+    blind = SimpleNamespace(read_each=lambda pictures: [None] * len(pictures))
+    assert measure_controls(default_model, who, blind) is None
 
 
 def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, painted, monkeypatch):

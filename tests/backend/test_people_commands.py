@@ -53,7 +53,8 @@ def test_from_the_command_line(tmp_path, painted, default_model, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [["photo", "a.png", "-o", "a.person", "--preview", "a.png"],
-                                     ["photo", "paste", "a.person", "--picture", "a.png", "-o", "./a.png"]])  # fmt: skip
+                                     ["photo", "paste", "a.person", "--picture", "a.png", "-o", "./a.png"],
+                                     ])  # fmt: skip
 def test_the_picture_that_is_read_is_never_written_over(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.png").write_bytes(b"the only copy")

@@ -85,7 +85,26 @@ def test_who_turns_less_than_is_read_is_turned_further(default_model, person):
     assert default_model.open_person(elsewhere).turns == 1
 
 
-def test_files_of_before_keep_their_bytes_and_turns_have_a_format_of_their_own(person):
+def test_whose_pictures_show_less_of_a_control_is_asked_for_more_of_it(default_model, person):
+    names = list(default_model.controls)
+    shares = np.where(np.array(names) == "jawOpen", 0.5, 1.0)
+    plain, measured = (default_model.open_person(replace(person, shown=shown)) for shown in (None, shares))
+    asked, rest = {"jawOpen": 0.4, "mouthSmile": 0.3}, (plain.pose.yaw, plain.pose.pitch)
+    as_asked = default_model.edit(measured, *rest, asked)
+    further = default_model.edit(plain, *rest, asked | {"jawOpen": 0.8})
+    assert_same(as_asked.ws, further.ws, 1000, torch.float32)
+    halved = {
+        name: value * share for (name, value), share in zip(further.residual.items(), (1, 1, 0.5, 1), strict=True)
+    }
+    assert as_asked.residual == pytest.approx(halved, abs=1e-6)
+    assert default_model.edit(measured, *rest, {"jawOpen": 9.0}).clamped == ("jawOpen",)
+    with pytest.raises(LatentError):
+        default_model.open_person(replace(person, shown=shares[1:]))
+    elsewhere = replace(person, shown=shares, metadata={**person.metadata, "model": "another"})
+    assert default_model.open_person(elsewhere).shown is None
+
+
+def test_files_of_before_keep_their_bytes_and_what_is_measured_has_formats_of_its_own(person):
     assert Person.from_bytes(person.to_bytes()).turns is None
     assert b'\\"format\\": 1' in person.to_bytes()
     measured = Person.from_bytes(replace(person, turns=0.875).to_bytes())
@@ -96,6 +115,14 @@ def test_files_of_before_keep_their_bytes_and_turns_have_a_format_of_their_own(p
     for wrong in (0.0, 3.0, -1.0):
         with pytest.raises(PersonError, match="times as far"):
             Person.from_bytes(replace(person, turns=wrong).to_bytes())
+    whole = Person.from_bytes(replace(person, shown=np.array([0.75, 1.0])).to_bytes())
+    assert whole.shown.tolist() == [0.75, 1.0]
+    assert whole.to_bytes() == replace(person, shown=whole.shown).to_bytes()
+    assert b'\\"format\\": 3' in whole.to_bytes()
+    assert whole.mixed(person, 0.5).shown is None
+    for wrong in (0.4, 1.1):
+        with pytest.raises(PersonError, match="of its controls"):
+            Person.from_bytes(replace(person, shown=np.array([1.0, wrong])).to_bytes())
 
 
 def test_mixing_keeps_where_people_come_from(default_model, person):

@@ -204,9 +204,12 @@ class FaceModel:
                 raise no_face()
             q = q + mine.bias
         turns = 1.0 if mine is None or mine.turns is None else mine.turns
+        shown = None if mine is None else mine.shown
+        if shown is not None and len(shown) != len(self.controls):
+            raise no_face()
         pose, rest = pose_and_shape_of(q, self.shape)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
-        identity = Identity(key, anchor, latent, q, pose, rest, person, turns)
+        identity = Identity(key, anchor, latent, q, pose, rest, person, turns, shown)
         self.tuned_for(identity)  # so that tuning that does not fit is refused here, and not when it is painted
         return identity
 
@@ -230,12 +233,23 @@ class FaceModel:
             self.pose_range, self.controls, identity.pose, identity.read_for(yaw), pitch, controls, self.attributes,
             self._relaxed(identity),
         )  # fmt: skip
-        editor = Editor(self.regressor, self.controls, self.attributes, self._weights, self.appearance, options, term)
+        editor = Editor(
+            self.regressor, self._controls_of(identity), self.attributes, self._weights, self.appearance, options, term
+        )
         edit = editor.edit(identity, asked)
         if identity.turns == 1:
             return edit
         missing = {n: value * identity.turns if n == "yaw" else value for n, value in edit.residual.items()}
         return replace(edit, pose=replace(edit.pose, yaw=identity.shown_for(edit.pose.yaw)), residual=missing)
+
+    def _controls_of(self, identity: Identity) -> dict[str, Expression]:
+        """Returns the controls with the share of φ's reading that pictures of ``identity`` show."""
+        if identity.shown is None:
+            return self.controls
+        return {
+            name: replace(control, shown=control.shown * share)
+            for (name, control), share in zip(self.controls.items(), identity.shown.tolist(), strict=True)
+        }
 
     def _relaxed(self, identity: Identity) -> dict[str, float]:
         """Returns the controls of the average expression, which is always within range, for this identity.

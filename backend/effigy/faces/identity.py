@@ -36,6 +36,7 @@ class Identity:
     rest: Array  # the shape in q, [3, L]: the face with all controls at 0
     person: Person | None = None
     turns: float = 1.0  # degrees of yaw from its own that pictures show for each that φ reads
+    shown: Array | None = None  # the share [C] of each control's move in φ's reading that pictures show; None: all
 
     def read_for(self, yaw: float) -> float:
         """Returns the yaw that φ is to read so that pictures show ``yaw``; degrees."""

@@ -7,7 +7,8 @@ It is a safetensors file with these tensors, of which all but the first may be m
 |---|---|
 | ``latent`` | the anchor, [rows, w_dim] |
 | ``bias`` | q of the picture minus φ(latent), [Q] |
-| ``turns`` | degrees that this person's pictures turn for each that φ reads, [1]; only in files of format 2 |
+| ``turns`` | degrees that this person's pictures turn for each that φ reads, [1]; from format 2 on |
+| ``shown`` | the share of each control's move in φ's reading that this person's pictures show, [C]; from format 3 on |
 | ``quad`` | the corners of the square that was cut out of the picture, [4, 2], in its widths and heights |
 | ``delta.LAYER.up``, ``.down`` | the change of a layer's weights in this person's generator, up · down |
 | ``picture`` | the bytes of the picture's file |
@@ -38,11 +39,12 @@ from ..tensor_files import check_finite
 from .latent import LatentError, mix
 
 SUFFIX = ".person"
-FORMAT, UNMEASURED = 2, 1  # with ``turns``, and without
+FORMAT = 3  # with ``shown``; files without it have 2, and those without ``turns`` either 1
 MOST_BYTES = 8 << 20
 _KEY = "effigy.person"  # the only key of the metadata: safetensors writes several in any order
 _MOST_METADATA = 256 << 10  # bytes
 TURNS = 0.5, 2.0  # the range of ``turns``
+SHOWN = 0.5, 1.0  # the range of ``shown``
 _FARTHEST = 100.0  # widths and heights of a picture, within which the square's corners lie
 _NUMBERS = (torch.float16, torch.float32, torch.float64)
 
@@ -59,6 +61,7 @@ class Person:
     metadata: Mapping[str, Any]  # see the module
     bias: Array | None = None
     turns: float | None = None
+    shown: Array | None = None
     quad: Array | None = None
     deltas: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by layer: up [out, R], down [R, …]
     picture: bytes | None = None
@@ -70,13 +73,16 @@ class Person:
             tensors["bias"] = torch.from_numpy(self.bias).float()
         if self.turns is not None:
             tensors["turns"] = torch.tensor([self.turns], dtype=torch.float64)
+        if self.shown is not None:
+            tensors["shown"] = torch.from_numpy(self.shown).double()
         if self.quad is not None:
             tensors["quad"] = torch.from_numpy(self.quad).double()
         for name, (up, down) in self.deltas.items():
             tensors |= {f"delta.{name}.up": up.half(), f"delta.{name}.down": down.half()}
         if self.picture is not None:
             tensors["picture"] = torch.frombuffer(bytearray(self.picture), dtype=torch.uint8)
-        version = UNMEASURED if self.turns is None else FORMAT  # files of before keep their bytes, and so their keys
+        # Files of before keep their bytes, and so their keys.
+        version = FORMAT if self.shown is not None else 1 if self.turns is None else 2
         metadata = json.dumps({**self.metadata, "format": version}, sort_keys=True, allow_nan=False)
         if len(metadata) > _MOST_METADATA:  # ASCII, so that characters are bytes
             raise PersonError("this person is a mixture of too many: a file cannot tell where all of them come from")
@@ -155,9 +161,9 @@ def _metadata(raw: bytes) -> dict[str, Any]:
     if len(texts[_KEY]) > _MOST_METADATA:
         raise PersonError("this person's metadata are longer than any that Effigy writes")
     metadata = parse_json(texts[_KEY])
-    if not isinstance(metadata, dict) or metadata.get("format") not in (UNMEASURED, FORMAT):
+    if not isinstance(metadata, dict) or metadata.get("format") not in range(1, FORMAT + 1):
         version = metadata.get("format") if isinstance(metadata, dict) else None
-        known = f"{UNMEASURED} and {FORMAT}"
+        known = f"1 to {FORMAT}"
         raise PersonError(f"this person's file has format {str(version)[:20]}, this Effigy reads {known}: update it")
     for name in ("model", "generator"):
         if not isinstance(metadata.get(name), str):
@@ -197,6 +203,9 @@ def _person(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Person:
     turns = array("turns", 1)
     if turns is not None and not TURNS[0] <= turns[0] <= TURNS[1]:
         raise ValueError(f"its pictures turn {turns[0]:.3g} times as far as they should")
+    shown = array("shown", None)
+    if shown is not None and ((shown < SHOWN[0]) | (shown > SHOWN[1])).any():
+        raise ValueError(f"its pictures show {shown.tolist()} of its controls")
     picture = tensors.get("picture")
     if picture is not None and (picture.dtype != torch.uint8 or picture.ndim != 1):
         raise ValueError("its picture is no file")
@@ -205,6 +214,7 @@ def _person(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Person:
         metadata=metadata,
         bias=array("bias", None),
         turns=None if turns is None else float(turns[0]),
+        shown=shown,
         quad=quad,
         deltas=deltas,
         picture=None if picture is None else picture.numpy().tobytes(),

@@ -28,12 +28,12 @@ from ..landmarks.photo import PhotoReader
 from ..picture_files import decode_picture
 from ..recognition import Lpips
 from .alignment import Aligned, UnfitModelError, align
+from .following import measure_controls, measure_turns
 from .inversion import Progress, invert
 from .masks import face_mask
 from .objective import Judged, Objective, PhotoFace, Target, mesh_of
 from .stages import Kept, Remembered, Stages
 from .tuning import tune
-from .turning import measure_turns
 
 _SOURCE = "a picture that its user gave"
 _OUTER_EYES = 33, 263  # their corners, among the points of MediaPipe's mesh
@@ -111,7 +111,9 @@ def make_person(
             steps = tune(model, model.open_person(person), target, stages)
             person = replace(person, deltas=(yield from _scaled(steps, fitting, 1.0)))
             found |= {f"tuned_{key}": value for key, value in _met(_painted(model, person), target).items()}
-        person = replace(person, turns=measure_turns(model, model.open_person(person), reader))
+        as_found = model.open_person(person)
+        turns, shown = measure_turns(model, as_found, reader), measure_controls(model, as_found, reader)
+        person = replace(person, turns=turns, shown=shown)
     person = replace(person, metadata={**person.metadata, "figures": found})
     return Made(person, model.open_person(person), aligned, found)
 

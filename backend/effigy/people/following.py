@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures how far a person's pictures follow what the regressor φ reads: each degree of yaw, and each control.
+
+φ has learnt from the model's own people. The latent found for a photograph is unlike them, and tuning changes the
+generator besides, so pictures may turn or smile less than φ reads. The networks that read photographs see how far.
+Edits then ask φ for that much more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..faces import FaceModel, Identity
+from ..faces.edit import Edit
+from ..faces.person import SHOWN, TURNS
+from ..faces.photo_map import Features
+from ..geometry.camera import Array
+from ..geometry.expressions import mirror_twins
+from ..landmarks.photo import PhotoReader, doubled
+
+_TURNED = (-24.0, -12.0, 0.0, 12.0, 24.0)  # degrees from where the photograph looks
+_FEWEST = 4  # pictures with a face
+_STRENGTHS = (0.6, 1.0)  # of a control
+
+
+def measure_turns(model: FaceModel, identity: Identity, reader: PhotoReader) -> float | None:
+    """Returns the slope of the yaw that pictures of ``identity`` show by the yaw that φ reads in their latents.
+
+    One factor stands for both sides, although some people turn further to one than to the other. None for a model that
+    cannot read photographs, where too few pictures show a face, and beyond what is possible.
+    """
+    photos = model.photo_map
+    if photos is None:
+        return None
+    edits = [model.edit(identity, identity.pose.yaw + turn, identity.pose.pitch, {}) for turn in _TURNED]
+    seen = [
+        (edit.pose.yaw, photos.read_pose(each)[0])
+        for edit, each in zip(edits, _seen(model, identity, edits, reader), strict=True)
+        if each is not None
+    ]
+    if len(seen) < _FEWEST:
+        return None
+    read, shown = np.array(seen).T
+    slope = float(np.polyfit(read, shown, 1)[0])
+    return slope if TURNS[0] <= slope <= TURNS[1] else None
+
+
+def measure_controls(model: FaceModel, identity: Identity, reader: PhotoReader) -> Array | None:
+    """Returns the share [C], within SHOWN, of what edits ask of each control that pictures of ``identity`` show.
+
+    Left and right have one share, so they are treated alike. Where pictures show more than is asked nothing changes: a
+    lid that should shut would stay open by a slit. None for a model that cannot read photographs, and where a picture
+    shows no face.
+    """
+    photos, names = model.photo_map, list(model.controls)
+    if photos is None or not names:
+        return None
+    asks = [{name: strength} for name in names for strength in _STRENGTHS]
+    edits = [model.edit(identity, identity.pose.yaw, identity.pose.pitch, asked) for asked in ({}, *asks)]
+    seen = [each for each in _seen(model, identity, edits, reader) if each is not None]
+    if len(seen) < len(edits):
+        return None
+    rest, *moved = seen
+    read = [photos.read_controls(each, rest)[name] for each, ask in zip(moved, asks, strict=True) for name in ask]
+    strengths = np.array(_STRENGTHS)
+    gains = dict(zip(names, np.array(read).reshape(len(names), -1) @ strengths / (strengths @ strengths), strict=True))
+    twins = mirror_twins(model.topology, names)
+    return np.clip([(gains[name] + gains[twins[name].name]) / 2 for name in names], *SHOWN)
+
+
+def _seen(model: FaceModel, identity: Identity, edits: list[Edit], reader: PhotoReader) -> list[Features | None]:
+    """Paints the edits, and returns what is read in each picture; None where it shows no face."""
+    pictures = model.tuned_for(identity).paint(torch.stack([edit.ws for edit in edits]))[..., :3]
+    faces = reader.read_each(doubled(torch.from_numpy(pictures)))
+    return [None if face is None else Features.of(face) for face in faces]
