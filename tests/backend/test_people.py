@@ -15,7 +15,7 @@ from effigy.faces.encoder import Encoder, read_encoder
 from effigy.faces.features import PictureFeatures
 from effigy.faces.person import MOST_BYTES, PersonError
 from effigy.landmarks.photo import Crop, cut
-from effigy.people import making
+from effigy.people import following, making
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
 from effigy.people.following import measure_controls, measure_turns
 from effigy.people.making import Made, make_person, psnr, target_of
@@ -165,18 +165,36 @@ def test_how_far_pictures_turn_is_read_in_them(default_model, reader):
 
 
 def test_how_much_of_a_control_pictures_show_is_read_in_them(default_model, reader):
-    who = default_model.open_seed(SEED)
+    who, names = default_model.open_seed(SEED), list(default_model.controls)
     shown = measure_controls(default_model, who, reader)
-    names = list(default_model.controls)
-    assert dict(zip(names, shown, strict=True))["jawOpen"] > 0.85, "φ has learnt from the model's own people"
-    assert len({shown[names.index(f"eyeBlink{side}")] for side in ("Left", "Right")}) == 1
-    less = measure_controls(
-        default_model, replace(who, shown=np.full(len(names), 1 / 0.7)), reader
-    )  # and asked for 0.7
-    assert less[names.index("jawOpen")] == pytest.approx(0.7, abs=0.12)
-    assert (less <= shown).all()
+    assert shown[names.index("jawOpen")] > 0.85, "φ has learnt from the model's own people"
+    assert shown[names.index("eyeBlinkLeft")] == shown[names.index("eyeBlinkRight")]
     blind = SimpleNamespace(read_each=lambda pictures: [None] * len(pictures))
     assert measure_controls(default_model, who, blind) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "share"),
+    [
+        (lambda asked: 0.7 * asked, 0.7),
+        (lambda asked: 0.3 * asked, 0.5),  # twice as much is the most that is asked
+        (lambda asked: 0.3, 1.0),  # more shows no more
+        (lambda asked: 0.3 / asked, 1.0),  # or even less
+        (lambda asked: 0.5 * asked**2, 1 / (1 + 0.5 / 1.5)),  # twice as much would show 2
+        (lambda asked: 1.4 * asked, 1.0),
+        (lambda asked: 1.0, 1.0),
+    ],
+)
+def test_edits_make_up_for_what_pictures_leave_out(default_model, monkeypatch, seen, share):
+    """``seen``: what pictures show of a control at 1, where edits ask φ for so much."""
+    who, names = default_model.open_seed(SEED), list(default_model.controls)
+
+    def gains(model, identity, reader):
+        asked = np.ones(len(names)) if identity.shown is None else 1 / identity.shown
+        return np.array([seen(one) for one in asked])
+
+    monkeypatch.setattr(following, "_gains", gains)
+    np.testing.assert_allclose(measure_controls(default_model, who, None), share)
 
 
 def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, painted, monkeypatch):

@@ -8,6 +8,8 @@ Edits then ask φ for that much more.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -47,16 +49,36 @@ def measure_turns(model: FaceModel, identity: Identity, reader: PhotoReader) -> 
 
 
 def measure_controls(model: FaceModel, identity: Identity, reader: PhotoReader) -> Array | None:
-    """Returns the share [C], within SHOWN, of what edits ask of each control that pictures of ``identity`` show.
+    """Returns the share [C], within SHOWN, of each control's move in φ's reading that pictures of ``identity`` show.
 
-    Left and right have one share, so they are treated alike. Where pictures show more than is asked nothing changes: a
-    lid that should shut would stay open by a slit. None for a model that cannot read photographs, and where a picture
-    shows no face.
+    Edits ask for 1 / share of the value. Pictures of such edits are read, too: where they show too much the share is
+    interpolated, and where they are no nearer to what is asked, as with brows under a fringe, it is 1. Left and right
+    have one share, so they are treated alike. Where pictures show more than is asked nothing changes: a lid that should
+    shut would stay open by a slit. None for a model that cannot read photographs, and where a picture shows no face.
     """
-    photos, names = model.photo_map, list(model.controls)
-    if photos is None or not names:
+    names = list(model.controls)
+    twins = mirror_twins(model.topology, names)
+    twin = [names.index(twins[name].name) for name in names]
+    plain = _gains(model, identity, reader)
+    if plain is None:
         return None
-    asks = [{name: strength} for name in names for strength in _STRENGTHS]
+    before = (plain + plain[twin]) / 2
+    more = 1 / np.clip(before, *SHOWN)
+    corrected = _gains(model, replace(identity, shown=1 / more), reader)
+    if corrected is None:
+        return None
+    after, error = (corrected + corrected[twin]) / 2, np.abs(np.stack([plain, corrected]) - 1)
+    error += error[:, twin]
+    is_too_much = (more > 1) & (after > 1)
+    more[is_too_much] = 1 + ((more - 1) * (1 - before))[is_too_much] / (after - before)[is_too_much]
+    return np.where(is_too_much | (error[1] < error[0]), 1 / more, 1.0)
+
+
+def _gains(model: FaceModel, identity: Identity, reader: PhotoReader) -> Array | None:
+    """Returns the slopes [C] of what pictures show of each control by what is asked; None where one shows no face."""
+    if (photos := model.photo_map) is None or not model.controls:
+        return None
+    asks = [{name: strength} for name in model.controls for strength in _STRENGTHS]
     edits = [model.edit(identity, identity.pose.yaw, identity.pose.pitch, asked) for asked in ({}, *asks)]
     seen = [each for each in _seen(model, identity, edits, reader) if each is not None]
     if len(seen) < len(edits):
@@ -64,9 +86,7 @@ def measure_controls(model: FaceModel, identity: Identity, reader: PhotoReader) 
     rest, *moved = seen
     read = [photos.read_controls(each, rest)[name] for each, ask in zip(moved, asks, strict=True) for name in ask]
     strengths = np.array(_STRENGTHS)
-    gains = dict(zip(names, np.array(read).reshape(len(names), -1) @ strengths / (strengths @ strengths), strict=True))
-    twins = mirror_twins(model.topology, names)
-    return np.clip([(gains[name] + gains[twins[name].name]) / 2 for name in names], *SHOWN)
+    return np.asarray(np.array(read).reshape(-1, len(strengths)) @ strengths / (strengths @ strengths))
 
 
 def _seen(model: FaceModel, identity: Identity, edits: list[Edit], reader: PhotoReader) -> list[Features | None]:
