@@ -98,8 +98,10 @@ def test_whose_pictures_show_less_of_a_control_is_asked_for_more_of_it(default_m
     }
     assert as_asked.residual == pytest.approx(halved, abs=1e-6)
     assert default_model.edit(measured, *rest, {"jawOpen": 9.0}).clamped == ("jawOpen",)
-    with pytest.raises(LatentError):
-        default_model.open_person(replace(person, shown=shares[1:]))
+    for wrong in ({"shown": shares[1:]}, {"bias": plain.q[1:]}):  # and it is not said that the latent is no face
+        (name,) = wrong
+        with pytest.raises(PersonError, match=f"its {name} has"):
+            default_model.open_person(replace(person, **wrong))
     elsewhere = replace(person, shown=shares, metadata={**person.metadata, "model": "another"})
     assert default_model.open_person(elsewhere).shown is None
 

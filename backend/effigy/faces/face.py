@@ -36,10 +36,10 @@ from .depth import DepthScale
 from .edit import Edit, EditTarget, error_weights
 from .editor import Editor
 from .encoder import Encoder
-from .identity import Identity, no_face, pose_and_shape_of
+from .identity import Identity, pose_and_shape_of
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 from .painter import Painter
-from .person import Person
+from .person import Person, PersonError
 from .photo_map import PhotoMap
 from .pictures import Pictures
 from .recent import Recent
@@ -201,12 +201,12 @@ class FaceModel:
         mine = person if person is not None and person.metadata["model"] == self.model_id else None
         if mine is not None and mine.bias is not None:
             if mine.bias.shape != q.shape:
-                raise no_face()
+                raise _unfit("bias", len(mine.bias), len(q))
             q = q + mine.bias
         turns = 1.0 if mine is None or mine.turns is None else mine.turns
         shown = None if mine is None else mine.shown
         if shown is not None and len(shown) != len(self.controls):
-            raise no_face()
+            raise _unfit("shown", len(shown), len(self.controls))
         pose, rest = pose_and_shape_of(q, self.shape)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
         identity = Identity(key, anchor, latent, q, pose, rest, person, turns, shown)
@@ -309,3 +309,10 @@ class FaceModel:
     def close(self) -> None:
         """Stops a compilation of faster previews that is still running."""
         self.painter.close()
+
+
+def _unfit(name: str, has: int, needs: int) -> PersonError:
+    """Returns the error for a person whose measurement ``name`` was not made with the model that the file names."""
+    return PersonError(
+        f"this person's file is damaged (its {name} has {has} numbers, and its model needs {needs}): make it again"
+    )

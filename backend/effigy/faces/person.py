@@ -204,8 +204,8 @@ def _person(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Person:
     if turns is not None and not TURNS[0] <= turns[0] <= TURNS[1]:
         raise ValueError(f"its pictures turn {turns[0]:.3g} times as far as they should")
     shown = array("shown", None)
-    if shown is not None and ((shown < SHOWN[0]) | (shown > SHOWN[1])).any():
-        raise ValueError(f"its pictures show {shown.tolist()} of its controls")
+    if shown is not None and (off := shown[(shown < SHOWN[0]) | (shown > SHOWN[1])]).size:
+        raise ValueError(f"its pictures show {off[0]:.3g} of one of its controls, not {SHOWN[0]} … {SHOWN[1]:g}")
     picture = tensors.get("picture")
     if picture is not None and (picture.dtype != torch.uint8 or picture.ndim != 1):
         raise ValueError("its picture is no file")
