@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -150,10 +151,30 @@ def test_films_that_are_none_are_told(tmp_path, film):
     text.write_text("no film at all")
     with pytest.raises(SourceError, match="is no film that can be read"):
         list(open_film(text).pictures)
-    playlist = tmp_path / "list.m3u8"
-    playlist.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/segment.ts\n#EXT-X-ENDLIST\n")
-    with pytest.raises(SourceError):
+
+
+@pytest.mark.parametrize("named", ["http://127.0.0.1:9/segment.ts", "{folder}/segment.ts", "segment.ts"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{named}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile {named}\n"),
+    ],
+)
+def test_a_playlist_leads_nowhere(tmp_path, name, text, named):
+    segment, playlist = tmp_path / "segment.ts", tmp_path / name
+    write(segment, [np.zeros((64, 64, 3), np.uint8)] * 4, 10)
+    assert list(open_film(segment).pictures), "the film itself is read"
+    playlist.write_text(text.format(named=named.format(folder=tmp_path)))
+    with pytest.raises(SourceError, match="is no film that can be read"):
         list(open_film(playlist).pictures)
+
+
+def test_a_picture_named_like_a_sequence_is_that_picture_alone(tmp_path):
+    for name, size in (("shot%03d.png", 32), ("shot001.png", 64)):
+        iio.imwrite(tmp_path / name, np.zeros((size, size, 3), np.uint8))
+    ((_, picture),) = open_film(tmp_path / "shot%03d.png").pictures
+    assert picture.shape == (32, 32, 3)
 
 
 def test_a_film_without_a_face_says_so(default_model, reader, tmp_path):

@@ -11,9 +11,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,8 @@ from .ffmpeg import SourceError, ffmpeg
 
 _WIDEST = 1280  # pixels: a film's pictures are made no wider, since faces are read at 256
 _LARGEST = 64 << 20  # bytes of a picture
-_FILES_ALONE = ("-protocol_whitelist", "file,crypto,data")
+# FFmpeg gets an open film and may open nothing itself: a playlist must not lead to other files or into the network.
+_OPEN_FILM = ("-protocol_whitelist", "fd,crypto,data", "-i", "fd:")
 _PROBE_S = 30.0  # for FFmpeg to say what a film is, or to end
 _PATIENCE_S = 10.0  # for a camera's next picture
 _USUAL_RATE = 30.0  # pictures a second, where a film does not say
@@ -54,8 +56,8 @@ def open_film(path: Path, rate: float | None = None) -> Source:
         raise SourceError(f"{rate} pictures a second cannot be: give from 1 to {_FASTEST:.0f}")
     own, seconds = _rate_and_length(path)
     chosen = rate or own
-    # A playlist must not lead to other files or into the network.
-    frames = _Frames([*_FILES_ALONE, "-i", f"file:{path}", "-fps_mode", "cfr", "-r", f"{chosen:g}"])
+    with _opened(path) as film:
+        frames = _Frames([*_OPEN_FILM, "-fps_mode", "cfr", "-r", f"{chosen:g}"], film)
     return Source(path.name, chosen, round(seconds * chosen), False, _film_pictures(path, chosen, frames))
 
 
@@ -70,13 +72,13 @@ def open_camera(number: int = 0, rate: float | None = None) -> Source:
 class _Frames:
     """The pictures that FFmpeg makes of its input: [H, W, 3] uint8, until there are no more."""
 
-    def __init__(self, arguments: list[str]) -> None:
-        """``arguments``: what FFmpeg reads, and how."""
+    def __init__(self, arguments: list[str], film: BinaryIO | None = None) -> None:
+        """``arguments``: what FFmpeg reads, and how; ``film``: what it finds open as fd:."""
         scale = f"scale=w='min({_WIDEST},iw)':h=-2"
         command = [ffmpeg(), "-nostdin", "-loglevel", "quiet", *arguments, "-an", "-sn", "-vf", scale]
         # PPM says of each picture how large it is.
         command += ["-f", "image2pipe", "-c:v", "ppm", "-"]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603
+        self._process = subprocess.Popen(command, stdin=film or subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603
 
     def __iter__(self) -> Iterator[Pixels]:
         out = self._process.stdout
@@ -106,15 +108,29 @@ class _Frames:
         return ended == 0
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Opens a film. Raises SourceError."""
+    try:
+        film = path.open("rb")
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror})") from None
+    with film:
+        yield film
+
+
 def _rate_and_length(path: Path) -> tuple[float, float]:
     """Returns a film's pictures per second, and its seconds, 0 where it does not say. Raises SourceError."""
-    command = [ffmpeg(), "-hide_banner", "-nostdin", *_FILES_ALONE, "-i", f"file:{path}"]
+    command = [ffmpeg(), "-hide_banner", "-nostdin", *_OPEN_FILM]
     try:
-        said = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, errors="replace", timeout=_PROBE_S, check=False
-        ).stderr
+        with _opened(path) as film:
+            said = subprocess.run(  # noqa: S603
+                command, stdin=film, capture_output=True, text=True, errors="replace", timeout=_PROBE_S, check=False
+            ).stderr
     except subprocess.TimeoutExpired:
         said = ""
+    if "Protocol not found" in said:
+        raise SourceError("films need FFmpeg 6 or later: pip install --upgrade imageio-ffmpeg brings it")
     if not re.search(r"Stream #.*: Video: ", said):
         raise SourceError(f"{path} is no film that can be read, or is damaged")
     rate = re.search(r" Video: .*?([\d.]+) fps", said)
