@@ -116,6 +116,21 @@ def test_a_damaged_bundle_is_no_traceback(run, tmp_path, header):
     assert "is damaged" in found.output
 
 
+def test_a_licence_does_not_command_the_terminal_that_shows_it(run, tmp_path):
+    network = StyleGAN2(StyleGAN2Config(8, 8, (4, 4), 2))
+    initialize(network)
+    path = tmp_path / "somebodys.safetensors"
+    write_own(path, network.config, network.state_dict(), "free\x1b]0;a title\x07\x1b[2J\nsha256  one of its own")
+    found = run("generators", "inspect", path)
+    assert found.exit_code == 0
+    assert not {"\x1b", "\x07"} & set(found.output)
+    assert "free\ufffd]0;a title" in found.output
+    assert found.output.count("\nsha256") == 1
+    refused = run("generators", "inspect", tmp_path / "none\x1b[2J.pt")
+    assert refused.exit_code == 2
+    assert "\x1b" not in refused.output
+
+
 def test_inspect_says_that_a_folder_is_no_generator_file(run, tmp_path):
     found = run("generators", "inspect", tmp_path)
     assert found.exit_code == 2

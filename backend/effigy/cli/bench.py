@@ -6,10 +6,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from .console import fail, stage_progress
+from .console import Console, fail, stage_progress
 from .options import GENERATOR, JsonOption
 
 bench = typer.Typer(help="Measure the speed of this machine.", no_args_is_help=True)

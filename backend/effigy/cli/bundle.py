@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from effigy_protocol.files import beside
 
-from .console import fail, stage_progress
+from .console import Console, fail, stage_progress
 from .options import IdentityOption, open_detector, open_embedder
 from .values import read_pairs
 

@@ -1,15 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How commands speak to people: errors in red, progress in bars, both on stderr."""
+"""How commands speak to people: results on stdout, errors in red and progress in bars on stderr."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+import rich.console
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+
+
+class Console(rich.console.Console):
+    """Prints without the sequences by which a name or a licence in somebody else's file could command the terminal."""
+
+    def render(
+        self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yields what is printed, with a replacement character for each that is no text; styles are added later."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment("".join(map(_text, segment.text)), segment.style)
+
+
+def _text(letter: str) -> str:
+    return "\ufffd" if letter != "\n" and unicodedata.category(letter) in ("Cc", "Cs") else letter
+
 
 errors = Console(stderr=True)
 
@@ -26,10 +43,7 @@ def note(text: str) -> None:
 
 
 def _say(text: str, style: str) -> None:
-    """Prints without the sequences by which a name in somebody else's file could command the terminal."""
-    commands = (letter != "\n" and unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
-    shown = "".join("\ufffd" if is_one else letter for letter, is_one in zip(text, commands, strict=True))
-    errors.print(f"effigy: {shown}", style=style, markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"effigy: {text}", style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

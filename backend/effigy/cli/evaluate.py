@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from .console import fail, note, stage_progress
+from .console import Console, fail, note, stage_progress
 from .options import EMBEDDED, LandmarksOption, open_detector
 
 

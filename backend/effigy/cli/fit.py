@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from effigy_protocol.files import beside, is_folder, is_there
 
-from .console import fail, stage_progress
+from .console import Console, fail, stage_progress
 from .options import GENERATOR, IdentityOption, LandmarksOption, open_detector, open_embedder
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
 from effigy_protocol.files import is_folder, is_there
 
-from .console import errors, fail, stage_progress
+from .console import Console, errors, fail, stage_progress
 from .options import GENERATOR, JsonOption
 
 generators = typer.Typer(help="Generator files: list, inspect, convert, fetch.", no_args_is_help=True)
@@ -47,7 +46,7 @@ def inspect(file: Annotated[str, typer.Argument(help=GENERATOR)], json: JsonOpti
         console.print_json(data=found)
         return
     for key, value in found.items():
-        console.print(f"{key:<14} {value}", markup=False)
+        console.print(f"{key:<14} {' '.join(str(value).splitlines())}", markup=False)  # no line of the file's own
 
 
 @generators.command()

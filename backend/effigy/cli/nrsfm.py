@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from .console import errors, fail, note, stage_progress
+from .console import Console, errors, fail, note, stage_progress
 
 BAD_NME = 10.0  # percent: detectors' noise is one or two
 

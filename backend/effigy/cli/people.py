@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
 from effigy_protocol.files import is_folder
 
-from .console import fail, note, stage_progress
+from .console import Console, fail, note, stage_progress
 from .options import DeviceOption, KeepOption, ModelOption, PitchOption, SetOption, YawOption
 from .photos import FaceOption
 from .values import read_sets

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from effigy_protocol.files import is_folder
 
-from .console import fail, note
+from .console import Console, fail, note
 from .options import ModelOption
 
 FaceOption = Annotated[int, typer.Option(min=1, help="Which face, if there are several; the largest is 1.")]

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from .console import fail, stage_progress
+from .console import Console, fail, stage_progress
 from .options import (
     DepthOption,
     DeviceOption,
