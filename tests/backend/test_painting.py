@@ -186,6 +186,14 @@ def test_a_film_has_its_frames(default_model, person, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["turn.mp4"]
 
 
+def test_a_film_that_cannot_be_painted_is_refused_in_one_sentence(default_model, person, tmp_path, caplog):
+    pytest.importorskip("imageio_ffmpeg")
+    with pytest.raises(PaintingError, match="no control halo"):
+        write_film(default_model, {1: Shot(person, Moment(controls={"halo": 1.0}))}, tmp_path / "turn.mp4", fps=24)
+    assert not caplog.records, "imageio-ffmpeg adds a sentence of its own on stderr"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("missing", [1, 1000, None])
 def test_a_film_that_ffmpeg_could_not_end_is_none(default_model, person, tmp_path, monkeypatch, missing):
     """As on a full disk, of which imageio-ffmpeg does not tell."""

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from effigy_protocol.files import beside, write_whole
@@ -124,6 +125,8 @@ def write_film(
     height, width = model.generator.resolution
     partial = beside(path, f".part{path.suffix}")
     clamped = 0
+    pictures = paint_shots(model, shots.values(), Format(matte=matte))
+    first = list(islice(pictures, 1))  # before the film is begun: of one without frames imageio-ffmpeg complains, too
     try:
         writer = imageio_ffmpeg.write_frames(
             str(partial),
@@ -136,7 +139,7 @@ def write_film(
         )
         try:
             writer.send(None)
-            for done, painted in enumerate(paint_shots(model, shots.values(), Format(matte=matte)), start=1):
+            for done, painted in enumerate(chain(first, pictures), start=1):
                 writer.send(over_white(painted.picture).tobytes())
                 clamped += bool(painted.clamped)
                 progress(done, len(shots))
