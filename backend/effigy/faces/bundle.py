@@ -130,7 +130,7 @@ def _load(folder: Path, header: dict[str, Any], device: str, *, fast_previews: b
         shape=shape,
         regressor=regressor,
         controls=controls,
-        pose_range=(header["pose_range"][0], header["pose_range"][1]),
+        pose_range=_read_pose_range(header["pose_range"]),
         appearance=_read_looks(folder, header, regressor),
         depth=depth_of(header.get("depth")),
         previews=PreviewPainter(generator, path) if fast_previews else None,
@@ -256,6 +256,12 @@ def _ranges(controls: list[Expression]) -> list[dict[str, Any]]:
         {"name": c.name, "group": c.group, "low": c.low, "high": c.high} | ({"shown": c.shown} if c.shown != 1 else {})
         for c in controls
     ]
+
+
+def _read_pose_range(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or [type(reach) in (int, float) for reach in value] != [True, True]:
+        raise ValueError(f"its pose range is {value!r:.40}, and not two numbers: degrees of yaw and of pitch")
+    return value[0], value[1]
 
 
 def _read_controls(arrays: dict[str, Tensor], header: dict[str, Any]) -> list[Expression]:

@@ -20,6 +20,7 @@ from .face import FaceModel
 from .latent import LatentError
 
 _TURN = 1.0  # degrees
+_FARTHEST = 180.0  # degrees of a pose range
 _LONGEST = 1000.0  # of a range of a control, whose value 1 is as far as people go
 
 
@@ -103,8 +104,9 @@ def check_model(model: FaceModel) -> None:
             raise ValueError(f"its control {control.name} runs from {ends}: not around zero, or beyond {_LONGEST:.0f}")
         if not LEAST_SHOWN <= control.shown <= 1:
             raise ValueError(f"pictures show {control.shown} of its control {control.name}, not {LEAST_SHOWN} … 1")
-    if min(model.pose_range) < 0:
-        raise ValueError(f"its pose range {model.pose_range} is negative")
+    if not all(0 <= reach <= _FARTHEST for reach in model.pose_range):
+        reaches = ", ".join(f"{reach:.6g}" for reach in model.pose_range)
+        raise ValueError(f"its pose range is {reaches}: degrees of yaw and pitch are from 0 to {_FARTHEST:.0f}")
     try:
         with np.errstate(over="raise", invalid="raise"):
             face = model.open_seed(0, truncation=0.0)
