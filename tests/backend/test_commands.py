@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -73,6 +76,20 @@ def test_bad_arguments_are_named(run, arguments, said):
     assert said in ran.output
     assert "Traceback" not in ran.output
     assert "serving" not in ran.output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [("--version",), ("--help",), ("read", "--help"), ("generators", "list"), ("bundle", "export", "--help")],
+)
+def test_a_full_disk_for_what_is_printed_is_told(effigy_command, arguments):
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([effigy_command, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode == 2
+    assert re.fullmatch(
+        r"effigy: error: there is no room to write \(.*\): free some, or choose another disk\n", ran.stderr
+    )
 
 
 def test_a_name_in_a_file_does_not_command_the_terminal(capsys):
