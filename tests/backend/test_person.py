@@ -178,9 +178,10 @@ def test_a_latent_is_no_person_whatever_its_width():
 
 
 def test_another_generators_person_is_refused_by_name(default_model, person):
-    metadata = {**person.metadata, "generator": "f" * 64, "name": "Somebody's model"}
-    with pytest.raises(LatentError, match="Somebody's model"):
+    metadata = {**person.metadata, "generator": "f" * 64, "name": "Somebody's model\x1b[2J"}
+    with pytest.raises(LatentError, match="Somebody's model") as refused:
         default_model.open_latent(replace(person, metadata=metadata).to_bytes())
+    assert "\x1b" not in str(refused.value), "Blender prints it to its terminal"
 
 
 def test_a_broken_persons_file_gives_one_error(person):

@@ -299,6 +299,9 @@ def test_of_columns_with_one_name_the_first_is_taken_and_that_is_told(tmp_path):
     capture = read_live_link(path)
     np.testing.assert_allclose(capture.channels["effigybrowup"], 0.2)
     assert capture.notes == ("more than one column is named effigybrowup: the first is taken",)
+    path.write_text(path.read_text().replace("EffigyBrowUp", "Brow\x1b]0;a title\x07"))
+    (note,) = read_live_link(path).notes
+    assert not {"\x1b", "\x07"} & set(note), "Blender prints it to its terminal"
 
 
 def test_a_gap_of_seconds_is_told_and_may_be_closed(tmp_path):

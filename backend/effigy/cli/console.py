@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,8 @@ import rich.console
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
+
+from effigy_protocol.printable import printable
 
 
 class Console(rich.console.Console):
@@ -21,11 +22,7 @@ class Console(rich.console.Console):
     ) -> Iterable[Segment]:
         """Yields what is printed, with a replacement character for each that is no text; styles are added later."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment("".join(map(_text, segment.text)), segment.style)
-
-
-def _text(letter: str) -> str:
-    return "\ufffd" if letter != "\n" and unicodedata.category(letter) in ("Cc", "Cs") else letter
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 errors = Console(stderr=True)

@@ -33,6 +33,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from effigy_protocol.files import file_problem, parse_json, whole_file
+from effigy_protocol.printable import printable
 
 from ..geometry.camera import Array
 from ..tensor_files import check_finite
@@ -114,7 +115,7 @@ class Person:
         if self.metadata["generator"] != generator:
             raise PersonError(
                 f"this person is of another generator ({self.metadata['generator'][:12]}…, of the model "
-                f"{str(self.metadata.get('name', self.metadata['model']))[:80]}): open it with that model"
+                f"{printable(str(self.metadata.get('name', self.metadata['model']))[:80])}): open it with that model"
             )
         if self.ws.shape not in ((1, w_dim), (num_ws, w_dim)):
             raise PersonError(f"this person's latent is {self.ws.shape}, which no latent of its generator is")

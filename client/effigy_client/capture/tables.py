@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from effigy_protocol.errors import SHOWN
 from effigy_protocol.files import check_regular
+from effigy_protocol.printable import printable
 
 from .timeline import USUAL_RATE, bridged, gaps_of, rate_of
 
@@ -208,7 +209,7 @@ def _note_gaps(times: Array, notes: list[str]) -> None:
 def _first_columns(names: list[str], notes: list[str]) -> dict[str, int]:
     """Returns the first column of each name; notes which names more than one column has."""
     if twice := [name for name, count in Counter(names).items() if name and count > 1]:
-        notes.append(f"more than one column is named {', '.join(twice)[:SHOWN]}: the first is taken")
+        notes.append(f"more than one column is named {printable(', '.join(twice)[:SHOWN])}: the first is taken")
     return {name: index for index, name in reversed(list(enumerate(names)))}
 
 
