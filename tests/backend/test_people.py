@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from effigy.faces import DEFAULT_BUNDLE, load_face_model
 from effigy.faces.encoder import Encoder, read_encoder
 from effigy.faces.features import PictureFeatures
 from effigy.faces.person import MOST_BYTES, PersonError
@@ -167,8 +168,9 @@ def test_how_far_pictures_turn_is_read_in_them(default_model, reader):
 def test_how_much_of_a_control_pictures_show_is_read_in_them(default_model, reader):
     who, names = default_model.open_seed(SEED), list(default_model.controls)
     shown = measure_controls(default_model, who, reader)
-    assert shown[names.index("jawOpen")] > 0.85, "φ has learnt from the model's own people"
-    assert shown[names.index("eyeBlinkLeft")] == shown[names.index("eyeBlinkRight")]
+    assert shown[0, names.index("jawOpen")] > 0.85, "φ has learnt from the model's own people"
+    assert shown[0, names.index("eyeBlinkLeft")] == shown[0, names.index("eyeBlinkRight")]
+    assert (shown[1] == 1).all(), "only values above zero are measured"
     blind = SimpleNamespace(read_each=lambda pictures: [None] * len(pictures))
     assert measure_controls(default_model, who, blind) is None
 
@@ -190,11 +192,41 @@ def test_edits_make_up_for_what_pictures_leave_out(default_model, monkeypatch, s
     who, names = default_model.open_seed(SEED), list(default_model.controls)
 
     def gains(model, identity, reader):
-        asked = np.ones(len(names)) if identity.shown is None else 1 / identity.shown
-        return np.array([seen(one) for one in asked])
+        asked = 1 / np.array([identity.shown.get(name, (1.0, 1.0)) for name in names]).T
+        return np.array([[seen(one) for one in row] for row in asked])
 
     monkeypatch.setattr(following, "_gains", gains)
     np.testing.assert_allclose(measure_controls(default_model, who, None), share)
+
+
+@pytest.fixture(scope="module")
+def present_model():
+    return load_face_model(DEFAULT_BUNDLE, device="cpu")
+
+
+def test_who_smiles_already_smiles_hardly_more_but_less_as_asked(present_model, reader):
+    who = present_model.open_seed(3)
+    smiling = present_model.edit(who, who.pose.yaw, who.pose.pitch, {"mouthSmile": 0.9})
+    person = present_model.person(smiling.ws.numpy())
+    plain = present_model.open_person(person)
+    shown = measure_controls(present_model, plain, reader)
+    assert shown[:, list(present_model.controls).index("mouthSmile")] == pytest.approx([0.65, 1], abs=0.1)
+    measured = present_model.open_person(replace(person, shown=shown))
+    one, two = (present_model.edit(each, 0.0, 0.0, {"mouthSmile": -0.6}) for each in (plain, measured))
+    assert torch.equal(one.ws, two.ws)
+
+
+def test_a_gaze_to_the_side_is_measured_to_both_and_has_one_share(present_model, reader, monkeypatch):
+    who, names = present_model.open_seed(SEED), list(present_model.controls)
+    side = names.index("gazeSide")
+    gains = following._gains(present_model, replace(who, shown={"gazeSide": (1.0, 2.0)}), reader)
+    assert gains[:, side] == pytest.approx([1, 0.5], abs=0.25)
+    assert (np.delete(gains[1], side) == 1).all(), "below zero no other control is measured"
+    unlike = np.ones((2, len(names)))
+    unlike[:, side] = 0.6, 0.9
+    measured = iter((unlike, np.ones_like(unlike)))
+    monkeypatch.setattr(following, "_gains", lambda model, identity, reader: next(measured))
+    assert measure_controls(present_model, who, reader)[:, side] == pytest.approx([0.75, 0.75])
 
 
 def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, painted, monkeypatch):

@@ -87,7 +87,8 @@ def test_who_turns_less_than_is_read_is_turned_further(default_model, person):
 
 def test_whose_pictures_show_less_of_a_control_is_asked_for_more_of_it(default_model, person):
     names = list(default_model.controls)
-    shares = np.where(np.array(names) == "jawOpen", 0.5, 1.0)
+    shares = np.ones((2, len(names)))
+    shares[:, [names.index(name) for name in ("jawOpen", "mouthSmile")]] = [[0.5, 1.0], [1.0, 0.5]]
     plain, measured = (default_model.open_person(replace(person, shown=shown)) for shown in (None, shares))
     asked, rest = {"jawOpen": 0.4, "mouthSmile": 0.3}, (plain.pose.yaw, plain.pose.pitch)
     as_asked = default_model.edit(measured, *rest, asked)
@@ -98,12 +99,15 @@ def test_whose_pictures_show_less_of_a_control_is_asked_for_more_of_it(default_m
     }
     assert as_asked.residual == pytest.approx(halved, abs=1e-6)
     assert default_model.edit(measured, *rest, {"jawOpen": 9.0}).clamped == ("jawOpen",)
-    for wrong in ({"shown": shares[1:]}, {"bias": plain.q[1:]}):  # and it is not said that the latent is no face
+    one, two = (default_model.edit(measured, *rest, {"mouthSmile": value}) for value in (0.3, -0.15))
+    for edit, value in ((one, 0.3), (two, -0.3)):
+        assert torch.equal(edit.ws, default_model.edit(plain, *rest, {"mouthSmile": value}).ws), "each end by itself"
+    for wrong in ({"shown": shares[:, 1:]}, {"bias": plain.q[1:]}):  # and it is not said that the latent is no face
         (name,) = wrong
         with pytest.raises(PersonError, match=f"its {name} has"):
             default_model.open_person(replace(person, **wrong))
     elsewhere = replace(person, shown=shares, metadata={**person.metadata, "model": "another"})
-    assert default_model.open_person(elsewhere).shown is None
+    assert default_model.open_person(elsewhere).shown == plain.shown
 
 
 def test_files_of_before_keep_their_bytes_and_what_is_measured_has_formats_of_its_own(person):
@@ -117,14 +121,16 @@ def test_files_of_before_keep_their_bytes_and_what_is_measured_has_formats_of_it
     for wrong in (0.0, 3.0, -1.0):
         with pytest.raises(PersonError, match="times as far"):
             Person.from_bytes(replace(person, turns=wrong).to_bytes())
-    whole = Person.from_bytes(replace(person, shown=np.array([0.75, 1.0])).to_bytes())
-    assert whole.shown.tolist() == [0.75, 1.0]
+    whole = Person.from_bytes(replace(person, shown=np.array([[0.75, 1.0], [1.0, 0.5]])).to_bytes())
+    assert whole.shown.tolist() == [[0.75, 1.0], [1.0, 0.5]]
     assert whole.to_bytes() == replace(person, shown=whole.shown).to_bytes()
     assert b'\\"format\\": 3' in whole.to_bytes()
     assert whole.mixed(person, 0.5).shown is None
     for wrong in (0.4, 1.1):
-        with pytest.raises(PersonError, match="of its controls"):
-            Person.from_bytes(replace(person, shown=np.array([1.0, wrong])).to_bytes())
+        with pytest.raises(PersonError, match=f"show {wrong} of one of its controls"):
+            Person.from_bytes(replace(person, shown=np.array([[1.0], [wrong]])).to_bytes())
+    with pytest.raises(PersonError, match="damaged"):
+        Person.from_bytes(replace(person, shown=np.ones(2)).to_bytes())
 
 
 def test_mixing_keeps_where_people_come_from(default_model, person):

@@ -105,7 +105,7 @@ class EditTarget:
         return replace(self, yaw=self.yaw - yaw, pitch=self.pitch - pitch, controls=controls)
 
     def change(self, identity: Identity, known: Mapping[str, Expression]) -> Array:
-        """Returns q* − φ(w0) [Q]: the turn at the identity's own roll, and Σ value / shown · direction of the controls.
+        """Returns q* − φ(w0) [Q]: the turn at the identity's own roll, and Σ value / share · direction of the controls.
 
         Scale and shift stay the identity's own. What is within SAME_POSE of its own turn changes nothing.
         """
@@ -115,15 +115,25 @@ class EditTarget:
             target.camera.R[:] = rotation(*(np.radians([a]) for a in (self.yaw, self.pitch, rest.roll)))
             change[ROTATION] = target.to_vector()[0, ROTATION] - identity.q[ROTATION]
         for name, value in self.controls.items():
-            change[ALPHA] += value / known[name].shown * known[name].direction
+            change[ALPHA] += value / _share(identity, known[name], value) * known[name].direction
         return change
 
-    def residual(self, pose: Pose, moved: Array, known: Mapping[str, Expression]) -> dict[str, float]:
-        """Returns asked minus reached, by name: ``pose`` was reached, and q moved by ``moved`` [Q]."""
+    def residual(
+        self, identity: Identity, pose: Pose, moved: Array, known: Mapping[str, Expression]
+    ) -> dict[str, float]:
+        """Returns asked minus reached, by name: ``pose`` was reached, and q moved by ``moved`` [Q] from φ(w0)."""
         turns = {"yaw": self.yaw - pose.yaw, "pitch": self.pitch - pose.pitch}
         return turns | {
-            n: v - known[n].shown * float(known[n].reading @ moved[ALPHA]) for n, v in self.controls.items() if v
+            n: v - _share(identity, known[n], v) * float(known[n].reading @ moved[ALPHA])
+            for n, v in self.controls.items()
+            if v
         }
+
+
+def _share(identity: Identity, control: Expression, value: float) -> float:
+    """Returns the share of what φ reads in an edit of ``control`` to ``value`` that pictures of ``identity`` show."""
+    above, below = identity.shown.get(control.name, (1.0, 1.0))
+    return control.shown * (below if value < 0 else above)
 
 
 def limit(name: str, value: float, low: float, high: float, rest: float, clamped: list[str]) -> float:

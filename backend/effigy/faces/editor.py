@@ -42,7 +42,7 @@ class Editor:
             return Edit(identity.ws, identity.pose, asked.clamped, {})
         ws, moved = self._invert(identity.ws.double(), change)
         pose = pose_of(identity.q + moved)
-        return Edit(ws, pose, asked.clamped, asked.residual(pose, moved, self.controls))
+        return Edit(ws, pose, asked.clamped, asked.residual(identity, pose, moved, self.controls))
 
     def _edit_looks(self, identity: Identity, asked: EditTarget) -> Edit:
         """Edits from the latent w1 that the asked attributes make of the identity's w0.
@@ -65,7 +65,7 @@ class Editor:
         ws, reached = self._invert(start, less.change(identity, self.controls) + taken)
         moved = reached - taken  # as pictures show it
         read = pose_of(identity.q + moved)
-        missing = less.residual(read, moved, self.controls)
+        missing = less.residual(identity, read, moved, self.controls)
         pose = replace(read, yaw=read.yaw + float(drift[0]), pitch=read.pitch + float(drift[1]))
         told = {"yaw", "pitch"} | {name for name, value in asked.controls.items() if value}
         return Edit(ws, pose, asked.clamped, {name: value for name, value in missing.items() if name in told})

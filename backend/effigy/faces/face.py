@@ -36,7 +36,7 @@ from .depth import DepthScale
 from .edit import Edit, EditTarget, error_weights
 from .editor import Editor
 from .encoder import Encoder
-from .identity import Identity, pose_and_shape_of
+from .identity import Identity, pose_and_shape_of, shares_by_name
 from .latent import LatentError, latent_from_bytes, latent_to_bytes, mix
 from .painter import Painter
 from .person import Person, PersonError
@@ -204,12 +204,13 @@ class FaceModel:
                 raise _unfit("bias", len(mine.bias), len(q))
             q = q + mine.bias
         turns = 1.0 if mine is None or mine.turns is None else mine.turns
-        shown = None if mine is None else mine.shown
-        if shown is not None and len(shown) != len(self.controls):
-            raise _unfit("shown", len(shown), len(self.controls))
+        shown = np.ones((2, len(self.controls))) if mine is None or mine.shown is None else mine.shown
+        if shown.shape[1] != len(self.controls):
+            raise _unfit("shown", shown.shape[1], len(self.controls))
         pose, rest = pose_and_shape_of(q, self.shape)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
-        identity = Identity(key, anchor, latent, q, pose, rest, person, turns, shown)
+        shares = shares_by_name(self.controls, shown)
+        identity = Identity(key, anchor, latent, q, pose, rest, person, turns, shares)
         self.tuned_for(identity)  # so that tuning that does not fit is refused here, and not when it is painted
         return identity
 
@@ -233,23 +234,12 @@ class FaceModel:
             self.pose_range, self.controls, identity.pose, identity.read_for(yaw), pitch, controls, self.attributes,
             self._relaxed(identity),
         )  # fmt: skip
-        editor = Editor(
-            self.regressor, self._controls_of(identity), self.attributes, self._weights, self.appearance, options, term
-        )
+        editor = Editor(self.regressor, self.controls, self.attributes, self._weights, self.appearance, options, term)
         edit = editor.edit(identity, asked)
         if identity.turns == 1:
             return edit
         missing = {n: value * identity.turns if n == "yaw" else value for n, value in edit.residual.items()}
         return replace(edit, pose=replace(edit.pose, yaw=identity.shown_for(edit.pose.yaw)), residual=missing)
-
-    def _controls_of(self, identity: Identity) -> dict[str, Expression]:
-        """Returns the controls with the share of φ's reading that pictures of ``identity`` show."""
-        if identity.shown is None:
-            return self.controls
-        return {
-            name: replace(control, shown=control.shown * share)
-            for (name, control), share in zip(self.controls.items(), identity.shown.tolist(), strict=True)
-        }
 
     def _relaxed(self, identity: Identity) -> dict[str, float]:
         """Returns the controls of the average expression, which is always within range, for this identity.

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -36,7 +37,8 @@ class Identity:
     rest: Array  # the shape in q, [3, L]: the face with all controls at 0
     person: Person | None = None
     turns: float = 1.0  # degrees of yaw from its own that pictures show for each that φ reads
-    shown: Array | None = None  # the share [C] of each control's move in φ's reading that pictures show; None: all
+    # By control: the shares of what φ reads that pictures show, of values above zero and below; 1 where one is missing.
+    shown: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def read_for(self, yaw: float) -> float:
         """Returns the yaw that φ is to read so that pictures show ``yaw``; degrees."""
@@ -45,6 +47,11 @@ class Identity:
     def shown_for(self, yaw: float) -> float:
         """Returns the yaw that pictures show where φ reads ``yaw``; degrees."""
         return yaw if self.turns == 1 else self.pose.yaw + (yaw - self.pose.yaw) * self.turns
+
+
+def shares_by_name(names: Iterable[str], shown: Array) -> dict[str, tuple[float, float]]:
+    """Returns ``Identity.shown`` from shares [2, C] of the controls ``names``."""
+    return {name: (above, below) for name, above, below in zip(names, *shown.tolist(), strict=True)}
 
 
 def pose_of(q: Array) -> Pose:

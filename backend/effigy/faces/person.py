@@ -8,7 +8,7 @@ It is a safetensors file with these tensors, of which all but the first may be m
 | ``latent`` | the anchor, [rows, w_dim] |
 | ``bias`` | q of the picture minus φ(latent), [Q] |
 | ``turns`` | degrees that this person's pictures turn for each that φ reads, [1]; from format 2 on |
-| ``shown`` | the share of each control's move in φ's reading that this person's pictures show, [C]; from format 3 on |
+| ``shown`` | shares of φ's reading that this person's pictures show, above and below zero, [2, C]; from format 3 on |
 | ``quad`` | the corners of the square that was cut out of the picture, [4, 2], in its widths and heights |
 | ``delta.LAYER.up``, ``.down`` | the change of a layer's weights in this person's generator, up · down |
 | ``picture`` | the bytes of the picture's file |
@@ -204,7 +204,7 @@ def _person(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> Person:
     turns = array("turns", 1)
     if turns is not None and not TURNS[0] <= turns[0] <= TURNS[1]:
         raise ValueError(f"its pictures turn {turns[0]:.3g} times as far as they should")
-    shown = array("shown", None)
+    shown = array("shown", 2, None)
     if shown is not None and (off := shown[(shown < SHOWN[0]) | (shown > SHOWN[1])]).size:
         raise ValueError(f"its pictures show {off[0]:.3g} of one of its controls, not {SHOWN[0]} … {SHOWN[1]:g}")
     picture = tensors.get("picture")

@@ -15,6 +15,7 @@ import torch
 
 from ..faces import FaceModel, Identity
 from ..faces.edit import Edit
+from ..faces.identity import shares_by_name
 from ..faces.person import SHOWN, TURNS
 from ..faces.photo_map import Features
 from ..geometry.camera import Array
@@ -49,44 +50,60 @@ def measure_turns(model: FaceModel, identity: Identity, reader: PhotoReader) -> 
 
 
 def measure_controls(model: FaceModel, identity: Identity, reader: PhotoReader) -> Array | None:
-    """Returns the share [C], within SHOWN, of each control's move in φ's reading that pictures of ``identity`` show.
+    """Returns the shares [2, C], within SHOWN, of each control's moves in φ's reading that pictures of them show.
+
+    The first row is of values above zero, the second of those below. Who smiles already can hardly smile more, but
+    smiles less as asked, so what is measured above zero says nothing of values below: there the share is 1. Only of a
+    control whose sign changes in a mirror both ends are measured, since left and right are treated alike.
 
     Edits ask for 1 / share of the value. Pictures of such edits are read, too: where they show too much the share is
-    interpolated, and where they are no nearer to what is asked, as with brows under a fringe, it is 1. Left and right
-    have one share, so they are treated alike. Where pictures show more than is asked nothing changes: a lid that should
-    shut would stay open by a slit. None for a model that cannot read photographs, and where a picture shows no face.
+    interpolated, and where they are no nearer to what is asked, as with brows under a fringe, it is 1. Where pictures
+    show more than is asked nothing changes: a lid that should shut would stay open by a slit. None for a model that
+    cannot read photographs, and where a picture shows no face.
     """
     names = list(model.controls)
     twins = mirror_twins(model.topology, names)
-    twin = [names.index(twins[name].name) for name in names]
+    twin, is_odd = [names.index(twins[name].name) for name in names], [twins[name].is_odd for name in names]
+
+    def mirrored(gains: Array) -> Array:
+        return np.where(is_odd, gains[::-1], gains)[:, twin]
+
     plain = _gains(model, identity, reader)
     if plain is None:
         return None
-    before = (plain + plain[twin]) / 2
+    before = (plain + mirrored(plain)) / 2
     more = 1 / np.clip(before, *SHOWN)
-    corrected = _gains(model, replace(identity, shown=1 / more), reader)
+    corrected = _gains(model, replace(identity, shown=shares_by_name(names, 1 / more)), reader)
     if corrected is None:
         return None
-    after, error = (corrected + corrected[twin]) / 2, np.abs(np.stack([plain, corrected]) - 1)
-    error += error[:, twin]
+    after = (corrected + mirrored(corrected)) / 2
+    missed, still_missed = (apart + mirrored(apart) for apart in (np.abs(plain - 1), np.abs(corrected - 1)))
     is_too_much = (more > 1) & (after > 1)
     more[is_too_much] = 1 + ((more - 1) * (1 - before))[is_too_much] / (after - before)[is_too_much]
-    return np.where(is_too_much | (error[1] < error[0]), 1 / more, 1.0)
+    return np.where(is_too_much | (still_missed < missed), 1 / more, 1.0)
 
 
 def _gains(model: FaceModel, identity: Identity, reader: PhotoReader) -> Array | None:
-    """Returns the slopes [C] of what pictures show of each control by what is asked; None where one shows no face."""
+    """Returns the slopes [2, C] of what pictures show of each control by what is asked, above zero and below.
+
+    Below zero it is 1 but for controls whose sign changes in a mirror. None where a picture shows no face.
+    """
     if (photos := model.photo_map) is None or not model.controls:
         return None
-    asks = [{name: strength} for name in model.controls for strength in _STRENGTHS]
+    twins = mirror_twins(model.topology, model.controls)
+    ends = [(name, row) for row in (0, 1) for name in model.controls if row == 0 or twins[name].is_odd]
+    asks = [{name: -strength if row else strength} for name, row in ends for strength in _STRENGTHS]
     edits = [model.edit(identity, identity.pose.yaw, identity.pose.pitch, asked) for asked in ({}, *asks)]
     seen = [each for each in _seen(model, identity, edits, reader) if each is not None]
     if len(seen) < len(edits):
         return None
     rest, *moved = seen
     read = [photos.read_controls(each, rest)[name] for each, ask in zip(moved, asks, strict=True) for name in ask]
-    strengths = np.array(_STRENGTHS)
-    return np.asarray(np.array(read).reshape(-1, len(strengths)) @ strengths / (strengths @ strengths))
+    strengths, gains = np.array(_STRENGTHS), {name: [1.0, 1.0] for name in model.controls}
+    slopes = np.array(read).reshape(len(ends), -1) @ strengths / (strengths @ strengths)
+    for (name, row), slope in zip(ends, slopes.tolist(), strict=True):
+        gains[name][row] = -slope if row else slope
+    return np.array(list(gains.values())).T
 
 
 def _seen(model: FaceModel, identity: Identity, edits: list[Edit], reader: PhotoReader) -> list[Features | None]:
