@@ -108,6 +108,7 @@ def _gains(model: FaceModel, identity: Identity, reader: PhotoReader) -> Array |
 
 def _seen(model: FaceModel, identity: Identity, edits: list[Edit], reader: PhotoReader) -> list[Features | None]:
     """Paints the edits, and returns what is read in each picture; None where it shows no face."""
-    pictures = model.tuned_for(identity).paint(torch.stack([edit.ws for edit in edits]))[..., :3]
-    faces = reader.read_each(doubled(torch.from_numpy(pictures)))
+    tuned, faces = model.tuned_for(identity), []
+    for ws in torch.split(torch.stack([edit.ws for edit in edits]), tuned.painter.batch):  # all at once may be GiB
+        faces += reader.read_each(doubled(torch.from_numpy(tuned.paint(ws)[..., :3])))
     return [None if face is None else Features.of(face) for face in faces]
