@@ -29,7 +29,7 @@ def cut_out(colour: Plane, alpha: Plane, *, is_painted: bool = False) -> Plane:
 
     ``is_painted``: alpha was painted with the colours. Then F also stays between C and the colours of the solid parts
     beside it, as otherwise dark hair before something bright gets an edge of black dots, where B is estimated a little
-    too bright. (Mattes that are found keep the bits that they have always had.)
+    too bright. (With mattes that are found F has the bits that it has always had.)
     """
     light, mixed = to_linear((colour.clip(-1, 1) + 1) / 2), alpha[..., None]
     background = spread(light, (alpha < _CLEAR).astype(np.float32))
