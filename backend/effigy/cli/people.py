@@ -56,7 +56,7 @@ def photo(
             help="For photographs: tune the generator for this person alone. Takes minutes, and adds a MiB to the file."
         ),
     ] = False,
-    keep_picture: Annotated[bool, typer.Option(help="Keep the picture itself in the file, for 'paste'.")] = False,
+    keep_picture: Annotated[bool, typer.Option(help="Keep the picture itself in the file, for 'photo paste'.")] = False,
     preview: Annotated[
         Path | None, typer.Option(help="A PNG to write as well: the cut-out face and the painted one.")
     ] = None,
