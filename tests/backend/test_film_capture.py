@@ -136,6 +136,15 @@ def test_films_are_read_at_the_rate_that_is_asked_for(film):
         assert times[1] - times[0] == pytest.approx(1 / source.rate)
 
 
+def test_films_read_at_another_rate_keep_time(tmp_path):
+    path = tmp_path / "brighter.mp4"
+    write(path, [np.full((64, 64, 3), 10 * number, np.uint8) for number in range(24)], 24)
+    for rate in (12.0, 8.0, 6.0):
+        shown = [picture.mean() / 10 for _, picture in open_film(path, rate).pictures]
+        assert len(shown) == rate
+        assert shown == pytest.approx(np.arange(0, 24, 24 / rate), abs=1), "it was late by three pictures"
+
+
 def test_large_films_come_smaller(tmp_path):
     path = tmp_path / "wide.mp4"
     write(path, [np.zeros((90, 2000, 3), np.uint8)] * 2, 10)

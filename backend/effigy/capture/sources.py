@@ -56,8 +56,10 @@ def open_film(path: Path, rate: float | None = None) -> Source:
         raise SourceError(f"{rate} pictures a second cannot be: give from 1 to {_FASTEST:.0f}")
     own, seconds = _rate_and_length(path)
     chosen = rate or own
+    # To another rate, -r alone repeats pictures at the beginning, and all that follow come late.
+    filters = () if rate in (None, own) else (f"fps={chosen:g}",)
     with _opened(path) as film:
-        frames = _Frames([*_OPEN_FILM, "-fps_mode", "cfr", "-r", f"{chosen:g}"], film)
+        frames = _Frames([*_OPEN_FILM, "-fps_mode", "cfr", "-r", f"{chosen:g}"], *filters, film=film)
     return Source(path.name, chosen, round(seconds * chosen), False, _film_pictures(path, chosen, frames))
 
 
@@ -72,10 +74,14 @@ def open_camera(number: int = 0, rate: float | None = None) -> Source:
 class _Frames:
     """The pictures that FFmpeg makes of its input: [H, W, 3] uint8, until there are no more."""
 
-    def __init__(self, arguments: list[str], film: BinaryIO | None = None) -> None:
-        """``arguments``: what FFmpeg reads, and how; ``film``: what it finds open as fd:."""
-        scale = f"scale=w='min({_WIDEST},iw)':h=-2"
-        command = [ffmpeg(), "-nostdin", "-loglevel", "quiet", *arguments, "-an", "-sn", "-vf", scale]
+    def __init__(self, arguments: list[str], *filters: str, film: BinaryIO | None = None) -> None:
+        """Starts FFmpeg.
+
+        ``arguments``: what it reads, and how; ``filters``: what it does to pictures before they are scaled; ``film``:
+        what it finds open as fd:.
+        """
+        chain = ",".join([*filters, f"scale=w='min({_WIDEST},iw)':h=-2"])
+        command = [ffmpeg(), "-nostdin", "-loglevel", "quiet", *arguments, "-an", "-sn", "-vf", chain]
         # PPM says of each picture how large it is.
         command += ["-f", "image2pipe", "-c:v", "ppm", "-"]
         self._process = subprocess.Popen(command, stdin=film or subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603
