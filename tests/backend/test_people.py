@@ -18,8 +18,8 @@ from effigy.faces.person import MOST_BYTES, PersonError
 from effigy.landmarks.photo import Crop, cut
 from effigy.people import following, making
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
-from effigy.people.following import measure_controls, measure_turns
-from effigy.people.making import Made, make_person, psnr, target_of
+from effigy.people.following import measure, measure_controls, measure_turns
+from effigy.people.making import Made, finish, make_person, psnr, target_of
 from effigy.people.stages import Kept, Remembered, Stages, Unfinished
 from effigy.people.tuning import _NUMBERS
 from effigy.picture_files import PictureFileError
@@ -157,22 +157,49 @@ def test_a_mirror_image_tells_how_far_readings_can_be_trusted(default_model, rea
 
 def test_how_far_pictures_turn_is_read_in_them(default_model, reader):
     who = default_model.open_seed(SEED)
-    turns = measure_turns(default_model, who, reader)
+    turns = finish(measure_turns(default_model, who, reader))
     assert turns == pytest.approx(1, abs=0.15), "of the model's own people φ reads turns without bias"
-    half = measure_turns(default_model, replace(who, turns=2.0), reader)  # it is asked for half, and told that all came
+    half = finish(
+        measure_turns(default_model, replace(who, turns=2.0), reader)
+    )  # it is asked for half, and told that all came
     assert half == pytest.approx(turns / 2, rel=0.15)
     blind = SimpleNamespace(read_each=lambda pictures: [None] * len(pictures))
-    assert measure_turns(default_model, who, blind) is None
+    assert finish(measure_turns(default_model, who, blind)) is None
 
 
 def test_how_much_of_a_control_pictures_show_is_read_in_them(default_model, reader):
     who, names = default_model.open_seed(SEED), list(default_model.controls)
-    shown = measure_controls(default_model, who, reader)
+    shown = finish(measure_controls(default_model, who, reader))
     assert shown[0, names.index("jawOpen")] > 0.85, "φ has learnt from the model's own people"
     assert shown[0, names.index("eyeBlinkLeft")] == shown[0, names.index("eyeBlinkRight")]
     assert (shown[1] == 1).all(), "only values above zero are measured"
     blind = SimpleNamespace(read_each=lambda pictures: [None] * len(pictures))
-    assert measure_controls(default_model, who, blind) is None
+    assert finish(measure_controls(default_model, who, blind)) is None
+    told: list[float] = []
+    assert finish(measure(default_model, who, blind), told.append) == (None, None)
+    assert told == sorted(told)
+
+
+def test_of_a_control_whose_pictures_show_no_face_nothing_more_is_asked(default_model, reader, monkeypatch):
+    who, names, count = default_model.open_seed(SEED), list(default_model.controls), []
+
+    def blind_to_the_first(pictures):
+        count.append(len(pictures))
+        faces = reader.read_each(pictures)
+        return [None if sum(count[:-1]) + number == 1 else face for number, face in enumerate(faces)]
+
+    seeing = SimpleNamespace(read_each=blind_to_the_first)
+    gains = finish(following._gains(default_model, who, seeing))
+    assert np.isnan(gains).tolist() == [[name == names[0] for name in names], [False] * len(names)]
+
+    def gains_of(model, identity, reader):
+        yield 0
+        return gains * [[np.nan, *[0.8] * (len(names) - 1)], [1.0] * len(names)]
+
+    monkeypatch.setattr(following, "_gains", gains_of)
+    shown = finish(measure_controls(default_model, who, reader))
+    assert np.isfinite(shown).all()
+    assert shown[0, 0] == 1
 
 
 @pytest.mark.parametrize(
@@ -193,10 +220,11 @@ def test_edits_make_up_for_what_pictures_leave_out(default_model, monkeypatch, s
 
     def gains(model, identity, reader):
         asked = 1 / np.array([identity.shown.get(name, (1.0, 1.0)) for name in names]).T
+        yield 0
         return np.array([[seen(one) for one in row] for row in asked])
 
     monkeypatch.setattr(following, "_gains", gains)
-    np.testing.assert_allclose(measure_controls(default_model, who, None), share)
+    np.testing.assert_allclose(finish(measure_controls(default_model, who, None)), share)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +237,7 @@ def test_who_smiles_already_smiles_hardly_more_but_less_as_asked(present_model, 
     smiling = present_model.edit(who, who.pose.yaw, who.pose.pitch, {"mouthSmile": 0.9})
     person = present_model.person(smiling.ws.numpy())
     plain = present_model.open_person(person)
-    shown = measure_controls(present_model, plain, reader)
+    shown = finish(measure_controls(present_model, plain, reader))
     assert shown[:, list(present_model.controls).index("mouthSmile")] == pytest.approx([0.65, 1], abs=0.1)
     measured = present_model.open_person(replace(person, shown=shown))
     one, two = (present_model.edit(each, 0.0, 0.0, {"mouthSmile": -0.6}) for each in (plain, measured))
@@ -219,14 +247,19 @@ def test_who_smiles_already_smiles_hardly_more_but_less_as_asked(present_model, 
 def test_a_gaze_to_the_side_is_measured_to_both_and_has_one_share(present_model, reader, monkeypatch):
     who, names = present_model.open_seed(SEED), list(present_model.controls)
     side = names.index("gazeSide")
-    gains = following._gains(present_model, replace(who, shown={"gazeSide": (1.0, 2.0)}), reader)
+    gains = finish(following._gains(present_model, replace(who, shown={"gazeSide": (1.0, 2.0)}), reader))
     assert gains[:, side] == pytest.approx([1, 0.5], abs=0.25)
     assert (np.delete(gains[1], side) == 1).all(), "below zero no other control is measured"
     unlike = np.ones((2, len(names)))
     unlike[:, side] = 0.6, 0.9
     measured = iter((unlike, np.ones_like(unlike)))
-    monkeypatch.setattr(following, "_gains", lambda model, identity, reader: next(measured))
-    assert measure_controls(present_model, who, reader)[:, side] == pytest.approx([0.75, 0.75])
+
+    def gains_of(model, identity, reader):
+        yield 0
+        return next(measured)
+
+    monkeypatch.setattr(following, "_gains", gains_of)
+    assert finish(measure_controls(present_model, who, reader))[:, side] == pytest.approx([0.75, 0.75])
 
 
 def test_a_model_without_an_encoder_says_what_to_do(default_model, reader, painted, monkeypatch):

@@ -28,7 +28,7 @@ from ..landmarks.photo import PhotoReader
 from ..picture_files import decode_picture
 from ..recognition import Lpips
 from .alignment import Aligned, UnfitModelError, align
-from .following import measure_controls, measure_turns
+from .following import measure
 from .inversion import Progress, invert
 from .masks import face_mask
 from .objective import Judged, Objective, PhotoFace, Target, mesh_of
@@ -37,7 +37,8 @@ from .tuning import tune
 
 _SOURCE = "a picture that its user gave"
 _OUTER_EYES = 33, 263  # their corners, among the points of MediaPipe's mesh
-_FITTING = 0.3  # the share of the work that is inversion, where the rest is tuning
+# The shares of the work that are done after inversion, and after tuning; the rest is measuring.
+_FITTED, _FITTED_AND_TUNED = 0.6, (0.25, 0.9)
 _KEPT_BYTES = MOST_BYTES - (64 << 10)  # of a picture in a person's file, beside what else is in there
 _TUNED_BYTES = 1 << 20  # which tuning adds to that
 _OWN = 30.0  # dB of PSNR above which a picture counts as the generator's own, whose pose φ reads without bias
@@ -86,7 +87,7 @@ def make_person(
         )
     picture = decode_picture(data, name)
     aligned = align(model, reader, picture, number, how)
-    fitting = _FITTING if tuned else 1.0
+    fitting, trained = _FITTED_AND_TUNED if tuned else (_FITTED, _FITTED)
     by = None if lpips is None else lpips.fingerprint
     whose = model.model_id, model.generator_sha256, encoder.fingerprint, number, how, by
     stages = Stages.begin(Remembered() if kept is None else kept, data, *whose)
@@ -109,11 +110,9 @@ def make_person(
         person = replace(person, bias=_bias(model, model.open_person(person), aligned))
         if tuned:
             steps = tune(model, model.open_person(person), target, stages)
-            person = replace(person, deltas=(yield from _scaled(steps, fitting, 1.0)))
+            person = replace(person, deltas=(yield from _scaled(steps, fitting, trained)))
             found |= {f"tuned_{key}": value for key, value in _met(_painted(model, person), target).items()}
-        as_found = model.open_person(person)
-        turns, shown = measure_turns(model, as_found, reader), measure_controls(model, as_found, reader)
-        person = replace(person, turns=turns, shown=shown)
+        person = yield from _scaled(_measured(model, person, target, reader), trained, 1.0)
     person = replace(person, metadata={**person.metadata, "figures": found})
     return Made(person, model.open_person(person), aligned, found)
 
@@ -133,10 +132,24 @@ def _fit(
     return photograph, best
 
 
+def _measured(
+    model: FaceModel, person: Person, target: Target, reader: PhotoReader
+) -> Generator[Progress, None, Person]:
+    """Adds how far the person's pictures follow what is asked."""
+    picture, steps = _painted(model, person), measure(model, model.open_person(person), reader)
+    try:
+        while True:
+            yield Progress("measured", next(steps), picture, target.picture)
+    except StopIteration as end:
+        turns, shown = end.value
+        return replace(person, turns=turns, shown=shown)
+
+
 R = TypeVar("R")
+S = TypeVar("S")
 
 
-def finish(steps: Generator[Progress, None, R], report: Callable[[Progress], object] = lambda step: None) -> R:
+def finish(steps: Generator[S, None, R], report: Callable[[S], object] = lambda step: None) -> R:
     """Takes ``steps`` to their end, calling ``report`` after each; returns what they lead to."""
     try:
         while True:

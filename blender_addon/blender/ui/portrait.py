@@ -15,7 +15,8 @@ from ..pictures import redraw
 from ..translation import iface_, n_
 from .panels import FacePanel
 
-_STAGES = {"seen": n_("Seen at a glance"), "fitted": n_("Fitted"), "tuned": n_("Tuned")}  # what of the work is done
+# What of the work is done.
+_STAGES = {"seen": n_("Seen at a glance"), "fitted": n_("Fitted"), "tuned": n_("Tuned"), "measured": n_("Measured")}
 
 
 class Shown:
