@@ -8,12 +8,14 @@ import json
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from effigy import api
 from effigy.cli import app
 from effigy.painting import pasted as pasted_frames
 from effigy.people.paste import NoPlaceError
+from effigy.people.stages import Unfinished
 from effigy_protocol.png import read_texts
 from tests.backend.people import PHOTO
 
@@ -62,3 +64,21 @@ def test_the_picture_that_is_read_is_never_written_over(tmp_path, monkeypatch, c
     assert ran.exit_code == 2
     assert "the picture itself" in ran.output
     assert (tmp_path / "a.png").read_bytes() == b"the only copy"
+
+
+@pytest.mark.parametrize(
+    ("has", "says"), [(True, "is not searched for again"), (False, "is damaged, and is begun anew")]
+)
+def test_what_was_found_before_a_stop_is_told(tmp_path, has, says):
+    picture, out = tmp_path / "grey.png", tmp_path / "somebody.person"
+    iio.imwrite(picture, np.full((64, 64, 3), 90, np.uint8))
+    unfinished = Unfinished(out)
+    if has:
+        unfinished.put("found", torch.zeros(3))
+    else:
+        unfinished.path.write_bytes(b"damaged")
+    arguments = ["photo", str(picture), "--out", str(out), "--model", "first-default"]
+    ran = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
+    assert ran.exit_code == 2
+    assert says in ran.output
+    assert unfinished.path.exists(), "as this picture shows no face"

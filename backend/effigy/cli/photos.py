@@ -37,7 +37,10 @@ def read(
     painted: PaintedOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """Read the turn and the expression of faces in photographs, in a face model's controls."""
+    """Read the turn and the expression of faces in photographs, in a face model's controls.
+
+    Ends with 1 where one of several could not be read, after the others were.
+    """
     from ..commands.photos import PhotoError, as_csv, read_pictures, reliability, unreliable
     from ..faces import BundleError, load_face_model, resolve_bundle
     from ..faces.transfer import UnreadableModelError

@@ -128,7 +128,7 @@ class EFFIGY_OT_paste_into_photo(WatchingOperator):
                 picture = given
             model = bpy.path.abspath(chosen.model) if chosen.source == "LOCAL" and chosen.model else ""
             self._command = Command(
-                chosen.command, "paste", "--keys", str(self._keys), "--picture", str(picture),
+                chosen.command, "photo", "paste", "--keys", str(self._keys), "--picture", str(picture),
                 "--out", str(self._folder), *(["--model", model] if model else []),
             )  # fmt: skip
         except (BackendError, BakeError, OSError, PreferencesError, PictureError, UnreadableError, ValueError) as error:
