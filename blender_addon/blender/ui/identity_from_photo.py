@@ -116,7 +116,7 @@ class EFFIGY_OT_make_person(PhotoSettings):
                 self._work = LongWork(link, self._request)
         except (RequestError, ValueError) as error:
             return self._fail(error)
-        portrait.begin(Path(self.filepath).name)
+        portrait.begin(Path(self.filepath).name, self.target(context).name)
         return self.watch(context)
 
     def look(self, context: bpy.types.Context) -> set[str] | None:

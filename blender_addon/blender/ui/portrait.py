@@ -12,6 +12,7 @@ import bpy.utils.previews
 import numpy as np
 
 from ..pictures import redraw
+from ..scene.queries import face_in
 from ..translation import iface_, n_
 from .panels import FacePanel
 
@@ -87,14 +88,15 @@ class Portrait:
     def __init__(self) -> None:
         self.shown = Shown(parts=2)
         self.name = ""  # the picture's; empty: nobody is shown
+        self.face = ""  # that of the face which becomes this person
         self.stage = ""
         self.share = 0.0
         self.is_under_way = False
         self.is_unwanted = False  # the artist has said to stop
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, face: str) -> None:
         self.close()
-        self.name, self.is_under_way = name, True
+        self.name, self.face, self.is_under_way = name, face, True
         redraw.side_panels()
 
     def update(self, stage: str, share: float, preview: bytes | None) -> None:
@@ -114,7 +116,8 @@ class Portrait:
 
     def close(self) -> None:
         self.shown.forget()
-        self.name, self.stage, self.share, self.is_under_way, self.is_unwanted = "", "", 0.0, False, False
+        self.name, self.face, self.stage, self.share = "", "", "", 0.0
+        self.is_under_way = self.is_unwanted = False
 
 
 portrait = Portrait()
@@ -138,6 +141,8 @@ class EFFIGY_PT_portrait(FacePanel):
         else:
             row.label(text=portrait.name, icon="IMAGE_DATA", translate=False)
             row.operator("effigy.stop_portrait", text="", icon="CHECKMARK")
+        if portrait.face != face_in(context).name:  # the panel is that of the face which is active now
+            layout.label(text=iface_("For {}", portrait.face), translate=False)
         portrait.shown.draw_parts(layout, ("Photograph", "Person"), 5.5)
 
 

@@ -144,6 +144,19 @@ def test_a_picture_of_bytes_becomes_icons():
     shown.draw_parts(None, (), 5.0)
 
 
+def test_the_panel_says_whose_face_a_person_is_made_for(scene, face):
+    """Where another face is active than that which From Photo was pressed for."""
+    module, said = addon("blender.ui.portrait"), []
+    layout = SimpleNamespace(label=lambda **what: said.append(what["text"]), operator=lambda *what, **how: None)
+    layout.row = lambda align=False: layout
+    for name in (face.name, "Somebody Else"):
+        module.portrait.begin("us.jpg", name)
+        module.portrait.end(made=True)
+        module.EFFIGY_PT_portrait.draw(SimpleNamespace(layout=layout), bpy.context)
+    module.portrait.close()
+    assert said == ["us.jpg", "us.jpg", "For Somebody Else"]
+
+
 @pytest.mark.parametrize("faces", [1, 3])
 def test_where_a_picture_shows_several_faces_the_artist_is_asked_which(faces, scene, face, monkeypatch):
     """Without a number; where there is one face, that one is made at once."""
