@@ -55,9 +55,9 @@ class LiveCapture:
         """Returns the text of the status line."""
         if self.process is not None:
             name = self.process.name or rpt_("what is being started")
-            text = rpt_("Live Capture from {}: {} moments. ESC stops", name, self.listener.packets)
+            text = rpt_("Live Capture from {}: {} moments. Esc stops", name, self.listener.packets)
             return f"{text} · {self.process.said}" if self.process.said else text
-        text = rpt_("Live Capture on port {}: {} packets. ESC stops", self.listener.port, self.listener.packets)
+        text = rpt_("Live Capture on port {}: {} packets. Esc stops", self.listener.port, self.listener.packets)
         if self.listener.refusal:
             text += rpt_(". Something else came: {}", self.listener.refusal)
         return text

@@ -77,7 +77,7 @@ class EFFIGY_OT_import_film(OpensFile, FilmSettings):
     bl_label = "Import Film"
     bl_description = (
         "Read the face in a film, and turn what it does into keyframes of the controls and the head. "
-        "It is read on this computer, and no picture of it is kept. ESC stops"
+        "It is read on this computer, and no picture of it is kept. Esc stops"
     )
     bl_options = {"REGISTER"}  # what follows is the undo step
 
@@ -184,7 +184,7 @@ class EFFIGY_OT_read_film(WatchingOperator, FilmSettings):
         process = self._reading.process
         if process.total:
             context.window_manager.progress_update(process.done / process.total)
-        self.show_status(context, rpt_("Import Film: {} of {} pictures. ESC stops", process.done, process.total or "…"))
+        self.show_status(context, rpt_("Import Film: {} of {} pictures. Esc stops", process.done, process.total or "…"))
         capture_process.look()
         return None
 

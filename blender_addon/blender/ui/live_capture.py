@@ -46,7 +46,7 @@ class EFFIGY_OT_live_capture(CaptureSettings, bpy.types.Operator):
     bl_label = "Live Capture"
     bl_description = (
         "Let the face follow the Live Link Face app on a phone, a camera of this computer or a film, until Stop or "
-        "ESC. With Auto Keying on, what it does becomes keys: press play to record a performance. "
+        "Esc. With Auto Keying on, what it does becomes keys: press play to record a performance. "
         "No picture is kept"
     )
     bl_options = {"UNDO"}  # not REGISTER: a performance cannot be done again with other settings

@@ -48,7 +48,7 @@ def complete(work: Work) -> None:
 
 
 class RangeOperator(bpy.types.Operator):
-    """An operator that does its work while the window lives on. ESC stops it; what is done is kept."""
+    """An operator that does its work while the window lives on. Esc stops it; what is done is kept."""
 
     noun = ""  # how its messages begin
     writes_files = True
@@ -108,7 +108,7 @@ class RangeOperator(bpy.types.Operator):
             traceback.print_exc()
             return self._stop(context, rpt_("{} stopped: {}", rpt_(self.noun), f"{type(error).__name__}: {error}"))
         context.window_manager.progress_update(done)
-        text = rpt_("{}: {} of {} frames. ESC stops", rpt_(self.noun), done, self._work.walk.total)
+        text = rpt_("{}: {} of {} frames. Esc stops", rpt_(self.noun), done, self._work.walk.total)
         context.workspace.status_text_set(text)
         return {"RUNNING_MODAL"}
 
@@ -151,7 +151,7 @@ class EFFIGY_OT_bake(RangeOperator):
     bl_label = "Bake"
     bl_description = (
         "Paint the scene's frame range to PNG files beside the .blend and show them on the plate: they render "
-        "anywhere, without a backend and without this add-on. Frames that are up to date are kept. ESC stops"
+        "anywhere, without a backend and without this add-on. Frames that are up to date are kept. Esc stops"
     )
     bl_options = {"UNDO"}  # it switches the plate to its pictures
     noun = "Bake"
@@ -173,7 +173,7 @@ class EFFIGY_OT_bake_layers(RangeOperator):
     bl_description = (
         "Write the scene's frame range to OpenEXR files beside the .blend, for compositing: the picture in linear "
         "light, its normals, its depth in metres from the camera, and its colour without light. The scene stays as it "
-        "is. ESC stops"
+        "is. Esc stops"
     )
     noun = "Bake Layers"
 
@@ -189,7 +189,7 @@ class EFFIGY_OT_cache(RangeOperator):
     bl_label = "Cache"
     bl_description = (
         "Paint the scene's frame range into memory, so that scrubbing and playback show exact pictures at once. What "
-        "changes is painted again automatically. ESC stops"
+        "changes is painted again automatically. Esc stops"
     )
     noun = "Cache"
     writes_files = False
