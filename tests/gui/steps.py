@@ -194,8 +194,8 @@ def landmark(window, index):
     )
 
 
-def choose_file(window, path, shot=None):
-    """Enters a path into the file browser that a button opened, and presses its button."""
+def choose_file(window, path, shot=None, untick=None):
+    """Enters a path into the file browser that a button opened, switches an option off, and presses its button."""
     until(lambda: window.ask(_BROWSER + "result = browser is not None"), window.console)
     window.ask(
         _BROWSER + f"browser.spaces.active.params.directory = {str(path.parent)!r}.encode()\n"
@@ -205,11 +205,14 @@ def choose_file(window, path, shot=None):
     time.sleep(1.0)
     if shot is not None:
         window.shot(shot)
+    if untick is not None:
+        window.press(untick, _OPTIONS)
     window.move(600, 450)  # into the browser, where Return is its button
     window.keys("Return")
     until(lambda: window.ask(_BROWSER + "result = browser is None"), window.console)
 
 
+_OPTIONS = slice(950, 1230)  # the columns of a file browser's options
 _BROWSER = """
 areas = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
 browser = next((area for area in areas if area.type == "FILE_BROWSER"), None)

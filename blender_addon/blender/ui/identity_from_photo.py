@@ -39,8 +39,9 @@ class PhotoSettings(ChangeOperator):
     )  # fmt: skip
     tune: BoolProperty(
         name="Tune",
-        description="Tune the generator for this person alone: comes much closer to a photograph, takes minutes, and "
-        "adds a MiB to the .blend. Not for pictures that the model painted itself",
+        description="Tune the generator for this person alone: comes much closer to a photograph, takes a minute or "
+        "more, and adds a MiB to the .blend. Pictures that the model painted itself need none of it",
+        default=True,
     )
     alignment: EnumProperty(
         name="Cut Out",
@@ -64,7 +65,8 @@ class PhotoSettings(ChangeOperator):
             layout.prop(self, name)
         column = layout.column()
         column.scale_y = 0.8
-        for line in ("Only of people who agreed.", "See People from Pictures in the manual."):
+        tuned = "Takes a minute or more." if self.tune else "Without Tune hardly a likeness."
+        for line in (tuned, "Only of people who agreed.", "See People from Pictures in the manual."):
             column.label(text=line)
 
 

@@ -141,9 +141,12 @@ class EFFIGY_PT_portrait(FacePanel):
         else:
             row.label(text=portrait.name, icon="IMAGE_DATA", translate=False)
             row.operator("effigy.stop_portrait", text="", icon="CHECKMARK")
-        if portrait.face != face_in(context).name:  # the panel is that of the face which is active now
+        is_another = portrait.face != face_in(context).name  # the panel is that of the face which is active now
+        if is_another:
             layout.label(text=iface_("For {}", portrait.face), translate=False)
         portrait.shown.draw_parts(layout, ("Photograph", "Person"), 5.5)
+        if not (portrait.is_under_way or is_another):  # turned like that, a person is most like the photograph
+            layout.operator("effigy.reset_pose", text="Turn as in the Photograph", icon="ORIENTATION_LOCAL")
 
 
 class EFFIGY_OT_stop_portrait(bpy.types.Operator):
