@@ -7,7 +7,8 @@ import torch
 
 from recipes.demo_face.train_generator import Plan, Training
 
-PLAN = Plan(resolution=16, channel_base=128, channel_max=16, pictures=96, batch=8)
+# In float32, because whether a processor's bfloat16 is used is no matter of what is tested.
+PLAN = Plan(resolution=16, channel_base=128, channel_max=16, pictures=96, batch=8, bfloat16=False)
 
 
 def small_network():
