@@ -25,7 +25,8 @@ from effigy import api
 from effigy.faces import FaceModel, embedded_bundle, generator_of
 from effigy.faces.photo_map import Features
 from effigy.landmarks.photo import PhotoReader
-from effigy.people.making import finish, make_person, psnr
+from effigy.people.making import make_person, psnr
+from effigy.people.steps import finish
 from effigy.recognition import load_embedder
 from recipes.people.inputs import told
 from recipes.people.truth import Truth, UnknownTruthError

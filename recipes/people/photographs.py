@@ -29,7 +29,8 @@ from effigy.faces.photo_map import Features
 from effigy.faces.picture_reading import NoFaceError, find_faces
 from effigy.faces.transfer import photo_map_of
 from effigy.landmarks.photo import PhotoReader, doubled
-from effigy.people.making import finish, make_person
+from effigy.people.making import make_person
+from effigy.people.steps import finish
 from effigy.picture_files import PictureFileError
 from recipes.people.inputs import read_record, told
 

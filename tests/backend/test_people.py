@@ -19,8 +19,9 @@ from effigy.landmarks.photo import Crop, cut
 from effigy.people import following, making
 from effigy.people.alignment import UnfitModelError, align, crop_of, ffhq_crop, to_crop
 from effigy.people.following import measure, measure_controls, measure_turns
-from effigy.people.making import Made, finish, make_person, psnr, target_of
+from effigy.people.making import Made, make_person, psnr, target_of
 from effigy.people.stages import Kept, Remembered, Stages, Unfinished
+from effigy.people.steps import finish
 from effigy.people.tuning import _NUMBERS
 from effigy.picture_files import PictureFileError
 from tests.backend.people import SEED, tensor

@@ -17,8 +17,9 @@ from effigy.faces.recent import Recent
 from effigy.painting.shots import Shot, paint_shots
 from effigy.people import expressions, stages, tuning
 from effigy.people.alignment import align
-from effigy.people.making import finish, psnr, target_of
+from effigy.people.making import psnr, target_of
 from effigy.people.stages import Stages, Unfinished
+from effigy.people.steps import finish
 from effigy.people.warping import warp
 from effigy_protocol.messages import FromLatent, OpenIdentity, Synthesize
 

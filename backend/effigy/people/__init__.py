@@ -3,9 +3,10 @@
 
 from .alignment import ALIGNMENTS, UnfitModelError, pixels_of
 from .inversion import Progress
-from .making import Made, finish, make_person
+from .making import Made, make_person
 from .paste import NoPlaceError, Place, place_of
 from .provenance import provenance_texts
+from .steps import finish
 
 __all__ = [
     "ALIGNMENTS",

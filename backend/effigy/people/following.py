@@ -23,6 +23,7 @@ from ..faces.photo_map import Features
 from ..geometry.camera import Array
 from ..geometry.expressions import mirror_twins
 from ..landmarks.photo import PhotoReader, doubled
+from .steps import told_as
 
 _TURNED = (-24.0, -12.0, 0.0, 12.0, 24.0)  # degrees from where the photograph looks
 _FEWEST = 4  # pictures with a face
@@ -38,18 +39,13 @@ def measure(
     """Returns what ``measure_turns`` and ``measure_controls`` do. It yields which share of the pictures is read."""
     work, done = len(_TURNED) + 2 * (1 + len(_STRENGTHS) * len(_ends(model))), 0
 
-    def both() -> Steps[tuple[float | None, Array | None]]:
-        turns = yield from measure_turns(model, identity, reader)
-        return turns, (yield from measure_controls(model, identity, reader))
+    def share(pictures: int) -> float:
+        nonlocal done
+        done += pictures
+        return done / work
 
-    steps = both()
-    try:
-        while True:
-            done += next(steps)
-            yield done / work
-    except StopIteration as end:
-        found: tuple[float | None, Array | None] = end.value
-        return found
+    turns = yield from told_as(measure_turns(model, identity, reader), share)
+    return turns, (yield from told_as(measure_controls(model, identity, reader), share))
 
 
 def measure_turns(model: FaceModel, identity: Identity, reader: PhotoReader) -> Steps[float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -33,6 +33,7 @@ from .inversion import Progress, invert
 from .masks import face_mask
 from .objective import Judged, Objective, PhotoFace, Target, mesh_of
 from .stages import Kept, Remembered, Stages
+from .steps import told_as
 from .tuning import tune
 
 _SOURCE = "a picture that its user gave"
@@ -137,37 +138,17 @@ def _measured(
 ) -> Generator[Progress, None, Person]:
     """Adds how far the person's pictures follow what is asked."""
     picture, steps = _painted(model, person), measure(model, model.open_person(person), reader)
-    try:
-        while True:
-            yield Progress("measured", next(steps), picture, target.picture)
-    except StopIteration as end:
-        turns, shown = end.value
-        return replace(person, turns=turns, shown=shown)
+    told = told_as(steps, lambda share: Progress("measured", share, picture, target.picture))
+    turns, shown = yield from told
+    return replace(person, turns=turns, shown=shown)
 
 
 R = TypeVar("R")
-S = TypeVar("S")
-
-
-def finish(steps: Generator[S, None, R], report: Callable[[S], object] = lambda step: None) -> R:
-    """Takes ``steps`` to their end, calling ``report`` after each; returns what they lead to."""
-    try:
-        while True:
-            report(next(steps))
-    except StopIteration as end:
-        result: R = end.value
-        return result
 
 
 def _scaled(steps: Generator[Progress, None, R], low: float, high: float) -> Generator[Progress, None, R]:
     """Passes on steps whose share of the work goes from ``low`` to ``high``."""
-    try:
-        while True:
-            progress = next(steps)
-            yield replace(progress, share=low + (high - low) * progress.share)
-    except StopIteration as end:
-        result: R = end.value
-        return result
+    return told_as(steps, lambda step: replace(step, share=low + (high - low) * step.share))
 
 
 def encoder_of(model: FaceModel) -> Encoder:
