@@ -60,16 +60,15 @@ class Pictures:
     def bytes(self, matte: MatteName = "none") -> NDArray[np.uint8]:
         """Returns uint8 [N, H, W, 3], or 4 with the straight alpha of ``matte``, rounded as StyleGAN's scripts do.
 
-        At the soft edges of exact pictures, bytes are those that survive being multiplied by alpha. Raises
-        DetectorError where the matte network cannot be loaded.
+        Raises DetectorError where the matte network cannot be loaded.
         """
-        pixels = _interleaved((self._shown(matte) * 127.5).add_(128).clamp_(0, 255).to(torch.uint8).cpu().numpy())
-        return pixels if matte == "none" or not self.is_exact else multipliable(pixels)
+        pixels = (self._shown(matte) * 127.5).add_(128).clamp_(0, 255).to(torch.uint8)
+        return _interleaved(pixels.cpu().numpy())
 
     def words(self, matte: MatteName = "none") -> NDArray[np.uint16]:
-        """Returns the same as uint16, with 65535 for 255.
+        """Returns the same as uint16, with 65535 for 255; its 8 upper bits round to those of ``bytes``.
 
-        Where alpha is 1, the 8 upper bits round to those of ``bytes``. Raises DetectorError as ``bytes`` does.
+        Raises DetectorError as ``bytes`` does.
         """
         images = self._shown(matte)
         # 257 levels of 16 bits to one of 8. The first step is that of ``bytes``, so that both round alike.
@@ -81,8 +80,8 @@ class Pictures:
     def _shown(self, matte: MatteName) -> Tensor:
         """Returns [N, 3, H, W] in [−1, 1] as painted, or [N, 4, H, W] with the head cut out.
 
-        The head's own colours are found where its edge mixes with the background: in exact pictures with care, in
-        others fast.
+        The head's own colours are found where its edge mixes with the background: in exact pictures with care, and so
+        that their bytes survive being multiplied by alpha; in others fast.
         """
         if matte == "none":
             return colour(self.images, self.planes)
@@ -91,7 +90,8 @@ class Pictures:
         if self.is_exact:
             cut = partial(cut_out, is_painted=self.has_alpha)
         colours = np.stack([cut(*pair) for pair in zip(colours, opacity, strict=True)])
-        return torch.from_numpy(np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)).permute(0, 3, 1, 2)
+        shown = np.concatenate([colours, 2 * opacity[..., None] - 1], axis=-1)
+        return torch.from_numpy(multipliable(shown) if self.is_exact else shown).permute(0, 3, 1, 2)
 
     def opacity(self) -> Plane:
         """Returns where the heads are, [N, H, W] from 0 to 1.

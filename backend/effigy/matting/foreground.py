@@ -9,7 +9,6 @@ then F = (C − (1 − α)B) / α where α is large enough to tell, and is sprea
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .spread import Plane, spread, spread_from_edge
 
@@ -42,17 +41,19 @@ def cut_out(colour: Plane, alpha: Plane, *, is_painted: bool = False) -> Plane:
     return np.where(mixed >= (_SOLID_PAINTED if is_painted else _SOLID), colour, 2 * to_srgb(head) - 1)
 
 
-def multipliable(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns bytes [..., 4] with straight alpha whose colours are kept by programs that multiply them by alpha.
+def multipliable(shown: Plane) -> Plane:
+    """Returns colours and straight alpha [..., 4] in [−1, 1] whose bytes are kept by programs that multiply them.
 
-    Blender's Cycles multiplies in whole numbers, rounds down, and divides again: colour c becomes [255 ⌊c a / 255⌋ / a]
-    under alpha a. Where that is more than 1 of 255 from c, times alpha, it is not for c + 1, which then stands for it.
+    Blender's Cycles multiplies bytes in whole numbers, rounds down, and divides again: colour c becomes
+    [255 ⌊c a / 255⌋ / a] under alpha a. Where that is more than 1 of 255 from c, times alpha, it is not for c + 1,
+    which then stands for it.
     """
-    is_soft = (pixels[..., 3] > 0) & (pixels[..., 3] < 255)
-    colour, alpha = np.split(pixels[is_soft].astype(np.int32), [3], axis=-1)
+    level = (shown * 127.5 + 128).clip(0, 255).astype(np.uint8)  # as Pictures.bytes rounds
+    is_soft = (level[..., 3] > 0) & (level[..., 3] < 255)
+    colour, alpha = np.split(level[is_soft].astype(np.int32), [3], axis=-1)
     after = -((alpha - 2 * 255 * (colour * alpha // 255)) // (2 * alpha))  # a half may go either way: here down
-    kept = pixels.copy()
-    kept[is_soft, :3] += (colour - after) * alpha > 255
+    kept = shown.copy()
+    kept[is_soft, :3] = np.where((colour - after) * alpha > 255, 2 * (colour + 1) / 255 - 1, shown[is_soft, :3])
     return kept
 
 
