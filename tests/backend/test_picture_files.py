@@ -90,6 +90,14 @@ def test_decompression_bombs_are_refused_by_their_header(size):
 
 
 def test_a_webp_of_too_many_pixels_is_refused_by_its_header():
+    data = bytearray(encoded(Image.new("RGBA", (64, 64)), "WEBP", exif=b"Exif"))
+    assert data[12:16] == b"VP8X", "whose header says how large it is"
+    data[24:30] = (16_382).to_bytes(3, "little") * 2
+    with pytest.raises(PictureFileError, match="make it smaller"):
+        decode_picture(bytes(data))
+
+
+def test_a_short_webp_of_too_many_pixels_is_refused_by_its_header():
     """Some 34 bytes are a picture of one colour of any size, and decoding takes 20 bytes for each of its pixels."""
     data = bytearray(encoded(Image.new("RGB", (64, 64), (1, 2, 3)), "WEBP", lossless=True))
     assert data[12:16] == b"VP8L", "whose header says how large it is"
