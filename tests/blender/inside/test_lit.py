@@ -129,6 +129,8 @@ def test_a_preview_a_render_and_a_bake_are_lit_alike(scene, lit, settle, monkeyp
     key(lit, "jawOpen", (1, 0.0), (2, 0.8))
     scene.frame_set(1)
     shine(40)
+    # On the diagonal between the plate's triangles a ray to the sun may meet the other one, as the processor rounds.
+    bpy.data.objects["Sun"].data.use_shadow = False
     settle()
     frame = painted(lit)
     rest, surface = maps_of(lit), Surface.of(frame, "head")
