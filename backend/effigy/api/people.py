@@ -41,6 +41,7 @@ def photo(
     preview: str | Path | None = None,
     model: Model = "default",
     progress: Callable[[float], None] = lambda share: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Made:
     """Makes a person of a face in a picture; ``identity`` of the result can be painted.
 
@@ -59,6 +60,7 @@ def photo(
         preview: a PNG to write, of the face as it was cut out and as it is painted, side by side.
         model: the face model.
         progress: called with the share that is done, 0 … 1.
+        note: called with a sentence where an earlier run was stopped: whether what it found is used.
 
     Raises:
         Besides PaintingError, what ``people.make_person`` raises.
@@ -74,6 +76,8 @@ def photo(
     data, name = (picture, "the picture") if isinstance(picture, bytes) else _picture_file(Path(picture))
     reader = PhotoReader(chosen.generator.device)
     kept = None if out is None else Unfinished(Path(out))
+    if kept is not None and kept.told:
+        note(kept.told)
     steps = make_person(
         chosen, reader, data, face, align, tuned=tune, keep_picture=keep_picture, name=name,
         lpips=users_lpips(reader.device), kept=kept,

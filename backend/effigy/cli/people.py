@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from effigy_protocol.files import is_folder, is_there
+from effigy_protocol.files import is_folder
 
 from .console import Console, fail, note, stage_progress
 from .options import DeviceOption, KeepOption, ModelOption, PitchOption, SetOption, YawOption
@@ -69,24 +69,18 @@ def photo(
     from .. import api
     from ..faces.person import SUFFIX
     from ..people.alignment import ALIGNMENTS
-    from ..people.stages import Unfinished
 
     if is_folder(out) or out.suffix != SUFFIX:
         raise fail(f"{out} is not the name of a person's file: --out names one, for instance somebody{SUFFIX}")
     if align not in ALIGNMENTS:
         raise fail(f"--align {align!r}: use {', '.join(ALIGNMENTS)}")
     with _failures():
-        begun = Unfinished(out)
-        if begun.is_known:
-            note(f"{begun.path} is there: what it has of this picture, asked in this way, is not searched for again")
-        elif is_there(begun.path):
-            note(f"{begun.path} is damaged, and is begun anew")
         chosen = api.load(model, device)
         with stage_progress() as progress:
             made = api.photo(
                 picture, out=out, face=face, align=align, tune=tune, keep_picture=keep_picture,
                 preview=preview, model=chosen,
-                progress=lambda share: progress("fit", round(100 * share), 100),
+                progress=lambda share: progress("fit", round(100 * share), 100), note=note,
             )  # fmt: skip
     if made.aligned.faces > 1:
         note(f"{picture} shows {made.aligned.faces} faces: this is face {face}, by size; --face takes another")

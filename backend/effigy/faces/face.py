@@ -204,13 +204,14 @@ class FaceModel:
                 raise _unfit("bias", len(mine.bias), len(q))
             q = q + mine.bias
         turns = 1.0 if mine is None or mine.turns is None else mine.turns
-        shown = np.ones((2, len(self.controls))) if mine is None or mine.shown is None else mine.shown
-        if shown.shape[1] != len(self.controls):
-            raise _unfit("shown", shown.shape[1], len(self.controls))
+        shown: Mapping[str, tuple[float, float]] = {}
+        if mine is not None and mine.shown is not None:
+            if mine.shown.shape[1] != len(self.controls):
+                raise _unfit("shown", mine.shown.shape[1], len(self.controls))
+            shown = shares_by_name(self.controls, mine.shown)
         pose, rest = pose_and_shape_of(q, self.shape)
         key = hashlib.sha256(self.model_id.encode() + latent).hexdigest()[:16]
-        shares = shares_by_name(self.controls, shown)
-        identity = Identity(key, anchor, latent, q, pose, rest, person, turns, shares)
+        identity = Identity(key, anchor, latent, q, pose, rest, person, turns, shown)
         self.tuned_for(identity)  # so that tuning that does not fit is refused here, and not when it is painted
         return identity
 

@@ -65,10 +65,16 @@ class Unfinished:
 
     def __init__(self, person: Path) -> None:
         self.path = beside(person, ".unfinished")
+        self.told = ""  # what to say of an earlier run that was stopped, if there was one
         try:
             self._rows = read_tensors(self.path) if self.path.exists() else {}
-        except ValueError:  # damaged: then it begins anew
+            if self._rows:
+                self.told = (
+                    f"{self.path} is there: what it has of this picture, asked in this way, is not searched for again"
+                )
+        except ValueError:
             self._rows = {}
+            self.told = f"{self.path} is damaged, and is begun anew"
         self.is_known = bool(self._rows)  # whether somebody was begun here
 
     def get(self, key: str, /) -> Tensor | None:
