@@ -28,7 +28,6 @@ from .fairness import fairness
 from .gallery import gallery
 from .labels import write_labels
 from .latents import SCENE, TRUNCATION, drawn, drawn_evenly, latents_of
-from .levels import levelled
 from .parameters import people_of, sample
 from .renderer import Renderer
 from .report import render as pictures_of
@@ -106,6 +105,9 @@ def train(
     channel_base: Annotated[
         int, typer.Option(min=64, help="A block of n × n pixels has this / n channels, at most 256.")
     ] = Plan().channel_base,
+    held: Annotated[
+        int, typer.Option(min=0, help="Blocks of up to this many pixels a side stay as in --start.")
+    ] = Plan().held,
     batch: Annotated[int, typer.Option(min=2, help="Pictures of a step.")] = Plan().batch,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     bfloat16: Annotated[bool, typer.Option(help="Convolutions in bfloat16.")] = Plan().bfloat16,
@@ -124,6 +126,7 @@ def train(
             quarter=quarter,
             half=half,
             channel_base=channel_base,
+            held=held,
             batch=batch,
             bfloat16=bfloat16,
         )
@@ -131,7 +134,7 @@ def train(
         if start is not None:
             training.begin(read_trainable(start))
     run(training, renders, checkpoint, compiled=compiled)
-    save_generator(levelled(training.finished()), out)
+    save_generator(training.finished(), out)
 
 
 @app.command()
@@ -140,7 +143,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="The generator to write (.safetensors).")],
 ) -> None:
     """Writes the generator of a training that has not ended, as train does at its end; train may go on afterwards."""
-    save_generator(levelled(Training.load(checkpoint).finished()), out)
+    save_generator(Training.load(checkpoint).finished(), out)
 
 
 @app.command()

@@ -32,3 +32,8 @@ def levelled(network: StyleGAN2, clear: float = CLEAR, solid: float = SOLID) -> 
         block.torgb.bias[ALPHA] *= gain
     blocks[-1].torgb.bias[ALPHA] += gain * (1 - 2 * clear) - 1  # in [−1, 1], where 2a − 1 is painted
     return out
+
+
+def unlevelled(network: StyleGAN2, clear: float = CLEAR, solid: float = SOLID) -> StyleGAN2:
+    """Returns the generator that ``levelled`` has made ``network`` of: training goes on with what alpha was."""
+    return levelled(network, -clear / (solid - clear), (1 - clear) / (solid - clear))

@@ -70,7 +70,7 @@ def attention(landmarks: Tensor, alpha: Tensor, around: Tensor) -> Tensor:
     unit = size / 128
     grid = torch.arange(size, device=landmarks.device) + 0.5
     # Hair is the last to be learnt: with the background's weight it held three quarters of the squared error.
-    weight = 0.5 + 0.8 * alpha + 4.0 * around
+    weight = 0.7 + 0.6 * alpha + 4.0 * around
     for points, (width, height), strength in (
         (landmarks[:, 27:36], (34, 40), 0.9),
         (landmarks[:, 36:42], (11, 10), 3.0),

@@ -22,10 +22,13 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration: singular values above 
 
 
 class Optimiser:
-    """Changes the parameters of ``network``'s synthesis by their gradients, at a rate that each step is told."""
+    """Changes the parameters of ``network``'s synthesis by their gradients, at a rate that each step is told.
+
+    Those that need no gradient stay.
+    """
 
     def __init__(self, network: StyleGAN2) -> None:
-        parameters = list(network.synthesis.parameters())
+        parameters = [p for p in network.synthesis.parameters() if p.requires_grad]
         self.matrices = [p for p in parameters if is_matrix(p)]
         rest = [p for p in parameters if not is_matrix(p)]
         self.adam = torch.optim.Adam(rest, betas=(0.9, 0.99), fused=True)

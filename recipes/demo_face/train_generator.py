@@ -26,10 +26,12 @@ from torch import Tensor
 from effigy.generators.networks.configs import StyleGAN2Config
 from effigy.generators.networks.dense import initialize
 from effigy.generators.networks.operations import has_matrix_units
-from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Synthesis
 from effigy_protocol.files import whole_file
 
+from .grain import grained, silence_carrier, ungrained
 from .latents import Z_DIM
+from .levels import levelled, unlevelled
 from .losses import around_face, attention, edit_loss, emphasised, inside, regression_loss, sharpened
 from .mapping import LAYERS, W_DIM, centred, code, with_mapping
 from .optimiser import Optimiser
@@ -52,32 +54,40 @@ class Plan:
     resolution: int = 128
     channel_base: int = 8192  # as in the official code: channel_base / resolution, channel_max at most
     channel_max: int = 256
+    held: int = 0  # blocks of up to this many pixels a side stay as they were begun with
     pictures: int = 300_000  # to be seen in all
     batch: int = 16
-    rate: float = 1.2e-3
+    rate: float = 1e-3
     last_rate: float = 0.02  # of ``rate``; a cosine leads there while pictures are whole
     editing: float = 0.15  # weight of what changes between the two pictures of a pair, beside painting
     # What it paints is softer than what it is shown: so it is shown pictures that are sharper than the renders.
-    crispness: float = 0.35
-    hair_crispness: float = 0.5  # of hair, ears, neck and clothes
-    lock_contrast: float = 0.35  # how much more locks of hair differ from each other than in the renders
+    crispness: float = 0.3
+    hair_crispness: float = 0.25  # of hair, ears, neck and clothes
+    lock_contrast: float = 0.2  # how much more locks of hair differ from each other than in the renders
     # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
     quarter: float = 0.4  # the share of the pictures that is seen at a quarter of the size
     half: float = 0.3  # and, after them, at half of it; the rate falls after both
     bfloat16: bool = has_matrix_units()  # whether convolutions are; 1.7 times as fast with AMX, or on Zen 5
 
     def __post_init__(self) -> None:
-        """Raises ValueError for shares that leave nothing to be seen whole, and for half pairs."""
+        """Raises ValueError for shares that leave nothing to be seen whole, half pairs, and nothing to train."""
         if self.batch < 2 or self.batch % 2:
             raise ValueError(f"a batch of {self.batch} pictures is not made of pairs")
         if not (self.quarter >= 0 and self.half >= 0 and self.quarter + self.half < 1):
             raise ValueError(f"shares of {self.quarter} and {self.half} leave no pictures to be seen whole")
+        if self.held >= self.smallest:
+            raise ValueError(f"pictures of {self.smallest} pixels teach nothing while {self.held} pixels are held")
 
     @property
     def network(self) -> StyleGAN2Config:
         sizes = [4 << level for level in range(int(math.log2(self.resolution)) - 1)]
         channels = tuple(min(self.channel_base // size, self.channel_max) for size in sizes)
         return StyleGAN2Config(Z_DIM, W_DIM, channels, LAYERS, mapping_lr_multiplier=1.0, planes=NAMES)
+
+    @property
+    def smallest(self) -> int:
+        """The size of the smallest pictures that are seen."""
+        return self.resolution // (4 if self.quarter > 0 else 2 if self.half > 0 else 1)
 
     def size_at(self, seen: int) -> int:
         """Returns the pictures' size after ``seen`` of them."""
@@ -141,18 +151,23 @@ class Training:
         self.network = StyleGAN2(plan.network)
         initialize(self.network)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        assert isinstance(self.network.synthesis, StyleGAN2Synthesis)
+        for block in self.network.synthesis.blocks():
+            block.requires_grad_(block.conv1.noise_const.shape[-1] > plan.held)
+        silence_carrier(self.network)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = Optimiser(self.network)
 
     def begin(self, start: StyleGAN2) -> None:
-        """Goes on from ``start``, a generator of this recipe, widened.
+        """Goes on from ``start``, a generator of this recipe, whose alpha was levelled, widened.
 
         Raises ValueError when it cannot become what the plan asks for.
         """
-        wide = widened(start, self.plan.network.channels)
+        wide = widened(ungrained(unlevelled(start)), self.plan.network.channels)
         if wide.config != self.plan.network:
             raise ValueError(f"a generator of {wide.config} cannot go on as one of {self.plan.network}")
         self.network.load_state_dict(centred(wide).state_dict())
+        silence_carrier(self.network)
         self.average.load_state_dict(self.network.state_dict())
 
     def step(self, renders: Renders, compute: Callable[..., Tensor] | None = None) -> Tensor:
@@ -181,8 +196,8 @@ class Training:
         return loss.detach()
 
     def finished(self) -> StyleGAN2:
-        """Returns the averaged weights as a generator to store, on the CPU, with the mapping from z."""
-        return with_mapping(self.average)
+        """Returns the averaged weights as a generator to store: levelled, in grain, with the mapping, on the CPU."""
+        return grained(levelled(with_mapping(self.average)))
 
     def save(self, path: Path) -> None:
         state = {

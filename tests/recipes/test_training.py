@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from effigy.generators.load import save_generator
 from effigy.generators.networks.stylegan2 import StyleGAN2
 from recipes.demo_face import latents, train_generator
 from recipes.demo_face.__main__ import app
+from recipes.demo_face.levels import levelled, unlevelled
 from recipes.demo_face.mapping import code
 from recipes.demo_face.parameters import COUNT, PERSONAL, sample
 from recipes.demo_face.planes import NAMES
 from recipes.demo_face.train_generator import Plan, Renders, Training
 
 from ..closeness import assert_same, roundings_of
-from .small import PLAN
+from .small import PLAN, painted, small_network
 
 
 def test_training_goes_on_exactly_as_if_it_had_not_stopped(data: Path, tmp_path: Path):
@@ -50,11 +52,10 @@ def test_training_lowers_the_loss_and_writes_a_generator_that_loads(data: Path, 
     loaded = load_generator(tmp_path / "g.safetensors", "cpu")
     assert loaded.resolution == (16, 16)
     z = latents.latents_of(renders.vectors[:4], torch.Generator().manual_seed(2))
-    painted = latents.paint_vectors(training.finished(), renders.vectors[:4].numpy())
     layers = sum(
         values.ndim > 1 for values in training.network.parameters()
     )  # whose weights are stored in half precision
-    assert_same(loaded.synthesize(loaded.map(z)).clamp(-1, 1), painted, layers, torch.float16)
+    assert_same(loaded.synthesize(loaded.map(z)), painted(training.finished(), z), layers, torch.float16)
 
 
 def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
@@ -104,6 +105,32 @@ def test_training_goes_on_from_a_narrower_generator(data: Path):
     wide.step(Renders([data]))
     with pytest.raises(ValueError, match="cannot go on"):
         wide.begin(StyleGAN2(replace(PLAN.network, mapping_layers=3)))
+
+
+def test_held_blocks_stay_while_the_others_learn(data: Path):
+    start = Training(PLAN).finished()
+    training = Training(replace(PLAN, held=8, quarter=0.0, half=0.0))
+    training.begin(start)
+    begun, averaged = (copy.deepcopy(network) for network in (training.network, training.average))
+    training.step(Renders([data]))
+    for network, before in ((training.network, begun), (training.average, averaged)):
+        after = network.state_dict()
+        changed = {name for name, value in before.state_dict().items() if not torch.equal(value, after[name])}
+        block = {name for name, _ in network.named_parameters() if name.startswith("synthesis.b16.")}
+        assert changed == {name for name in block if not name.endswith("noise_strength")}
+
+
+def test_a_plan_that_holds_all_that_it_shows_is_refused():
+    with pytest.raises(ValueError, match="pictures of 32 pixels teach nothing while 32 pixels are held"):
+        Plan(held=32)
+    Plan(held=32, quarter=0.0)
+
+
+def test_alpha_is_unlevelled_to_what_it_was():
+    network = small_network()
+    again = unlevelled(levelled(network))
+    z = torch.randn(3, latents.Z_DIM, generator=torch.Generator().manual_seed(3))
+    assert_same(painted(again, z), painted(network, z), 3 * roundings_of(network))
 
 
 def test_a_generator_is_written_of_a_training_that_goes_on(data: Path, tmp_path: Path):

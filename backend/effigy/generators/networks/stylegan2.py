@@ -60,9 +60,9 @@ class SynthesisLayer(nn.Module):
     def freeze(self, dtype: torch.dtype) -> None:
         """Folds all that does not depend on the style, for good; the convolution then runs in ``dtype``."""
         if dtype == torch.float16:  # keeps products within its range; demodulation takes the factor out again
-            self.weight.data = self.weight.data / (
-                self.weight.data.abs().amax(dim=(1, 2, 3), keepdim=True) * self.weight[0].numel() ** 0.5
-            )
+            largest = self.weight.data.abs().amax(dim=(1, 2, 3), keepdim=True)
+            largest[largest == 0] = 1  # a channel that reads nothing
+            self.weight.data = self.weight.data / (largest * self.weight[0].numel() ** 0.5)
         self.energy = energy(self.weight)
         on_cpu = self.weight.device.type == "cpu"
         self.phases = self.up and dtype == torch.bfloat16 and on_cpu and has_matrix_units()
