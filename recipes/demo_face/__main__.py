@@ -24,6 +24,7 @@ from .bake import bake as bake_assets
 from .bake import load_assets, save_assets
 from .blend import blended
 from .dataset import contact_sheet, paint_set, pair_vectors, people_vectors, render_set
+from .exchange import exchange
 from .fairness import fairness
 from .gallery import gallery
 from .labels import write_labels
@@ -144,6 +145,15 @@ def export(
 ) -> None:
     """Writes the generator of a training that has not ended, as train does at its end; train may go on afterwards."""
     save_generator(Training.load(checkpoint).finished(), out)
+
+
+@app.command(name="exchange")
+def exchange_command(
+    generator: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
+    bundle: Annotated[Path, typer.Argument(help="The face model's folder.", exists=True, file_okay=False)],
+) -> None:
+    """Gives a fitted face model another generator that paints the same latents, if landmarks agree."""
+    typer.echo(f"landmarks agree within {exchange(generator, bundle):.2f} % of the outer-eye distance")
 
 
 @app.command()

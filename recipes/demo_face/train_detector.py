@@ -41,6 +41,8 @@ BROWS = ((17, 36), (19, 37), (21, 39), (22, 42), (24, 44), (26, 45), (21, 17), (
 LOWER_LIP = ((57, 8), (66, 8))  # and the chin
 # Those that show a glance: irises and corners of the eyes. They count twice, as a glance is a matter of one pixel.
 GLANCES = ((68, 36), (68, 39), (69, 42), (69, 45))
+OUTER_EYES = (36, 45)  # what errors are relative to
+LEAST_EYES = 0.15  # of the picture's size, where a head is seen from the side
 GAP_WEIGHT = 2.0
 
 
@@ -106,7 +108,7 @@ def judge(network: LandmarkNetwork, data: Pictures) -> tuple[float, float]:
     found = torch.cat([network(x) for x, _ in parts])
     wanted = torch.cat([points for _, points in parts])
     network.train()
-    size = (wanted[:, 45] - wanted[:, 36]).norm(dim=-1).clamp_min(0.15)
+    size = (wanted[:, OUTER_EYES[1]] - wanted[:, OUTER_EYES[0]]).norm(dim=-1).clamp_min(LEAST_EYES)
     lids = [(p[:, [40, 41, 46, 47], 1].mean(1) - p[:, [37, 38, 43, 44], 1].mean(1)) / size for p in (found, wanted)]
     nme = 100 * float(((found - wanted).norm(dim=-1).mean(dim=1) / size).mean())
     return nme, float(torch.corrcoef(torch.stack(lids))[0, 1])

@@ -154,7 +154,7 @@ def test_the_background_is_lit_evenly_beside_painted_normals_that_are_noise_ther
     sun = np.array([-0.7, 0.0, 0.7])
     share = (normal[beside] @ sun).clip(0)[:, None] / light[beside]  # of what is painted there, in that light
     assert (share.std(axis=0) / share.mean(axis=0)).max() < 0.05
-    plain = to_linear(np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)[..., :3] / 255)[beside]
+    plain = to_linear(np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 4)[..., :3] / 255)[beside]
     share = array(frame, "albedo").astype(float)[beside] / plain
     assert (share.std(axis=0) / share.mean(axis=0)).max() < 0.05
 

@@ -87,7 +87,7 @@ def test_faces_of_every_shipped_model_are_painted_side_by_side_each_as_by_its_ow
     for n, frame in enumerate(work(served, asked)[3:]):
         model, anchor = models[n % 3], anchors[n % 3]
         wanted = model.paint(model.edit(anchor, 3.0 * n, 0.0, controls).ws[None])[0]
-        rgba = np.frombuffer(frame.data, np.uint8).reshape(128, 128, 4)
+        rgba = np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 4)
         np.testing.assert_array_equal(rgba[..., : wanted.shape[-1]], wanted)
         assert (rgba[..., 3] == 255).all(), "no matte was asked for"
 
