@@ -75,7 +75,6 @@ class Unfinished:
         except ValueError:
             self._rows = {}
             self.told = f"{self.path} is damaged, and is begun anew"
-        self.is_known = bool(self._rows)  # whether somebody was begun here
 
     def get(self, key: str, /) -> Tensor | None:
         return self._rows.get(key)
