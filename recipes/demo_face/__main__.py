@@ -13,10 +13,11 @@ import torch
 import typer
 from rich.progress import Progress
 
-from effigy.faces import embedded_bundle, embedded_detector, generator_of, load_face_model, resolve_bundle
+from effigy.faces import BundleError, embedded_bundle, embedded_detector, generator_of, load_face_model, resolve_bundle
 from effigy.fitting.evaluation import Judge
+from effigy.generators import GeneratorFileError
 from effigy.generators.load import save_generator
-from effigy.landmarks import load_detector
+from effigy.landmarks import DetectorError, load_detector
 from effigy.memory import keep_freed_memory
 from effigy.recognition import load_embedder
 
@@ -132,6 +133,8 @@ def train(
             bfloat16=bfloat16,
         )
         training = Training(plan, device)
+        if held and start is None:
+            raise ValueError("blocks are held as --start has them: give --start")
         if start is not None:
             training.begin(read_trainable(start))
     run(training, renders, checkpoint, compiled=compiled)
@@ -150,10 +153,11 @@ def export(
 @app.command(name="exchange")
 def exchange_command(
     generator: Annotated[Path, typer.Argument(help="What train wrote.", exists=True, dir_okay=False)],
-    bundle: Annotated[Path, typer.Argument(help="The face model's folder.", exists=True, file_okay=False)],
+    bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
 ) -> None:
-    """Gives a fitted face model another generator that paints the same latents, if landmarks agree."""
-    typer.echo(f"landmarks agree within {exchange(generator, bundle):.2f} % of the outer-eye distance")
+    """Gives a fitted face model another generator that shows the same for the same w, as one of larger pictures."""
+    landmarks, colours = exchange(generator, resolve_bundle(bundle))
+    typer.echo(f"the worst landmark is {landmarks:.2f} % of the outer-eye distance off, colours {colours:.2f} of 255")
 
 
 @app.command()
@@ -301,7 +305,7 @@ def main() -> None:
     keep_freed_memory()
     try:
         app()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BundleError, GeneratorFileError, DetectorError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)
 

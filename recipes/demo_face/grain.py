@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives a generator's pictures a film's grain, by its noise: all colours alike, and neither alpha, normals nor depth.
+"""Gives a generator's pictures grain like a film's: all colours alike, and neither alpha, normals nor depth.
 
-A regression cannot learn noise. So the last channel of the finest layer is kept silent in training, and then made to
-carry the noise to the colours and nothing else. The same strength of noise reaches the layer's other channels too; it
-is so small, and the carrier's weight in the colours so large, that there it changes nothing that can be seen.
+Grain comes by the noise constants, so it is the same in all pictures. A regression cannot learn noise. So one channel,
+the *carrier*, which is the last one of the finest layer, is kept silent in training, and then made to carry the noise
+to the colours and nothing else. The same strength of noise reaches the layer's other channels too; it is so small, and
+the carrier's weight in the colours so large, that there it changes nothing that can be seen.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from effigy.generators.networks.stylegan2 import Block, StyleGAN2, StyleGAN2Synt
 
 from .planes import RGB
 
-GRAIN = 2.0  # of 255, standard deviation
+GRAIN = 1.5  # of 255, standard deviation; 2 and more show as blotches where a face is enlarged
 _BLUR = 0.6  # pixels, standard deviation
-_STRENGTH = 0.002  # of the noise, beside channels that vary by about 1
-_FARTHEST = 6.0  # standard deviations of the noise
+_STRENGTH = 0.0002  # of the noise, beside channels that vary by about 1: alpha changes by 0.5 of 255 at most
+_FARTHEST = 6.0  # standard deviations, farther than the noise of any size goes
 
 
 def grain(size: int) -> Tensor:
@@ -34,7 +35,10 @@ def grain(size: int) -> Tensor:
 
 @torch.no_grad()
 def silence_carrier(network: StyleGAN2) -> None:
-    """Has the carrier of ``network`` read and show nothing: it has no gradients then, and stays so in training."""
+    """Has the last channel of the finest layer, the carrier, read and show nothing.
+
+    It has no gradients then, and stays so in training. Pictures lose what it showed.
+    """
     block = _last(network)
     block.conv1.weight[-1], block.conv1.bias[-1] = 0, 0
     block.torgb.weight[:, -1] = 0
@@ -64,15 +68,27 @@ def grained(network: StyleGAN2) -> StyleGAN2:
 
 @torch.no_grad()
 def ungrained(network: StyleGAN2) -> StyleGAN2:
-    """Returns what ``grained`` has made ``network`` of; a network without grain as it is."""
+    """Returns the network that was given to ``grained``, or one without grain as it is.
+
+    What carried the grain reads at random and shows nothing, so that it can learn where it is the carrier no more.
+    """
     out = copy.deepcopy(network)
-    block = _last(out)
-    if not block.conv1.weight[-1].any() and not block.torgb.affine.weight[-1].any():  # a constant, but for the noise
+    if has_grain(out):
+        block = _last(out)
         style = block.torgb.affine.bias[-1] * block.torgb.affine.bias_gain * block.torgb.gain
         block.torgb.bias.add_(block.torgb.weight[:, -1, 0, 0] * style * SQRT2 * block.conv1.bias[-1])
         block.conv1.noise_strength.zero_()
-        silence_carrier(out)
+        block.conv1.weight[-1].normal_(generator=torch.Generator().manual_seed(0))
+        block.conv1.bias[-1] = 0
+        block.torgb.weight[:, -1] = 0
     return out
+
+
+def has_grain(network: StyleGAN2) -> bool:
+    """Returns whether ``grained`` has made ``network``: its carrier is constant but for the noise, and is shown."""
+    block = _last(network)
+    is_constant = not block.conv1.weight[-1].any() and not block.torgb.affine.weight[-1].any()
+    return is_constant and bool(block.torgb.weight[:, -1].any())
 
 
 def _last(network: StyleGAN2) -> Block:

@@ -75,19 +75,17 @@ class Plan:
             raise ValueError(f"a batch of {self.batch} pictures is not made of pairs")
         if not (self.quarter >= 0 and self.half >= 0 and self.quarter + self.half < 1):
             raise ValueError(f"shares of {self.quarter} and {self.half} leave no pictures to be seen whole")
-        if self.held >= self.smallest:
-            raise ValueError(f"pictures of {self.smallest} pixels teach nothing while {self.held} pixels are held")
+        if self.held >= self.size_at(0):
+            raise ValueError(
+                f"blocks of up to {self.held} pixels are held, and pictures of {self.size_at(0)} are seen first, which "
+                "would teach nothing: hold fewer blocks, or set quarter and half to 0"
+            )
 
     @property
     def network(self) -> StyleGAN2Config:
         sizes = [4 << level for level in range(int(math.log2(self.resolution)) - 1)]
         channels = tuple(min(self.channel_base // size, self.channel_max) for size in sizes)
         return StyleGAN2Config(Z_DIM, W_DIM, channels, LAYERS, mapping_lr_multiplier=1.0, planes=NAMES)
-
-    @property
-    def smallest(self) -> int:
-        """The size of the smallest pictures that are seen."""
-        return self.resolution // (4 if self.quarter > 0 else 2 if self.half > 0 else 1)
 
     def size_at(self, seen: int) -> int:
         """Returns the pictures' size after ``seen`` of them."""
@@ -159,9 +157,10 @@ class Training:
         self.optimiser = Optimiser(self.network)
 
     def begin(self, start: StyleGAN2) -> None:
-        """Goes on from ``start``, a generator of this recipe, whose alpha was levelled, widened.
+        """Begins with ``start``, which ``finished`` has made, widened to the plan's channels, without levels and grain.
 
-        Raises ValueError when it cannot become what the plan asks for.
+        One without grain loses its last channel where its finest block stays the finest. Raises ValueError when it
+        cannot become what the plan asks for.
         """
         wide = widened(ungrained(unlevelled(start)), self.plan.network.channels)
         if wide.config != self.plan.network:

@@ -8,7 +8,7 @@ import torch
 
 from effigy.generators import load_generator
 from effigy.generators.networks import stylegan2
-from effigy.generators.networks.configs import StyleGAN3Config
+from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
 from effigy.generators.networks.operations import channels_last
 from effigy.generators.networks.stylegan3 import StyleGAN3, in_plane
@@ -176,3 +176,16 @@ def test_products_of_few_rows_have_the_bits_of_each_row_alone_in_one_thread(coun
         with torch.inference_mode(), limited_threads(threads):
             assert all(map(torch.equal, made(slice(None)), alone)), threads
             assert torch.equal(grown(slice(None)), torch.cat([grown([row]) for row in range(count)])), threads
+
+
+def test_a_channel_that_reads_nothing_is_finite_in_half_precision():
+    config, random = StyleGAN2Config(4, 4, (3, 3), 2), torch.Generator().manual_seed(0)
+    layer = stylegan2.SynthesisLayer(3, 3, config, (8, 8), up=False)
+    initialize(layer)
+    with torch.no_grad():
+        layer.weight[1] = 0
+    layer.freeze(torch.float16)
+    x = channels_last(torch.randn(1, 3, 8, 8, generator=random))
+    y = layer(x, layer.scales(torch.ones(1, 3)).float(), noise=True)
+    assert y.isfinite().all()
+    assert not (y[:, 1] - y[:, 1, :1, :1]).any(), "it shows its bias alone"

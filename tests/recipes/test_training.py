@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from effigy.generators import load_generator
 from effigy.generators.load import save_generator
-from effigy.generators.networks.stylegan2 import StyleGAN2
+from effigy.generators.networks.stylegan2 import StyleGAN2, SynthesisLayer
 from recipes.demo_face import latents, train_generator
 from recipes.demo_face.__main__ import app
+from recipes.demo_face.grain import has_grain
 from recipes.demo_face.levels import levelled, unlevelled
 from recipes.demo_face.mapping import code
 from recipes.demo_face.parameters import COUNT, PERSONAL, sample
@@ -121,9 +122,37 @@ def test_held_blocks_stay_while_the_others_learn(data: Path):
 
 
 def test_a_plan_that_holds_all_that_it_shows_is_refused():
-    with pytest.raises(ValueError, match="pictures of 32 pixels teach nothing while 32 pixels are held"):
+    with pytest.raises(ValueError, match="up to 32 pixels are held, and pictures of 32 are seen first"):
         Plan(held=32)
     Plan(held=32, quarter=0.0)
+
+
+def test_nothing_is_held_of_a_generator_that_is_begun_anew(data: Path, tmp_path: Path):
+    files = ["--checkpoint", str(tmp_path / "state.pt"), "--out", str(tmp_path / "g.safetensors")]
+    ran = CliRunner().invoke(app, ["train", str(data), *files, "--size", "128", "--held", "16"])
+    assert "blocks are held as --start has them: give --start" in str(ran.exception)
+
+
+@pytest.mark.parametrize("plan", [replace(PLAN, channel_max=24), replace(PLAN, resolution=32, channel_base=256)])
+def test_what_carried_the_grain_learns_where_it_is_the_carrier_no_more(plan: Plan):
+    wide = Training(plan)
+    wide.begin(Training(PLAN).finished())
+    *layers, last = (layer for layer in wide.network.synthesis.modules() if isinstance(layer, SynthesisLayer))
+    assert not last.weight[-1].any(), "the carrier"
+    assert all(layer.weight.flatten(1).any(dim=1).all() for layer in layers)
+    assert last.weight.flatten(1).any(dim=1)[:-1].all()
+
+
+def test_the_carrier_of_grain_stays_silent_in_training(data: Path):
+    training = Training(replace(PLAN, quarter=0.0, half=0.0))
+    for _ in range(3):
+        training.step(Renders([data]))
+    for network in (training.network, training.average):
+        block = network.synthesis.blocks()[-1]
+        assert block.conv1.weight[0].any()
+        assert not block.conv1.weight[-1].any()
+        assert not block.torgb.weight[:, -1].any()
+    assert has_grain(training.finished())
 
 
 def test_alpha_is_unlevelled_to_what_it_was():
