@@ -22,7 +22,7 @@ from effigy.generators.planes import ALPHA, DEPTH, NORMAL
 from effigy.geometry import project
 from effigy.matting.foreground import to_linear
 from effigy_client.pixels import BRIGHTEST, Surface
-from effigy_protocol.messages import Frame, MatteName, Synthesize
+from effigy_protocol.messages import LEANS, Frame, MatteName, Synthesize
 
 from ..planes_bundle import PLANES
 
@@ -146,9 +146,11 @@ def test_the_background_is_lit_evenly_beside_painted_normals_that_are_noise_ther
     beside, head = alpha <= 0, alpha >= 1
     assert min(beside.mean(), head.mean()) > 0.2
     painted = array(frame, "normal").astype(float)
-    np.testing.assert_allclose(
-        normal[head], painted[head] / np.linalg.norm(painted[head], axis=-1, keepdims=True), atol=0.03
-    )
+    length = np.linalg.norm(painted, axis=-1, keepdims=True)
+    lean, rate = LEANS["none"]
+    straight = head & (length[..., 0] > lean / rate)  # shorter ones lean, as a few do where hair ends
+    assert straight.sum() > 0.999 * head.sum()
+    np.testing.assert_allclose(normal[straight], (painted / length)[straight], atol=0.03)
     away = np.degrees(np.arccos(normal[beside][:, 2]))
     assert (np.quantile(away, 0.99), away.max()) < (8, 30), "degrees from the viewer"
     sun = np.array([-0.7, 0.0, 0.7])

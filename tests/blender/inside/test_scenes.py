@@ -43,7 +43,7 @@ def test_a_scenes_camera_sees_its_faces_within_what_the_model_has_learnt(as_arti
     limits = [parameter.high for parameter in backend.welcome.pose]
     for proxy, angles in faces.items():
         assert addon("blender.scene.placing").is_seen(scene, bpy.data.objects[proxy])
-        assert bpy.data.objects[proxy].effigy.sharpen, "a new face of 128 pixels is blurred in an HD shot"
+        assert bpy.data.objects[proxy].effigy.sharpen, "a new face is blurred in an HD shot"
         assert all(abs(angle) < limit for angle, limit in zip(angles, limits, strict=True)), (proxy, angles)
 
 
