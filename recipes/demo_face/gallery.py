@@ -17,7 +17,7 @@ from effigy.faces.face import FaceModel
 
 from .latents import TRUNCATION
 
-STEPS = 9
+STEPS = 7
 PEOPLE = (8, 25)  # seeds; one row each
 
 
@@ -43,7 +43,7 @@ def gallery(model: FaceModel, out: Path) -> list[Path]:
     paths = []
     for name, picture in strips.items():
         paths.append(out / f"{name}.jpg")
-        iio.imwrite(paths[-1], picture, quality=92)
+        iio.imwrite(paths[-1], picture, quality=85)
     return paths
 
 
