@@ -271,3 +271,14 @@ def test_a_large_picture_is_refined_as_a_small_one_is():
     assert large.shape == (900, 870)
     np.testing.assert_allclose(large[1::3, 1::3], small, atol=0.05)
     assert np.abs(large[1::3, 1::3] - true).mean() < 0.01
+
+
+def test_a_painted_matte_ends_at_the_border_as_beside_it():
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    pictures = model.finals(
+        torch.stack([model.edit(model.open_seed(seed, 0.8), yaw, 0.0, {}).ws for seed, yaw in ((1, 0.0), (2, 30.0))])
+    )
+    alpha = pictures.opacity()
+    assert not alpha[:, 0].any()
+    assert not alpha[:, : alpha.shape[1] // 2, [0, -1]].any()
+    np.testing.assert_array_equal(alpha[:, -1, 1:-1], alpha[:, -2, 1:-1])

@@ -27,7 +27,7 @@ from .seen import Seen
 
 _Pixel = TypeVar("_Pixel", np.uint8, np.uint16)
 _LEAN = np.float32(0.2)  # how far a straight normal leans to the viewer where nothing is painted, beside a length of 1
-_HALF_HAZE = np.float32(0.1)  # alpha that pictures of half size have up to here and there beside the head
+_HALF_HAZE = np.float32(0.1)  # alpha that pictures of half size have up to beside the head, and lack within it
 _SOLID = 0.5  # alpha above which a painted depth is the head's
 
 
@@ -101,8 +101,12 @@ class Pictures:
         """
         if self.has_alpha:
             painted = self._painted_opacity()
-            if self.is_half:  # a generator's first blocks alone leave a little everywhere
-                painted = (painted - _HALF_HAZE).clip(0) / (1 - _HALF_HAZE)
+            if self.is_half:  # a generator's first blocks alone leave a little everywhere, and are not quite solid
+                painted = ((painted - _HALF_HAZE) / (1 - 2 * _HALF_HAZE)).clip(0, 1)
+            # The last block enlarges what the ones before it have painted, as if 0 (half of alpha) were around it.
+            # So the outermost pixels, one deep, say nothing of alpha, and are taken from their neighbours.
+            if min(painted.shape[1:]) > 2:
+                painted = np.pad(painted[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1)), mode="edge")
             return np.stack([without_haze(each) for each in painted])
         if self.matte is not None:
             return self.matte[None].repeat(len(self.images), 0)
