@@ -282,3 +282,5 @@ def test_a_painted_matte_ends_at_the_border_as_beside_it():
     assert not alpha[:, 0].any()
     assert not alpha[:, : alpha.shape[1] // 2, [0, -1]].any()
     np.testing.assert_array_equal(alpha[:, -1, 1:-1], alpha[:, -2, 1:-1])
+    normal = pictures.only(0).passes(("normal",), matte="head", is_straight=True)["normal"]
+    np.testing.assert_array_equal(normal[0], np.broadcast_to([0, 0, 1], normal[0].shape), "passes end there as well")

@@ -103,10 +103,6 @@ class Pictures:
             painted = self._painted_opacity()
             if self.is_half:  # a generator's first blocks alone leave a little everywhere, and are not quite solid
                 painted = ((painted - _HALF_HAZE) / (1 - 2 * _HALF_HAZE)).clip(0, 1)
-            # The last block enlarges what the ones before it have painted, as if 0 (half of alpha) were around it.
-            # So the outermost pixels, one deep, say nothing of alpha, and are taken from their neighbours.
-            if min(painted.shape[1:]) > 2:
-                painted = np.pad(painted[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1)), mode="edge")
             return np.stack([without_haze(each) for each in painted])
         if self.matte is not None:
             return self.matte[None].repeat(len(self.images), 0)
@@ -208,8 +204,15 @@ class Pictures:
         return np.asarray(depth.clip(low, high))
 
     def _painted_opacity(self) -> Plane:
-        """Returns the alpha that the generator paints, as painted, [N, H, W]."""
-        return alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
+        """Returns the alpha that the generator paints, [N, H, W], at the border as beside it.
+
+        A generator's last block enlarges what the ones before it have painted as if 0, half of alpha, were around it.
+        So the outermost pixels, one deep, say nothing of alpha.
+        """
+        painted = alpha(self.images, self.planes)[:, 0].cpu().float().numpy()
+        if min(painted.shape[1:]) <= 2:
+            return painted
+        return np.pad(painted[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1)), mode="edge")
 
     @property
     def _landmarks(self) -> Seen:
