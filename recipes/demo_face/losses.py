@@ -62,8 +62,7 @@ def inside(alpha: Tensor) -> Tensor:
 
 
 def attention(landmarks: Tensor, alpha: Tensor, around: Tensor) -> Tensor:
-    """Returns weights [N, 1, S, S] of mean 1: most on eyes, mouth, hair and the border, some on the nose, little
-    behind.
+    """Returns weights [N, 1, S, S] of mean 1: most on eyes, mouth and hair, some on the nose, little behind.
 
     ``landmarks`` [N, 70, 2] in pixels; ``alpha`` and what is ``around`` the face [N, S, S] in 0..1.
     """
@@ -73,8 +72,6 @@ def attention(landmarks: Tensor, alpha: Tensor, around: Tensor) -> Tensor:
     # Hair is the last to be learnt: with the background's weight it held three quarters of the squared error. It holds
     # half of it now, and the background, which is more than half of a picture, a third.
     weight = 0.7 + 0.6 * alpha + 4.0 * around
-    # Convolutions see zeros beyond the border, so the outermost pixels are hard to paint: they came out dotted.
-    weight = weight + F.pad(weight.new_zeros(size - 4, size - 4), (2, 2, 2, 2), value=4.0)
     for points, (width, height), strength in (
         (landmarks[:, 27:36], (34, 40), 0.9),
         (landmarks[:, 36:42], (11, 10), 3.0),
