@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
 
 from effigy.faces.embedded import embedded_detector
 from effigy.faces.header import HEADER, check_sha256, generator_path, read_header, sha256, write_header
@@ -21,7 +21,7 @@ from effigy.landmarks import load_detector
 
 from .latents import drawn_evenly, latents_of
 from .planes import RGB
-from .train_detector import LEAST_EYES, OUTER_EYES
+from .train_detector import outer_eyes
 
 _PICTURES = 256
 # Regressors err by 0.9 % of the outer-eye distance on the average landmark. What a generator adds to that for its worst
@@ -62,21 +62,20 @@ def _apart(fitted: Generator, other: Generator, detector_file: Path) -> tuple[fl
         raise ValueError(f"the generators paint {fitted.planes} and {other.planes}: fit the model again")
     random = torch.Generator().manual_seed(0)
     z = latents_of(drawn_evenly(_PICTURES, random, 2), random)
-    for truncation in (1.0, 0.0):  # 0: the w that truncation leads to
-        w, other_w = (generator.map(z, truncation)[:, 0] for generator in (fitted, other))
-        if not torch.allclose(w, other_w, atol=_MAPPINGS_APART):
+    generators = (fitted, other)
+    ws, others_ws = (generator.map(z) for generator in generators)
+    average, others_average = (generator.map(z[:1], 0.0) for generator in generators)  # where truncation leads to
+    for w, others_w in ((ws, others_ws), (average, others_average)):
+        if not torch.allclose(w[:, 0], others_w[:, 0], atol=_MAPPINGS_APART):
             raise ValueError("the generators map z to different w: fit the model again")
     detector = load_detector("embedded", detector_file)
     landmarks, colours = [], []
-    for part in z.split(16):
-        pictures = [generator.synthesize(generator.map(part))[:, RGB].clamp(-1, 1) for generator in (fitted, other)]
-        before, after = (detector.detect(each) for each in pictures)
-        landmarks.append((after - before).norm(dim=1) / _eyes(before)[:, None])
-        coarse = [torch.nn.functional.adaptive_avg_pool2d(each, _COARSE) for each in pictures]
-        colours.append((coarse[0] - coarse[1]).abs().mean(dim=(1, 2, 3)))
+    for parts in zip(ws.split(16), others_ws.split(16), strict=True):
+        pictures = [
+            generator.synthesize(part)[:, RGB].clamp(-1, 1) for generator, part in zip(generators, parts, strict=True)
+        ]
+        before, after = (detector.detect(each).transpose(1, 2) for each in pictures)
+        landmarks.append((after - before).norm(dim=2) / outer_eyes(before)[:, None])
+        coarse, others_coarse = (F.adaptive_avg_pool2d(each, _COARSE) for each in pictures)
+        colours.append((coarse - others_coarse).abs().mean(dim=(1, 2, 3)))
     return 100 * float(torch.cat(landmarks).mean(dim=0).max()), 127.5 * float(torch.cat(colours).mean())
-
-
-def _eyes(points: Tensor) -> Tensor:
-    """Returns [N] the outer-eye distances of landmarks [N, 2, L]."""
-    return (points[:, :, OUTER_EYES[1]] - points[:, :, OUTER_EYES[0]]).norm(dim=1).clamp_min(LEAST_EYES)
