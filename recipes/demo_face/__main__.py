@@ -100,7 +100,10 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="A generator of this recipe to go on from; it may have fewer channels.")
     ] = None,
-    quarter: Annotated[float, typer.Option(min=0, max=1, help="Share of them to see at a quarter of the size.")] = (
+    eighth: Annotated[float, typer.Option(min=0, max=1, help="Share of them to see at an eighth of the size.")] = (
+        Plan().eighth
+    ),
+    quarter: Annotated[float, typer.Option(min=0, max=1, help="Share to see then at a quarter of it.")] = (
         Plan().quarter
     ),
     half: Annotated[float, typer.Option(min=0, max=1, help="Share to see then at half of it.")] = Plan().half,
@@ -125,6 +128,7 @@ def train(
         plan = Plan(
             resolution=size,
             pictures=pictures,
+            eighth=eighth,
             quarter=quarter,
             half=half,
             channel_base=channel_base,

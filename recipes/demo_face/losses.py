@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 KNEE = 0.08  # error in [−1, 1], 10 of 255: below it the gentle ``penalty`` is a square, above it grows as the other
+BROAD = 64  # pixels of a side: in smaller pictures all places count alike
+LEAST = 8  # pixels of a side of the smallest picture that is compared
 LEAST_EDIT = 1e-3  # mean square of a change of picture, in [−1, 1]: smaller ones are not enlarged beyond that
 
 
@@ -88,19 +92,23 @@ def attention(landmarks: Tensor, alpha: Tensor, around: Tensor) -> Tensor:
 
 
 def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor, gentle: Tensor) -> Tensor:
-    """Computes the weighted penalty of pictures in three sizes, and of neighbours' differences, which keep edges sharp.
+    """Computes the penalty of pictures in all sizes down to LEAST, and of neighbours' differences in the largest two.
 
-    ``gentle`` [N, C or 1, S, S] in 0..1 is the share of ``penalty`` that is squared.
+    Those keep edges sharp. ``gentle`` [N, C or 1, S, S] in 0..1 is the share of ``penalty`` that is squared. ``weight``
+    [N, 1, S, S] holds in pictures of BROAD pixels and more; in smaller ones, where light and outlines are wrong, all
+    places count alike.
     """
     loss = painted.new_zeros(())
-    for level in range(3):
-        error = painted - wanted
-        loss = loss + (1.0 if level == 0 else 0.5) * (weight * penalty(error, gentle)).mean()
-        if level < 2:
-            down = (weight[:, :, 1:] * penalty(error[:, :, 1:] - error[:, :, :-1], gentle[:, :, 1:])).mean()
-            across = (weight[..., 1:] * penalty(error[..., 1:] - error[..., :-1], gentle[..., 1:])).mean()
-            loss = loss + 1.2 * (down + across)
+    for level in range(max(1, int(math.log2(painted.shape[-1] / LEAST)) + 1)):
+        if level > 0:
             painted, wanted, weight, gentle = (F.avg_pool2d(plane, 2) for plane in (painted, wanted, weight, gentle))
+        here = weight if painted.shape[-1] >= BROAD else torch.ones_like(weight)
+        error = painted - wanted
+        loss = loss + (1.0 if level == 0 else 0.5) * (here * penalty(error, gentle)).mean()
+        if level < 2:
+            down = (here[:, :, 1:] * penalty(error[:, :, 1:] - error[:, :, :-1], gentle[:, :, 1:])).mean()
+            across = (here[..., 1:] * penalty(error[..., 1:] - error[..., :-1], gentle[..., 1:])).mean()
+            loss = loss + 1.2 * (down + across)
     return loss
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,24 @@ def test_no_error_no_loss():
     picture, weight, gentle = torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16)
     assert losses.regression_loss(picture, picture, weight, gentle) == 0
     assert losses.regression_loss(picture, 1 - picture, weight, gentle) > 0
+
+
+def test_in_small_pictures_all_places_count_alike():
+    for size, alike in ((losses.BROAD // 2, True), (losses.BROAD, False)):
+        pictures, weight = torch.rand(2, 2, 3, size, size), torch.rand(2, 1, size, size)
+        by_place, evenly = (
+            losses.regression_loss(*pictures, each, torch.zeros(2, 1, size, size))
+            for each in (weight, torch.ones_like(weight))
+        )
+        assert (by_place == evenly) == alike
+
+
+@pytest.mark.parametrize("size", [4, 8, 64, 256])
+def test_what_is_wrong_all_over_is_seen_in_every_size(size: int):
+    wanted, weight = torch.zeros(1, 3, size, size), torch.ones(1, 1, size, size)
+    found = losses.regression_loss(wanted + 1, wanted, weight, torch.zeros_like(weight))
+    smaller = max(0, int(math.log2(size / losses.LEAST)))
+    assert_same(found, torch.tensor(1 + 0.5 * smaller), size**2)
 
 
 def test_of_a_lock_that_is_seldom_there_the_gentle_penalty_teaches_its_share_and_the_other_nothing():

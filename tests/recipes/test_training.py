@@ -72,6 +72,8 @@ def test_every_epoch_shows_each_picture_once_in_its_own_order(data: Path):
 def test_plans_grow_the_picture_and_lower_the_rate():
     plan = Plan(pictures=1000, batch=2)
     assert [plan.size_at(seen) for seen in (0, 399, 400, 699, 700, 999)] == [32, 32, 64, 64, 128, 128]
+    smaller = replace(plan, resolution=256, eighth=0.5, quarter=0.25, half=0.125)
+    assert [smaller.size_at(seen) for seen in (0, 499, 500, 749, 750, 874, 875)] == [32, 32, 64, 64, 128, 128, 256]
     rates = [plan.rate_at(seen) for seen in range(100, 1001)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == rates[600] == plan.rate, "the rate falls before the pictures are whole"
