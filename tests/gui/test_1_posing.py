@@ -159,7 +159,8 @@ def test_sharpen_changes_what_is_shown_and_not_the_picture(window):
         painted = finished_viewport(window)
         window.press("^.{0,3}Sharpen$", PANEL)
         hover(window)
-        until(lambda: apart(viewport(window), painted) > 0.005, lambda: "it looks as before")
+        # In 3.5 of 1000 pixels of the view, with a picture of 256² that is enlarged 2.1 times.
+        until(lambda: apart(viewport(window), painted) > 0.002, lambda: "it looks as before")
         window.shot("05b-sharpened")
         np.testing.assert_array_equal(picture(window), stored)
         window.press("^.{0,3}Sharpen$", PANEL)
