@@ -18,7 +18,7 @@ import psutil
 import pytest
 import torch
 
-from effigy.generators import PreviewPainter, load_generator
+from effigy.generators import PreviewPainter, digest, load_generator
 from effigy.generators.checkpoints import write_own
 from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
@@ -76,7 +76,7 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
     ws = generator.map(torch.ones(1, 8))
     exact = generator.synthesize(ws)
     threads = torch.get_num_threads()
-    painter = PreviewPainter(generator, small)
+    painter = PreviewPainter(generator, small, digest(small))
     assert [torch.equal(painter(ws), exact) for _ in range(3)] == [True] * 3
     assert painter.state == "compiling"
     assert painter.is_exact, "what was painted came from the plain network"
@@ -95,12 +95,12 @@ def test_previews_are_compiled_behind_the_painters_back(small, cache):
         sources = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".cpp"))
     assert b"#pragma omp parallel" in sources, "its loops are for as many threads as there are"
 
-    again = PreviewPainter(generator, small)
+    again = PreviewPainter(generator, small, digest(small))
     assert again.state == "fast", "the next session needs no compiler"
     assert torch.equal(again(ws), fast)
 
     package.write_bytes(b"not native code")
-    damaged = PreviewPainter(generator, small)
+    damaged = PreviewPainter(generator, small, digest(small))
     assert damaged.state == "plain"
     assert torch.equal(damaged(ws), exact)
     assert not package.exists()
@@ -111,7 +111,7 @@ def test_without_a_compiler_previews_stay_plain(tiny, cache, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     generator = load_generator(tiny, "cpu")
     ws = generator.map(torch.ones(1, 8))
-    painter = PreviewPainter(generator, tiny)
+    painter = PreviewPainter(generator, tiny, digest(tiny))
     for _ in range(3):
         painter(ws)
     end = time.monotonic() + 600
@@ -123,10 +123,25 @@ def test_without_a_compiler_previews_stay_plain(tiny, cache, monkeypatch):
     assert not list(cache.glob("*"))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_previews_never_come_from_a_file_that_took_the_place_of_the_loaded_one(device, tiny, small, cache, tmp_path):
+    path = shutil.copy(tiny, tmp_path / "g.safetensors")
+    generator, known = load_generator(path, device), digest(path)
+    ws = generator.map(torch.ones(1, 8, device=device))
+    shutil.copy(small, path)
+    painter = PreviewPainter(generator, path, known)
+    for _ in range(3):
+        painter(ws)
+    paint_until(painter, ws, "plain")
+    assert torch.equal(painter(ws), generator.synthesize(ws))
+    assert painter.is_exact
+    assert not list(cache.glob("*")), "nor do those of later sessions"
+
+
 def test_a_closed_painter_leaves_no_process(tiny, cache):
     generator = load_generator(tiny, "cpu")
     threads = torch.get_num_threads()
-    painter = PreviewPainter(generator, tiny)
+    painter = PreviewPainter(generator, tiny, digest(tiny))
     for _ in range(3):
         painter(generator.map(torch.ones(1, 8)))
     child = painter._compilation._child
@@ -140,7 +155,7 @@ def test_a_cache_that_others_may_write_to_is_not_used(tiny, cache):
     cache.mkdir()
     cache.chmod(0o777)
     generator = load_generator(tiny, "cpu")
-    painter = PreviewPainter(generator, tiny)
+    painter = PreviewPainter(generator, tiny, digest(tiny))
     for _ in range(5):
         painter(generator.map(torch.ones(1, 8)))
     assert painter.state != "compiling"
@@ -253,9 +268,10 @@ def test_previews_of_a_generator_on_cuda_are_recorded(small, graph_device, monke
     if device == "cpu":
         monkeypatch.setattr(type(generator), "device", property(lambda self: SimpleNamespace(type="cuda")))
         real = load_generator
-        monkeypatch.setattr(painting, "load_generator", lambda path, device, dtype: real(path, "cpu", dtype))
+        on_the_cpu = lambda path, device, dtype, sha256: real(path, "cpu", dtype, sha256=sha256)  # noqa: E731
+        monkeypatch.setattr(painting, "load_generator", on_the_cpu)
         monkeypatch.setattr(painting.Graphed, "__init__", record_on_the_cpu(painting.Graphed.__init__))
-    painter = PreviewPainter(generator, small)
+    painter = PreviewPainter(generator, small, digest(small))
     assert painter.state == "fast"
     fake.graphed = lambda: painter._paint
     ws = generator.map(torch.ones(1, 8, device=device))
@@ -287,7 +303,7 @@ def test_where_nothing_can_be_compiled_previews_are_the_generator_s_own(tmp_path
         def synthesize(self, ws):
             return ws
 
-    painter = PreviewPainter(Elsewhere(), tmp_path / "generator.safetensors")
+    painter = PreviewPainter(Elsewhere(), tmp_path / "generator.safetensors", "")
     assert painter(torch.ones(1)).item() == 1
     assert (painter.state, painter.is_exact) == ("plain", True)
     painter.close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from effigy.faces import LatentError
+from effigy.faces import LatentError, generator_of
 from effigy.faces.recent import Recent
 from effigy.painting.shots import Shot, paint_shots
 from effigy.people import expressions, stages, tuning
@@ -105,6 +106,17 @@ def test_changes_of_nothing_change_nothing(default_model, layer):
     assert np.array_equal(tuned.paint(person.ws[None]), default_model.paint(person.ws[None]))
 
 
+def test_a_generator_that_took_the_place_of_the_loaded_one_is_not_tuned(default_model, layer, tmp_path):
+    moved = copy.copy(default_model)
+    moved.generator_path = shutil.copy(default_model.generator_path, tmp_path / "g.safetensors")
+    who = moved.open_person(changed(moved, *layer, 0.3))
+    assert moved.tuned_for(who) is not moved
+    shutil.copy(generator_of("default"), moved.generator_path)
+    moved._tuned = Recent(1)  # others came meanwhile
+    with pytest.raises(LatentError, match=r"g\.safetensors was replaced .* start the backend again"):
+        moved.tuned_for(who)
+
+
 def test_changes_that_do_not_fit_are_refused_before_they_are_made(default_model, layer):
     rows, columns = layer
     endless = {LAYER: (torch.ones(500_000, 1), torch.ones(1, 500_000))}  # a terabyte, once multiplied
@@ -115,7 +127,7 @@ def test_changes_that_do_not_fit_are_refused_before_they_are_made(default_model,
         replace(changed(default_model, rows, columns, 0.1), deltas=endless),
         replace(changed(default_model, rows, columns, 0.1), deltas=apart),
     ):  # fmt: skip
-        with pytest.raises(LatentError, match="does not fit"):
+        with pytest.raises(LatentError, match="cannot be made"):
             default_model.open_person(wrong)
 
 

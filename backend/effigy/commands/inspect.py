@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from ..faces import describe_correction, describe_looks, generator_of, is_bundle, load_face_model, resolve_bundle
+from ..generators import digest
 from ..generators.checkpoints import open_checkpoint
 from ..generators.registry import architecture_of
 
@@ -45,6 +45,5 @@ def inspect_generator(path: Path) -> dict[str, Any]:
         }
         if checkpoint.remarks:
             found["remarks"] = "; ".join(checkpoint.remarks)
-    with path.open("rb") as file:
-        found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    found["sha256"] = digest(path)
     return found

@@ -121,7 +121,7 @@ def _load(folder: Path, header: dict[str, Any], device: str, *, fast_previews: b
     controls = _read_controls(arrays, header)
     regressor = read_regressor(arrays, header["regressor"])
     _read_correction(folder, header, regressor)
-    generator = load_generator(path, device)
+    generator = load_generator(path, device, sha256=digest)
     return FaceModel(
         name=header["name"],
         model_id=id_of(folder, header),
@@ -133,7 +133,7 @@ def _load(folder: Path, header: dict[str, Any], device: str, *, fast_previews: b
         pose_range=_read_pose_range(header["pose_range"]),
         appearance=_read_looks(folder, header, regressor),
         depth=depth_of(header.get("depth")),
-        previews=PreviewPainter(generator, path) if fast_previews else None,
+        previews=PreviewPainter(generator, path, digest) if fast_previews else None,
         photo_map=_read_photos(folder, header),
         encoder=_read_encoder(folder, header, regressor, generator.device),
         generator_sha256=digest,

@@ -166,10 +166,10 @@ class FaceModel:
             return self
         if self.generator_path is None:
             raise LatentError("this person needs a generator of their own, which a model without a file cannot have")
-        path, deltas = self.generator_path, identity.person.deltas
+        path, sha256, deltas = self.generator_path, self.generator_sha256, identity.person.deltas
 
         def tune() -> FaceModel:
-            generator = load_generator(path, str(self.generator.device), changes=deltas)
+            generator = load_generator(path, str(self.generator.device), changes=deltas, sha256=sha256)
             tuned = copy.copy(self)
             tuned.painter = Painter(generator, self.painter.depth)
             return tuned
@@ -177,7 +177,7 @@ class FaceModel:
         try:
             return self._tuned.get(identity.key, tune)
         except GeneratorFileError as error:
-            raise LatentError(f"what was changed for this person does not fit: {error}") from None
+            raise LatentError(f"this person's own generator cannot be made: {error}") from None
 
     def person(self, ws: NDArray[np.float32], metadata: Mapping[str, Any] | None = None) -> Person:
         """Returns the person that w+ [rows, w_dim] anchors; with ``metadata`` and what names this model."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from effigy_protocol.files import file_problem, is_file, read_json, whole_file
 
-from ..generators import GeneratorFileError
+from ..generators import GeneratorFileError, digest
 from .attributes import listed
 from .looks import describe
 from .regressors import describe_correction
@@ -155,17 +155,16 @@ def id_of(folder: Path, header: dict[str, Any]) -> str:
         told.append(header["correction"])
     if "depth" in header:
         told.append(header["depth"])
-    digest = hashlib.sha256((header["generator"]["sha256"] + json.dumps(told, sort_keys=True)).encode())
-    digest.update((folder / "model.safetensors").read_bytes())
-    return digest.hexdigest()[:16]
+    found = hashlib.sha256((header["generator"]["sha256"] + json.dumps(told, sort_keys=True)).encode())
+    found.update((folder / "model.safetensors").read_bytes())
+    return found.hexdigest()[:16]
 
 
 def sha256(path: Path) -> str:
     """Returns the checksum of a file. Raises GeneratorFileError where it is missing, and OSError."""
     if problem := file_problem(path):
         raise GeneratorFileError(f"{problem}: put it back, or fit the bundle again")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest(path)
 
 
 def check_sha256(path: Path, wanted: str, mend: str) -> None:

@@ -7,7 +7,6 @@ downloads of the same name must have the same one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import urllib.error
@@ -23,6 +22,7 @@ import platformdirs
 from effigy_protocol.files import is_file, read_json, whole_file
 
 from .checkpoints import GeneratorFileError, open_checkpoint
+from .load import digest
 
 _NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
 _NVIDIA_TERMS = (
@@ -186,14 +186,13 @@ def _check(model: PublicGenerator, path: Path) -> None:
         ) from None
     record = models_folder() / "checksums.json"
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found = digest(path)
         known = read_json(record) if record.is_file() else {}
         if not isinstance(known, dict):
             raise ValueError
-        if known.setdefault(model.name, digest) != digest:
+        if known.setdefault(model.name, found) != found:
             raise _WrongContentError(
-                f"{path} is not what was fetched before (sha256 {digest[:12]}…, recorded "
+                f"{path} is not what was fetched before (sha256 {found[:12]}…, recorded "
                 f"{str(known[model.name])[:12]}…): remove it and fetch again, or, if its publisher has changed it, "
                 f"remove its line from {record}"
             )

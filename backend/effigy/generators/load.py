@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,10 +23,12 @@ def load_generator(
     device: str = "auto",
     dtype: torch.dtype = torch.float32,
     changes: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    sha256: str = "",
 ) -> Network:
     """Loads the generator in ``path`` onto ``device`` ("auto": CUDA if there is one), with convolutions in ``dtype``.
 
-    ``changes`` are added to parameters, by name; each is a product of two matrices.
+    ``changes`` are added to parameters, by name; each is a product of two matrices. ``sha256`` is the file's checksum
+    when it was read before, as in ``load_trainable``.
 
     It reads NVIDIA's pickles of StyleGAN2 (PyTorch and TensorFlow) and StyleGAN3, StyleGAN-Human's, .pt files of these
     and of rosinality's, encoders' with their generators, and our own, and executes nothing in them. Raises
@@ -34,7 +37,7 @@ def load_generator(
     if dtype not in DTYPES:
         raise ValueError(f"a generator computes in float32, bfloat16 or float16, not in {dtype}")
     path, where = Path(path), resolve_device(device)
-    network = load_trainable(path)
+    network = load_trainable(path, sha256)
     if changes:
         _change(network, changes, path)
     try:
@@ -49,10 +52,23 @@ def load_generator(
     return network
 
 
-def load_trainable(path: Path) -> Network:
-    """Loads the generator in ``path`` onto the CPU, not frozen: it can be trained. Raises GeneratorFileError."""
+def load_trainable(path: Path, sha256: str = "") -> Network:
+    """Loads the generator in ``path`` onto the CPU, not frozen: it can be trained. Raises GeneratorFileError.
+
+    With ``sha256``, the checksum of the file when it was read before, also for a file that is another one now: what is
+    read of a generator at different times must be of the same one.
+    """
     with open_checkpoint(path) as checkpoint:
-        return read_network(checkpoint)
+        network = read_network(checkpoint)
+    if sha256 and digest(path) != sha256:  # after reading: a file that is replaced meanwhile is noticed, too
+        raise GeneratorFileError(f"{path} was replaced while it was in use: start the backend again")
+    return network
+
+
+def digest(path: Path) -> str:
+    """Returns the sha256 of a file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @torch.no_grad()

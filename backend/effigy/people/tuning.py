@@ -49,7 +49,7 @@ def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -
     """
     if target.face is None or model.generator_path is None:
         raise ValueError("a generator is tuned to a photograph's face, and read from its file for that")
-    network = load_trainable(model.generator_path).to(model.generator.device)
+    network = load_trainable(model.generator_path, model.generator_sha256).to(model.generator.device)
     named = {name: value for name, value in network.named_parameters() if _is_tuned(name)}
     before = {name: value.detach().clone() for name, value in named.items()}
     network.requires_grad_(requires_grad=False)

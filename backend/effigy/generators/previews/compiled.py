@@ -51,12 +51,13 @@ class _Painter(nn.Module):
         return picture
 
 
-def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
+def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch: int = 1, sha256: str = "") -> None:
     """Compiles the generator in the file ``generator`` for this CPU into ``package``, which is written atomically.
 
-    The compiled function paints exactly ``batch`` pictures at a time.
+    The compiled function paints exactly ``batch`` pictures at a time. Raises GeneratorFileError, also where the file no
+    longer has the checksum ``sha256`` that it was read with before.
     """
-    network = load_generator(generator, "cpu", dtype)
+    network = load_generator(generator, "cpu", dtype, sha256=sha256)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler about its own parts
         ws = network.map(torch.zeros(batch, network.z_dim))
@@ -88,12 +89,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("EFFIGY_CACHE") or platformdirs.user_cache_dir("effigy")) / "compiled"
 
 
-def package_path(generator: Path, dtype: torch.dtype, folder: Path) -> Path:
-    """Returns the path of this generator's package. Its name includes a hash of everything that the code in it depends
-    on.
+def package_path(sha256: str, dtype: torch.dtype, folder: Path) -> Path:
+    """Returns the path of the package of the generator whose file has this checksum. Its name includes a hash of
+    everything that the code in it depends on.
     """
-    with generator.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
+    digest = hashlib.sha256(sha256.encode())
     machine = f"{platform.node()} {torch.backends.cpu.get_cpu_capability()} {has_matrix_units()}"
     digest.update(f"{torch.__version__} {machine} {dtype} {_sources()}".encode())
     return folder / f"{digest.hexdigest()[:24]}.pt2"
@@ -116,9 +116,9 @@ def is_private(folder: Path) -> bool:
 class Compilation:
     """A compilation in a child process, which ends with this process however that ends."""
 
-    def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1) -> None:
-        """Starts it, in our own environment, so that it finds the same packages and the same compiler."""
-        what = [str(generator), str(dtype), str(package), str(batch)]
+    def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1, sha256: str = "") -> None:
+        """Starts ``compile_generator``, in our own environment, so that it finds the same packages and compiler."""
+        what = [str(generator), str(dtype), str(package), str(batch), sha256]
         arguments = [sys.executable, "-m", "effigy.generators.previews.compiled", *what]
         self._package = package
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is read
@@ -190,14 +190,15 @@ def _leave_with_parent(package: Path, folder: str) -> None:
     os._exit(1)
 
 
-def _main(generator: str, dtype: str, package: str, batch: str) -> None:
+def _main(generator: str, dtype: str, package: str, batch: str, sha256: str) -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="effigy-compile-") as folder:  # not one that others could have made
         threading.Thread(target=_leave_with_parent, args=(Path(package), folder), daemon=True).start()
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        compile_generator(Path(generator), next(d for d in DTYPES if str(d) == dtype), Path(package), int(batch))
+        known = next(each for each in DTYPES if str(each) == dtype)
+        compile_generator(Path(generator), known, Path(package), int(batch), sha256)
     prune(Path(package).parent)
 
 

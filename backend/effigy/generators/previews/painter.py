@@ -36,21 +36,24 @@ class PreviewPainter:
     ``is_exact`` says whether a final would equal the picture painted last.
     """
 
-    def __init__(self, generator: Network, path: Path) -> None:
-        """``path`` is the file that ``generator`` was loaded from. A package of an earlier session is used at once."""
+    def __init__(self, generator: Network, path: Path, sha256: str) -> None:
+        """``path`` is the file that ``generator`` was loaded from, with the checksum ``sha256``.
+
+        A package of an earlier session is used at once. Where the file is another one by now, previews stay plain.
+        """
         self._plain: Paint = generator.synthesize
         self._paint: Paint = self._plain
         self.is_exact = True
         self._compilation: Compilation | None = None
         self._compile_after: int | None = None
-        self._path = path
+        self._path, self._sha256 = path, sha256
         if generator.device.type == "cuda":
-            self._record(path, generator.device)
+            self._record(generator.device)
             return
         if generator.device.type != "cpu":  # what is compiled is for the processor
             return
         self._dtype = preview_dtype(generator)
-        self._package = package_path(path, self._dtype, cache_folder())
+        self._package = package_path(sha256, self._dtype, cache_folder())
         if not (self._package.is_file() and self._use_compiled()):
             self._compile_after = WORTH_COMPILING
 
@@ -84,15 +87,16 @@ class PreviewPainter:
             self._compilation.stop()
             self._compilation = None
 
-    def _record(self, path: Path, device: torch.device) -> None:
+    def _record(self, device: torch.device) -> None:
         try:
-            self._paint = Graphed(load_generator(path, str(device), torch.float16))
+            half = load_generator(self._path, str(device), torch.float16, sha256=self._sha256)
+            self._paint = Graphed(half)
         except (RuntimeError, GeneratorFileError) as error:  # an old driver, no memory for a second set of weights
             log.warning("previews are painted without a CUDA graph", error=str(error)[:300])
 
     def _start_compiling(self) -> None:
         if is_private(self._package.parent):
-            self._compilation = Compilation(self._path, self._dtype, self._package)
+            self._compilation = Compilation(self._path, self._dtype, self._package, sha256=self._sha256)
         else:
             log.warning("previews stay uncompiled: others may write there", folder=str(self._package.parent))
 
