@@ -19,7 +19,7 @@ from effigy.generators import GeneratorFileError
 from effigy.generators.load import save_generator
 from effigy.landmarks import DetectorError, load_detector
 from effigy.memory import keep_freed_memory
-from effigy.recognition import load_embedder
+from effigy.recognition import IdentityFileError, load_embedder
 
 from .bake import bake as bake_assets
 from .bake import load_assets, save_assets
@@ -39,6 +39,14 @@ from .storage import read_trainable
 from .train_detector import train_detector
 from .train_generator import Plan, Renders, Training, run
 from .train_identity import train_identity, train_judge
+
+
+def _data_sets(folders: list[Path]) -> list[Path]:
+    for folder in folders:
+        if not (folder / "pictures.npy").is_file():
+            raise ValueError(f"{folder} holds no data set: make one with render or paint")
+    return folders
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Makes the embedded default: see README.md.")
 Head = Annotated[Path, typer.Argument(help="What bake wrote.", exists=True, dir_okay=False)]
@@ -91,7 +99,7 @@ def render(
 @app.command()
 def train(
     data: Annotated[
-        list[Path], typer.Argument(help="Data sets that render made with --pairs.", exists=True, file_okay=False)
+        list[Path], typer.Argument(help="Data sets that render made with --pairs.", exists=True, callback=_data_sets)
     ],
     checkpoint: Annotated[Path, typer.Option(help="Training's state; goes on from it when it is there.")],
     out: Annotated[Path, typer.Option(help="The generator to write at the end (.safetensors).")],
@@ -160,8 +168,12 @@ def exchange_command(
     bundle: Annotated[str, typer.Argument(help="A face model, or 'default'.")],
 ) -> None:
     """Gives a fitted face model another generator that shows the same for the same w, as one of larger pictures."""
-    landmarks, colours = exchange(generator, resolve_bundle(bundle))
-    typer.echo(f"the worst landmark is {landmarks:.2f} % of the outer-eye distance off, colours {colours:.2f} of 255")
+    with Progress() as progress:
+        task = progress.add_task("comparing")
+        report = lambda done, total: progress.update(task, completed=done, total=total)  # noqa: E731
+        landmarks, planes = exchange(generator, resolve_bundle(bundle), report)
+    apart = ", ".join(f"{name} {each:.2f}" for name, each in planes.items())
+    typer.echo(f"the worst landmark is {landmarks:.2f} % of the outer-eye distance apart; planes, of 255: {apart}")
 
 
 @app.command()
@@ -219,7 +231,9 @@ def latents_command(
 
 @app.command()
 def detector(
-    data: Annotated[list[Path], typer.Argument(help="Data sets, rendered and painted.", exists=True, file_okay=False)],
+    data: Annotated[
+        list[Path], typer.Argument(help="Data sets, rendered and painted.", exists=True, callback=_data_sets)
+    ],
     weights: Annotated[Path, typer.Option(help="Weights to start from and to write (.safetensors).")],
     minutes: float = 30.0,
 ) -> None:
@@ -229,7 +243,7 @@ def detector(
 
 @app.command()
 def identity(
-    data: Annotated[list[Path], typer.Argument(help="Data sets with --people.", exists=True, file_okay=False)],
+    data: Annotated[list[Path], typer.Argument(help="Data sets with --people.", exists=True, callback=_data_sets)],
     weights: Annotated[Path, typer.Option(help="Weights to write (.safetensors).")],
     minutes: float = 15.0,
 ) -> None:
@@ -239,7 +253,9 @@ def identity(
 
 @app.command()
 def judge(
-    data: Annotated[list[Path], typer.Argument(help="Data sets with --people, of other people.", exists=True)],
+    data: Annotated[
+        list[Path], typer.Argument(help="Data sets with --people, of other people.", exists=True, callback=_data_sets)
+    ],
     weights: Annotated[Path, typer.Option(help="Weights to write (.safetensors).")],
     minutes: float = 15.0,
 ) -> None:
@@ -292,9 +308,9 @@ def fairness_command(
 ) -> None:
     """Measures turns of thirds of people: yaw and pitch error (°), landmark error (%), similarity."""
     folder = resolve_bundle(bundle)
+    model = load_face_model(folder, "cpu")
     detector = load_detector("embedded", embedded_detector(folder))
     recogniser = load_embedder("judge", embedded_bundle(generator_of(bundle)) or folder, torch.device("cpu"))
-    model = load_face_model(folder, "cpu")
     with Progress() as progress:
         task = progress.add_task("turning", total=people)
         thirds = fairness(
@@ -309,7 +325,7 @@ def main() -> None:
     keep_freed_memory()
     try:
         app()
-    except (OSError, ValueError, BundleError, GeneratorFileError, DetectorError) as error:
+    except (OSError, ValueError, BundleError, GeneratorFileError, DetectorError, IdentityFileError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import nn
 
-from effigy.generators.checkpoints import open_checkpoint
-from effigy.generators.networks.configs import StyleGAN2Config
+from effigy.generators import GeneratorFileError, load_trainable
 from effigy.generators.networks.stylegan2 import StyleGAN2
 from effigy.tensor_files import write_tensors
 
@@ -24,9 +22,10 @@ def save_half(network: nn.Module, path: Path) -> None:
 
 
 def read_trainable(path: Path) -> StyleGAN2:
-    """Reads the generator of one of our own files without folding constants, as training needs it."""
-    with open_checkpoint(path) as checkpoint:
-        assert isinstance(checkpoint.config, StyleGAN2Config)
-        network = StyleGAN2(checkpoint.config)
-    network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    """Reads a StyleGAN2, not frozen, as training needs it. Raises GeneratorFileError, also for another architecture."""
+    network = load_trainable(path)
+    if not isinstance(network, StyleGAN2):
+        raise GeneratorFileError(
+            f"{path} is a {type(network).__name__}: give a StyleGAN2, as this recipe's train writes"
+        )
     return network

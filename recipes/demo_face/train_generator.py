@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -214,9 +215,15 @@ class Training:
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Training:
-        """Reads what ``save`` wrote. Raises ValueError for what an earlier version of this recipe wrote."""
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        if state["plan"].keys() != asdict(Plan()).keys():
+        """Reads what ``save`` wrote. Raises ValueError for anything else, as what an earlier version wrote."""
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            known = state["plan"].keys()
+        except (UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError):
+            raise ValueError(
+                f"{path} is no checkpoint that this recipe's train has written: name another file"
+            ) from None
+        if known != asdict(Plan()).keys():
             raise ValueError(f"{path} was begun with another version of this recipe: begin anew, with --start")
         training = cls(Plan(**state["plan"]), device)
         training.seen = state["seen"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from effigy.faces import BundleError, load_face_model
 from effigy.faces.embedded import DEFAULT_BUNDLE
 from effigy.faces.header import read_header
 from effigy.generators.load import save_generator
+from effigy.generators.networks.dense import initialize
+from effigy.generators.networks.stylegan2 import StyleGAN2
 from recipes.demo_face import exchange
 from recipes.demo_face.__main__ import app
 from recipes.demo_face.storage import read_trainable
@@ -58,6 +61,16 @@ def of_other_colours(network):
     network.synthesis.blocks()[-1].torgb.bias[0] += 0.1
 
 
+def cut_out_the_other_way(network):
+    for block in network.synthesis.blocks():
+        block.torgb.weight[3] *= -1
+        block.torgb.bias[3] *= -1
+
+
+def far_away(network):
+    network.synthesis.blocks()[-1].torgb.bias[7] = 1e30
+
+
 def of_another_mapping(network):
     network.mapping.w_avg += 0.2
 
@@ -65,8 +78,10 @@ def of_another_mapping(network):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (shown_elsewhere, "% apart, over 0.8: fit it again"),
-        (of_other_colours, "of 255 apart in colour, over 2.0: fit it again"),
+        (shown_elsewhere, "landmarks .* % apart, over 0.8: fit the model again"),
+        (of_other_colours, "red .* of 255 apart, over 2.0: fit the model again"),
+        (cut_out_the_other_way, "alpha .* of 255 apart, over 2.0: fit the model again"),
+        (far_away, "depth .* of 255 apart, over 2.0: fit the model again"),
         (of_another_mapping, "map z to different w: fit the model again"),
     ],
 )
@@ -79,6 +94,15 @@ def test_a_generator_that_shows_something_else_is_refused_and_nothing_changes(
     with pytest.raises(ValueError, match=reason):
         exchange.exchange(tmp_path / "g.safetensors", bundle)
     assert files_of(bundle) == before
+
+
+@pytest.mark.parametrize("width", ["z_dim", "w_dim"])
+def test_a_generator_of_other_latents_is_refused(bundle: Path, network, tmp_path: Path, width: str):
+    other = StyleGAN2(replace(network.config, **{width: 128}))
+    initialize(other)
+    save_generator(other, tmp_path / "g.safetensors")
+    with pytest.raises(ValueError, match=f"{width} {getattr(network.config, width)} and 128: fit the model again"):
+        exchange.exchange(tmp_path / "g.safetensors", bundle)
 
 
 def test_a_generator_that_is_not_the_fitted_one_any_more_is_not_compared(bundle: Path, network, tmp_path: Path):
