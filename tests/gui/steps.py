@@ -159,9 +159,11 @@ def whole_picture(window):
     """While the face shows its whole picture, as it was painted, rather than the head alone as new faces do."""
     window.ask("face().effigy.matte = 'NONE'")
     settle(window)
-    yield
-    window.ask("face().effigy.matte = 'HEAD'")
-    settle(window)
+    try:
+        yield
+    finally:
+        window.ask("face().effigy.matte = 'HEAD'")
+        settle(window)
 
 
 @contextlib.contextmanager

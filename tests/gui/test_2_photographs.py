@@ -24,7 +24,7 @@ def photograph(window):
     for number, left in ((seed, 40), (50, 330)):
         window.ask(SEED.format(number))
         with whole_picture(window):
-            canvas[32:288, left : left + 256] = picture(window)[::-1].repeat(2, axis=0).repeat(2, axis=1)
+            canvas[32:288, left : left + 256] = picture(window)[::-1]
     path = window.work / "photograph-of-two.png"
     iio.imwrite(path, canvas)
     window.ask(SEED.format(seed))
