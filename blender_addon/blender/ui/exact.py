@@ -214,7 +214,7 @@ class EFFIGY_OT_exact_view(FaceOperator):
         roll = max(rolls, key=abs)
         tears = framing.tears(roll, face_of(proxy).image)
         if tears:
-            text = rpt_("The head is rolled, by {:.1f}° at most: its picture is drawn smoothly, not by pixels", roll)
+            text = rpt_("The head is rolled, by {:.1f}° at most: its pixels are mixed, a little softer", roll)
             if face_of(proxy).matte == "NONE":
                 text += rpt_(", and what is behind shows at its corners")
             self.report({"WARNING"}, text)

@@ -53,7 +53,7 @@ def status(proxy: bpy.types.Object) -> Status:
     if earlier := earlier_model(proxy):
         speed = iface_("By {}: Identity has the new one.", earlier)
     if activity.is_painting_range:  # the frames go by, and no picture follows
-        return Status("SORTTIME", iface_("At rest while frames are painted"), iface_("Esc stops."))
+        return Status("SORTTIME", iface_("Waits while frames are painted"), iface_("Esc stops."))
     if run.problem:
         return Status("ERROR", iface_("No picture"), run.problem)
     if face.source == "BAKED":

@@ -206,7 +206,7 @@ def _of_roll(proxy: bpy.types.Object, scene: bpy.types.Scene, plate: np.ndarray)
         return ""
     if any(node.interpolation == "Closest" for node in picture_nodes(proxy)):  # as Exact Pixels sets
         return rpt_("{}: a rolled picture's pixels tear; press Exact Pixels, which looks at all frames", proxy.name)
-    text = rpt_("{}: its picture is rolled, and drawn smoothly", proxy.name)
+    text = rpt_("{}: its picture is rolled, so its pixels are mixed, a little softer", proxy.name)
     return text if face.matte == "HEAD" else text + rpt_("; what is behind shows at its corners")
 
 

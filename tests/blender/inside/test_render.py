@@ -156,7 +156,7 @@ def test_frames_in_which_exact_pixels_would_tear_are_named(scene, face):
     assert bpy.ops.effigy.exact_view() == {"FINISHED"}  # smooth, since the squares cannot be shown
     assert torn() == []
     texts = [f.text for f in addon("blender.ui.preflight").findings(scene)]
-    assert any("its picture is rolled, and drawn smoothly" in text and "2 frames in all" in text for text in texts)
+    assert any("its picture is rolled, so its pixels are mixed" in text and "2 frames in all" in text for text in texts)
     assert bpy.ops.effigy.face_camera() == {"FINISHED"}
     assert not any("rolled" in f.text for f in addon("blender.ui.preflight").findings(scene))
 
