@@ -84,7 +84,7 @@ def pti(model: FaceModel, target: Target) -> Iterator[Tensor]:
             ws = (w + noise)[:, None].expand(-1, generator.num_ws, -1)
             yield _improve(optimiser, colour(generator.synthesize(ws), generator.planes), apart)
     assert model.generator_path is not None
-    network = load_trainable(model.generator_path).to(generator.device)
+    network = load_trainable(model.generator_path, model.generator_sha256).to(generator.device)
     network.requires_grad_(requires_grad=False)
     trained = [value for name, value in network.named_parameters() if name.startswith("synthesis.")]
     for value in trained:

@@ -40,14 +40,6 @@ from .train_detector import train_detector
 from .train_generator import Plan, Renders, Training, run
 from .train_identity import train_identity, train_judge
 
-
-def _data_sets(folders: list[Path]) -> list[Path]:
-    for folder in folders:
-        if not (folder / "pictures.npy").is_file():
-            raise ValueError(f"{folder} holds no data set: make one with render or paint")
-    return folders
-
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Makes the embedded default: see README.md.")
 Head = Annotated[Path, typer.Argument(help="What bake wrote.", exists=True, dir_okay=False)]
 Size = Annotated[int, typer.Option(min=16, max=1024, help="Pixels of a side.")]
@@ -99,7 +91,7 @@ def render(
 @app.command()
 def train(
     data: Annotated[
-        list[Path], typer.Argument(help="Data sets that render made with --pairs.", exists=True, callback=_data_sets)
+        list[Path], typer.Argument(help="Data sets that render made with --pairs.", exists=True, file_okay=False)
     ],
     checkpoint: Annotated[Path, typer.Option(help="Training's state; goes on from it when it is there.")],
     out: Annotated[Path, typer.Option(help="The generator to write at the end (.safetensors).")],
@@ -108,13 +100,15 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="A generator of this recipe to go on from; it may have fewer channels.")
     ] = None,
-    eighth: Annotated[float, typer.Option(min=0, max=1, help="Share of them to see at an eighth of the size.")] = (
-        Plan().eighth
-    ),
-    quarter: Annotated[float, typer.Option(min=0, max=1, help="Share to see then at a quarter of it.")] = (
-        Plan().quarter
-    ),
-    half: Annotated[float, typer.Option(min=0, max=1, help="Share to see then at half of it.")] = Plan().half,
+    eighth: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pictures to see at an eighth of the size, first.")
+    ] = (Plan().eighth),
+    quarter: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pictures to see at a quarter of the size, then.")
+    ] = (Plan().quarter),
+    half: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pictures to see at half the size, then.")
+    ] = Plan().half,
     channel_base: Annotated[
         int, typer.Option(min=64, help="A block of n × n pixels has this / n channels, at most 256.")
     ] = Plan().channel_base,
@@ -231,9 +225,7 @@ def latents_command(
 
 @app.command()
 def detector(
-    data: Annotated[
-        list[Path], typer.Argument(help="Data sets, rendered and painted.", exists=True, callback=_data_sets)
-    ],
+    data: Annotated[list[Path], typer.Argument(help="Data sets, rendered and painted.", exists=True, file_okay=False)],
     weights: Annotated[Path, typer.Option(help="Weights to start from and to write (.safetensors).")],
     minutes: float = 30.0,
 ) -> None:
@@ -243,7 +235,7 @@ def detector(
 
 @app.command()
 def identity(
-    data: Annotated[list[Path], typer.Argument(help="Data sets with --people.", exists=True, callback=_data_sets)],
+    data: Annotated[list[Path], typer.Argument(help="Data sets with --people.", exists=True, file_okay=False)],
     weights: Annotated[Path, typer.Option(help="Weights to write (.safetensors).")],
     minutes: float = 15.0,
 ) -> None:
@@ -254,7 +246,7 @@ def identity(
 @app.command()
 def judge(
     data: Annotated[
-        list[Path], typer.Argument(help="Data sets with --people, of other people.", exists=True, callback=_data_sets)
+        list[Path], typer.Argument(help="Data sets with --people, of other people.", exists=True, file_okay=False)
     ],
     weights: Annotated[Path, typer.Option(help="Weights to write (.safetensors).")],
     minutes: float = 15.0,

@@ -73,6 +73,15 @@ def paint_set(
     np.save(out / "pictures.npy", np.concatenate(pictures))
 
 
+def check_data_set(folder: Path, *names: str) -> None:
+    """Raises ValueError unless ``folder`` holds the arrays of a data set that are asked for."""
+    try:
+        for name in names:
+            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise ValueError(f"{folder} holds no data set: make one with render or paint") from None
+
+
 def array(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
     """Opens the array in a file; makes one of zeros if there is none. Raises ValueError when its shape is another."""
     stored = open_memmap(path, mode="r+") if path.exists() else open_memmap(path, "w+", dtype, shape)

@@ -2,7 +2,8 @@
 """Gives a fitted face model another generator that shows the same for the same w, as one of larger pictures does.
 
 What was fitted reads w and knows what its pictures show: where landmarks are, colours, and the scale of depth. So it
-holds as long as both generators have the same mapping and planes, and show the same in each; that is measured first.
+holds as long as both generators have the same mapping and planes, and show the same in each; that is measured first,
+against the generator that is there: one that took another's place before is as far from the fit as both exchanges say.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from effigy.faces import load_face_model
 from effigy.faces.embedded import embedded_detector
-from effigy.faces.header import HEADER, check_sha256, generator_path, read_header, sha256, write_header
+from effigy.faces.header import HEADER, read_header, write_header
 from effigy.faces.replacing import replaced_together
-from effigy.generators import Generator, load_generator
+from effigy.generators import Generator, digest, load_generator
 from effigy.landmarks import load_detector
 
 from .latents import drawn_evenly, latents_of
@@ -43,13 +45,13 @@ def exchange(
     ValueError when the model has to be fitted again, BundleError and GeneratorFileError for files that cannot be read,
     and OSError.
     """
-    header = read_header(folder)
-    fitted = generator_path(folder, header["generator"])
-    check_sha256(fitted, header["generator"]["sha256"], "put the generator back that the model was fitted to")
-    if header["regressor"]["rows"] != 1:
+    model = load_face_model(folder, "cpu")
+    rows = [model.regressor.rows, *(len(each.direction) for each in model.attributes.values())]
+    if max(rows) > 1:
         raise ValueError(f"{folder} reads each layer's own w, and another generator has other layers: fit it again")
-    both = load_generator(fitted, "cpu"), load_generator(generator, "cpu")
-    landmarks, planes = _apart(*both, embedded_detector(folder), report)
+    new_sha256 = digest(generator)
+    other = load_generator(generator, "cpu", sha256=new_sha256)
+    landmarks, planes = _apart(model.generator, other, embedded_detector(folder), report)
     if not landmarks <= _APART:  # nor if it is no number
         raise ValueError(f"{generator} shows landmarks {landmarks:.2f} % apart, over {_APART}: fit the model again")
     for name, apart in planes.items():
@@ -57,9 +59,14 @@ def exchange(
             found = f"{name} {apart:.2f} of 255 apart, over {_PLANE_APART}"
             raise ValueError(f"{generator} shows {found}: fit the model again")
     with replaced_together(folder, HEADER) as new:
+        header = read_header(folder)  # as it is now: comparing takes a minute
         file = new / "generator.safetensors"
         shutil.copyfile(generator, file)
-        write_header(new, header | {"generator": {"file": file.name, "sha256": sha256(file)}})
+        if (header["generator"]["sha256"], digest(file)) != (model.generator_sha256, new_sha256):
+            raise ValueError(
+                f"{generator} or the generator of {folder} was replaced while they were compared: try again"
+            )
+        write_header(new, header | {"generator": {"file": file.name, "sha256": new_sha256}})
     return landmarks, planes
 
 
@@ -83,6 +90,7 @@ def _apart(
     detector = load_detector("embedded", detector_file)
     landmarks, planes = [], []
     for parts in zip(ws.split(16), others_ws.split(16), strict=True):
+        # Clamped, as all that shows planes clamps them.
         pictures = [generator.synthesize(part).clamp(-1, 1) for generator, part in zip(generators, parts, strict=True)]
         before, after = (detector.detect(each[:, RGB]).transpose(1, 2) for each in pictures)
         landmarks.append((after - before).norm(dim=2) / outer_eyes(before)[:, None])

@@ -94,12 +94,13 @@ def attention(landmarks: Tensor, alpha: Tensor, around: Tensor) -> Tensor:
 def regression_loss(painted: Tensor, wanted: Tensor, weight: Tensor, gentle: Tensor) -> Tensor:
     """Computes the penalty of pictures in all sizes down to LEAST, and of neighbours' differences in the largest two.
 
-    Those keep edges sharp. ``gentle`` [N, C or 1, S, S] in 0..1 is the share of ``penalty`` that is squared. ``weight``
-    [N, 1, S, S] holds in pictures of BROAD pixels and more; in smaller ones, where light and outlines are wrong, all
-    places count alike.
+    Those keep edges sharp. Smaller pictures count half. ``gentle`` [N, C or 1, S, S] in 0..1 is the share of
+    ``penalty`` that is squared. ``weight`` [N, 1, S, S] holds in pictures of BROAD pixels and more; in smaller ones,
+    where light and outlines are wrong, all places count alike.
     """
     loss = painted.new_zeros(())
-    for level in range(max(1, int(math.log2(painted.shape[-1] / LEAST)) + 1)):
+    smaller = max(0, int(math.log2(painted.shape[-1] / LEAST)))
+    for level in range(1 + smaller):
         if level > 0:
             painted, wanted, weight, gentle = (F.avg_pool2d(plane, 2) for plane in (painted, wanted, weight, gentle))
         here = weight if painted.shape[-1] >= BROAD else torch.ones_like(weight)

@@ -30,6 +30,7 @@ from effigy.generators.networks.operations import has_matrix_units
 from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Synthesis
 from effigy_protocol.files import whole_file
 
+from .dataset import check_data_set
 from .grain import grained, silence_carrier, ungrained
 from .latents import Z_DIM
 from .levels import levelled, unlevelled
@@ -44,6 +45,7 @@ HELD_OUT = 256  # pictures of the last data set, which only judge
 VALIDATE = 4096  # pictures between two judgements, each with a checkpoint
 # How much an error counts in each plane. Alpha ends in an edge, which costs more than a shade that is off.
 SHARES = (1.0, 1.0, 1.0, 0.9, 0.4, 0.4, 0.4, 0.6)
+STATE = ("plan", "seen", "network", "average", "optimiser")  # what a checkpoint holds
 # The colours of hair are learnt by squares; the planes that have edges there by absolute errors.
 GENTLE = (1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -65,7 +67,7 @@ class Plan:
     crispness: float = 0.3
     hair_crispness: float = 0.25  # of hair, ears, neck and clothes
     lock_contrast: float = 0.2  # how much more locks of hair differ from each other than in the renders
-    # What a picture misses is coarse first: outlines, colours, collars. Small pictures teach those three times faster.
+    # What a picture misses is coarse first: outlines, colours, collars. Small ones teach those up to four times faster.
     eighth: float = 0.0  # the share of the pictures that is seen at an eighth of the size
     quarter: float = 0.4  # and, after them, at a quarter
     half: float = 0.3  # and at half of it; the rate falls after them all
@@ -76,8 +78,10 @@ class Plan:
         if self.batch < 2 or self.batch % 2:
             raise ValueError(f"a batch of {self.batch} pictures is not made of pairs")
         shares = (self.eighth, self.quarter, self.half)
-        if min(shares) < 0 or sum(shares) >= 1:
+        if not (all(share >= 0 for share in shares) and sum(shares) < 1):  # nor if one is no number
             raise ValueError(f"shares of {', '.join(map(str, shares))} leave no pictures to be seen whole")
+        if self.size_at(0) < 4:
+            raise ValueError(f"pictures of {self.size_at(0)} pixels are seen first, and the smallest block paints 4")
         if self.held >= self.size_at(0):
             raise ValueError(
                 f"blocks of up to {self.held} pixels are held, and pictures of {self.size_at(0)} are seen first, which "
@@ -108,10 +112,13 @@ class Plan:
 class Renders:
     """Data sets of pairs on disk, one after the other; the last HELD_OUT pictures are for judging.
 
-    Raises ValueError for a data set that was not rendered in pairs.
+    Raises ValueError for what is no data set, for one that was not rendered in pairs, and where none would be left to
+    train on.
     """
 
     def __init__(self, folders: list[Path], device: str = "cpu") -> None:
+        for folder in folders:
+            check_data_set(folder, "pictures", "vectors", "landmarks")
         self.pictures = [np.load(folder / "pictures.npy", mmap_mode="r") for folder in folders]
         self.vectors, self.landmarks = (
             torch.from_numpy(np.concatenate([np.load(folder / f"{name}.npy") for folder in folders])).to(device)
@@ -119,6 +126,8 @@ class Renders:
         )
         self.starts = np.cumsum([0, *[len(pictures) for pictures in self.pictures]])
         self.training = len(self.vectors) - HELD_OUT
+        if self.training < 2:
+            raise ValueError(f"{len(self.vectors)} pictures are too few: the last {HELD_OUT} only judge")
         same = np.delete(np.arange(COUNT), EXPRESSION)
         for folder, (start, end) in zip(folders, pairwise(self.starts), strict=True):
             vectors = self.vectors[start:end]
@@ -203,13 +212,8 @@ class Training:
         return grained(levelled(with_mapping(self.average)))
 
     def save(self, path: Path) -> None:
-        state = {
-            "plan": asdict(self.plan),
-            "seen": self.seen,
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
+        parts = self.network, self.average, self.optimiser
+        state = dict(zip(STATE, (asdict(self.plan), self.seen, *(part.state_dict() for part in parts)), strict=True))
         with whole_file(path) as temporary:
             torch.save(state, temporary)
 
@@ -217,19 +221,20 @@ class Training:
     def load(cls, path: Path, device: str = "cpu") -> Training:
         """Reads what ``save`` wrote. Raises ValueError for anything else, as what an earlier version wrote."""
         try:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-            known = state["plan"].keys()
-        except (UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, AttributeError):
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            plan, seen, network, average, optimiser = (state[name] for name in STATE)
+            known = plan.keys()
+        except (UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError):
             raise ValueError(
                 f"{path} is no checkpoint that this recipe's train has written: name another file"
             ) from None
         if known != asdict(Plan()).keys():
             raise ValueError(f"{path} was begun with another version of this recipe: begin anew, with --start")
-        training = cls(Plan(**state["plan"]), device)
-        training.seen = state["seen"]
-        training.network.load_state_dict(state["network"])
-        training.average.load_state_dict(state["average"])
-        training.optimiser.load_state_dict(state["optimiser"])
+        training = cls(Plan(**plan), device)
+        training.seen = seen
+        training.network.load_state_dict(network)
+        training.average.load_state_dict(average)
+        training.optimiser.load_state_dict(optimiser)
         return training
 
 

@@ -97,7 +97,7 @@ def test_damaged_attributes_are_refused(folder, model, damage, monkeypatch):
     from effigy.faces import bundle
     from effigy.faces.header import sha256
 
-    monkeypatch.setattr(bundle, "load_generator", lambda *_: model.generator)
+    monkeypatch.setattr(bundle, "load_generator", lambda *_, **__: model.generator)
     replace_attributes(folder, [*model.attributes.values()])
     header = json.loads((folder / "model.json").read_text())
     arrays = load_file(folder / "attributes.safetensors")
@@ -105,14 +105,14 @@ def test_damaged_attributes_are_refused(folder, model, damage, monkeypatch):
     save_file(arrays, folder / "attributes.safetensors")
     header["attributes"]["sha256"] = sha256(folder / "attributes.safetensors")
     (folder / "model.json").write_text(json.dumps(header))
-    with pytest.raises(BundleError, match="damaged"):
+    with pytest.raises(BundleError, match=r"damaged \((?!TypeError: .*lambda)"):
         load_face_model(folder, "cpu")
 
 
 def test_a_missing_or_changed_file_of_attributes_is_told(folder, model, monkeypatch):
     from effigy.faces import bundle
 
-    monkeypatch.setattr(bundle, "load_generator", lambda *_: model.generator)
+    monkeypatch.setattr(bundle, "load_generator", lambda *_, **__: model.generator)
     replace_attributes(folder, [*model.attributes.values()])
     path = folder / "attributes.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")

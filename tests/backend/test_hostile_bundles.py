@@ -44,7 +44,7 @@ def folder(tmp_path):
 @pytest.fixture()
 def quick(monkeypatch, default_model):
     """Loads the generator only once for all tests."""
-    monkeypatch.setattr(bundle, "load_generator", lambda *_: default_model.generator)
+    monkeypatch.setattr(bundle, "load_generator", lambda *_, **__: default_model.generator)
 
 
 def rewrite(folder, change):

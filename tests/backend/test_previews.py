@@ -132,6 +132,8 @@ def test_previews_never_come_from_a_file_that_took_the_place_of_the_loaded_one(d
     painter = PreviewPainter(generator, path, known)
     for _ in range(3):
         painter(ws)
+    if device == "cpu":
+        assert painter.state == "compiling"
     paint_until(painter, ws, "plain")
     assert torch.equal(painter(ws), generator.synthesize(ws))
     assert painter.is_exact

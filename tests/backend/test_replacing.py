@@ -44,7 +44,15 @@ def fitted(folder, model):
     generator = folder / "generator.safetensors"
     controls = [*model.controls.values()]
     save_face_model(
-        folder, header | {"pose_range": [1.0, 1.0]}, model.shape, model.regressor, controls, None, None, generator
+        folder,
+        header | {"pose_range": [1.0, 1.0]},
+        model.shape,
+        model.regressor,
+        controls,
+        None,
+        None,
+        generator,
+        model.generator_sha256,
     )
 
 
@@ -63,7 +71,7 @@ def test_whoever_is_stopped_while_a_bundle_is_replaced_leaves_the_one_before_or_
 ):
     """Stopped at each moment at which a file or folder gets its name."""
     model = load_face_model(FIRST_BUNDLE, "cpu")
-    monkeypatch.setattr(bundle, "load_generator", lambda *_: default_model.generator)
+    monkeypatch.setattr(bundle, "load_generator", lambda *_, **__: default_model.generator)
     before = read_header(folder)
     (folder / "learnt.part").mkdir()  # a killed run's
     found = []

@@ -109,6 +109,7 @@ def test_changes_of_nothing_change_nothing(default_model, layer):
 def test_a_generator_that_took_the_place_of_the_loaded_one_is_not_tuned(default_model, layer, tmp_path):
     moved = copy.copy(default_model)
     moved.generator_path = shutil.copy(default_model.generator_path, tmp_path / "g.safetensors")
+    moved._tuned = Recent(1)
     who = moved.open_person(changed(moved, *layer, 0.3))
     assert moved.tuned_for(who) is not moved
     shutil.copy(generator_of("default"), moved.generator_path)

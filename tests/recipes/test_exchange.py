@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from effigy.faces import BundleError, load_face_model
+from effigy.faces.bundle import replace_attributes
 from effigy.faces.embedded import DEFAULT_BUNDLE
 from effigy.faces.header import read_header
 from effigy.generators.load import save_generator
@@ -109,13 +109,31 @@ def test_a_generator_that_is_not_the_fitted_one_any_more_is_not_compared(bundle:
     shown_elsewhere(network)
     save_generator(network, bundle / "generator.safetensors")
     shutil.copyfile(bundle / "generator.safetensors", tmp_path / "g.safetensors")
-    with pytest.raises(BundleError, match="put the generator back that the model was fitted to"):
+    with pytest.raises(BundleError, match="is not the generator that .* was fitted to"):
         exchange.exchange(tmp_path / "g.safetensors", bundle)
 
 
-def test_a_model_that_reads_each_layers_w_keeps_its_generator(bundle: Path):
-    header = json.loads((bundle / "model.json").read_text())
-    header["regressor"]["rows"] = 12
-    (bundle / "model.json").write_text(json.dumps(header))
+def test_attributes_of_each_layer_keep_their_generator(bundle: Path, network, tmp_path: Path):
+    save_generator(widened(network, (*network.config.channels, 8)), tmp_path / "g.safetensors")
+    model = load_face_model(bundle, "cpu")
+    wide = [replace(each, direction=each.direction.expand(network.num_ws, -1)) for each in model.attributes.values()]
+    replace_attributes(bundle, wide)
     with pytest.raises(ValueError, match="reads each layer's own w"):
-        exchange.exchange(bundle / "generator.safetensors", bundle)
+        exchange.exchange(tmp_path / "g.safetensors", bundle)
+
+
+def test_what_is_compared_is_what_takes_the_place(bundle: Path, network, tmp_path: Path, monkeypatch):
+    new, before = tmp_path / "g.safetensors", files_of(bundle)
+    save_generator(network, new)
+    compare = exchange._apart
+
+    def replaced_meanwhile(*given):
+        found = compare(*given)
+        shown_elsewhere(network)
+        save_generator(network, new)
+        return found
+
+    monkeypatch.setattr(exchange, "_apart", replaced_meanwhile)
+    with pytest.raises(ValueError, match="was replaced while they were compared: try again"):
+        exchange.exchange(new, bundle)
+    assert files_of(bundle) == before

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,9 +81,15 @@ def test_plans_grow_the_picture_and_lower_the_rate():
     assert rates[-1] == pytest.approx(0.02 * plan.rate)
 
 
-def test_a_plan_leaves_pictures_to_be_seen_whole():
+@pytest.mark.parametrize("shares", [{"half": 0.6}, {"quarter": -0.1}, {"eighth": math.nan}, {"half": math.nan}])
+def test_a_plan_leaves_pictures_to_be_seen_whole(shares):
     with pytest.raises(ValueError, match="leave no pictures"):
-        Plan(quarter=0.5, half=0.5)
+        Plan(**shares)
+
+
+def test_a_plan_shows_no_picture_that_no_block_paints():
+    with pytest.raises(ValueError, match="pictures of 2 pixels are seen first, and the smallest block paints 4"):
+        Plan(resolution=16, eighth=0.1)
 
 
 @pytest.mark.parametrize("batch", [0, 1, 7])

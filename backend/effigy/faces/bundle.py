@@ -152,6 +152,7 @@ def save_face_model(
     looks: Looks | None,
     corrected: Corrected | None,
     generator: Path,
+    generator_sha256: str,  # of the file that was fitted to; it may be another one by now, and is refused then
 ) -> None:
     """Writes a bundle into ``folder``; ``header`` has the entries that the other arguments do not give.
 
@@ -170,7 +171,7 @@ def save_face_model(
             "format": FORMAT,
             "generator": {
                 "file" if inside else "path": generator.name if inside else str(generator.resolve()),
-                "sha256": sha256(generator),
+                "sha256": generator_sha256,
             },
             "model_sha256": sha256(new / "model.safetensors"),
             "regressor": describe(regressor),

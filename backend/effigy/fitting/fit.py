@@ -93,12 +93,13 @@ def fit_face_model(
     """
     check_replaceable(out)
     before = list(attribute_sources(out))
-    generator = load_generator(generator_path)
+    generator_sha256 = sha256(generator_path)
+    generator = load_generator(generator_path, sha256=generator_sha256)
     topology = load_topology(detector.topology)
     check_control_names(topology.actions)
     given = None if plan.latents is None else read_latents(plan.latents, plan.samples)
     drawn = "normal" if plan.latents is None else sha256(plan.latents)
-    recipe = Recipe(sha256(generator_path), detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
+    recipe = Recipe(generator_sha256, detector.fingerprint, plan.seed, plan.latent, fingerprint(embedder), drawn)
     z = None if given is None else given.z
     sampled = sample(generator, detector, embedder, recipe, plan.samples, work, progress, z)
     if given is not None:
@@ -152,7 +153,8 @@ def fit_face_model(
     }  # fmt: skip
     if depth := measure_depth(generator, corrected.regressor, shape, topology, plan.seed):
         header["depth"] = asdict(depth)
-    save_face_model(out, header, shape, regressor, reachable(model), looks, corrected, generator_path)
+    fitted_to = generator_path, generator_sha256
+    save_face_model(out, header, shape, regressor, reachable(model), looks, corrected, *fitted_to)
     if papers is not None:
         save_paper_regressor(out, papers)
     if plan.photo_people and topology.patches:

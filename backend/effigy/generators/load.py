@@ -15,6 +15,7 @@ from .checkpoints import GeneratorFileError, open_checkpoint, read_network, writ
 from .networks.network import Network
 
 _LARGE = 1024  # values; smaller arrays (biases, strengths, filters) stay float32
+_AGAIN = "start the backend again, or this command"
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -23,7 +24,7 @@ def load_generator(
     device: str = "auto",
     dtype: torch.dtype = torch.float32,
     changes: Mapping[str, tuple[Tensor, Tensor]] | None = None,
-    sha256: str = "",
+    sha256: str | None = None,
 ) -> Network:
     """Loads the generator in ``path`` onto ``device`` ("auto": CUDA if there is one), with convolutions in ``dtype``.
 
@@ -52,7 +53,7 @@ def load_generator(
     return network
 
 
-def load_trainable(path: Path, sha256: str = "") -> Network:
+def load_trainable(path: Path, sha256: str | None = None) -> Network:
     """Loads the generator in ``path`` onto the CPU, not frozen: it can be trained. Raises GeneratorFileError.
 
     With ``sha256``, the checksum of the file when it was read before, also for a file that is another one now: what is
@@ -60,9 +61,18 @@ def load_trainable(path: Path, sha256: str = "") -> Network:
     """
     with open_checkpoint(path) as checkpoint:
         network = read_network(checkpoint)
-    if sha256 and digest(path) != sha256:  # after reading: a file that is replaced meanwhile is noticed, too
-        raise GeneratorFileError(f"{path} was replaced while it was in use: start the backend again")
+    if sha256 is not None:  # after reading: a file that is replaced meanwhile is noticed, too
+        _check_unchanged(path, sha256)
     return network
+
+
+def _check_unchanged(path: Path, sha256: str) -> None:
+    try:
+        found = digest(path)
+    except OSError as error:
+        raise GeneratorFileError(f"{path} cannot be read again ({error.strerror}): {_AGAIN}") from None
+    if found != sha256:
+        raise GeneratorFileError(f"{path} was replaced while it was in use: {_AGAIN}")
 
 
 def digest(path: Path) -> str:

@@ -95,8 +95,10 @@ class Portraits:
             raise RefusedError("bad-field", str(error), "choose another picture") from None
         except NoFaceError as error:
             raise RefusedError("no-face", str(error), "choose another picture, or another face") from None
-        except (GeneratorFileError, LatentError, PictureError, UnfitModelError) as error:
+        except (LatentError, PictureError, UnfitModelError) as error:
             raise RefusedError("failed", str(error), "choose another picture") from None
+        except GeneratorFileError as error:
+            raise RefusedError("failed", str(error), "restart the backend") from None
         except (DetectorError, IdentityFileError) as error:
             raise RefusedError("failed", str(error), "run: effigy doctor") from None
 

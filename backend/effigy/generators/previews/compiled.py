@@ -51,7 +51,9 @@ class _Painter(nn.Module):
         return picture
 
 
-def compile_generator(generator: Path, dtype: torch.dtype, package: Path, batch: int = 1, sha256: str = "") -> None:
+def compile_generator(
+    generator: Path, dtype: torch.dtype, package: Path, batch: int = 1, sha256: str | None = None
+) -> None:
     """Compiles the generator in the file ``generator`` for this CPU into ``package``, which is written atomically.
 
     The compiled function paints exactly ``batch`` pictures at a time. Raises GeneratorFileError, also where the file no
@@ -116,9 +118,11 @@ def is_private(folder: Path) -> bool:
 class Compilation:
     """A compilation in a child process, which ends with this process however that ends."""
 
-    def __init__(self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1, sha256: str = "") -> None:
+    def __init__(
+        self, generator: Path, dtype: torch.dtype, package: Path, batch: int = 1, sha256: str | None = None
+    ) -> None:
         """Starts ``compile_generator``, in our own environment, so that it finds the same packages and compiler."""
-        what = [str(generator), str(dtype), str(package), str(batch), sha256]
+        what = [str(generator), str(dtype), str(package), str(batch), *([sha256] if sha256 is not None else [])]
         arguments = [sys.executable, "-m", "effigy.generators.previews.compiled", *what]
         self._package = package
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed when it is read
@@ -190,7 +194,7 @@ def _leave_with_parent(package: Path, folder: str) -> None:
     os._exit(1)
 
 
-def _main(generator: str, dtype: str, package: str, batch: str, sha256: str) -> None:
+def _main(generator: str, dtype: str, package: str, batch: str, sha256: str | None = None) -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     torch.set_num_threads(1)
