@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from effigy.faces import LatentError, generator_of
+from effigy.faces import LatentError, generator_of, load_face_model
+from effigy.faces.embedded import DEFAULT_BUNDLE
 from effigy.faces.recent import Recent
+from effigy.generators import load_trainable
 from effigy.painting.shots import Shot, paint_shots
 from effigy.people import expressions, stages, tuning
 from effigy.people.alignment import align
@@ -202,6 +204,28 @@ def test_tuning_comes_nearer_to_a_photograph_is_kept_small_and_goes_on(
     again = finish(tuning.tune(default_model, average, target, there), lambda step: rest.append(step.share))
     assert rest == [0.0] * len(taught) + [1.0], "whoever was stopped goes on"
     assert all(torch.equal(a, b) for name in deltas for a, b in zip(deltas[name], again[name], strict=True))
+
+
+def test_what_carries_the_shipped_default_s_grain_is_not_tuned(reader, photo, tmp_path, monkeypatch):
+    """It is shown at a gain of forty: tuned, it took people of photographs to where nothing was learnt."""
+    monkeypatch.setattr(tuning, "_STEPS", 3)
+    model = load_face_model(DEFAULT_BUNDLE, "cpu")
+    target = target_of(align(model, reader, photo), reader)
+    monkeypatch.setattr(tuning, "examples", lambda *_: iter(()))
+    there = Stages.begin(Unfinished(tmp_path / "whole.person"), b"picture")
+    met = []
+
+    def note(progress):
+        met.append(psnr(progress.picture, target.picture, target.face.mask))
+
+    deltas = finish(tuning.tune(model, model.open_seed(0, truncation=0.0), target, there), note)
+    still = tuning._still(dict(load_trainable(model.generator_path).named_parameters()))
+    assert {name.rpartition(".")[2] for name in still} == {"weight", "bias"}
+    for name, where in still.items():
+        up, down = deltas[name]
+        assert where.any()
+        assert not (up[where].float() @ down.float()).any(), name
+    assert met[-1] > met[0] + 1
 
 
 def test_what_is_remembered_is_bounded(monkeypatch):

@@ -55,6 +55,7 @@ def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -
     network.requires_grad_(requires_grad=False)
     for value in named.values():
         value.requires_grad_()
+    still = _still(before)
     optimiser = torch.optim.Adam(named.values(), lr=_RATE, betas=_BETAS)
     device = model.generator.device
     ws = identity.ws[None].to(device)
@@ -81,6 +82,10 @@ def tune(model: FaceModel, identity: Identity, target: Target, stages: Stages) -
                 cost = cost + _EDITED * example.missed(edited) + _MOVED * moved
             optimiser.zero_grad()
             cost.backward()  # type: ignore[no-untyped-call]
+        for name, where in still.items():
+            gradient = named[name].grad
+            assert gradient is not None
+            gradient[where] = 0
         optimiser.step()
         if time.monotonic() - kept_at >= _KEPT_EVERY_S:
             here.kept.put(here.of, _state(optimiser, step + 1))
@@ -121,6 +126,22 @@ def _go_on(optimiser: torch.optim.Adam, state: Tensor | None) -> int:
 def _is_tuned(name: str) -> bool:
     """Returns whether a parameter is tuned: those of the convolutions are; the affine layers keep edits as they are."""
     return name.startswith("synthesis.") and ".affine." not in name and "noise" not in name
+
+
+def _still(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns, by parameter, which channels of a convolution stay as they are, [channels]; most have none.
+
+    A channel that reads nothing is a constant, as what carries the default's grain. It is shown at a large gain: a step
+    of _RATE in each of its weights would take colours beyond their range.
+    """
+    found = {}
+    for name, value in values.items():
+        if value.ndim == 4 and not (reads := value.flatten(1).any(dim=1)).all():
+            found[name] = ~reads
+            bias = name.removesuffix("weight") + "bias"
+            if bias in values:
+                found[bias] = ~reads
+    return found
 
 
 def _rank(shapes: list[torch.Size]) -> int:
