@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 
@@ -228,11 +229,13 @@ def operations(work) -> int:
         return count
 
     Name.compared, before = 0, sys.gettrace()
+    gc.disable()  # it would run other tests' finalizers here
     sys.settrace(count)
     try:
         work()
     finally:
         sys.settrace(before)
+        gc.enable()
     return lines + Name.compared
 
 
