@@ -93,6 +93,12 @@ def read_bytes(path: Path, most: int) -> bytes:
     return path.read_bytes()
 
 
+def digest(path: Path) -> str:
+    """Returns the sha256 of a file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_json(path: Path, most: int = _JSON) -> Any:
     """Reads JSON with finite numbers from a file of at most ``most`` bytes. Raises OSError, or ValueError."""
     check_regular(path)

@@ -102,10 +102,10 @@ def train(
     ] = None,
     eighth: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the pictures to see at an eighth of the size, first.")
-    ] = (Plan().eighth),
+    ] = Plan().eighth,
     quarter: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the pictures to see at a quarter of the size, then.")
-    ] = (Plan().quarter),
+    ] = Plan().quarter,
     half: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the pictures to see at half the size, then.")
     ] = Plan().half,

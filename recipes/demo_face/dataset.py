@@ -73,11 +73,10 @@ def paint_set(
     np.save(out / "pictures.npy", np.concatenate(pictures))
 
 
-def check_data_set(folder: Path, *names: str) -> None:
-    """Raises ValueError unless ``folder`` holds the arrays of a data set that are asked for."""
+def opened(folder: Path, *names: str) -> list[np.memmap]:
+    """Opens these arrays of the data set in ``folder``, to be read. Raises ValueError where there are none."""
     try:
-        for name in names:
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        return [np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names]
     except (OSError, ValueError, EOFError):
         raise ValueError(f"{folder} holds no data set: make one with render or paint") from None
 

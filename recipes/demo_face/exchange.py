@@ -19,8 +19,9 @@ from effigy.faces import load_face_model
 from effigy.faces.embedded import embedded_detector
 from effigy.faces.header import HEADER, read_header, write_header
 from effigy.faces.replacing import replaced_together
-from effigy.generators import Generator, digest, load_generator
+from effigy.generators import Generator, load_generator
 from effigy.landmarks import load_detector
+from effigy_protocol.files import digest
 
 from .latents import drawn_evenly, latents_of
 from .planes import RGB

@@ -25,7 +25,7 @@ from effigy.geometry import load_topology
 from effigy.landmarks.embedded import INPUT, LandmarkNetwork
 from effigy_protocol.files import whole_file
 
-from .dataset import check_data_set
+from .dataset import opened
 from .planes import RGB
 from .renderer import LANDMARKS
 from .storage import save_half
@@ -49,9 +49,8 @@ class Pictures:
     """One data set; the last HELD_OUT pictures are for evaluation only."""
 
     def __init__(self, folder: Path) -> None:
-        check_data_set(folder, "pictures", "landmarks")
-        self.pictures = np.load(folder / "pictures.npy", mmap_mode="r")
-        self.landmarks = torch.from_numpy(np.load(folder / "landmarks.npy")[: len(self.pictures)]) / INPUT
+        self.pictures, landmarks = opened(folder, "pictures", "landmarks")
+        self.landmarks = torch.from_numpy(np.array(landmarks[: len(self.pictures)])) / INPUT
         self.count = len(self.landmarks) - HELD_OUT
 
     def take(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ from effigy.generators.networks.operations import has_matrix_units
 from effigy.generators.networks.stylegan2 import StyleGAN2, StyleGAN2Synthesis
 from effigy_protocol.files import whole_file
 
-from .dataset import check_data_set
+from .dataset import opened
 from .grain import grained, silence_carrier, ungrained
 from .latents import Z_DIM
 from .levels import levelled, unlevelled
@@ -117,13 +117,9 @@ class Renders:
     """
 
     def __init__(self, folders: list[Path], device: str = "cpu") -> None:
-        for folder in folders:
-            check_data_set(folder, "pictures", "vectors", "landmarks")
-        self.pictures = [np.load(folder / "pictures.npy", mmap_mode="r") for folder in folders]
-        self.vectors, self.landmarks = (
-            torch.from_numpy(np.concatenate([np.load(folder / f"{name}.npy") for folder in folders])).to(device)
-            for name in ("vectors", "landmarks")
-        )
+        sets = [opened(folder, "pictures", "vectors", "landmarks") for folder in folders]
+        self.pictures, *others = zip(*sets, strict=True)
+        self.vectors, self.landmarks = (torch.from_numpy(np.concatenate(parts)).to(device) for parts in others)
         self.starts = np.cumsum([0, *[len(pictures) for pictures in self.pictures]])
         self.training = len(self.vectors) - HELD_OUT
         if self.training < 2:

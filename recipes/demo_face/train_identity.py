@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from effigy.recognition import embedded, judge
 
-from .dataset import check_data_set
+from .dataset import opened
 from .planes import RGB
 from .storage import save_half
 
@@ -35,8 +35,7 @@ class People:
     """One data set in memory, at the network's ``size``; its last HELD_OUT people are for evaluation only."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        check_data_set(folder, "pictures", "people")
-        pictures, people = np.load(folder / "pictures.npy", mmap_mode="r"), np.load(folder / "people.npy")
+        pictures, people = opened(folder, "pictures", "people")
         self.pictures = torch.cat([shrink(pictures[i : i + 512], size) for i in range(0, len(people), 512)])
         groups = [torch.from_numpy(np.flatnonzero(people == person)) for person in np.unique(people)]
         self.groups = [group for group in groups if len(group) >= PICTURES]

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import torch
 
-from effigy.generators import PreviewPainter, digest, load_generator
+from effigy.generators import PreviewPainter, load_generator
 from effigy.generators.checkpoints import write_own
 from effigy.generators.networks.configs import StyleGAN2Config, StyleGAN3Config
 from effigy.generators.networks.dense import initialize
@@ -27,6 +27,7 @@ from effigy.generators.networks.stylegan3 import StyleGAN3
 from effigy.generators.previews import painter as painting
 from effigy.generators.previews.compiled import Compilation, prune
 from effigy.generators.previews.painter import Graphed, preview_dtype
+from effigy_protocol.files import digest
 
 from ..closeness import assert_same, roundings_of, typical_error
 from .devices import ALL_DEVICES, DEVICES

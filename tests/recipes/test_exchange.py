@@ -113,6 +113,15 @@ def test_a_generator_that_is_not_the_fitted_one_any_more_is_not_compared(bundle:
         exchange.exchange(tmp_path / "g.safetensors", bundle)
 
 
+def test_a_model_that_reads_each_layers_w_keeps_its_generator(bundle: Path, monkeypatch):
+    model, before = load_face_model(bundle, "cpu"), files_of(bundle)
+    model.regressor.rows = 12
+    monkeypatch.setattr(exchange, "load_face_model", lambda *_: model)
+    with pytest.raises(ValueError, match="reads each layer's own w"):
+        exchange.exchange(bundle / "generator.safetensors", bundle)
+    assert files_of(bundle) == before
+
+
 def test_attributes_of_each_layer_keep_their_generator(bundle: Path, network, tmp_path: Path):
     save_generator(widened(network, (*network.config.channels, 8)), tmp_path / "g.safetensors")
     model = load_face_model(bundle, "cpu")

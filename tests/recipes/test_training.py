@@ -81,7 +81,10 @@ def test_plans_grow_the_picture_and_lower_the_rate():
     assert rates[-1] == pytest.approx(0.02 * plan.rate)
 
 
-@pytest.mark.parametrize("shares", [{"half": 0.6}, {"quarter": -0.1}, {"eighth": math.nan}, {"half": math.nan}])
+@pytest.mark.parametrize(
+    "shares",
+    [{"quarter": 0.5, "half": 0.5}, {"half": 0.6}, {"quarter": -0.1}, {"eighth": math.nan}, {"half": math.nan}],
+)
 def test_a_plan_leaves_pictures_to_be_seen_whole(shares):
     with pytest.raises(ValueError, match="leave no pictures"):
         Plan(**shares)

@@ -6,8 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from effigy_protocol.files import digest
+
 from ..faces import describe_correction, describe_looks, generator_of, is_bundle, load_face_model, resolve_bundle
-from ..generators import digest
 from ..generators.checkpoints import open_checkpoint
 from ..generators.registry import architecture_of
 

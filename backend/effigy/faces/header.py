@@ -14,9 +14,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from effigy_protocol.files import file_problem, is_file, read_json, whole_file
+from effigy_protocol.files import digest, file_problem, is_file, read_json, whole_file
 
-from ..generators import GeneratorFileError, digest
+from ..generators import GeneratorFileError
 from .attributes import listed
 from .looks import describe
 from .regressors import describe_correction

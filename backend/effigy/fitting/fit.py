@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from effigy_protocol.files import is_file
+from effigy_protocol.files import digest, is_file
 
 from ..editing import PRESETS, Parameters, Regressor, train_regressor
 from ..editing.appearance_training import train_appearance
@@ -95,7 +95,7 @@ def fit_face_model(
     """
     check_replaceable(out)
     before = list(attribute_sources(out))
-    generator_sha256 = sha256(generator_path) if is_file(generator_path) else ""  # loading it says what is missing
+    generator_sha256 = digest(generator_path) if is_file(generator_path) else ""  # loading it says what is missing
     generator = load_generator(generator_path, sha256=generator_sha256)
     topology = load_topology(detector.topology)
     check_control_names(topology.actions)

@@ -5,7 +5,7 @@ from . import architectures as architectures  # which register themselves
 from .checkpoints import GeneratorFileError
 from .finite import PictureError, check_pictures
 from .generator import Generator
-from .load import convert_generator, digest, load_generator, load_trainable, save_generator
+from .load import convert_generator, load_generator, load_trainable, save_generator
 from .previews import PreviewPainter
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "PreviewPainter",
     "check_pictures",
     "convert_generator",
-    "digest",
     "load_generator",
     "load_trainable",
     "save_generator",

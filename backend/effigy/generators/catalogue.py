@@ -19,10 +19,9 @@ from ssl import SSLError
 
 import platformdirs
 
-from effigy_protocol.files import is_file, read_json, whole_file
+from effigy_protocol.files import digest, is_file, read_json, whole_file
 
 from .checkpoints import GeneratorFileError, open_checkpoint
-from .load import digest
 
 _NVIDIA = "https://api.ngc.nvidia.com/v2/models/nvidia/research"
 _NVIDIA_TERMS = (

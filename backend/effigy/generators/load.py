@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from effigy_protocol.files import digest
 
 from ..memory import keep_picture_memory
 from .checkpoints import GeneratorFileError, open_checkpoint, read_network, write_own
@@ -73,12 +74,6 @@ def _check_unchanged(path: Path, sha256: str) -> None:
         raise GeneratorFileError(f"{path} cannot be read again ({error.strerror}): {_AGAIN}") from None
     if found != sha256:
         raise GeneratorFileError(f"{path} was replaced while it was in use: {_AGAIN}")
-
-
-def digest(path: Path) -> str:
-    """Returns the sha256 of a file, in hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ Bulat and Tzimiropoulos, *How far are we from solving the 2D & 3D Face Alignment
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from effigy_protocol.files import file_problem
+from effigy_protocol.files import digest, file_problem
 
 from ..tensor_files import check_finite
 from .detector import DetectorError
@@ -52,9 +51,7 @@ class FanDetector:
             check_finite(self._network.face_alignment_net.state_dict())
         except Exception as error:  # noqa: BLE001 broken bytes may lead the package anywhere
             raise DetectorError(_how_to_get_weights(error)) from None
-        weights = weights_folder() / "2DFAN4-11f355bf06.pth.tar"
-        with weights.open("rb") as file:
-            self.fingerprint = "face-alignment-" + hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        self.fingerprint = "face-alignment-" + digest(weights_folder() / "2DFAN4-11f355bf06.pth.tar")[:16]
 
     @torch.inference_mode()
     def detect(self, images: Tensor) -> Tensor:

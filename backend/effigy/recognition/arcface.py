@@ -7,14 +7,13 @@ excitation after Hu et al., CVPR 2018. Module names are those of the published w
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from effigy_protocol.files import file_problem
+from effigy_protocol.files import digest, file_problem
 
 from ..weight_files import read_weights
 from .embedder import IdentityFileError
@@ -93,8 +92,7 @@ class ArcFace:
             raise IdentityFileError(f"{problem}: give ArcFace's model_ir_se50.pth, or embedded")
         self.network = IRSE50()
         try:
-            with path.open("rb") as file:
-                self.fingerprint = "arcface-" + hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            self.fingerprint = "arcface-" + digest(path)[:16]
             self.network.load_state_dict(read_weights(path))
         except (OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]

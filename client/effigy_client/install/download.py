@@ -10,9 +10,9 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from effigy_protocol.files import beside
+from effigy_protocol.files import beside, digest
 
-from .plan import InstallError, digest
+from .plan import InstallError
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30.0

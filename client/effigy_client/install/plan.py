@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import re
 import shutil
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from effigy_protocol.files import read_json
+from effigy_protocol.files import digest, read_json
 
 from .folder import Folder
 
@@ -192,12 +191,6 @@ def wheel_of(file: Path) -> Wheel:
         return Wheel(file.name, parts[1], digest(file), file.stat().st_size)
     except OSError as error:
         raise InstallError(f"{file} cannot be read ({error.strerror})") from None
-
-
-def digest(path: Path) -> str:
-    """Returns the sha256 of a file. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def carry_over(plan: Plan) -> str:

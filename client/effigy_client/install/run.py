@@ -17,9 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from effigy_protocol.files import digest
+
 from .download import CancelledError, fetch
 from .folder import Installed
-from .plan import InstallError, Plan, digest
+from .plan import InstallError, Plan
 from .work import Outcome, Progress, Work
 
 _STEPS = {"environment": 0.0, "PyTorch": 0.05, "backend": 0.75, "check": 0.95}  # and the share at which each begins
